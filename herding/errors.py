@@ -1,0 +1,170 @@
+"""The error tree, sorted by who must act.
+
+HerdingError                 the root; its message says what to do next
+├── ConfigError              the operator: fix the named file, line and key
+├── UserError                the caller: fix the request
+│   ├── NotFoundError        ... it names something that does not exist (or that the caller may not see)
+│   ├── VariableError        ... one variable of the prompt is missing, unknown or out of bounds
+│   └── ContextLengthError   ... the input does not fit into the model's context
+├── AccessError              the caller's role does not allow this
+├── LimitError               the caller: come back after `retry_after` seconds
+├── NodeError                another node (or a later try) may do
+│   ├── ConnectError         the node could not be reached at all
+│   ├── DeadlineError        the node did not answer in time
+│   ├── StatusError          the node answered with an HTTP error status
+│   ├── BadResponseError     the node answered with something that is not its protocol
+│   ├── CutStreamError       the node stopped in the middle of an answer
+│   ├── MisconfiguredError   the node refuses our credentials: the operator must act
+│   └── NoNodeError          no node can serve the request now
+└── StoreError               the database did not take or give the data
+
+`type` is the stable machine name that front doors send to clients.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class HerdingError(Exception):
+    """Root of all errors that Herding raises on purpose.
+
+    `message` is one or two sentences for the person who reads it; `param` names the input at fault;
+    `request_id` is set once the failing request has an id.
+    """
+
+    type: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.request_id = request_id
+
+
+class ConfigError(HerdingError):
+    """A configuration or prompt file is wrong. `line` counts from 1."""
+
+    type = "config_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        self.reason = message
+        self.file = str(file) if file is not None else None
+        self.line = line
+        self.key = key
+        place = ":".join(str(part) for part in (self.file, line) if part is not None)
+        where = ", ".join(part for part in (place, f"key '{key}'" if key else "") if part)
+        super().__init__(f"{where}: {message}" if where else message, param=key)
+
+
+class UserError(HerdingError):
+    """The request itself is wrong."""
+
+    type = "invalid_request"
+
+
+class NotFoundError(UserError):
+    """The request names something that does not exist for this principal."""
+
+    type = "not_found"
+
+
+class VariableError(UserError):
+    """A variable is missing, not declared, or its value breaks the declared bounds."""
+
+    type = "invalid_variable"
+
+
+class ContextLengthError(UserError):
+    """Input and answer together do not fit into the model's context."""
+
+    type = "context_length"
+
+
+class AccessError(HerdingError):
+    """The principal's role does not allow the operation."""
+
+    type = "forbidden"
+
+
+class LimitError(HerdingError):
+    """A limit is used up. `retry_after` is in seconds."""
+
+    type = "limit_reached"
+
+    def __init__(self, message: str, *, retry_after: float, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+
+
+class NodeError(HerdingError):
+    """A node failed; another node, or the same one later, may do."""
+
+    type = "node_error"
+
+    def __init__(self, message: str, *, node: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.node = node
+
+
+class ConnectError(NodeError):
+    """The node refuses connections, its name does not resolve, or TLS fails."""
+
+    type = "node_unreachable"
+
+
+class DeadlineError(NodeError):
+    """The node did not answer, or did not go on answering, within its deadline."""
+
+    type = "node_timeout"
+
+
+class StatusError(NodeError):
+    """The node answered with an HTTP error status. `retry_after` in seconds where the node said so."""
+
+    type = "node_status"
+
+    def __init__(
+        self, message: str, *, status: int, node: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, node=node)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class BadResponseError(NodeError):
+    """The node's answer is not what its protocol says (HTML, broken JSON, an error inside a 200, nothing)."""
+
+    type = "node_bad_response"
+
+
+class CutStreamError(NodeError):
+    """The node's stream ended before the answer did; what had arrived is kept."""
+
+    type = "node_cut_stream"
+
+
+class MisconfiguredError(NodeError):
+    """The node refuses the credentials it is called with (401, 403)."""
+
+    type = "node_misconfigured"
+
+
+class NoNodeError(NodeError):
+    """No node serves a fitting model now."""
+
+    type = "no_node"
+
+
+class StoreError(HerdingError):
+    """The database refused or lost the connection; nothing was written."""
+
+    type = "store_error"

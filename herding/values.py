@@ -1,0 +1,264 @@
+"""Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
+"""How a request ended.
+
+`succeeded` the answer is whole; `partial` the node broke off after the first token; `failed` no answer;
+`cancelled` the caller stopped it; `abandoned` the caller went away; `interrupted` the app died while it ran.
+"""
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+"""Why generation ended: end of turn or stop string, `max_tokens` reached, stopped by us, or the node failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Sampling parameters; None leaves a parameter to the model's own default. Temperature 0 is greedy."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def over(self, base: Parameters) -> Parameters:
+        """These parameters laid over `base`: what is set here wins."""
+        set_here = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
+        return replace(base, **set_here)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one request. `source`: `node` exact, from the node; `counted` estimated from the text."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    source: Literal["node", "counted"] = "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a node is asked to do: continue `messages` (a chat) or `text` (a raw prompt) with `model`."""
+
+    id: str
+    model: str
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+    parameters: Parameters = Parameters()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer. The last one carries the finish reason, and the usage where the node tells it."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking. `rights` are the operations that the role allows."""
+
+    id: str
+    role: str
+    rights: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call at the front door.
+
+    `prompt` is a key; `template` replaces its text for this run only (an unsaved edit); `turns` are the earlier
+    turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
+    """
+
+    prompt: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    parameters: Parameters = Parameters()
+    turns: tuple[Message, ...] = ()
+    template: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one node. `error_type` is None where the node answered."""
+
+    number: int
+    node: str
+    model: str
+    started_at: int
+    total_ms: float = 0.0
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Waiting for a place, until the first token, and all together; counted from the arrival of the request."""
+
+    queued_ms: float = 0.0
+    first_token_ms: float | None = None
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer keeps its prompt's contract. `ok` is None where there is no contract to keep."""
+
+    ok: bool | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that is known of a request; one row of the history, and the final answer of the front door.
+
+    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
+    after the contract trimmed it: what streamed is what is stored.
+    """
+
+    request_id: str
+    principal: str
+    prompt: str
+    created_at: int
+    version: int = 0
+    variant: str | None = None
+    edited: bool = False
+    session_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Parameters = Parameters()
+    input: str = ""
+    answer: str = ""
+    model: str | None = None
+    node: str | None = None
+    status: Status = "running"
+    finish_reason: FinishReason | None = None
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+    contract: Verdict = Verdict()
+    policy: str | None = None
+    reason: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request waits; `position` counts from 1."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A node took the request; `reason` says in words why this one."""
+
+    request_id: str
+    model: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """More text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a request: its row is durable when this arrives."""
+
+    outcome: Outcome
+
+
+Event = Queued | Started | Delta | Done
+"""What a stream of the orchestrator yields: Queued*, Started, Delta*, Done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Stars (1-5) and comment of one principal on one request; either may be missing."""
+
+    request_id: str
+    principal: str
+    stars: int | None = None
+    comment: str | None = None
+    updated_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the history: a request's outcome with the stars and the comment of the principal who looks."""
+
+    outcome: Outcome
+    stars: int | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Which requests to list; None means any. `principal` limits to that principal's own requests.
+
+    `stars`: an exact number 1-5, or 0 for unrated. `text` is looked for in variables, input, answer, error and
+    comment, ignoring case; its characters are literal.
+    """
+
+    principal: str | None = None
+    prompt: str | None = None
+    model: str | None = None
+    node: str | None = None
+    stars: int | None = None
+    status: Status | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of history, newest first. `total` counts all entries that fit the filter."""
+
+    entries: tuple[Entry, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStats:
+    """How a prompt did: all its requests, and the stars it got."""
+
+    uses: int = 0
+    rated: int = 0
+    mean_stars: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """What a node did in a span of time. `busy_ms` adds up the time of its requests (overlaps count once)."""
+
+    requests: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_ms: float = 0.0
+    busy_ms: float = 0.0
+    mean_ms: float | None = None
