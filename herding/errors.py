@@ -132,9 +132,7 @@ class StatusError(NodeError):
 
     type = "node_status"
 
-    def __init__(
-        self, message: str, *, status: int, node: str | None = None, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int, node: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, node=node)
         self.status = status
         self.retry_after = retry_after

@@ -262,3 +262,96 @@ class NodeStats:
     total_ms: float = 0.0
     busy_ms: float = 0.0
     mean_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as its driver reports it. Memory in bytes; utilisation in percent, None where nothing tells it."""
+
+    name: str
+    memory_total: int
+    memory_used: int
+    utilisation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Figures of the machine that a node runs on. Memory and disk in bytes; `gpus` is empty where there is none."""
+
+    cpu_percent: float
+    load_1m: float
+    memory_total: int
+    memory_used: int
+    swap_total: int
+    swap_used: int
+    disk_total: int
+    disk_used: int
+    process_memory: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+NodeState = Literal["off", "starting", "loading", "ready", "down"]
+"""`off`: not configured on this machine; `down`: not reachable, or its model failed to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node at this moment.
+
+    `serves`: models that it answers with now; `offers`: models that it can be switched to. `progress` is 0-1 while
+    a model loads. `system` is None where the node does not tell.
+    """
+
+    state: NodeState
+    serves: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    detail: str = ""
+    progress: float | None = None
+    context_length: int | None = None
+    active: int = 0
+    waiting: int = 0
+    device: str | None = None
+    system: System | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """A step of a model switch: `fraction` is 0-1, None where the length is not known."""
+
+    fraction: float | None
+    stage: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours."""
+
+    name: str
+    kind: str
+    status: NodeStatus
+    stats: NodeStats
+    prompts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptInfo:
+    """A prompt as a person sees it.
+
+    `body` is its text as YAML; `served` maps each target model to the nodes that serve it now.
+    """
+
+    key: str
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    label: str
+    chat: bool
+    target_models: tuple[str, ...]
+    variables: Mapping[str, Any]
+    body: str
+    parameters: Parameters
+    contract: Mapping[str, Any]
+    served: Mapping[str, tuple[str, ...]]
+    stats: PromptStats
+    notes: tuple[str, ...] = ()

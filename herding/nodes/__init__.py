@@ -1,0 +1,1 @@
+"""Nodes: places that run models. One abstract class, one file a kind."""

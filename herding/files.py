@@ -1,0 +1,142 @@
+"""Strict YAML files: into typed models, with file, line and key of whatever is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from herding.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+
+Location = Sequence[int | str]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+StrictT = TypeVar("StrictT", bound=Strict)
+
+
+class Source:
+    """One parsed YAML text: its plain data, and the line of every place in it."""
+
+    def __init__(self, text: str, *, file: str | Path | None = None) -> None:
+        """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`."""
+        self.file = file
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=file)
+        try:
+            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+            self._refuse_doubtful(text)
+            self.data: Any = yaml.safe_load(text)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark else None
+            raise ConfigError(f"not valid YAML: {error.problem or error.context}", file=file, line=line) from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise ConfigError(f"not valid YAML: {error}", file=file) from None
+
+    def _refuse_doubtful(self, text: str) -> None:
+        """Refuse what YAML takes without a word: a key given twice, and aliases (they can explode)."""
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise ConfigError("anchors and aliases are not allowed here", file=self.file)
+        for mapping in _mappings(self._root):
+            seen: set[str] = set()
+            for key, _ in mapping.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise ConfigError("this key is given twice", file=self.file, line=line, key=str(key.value))
+                seen.add(key.value)
+
+    def line(self, location: Location) -> int | None:
+        """The line (from 1) of the deepest part of `location` that the text has; unknown parts are skipped."""
+        node, line = self._root, None
+        for part in location:
+            key, child = _child(node, part)
+            if child is None:
+                continue
+            node, line = child, (key or child).start_mark.line + 1
+        return line
+
+    def error(self, message: str, location: Location = ()) -> ConfigError:
+        """A ConfigError at a place of this text."""
+        known = [str(part) for part in location if part != "__root__"]
+        return ConfigError(message, file=self.file, line=self.line(location), key=".".join(known) or None)
+
+    def build(self, model: type[StrictT], data: Any = None, *, at: Location = ()) -> StrictT:
+        """`data` (default: all) as a `model`; the first thing that is wrong becomes a ConfigError."""
+        given = self.data if data is None else data
+        if not isinstance(given, dict):
+            raise self.error(f"expected keys and values, found {_kind(given)}", at)
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            location = [*at, *_known(first["loc"], given)]
+            raise self.error(_words(first), location) from None
+
+
+def read(path: Path) -> Source:
+    """The YAML file at `path`; ConfigError when it cannot be read or is not UTF-8."""
+    try:
+        return Source(path.read_text(encoding="utf-8-sig"), file=path)
+    except UnicodeDecodeError:
+        raise ConfigError("the file is not UTF-8 text", file=path) from None
+    except OSError as error:
+        raise ConfigError(f"the file cannot be read: {error.strerror}", file=path) from None
+
+
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        for _, value in node.value:
+            yield from _mappings(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _mappings(value)
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, yaml.Node | None]:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(part)), (None, None))
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    return None, None
+
+
+def _known(location: Location, data: Any) -> list[int | str]:
+    """`location` without the names of union members that the validator puts in between."""
+    path: list[int | str] = []
+    for position, part in enumerate(location):
+        if isinstance(data, dict) and part not in data and position < len(location) - 1:
+            continue
+        path.append(part)
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+    return path
+
+
+def _words(error: Any) -> str:
+    """A validation error in words for whoever edits the file."""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return "this key is not known here"
+    if error["type"] == "missing":
+        return "this key is missing"
+    return message[:1].lower() + message[1:]
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return "a list" if isinstance(value, list) else "a text" if isinstance(value, str) else type(value).__name__

@@ -1,0 +1,64 @@
+"""The one abstract class of all nodes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+from pydantic import Field
+
+from herding.errors import UserError
+from herding.files import Strict
+from herding.values import Call, Chunk, LoadProgress, NodeStatus
+
+
+class Deadlines(Strict):
+    """How long a node may take, in seconds: to connect, to the first token, between tokens, and in all."""
+
+    connect: float = Field(default=5, gt=0)
+    first_token: float = Field(default=60, gt=0)
+    idle: float = Field(default=30, gt=0)
+    total: float = Field(default=600, gt=0)
+
+
+class Node(ABC):
+    """A place that runs models.
+
+    A kind must say how to `stream`; whatever else it can do, it overrides. `stream` raises a NodeError (or a
+    UserError where the request is at fault), always ends with a chunk that has a finish reason, and stops the
+    generation when it is closed.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, name: str, *, deadlines: Deadlines | None = None) -> None:
+        self.name = name
+        self.deadlines = deadlines or Deadlines()
+
+    @abstractmethod
+    def stream(self, call: Call) -> AsyncIterator[Chunk]:
+        """The answer to `call`, piece by piece."""
+
+    @property
+    @abstractmethod
+    def serves(self) -> tuple[str, ...]:
+        """The models that the node answers with now, as last known; no waiting."""
+
+    async def start(self) -> None:
+        """Begin whatever runs beside the requests. Returns at once; the node may still be loading."""
+
+    async def close(self) -> None:
+        """End everything that `start` began."""
+
+    async def status(self) -> NodeStatus:
+        """The node at this moment; never raises."""
+        return NodeStatus("ready", serves=self.serves)
+
+    async def count(self, call: Call) -> tuple[int, int] | None:
+        """Input tokens of `call` and the context length of its model; None where the node cannot tell."""
+        return None
+
+    def load(self, model: str) -> AsyncIterator[LoadProgress]:
+        """Switch to another model; yields progress, ends with `done`. NodeError leaves the old model in place."""
+        raise UserError(f"Node '{self.name}' cannot switch models.")

@@ -1,0 +1,126 @@
+"""HTTP to nodes: one careful client a node, and its failures as NodeErrors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+
+from herding.errors import (
+    BadResponseError,
+    ConnectError,
+    CutStreamError,
+    DeadlineError,
+    MisconfiguredError,
+    NodeError,
+    StatusError,
+)
+from herding.nodes.base import Deadlines
+
+MAX_ERROR = 64_000
+
+
+def client(
+    deadlines: Deadlines, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any
+) -> httpx.AsyncClient:
+    """A client for one node: no proxies or credentials from the environment, no redirects, no compression.
+
+    The caller sets deadlines on the answer itself; here they bound only what httpx can see.
+    """
+    timeout = httpx.Timeout(deadlines.first_token, connect=deadlines.connect)
+    limits = httpx.Limits(max_connections=256, max_keepalive_connections=32)
+    headers = {"Accept-Encoding": "identity", **options.pop("headers", {})}
+    return httpx.AsyncClient(
+        timeout=timeout,
+        limits=limits,
+        headers=headers,
+        trust_env=False,
+        follow_redirects=False,
+        transport=transport,
+        **options,
+    )
+
+
+@contextmanager
+def node_errors(node: str) -> Iterator[None]:
+    """Turn what httpx raises into NodeErrors of `node`; name the node in those raised below."""
+    try:
+        yield
+    except NodeError as error:
+        error.node = error.node or node
+        raise
+    except (httpx.ConnectTimeout, httpx.PoolTimeout):
+        raise ConnectError(f"Node '{node}' did not accept a connection in time.", node=node) from None
+    except httpx.TimeoutException:
+        raise DeadlineError(f"Node '{node}' did not answer in time.", node=node) from None
+    except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.ProxyError) as error:
+        raise ConnectError(f"Node '{node}' cannot be reached: {_plain(error)}.", node=node) from None
+    except httpx.TransportError:
+        raise CutStreamError(
+            f"Node '{node}' closed the connection before its answer was complete.", node=node
+        ) from None
+    except httpx.DecodingError:
+        raise BadResponseError(f"Node '{node}' sent an answer that cannot be decoded.", node=node) from None
+
+
+@asynccontextmanager
+async def post(
+    http: httpx.AsyncClient, path: str, body: Mapping[str, Any], *, node: str
+) -> AsyncIterator[httpx.Response]:
+    """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
+    http.cookies.clear()
+    async with http.stream("POST", path, json=body) as response:
+        if response.status_code != 200:
+            raise await status_error(response, node)
+        yield response
+
+
+async def status_error(response: httpx.Response, node: str) -> NodeError:
+    """The NodeError for a response with an error status."""
+    status, said = response.status_code, await _said(response)
+    if status in (401, 403):
+        message = f"Node '{node}' refuses our credentials (HTTP {status}). An operator must check its key."
+        return MisconfiguredError(message, node=node)
+    if 300 <= status < 400:
+        return BadResponseError(
+            f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
+        )
+    message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
+    return StatusError(message, status=status, node=node, retry_after=_retry_after(response))
+
+
+async def error_body(response: httpx.Response) -> bytes:
+    """The first `MAX_ERROR` bytes of a response."""
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ERROR:
+            break
+    return body[:MAX_ERROR]
+
+
+def message_in(data: Any) -> str:
+    """The words of an error in the usual JSON shapes; empty if there are none."""
+    error = data.get("error", data.get("detail", data.get("message"))) if isinstance(data, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message")
+    return " ".join(str(error).split())[:300] if error else ""
+
+
+async def _said(response: httpx.Response) -> str:
+    try:
+        data = httpx.Response(200, content=await error_body(response)).json()
+    except ValueError:
+        return ""
+    return message_in(data)
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None
+
+
+def _plain(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__

@@ -1,0 +1,166 @@
+"""Nodes that speak the OpenAI protocol: hosted routers, vLLM, Ollama, llama.cpp, another Herding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ClassVar, Literal
+
+import httpx
+from pydantic import Field
+
+from herding.errors import BadResponseError, ContextLengthError, CutStreamError, StatusError
+from herding.files import Strict
+from herding.nodes import http
+from herding.nodes.base import Deadlines, Node
+from herding.nodes.sse import data_lines
+from herding.values import Call, Chunk, FinishReason, NodeStatus, Usage
+
+
+class OpenAIConfig(Strict):
+    """An OpenAI-compatible server in the nodes file.
+
+    `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
+    `models` are the ids that requests may be sent for.
+    """
+
+    kind: Literal["openai"]
+    name: str
+    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    models: list[str] = Field(min_length=1)
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    required: bool = True
+    completions: bool = True
+    context_length: int | None = Field(default=None, ge=1)
+    deadlines: Deadlines = Deadlines()
+
+
+class OpenAINode(Node):
+    """Sends messages to `/chat/completions` and raw text to `/completions`, and reads their streams."""
+
+    kind: ClassVar[str] = "openai"
+
+    def __init__(
+        self,
+        config: OpenAIConfig,
+        *,
+        secret: Callable[[str], str | None],
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(config.name, deadlines=config.deadlines)
+        self._config = config
+        self._key = secret(config.api_key_env) if config.api_key_env else None
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        base = config.base_url.rstrip("/")
+        self._http = http.client(config.deadlines, transport=transport, base_url=base, headers=headers)
+        self._trouble = ""
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return () if self._missing_key else tuple(self._config.models)
+
+    @property
+    def _missing_key(self) -> bool:
+        return bool(self._config.api_key_env and self._config.required and not self._key)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def status(self) -> NodeStatus:
+        if self._missing_key:
+            return NodeStatus("off", detail=f"Set {self._config.api_key_env} to switch this node on.")
+        length = self._config.context_length
+        return NodeStatus("ready", serves=self.serves, detail=self._trouble, context_length=length)
+
+    async def stream(self, call: Call) -> AsyncIterator[Chunk]:
+        path, body = self._ask(call)
+        finish: FinishReason | None = None
+        usage: Usage | None = None
+        with http.node_errors(self.name):
+            try:
+                async with http.post(self._http, path, body, node=self.name) as response:
+                    self._expect_events(response)
+                    async for data in data_lines(response.aiter_bytes()):
+                        if data == "[DONE]":
+                            finish = finish or "stop"
+                            break
+                        event = self._event(data)
+                        usage = _usage(event) or usage
+                        finish = _finish(event) or finish
+                        if text := _text(event):
+                            yield Chunk(text=text)
+            except StatusError as error:
+                raise _context_length(error) or error from None
+            if finish is None:
+                raise CutStreamError(f"Node '{self.name}' stopped in the middle of its answer.")
+        yield Chunk(finish_reason=finish, usage=usage)
+
+    def _ask(self, call: Call) -> tuple[str, dict[str, Any]]:
+        """Path and body of the request for `call`."""
+        chosen = call.parameters
+        body: dict[str, Any] = {"model": call.model, "stream": True, "stream_options": {"include_usage": True}}
+        for name in ("temperature", "top_p", "max_tokens", "seed"):
+            if (value := getattr(chosen, name)) is not None:
+                body[name] = value
+        if chosen.stop:
+            body["stop"] = list(chosen.stop[:4])
+        if call.messages is None:
+            return "/completions", {**body, "prompt": call.text}
+        return "/chat/completions", {
+            **body,
+            "messages": [{"role": m.role, "content": m.content} for m in call.messages],
+        }
+
+    def _expect_events(self, response: httpx.Response) -> None:
+        kind = response.headers.get("content-type", "").split(";")[0].strip()
+        if kind != "text/event-stream":
+            raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
+
+    def _event(self, data: str) -> dict[str, Any]:
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            raise BadResponseError(f"Node '{self.name}' sent an event that is not JSON.") from None
+        if not isinstance(event, dict):
+            raise BadResponseError(f"Node '{self.name}' sent an event that is not an object.")
+        if event.get("error"):
+            raise BadResponseError(f"Node '{self.name}' reported: {http.message_in(event) or 'an error'}.")
+        return event
+
+
+def _choice(event: dict[str, Any]) -> dict[str, Any]:
+    choices = event.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else {}
+    return first if isinstance(first, dict) else {}
+
+
+def _text(event: dict[str, Any]) -> str:
+    choice = _choice(event)
+    delta = choice.get("delta")
+    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+    return text if isinstance(text, str) else ""
+
+
+def _finish(event: dict[str, Any]) -> FinishReason | None:
+    reason = _choice(event).get("finish_reason")
+    if reason is None:
+        return None
+    return "length" if reason == "length" else "stop"
+
+
+def _usage(event: dict[str, Any]) -> Usage | None:
+    usage = event.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    return Usage(*counts, source="node")
+
+
+def _context_length(error: StatusError) -> ContextLengthError | None:
+    """The request's own fault, where a node says that its context is too small for it."""
+    words = error.message.lower()
+    if error.status in (400, 413, 422) and "context" in words and ("length" in words or "window" in words):
+        return ContextLengthError(f"The input is too long. {error.message}")
+    return None

@@ -1,0 +1,1 @@
+"""The prompt repository: what a prompt is, how it is rendered, where it is kept."""

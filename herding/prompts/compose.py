@@ -1,0 +1,61 @@
+"""From a prompt and a request to the input of a model: choose the variant, insert the values, add the chat so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from herding.errors import UserError
+from herding.prompts.model import Prompt, Template
+from herding.prompts.render import insert, neutralise
+from herding.prompts.variables import Value
+from herding.values import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a model gets: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed."""
+
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+    variant: str | None = None
+    head: int = 0
+
+    def without_oldest_turns(self, count: int) -> Rendered:
+        """The same chat without its `count` oldest turns."""
+        if self.messages is None:
+            return self
+        kept = self.messages[: self.head] + self.messages[self.head + count :]
+        return Rendered(kept, None, self.variant, self.head)
+
+    @property
+    def turns(self) -> int:
+        """How many earlier turns the chat holds."""
+        return len(self.messages) - self.head - 1 if self.messages else 0
+
+
+def compose(prompt: Prompt, values: Mapping[str, Value], turns: Sequence[Message] = ()) -> Rendered:
+    """`prompt` rendered with checked `values`; `turns` go between the template's head and its last message."""
+    template, variant = choose(prompt, values)
+    if template.prompt is not None:
+        if turns:
+            raise UserError("This prompt is raw text and keeps no chat; run it without earlier turns.")
+        return Rendered(text=insert(template.prompt, values, guard=neutralise), variant=variant)
+    written = [Message(m.role, insert(m.content, values)) for m in template.messages or ()]
+    if turns and not prompt.chat:
+        raise UserError("This prompt is not a chat (chat: true); run it without earlier turns.")
+    return Rendered(messages=(*written[:-1], *turns, written[-1]), variant=variant, head=len(written) - 1)
+
+
+def choose(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Template, str | None]:
+    """The template for `values`, and the name of its variant; UserError when no variant fits and there is no other."""
+    for variant in prompt.variants or ():
+        try:
+            if variant.condition.holds(values):
+                return variant, variant.name
+        except ValueError as error:
+            raise UserError(f"Variant '{variant.name}' cannot be decided: {error}.") from None
+    if prompt.messages is None and prompt.prompt is None:
+        conditions = "; ".join(variant.when for variant in prompt.variants or ())
+        raise UserError(f"No variant of this prompt fits these values ({conditions}). Change a value or add a variant.")
+    return Template(messages=prompt.messages, prompt=prompt.prompt), None

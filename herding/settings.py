@@ -1,0 +1,76 @@
+"""All settings in one typed class; nothing else in Herding reads the environment."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def on_space() -> bool:
+    """Whether this process runs as a Hugging Face Space."""
+    return "SPACE_ID" in os.environ or os.environ.get("SYSTEM") == "spaces"
+
+
+def secret(name: str) -> str | None:
+    """The secret that configuration refers to by the name of an environment variable; None if unset or blank."""
+    return os.environ.get(name, "").strip() or None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Settings(BaseSettings):
+    """What an operator may set; every field is the environment variable `HERDING_<NAME>` unless it says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="HERDING_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    home: Path = Field(default=ROOT / "data", description="Data directory: database, keys, caches.")
+    host: str = Field(
+        default_factory=lambda: "0.0.0.0" if on_space() else "127.0.0.1", description="Address to listen on."
+    )
+    port: int = Field(default=7860, ge=0, le=65535, description="Port to listen on.")
+    prompts: Path = Field(default=ROOT / "prompts", description="Directory of the prompt files.")
+    nodes: Path = Field(default=ROOT / "config" / "nodes.yaml", description="File of the nodes.")
+    admin_token: SecretStr | None = Field(default=None, description="Bearer token that makes its caller admin.")
+    node_secret: SecretStr | None = Field(
+        default=None, description="Secret shared with engines; random per start if unset."
+    )
+    trusted_hosts: list[str] = Field(
+        default_factory=list, description="JSON list of host names the app answers to; default: by listening address."
+    )
+    log_level: str = Field(default="INFO", description="Level of the log.")
+    database: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "HERDING_DATABASE_URL"),
+        description="`DATABASE_URL`: the database; default is one SQLite file in the data directory.",
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        return self.database or f"sqlite:///{self.home.absolute() / 'herding.sqlite'}"
+
+    @property
+    def local_only(self) -> bool:
+        """Whether only this machine can reach the app, so that its user is the operator."""
+        return is_loopback(self.host) and not on_space()
+
+    @property
+    def host_names(self) -> list[str]:
+        """Values of the Host header to answer to; others are refused (a page elsewhere may rebind its name to us)."""
+        if self.trusted_hosts:
+            return self.trusted_hosts
+        return ["127.0.0.1", "localhost", "[::1]", "::1"] if self.local_only else ["*"]
