@@ -64,7 +64,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer. The last one carries the finish reason, and the usage where the node tells it."""
+    """A piece of an answer. The last one carries the finish reason; any may carry the usage so far, from the node."""
 
     text: str = ""
     finish_reason: FinishReason | None = None
@@ -95,7 +95,6 @@ class Request:
     turns: tuple[Message, ...] = ()
     template: str | None = None
     session_id: str | None = None
-    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +163,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The request waits; `position` counts from 1."""
+    """The request waits; `position` counts from 1, `reason` says for what."""
 
+    request_id: str
     position: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

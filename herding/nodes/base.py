@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -32,33 +32,39 @@ class Node(ABC):
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str, *, deadlines: Deadlines | None = None) -> None:
+    def __init__(self, name: str, *, models: Sequence[str] = (), deadlines: Deadlines | None = None) -> None:
         self.name = name
+        self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
 
     @abstractmethod
-    def stream(self, call: Call) -> AsyncIterator[Chunk]:
+    def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         """The answer to `call`, piece by piece."""
 
     @property
-    @abstractmethod
     def serves(self) -> tuple[str, ...]:
         """The models that the node answers with now, as last known; no waiting."""
+        return self.models
 
-    async def start(self) -> None:
+    @property
+    def expects(self) -> tuple[str, ...]:
+        """The models that the node will serve within a minute or so without anybody's help: it starts, or loads."""
+        return ()
+
+    async def start(self) -> None:  # noqa: B027 (most kinds have nothing to start)
         """Begin whatever runs beside the requests. Returns at once; the node may still be loading."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027
         """End everything that `start` began."""
 
     async def status(self) -> NodeStatus:
         """The node at this moment; never raises."""
         return NodeStatus("ready", serves=self.serves)
 
-    async def count(self, call: Call) -> tuple[int, int] | None:
+    async def count(self, call: Call) -> tuple[int, int] | None:  # noqa: ARG002 (for kinds that can)
         """Input tokens of `call` and the context length of its model; None where the node cannot tell."""
         return None
 
-    def load(self, model: str) -> AsyncIterator[LoadProgress]:
+    def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
         """Switch to another model; yields progress, ends with `done`. NodeError leaves the old model in place."""
         raise UserError(f"Node '{self.name}' cannot switch models.")

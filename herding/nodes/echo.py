@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -29,15 +29,10 @@ class EchoNode(Node):
     kind: ClassVar[str] = "echo"
 
     def __init__(self, config: EchoConfig) -> None:
-        super().__init__(config.name, deadlines=config.deadlines)
-        self._models = tuple(config.models)
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines)
         self._delay = config.delay
 
-    @property
-    def serves(self) -> tuple[str, ...]:
-        return self._models
-
-    async def stream(self, call: Call) -> AsyncIterator[Chunk]:
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         asked = call.messages[-1].content if call.messages else call.text or ""
         words = asked.split(" ")
         limit = call.parameters.max_tokens or len(words)

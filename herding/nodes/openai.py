@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar, Literal
 
 import httpx
 from pydantic import Field
 
-from herding.errors import BadResponseError, ContextLengthError, CutStreamError, StatusError
+from herding.errors import BadResponseError, ContextLengthError, CutStreamError, NodeError, StatusError
 from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, FinishReason, NodeStatus, Usage
+
+PROBE_EVERY = 10.0
+PROBE_TIMEOUT = 3.0
 
 
 class OpenAIConfig(Strict):
@@ -30,7 +34,6 @@ class OpenAIConfig(Strict):
     models: list[str] = Field(min_length=1)
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     required: bool = True
-    completions: bool = True
     context_length: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
 
@@ -47,17 +50,17 @@ class OpenAINode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, deadlines=config.deadlines)
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines)
         self._config = config
         self._key = secret(config.api_key_env) if config.api_key_env else None
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         base = config.base_url.rstrip("/")
         self._http = http.client(config.deadlines, transport=transport, base_url=base, headers=headers)
-        self._trouble = ""
+        self._probed = (-PROBE_EVERY, "")
 
     @property
     def serves(self) -> tuple[str, ...]:
-        return () if self._missing_key else tuple(self._config.models)
+        return () if self._missing_key else self.models
 
     @property
     def _missing_key(self) -> bool:
@@ -69,17 +72,32 @@ class OpenAINode(Node):
     async def status(self) -> NodeStatus:
         if self._missing_key:
             return NodeStatus("off", detail=f"Set {self._config.api_key_env} to switch this node on.")
-        length = self._config.context_length
-        return NodeStatus("ready", serves=self.serves, detail=self._trouble, context_length=length)
+        if trouble := await self._probe():
+            return NodeStatus("down", serves=self.serves, detail=trouble)
+        return NodeStatus("ready", serves=self.serves, context_length=self._config.context_length)
 
-    async def stream(self, call: Call) -> AsyncIterator[Chunk]:
+    async def _probe(self) -> str:
+        """What hinders the node now, empty if nothing; asked of its list of models every `PROBE_EVERY` seconds."""
+        at, trouble = self._probed
+        if time.monotonic() - at >= PROBE_EVERY:
+            try:
+                with http.node_errors(self.name):
+                    response = await self._http.get("/models", timeout=PROBE_TIMEOUT)
+                refused = response.status_code in (401, 403)
+                trouble = "The server refuses the key." if refused else ""
+            except NodeError as error:
+                trouble = error.message
+            self._probed = (time.monotonic(), trouble)
+        return trouble
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = self._ask(call)
         finish: FinishReason | None = None
         usage: Usage | None = None
         with http.node_errors(self.name):
             try:
                 async with http.post(self._http, path, body, node=self.name) as response:
-                    self._expect_events(response)
+                    await self._expect_events(response)
                     async for data in data_lines(response.aiter_bytes()):
                         if data == "[DONE]":
                             finish = finish or "stop"
@@ -103,7 +121,7 @@ class OpenAINode(Node):
             if (value := getattr(chosen, name)) is not None:
                 body[name] = value
         if chosen.stop:
-            body["stop"] = list(chosen.stop[:4])
+            body["stop"] = list(chosen.stop)
         if call.messages is None:
             return "/completions", {**body, "prompt": call.text}
         return "/chat/completions", {
@@ -111,8 +129,10 @@ class OpenAINode(Node):
             "messages": [{"role": m.role, "content": m.content} for m in call.messages],
         }
 
-    def _expect_events(self, response: httpx.Response) -> None:
+    async def _expect_events(self, response: httpx.Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
+        if kind == "application/json":
+            self._event((await http.error_body(response)).decode(errors="replace"))
         if kind != "text/event-stream":
             raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
 
@@ -152,10 +172,10 @@ def _usage(event: dict[str, Any]) -> Usage | None:
     usage = event.get("usage")
     if not isinstance(usage, dict):
         return None
-    counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    given, made = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not isinstance(given, int) or not isinstance(made, int) or given < 0 or made < 0:
         return None
-    return Usage(*counts, source="node")
+    return Usage(given, made, "node")
 
 
 def _context_length(error: StatusError) -> ContextLengthError | None:

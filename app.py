@@ -1,0 +1,120 @@
+"""Starts Herding: settings, then the parts, then one server for UI and API. The only place that wires them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+
+from herding import __version__
+from herding.access.visitors import IdentifyVisitors, Visitors, signing_key
+from herding.api import errors, exports, operations
+from herding.api.shield import Shield
+from herding.errors import HerdingError
+from herding.nodes import catalog
+from herding.orchestrator import Orchestrator
+from herding.prompts.library import Library
+from herding.settings import Settings, on_space, secret
+from herding.store import Store
+
+GRACEFUL_SECONDS = 5
+
+log = logging.getLogger("herding")
+
+
+@contextlib.asynccontextmanager
+async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
+    """The orchestrator with its library, its store and its running herd; all ended on the way out."""
+    node_secret = settings.node_secret.get_secret_value() if settings.node_secret else None
+    herd = catalog.build(catalog.read_herd(settings.nodes), secret=secret, node_secret=node_secret)
+    library = Library(settings.prompts)
+    await asyncio.to_thread(library.refresh)
+    store = await Store.open(settings.database_url)
+    try:
+        for node in herd.values():
+            await node.start()
+        yield Orchestrator(library=library, herd=herd, store=store)
+    finally:
+        await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
+        await store.close()
+
+
+def create(orchestrator: Orchestrator, settings: Settings) -> FastAPI:
+    """The web app: routes first, then the UI at `/`, and around both the guards."""
+    _tame_gradio(settings.home)
+    from herding.ui.mount import mount  # Gradio reads the environment when it is imported
+
+    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(operations.router(orchestrator))
+    app.include_router(exports.router(orchestrator))
+    errors.install(app)
+    mount(app, orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
+    token = settings.admin_token.get_secret_value() if settings.admin_token else None
+    visitors = Visitors(key=signing_key(settings.home), local_only=settings.local_only, admin_token=token)
+    # The last added is the outermost. An own CORS middleware that allows nobody switches off Gradio's, which allows all.
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(IdentifyVisitors, visitors=visitors)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
+    app.add_middleware(Shield)
+    return app
+
+
+def _tame_gradio(home: Path) -> None:
+    """No analytics, no calls home, and temporary files where only we can read them."""
+    cache = home.absolute() / "cache"
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_TEMP_DIR=str(cache / "gradio"),
+        GRADIO_ANALYTICS_MAX_EVENTS="100",
+        GRADIO_ANALYTICS_CACHE_FREQUENCY="1000",
+        TMPDIR=str(cache),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run until a signal ends the process."""
+    async with parts(settings) as orchestrator:
+        config = uvicorn.Config(
+            create(orchestrator, settings),
+            host=settings.host,
+            port=settings.port,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=on_space(),
+            forwarded_allow_ips="*" if on_space() else None,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
+        log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
+        await server.serve()
+
+
+def main() -> int:
+    """Exit status 0 after a normal end, 2 for settings or files that must be mended first."""
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        asyncio.run(serve(settings))
+    except HerdingError as error:
+        log.error("Herding cannot start. %s", error)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

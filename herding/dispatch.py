@@ -1,0 +1,156 @@
+"""Gets a request answered: waits for a node, tries candidates, fits the call to the model's context."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+
+from herding.errors import NodeError, NoNodeError, UserError
+from herding.flight import Flight
+from herding.nodes.base import Node
+from herding.prompts.compose import Rendered
+from herding.routing import policy
+from herding.routing.candidates import Candidate, candidates
+from herding.running import Running
+from herding.values import Call, Delta, Event, Queued, Started
+
+MAX_ATTEMPTS = 3
+WAIT_SECONDS = 60.0
+LOOK_EVERY = 0.1
+GRACE_SECONDS = 0.5
+ANSWER_TOKENS = 256
+
+
+class Dispatcher:
+    """Sends flights to the herd; the only place that tries a second node after a failure.
+
+    `wait_seconds` is how long a request waits for a node that is still loading its model.
+    """
+
+    def __init__(self, *, herd: Mapping[str, Node], clock: Callable[[], int], wait_seconds: float) -> None:
+        self._herd = herd
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        self._busy: Counter[str] = Counter()
+
+    async def answer(self, flight: Flight) -> AsyncGenerator[Event, None]:
+        """Try candidates, the best first, until one begins to answer."""
+        async with aclosing(self._wait(flight)) as waiting:
+            async for event in waiting:
+                yield event
+        if flight.stopped:
+            return
+        found = self._candidates(flight)
+        order = policy.least_busy(found, self._busy)[:MAX_ATTEMPTS]
+        for number, candidate in enumerate(order, 1):
+            why = policy.reason(candidate, found, asked_for=flight.model is not None)
+            if number > 1:
+                why = f"attempt {number} after {order[number - 2].node} failed: {why}"
+            flight.chosen(candidate, policy.LEAST_BUSY, why)
+            try:
+                async with aclosing(self._attempt(flight, candidate, why)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except NodeError:
+                if flight.has_text or number == len(order):
+                    raise
+
+    async def _wait(self, flight: Flight) -> AsyncGenerator[Event, None]:
+        """Wait while a node that will serve the request is still starting or loading."""
+        deadline, told = flight.elapsed_ms + self._wait_seconds * 1000, False
+        while not self._candidates(flight):
+            models = self._models(flight)
+            coming = [name for name, node in self._herd.items() if set(models) & set(node.expects)]
+            if not coming or flight.elapsed_ms > deadline:
+                raise NoNodeError(await self._why_nobody(models))
+            if flight.stopped:
+                return
+            if not told:
+                told = True
+                yield Queued(flight.id, 1, f"{coming[0]} is loading its model")
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def _why_nobody(self, models: list[str]) -> str:
+        wanted = " or ".join(models)
+        able = [name for name, node in self._herd.items() if set(models) & set((await node.status()).offers)]
+        if able:
+            where = " or ".join(able)
+            return f"No node serves {wanted} now. Switch {where} to it in the Nodes tab, or choose another model."
+        return f"No node serves {wanted}. Add one that does to the nodes file, or set the key of a hosted one."
+
+    def _models(self, flight: Flight) -> list[str]:
+        return [flight.model] if flight.model else flight.prompt.target_models
+
+    def _candidates(self, flight: Flight) -> list[Candidate]:
+        return candidates(self._models(flight), {name: node.serves for name, node in self._herd.items()})
+
+    async def _attempt(self, flight: Flight, candidate: Candidate, why: str) -> AsyncGenerator[Event, None]:
+        """One call of one node."""
+        node, began, began_at = self._herd[candidate.node], flight.elapsed_ms, self._clock()
+        failure: NodeError | UserError | None = None
+        self._busy[candidate.node] += 1
+        try:
+            call = await self._fit(flight, candidate, node)
+            flight.running = Running(node, call)
+            yield Started(flight.id, candidate.model, candidate.node, why)
+            async with aclosing(flight.running.chunks()) as chunks:
+                async for chunk in chunks:
+                    if text := flight.take(chunk):
+                        yield Delta(text)
+                    if flight.complete and not chunk.finish_reason:
+                        await _let_finish(flight)
+                        break
+        except (NodeError, UserError) as error:
+            failure = error
+            raise
+        finally:
+            self._busy[candidate.node] -= 1
+            flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)
+            if flight.running:
+                await flight.running.close()
+
+    async def _fit(self, flight: Flight, candidate: Candidate, node: Node) -> Call:
+        """The call for a node; a chat loses its oldest turns until question and answer fit into the context."""
+
+        def call(rendered: Rendered) -> Call:
+            return Call(flight.id, candidate.model, rendered.messages, rendered.text, flight.parameters)
+
+        async def fits(dropped: int) -> bool:
+            size = await node.count(call(full.without_oldest_turns(dropped)))
+            if size is None:
+                return True
+            tokens, context = size
+            return tokens + min(flight.parameters.max_tokens or ANSWER_TOKENS, context // 2) <= context
+
+        full = flight.rendered
+        if full.turns and not await fits(0):
+            dropped = await _least(fits, full.turns)
+            flight.rendered = full.without_oldest_turns(dropped)
+        return call(flight.rendered)
+
+
+async def _least(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:
+    """The least number of oldest turns to drop, in pairs of question and answer, so that the rest fits."""
+    low, high = 1, -(-turns // 2)
+    while low < high:
+        middle = (low + high) // 2
+        if await fits(2 * middle):
+            high = middle
+        else:
+            low = middle + 1
+    return min(2 * low, turns)
+
+
+async def _let_finish(flight: Flight) -> None:
+    """After the stop marker, give the node a moment to end by itself, so that it can tell its exact usage."""
+    if flight.running is None:
+        return
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            async for chunk in flight.running.chunks():
+                flight.take(chunk)
+    except (TimeoutError, NodeError):
+        flight.running.stop()

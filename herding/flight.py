@@ -1,0 +1,169 @@
+"""A request on its way: the facts it came with, and what became of it so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from herding.errors import HerdingError, NodeError
+from herding.prompts.compose import Rendered
+from herding.prompts.contract import Trimmer, judge
+from herding.prompts.model import Prompt
+from herding.routing.candidates import Candidate
+from herding.running import Running
+from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Status, Timings, Usage, Verdict
+
+CHARS_PER_TOKEN = 4
+
+
+class Flight:
+    """Gathers one request's answer, attempts and times; `outcome` tells them at any moment.
+
+    Times are in milliseconds since the request arrived, from a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        arrived_at: int,
+        principal: str,
+        key: str,
+        prompt: Prompt,
+        version: int,
+        edited: bool,
+        session_id: str | None,
+        variables: Mapping[str, Any],
+        rendered: Rendered,
+        parameters: Parameters,
+        model: str | None,
+    ) -> None:
+        self.id, self.principal, self.key = request_id, principal, key
+        self.prompt, self.rendered, self.parameters, self.model = prompt, rendered, parameters, model
+        self._facts: dict[str, Any] = {
+            "request_id": request_id,
+            "created_at": arrived_at,
+            "principal": principal,
+            "prompt": key,
+            "version": version,
+            "edited": edited,
+            "session_id": session_id,
+            "variables": variables,
+            "parameters": parameters,
+            "variant": rendered.variant,
+        }
+        self._began = time.perf_counter()
+        self._trimmer = Trimmer(prompt.contract)
+        self._answer: list[str] = []
+        self._heard = 0
+        self._usage: Usage | None = None
+        self._finish: FinishReason | None = None
+        self._queued_ms = 0.0
+        self._first_token_ms: float | None = None
+        self._attempts: list[Attempt] = []
+        self._choice: tuple[Candidate, str, str] | None = None
+        self._error: HerdingError | None = None
+        self._status: Status = "running"
+        self._total_ms = 0.0
+        self.running: Running | None = None
+        self.stopped = False
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the node has begun to answer, so that no other may take over."""
+        return self._heard > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stop marker has come: whatever follows is not part of the answer."""
+        return self._trimmer.done
+
+    def chosen(self, candidate: Candidate, policy: str, reason: str) -> None:
+        """A candidate is tried; the time until the first one counts as waiting."""
+        if self._choice is None:
+            self._queued_ms = self.elapsed_ms
+        self._choice = (candidate, policy, reason)
+
+    def take(self, chunk: Chunk) -> str:
+        """Note a chunk of the node; returns the part of the answer that it makes certain."""
+        if chunk.text and not self._heard:
+            self._first_token_ms = self.elapsed_ms
+        self._heard += len(chunk.text)
+        self._usage = chunk.usage or self._usage
+        self._finish = chunk.finish_reason or self._finish
+        text = self._trimmer.feed(chunk.text)
+        if chunk.finish_reason and not self._trimmer.done:
+            text += self._trimmer.end()
+        self._answer.append(text)
+        return text
+
+    def tried(self, candidate: Candidate, started_at: int, total_ms: float, error: HerdingError | None = None) -> None:
+        """Note how an attempt ended."""
+        kind, message = (error.type, error.message) if error else (None, None)
+        number = len(self._attempts) + 1
+        self._attempts.append(
+            Attempt(number, candidate.node, candidate.model, started_at, total_ms, error_type=kind, error=message)
+        )
+
+    def stop(self) -> None:
+        """The caller wants no more of the answer."""
+        if self._finish is None:
+            self.stopped = True
+            if self.running:
+                self.running.stop()
+
+    def end(self, status: Status, error: HerdingError | None = None) -> None:
+        """The request is over."""
+        if error is not None:
+            error.request_id = self.id
+            self._finish = "error"
+        else:
+            self._finish = "cancelled" if status in ("cancelled", "abandoned") else self._finish or "stop"
+        broke_off = isinstance(error, NodeError) and self.has_text
+        self._status, self._error = ("partial" if broke_off else status), error
+        self._total_ms = self.elapsed_ms
+
+    def outcome(self) -> Outcome:
+        """All that is known now."""
+        candidate, policy, reason = self._choice or (None, None, None)
+        answer = "".join(self._answer)
+        return Outcome(
+            **self._facts,
+            input=self._input(),
+            answer=answer,
+            model=candidate.model if candidate else self.model,
+            node=candidate.node if candidate else None,
+            status=self._status,
+            finish_reason=self._finish,
+            usage=self._usage or self._estimate(),
+            timings=Timings(self._queued_ms, self._first_token_ms, self._total_ms),
+            contract=self._verdict(answer),
+            policy=policy,
+            reason=reason,
+            attempts=tuple(self._attempts),
+            error_type=self._error.type if self._error else None,
+            error=self._error.message if self._error else None,
+        )
+
+    def _input(self) -> str:
+        if self.rendered.messages is None:
+            return self.rendered.text or ""
+        messages = [{"role": m.role, "content": m.content} for m in self.rendered.messages]
+        return json.dumps(messages, ensure_ascii=False)
+
+    def _estimate(self) -> Usage:
+        """Counts for a node that told none; nothing was spent where no node was tried."""
+        if self._choice is None:
+            return Usage()
+        return Usage(-(-len(self._input()) // CHARS_PER_TOKEN), -(-self._heard // CHARS_PER_TOKEN))
+
+    def _verdict(self, answer: str) -> Verdict:
+        if self._status != "succeeded":
+            return Verdict()
+        return judge(self.prompt.contract, answer, marker_seen=self._trimmer.done)

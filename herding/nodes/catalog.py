@@ -1,0 +1,52 @@
+"""The kinds of node, and the herd as the nodes file gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from herding import files
+from herding.files import Strict
+from herding.nodes.base import Node
+from herding.nodes.echo import EchoConfig, EchoNode
+from herding.nodes.local import LocalConfig, LocalNode
+from herding.nodes.openai import OpenAIConfig, OpenAINode
+
+NodeConfig = Annotated[LocalConfig | OpenAIConfig | EchoConfig, Field(discriminator="kind")]
+
+
+class Herd(Strict):
+    """The nodes file: a list of nodes with different names."""
+
+    nodes: list[NodeConfig] = Field(default_factory=list)
+
+    @field_validator("nodes")
+    @classmethod
+    def _names_differ(cls, nodes: list[NodeConfig]) -> list[NodeConfig]:
+        names = [node.name for node in nodes]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two nodes have the name '{twice}'")
+        return nodes
+
+
+def read_herd(path: Path) -> Herd:
+    """The nodes file at `path`; ConfigError names line and key of what is wrong."""
+    return files.read(path).build(Herd)
+
+
+def build(herd: Herd, *, secret: Callable[[str], str | None], node_secret: str | None) -> dict[str, Node]:
+    """A node for each entry, by name; none of them has started."""
+    return {config.name: _node(config, secret, node_secret) for config in herd.nodes}
+
+
+def _node(config: NodeConfig, secret: Callable[[str], str | None], node_secret: str | None) -> Node:
+    match config:
+        case LocalConfig():
+            return LocalNode(config, node_secret=node_secret)
+        case OpenAIConfig():
+            return OpenAINode(config, secret=secret)
+        case EchoConfig():
+            return EchoNode(config)

@@ -1,0 +1,158 @@
+"""The client side of the engine's HTTP interface (`herding.engine`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import asdict
+from typing import Any
+
+import httpx
+
+from herding.errors import (
+    BadResponseError,
+    ContextLengthError,
+    CutStreamError,
+    NodeError,
+    StatusError,
+    UserError,
+)
+from herding.nodes import http
+from herding.nodes.base import Deadlines
+from herding.nodes.sse import data_lines
+from herding.values import Call, Chunk, Gpu, LoadProgress, NodeState, NodeStatus, System, Usage
+
+STATUS_TIMEOUT = 5.0
+_STATES: dict[str, NodeState] = {"idle": "down", "loading": "loading", "ready": "ready", "failed": "down"}
+
+
+class EngineClient:
+    """Talks to one engine at `base_url` with its shared secret."""
+
+    def __init__(self, base_url: str, secret: str, *, name: str, deadlines: Deadlines) -> None:
+        self._name = name
+        headers = {"Authorization": f"Bearer {secret}"}
+        self._http = http.client(deadlines, base_url=base_url, headers=headers)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def status(self, *, offers: tuple[str, ...] = ()) -> NodeStatus:
+        """What the engine says of itself; NodeError if it does not answer."""
+        data = await self._get("/status")
+        system = data.get("system") or {}
+        serves = (data["model"],) if data.get("state") == "ready" and data.get("model") else ()
+        return NodeStatus(
+            state=_STATES.get(data.get("state", ""), "down"),
+            serves=serves,
+            offers=offers,
+            detail=_detail(data),
+            progress=data.get("progress"),
+            context_length=data.get("context_length"),
+            active=data.get("active", 0),
+            waiting=data.get("waiting", 0),
+            device=data.get("device"),
+            system=System(**{**system, "gpus": tuple(Gpu(**gpu) for gpu in system["gpus"])}) if system else None,
+        )
+
+    async def models(self) -> tuple[str, ...]:
+        """Ids of the models that the engine may load."""
+        return tuple(entry["id"] for entry in (await self._get("/models"))["models"])
+
+    async def count(self, call: Call) -> tuple[int, int]:
+        """Input tokens of `call` and the context length, both from the engine's own tokenizer."""
+        with http.node_errors(self._name):
+            response = await self._http.post("/count", json=_body(call), timeout=STATUS_TIMEOUT)
+            if response.status_code != 200:
+                raise await self._refusal(response)
+            data = response.json()
+        return data["input_tokens"], data["context_length"]
+
+    async def generate(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        """The answer to `call`; closing the iterator stops the generation."""
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", "/generate", json=_body(call)) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response)
+                async for event in self._events(response):
+                    yield _chunk(event)
+                    if event["type"] == "done":
+                        return
+            raise CutStreamError(f"Node '{self._name}' stopped in the middle of its answer.")
+
+    async def load(self, model: str) -> AsyncIterator[LoadProgress]:
+        """Switch the engine to `model`; a NodeError means that the old model is back."""
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", "/load", json={"model": model}, timeout=None) as response:
+                if response.status_code != 200:
+                    raise await self._refusal(response)
+                async for event in self._events(response):
+                    done = event["type"] == "done"
+                    yield LoadProgress(1.0 if done else event.get("fraction"), event.get("stage", ""), done=done)
+                    if done:
+                        return
+            raise CutStreamError(f"Node '{self._name}' died while it loaded {model}.")
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        with http.node_errors(self._name):
+            response = await self._http.get(path, timeout=STATUS_TIMEOUT)
+            if response.status_code != 200:
+                raise await self._refusal(response)
+            data = response.json()
+        return data if isinstance(data, dict) else {}
+
+    async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+        async for data in data_lines(response.aiter_bytes()):
+            event = _object(data, self._name)
+            if event.get("type") == "error":
+                raise NodeError(
+                    f"Node '{self._name}' failed: {event.get('message', 'no reason given')}", node=self._name
+                )
+            yield event
+
+    async def _refusal(self, response: httpx.Response) -> UserError | NodeError:
+        """The error of a refused request: the caller's where the engine blames the input."""
+        status = response.status_code
+        if status not in (409, 413, 422):
+            return await http.status_error(response, self._name)
+        error = _object((await http.error_body(response)).decode(errors="replace"), self._name).get("error") or {}
+        message, kind = error.get("message", f"HTTP {status}"), error.get("type")
+        if kind == "context_length":
+            return ContextLengthError(message)
+        if status == 409:
+            return StatusError(message, status=status, node=self._name)
+        return UserError(message, param=error.get("param"))
+
+
+def _body(call: Call) -> dict[str, Any]:
+    """The engine's form of a call; what is not set is left out."""
+    chosen = {key: value for key, value in asdict(call.parameters).items() if value not in (None, ())}
+    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": chosen}
+    if call.messages is None:
+        return {**body, "text": call.text}
+    return {**body, "messages": [{"role": m.role, "content": m.content} for m in call.messages]}
+
+
+def _chunk(event: dict[str, Any]) -> Chunk:
+    usage = event.get("usage")
+    return Chunk(
+        text=event.get("text", ""),
+        finish_reason=event.get("finish_reason"),
+        usage=Usage(usage["input_tokens"], usage["output_tokens"], "node") if usage else None,
+    )
+
+
+def _object(data: str, node: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise BadResponseError(f"Node '{node}' sent something that is not the engine's protocol.", node=node)
+    return event
+
+
+def _detail(data: dict[str, Any]) -> str:
+    if data.get("state") == "loading":
+        return f"Loading {data.get('loading')}: {data.get('stage') or 'starting'}"
+    return data.get("error") or ""

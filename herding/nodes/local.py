@@ -1,0 +1,143 @@
+"""The node on this machine: an engine process that we launch, watch and, when it dies, launch again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from collections.abc import AsyncGenerator
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from herding.errors import NodeError, NoNodeError, UserError
+from herding.files import Strict
+from herding.nodes.base import Deadlines, Node
+from herding.nodes.child import Child
+from herding.nodes.engine_client import EngineClient
+from herding.values import Call, Chunk, LoadProgress, NodeStatus
+
+WATCH_EVERY = 0.3
+
+log = logging.getLogger(__name__)
+
+
+class LocalConfig(Strict):
+    """The engine in the nodes file: the model it starts with, and those it may be switched to.
+
+    `paths` give local directories for some of the models. `quantization` needs a GPU.
+    """
+
+    kind: Literal["local"]
+    name: str
+    model: str = "herding/cria"
+    models: list[str] = Field(default_factory=list)
+    paths: dict[str, str] = Field(default_factory=dict)
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    threads: int | None = Field(default=None, ge=1)
+    deadlines: Deadlines = Deadlines()
+
+
+class LocalNode(Node):
+    """Runs models in a child process; a crash there ends its requests with an error, never the app."""
+
+    kind: ClassVar[str] = "local"
+
+    def __init__(self, config: LocalConfig, *, node_secret: str | None = None) -> None:
+        super().__init__(config.name, deadlines=config.deadlines)
+        self._config = config
+        self._model = config.model
+        self._offers = tuple(dict.fromkeys([config.model, *config.models, *config.paths]))
+        self._secret = node_secret or secrets.token_urlsafe(32)
+        self._child: Child | None = None
+        self._client: EngineClient | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._last = NodeStatus("starting", offers=self._offers, detail="The engine starts.")
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return self._last.serves
+
+    @property
+    def expects(self) -> tuple[str, ...]:
+        coming = self._client is None or self._last.state in ("starting", "loading")
+        return (self._model,) if coming else ()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine."""
+        return self._child.pid if self._child else None
+
+    async def start(self) -> None:
+        self._launch()
+        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+
+    async def close(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+        if self._child:
+            await self._child.close()
+        if self._client:
+            await self._client.close()
+
+    async def status(self) -> NodeStatus:
+        if self._client is not None:
+            try:
+                self._last = await self._client.status(offers=self._offers)
+                self._model = next(iter(self._last.serves), self._model)
+            except NodeError as error:
+                self._last = NodeStatus("down", offers=self._offers, detail=error.message)
+        return self._last
+
+    def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        return self._up().generate(call)
+
+    async def count(self, call: Call) -> tuple[int, int] | None:
+        return await self._up().count(call)
+
+    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
+        if model not in self._offers:
+            raise UserError(f"Node '{self.name}' does not offer {model}. It offers: {', '.join(self._offers)}.")
+        async for progress in self._up().load(model):
+            if progress.done:
+                await self.status()
+            yield progress
+
+    def _up(self) -> EngineClient:
+        if self._client is None:
+            raise NoNodeError(
+                f"Node '{self.name}' is not up: {self._last.detail} Try again in some seconds.", node=self.name
+            )
+        return self._client
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-m", "herding.engine", "--exit-with-parent", "--model", self._model]
+        for model in self._offers:
+            command += ["--offer", f"{model}={self._config.paths[model]}" if model in self._config.paths else model]
+        command += ["--quantization", self._config.quantization]
+        if self._config.threads:
+            command += ["--threads", str(self._config.threads)]
+        environment = {**os.environ, "HERDING_NODE_SECRET": self._secret}
+        self._child = Child(
+            command, name=self.name, environment=environment, on_up=self._came_up, on_down=self._went_down
+        )
+        self._child.start()
+
+    async def _came_up(self, announced: dict[str, Any]) -> None:
+        base_url = f"http://127.0.0.1:{int(announced['port'])}"
+        self._client = EngineClient(base_url, self._secret, name=self.name, deadlines=self.deadlines)
+        await self.status()
+
+    async def _went_down(self, reason: str) -> None:
+        client, self._client = self._client, None
+        self._last = NodeStatus("down", offers=self._offers, detail=f"The engine died ({reason}); it is started again.")
+        if client:
+            await client.close()
+
+    async def _watch(self) -> None:
+        """Keep `serves` fresh while the engine loads; a ready engine is asked less often."""
+        while True:
+            await self.status()
+            await asyncio.sleep(WATCH_EVERY if self._last.state != "ready" else WATCH_EVERY * 10)

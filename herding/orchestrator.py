@@ -1,0 +1,326 @@
+"""The one door: whatever a front door wants, it asks here, and here the principal is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from uuid import uuid4
+
+from herding.access.roles import EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner_filter, require
+from herding.dispatch import WAIT_SECONDS, Dispatcher
+from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
+from herding.flight import Flight
+from herding.nodes.base import Node
+from herding.prompts.body import dump_body
+from herding.prompts.compose import Rendered, compose
+from herding.prompts.library import Library, Loaded, parse_body
+from herding.prompts.model import Prompt, PromptParameters
+from herding.prompts.variables import clean, fill
+from herding.store import Facets, Store
+from herding.values import (
+    Done,
+    Entry,
+    Event,
+    HistoryFilter,
+    LoadProgress,
+    Message,
+    NodeInfo,
+    NodeStats,
+    Outcome,
+    Page,
+    Parameters,
+    Principal,
+    PromptInfo,
+    PromptStats,
+    Request,
+    Score,
+)
+
+MAX_PAGE = 200
+MAX_COMMENT = 10_000
+MAX_TURNS = 200
+DAY_MS = 24 * 3600 * 1000
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Orchestrator:
+    """Runs prompts on the herd and remembers what happened.
+
+    Every method takes the principal who asks and raises AccessError where their role does not allow it.
+    """
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        herd: Mapping[str, Node],
+        store: Store,
+        clock: Callable[[], int] = now_ms,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        self._library = library
+        self._herd = dict(herd)
+        self._store = store
+        self._clock = clock
+        self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
+        self._flights: dict[str, Flight] = {}
+        self._versions: dict[tuple[str, str], int] = {}
+        self._records: set[asyncio.Task[None]] = set()
+
+    # Running a prompt
+
+    async def run(self, request: Request, who: Principal) -> Outcome:
+        """Run a prompt to its end. Raises what `stream` raises."""
+        async with aclosing(self.stream(request, who)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.outcome
+        raise AssertionError("a stream ends with Done or raises")
+
+    async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
+        """Run a prompt and yield Queued*, Started, Delta*, Done; the row is durable before Done, or before an error.
+
+        UserError and AccessError come before anything ran, and leave no row. A NodeError has the id of its row. Closing
+        the stream early ends the generation; the row then says `abandoned`.
+        """
+        require(who, RUN)
+        flight = await self._prepare(request, who)
+        await self._store.begin(flight.outcome())
+        self._flights[flight.id] = flight
+        try:
+            async with aclosing(self._dispatcher.answer(flight)) as events:
+                async for event in events:
+                    yield event
+            flight.end("cancelled" if flight.stopped else "succeeded")
+        except HerdingError as error:
+            flight.end("failed", error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            flight.end("abandoned")
+            raise
+        except Exception as error:
+            log.exception("Request %s failed inside Herding", flight.id)
+            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            flight.end("failed", broken)
+            raise broken from error
+        finally:
+            await self._record(flight)
+        yield Done(flight.outcome())
+
+    async def cancel(self, request_id: str, who: Principal) -> None:
+        """Stop a running request of this principal; its stream ends with Done and status `cancelled`."""
+        require(who, RUN)
+        flight = self._flights.get(request_id)
+        owner = owner_filter(who)
+        if flight is None or owner not in (None, flight.principal):
+            raise NotFoundError("This request is not running.", param="request_id")
+        flight.stop()
+
+    async def preview(self, request: Request, who: Principal) -> Rendered:
+        """What a run of `request` would send to a model, and which variant it picks."""
+        require(who, RUN)
+        loaded = self._library.get(request.prompt)
+        prompt = self._edited(loaded, request, who)
+        return compose(prompt, fill(prompt.variables, request.variables), request.turns)
+
+    async def _prepare(self, request: Request, who: Principal) -> Flight:
+        """Check everything about a request that can be checked before it runs."""
+        loaded = self._library.get(request.prompt)
+        prompt = self._edited(loaded, request, who)
+        values = fill(prompt.variables, request.variables)
+        rendered = compose(prompt, values, _checked_turns(request))
+        return Flight(
+            request_id=uuid4().hex,
+            arrived_at=self._clock(),
+            principal=who.id,
+            key=loaded.key,
+            prompt=prompt,
+            version=await self._version(loaded),
+            edited=prompt is not loaded.prompt,
+            session_id=request.session_id,
+            variables=values,
+            rendered=rendered,
+            parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
+            model=request.model,
+        )
+
+    def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
+        if request.template is None:
+            return loaded.prompt
+        require(who, EDIT)
+        edited = parse_body(request.template, loaded.prompt)
+        return loaded.prompt if edited.digest == loaded.prompt.digest else edited
+
+    async def _version(self, loaded: Loaded) -> int:
+        """The number of the prompt's content, from the store; asked once for each content."""
+        place = (loaded.key, loaded.prompt.digest)
+        if place not in self._versions:
+            content = loaded.prompt.canonical
+            self._versions[place] = await self._store.prompt_version(key=loaded.key, content=content, at=self._clock())
+        return self._versions[place]
+
+    async def _record(self, flight: Flight) -> None:
+        """Write the request's row: the only place that does, however the request ended."""
+
+        async def write() -> None:
+            try:
+                await self._store.finish(flight.outcome())
+            finally:
+                self._flights.pop(flight.id, None)
+
+        # A caller who leaves twice must not lose the row: the task goes on without them.
+        task = asyncio.create_task(write(), name=f"record {flight.id}")
+        self._records.add(task)
+        task.add_done_callback(self._records.discard)
+        await asyncio.shield(task)
+
+    # Feedback
+
+    async def rate(self, request_id: str, stars: int | None, who: Principal) -> Score:
+        """Give a request 1-5 stars, or take them back with None; durable on return."""
+        await self._rateable(request_id, who)
+        if stars is not None and (isinstance(stars, bool) or stars not in (1, 2, 3, 4, 5)):
+            raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
+        return await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
+
+    async def comment(self, request_id: str, text: str, who: Principal) -> Score:
+        """Say something about a request; an empty text takes it back; durable on return."""
+        await self._rateable(request_id, who)
+        if len(text) > MAX_COMMENT:
+            raise UserError(f"A comment has at most {MAX_COMMENT:,} characters.", param="comment")
+        comment = clean(text)
+        return await self._store.comment(request_id=request_id, principal=who.id, text=comment, at=self._clock())
+
+    async def _rateable(self, request_id: str, who: Principal) -> None:
+        require(who, RATE)
+        await self.request(request_id, who)
+
+    # Prompts
+
+    async def prompts(self, who: Principal) -> list[PromptInfo]:
+        """All prompts, as their files are now, with who serves them and how they did."""
+        require(who, RUN)
+        snapshot = await asyncio.to_thread(self._library.refresh)
+        stats = await self._store.prompt_stats()
+        return [self._prompt_info(loaded, stats) for loaded in snapshot.prompts.values()]
+
+    async def broken_prompts(self, who: Principal) -> tuple[ConfigError, ...]:
+        """What is wrong with the files that did not load."""
+        require(who, RUN)
+        return self._library.snapshot.broken
+
+    def _prompt_info(self, loaded: Loaded, stats: Mapping[str, PromptStats]) -> PromptInfo:
+        prompt = loaded.prompt
+        served = {m: tuple(n for n, node in self._herd.items() if m in node.serves) for m in prompt.target_models}
+        return PromptInfo(
+            key=loaded.key,
+            name=prompt.name,
+            description=prompt.description,
+            tags=tuple(prompt.tags),
+            label=prompt.label,
+            chat=prompt.chat,
+            target_models=tuple(prompt.target_models),
+            variables={name: variable.model_dump() for name, variable in prompt.variables.items()},
+            body=dump_body(prompt),
+            parameters=prompt.parameters.value(),
+            contract=prompt.contract.model_dump(exclude_none=True),
+            served=served,
+            stats=stats.get(loaded.key, PromptStats()),
+            notes=loaded.notes,
+        )
+
+    # History
+
+    async def history(self, where: HistoryFilter, who: Principal, *, offset: int = 0, limit: int = 25) -> Page:
+        """A page of requests, newest first: everybody's where the role allows it, else the principal's own."""
+        page = {"offset": max(0, offset), "limit": max(1, min(limit, MAX_PAGE))}
+        return await self._store.history(_narrowed(where, who), viewer=who.id, **page)
+
+    def export(self, where: HistoryFilter, who: Principal) -> AsyncIterator[Entry]:
+        """All requests that fit, newest first."""
+        return self._store.export(_narrowed(where, who), viewer=who.id)
+
+    async def request(self, request_id: str, who: Principal) -> Entry:
+        """One request; NotFoundError also where it belongs to somebody else."""
+        entry = await self._store.entry(request_id, viewer=who.id, owner=owner_filter(who))
+        if entry is None:
+            raise NotFoundError("There is no such request.", param="request_id")
+        return entry
+
+    async def facets(self, who: Principal) -> Facets:
+        """The prompts, models and nodes that occur in the history that `who` may see."""
+        return await self._store.facets(principal=owner_filter(who))
+
+    # Nodes
+
+    async def nodes(self, who: Principal) -> list[NodeInfo]:
+        """The herd at this moment."""
+        require(who, NODES)
+        stats = await self._store.node_stats(since=self._clock() - DAY_MS)
+        statuses = await asyncio.gather(*(node.status() for node in self._herd.values()))
+        prompts = self._library.snapshot.prompts.values()
+        return [
+            NodeInfo(
+                name=node.name,
+                kind=node.kind,
+                status=status,
+                stats=stats.get(node.name, NodeStats()),
+                prompts=tuple(p.key for p in prompts if set(p.prompt.target_models) & set(status.serves)),
+            )
+            for node, status in zip(self._herd.values(), statuses, strict=True)
+        ]
+
+    async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
+        """Switch a node to another model; yields progress. The switch goes on when the caller leaves."""
+        require(who, SWITCH_MODEL)
+        if node not in self._herd:
+            raise NotFoundError(f"There is no node '{node}'.", param="node")
+        async for progress in self._herd[node].load(model):
+            yield progress
+
+    async def ready(self) -> str | None:
+        """None when a request can be served now, else what is missing."""
+        problem = (await self._store.check()).problem
+        if problem:
+            return problem
+        return None if any(node.serves for node in self._herd.values()) else "No node serves a model yet."
+
+
+def _narrowed(where: HistoryFilter, who: Principal) -> HistoryFilter:
+    """`where`, limited to what `who` may see."""
+    owner = owner_filter(who)
+    return where if owner is None else replace(where, principal=owner)
+
+
+def _checked_parameters(parameters: Parameters) -> Parameters:
+    """`parameters` if they are in the bounds of the schema; UserError names the first that is not."""
+    try:
+        given = {"stop": list(parameters.stop)} | {
+            name: value
+            for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
+            if (value := getattr(parameters, name)) is not None
+        }
+        return PromptParameters.model_validate(given).value()
+    except ValueError as error:
+        first = getattr(error, "errors", list)()[0]
+        name = str(first["loc"][0])
+        raise UserError(f"Parameter '{name}': {first['msg']}.", param=name) from None
+
+
+def _checked_turns(request: Request) -> tuple[Message, ...]:
+    """The earlier turns of a chat: user and assistant only, and not endless."""
+    if len(request.turns) > MAX_TURNS:
+        return request.turns[-MAX_TURNS:]
+    if any(turn.role == "system" for turn in request.turns):
+        raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
+    return request.turns

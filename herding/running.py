@@ -1,0 +1,76 @@
+"""One call of one node under its deadlines, as a stream that can be stopped from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
+from herding.nodes.base import Node
+from herding.values import Call, Chunk
+
+MAX_CHARS = 4_000_000
+
+
+class Running:
+    """Pumps a node's chunks into a queue, in a task of its own.
+
+    So a caller that stops, a caller that goes away and a deadline all end the node's generation at once, whatever
+    the node is waiting for. Iterate `chunks` once; afterwards `close`.
+    """
+
+    def __init__(self, node: Node, call: Call) -> None:
+        self._node, self._call = node, call
+        self._queue: asyncio.Queue[Chunk | HerdingError] = asyncio.Queue()
+        self._task = asyncio.create_task(self._pump(), name=f"call {call.id}")
+        self.stopped = False
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The node's chunks; the last one has a finish reason (`cancelled` after `stop`)."""
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, HerdingError):
+                raise item
+            yield item
+            if item.finish_reason:
+                return
+
+    def stop(self) -> None:
+        """End the generation; the stream ends with a `cancelled` chunk."""
+        if not self.stopped:
+            self.stopped = True
+            self._task.cancel()
+            self._queue.put_nowait(Chunk(finish_reason="cancelled"))
+
+    async def close(self) -> None:
+        """End the generation, if it still runs, and wait until the node let go of it."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _pump(self) -> None:
+        name, limits = self._node.name, self._node.deadlines
+        loop, first, chars = asyncio.get_running_loop(), True, 0
+        try:
+            async with (
+                asyncio.timeout(limits.total),
+                asyncio.timeout(limits.first_token) as patience,
+                contextlib.aclosing(self._node.stream(self._call)) as chunks,
+            ):
+                async for chunk in chunks:
+                    patience.reschedule(loop.time() + limits.idle)
+                    first, chars = False, chars + len(chunk.text)
+                    self._queue.put_nowait(chunk)
+                    if chunk.finish_reason:
+                        return
+                    if chars > MAX_CHARS:
+                        raise BadResponseError(f"Node '{name}' does not stop answering.", node=name)
+            raise CutStreamError(f"Node '{name}' stopped in the middle of its answer.", node=name)
+        except TimeoutError:
+            what = "begin to answer" if first else "go on answering"
+            self._queue.put_nowait(DeadlineError(f"Node '{name}' did not {what} in time.", node=name))
+        except HerdingError as error:
+            self._queue.put_nowait(error)
+        except Exception as error:  # noqa: BLE001 (a broken node must end the request, not hang it)
+            self._queue.put_nowait(BadResponseError(f"Node '{name}' failed: {error!r}", node=name))
