@@ -1,0 +1,9 @@
+"""The database: the history of requests with their scores and comments, and the versions of prompts.
+
+The only room that knows SQLModel, SQLAlchemy and Alembic.
+"""
+
+from herding.store.queries import Facets
+from herding.store.store import Store, StoreStatus
+
+__all__ = ["Facets", "Store", "StoreStatus"]

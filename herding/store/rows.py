@@ -1,0 +1,113 @@
+"""Outcomes to rows and back: pure functions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from herding.values import Attempt, Outcome, Parameters, Timings, Usage, Verdict
+
+Row = dict[str, Any]
+"""The columns of one row by name."""
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""No database takes half a surrogate pair, and PostgreSQL takes no NUL."""
+
+_SAME = (
+    "principal",
+    "prompt",
+    "created_at",
+    "version",
+    "variant",
+    "edited",
+    "session_id",
+    "model",
+    "node",
+    "status",
+    "finish_reason",
+    "policy",
+    "reason",
+    "error_type",
+    "error",
+    "input",
+    "answer",
+)
+"""Fields of an outcome that are columns of the same name."""
+
+_ATTEMPT = tuple(field.name for field in fields(Attempt))
+_PARAMETERS = tuple(field.name for field in fields(Parameters))
+
+
+def storable(value: Any) -> Any:
+    """`value` as both JSON and the database take it.
+
+    Characters that cannot be stored become U+FFFD; NaN and infinities become their names; tuples become lists.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() and "\x00" not in value else _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [storable(item) for item in value]
+    return value
+
+
+def request_row(outcome: Outcome) -> Row:
+    """The row of table `request` for an outcome."""
+    row = {name: storable(getattr(outcome, name)) for name in _SAME}
+    return row | {
+        "id": storable(outcome.request_id),
+        "variables": storable(outcome.variables),
+        "parameters": _set_parameters(outcome.parameters),
+        "input_tokens": outcome.usage.input_tokens,
+        "output_tokens": outcome.usage.output_tokens,
+        "usage_source": outcome.usage.source,
+        "queued_ms": outcome.timings.queued_ms,
+        "first_token_ms": outcome.timings.first_token_ms,
+        "total_ms": outcome.timings.total_ms,
+        "contract_ok": outcome.contract.ok,
+        "contract_reason": storable(outcome.contract.reason),
+    }
+
+
+def attempt_rows(outcome: Outcome) -> list[Row]:
+    """The rows of table `attempt` for an outcome."""
+    request_id = storable(outcome.request_id)
+    return [
+        {"request_id": request_id} | {name: storable(getattr(attempt, name)) for name in _ATTEMPT}
+        for attempt in outcome.attempts
+    ]
+
+
+def to_attempt(row: Mapping[str, Any]) -> Attempt:
+    """The attempt that a row of table `attempt` holds."""
+    return Attempt(**{name: row[name] for name in _ATTEMPT})
+
+
+def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outcome:
+    """The outcome that a row of table `request` and its attempts hold."""
+    return Outcome(
+        request_id=row["id"],
+        variables=row["variables"],
+        parameters=_parameters(row["parameters"]),
+        usage=Usage(row["input_tokens"], row["output_tokens"], row["usage_source"]),
+        timings=Timings(row["queued_ms"], row["first_token_ms"], row["total_ms"]),
+        contract=Verdict(row["contract_ok"], row["contract_reason"]),
+        attempts=tuple(attempts),
+        **{name: row[name] for name in _SAME},
+    )
+
+
+def _set_parameters(parameters: Parameters) -> Row:
+    """What is left to the model is left out."""
+    values = ((name, getattr(parameters, name)) for name in _PARAMETERS)
+    return {name: storable(value) for name, value in values if value not in (None, ())}
+
+
+def _parameters(stored: Mapping[str, Any]) -> Parameters:
+    return Parameters(**{**stored, "stop": tuple(stored.get("stop", ()))})

@@ -1,0 +1,154 @@
+"""Group commit: one thread takes everything that waits and writes it in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, Executable
+
+from herding.errors import HerdingError, StoreError
+from herding.store.rows import Row
+from herding.store.trouble import explained, is_passing
+from herding.store.turns import Turns
+
+LARGEST_BATCH = 500
+"""Jobs in one transaction; more would keep the first of them waiting."""
+
+TRIES = 2
+"""How often a batch meets a lock (each time SQLite's own wait) before its callers get the error."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Work for the writer: rows by the name of their statement, and a task that runs after all rows of its batch."""
+
+    future: asyncio.Future[Any]
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    task: Callable[[Connection], object] | None = None
+
+
+class Result(NamedTuple):
+    """How a job ended."""
+
+    job: Job
+    value: object = None
+    error: HerdingError | None = None
+
+
+class Writer:
+    """Owns the only connection that writes; everything of a job is durable when its future is done.
+
+    `statements` are bulk inserts by name, parents before children: the order in which a batch runs them. A job whose
+    caller is cancelled is written all the same.
+    """
+
+    def __init__(self, engine: Engine, statements: Mapping[str, Executable], turns: Turns) -> None:
+        self._engine = engine
+        self._turns = turns
+        self._statements = statements
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, rows: Mapping[str, Sequence[Row]]) -> asyncio.Future[None]:
+        """Queues rows at once; the future ends when they are durable, with StoreError where they are not."""
+        return self._enqueue(rows=rows)
+
+    def call(self, task: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Queues `task`, which gets the connection inside a savepoint; the future is its result."""
+        return self._enqueue(task=task)
+
+    def close(self) -> None:
+        """Waits until everything queued is written, and ends the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._engine.dispose()
+
+    def _enqueue(self, **work: Any) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreError("The store is closed: the app is stopping.")
+        job = Job(asyncio.get_running_loop().create_future(), **work)
+        self._queue.put(job)
+        return job.future
+
+    def _work(self) -> None:
+        running = True
+        while running:
+            jobs, running = self._take()
+            if jobs:
+                _settle(self._write(jobs))
+
+    def _take(self) -> tuple[list[Job], bool]:
+        """The first job, waiting for it, with all that wait behind it; False after the last."""
+        found = [self._queue.get()]
+        while len(found) < LARGEST_BATCH and found[-1] is not None and not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        return [job for job in found if job is not None], found[-1] is not None
+
+    def _write(self, jobs: Sequence[Job]) -> list[Result]:
+        """Writes the batch; if that fails, each job alone, so that only the guilty caller gets the error."""
+        for tries in range(1, TRIES + 1):
+            try:
+                return self._commit(jobs)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for it and the thread lives on
+                self._engine.dispose()  # a fresh connection knows nothing of the trouble
+                if is_passing(error) and tries < TRIES:
+                    continue
+                if is_passing(error) or len(jobs) == 1:
+                    return [Result(job, error=explained(error)) for job in jobs]
+                break
+        return [result for job in jobs for result in self._write([job])]
+
+    def _commit(self, jobs: Sequence[Job]) -> list[Result]:
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            for statement, rows in self._gather(jobs):
+                connection.execute(statement, rows)
+            results = [_perform(connection, job) for job in jobs]
+            with self._turns.committing():
+                transaction.commit()
+        return results
+
+    def _gather(self, jobs: Sequence[Job]) -> Iterator[tuple[Executable, list[Row]]]:
+        for name, statement in self._statements.items():
+            if rows := [row for job in jobs for row in job.rows.get(name, ())]:
+                yield statement, rows
+
+
+def _perform(connection: Connection, job: Job) -> Result:
+    """Runs the job's task; an error of ours undoes that task only."""
+    if job.task is None:
+        return Result(job)
+    try:
+        with connection.begin_nested():
+            return Result(job, job.task(connection))
+    except HerdingError as error:
+        return Result(job, error=error)
+
+
+def _settle(results: Sequence[Result]) -> None:
+    """Wakes each event loop once for all its results."""
+    for loop in {result.job.future.get_loop() for result in results}:
+        mine = [result for result in results if result.job.future.get_loop() is loop]
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_deliver, mine)
+
+
+def _deliver(results: Sequence[Result]) -> None:
+    for job, value, error in results:
+        if job.future.done():  # its caller was cancelled; the row is written
+            continue
+        if error is None:
+            job.future.set_result(value)
+        else:
+            job.future.set_exception(error)

@@ -1,0 +1,111 @@
+"""What the writer does: bulk statements for requests, and tasks for all that needs to look before it writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from herding.errors import NotFoundError, UserError
+from herding.store.rows import Row, storable
+from herding.store.tables import attempt, comment, prompt_version, request, score
+from herding.values import Score
+
+
+def statements(dialect: str) -> dict[str, Executable]:
+    """The bulk statements by name, in the order in which a batch runs them.
+
+    `begin` never touches a row that is there, for its `finish` may have come first; the others overwrite.
+    """
+    return {
+        "begin": _insert(dialect, request).on_conflict_do_nothing(),
+        "finish": _upsert(dialect, request),
+        "attempt": _upsert(dialect, attempt),
+    }
+
+
+def rate(*, request_id: str, principal: str, stars: int | None, at: int) -> Callable[[Connection], Score]:
+    """A task that sets or clears the stars; raises UserError at once for anything but 1 to 5."""
+    if stars is not None and (isinstance(stars, bool) or not isinstance(stars, int) or not 1 <= stars <= 5):
+        raise UserError("Stars are a whole number from 1 to 5.", param="stars")
+    return _opinion(score, request_id, principal, None if stars is None else {"stars": stars}, at)
+
+
+def remark(*, request_id: str, principal: str, text: str, at: int) -> Callable[[Connection], Score]:
+    """A task that sets the comment; a blank one clears it."""
+    return _opinion(comment, request_id, principal, {"text": storable(text)} if text.strip() else None, at)
+
+
+def add_version(*, key: str, content: str, at: int) -> Callable[[Connection], int]:
+    """A task that numbers a prompt's content: the newest number where it is the same, else the next."""
+    key, content = storable(key), storable(content)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    newest = select(prompt_version.c.number, prompt_version.c.sha256).where(prompt_version.c.key == key)
+
+    def task(connection: Connection) -> int:
+        found = connection.execute(newest.order_by(prompt_version.c.number.desc()).limit(1)).first()
+        if found and found.sha256 == digest:
+            return int(found.number)
+        number = found.number + 1 if found else 1
+        row = {"key": key, "number": number, "sha256": digest, "content": content, "created_at": at}
+        connection.execute(insert(prompt_version), row)
+        return int(number)
+
+    return task
+
+
+def interrupt_running(connection: Connection) -> int:
+    """Marks what still ran when the app died; returns how many."""
+    message = "The app stopped while this request ran. Send it again."
+    change = update(request).where(request.c.status == "running")
+    values = {"status": "interrupted", "finish_reason": "error", "error_type": "interrupted", "error": message}
+    return connection.execute(change.values(**values)).rowcount
+
+
+def probe(connection: Connection) -> None:
+    """Writes one page that changes nothing, to learn whether the database takes it."""
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+
+def _opinion(
+    table: Table, request_id: str, principal: str, values: Row | None, at: int
+) -> Callable[[Connection], Score]:
+    """A task that writes (or with None deletes) the row of one principal on one request and gives the whole score."""
+    request_id, principal = storable(request_id), storable(principal)
+    key = {"request_id": request_id, "principal": principal}
+
+    def task(connection: Connection) -> Score:
+        if not connection.execute(select(request.c.id).where(request.c.id == request_id)).first():
+            raise NotFoundError(f"There is no request '{request_id[:64]}'.", param="request_id")
+        if values is None:
+            connection.execute(delete(table).filter_by(**key))
+        else:
+            connection.execute(_upsert(connection.dialect.name, table), [{**key, **values, "updated_at": at}])
+        return Score(request_id, principal, _stars(connection, key), _text(connection, key), at)
+
+    return task
+
+
+def _stars(connection: Connection, key: Row) -> int | None:
+    return connection.execute(select(score.c.stars).filter_by(**key)).scalar()
+
+
+def _text(connection: Connection, key: Row) -> str | None:
+    return connection.execute(select(comment.c.text).filter_by(**key)).scalar()
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    """An insert that can say what happens on a conflict; both dialects write it alike."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _upsert(dialect: str, table: Table) -> Executable:
+    """An insert that overwrites the row with the same key."""
+    made = _insert(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    changed = {column.name: made.excluded[column.name] for column in table.columns if column.name not in keys}
+    statement: Executable = made.on_conflict_do_update(index_elements=keys, set_=changed)
+    return statement

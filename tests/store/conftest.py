@@ -1,0 +1,92 @@
+"""A store in a file of its own, and outcomes to put into it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import event
+
+from herding.store import Store
+from herding.values import Outcome
+
+Make = Callable[..., Outcome]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "my data? ünïcode #1 100%" / "herding.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{quote(str(path))}"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    opened = await Store.open(url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def outcome() -> Make:
+    def make(number: int = 0, **changes: Any) -> Outcome:
+        defaults: dict[str, Any] = {
+            "request_id": uuid.UUID(int=number).hex,
+            "principal": "ada",
+            "prompt": "greet",
+            "created_at": 1_000 + number,
+            "status": "succeeded",
+        }
+        return Outcome(**defaults | changes)
+
+    return make
+
+
+@pytest.fixture
+def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
+    """Keeps the writer from its next batch, so that all that is queued meanwhile becomes one."""
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        started, gate = threading.Event(), threading.Event()
+        store._writer.call(lambda connection: started.set() or gate.wait(10))
+        assert started.wait(10)
+        try:
+            yield
+        finally:
+            gate.set()
+
+    return hold
+
+
+@pytest.fixture
+def commits(store: Store) -> list[object]:
+    """Grows by one with every transaction that the writer commits."""
+    seen: list[object] = []
+    event.listen(store._writer._engine, "commit", seen.append)
+    return seen
+
+
+@pytest.fixture
+def before_begin(store: Store) -> Callable[[str], None]:
+    """Runs a statement before each of the writer's transactions from now on: the way to make trouble, and to end it."""
+    current: list[str] = []
+
+    def run(connection: Any) -> None:
+        connection.exec_driver_sql(current[-1])
+
+    def choose(statement: str) -> None:
+        if not current:
+            event.listen(store._writer._engine, "begin", run, insert=True)
+        current.append(statement)
+
+    return choose

@@ -1,0 +1,141 @@
+"""What the history lists, for whom, and in what order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from herding.store import Facets, Store
+from herding.values import HistoryFilter
+
+
+async def listed(store: Store, *, viewer: str = "ada", offset: int = 0, limit: int = 100, **where: Any) -> list[int]:
+    """Numbers of the entries on a page; the total and the export must agree with it."""
+    page = await store.history(HistoryFilter(**where), viewer=viewer, offset=offset, limit=limit)
+    exported = [entry async for entry in store.export(HistoryFilter(**where), viewer=viewer)]
+    assert page.total == len(exported)
+    assert list(page.entries) == exported[offset : offset + limit]
+    return [int(entry.outcome.request_id, 16) for entry in page.entries]
+
+
+@pytest.fixture
+async def filled(store: Store, outcome) -> Store:
+    await store.finish(outcome(1, prompt="a", model="m1", node="n1"))
+    await store.finish(outcome(2, prompt="a", model="m2", node="n1", status="failed", error="Node n1 is AWAY"))
+    await store.finish(outcome(3, prompt="b", model="m1", node="n2", principal="bob"))
+    await store.finish(outcome(4, prompt="b", model=None, node=None, principal="bob", status="cancelled"))
+    await store.rate(request_id=outcome(1).request_id, principal="ada", stars=5, at=1)
+    await store.rate(request_id=outcome(3).request_id, principal="ada", stars=3, at=1)
+    await store.rate(request_id=outcome(3).request_id, principal="bob", stars=5, at=1)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        ({}, [4, 3, 2, 1]),
+        ({"principal": "ada"}, [2, 1]),
+        ({"principal": "nobody"}, []),
+        ({"prompt": "a"}, [2, 1]),
+        ({"model": "m1"}, [3, 1]),
+        ({"node": "n1"}, [2, 1]),
+        ({"status": "failed"}, [2]),
+        ({"stars": 5}, [1]),
+        ({"stars": 3}, [3]),
+        ({"stars": 0}, [4, 2]),
+        ({"stars": 5, "viewer": "bob"}, [3]),
+        ({"stars": 0, "principal": "bob"}, [4]),
+        ({"prompt": "a", "model": "m1", "node": "n1", "status": "succeeded", "stars": 5, "principal": "ada"}, [1]),
+        ({"prompt": "a", "model": "m1", "node": "n2"}, []),
+        ({"text": "away"}, [2]),
+        ({"text": "away", "status": "succeeded"}, []),
+        ({"prompt": "a' OR '1'='1"}, []),
+        ({"model": "m%"}, []),
+        ({"text": ""}, [4, 3, 2, 1]),
+    ],
+)
+async def test_filters_alone_and_together(filled: Store, where: dict[str, Any], numbers: list[int]) -> None:
+    assert await listed(filled, **where) == numbers
+
+
+async def test_text_is_found_wherever_it_stands(store: Store, outcome) -> None:
+    places = [{"answer": "A Needle!"}, {"input": "needle"}, {"error": "no NEEDLE"}, {"variables": {"x": ["a needle"]}}]
+    for number, place in enumerate(places):
+        await store.finish(outcome(number, **place))
+    await store.finish(outcome(4))
+    await store.comment(request_id=outcome(4).request_id, principal="ada", text="my needle", at=1)
+    await store.finish(outcome(5, answer="hay"))
+    assert await listed(store, text="nEEdle") == [4, 3, 2, 1, 0]
+    assert await listed(store, text="nEEdle", viewer="bob") == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ["100%", "a_b", "it's", 'say "hi"', "back\\slash", "new\nline", "'; DROP TABLE request; --", "[x]", "*?"]
+)
+async def test_text_is_literal(store: Store, outcome, text: str) -> None:
+    await store.finish(outcome(1, answer=f"before {text} after"))
+    await store.finish(outcome(2, variables={"x": f"before {text} after"}))
+    await store.finish(outcome(3, answer="before 1000 aXb its say hi backslash newline x after"))
+    assert await listed(store, text=text.upper()) == [2, 1]
+
+
+async def test_case_of_other_alphabets_is_ignored(store: Store, outcome) -> None:
+    await store.finish(outcome(1, answer="ÄRGER", variables={"x": "ΣΊΣΥΦΟΣ"}))
+    assert await listed(store, text="ärger") == [1]
+    assert await listed(store, text="σίσυφος") == [1]
+    assert await listed(store, text="\ud800") == []
+
+
+async def test_a_very_long_text_may_be_looked_for(store: Store, outcome) -> None:
+    await store.finish(outcome(1, answer="x" * 100_000))
+    assert await listed(store, text="X" * 90_000) == [1]
+    assert await listed(store, text="X" * 90_000 + "y") == []
+
+
+async def test_another_principals_request_is_invisible(filled: Store, outcome) -> None:
+    request_id = outcome(3).request_id
+    assert await filled.entry(request_id, viewer="ada", owner="ada") is None
+    for owner in ("bob", None):
+        entry = await filled.entry(request_id, viewer="ada", owner=owner)
+        assert entry is not None
+        assert entry.stars == 3
+    assert await filled.entry("none", viewer="ada", owner=None) is None
+
+
+async def test_pages_are_newest_first_without_gaps(store: Store, outcome) -> None:
+    for number in range(25):
+        await store.finish(outcome(number, created_at=1_000 + number // 10))  # many at the same instant
+    pages = [await listed(store, offset=offset, limit=10) for offset in (0, 10, 20, 30)]
+    assert [number for page in pages for number in page] == list(reversed(range(25)))
+    assert await listed(store, offset=0, limit=0) == []
+
+
+async def test_a_search_goes_through_all_windows(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("herding.store.store.SEARCHED", 4)
+    monkeypatch.setattr("herding.store.queries.CHUNK", 3)
+    for number in range(24):
+        await store.finish(outcome(number, created_at=number // 5, answer="odd" if number % 2 else "even"))
+    odd = list(reversed(range(1, 24, 2)))
+    assert await listed(store, text="odd") == odd
+    assert await listed(store, text="odd", offset=5, limit=4) == odd[5:9]
+    assert await listed(store, text="odd", offset=11, limit=4) == odd[11:]
+    assert await listed(store) == list(reversed(range(24)))
+
+
+async def test_writes_go_on_while_an_export_waits_for_its_consumer(store: Store, outcome) -> None:
+    for number in range(1_200):
+        await store.begin(outcome(number))
+    await store.check()  # anything that waits for the writer
+    seen = []
+    async for entry in store.export(HistoryFilter(), viewer="ada"):
+        seen.append(int(entry.outcome.request_id, 16))
+        if len(seen) in (1, 700):
+            await store.finish(outcome(5_000 + len(seen)))
+    assert seen == list(reversed(range(1_200)))
+
+
+async def test_facets_list_what_occurs(filled: Store) -> None:
+    assert await filled.facets(principal=None) == Facets(("a", "b"), ("m1", "m2"), ("n1", "n2"))
+    assert await filled.facets(principal="bob") == Facets(("b",), ("m1",), ("n2",))
+    assert await filled.facets(principal="nobody") == Facets()

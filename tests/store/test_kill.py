@@ -1,0 +1,78 @@
+"""What was acknowledged is there after kill -9."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import herding
+from herding.store import Store
+from herding.values import HistoryFilter
+
+ROUNDS = 15
+
+NURSERY = """
+import asyncio, os, random, signal, sys, time
+from herding.store import Store
+from herding.values import Attempt, Outcome
+
+url, acknowledged, rounds = sys.argv[1], os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY | os.O_APPEND), int(sys.argv[3])
+
+
+def say(*words):
+    os.write(acknowledged, (" ".join(words) + "\\n").encode())
+
+
+async def caller(store, name):
+    for number in range(1_000_000):
+        request_id = f"{name}-{number}"
+        tries = (Attempt(1, "n", "m", 1, 1.0),)
+        outcome = Outcome(request_id, "ada", "p", time.time_ns(), status="running", answer="x" * random.randrange(3000))
+        await store.begin(outcome)
+        await store.finish(Outcome(request_id, "ada", "p", 1, status="succeeded", answer="done", attempts=tries))
+        say("row", request_id)
+        if number % 3 == 0:
+            await store.rate(request_id=request_id, principal="ada", stars=1 + number % 5, at=1)
+            say("stars", request_id, str(1 + number % 5))
+
+
+async def child(round):
+    store = await Store.open(url)
+    say("open", str(round))
+    await store.begin(Outcome(f"hangs-{round}", "ada", "p", 1))
+    await asyncio.gather(*(caller(store, f"{round}-{who}") for who in range(6)))
+
+
+for round in range(rounds):
+    pid = os.fork()
+    if not pid:
+        asyncio.run(child(round))
+    time.sleep(random.uniform(0.02, 0.5))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+
+
+def run_nursery(url: str, said: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(herding.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", NURSERY, url, said, str(ROUNDS)], env=environment, check=True, timeout=60)
+
+
+async def test_acknowledged_rows_survive_kill(url: str, tmp_path: Path) -> None:
+    said = tmp_path / "acknowledged"
+    run_nursery(url, said)
+    lines = [line.split() for line in said.read_text().splitlines()]
+    store = await Store.open(url)
+    found = {entry.outcome.request_id: entry async for entry in store.export(HistoryFilter(), viewer="ada")}
+    await store.close()
+    rows = [line[1] for line in lines if line[0] == "row"]
+    stars = {line[1]: int(line[2]) for line in lines if line[0] == "stars"}
+    assert len(rows) > 100
+    assert len(stars) > 10
+    assert [one for one in rows if found[one].outcome.answer != "done" or len(found[one].outcome.attempts) != 1] == []
+    assert {one: found[one].stars for one in stars} == stars
+    assert {entry.outcome.status for entry in found.values()} <= {"succeeded", "interrupted"}
+    assert any(one.startswith("hangs") for one in found)
+    assert all(found[one].outcome.status == "interrupted" for one in found if one.startswith("hangs"))

@@ -1,0 +1,199 @@
+"""Opening: a new file, an old one, a newer one, a damaged one."""
+
+# ruff: noqa: ASYNC240 - small local files, and nobody else is on the loop
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+
+import herding
+from herding.errors import ConfigError, StoreError
+from herding.store import Store, engine
+from herding.store.engine import parsed, schema_engine
+from herding.store.migrate import migrate
+from herding.store.tables import Base
+from herding.values import Attempt, HistoryFilter
+
+ROOT = Path(herding.__file__).parents[1]
+
+
+def change(path: Path, statement: str) -> None:
+    """Changes a closed database behind the store's back."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+
+
+async def test_file_and_directory_are_private(path: Path, url: str) -> None:
+    await (await Store.open(url)).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+async def test_spaces_and_letters_of_a_path_need_no_escapes(tmp_path: Path) -> None:
+    path = tmp_path / "my dätä" / "a b.db"
+    await (await Store.open(f"sqlite:///{path}")).close()
+    assert path.exists()
+
+
+async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None:
+    await (await Store.open(url)).close()
+    used = schema_engine(parsed(url))
+    with used.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        declared = {table: connection.exec_driver_sql(_SQL, (table,)).scalar() for table in Base.metadata.tables}
+    used.dispose()
+    for table in ("attempt", "score", "comment"):
+        assert "WITHOUT ROWID" in declared[table]
+        assert "ON DELETE CASCADE" in declared[table]
+    assert "CHECK (stars BETWEEN 1 AND 5)" in declared["score"]
+
+
+_SQL = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"
+
+
+async def test_opening_again_keeps_everything(url: str, outcome) -> None:
+    store = await Store.open(url)
+    await store.finish(outcome(1))
+    await store.close()
+    used = schema_engine(parsed(url))
+    migrate(used)
+    migrate(used)
+    used.dispose()
+    store = await Store.open(url)
+    assert (await store.history(HistoryFilter(), viewer="x", offset=0, limit=1)).total == 1
+    await store.close()
+
+
+async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: str, outcome) -> None:
+    store = await Store.open(url)
+    await store.finish(outcome(1, attempts=(Attempt(1, "n", "m", 1),)))
+    await store.close()
+    used = schema_engine(parsed(url))
+    with used.begin() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("request", recreate="always") as batch:
+            batch.alter_column("policy", new_column_name="policy_name")
+        assert connection.exec_driver_sql("SELECT count(*) FROM attempt").scalar() == 1
+    used.dispose()
+
+
+async def test_a_migration_that_dies_half_way_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.op.create_index", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            await Store.open(url)
+    store = await Store.open(url)
+    assert (await store.check()).writable
+    await store.close()
+
+
+def test_processes_may_open_a_new_database_at_once(url: str) -> None:
+    script = (
+        "import asyncio, sys\nfrom herding.store import Store\n"
+        "async def main():\n    await (await Store.open(sys.argv[1])).close()\n"
+        "asyncio.run(main())"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = [subprocess.Popen([sys.executable, "-c", script, url], env=environment) for _ in range(4)]
+    assert [process.wait(30) for process in started] == [0] * 4
+
+
+async def test_stores_of_one_process_may_open_at_once(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / str(number % 3)}" for number in range(6)]
+    for store in await asyncio.gather(*(Store.open(url) for url in urls)):
+        await store.close()
+
+
+async def test_a_newer_schema_is_refused(url: str, path: Path) -> None:
+    await (await Store.open(url)).close()
+    change(path, "UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"schema 9999.*newer version"):
+        await Store.open(url)
+    assert path.read_bytes() == before
+
+
+async def test_a_damaged_file_is_refused_and_left_alone(url: str, path: Path, outcome) -> None:
+    store = await Store.open(url)
+    await asyncio.gather(*(store.finish(outcome(number, answer="long " * 200)) for number in range(200)))
+    await store.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8192] = b"\xa5" * 8192
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"damaged.*Nothing was changed.*restore a backup"):
+        await Store.open(url)
+    assert path.read_bytes() == content
+
+
+async def test_something_else_is_refused_and_left_alone(url: str, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("Dear diary, this is no database. " * 100)
+    with pytest.raises(StoreError, match="backup"):
+        await Store.open(url)
+    assert path.read_text().startswith("Dear diary")
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://host/x", "no url", "", "postgresql+no://h/x"]
+)
+async def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="DATABASE_URL"):
+        await Store.open(url)
+
+
+async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be made"):
+        await Store.open(f"sqlite:///{tmp_path}/file/x.db")
+    with pytest.raises(StoreError, match="cannot be opened"):
+        await Store.open(f"sqlite:///{tmp_path}")
+
+
+async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, outcome) -> None:
+    store = await Store.open(url)
+    await store.begin(outcome(1, status="running"))
+    await store.finish(outcome(2))
+    await store.close()
+    store = await Store.open(url)
+    found = (await store.history(HistoryFilter(), viewer="x", offset=0, limit=9)).entries
+    assert [entry.outcome.status for entry in found] == ["succeeded", "interrupted"]
+    assert found[1].outcome.error
+    await store.close()
+
+
+async def test_a_network_disk_is_warned_about(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("overlay / overlay rw 0 0\nserver:/x {} nfs rw 0 0\n".format(str(tmp_path).replace(" ", "\\040")))
+    monkeypatch.setattr(engine, "_MOUNTS", mounts)
+    with caplog.at_level(logging.WARNING):
+        await (await Store.open(url)).close()
+    assert "network file system (nfs)" in caplog.text
+
+
+async def test_the_connections_are_set_up_for_safety(store: Store) -> None:
+    def settings(connection) -> list[object]:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
+        return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+
+    status = await store.check()
+    assert await store._writer.call(settings) == [status.journal_mode, 2, 1, 10_000, 0]
+    assert (await store._reader.run(settings))[2:] == [1, 10_000, 1]

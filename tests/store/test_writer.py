@@ -1,0 +1,186 @@
+"""Group commit: many callers, few transactions, and nobody pays for another's mistake."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from herding.errors import NotFoundError, StoreError
+from herding.store import Store
+from herding.values import Attempt, HistoryFilter
+
+
+async def ids(store: Store) -> set[str]:
+    return {entry.outcome.request_id async for entry in store.export(HistoryFilter(), viewer="ada")}
+
+
+async def test_finish_replaces_the_running_row(store: Store, outcome) -> None:
+    await store.begin(outcome(1, status="running"))
+    tries = (Attempt(1, "a", "m", 5, 1.5, "node_timeout", "slow"), Attempt(2, "b", "m", 7, 2.5))
+    final = outcome(1, answer="hello", node="b", attempts=tries)
+    await store.finish(final)
+    found = await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)
+    assert [entry.outcome for entry in found.entries] == [final]
+
+
+async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, outcome, busy_writer) -> None:
+    await store.begin(outcome(1, status="running"))
+    await store.check()  # anything that waits for the writer
+    entry = await store.entry(outcome(1).request_id, viewer="ada", owner=None)
+    assert entry is not None
+    assert entry.outcome.status == "running"
+    with busy_writer():
+        final = asyncio.ensure_future(store.finish(outcome(2)))
+        await asyncio.sleep(0)
+        await store.begin(outcome(2, status="running"))
+    await final
+    await store.begin(outcome(2, status="running"))
+    await store.check()
+    entry = await store.entry(outcome(2).request_id, viewer="ada", owner=None)
+    assert entry is not None
+    assert entry.outcome.status == "succeeded"
+
+
+async def test_many_callers_share_few_commits(store: Store, outcome, commits: list[object]) -> None:
+    await asyncio.gather(*(store.finish(outcome(number)) for number in range(200)))
+    assert len(commits) <= 20
+    assert len(await ids(store)) == 200
+
+
+async def test_a_poisoned_row_fails_alone(store: Store, outcome, busy_writer) -> None:
+    with busy_writer():
+        rows = [outcome(number, version=2**70 if number == 3 else 1) for number in range(8)]
+        writes = [asyncio.ensure_future(store.finish(row)) for row in rows]
+        await asyncio.sleep(0)
+    ends = await asyncio.gather(*writes, return_exceptions=True)
+    assert [number for number, end in enumerate(ends) if end is not None] == [3]
+    assert isinstance(ends[3], StoreError)
+    assert await ids(store) == {row.request_id for number, row in enumerate(rows) if number != 3}
+
+
+async def test_a_failed_finish_leaves_nothing_behind(store: Store, outcome) -> None:
+    with pytest.raises(StoreError):
+        await store.finish(outcome(1, attempts=(Attempt(2**70, "a", "m", 5),)))
+    assert await ids(store) == set()
+
+
+async def test_a_score_without_request_does_not_spoil_the_batch(
+    store: Store, outcome, busy_writer, commits: list[object]
+) -> None:
+    with busy_writer():
+        good = [asyncio.ensure_future(store.finish(outcome(number))) for number in range(8)]
+        bad = asyncio.ensure_future(store.rate(request_id="none", principal="ada", stars=3, at=1))
+        await asyncio.sleep(0)
+    await asyncio.gather(*good)
+    with pytest.raises(NotFoundError):
+        await bad
+    assert len(commits) == 2  # the one that held the writer, and the batch
+
+
+async def test_a_score_may_ride_with_its_own_request(store: Store, outcome, busy_writer) -> None:
+    with busy_writer():
+        rated = asyncio.ensure_future(store.rate(request_id=outcome(1).request_id, principal="ada", stars=3, at=1))
+        await asyncio.sleep(0)
+        await store.begin(outcome(1, status="running"))
+    assert (await rated).stars == 3
+
+
+async def test_the_row_of_a_cancelled_caller_lands(store: Store, outcome, busy_writer) -> None:
+    with busy_writer():
+        write = asyncio.ensure_future(store.finish(outcome(1)))
+        await asyncio.sleep(0)
+        write.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await write
+    await store.finish(outcome(2))
+    assert await ids(store) == {outcome(1).request_id, outcome(2).request_id}
+
+
+async def test_close_writes_what_is_queued_and_then_refuses(url: str, outcome) -> None:
+    store = await Store.open(url)
+    for number in range(50):
+        await store.begin(outcome(number, status="running"))
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.finish(outcome(99))
+    with pytest.raises(StoreError, match="closed"):
+        await ids(store)
+    await store.close()
+    again = await Store.open(url)
+    assert len(await ids(again)) == 50
+    await again.close()
+
+
+async def test_the_writer_survives_a_task_that_breaks(store: Store, outcome) -> None:
+    def broken(connection: Connection) -> None:
+        raise RuntimeError("surprise")
+
+    with pytest.raises(StoreError, match="surprise"):
+        await store._writer.call(broken)
+    await store.finish(outcome(1))
+
+
+async def test_a_task_that_refuses_is_undone_alone(store: Store, outcome, busy_writer) -> None:
+    def refuses(connection: Connection) -> None:
+        connection.exec_driver_sql("DELETE FROM request")
+        raise NotFoundError("no")
+
+    with busy_writer():
+        write = asyncio.ensure_future(store.finish(outcome(1)))
+        await asyncio.sleep(0)
+        task = store._writer.call(refuses)
+    await write
+    with pytest.raises(NotFoundError):
+        await task
+    assert await ids(store) == {outcome(1).request_id}
+
+
+async def test_a_lock_of_another_program_is_waited_for(store: Store, path: Path, outcome) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    write = asyncio.ensure_future(store.finish(outcome(1)))
+    read = asyncio.ensure_future(store.history(HistoryFilter(), viewer="ada", offset=0, limit=1))
+    await asyncio.sleep(0.5)
+    assert not write.done()
+    other.execute("COMMIT")
+    other.close()
+    await asyncio.gather(write, read)
+
+
+async def test_readers_and_writer_get_along(store: Store, path: Path, outcome) -> None:
+    """No visible lock error under eight readers here, two of another program, and eight callers that write."""
+    end = time.monotonic() + 2
+    numbers = iter(range(1_000_000))
+
+    async def write() -> int:
+        count = 0
+        while time.monotonic() < end:
+            await store.finish(outcome(next(numbers), attempts=(Attempt(1, "a", "m", 1, 1),)))
+            count += 1
+        return count
+
+    async def read() -> int:
+        count = 0
+        while time.monotonic() < end:
+            await store.history(HistoryFilter(text="x"), viewer="ada", offset=0, limit=50)
+            count += 1
+        return count
+
+    def read_outside() -> int:
+        count = 0
+        with sqlite3.connect(path, timeout=10) as other:
+            while time.monotonic() < end:
+                other.execute("SELECT count(answer) FROM request").fetchone()
+                count += 1
+        other.close()
+        return count
+
+    outside = [asyncio.to_thread(read_outside) for _ in range(2)]
+    counts = await asyncio.gather(*(write() for _ in range(8)), *(read() for _ in range(8)), *outside)
+    assert min(counts) > 0
+    assert len(await ids(store)) == sum(counts[:8])
