@@ -1,0 +1,95 @@
+"""Measured figures of the machine; nothing is estimated."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_INTERVAL_SECONDS = 1.0
+_QUERY = ("name", "memory.total", "memory.used", "utilization.gpu")
+
+
+class System:
+    """Measures every second in a thread, so that asking never waits. Sizes are bytes, shares are percent."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._nvidia_smi = shutil.which("nvidia-smi")
+        self._figures = self._measure(gpus=[])
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The latest figures."""
+        return self._figures
+
+    async def watch(self) -> None:
+        """Go on measuring; runs as long as the engine."""
+        while True:
+            gpus = await asyncio.to_thread(self._gpus)
+            self._figures = await asyncio.to_thread(self._measure, gpus=gpus)
+            await asyncio.sleep(_INTERVAL_SECONDS)
+
+    def _measure(self, gpus: list[dict[str, Any]]) -> dict[str, Any]:
+        memory, swap, disk = psutil.virtual_memory(), psutil.swap_memory(), psutil.disk_usage(str(Path.cwd()))
+        return {
+            "cpu_percent": psutil.cpu_percent(interval=None),
+            "load_1m": psutil.getloadavg()[0],
+            "memory_total": memory.total,
+            "memory_used": memory.total - memory.available,
+            "swap_total": swap.total,
+            "swap_used": swap.used,
+            "disk_total": disk.total,
+            "disk_used": disk.used,
+            "process_memory": self._process.memory_info().rss,
+            "gpus": gpus,
+        }
+
+    def _gpus(self) -> list[dict[str, Any]]:
+        """The GPUs as nvidia-smi sees them, else as torch does once it is there; `utilisation` None if unknown."""
+        if self._nvidia_smi is not None:
+            return _ask_nvidia_smi(self._nvidia_smi)
+        torch = sys.modules.get("torch")
+        cuda = getattr(torch, "cuda", None)
+        return _ask_torch(cuda) if cuda is not None and cuda.is_initialized() else []
+
+
+def parse_nvidia_smi(text: str) -> list[dict[str, Any]]:
+    """Read the answer of nvidia-smi: one GPU a line, sizes in MiB; '[N/A]' becomes None."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()]
+    return [
+        {
+            "name": name,
+            "memory_total": _scaled(total, 2**20),
+            "memory_used": _scaled(used, 2**20),
+            "utilisation": _scaled(utilisation, 1),
+        }
+        for name, total, used, utilisation in rows
+    ]
+
+
+def _ask_nvidia_smi(program: str) -> list[dict[str, Any]]:
+    command = [program, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
+        return parse_nvidia_smi(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
+
+
+def _ask_torch(cuda: Any) -> list[dict[str, Any]]:
+    figures = []
+    for index in range(cuda.device_count()):
+        free, total = cuda.mem_get_info(index)
+        name = cuda.get_device_name(index)
+        figures.append({"name": name, "memory_total": total, "memory_used": total - free, "utilisation": None})
+    return figures
+
+
+def _scaled(text: str, unit: int) -> int | None:
+    return int(text) * unit if text.isdigit() else None
