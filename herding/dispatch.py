@@ -65,7 +65,7 @@ class Dispatcher:
             models = self._models(flight)
             coming = [name for name, node in self._herd.items() if set(models) & set(node.expects)]
             if not coming or flight.elapsed_ms > deadline:
-                raise NoNodeError(await self._why_nobody(models))
+                raise NoNodeError(self._why_nobody(models))
             if flight.stopped:
                 return
             if not told:
@@ -73,9 +73,9 @@ class Dispatcher:
                 yield Queued(flight.id, 1, f"{coming[0]} is loading its model")
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _why_nobody(self, models: list[str]) -> str:
+    def _why_nobody(self, models: list[str]) -> str:
         wanted = " or ".join(models)
-        able = [name for name, node in self._herd.items() if set(models) & set((await node.status()).offers)]
+        able = [name for name, node in self._herd.items() if set(models) & set(node.offers)]
         if able:
             where = " or ".join(able)
             return f"No node serves {wanted} now. Switch {where} to it in the Nodes tab, or choose another model."
@@ -94,6 +94,8 @@ class Dispatcher:
         self._busy[candidate.node] += 1
         try:
             call = await self._fit(flight, candidate, node)
+            if flight.stopped:
+                return
             flight.running = Running(node, call)
             yield Started(flight.id, candidate.model, candidate.node, why)
             async with aclosing(flight.running.chunks()) as chunks:
@@ -125,7 +127,7 @@ class Dispatcher:
             tokens, context = size
             return tokens + min(flight.parameters.max_tokens or ANSWER_TOKENS, context // 2) <= context
 
-        full = flight.rendered
+        full = flight.rendered = flight.full
         if full.turns and not await fits(0):
             dropped = await _least(fits, full.turns)
             flight.rendered = full.without_oldest_turns(dropped)

@@ -51,9 +51,11 @@ class Source:
         for mapping in _mappings(self._root):
             seen: set[str] = set()
             for key, _ in mapping.value:
+                line = key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise ConfigError("a key is a plain word, not a list or a map", file=self.file, line=line)
                 if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise ConfigError("this key is given twice", file=self.file, line=line, key=str(key.value))
+                    raise ConfigError("this key is given twice", file=self.file, line=line, key=key.value)
                 seen.add(key.value)
 
     def line(self, location: Location) -> int | None:
@@ -85,13 +87,18 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """The YAML file at `path`; ConfigError when it cannot be read or is not UTF-8."""
+    """The YAML file at `path`; ConfigError when it cannot be read, is too large or is not UTF-8."""
     try:
-        return Source(path.read_text(encoding="utf-8-sig"), file=path)
-    except UnicodeDecodeError:
-        raise ConfigError("the file is not UTF-8 text", file=path) from None
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"the file cannot be read: {error.strerror}", file=path) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=path)
+    try:
+        return Source(content.decode("utf-8-sig"), file=path)
+    except UnicodeDecodeError:
+        raise ConfigError("the file is not UTF-8 text", file=path) from None
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:

@@ -21,7 +21,8 @@ CHARS_PER_TOKEN = 4
 class Flight:
     """Gathers one request's answer, attempts and times; `outcome` tells them at any moment.
 
-    Times are in milliseconds since the request arrived, from a clock that never goes back.
+    Times are in milliseconds since the request arrived, from a clock that never goes back. `full` is the whole
+    input; `rendered` is what is left of it for the node that is tried.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class Flight:
         model: str | None,
     ) -> None:
         self.id, self.principal, self.key = request_id, principal, key
-        self.prompt, self.rendered, self.parameters, self.model = prompt, rendered, parameters, model
+        self.prompt, self.parameters, self.model = prompt, parameters, model
+        self.full = self.rendered = rendered
         self._facts: dict[str, Any] = {
             "request_id": request_id,
             "created_at": arrived_at,
@@ -66,6 +68,7 @@ class Flight:
         self._choice: tuple[Candidate, str, str] | None = None
         self._error: HerdingError | None = None
         self._status: Status = "running"
+        self._verdict = Verdict()
         self._total_ms = 0.0
         self.running: Running | None = None
         self.stopped = False
@@ -128,22 +131,23 @@ class Flight:
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
         self._total_ms = self.elapsed_ms
+        if self._status == "succeeded":
+            self._verdict = judge(self.prompt.contract, "".join(self._answer), marker_seen=self._trimmer.done)
 
     def outcome(self) -> Outcome:
         """All that is known now."""
         candidate, policy, reason = self._choice or (None, None, None)
-        answer = "".join(self._answer)
         return Outcome(
             **self._facts,
             input=self._input(),
-            answer=answer,
+            answer="".join(self._answer),
             model=candidate.model if candidate else self.model,
             node=candidate.node if candidate else None,
             status=self._status,
             finish_reason=self._finish,
             usage=self._usage or self._estimate(),
             timings=Timings(self._queued_ms, self._first_token_ms, self._total_ms),
-            contract=self._verdict(answer),
+            contract=self._verdict,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
@@ -162,8 +166,3 @@ class Flight:
         if self._choice is None:
             return Usage()
         return Usage(-(-len(self._input()) // CHARS_PER_TOKEN), -(-self._heard // CHARS_PER_TOKEN))
-
-    def _verdict(self, answer: str) -> Verdict:
-        if self._status != "succeeded":
-            return Verdict()
-        return judge(self.prompt.contract, answer, marker_seen=self._trimmer.done)

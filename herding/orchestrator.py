@@ -10,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from uuid import uuid4
 
-from herding.access.roles import EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner_filter, require
+from herding.access.roles import EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner, owner_filter, require
 from herding.dispatch import WAIT_SECONDS, Dispatcher
-from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
+from herding.errors import ConfigError, HerdingError, NotFoundError, UserError, VariableError
 from herding.flight import Flight
 from herding.nodes.base import Node
 from herding.prompts.body import dump_body
@@ -74,7 +74,7 @@ class Orchestrator:
         self._clock = clock
         self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
         self._flights: dict[str, Flight] = {}
-        self._versions: dict[tuple[str, str], int] = {}
+        self._versions: dict[str, tuple[str, int]] = {}
         self._records: set[asyncio.Task[None]] = set()
 
     # Running a prompt
@@ -121,8 +121,7 @@ class Orchestrator:
         """Stop a running request of this principal; its stream ends with Done and status `cancelled`."""
         require(who, RUN)
         flight = self._flights.get(request_id)
-        owner = owner_filter(who)
-        if flight is None or owner not in (None, flight.principal):
+        if flight is None or owner(who) not in (None, flight.principal):
             raise NotFoundError("This request is not running.", param="request_id")
         flight.stop()
 
@@ -147,11 +146,11 @@ class Orchestrator:
             prompt=prompt,
             version=await self._version(loaded),
             edited=prompt is not loaded.prompt,
-            session_id=request.session_id,
+            session_id=_text(request.session_id, "session_id") if request.session_id else None,
             variables=values,
             rendered=rendered,
             parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
-            model=request.model,
+            model=_text(request.model, "model") if request.model else None,
         )
 
     def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
@@ -162,12 +161,14 @@ class Orchestrator:
         return loaded.prompt if edited.digest == loaded.prompt.digest else edited
 
     async def _version(self, loaded: Loaded) -> int:
-        """The number of the prompt's content, from the store; asked once for each content."""
-        place = (loaded.key, loaded.prompt.digest)
-        if place not in self._versions:
+        """The number of the prompt's content, from the store; asked again when the content changed."""
+        known, number = self._versions.get(loaded.key, ("", 0))
+        digest = loaded.prompt.digest
+        if known != digest:
             content = loaded.prompt.canonical
-            self._versions[place] = await self._store.prompt_version(key=loaded.key, content=content, at=self._clock())
-        return self._versions[place]
+            number = await self._store.prompt_version(key=loaded.key, content=content, at=self._clock())
+            self._versions[loaded.key] = (digest, number)
+        return number
 
     async def _record(self, flight: Flight) -> None:
         """Write the request's row: the only place that does, however the request ended."""
@@ -198,12 +199,12 @@ class Orchestrator:
         await self._rateable(request_id, who)
         if len(text) > MAX_COMMENT:
             raise UserError(f"A comment has at most {MAX_COMMENT:,} characters.", param="comment")
-        comment = clean(text)
-        return await self._store.comment(request_id=request_id, principal=who.id, text=comment, at=self._clock())
+        said = _text(text, "comment")
+        return await self._store.comment(request_id=request_id, principal=who.id, text=said, at=self._clock())
 
     async def _rateable(self, request_id: str, who: Principal) -> None:
         require(who, RATE)
-        await self.request(request_id, who)
+        await self._entry(request_id, who, owner(who))
 
     # Prompts
 
@@ -252,7 +253,10 @@ class Orchestrator:
 
     async def request(self, request_id: str, who: Principal) -> Entry:
         """One request; NotFoundError also where it belongs to somebody else."""
-        entry = await self._store.entry(request_id, viewer=who.id, owner=owner_filter(who))
+        return await self._entry(request_id, who, owner_filter(who))
+
+    async def _entry(self, request_id: str, who: Principal, owner: str | None) -> Entry:
+        entry = await self._store.entry(request_id, viewer=who.id, owner=owner)
         if entry is None:
             raise NotFoundError("There is no such request.", param="request_id")
         return entry
@@ -305,7 +309,7 @@ def _narrowed(where: HistoryFilter, who: Principal) -> HistoryFilter:
 def _checked_parameters(parameters: Parameters) -> Parameters:
     """`parameters` if they are in the bounds of the schema; UserError names the first that is not."""
     try:
-        given = {"stop": list(parameters.stop)} | {
+        given = {"stop": [_text(stop, "stop") for stop in parameters.stop]} | {
             name: value
             for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
             if (value := getattr(parameters, name)) is not None
@@ -319,8 +323,14 @@ def _checked_parameters(parameters: Parameters) -> Parameters:
 
 def _checked_turns(request: Request) -> tuple[Message, ...]:
     """The earlier turns of a chat: user and assistant only, and not endless."""
-    if len(request.turns) > MAX_TURNS:
-        return request.turns[-MAX_TURNS:]
-    if any(turn.role == "system" for turn in request.turns):
+    if any(turn.role not in ("user", "assistant") for turn in request.turns):
         raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
-    return request.turns
+    return tuple(Message(turn.role, _text(turn.content, "turns")) for turn in request.turns[-MAX_TURNS:])
+
+
+def _text(text: str, param: str) -> str:
+    """`text`, if it can be stored and sent; UserError names `param` where not."""
+    try:
+        return clean(text)
+    except VariableError as error:
+        raise UserError(f"Parameter '{param}' {error.message}.", param=param) from None

@@ -46,8 +46,7 @@ class Running:
     async def close(self) -> None:
         """End the generation, if it still runs, and wait until the node let go of it."""
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])  # unlike awaiting the task, this lets our own cancellation through
 
     async def _pump(self) -> None:
         name, limits = self._node.name, self._node.deadlines

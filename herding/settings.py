@@ -32,12 +32,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _default_home() -> Path:
+    here = Path("data")
+    writable = os.access(here if here.exists() else here.absolute().parent, os.W_OK)
+    return here if writable else Path.home() / ".local" / "share" / "herding"
+
+
 class Settings(BaseSettings):
     """What an operator may set; every field is the environment variable `HERDING_<NAME>` unless it says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="HERDING_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    home: Path = Field(default=ROOT / "data", description="Data directory: database, keys, caches.")
+    home: Path = Field(
+        default_factory=_default_home,
+        description="Data directory: database, keys, caches. Default `./data`, or in the user's home directory where "
+        "the current directory is read-only.",
+    )
     host: str = Field(
         default_factory=lambda: "0.0.0.0" if on_space() else "127.0.0.1", description="Address to listen on."
     )

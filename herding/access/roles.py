@@ -33,7 +33,12 @@ def require(who: Principal, right: str) -> None:
         raise AccessError(f"The role '{who.role}' may not do this (it lacks the right '{right}'). Ask an admin.")
 
 
-def owner_filter(who: Principal) -> str | None:
-    """Whose requests `who` may see: only their own, or None for everybody's."""
-    require(who, HISTORY)
+def owner(who: Principal) -> str | None:
+    """Whose requests `who` may act on: only their own, or None for everybody's."""
     return None if HISTORY_ALL in who.rights else who.id
+
+
+def owner_filter(who: Principal) -> str | None:
+    """Whose requests `who` may look up in the history: only their own, or None for everybody's."""
+    require(who, HISTORY)
+    return owner(who)

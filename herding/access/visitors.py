@@ -12,14 +12,15 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 
 from herding.access.roles import principal
+from herding.errors import ConfigError
 from herding.values import Principal
 
 COOKIE = "herding_visitor"
+KEY_BYTES = 32
 _MAX_AGE = 365 * 24 * 3600
 _VISITOR = re.compile(r"[0-9a-f]{32}")
 
@@ -35,10 +36,15 @@ def signing_key(home: Path) -> bytes:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
-            file.write(secrets.token_bytes(32))
+            file.write(secrets.token_bytes(KEY_BYTES))
     except FileExistsError:
         pass
-    return path.read_bytes()
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise ConfigError(
+            "this key is not whole; delete the file to get a new one (visitors become new)", file=path
+        )
+    return key
 
 
 class Visitors:
@@ -64,13 +70,12 @@ class Visitors:
         return bool(self._admin_token) and hmac.compare_digest(authorization, expected)
 
     def _known(self, header: str) -> str | None:
-        try:
-            morsel = SimpleCookie(header).get(COOKIE)
-        except CookieError:
-            return None
-        visitor = morsel.value.partition(".")[0] if morsel else ""
-        if morsel and _VISITOR.fullmatch(visitor) and hmac.compare_digest(morsel.value, self._signed(visitor)):
-            return visitor
+        for part in header.split(";"):
+            name, _, value = part.strip().partition("=")
+            visitor = value.partition(".")[0]
+            signed = self._signed(visitor).encode()
+            if name == COOKIE and _VISITOR.fullmatch(visitor) and hmac.compare_digest(value.encode(), signed):
+                return visitor
         return None
 
     def _signed(self, visitor: str) -> str:

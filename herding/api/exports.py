@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BeforeValidator
 
 from herding.orchestrator import Orchestrator
 from herding.values import Entry, HistoryFilter, Principal, Status
@@ -46,6 +47,7 @@ COLUMNS = (
     "stars",
     "comment",
 )
+_BLANK = BeforeValidator(lambda value: value or None)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -60,8 +62,8 @@ def where(
     prompt: str | None = None,
     model: str | None = None,
     node: str | None = None,
-    stars: Annotated[int | None, Query(ge=0, le=5)] = None,
-    status: Status | None = None,
+    stars: Annotated[int | None, Query(ge=0, le=5), _BLANK] = None,
+    status: Annotated[Status | None, _BLANK] = None,
     text: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> HistoryFilter:
     """The filter in a query string; an empty value means any."""

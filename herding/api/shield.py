@@ -1,7 +1,8 @@
-"""What every answer and every request passes: security headers, a cap on bodies, and a check of where a page is from."""
+"""What every request and answer passes: security headers, a cap on bodies, a check of where a page is from."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+log = logging.getLogger(__name__)
+
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -58,39 +61,62 @@ class Shield:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        answer = _Answer(send)
         if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
-            await _refuse(scope, send, 403, "A page of another origin may not do this.")
-            return
-        await self._guarded(scope, receive, send, headers)
+            await _refuse(scope, answer, 403, "A page of another origin may not do this.")
+        elif not self._may_read(headers.get(b"content-length", b"0")):
+            await _refuse(scope, answer, 413, self._too_large)
+        else:
+            await self._guarded(scope, receive, answer)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send, headers: dict[bytes, bytes]) -> None:
-        read, started = 0, False
-        declared = headers.get(b"content-length", b"0")
-        too_large = f"A request body has at most {self._max_body:,} bytes."
+    async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        read = 0
 
         async def capped() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._max_body:
+                answer.muted = not answer.started  # what the app says about a body cut off is not the point
                 raise _TooLarge
             return message
 
-        async def with_headers(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
-        if not declared.isdigit() or int(declared) > self._max_body:
-            await _refuse(scope, with_headers, 413, too_large)
-            return
         try:
-            await self._app(scope, capped, with_headers)
+            await self._app(scope, capped, answer)
         except _TooLarge:
-            if not started:
-                await _refuse(scope, with_headers, 413, too_large)
+            answer.muted = not answer.started
+        except Exception:
+            if answer.started:
+                raise
+            log.exception("%s failed", scope["path"])
+            await _refuse(scope, answer, 500, "Something broke inside Herding; the log has the details.")
+        if answer.muted:
+            answer.muted = False
+            await _refuse(scope, answer, 413, self._too_large)
+
+    @property
+    def _too_large(self) -> str:
+        return f"A request body has at most {self._max_body:,} bytes."
+
+    def _may_read(self, length: bytes) -> bool:
+        return length.isdigit() and int(length) <= self._max_body
+
+
+class _Answer:
+    """Sends an answer with the security headers; nothing of it while `muted`."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self.muted = False
+
+    async def __call__(self, message: Message) -> None:
+        if self.muted:
+            return
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+        await self._send(message)
 
 
 def same_origin(headers: dict[bytes, bytes]) -> bool:
@@ -105,7 +131,10 @@ def same_origin(headers: dict[bytes, bytes]) -> bool:
     origin = headers.get(b"origin")
     if origin is None:
         return True
-    return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
+    except ValueError:
+        return False
 
 
 async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:

@@ -51,6 +51,11 @@ class Node(ABC):
         """The models that the node will serve within a minute or so without anybody's help: it starts, or loads."""
         return ()
 
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The models that the node can be switched to."""
+        return ()
+
     async def start(self) -> None:  # noqa: B027 (most kinds have nothing to start)
         """Begin whatever runs beside the requests. Returns at once; the node may still be loading."""
 

@@ -16,6 +16,7 @@ from herding.errors import NodeError
 
 ANNOUNCE_SECONDS = 60.0
 STOP_SECONDS = 3.0
+LAST_WORDS_SECONDS = 0.5
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_AFTER = 60.0
 
@@ -45,6 +46,7 @@ class Child:
         self._on_up, self._on_down = on_up, on_down
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._listening: list[asyncio.Task[None]] = []
         self._last_words: deque[str] = deque(maxlen=20)
 
     @property
@@ -63,6 +65,7 @@ class Child:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         await self._end()
+        await self._hush()
 
     async def _keep(self) -> None:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
@@ -88,18 +91,29 @@ class Child:
             )
         except OSError as error:
             return f"cannot be started: {error}"
-        listening = asyncio.create_task(self._listen(self._process.stderr))
+        announced = asyncio.get_running_loop().create_future()
+        self._last_words.clear()
+        self._listening = [
+            asyncio.create_task(self._listen(self._process.stderr)),
+            asyncio.create_task(self._hear(self._process.stdout, announced)),
+        ]
         try:
             async with asyncio.timeout(ANNOUNCE_SECONDS):
-                line = await _line(self._process.stdout)
-            await self._on_up(json.loads(line))
+                line = await announced
+            await self._on_up(_object(line))
             await self._process.wait()
-        except (TimeoutError, ValueError, NodeError) as error:
+        except (TimeoutError, ValueError, LookupError, TypeError, NodeError) as error:
             log.debug("%s did not come up: %r", self._name, error)
             await self._end()
-        finally:
-            listening.cancel()
+        await self._hush()
         return self._reason()
+
+    async def _hear(self, stream: asyncio.StreamReader | None, announced: asyncio.Future[bytes]) -> None:
+        """The first line is the announcement. The others are read too: a pipe that nobody empties stops its writer."""
+        line = await _line(stream)
+        if not announced.done():
+            announced.set_result(line)
+        await self._listen(stream)
 
     async def _listen(self, stream: asyncio.StreamReader | None) -> None:
         """Pass the process's log lines on to ours, and remember the last ones."""
@@ -107,6 +121,13 @@ class Child:
             text = line.decode(errors="replace").rstrip()
             self._last_words.append(text)
             log.info("[%s] %s", self._name, text)
+
+    async def _hush(self) -> None:
+        """Take in the last words of a process that has ended."""
+        if self._listening:
+            await asyncio.wait(self._listening, timeout=LAST_WORDS_SECONDS)
+        for task in self._listening:
+            task.cancel()
 
     def _reason(self) -> str:
         code = self._process.returncode if self._process else None
@@ -127,6 +148,14 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """The JSON object in `line`; ValueError if it holds none."""
+    data = json.loads(line)
+    if not isinstance(data, dict):
+        raise ValueError("the announcement is not a JSON object")
+    return data
 
 
 async def _line(stream: asyncio.StreamReader | None) -> bytes:

@@ -65,7 +65,7 @@ class EngineClient:
             response = await self._http.post("/count", json=_body(call), timeout=STATUS_TIMEOUT)
             if response.status_code != 200:
                 raise await self._refusal(response)
-            data = response.json()
+            data = _object(response.text, self._name)
         return data["input_tokens"], data["context_length"]
 
     async def generate(self, call: Call) -> AsyncGenerator[Chunk, None]:
@@ -98,8 +98,7 @@ class EngineClient:
             response = await self._http.get(path, timeout=STATUS_TIMEOUT)
             if response.status_code != 200:
                 raise await self._refusal(response)
-            data = response.json()
-        return data if isinstance(data, dict) else {}
+            return _object(response.text, self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         async for data in data_lines(response.aiter_bytes()):

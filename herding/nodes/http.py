@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -25,14 +26,14 @@ MAX_ERROR = 64_000
 def client(
     deadlines: Deadlines, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any
 ) -> httpx.AsyncClient:
-    """A client for one node: no proxies or credentials from the environment, no redirects, no compression.
+    """A client for one node: no proxies or credentials from the environment, no redirects, cookies or compression.
 
     The caller sets deadlines on the answer itself; here they bound only what httpx can see.
     """
     timeout = httpx.Timeout(deadlines.first_token, connect=deadlines.connect)
     limits = httpx.Limits(max_connections=256, max_keepalive_connections=32)
     headers = {"Accept-Encoding": "identity", **options.pop("headers", {})}
-    return httpx.AsyncClient(
+    made = httpx.AsyncClient(
         timeout=timeout,
         limits=limits,
         headers=headers,
@@ -41,6 +42,8 @@ def client(
         transport=transport,
         **options,
     )
+    made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return made
 
 
 @contextmanager
@@ -70,10 +73,11 @@ async def post(
     http: httpx.AsyncClient, path: str, body: Mapping[str, Any], *, node: str
 ) -> AsyncIterator[httpx.Response]:
     """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
-    http.cookies.clear()
     async with http.stream("POST", path, json=body) as response:
         if response.status_code != 200:
             raise await status_error(response, node)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise BadResponseError(f"Node '{node}' sent a compressed answer, which it was not asked for.", node=node)
         yield response
 
 
@@ -92,9 +96,9 @@ async def status_error(response: httpx.Response, node: str) -> NodeError:
 
 
 async def error_body(response: httpx.Response) -> bytes:
-    """The first `MAX_ERROR` bytes of a response."""
+    """The first `MAX_ERROR` bytes of a response, as they are: a compressed body could grow without end."""
     body = b""
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > MAX_ERROR:
             break
@@ -112,14 +116,14 @@ def message_in(data: Any) -> str:
 async def _said(response: httpx.Response) -> str:
     try:
         data = httpx.Response(200, content=await error_body(response)).json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return message_in(data)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _plain(error: Exception) -> str:

@@ -66,6 +66,10 @@ class LocalNode(Node):
         return (self._model,) if coming else ()
 
     @property
+    def offers(self) -> tuple[str, ...]:
+        return self._offers
+
+    @property
     def pid(self) -> int | None:
         """Process id of the engine."""
         return self._child.pid if self._child else None
@@ -83,12 +87,15 @@ class LocalNode(Node):
             await self._client.close()
 
     async def status(self) -> NodeStatus:
-        if self._client is not None:
+        client = self._client
+        if client is not None:
             try:
-                self._last = await self._client.status(offers=self._offers)
-                self._model = next(iter(self._last.serves), self._model)
+                told = await client.status(offers=self._offers)
             except NodeError as error:
-                self._last = NodeStatus("down", offers=self._offers, detail=error.message)
+                told = NodeStatus("down", offers=self._offers, detail=error.message)
+            if client is self._client:  # else it died meanwhile, and this is old news
+                self._last = told
+                self._model = next(iter(told.serves), self._model)
         return self._last
 
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar, Literal
 
 import httpx
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from herding.errors import BadResponseError, ContextLengthError, CutStreamError, NodeError, StatusError
 from herding.files import Strict
@@ -19,6 +19,7 @@ from herding.values import Call, Chunk, FinishReason, NodeStatus, Usage
 
 PROBE_EVERY = 10.0
 PROBE_TIMEOUT = 3.0
+MAX_TOKENS = 10**9
 
 
 class OpenAIConfig(Strict):
@@ -36,6 +37,17 @@ class OpenAIConfig(Strict):
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
+
+    @field_validator("base_url")
+    @classmethod
+    def _url_is_whole(cls, url: str) -> str:
+        try:
+            host = httpx.URL(url).host
+        except httpx.InvalidURL as error:
+            raise ValueError(f"not a URL: {error}") from None
+        if not host:
+            raise ValueError("this URL names no host")
+        return url
 
 
 class OpenAINode(Node):
@@ -94,6 +106,7 @@ class OpenAINode(Node):
         path, body = self._ask(call)
         finish: FinishReason | None = None
         usage: Usage | None = None
+        heard = False
         with http.node_errors(self.name):
             try:
                 async with http.post(self._http, path, body, node=self.name) as response:
@@ -102,13 +115,15 @@ class OpenAINode(Node):
                         if data == "[DONE]":
                             finish = finish or "stop"
                             break
-                        event = self._event(data)
+                        event, heard = self._event(data), True
                         usage = _usage(event) or usage
                         finish = _finish(event) or finish
                         if text := _text(event):
                             yield Chunk(text=text)
             except StatusError as error:
                 raise _context_length(error) or error from None
+            if not heard:
+                raise BadResponseError(f"Node '{self.name}' sent an empty answer.")
             if finish is None:
                 raise CutStreamError(f"Node '{self.name}' stopped in the middle of its answer.")
         yield Chunk(finish_reason=finish, usage=usage)
@@ -173,7 +188,9 @@ def _usage(event: dict[str, Any]) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     given, made = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not isinstance(given, int) or not isinstance(made, int) or given < 0 or made < 0:
+    if not isinstance(given, int) or not isinstance(made, int):
+        return None
+    if not 0 <= given <= MAX_TOKENS or not 0 <= made <= MAX_TOKENS:
         return None
     return Usage(given, made, "node")
 

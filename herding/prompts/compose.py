@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from herding.errors import UserError
 from herding.prompts.model import Prompt, Template
-from herding.prompts.render import insert, neutralise
+from herding.prompts.render import insert, insert_guarded
 from herding.prompts.variables import Value
 from herding.values import Message
 
@@ -40,7 +40,7 @@ def compose(prompt: Prompt, values: Mapping[str, Value], turns: Sequence[Message
     if template.prompt is not None:
         if turns:
             raise UserError("This prompt is raw text and keeps no chat; run it without earlier turns.")
-        return Rendered(text=insert(template.prompt, values, guard=neutralise), variant=variant)
+        return Rendered(text=insert_guarded(template.prompt, values), variant=variant)
     written = [Message(m.role, insert(m.content, values)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true); run it without earlier turns.")

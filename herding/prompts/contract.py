@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import regex
+from referencing.exceptions import Unresolvable
 
 from herding.prompts.model import Contract, validator
 from herding.values import Verdict
@@ -81,7 +82,10 @@ def _json_breach(schema: dict[str, Any], answer: str) -> str | None:
         data = json.loads(fenced[1] if fenced else answer)
     except (ValueError, RecursionError):
         return "the answer is not JSON"
-    error = next(validator(schema).iter_errors(data), None)
+    try:
+        error = next(validator(schema).iter_errors(data), None)
+    except (Unresolvable, RecursionError, TimeoutError) as broken:
+        return f"the JSON cannot be checked against the schema: {type(broken).__name__}"
     return f"the JSON does not fit the schema: {error.message[:200]}" if error else None
 
 

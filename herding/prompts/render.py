@@ -7,15 +7,19 @@ plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping
+from itertools import accumulate
 
 from herding.prompts.variables import Value, show
 
 _PLACEHOLDER = re.compile(r"\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}")
 
+# Each opens with one character; the rest is looked ahead at, so that markup inside markup is found as well.
 _MARKUP = re.compile(
-    r"\[(?=/?INST\])|\[(?=/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\])"
-    r"|<(?=</?SYS>>|/?SYS>>)|<(?=\|[^<>|\n]{1,64}\|>)|<(?=/?s>)|<(?=(?:start|end)_of_turn>)|<(?=(?:bos|eos|pad|unk)>)",
+    r"\[(?=(/?INST\]|/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID)\]))"
+    r"|<(?=(</?SYS>>|/?SYS>>|\|[^\s<>|]{1,64}\|>|｜[^\s<>｜]{1,64}｜>|/?s>|(?:start|end)_of_(?:turn|utterance|image)>"
+    r"|(?:bos|eos|pad|unk)>|(?:unused|extra_id_)\d{1,4}>))",
     re.IGNORECASE,
 )
 
@@ -25,15 +29,25 @@ def placeholders(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
 
 
-def insert(text: str, values: Mapping[str, Value], *, guard: Callable[[str], str] = str) -> str:
-    """`text` with every placeholder replaced by its value, passed through `guard`; linear in both lengths."""
-    return _PLACEHOLDER.sub(lambda found: guard(show(values[found[1]])), text)
+def insert(text: str, values: Mapping[str, Value]) -> str:
+    """`text` with every placeholder replaced by its value; linear in both lengths."""
+    return _PLACEHOLDER.sub(lambda found: show(values[found[1]]), text)
 
 
-def neutralise(text: str) -> str:
-    """`text` with a space inside the control markup of well-known chat formats, so that it is plain text.
+def insert_guarded(text: str, values: Mapping[str, Value]) -> str:
+    """As `insert`, with a space inside any control markup of a well-known chat format that a value has a part in.
 
-    For values inserted into raw prompts, where the template's own markup has power over the model. In `messages`
-    the engine keeps roles and texts apart instead, and values stay as they are.
+    For raw prompts, where the markup of `text` itself has power over the model. In `messages` the engine keeps roles
+    and texts apart instead, and values stay as they are.
     """
-    return _MARKUP.sub(lambda found: found[0] + " ", text)
+    parts = _PLACEHOLDER.split(text)  # template text and names in turn
+    pieces = [show(values[part]) if place % 2 else part for place, part in enumerate(parts)]
+    ends = list(accumulate(map(len, pieces)))
+
+    def broken(found: re.Match[str]) -> str:
+        last = found.start() + len(found[found.lastindex or 0])
+        first_piece, last_piece = bisect_right(ends, found.start()), bisect_right(ends, last)
+        inside_template = first_piece == last_piece and first_piece % 2 == 0
+        return found[0] if inside_template else found[0] + " "
+
+    return _MARKUP.sub(broken, "".join(pieces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ class TextVariable(_Variable):
     def check(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise VariableError("must be a text")
-        text = clean(str(value))
+        text = clean(value if isinstance(value, str) else str(_finite(value)))
         if len(text) > self.max_chars:
             raise VariableError(f"must have at most {self.max_chars:,} characters, it has {len(text):,}")
         return text
@@ -81,7 +82,7 @@ class NumberVariable(_Variable):
     max: float | None = None
 
     def check(self, value: Any) -> int | float | str:
-        if value == "" and not self.must_be_given:
+        if value == "" and self.required is False:
             return ""
         number = _number(value)
         if self.min is not None and number < self.min:
@@ -213,6 +214,14 @@ def _number(value: Any) -> int | float:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         text = value.strip()
         value = int(text) if text.lstrip("+-").isdigit() else float(text)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise VariableError("must be a number, such as 1200 or 449.5")
-    return value
+    return _finite(value)
+
+
+def _finite(number: int | float) -> int | float:
+    """`number`, unless it is NaN, infinite, or too large for a float."""
+    with contextlib.suppress(OverflowError):
+        if math.isfinite(number):
+            return number
+    raise VariableError("must be a number, such as 1200 or 449.5")
