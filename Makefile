@@ -1,0 +1,50 @@
+# Everything goes through .venv, which is made at first need. Paths are relative, so any directory name will do.
+PYTHON ?= python3
+BIN := .venv/bin/python
+
+.PHONY: run test lint format screenshots benchmark cria clean
+
+run: .venv/.app
+	$(BIN) app.py
+
+test: lint
+	$(BIN) -m tests.browser
+	$(BIN) -m pytest
+
+lint: .venv/.dev
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+	$(BIN) -m mypy
+
+format: .venv/.dev
+	$(BIN) -m ruff check --fix .
+	$(BIN) -m ruff format .
+
+# Pictures of all tabs, wide and narrow, light and dark, into screenshots/.
+screenshots: .venv/.dev
+	$(BIN) -m tests.browser
+	$(BIN) -m tests.screenshots
+
+benchmark: .venv/.dev
+	$(BIN) benchmarks/engine.py
+
+# Trains the bundled model anew (two hours on two cores) and measures it.
+cria: .venv/.app
+	$(BIN) -m herding.engine.cria.train
+	$(BIN) -m herding.engine.cria.evaluate
+
+.venv/.base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Herding needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.app: requirements.txt .venv/.base
+	$(BIN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	$(BIN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache screenshots

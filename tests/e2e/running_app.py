@@ -1,0 +1,103 @@
+"""The real app as a child process of a test, on a port and a data directory of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90.0
+
+
+class RunningApp:
+    """Starts `python app.py`; `kill` is SIGKILL, `stop` is SIGTERM, `start` brings it up again on the same data."""
+
+    def __init__(self, home: Path, *, environment: Mapping[str, str] | None = None, code: Path = ROOT) -> None:
+        self.home = home
+        self.code = code
+        self.port = free_port()
+        self.log = home / "app.log"
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self, *, ready: bool = True, prefix: tuple[str, ...] = ()) -> RunningApp:
+        """Start it and wait until it listens, or until a request can be served."""
+        environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "TOGETHER_API_KEY")}
+        environment |= {"HERDING_HOME": str(self.home), "HERDING_PORT": str(self.port), **self._environment}
+        with self.log.open("ab") as log:
+            command = [*prefix, sys.executable, str(self.code / "app.py")]
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.code)
+        self.wait_for("/readyz" if ready else "/healthz")
+        return self
+
+    def wait_for(self, path: str, *, seconds: float = START_SECONDS) -> None:
+        def answers() -> bool:
+            assert self._process is not None
+            assert self._process.poll() is None, f"the app ended:\n{self.log.read_text()[-3000:]}"
+            try:
+                return httpx.get(self.url + path, trust_env=False).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, seconds=seconds, what=f"{path} of the app; its log:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        if self._process and self._process.poll() is None:
+            self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(timeout=30)
+
+    def children(self) -> list[int]:
+        """Process ids of its children."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(pid) for pid in listed]
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(holds: Callable[[], Any], *, seconds: float, what: str) -> None:
+    """Return as soon as `holds`; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
