@@ -77,8 +77,8 @@ def commits(store: Store) -> list[object]:
 
 
 @pytest.fixture
-def before_begin(store: Store) -> Callable[[str], None]:
-    """Runs a statement before each of the writer's transactions from now on: the way to make trouble, and to end it."""
+def at_begin(store: Store) -> Callable[[str], None]:
+    """Runs a statement at the start of each of the writer's transactions from now on: makes trouble, and ends it."""
     current: list[str] = []
 
     def run(connection: Any) -> None:
@@ -86,7 +86,7 @@ def before_begin(store: Store) -> Callable[[str], None]:
 
     def choose(statement: str) -> None:
         if not current:
-            event.listen(store._writer._engine, "begin", run, insert=True)
+            event.listen(store._writer._engine, "begin", run)
         current.append(statement)
 
     return choose
