@@ -356,3 +356,48 @@ class PromptInfo:
     served: Mapping[str, tuple[str, ...]]
     stats: PromptStats
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `limit` requests, or tokens in and out together, in any `interval_hours` hours."""
+
+    type: Literal["request", "token"]
+    interval_hours: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit is used now. `frees_at`: when some of it comes back, None where nothing is used."""
+
+    limit: Limit
+    used: int
+    frees_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody with a role; `limits` come on top of the role's. With `opt_out` no content of theirs is kept."""
+
+    id: str
+    name: str
+    role: str
+    limits: tuple[Limit, ...] = ()
+    opt_out: bool = False
+    disabled: bool = False
+    created_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token without its secret. `id` is its public part; None times mean never."""
+
+    id: str
+    user: str
+    name: str
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    last_used_at: int | None = None
