@@ -82,7 +82,7 @@ class Source:
             return model.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            location = [*at, *_known(first["loc"], given)]
+            location = [*at, *_known(first["loc"], given, lacks_last=first["type"] == "missing")]
             raise self.error(_words(first), location) from None
 
 
@@ -119,11 +119,12 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, y
     return None, None
 
 
-def _known(location: Location, data: Any) -> list[int | str]:
-    """`location` without the names of union members that the validator puts in between."""
+def _known(location: Location, data: Any, *, lacks_last: bool) -> list[int | str]:
+    """`location` without what only the validator knows: names of union members, and its mark for a key."""
     path: list[int | str] = []
     for position, part in enumerate(location):
-        if isinstance(data, dict) and part not in data and position < len(location) - 1:
+        missing = lacks_last and position == len(location) - 1
+        if part == "[key]" or (isinstance(data, dict) and part not in data and not missing):
             continue
         path.append(part)
         if isinstance(data, dict):

@@ -41,9 +41,7 @@ def signing_key(home: Path) -> bytes:
         pass
     key = path.read_bytes()
     if len(key) < KEY_BYTES:
-        raise ConfigError(
-            "this key is not whole; delete the file to get a new one (visitors become new)", file=path
-        )
+        raise ConfigError("this key is not whole; delete the file to get a new one (visitors become new)", file=path)
     return key
 
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import Field, field_validator
@@ -41,12 +42,10 @@ class OpenAIConfig(Strict):
     @field_validator("base_url")
     @classmethod
     def _url_is_whole(cls, url: str) -> str:
-        try:
-            host = httpx.URL(url).host
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not a URL: {error}") from None
-        if not host:
-            raise ValueError("this URL names no host")
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
+            raise ValueError("this URL names no host and port")
+        httpx.URL(url)
         return url
 
 

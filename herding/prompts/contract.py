@@ -9,10 +9,9 @@ from typing import Any
 import regex
 from referencing.exceptions import Unresolvable
 
-from herding.prompts.model import Contract, validator
+from herding.prompts.model import REGEX_SECONDS, Contract, validator
 from herding.values import Verdict
 
-REGEX_SECONDS = 0.5
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 

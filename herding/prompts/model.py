@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-import jsonschema
+import jsonschema.validators
 import regex
 from pydantic import Field, field_validator, model_validator
 from referencing import Registry
@@ -20,13 +20,25 @@ from herding.prompts.variables import Variable
 from herding.values import Message, Parameters
 
 MAX_TEMPLATE = 200_000
+REGEX_SECONDS = 0.5
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
 
 
-def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
-    """A validator of `schema` that never fetches a remote reference."""
-    return jsonschema.Draft202012Validator(schema, registry=Registry())
+def _pattern(checker: Any, pattern: str, text: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """The keyword `pattern`, with a deadline for patterns that never end."""
+    if checker.is_type(text, "string") and not regex.search(pattern, text, timeout=REGEX_SECONDS):
+        yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _pattern}
+)
+
+
+def validator(schema: dict[str, Any]) -> Any:
+    """A validator of `schema` that never fetches a remote reference; TimeoutError for a pattern that never ends."""
+    return _Validator(schema, registry=Registry())
 
 
 class PromptMessage(Strict):

@@ -1,0 +1,40 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.fakenode import FakeNode, fakenode
+from tests.support.herding import Place, herding
+from tests.support.nodes import echo
+
+settings.register_profile(
+    "herding", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("herding")
+
+
+@pytest.fixture(scope="session")
+def faulty_server() -> Iterator[FakeNode]:
+    """One fake node for the whole run."""
+    with fakenode() as node:
+        yield node
+
+
+@pytest.fixture
+def faulty(faulty_server: FakeNode) -> FakeNode:
+    """The fake node, as if it had just started."""
+    faulty_server.seen.clear()
+    faulty_server.models_fault = "ok"
+    return faulty_server
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """A Herding with one echo node and the prompt `say`."""
+    async with herding(tmp_path, echo()) as made:
+        yield made

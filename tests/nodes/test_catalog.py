@@ -1,0 +1,58 @@
+"""The nodes file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from herding.errors import ConfigError
+from herding.nodes import catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+ECHO = "  - {kind: echo, name: a}\n"
+
+
+def refused(tmp_path: Path, text: str) -> ConfigError:
+    path = tmp_path / "nodes.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        catalog.read_herd(path)
+    return caught.value
+
+
+def test_the_shipped_file_needs_no_key_and_no_network() -> None:
+    herd = catalog.build(catalog.read_herd(ROOT / "config" / "nodes.yaml"), secret=lambda _: None, node_secret=None)
+    assert {name: node.kind for name, node in herd.items()} == {
+        "local": "local",
+        "huggingface": "openai",
+        "together": "openai",
+    }
+    assert [node.serves for node in herd.values()] == [(), (), ()]
+    assert herd["local"].expects == ("herding/cria",)
+    assert "herding/cria" in herd["local"].offers
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (f"nodes:\n{ECHO}{ECHO}", 1, "two nodes have the name 'a'"),
+        ("nodes:\n  - {kind: magic, name: a}\n", 2, "magic"),
+        ("nodes:\n  - {name: a}\n", 2, "kind"),
+        ("nodes:\n  - {kind: echo}\n", 2, "missing"),
+        ("nodes:\n  - {kind: echo, name: a, speed: 3}\n", 2, "not known"),
+        ("nodes:\n  - kind: echo\n    name: a\n    deadlines:\n      total: 0\n", 5, "greater"),
+        ("nodes:\n  - kind: openai\n    name: a\n    base_url: http://x\n    models: []\n", 5, "at least 1"),
+        ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', models: [m], api_key: secret}\n", 2, "not known"),
+        ("herd: []\n", 1, "not known"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    error = refused(tmp_path, text)
+    assert error.line == line
+    assert words in error.reason
+
+
+def test_a_file_that_is_missing_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        catalog.read_herd(tmp_path / "none.yaml")

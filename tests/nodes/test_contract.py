@@ -1,0 +1,95 @@
+"""What every kind of node keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from herding.nodes.base import Node
+from herding.running import Running
+from herding.values import Call, Message, Parameters
+from tests.support.fakenode import FakeNode
+from tests.support.nodes import Scripted, echo, openai
+
+SENTENCE = "One two three four five"
+
+
+@pytest.fixture(params=["echo", "openai", "scripted"])
+async def node(request: pytest.FixtureRequest, faulty: FakeNode) -> AsyncIterator[Node]:
+    match request.param:
+        case "echo":
+            made: Node = echo("echo", "slow:0.05", delay=0.05)
+        case "openai":
+            made = openai(faulty.url, "slow:0.05")
+        case _:
+            words = [f" {word}" if number else word for number, word in enumerate(SENTENCE.split())]
+            made = Scripted("scripted", words, models=["slow:0.05"])
+    await made.start()
+    yield made
+    await made.close()
+
+
+def ask(node: Node) -> Call:
+    return Call("1", node.serves[0], (Message("user", SENTENCE),), parameters=Parameters(max_tokens=50))
+
+
+async def test_it_serves_a_model(node: Node) -> None:
+    assert node.serves
+    assert (await node.status()).serves == node.serves
+
+
+async def test_an_answer_comes_in_pieces_and_ends_once(node: Node) -> None:
+    chunks = [chunk async for chunk in node.stream(ask(node))]
+    assert "".join(chunk.text for chunk in chunks) == SENTENCE
+    assert len([chunk for chunk in chunks if chunk.text]) >= 3
+    assert [chunk.finish_reason is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
+async def test_usage_is_from_the_node_or_not_told(node: Node) -> None:
+    chunks = [chunk async for chunk in node.stream(ask(node))]
+    usage = chunks[-1].usage
+    assert usage is None or (usage.source == "node" and usage.output_tokens == 5 and usage.input_tokens > 0)
+
+
+async def test_raw_text_is_answered_too(node: Node) -> None:
+    chunks = [chunk async for chunk in node.stream(Call("1", node.serves[0], None, SENTENCE))]
+    assert "".join(chunk.text for chunk in chunks) == SENTENCE
+
+
+async def test_an_answer_can_be_closed_early(node: Node) -> None:
+    async with asyncio.timeout(2), aclosing(node.stream(ask(node))) as chunks:
+        assert (await anext(chunks)).text == "One"
+    assert [chunk async for chunk in node.stream(ask(node))]
+
+
+async def test_answers_do_not_wait_for_each_other(node: Node) -> None:
+    async def whole() -> str:
+        return "".join([chunk.text async for chunk in node.stream(ask(node))])
+
+    async with asyncio.timeout(2):
+        assert set(await asyncio.gather(*(whole() for _ in range(8)))) == {SENTENCE}
+
+
+async def test_a_stopped_answer_ends_as_cancelled(node: Node) -> None:
+    running = Running(node, ask(node))
+    seen = []
+    async for chunk in running.chunks():
+        seen.append(chunk)
+        running.stop()
+    await running.close()
+    assert seen[-1].finish_reason == "cancelled"
+    assert len(seen) < 6
+
+
+async def test_it_cannot_switch_models(node: Node) -> None:
+    with pytest.raises(Exception, match="cannot switch models"):
+        node.load("other")
+    assert node.offers == ()
+
+
+async def test_closing_twice_is_fine(node: Node) -> None:
+    await node.close()
+    await node.close()

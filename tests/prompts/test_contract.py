@@ -1,0 +1,139 @@
+"""Contracts: the answer is trimmed while it streams, and judged at the end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from herding.prompts.contract import Trimmer, judge
+from herding.prompts.model import Contract
+from herding.values import Verdict
+from tests.support.fakenode import FakeNode
+
+MARKERS = st.sampled_from(["|end|", "aab", "aaab", "abab", "x", " END", "\n\n", "###"])
+PIECES = st.lists(
+    st.sampled_from(["a", "b", "ab", "aa", "|", "|e", "end", "|end|", " ", "\n", "#", "##", "x", "word", " END", "é"]),
+    max_size=30,
+)
+
+
+def stream(marker: str | None, pieces: list[str]) -> tuple[list[str], Trimmer]:
+    """What is shown for `pieces`, one by one, with what comes at the end."""
+    trimmer = Trimmer(Contract(stop_marker=marker))
+    shown = [trimmer.feed(piece) for piece in pieces]
+    return [*shown, trimmer.end()], trimmer
+
+
+@given(MARKERS, PIECES)
+def test_the_answer_is_the_text_before_the_marker_however_it_is_cut(marker: str, pieces: list[str]) -> None:
+    shown, trimmer = stream(marker, pieces)
+    text = "".join(pieces)
+    before, found, _ = text.partition(marker)
+    assert "".join(shown) == (before.rstrip() if found else text)
+    assert trimmer.done is bool(found)
+
+
+@given(MARKERS, PIECES)
+def test_what_is_shown_early_never_has_to_be_taken_back(marker: str, pieces: list[str]) -> None:
+    """Whatever part of the marker a text ends with, the rest of it could come next."""
+    trimmer, shown, text = Trimmer(Contract(stop_marker=marker)), "", ""
+    for piece in pieces:
+        shown, text = shown + trimmer.feed(piece), text + piece
+        for size in range(len(marker)):
+            if text.endswith(marker[:size]):
+                answer = (text + marker[size:]).partition(marker)[0].rstrip()
+                assert answer.startswith(shown)
+
+
+@given(PIECES)
+def test_without_a_marker_every_piece_passes_at_once(pieces: list[str]) -> None:
+    shown, trimmer = stream(None, pieces)
+    assert shown == [*pieces, ""]
+    assert not trimmer.done
+
+
+def test_nothing_after_the_marker_is_shown() -> None:
+    shown, trimmer = stream("|end|", ["Well done! |e", "nd| And", " more |end|"])
+    assert shown == ["Well done!", "", "", ""]
+    assert trimmer.done
+
+
+def test_a_long_run_of_white_space_takes_little_time() -> None:
+    began = time.process_time()
+    shown, _ = stream("|end|", [" "] * 10_000)
+    assert "".join(shown) == " " * 10_000
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("contract", "answer", "reason"),
+    [
+        ({"max_words": 2}, "one two", None),
+        ({"max_words": 2}, "one two three", "3 words, at most 2"),
+        ({"max_chars": 3}, "éàü", None),
+        ({"max_chars": 3}, "four", "4 characters, at most 3"),
+        ({"regex": "^[0-9]+$"}, "42", None),
+        ({"regex": "^[0-9]+$"}, "42 or so", "does not match"),
+        ({"json_schema": {"type": "object"}}, '{"a": 1}', None),
+        ({"json_schema": {"type": "object"}}, '```json\n{"a": 1}\n```\n', None),
+        ({"json_schema": {"type": "object"}}, "[1]", "does not fit the schema"),
+        ({"json_schema": {"type": "object"}}, 'Here it is: {"a": 1}', "not JSON"),
+        ({"json_schema": {}}, "", "not JSON"),
+        ({"json_schema": {}}, "[" * 100_000, "not JSON"),
+        ({"json_schema": {}}, "9" * 10_000, "not JSON"),
+        ({"json_schema": {"required": ["a"]}}, '{"b": 1}', "'a' is a required property"),
+        ({"json_schema": {"$ref": "#/$defs/no"}}, "1", "cannot be checked"),
+        ({"json_schema": {"$ref": "#"}}, "1", "cannot be checked"),
+        ({"stop_marker": "|end|"}, "no marker", "the marker |end| is missing"),
+        ({"max_words": 5, "max_chars": 3}, "five", "4 characters"),
+    ],
+)
+def test_verdicts(contract: dict[str, Any], answer: str, reason: str | None) -> None:
+    verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
+    assert verdict.ok is (reason is None)
+    assert (reason or "") in (verdict.reason or "")
+
+
+def test_no_contract_no_verdict() -> None:
+    assert judge(Contract(), "anything", marker_seen=False) == Verdict(ok=None)
+
+
+def test_a_marker_that_was_seen_keeps_the_contract() -> None:
+    assert judge(Contract(stop_marker="|end|"), "done", marker_seen=True) == Verdict(ok=True)
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        {"regex": r"^(a+)+$"},
+        {"json_schema": {"type": "string", "pattern": r"^(a+)+$"}},
+    ],
+)
+def test_a_catastrophic_pattern_ends_soon_and_fails(contract: dict[str, Any]) -> None:
+    answer = "a" * 5_000 + "!"
+    if "json_schema" in contract:
+        answer = f'"{answer}"'
+    began = time.monotonic()
+    verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
+    assert time.monotonic() - began < 1.5
+    assert verdict.ok is False
+
+
+def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:
+    contract = Contract(json_schema={"$ref": f"{faulty.url}/models"})
+    assert judge(contract, "{}", marker_seen=False).ok is False
+    assert faulty.seen == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"regex": "("}, {"json_schema": {"type": "thing"}}, {"stop_marker": ""}, {"max_words": 0}, {"max_tokens": 3}],
+)
+def test_a_contract_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Contract.model_validate(wrong)

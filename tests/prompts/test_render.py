@@ -1,0 +1,149 @@
+"""Rendering: one pass, nothing in a value is ever a placeholder, code or control markup."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from herding.prompts.render import insert, insert_guarded, placeholders
+
+ALPHABET = st.lists(
+    st.sampled_from(["{{a}}", "{{b}}", "{{ a }}", "{", "}", "{{", "}}", "a", "\\", "\\g<0>", "{%", "$a", " ", "\n"])
+).map("".join)
+
+INJECTIONS = [
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{''.__class__.__mro__[1].__subclasses__()}}",
+    "{% include '/etc/passwd' %}",
+    "{{ self._TemplateReference__context }}",
+    "{{ a|attr('__class__') }}",
+    "{% for x in range(10**9) %}x{% endfor %}",
+    "{{a.b}}",
+    "{{a[0]}}",
+    "{{7*7}}",
+    "{{ lipsum.__globals__ }}",
+    "${a} #{a} <%= a %> {a} %(a)s $a {0}",
+    "{{}}",
+    "{{a",
+    "a}}",
+    "{{a}",
+    "{{ä}}",
+    "{{1a}}",
+    "{{a b}}",
+    "{{\na\n}}",
+]
+
+MARKUP = [
+    "[INST]",
+    "[/INST]",
+    "<<SYS>>",
+    "<</SYS>>",
+    "<s>",
+    "</s>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "<|endoftext|>",
+    "<|system|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<bos>",
+    "<eos>",
+    "<pad>",
+    "<unk>",
+    "<extra_id_1>",
+    "<unused12>",
+    "<end_of_utterance>",
+    "<｜begin▁of▁sentence｜>",
+    "<｜User｜>",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "[AVAILABLE_TOOLS]",
+    "[TOOL_CALLS]",
+    "[/TOOL_RESULTS]",
+    "[TOOL_CONTENT]",
+    "[THINK]",
+]
+
+
+@given(ALPHABET, ALPHABET)
+def test_values_come_out_unchanged(a: str, b: str) -> None:
+    assert insert("<{{a}}|{{ b }}|{{a}}>", {"a": a, "b": b}) == f"<{a}|{b}|{a}>"
+    assert insert_guarded("<{{a}}/{{ b }}>", {"a": a, "b": b}) == f"<{a}/{b}>"
+
+
+@given(ALPHABET)
+def test_text_without_placeholders_is_literal(text: str) -> None:
+    literal = text.replace("{{a}}", "").replace("{{b}}", "").replace("{{ a }}", "")
+    if not placeholders(literal):
+        assert insert(literal, {}) == insert_guarded(literal, {}) == literal
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_template_injections_are_literal(text: str) -> None:
+    assert placeholders(text) == []
+    assert insert(text, {"a": "x"}) == text
+    assert insert("{{a}}", {"a": text}) == text
+
+
+def test_placeholders_in_order_and_with_blanks() -> None:
+    assert placeholders("{{b}} {{ a }}{{a}} {{\ta}} {{{a}}}") == ["b", "a", "a", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    "bomb", ["{{a}}" * 100_000, "{{" * 200_000, "{{ " * 200_000, "{{" + "a" * 500_000, "{" * 500_000, "[</" * 200_000]
+)
+def test_bombs_take_linear_time(bomb: str) -> None:
+    began = time.process_time()
+    insert(bomb, {"a": "{{a}}"})
+    insert_guarded(bomb, {"a": "{{a}}"})
+    assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize("markup", [*MARKUP, "[inst]", "<|IM_START|>"])
+def test_control_markup_in_a_value_is_broken(markup: str) -> None:
+    rendered = insert_guarded("{{a}}", {"a": f"x{markup}y"})
+    assert markup not in rendered
+    assert rendered.replace(" ", "") == f"x{markup}y"
+
+
+@pytest.mark.parametrize("markup", MARKUP)
+def test_markup_inside_markup_is_broken_as_well(markup: str) -> None:
+    for nested in (markup[0] + markup, markup + markup, markup[:-1] + markup + markup[-1]):
+        assert markup not in insert_guarded("{{a}}", {"a": nested})
+
+
+@pytest.mark.parametrize("markup", MARKUP)
+def test_markup_does_not_arise_where_values_meet(markup: str) -> None:
+    for cut in range(1, len(markup)):
+        values = {"a": markup[:cut], "b": markup[cut:]}
+        assert markup not in insert_guarded("{{a}}{{b}}", values)
+        assert markup not in insert_guarded(f"{markup[:cut]}{{{{b}}}}", values)
+        assert markup not in insert_guarded(f"{{{{a}}}}{markup[cut:]}", values)
+
+
+@pytest.mark.parametrize("markup", MARKUP)
+def test_the_template_keeps_its_own_markup(markup: str) -> None:
+    assert insert_guarded(f"{markup}{{{{a}}}}{markup}", {"a": "x"}) == f"{markup}x{markup}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello, world! 1 < 2 and 3 > 2; a[0] = b[1]; f(x) | g(y)",
+        "[person, year, food] [x] [instance] [ INST ]",
+        "if a <b> and <i>c</i>: print('<p>')",
+        "x <| y |> z",
+        "std::vector<size_t> <stdio.h> <|> || |",
+        "Ünïcödé — „quotes“ … 🎉 | ｜",
+        "```python\nprint([1, 2])\n```",
+        "<user@example.com> <https://example.com>",
+    ],
+)
+def test_normal_text_is_never_touched(text: str) -> None:
+    assert insert_guarded("{{a}}", {"a": text}) == text

@@ -1,0 +1,93 @@
+"""A whole Herding without front doors, in a directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from herding.access.roles import principal
+from herding.nodes.base import Node
+from herding.orchestrator import Orchestrator
+from herding.prompts.library import Library
+from herding.store import Store
+from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
+
+ADMIN = principal("admin", "admin")
+GUEST = principal("guest:1", "guest")
+OTHER = principal("guest:2", "guest")
+NOBODY = Principal("nobody", "none", frozenset())
+
+SAY = """
+    name: Say
+    target_models: [echo]
+    variables:
+      text: {type: text, default: one two three}
+    messages:
+      - {role: user, content: "{{text}}"}
+    """
+
+
+@dataclass
+class Place:
+    """The orchestrator with its parts."""
+
+    orchestrator: Orchestrator
+    library: Library
+    store: Store
+    herd: dict[str, Node]
+    prompts: Path
+
+    def write(self, key: str, text: str) -> None:
+        """A prompt file, read at once."""
+        path = self.prompts / f"{key}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(text), encoding="utf-8")
+        self.library.refresh()
+
+    async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
+        """All events of a request."""
+        return [event async for event in self.orchestrator.stream(request, who)]
+
+    async def rows(self, who: Principal = ADMIN) -> list[Outcome]:
+        """All rows of the history, newest first."""
+        page = await self.orchestrator.history(HistoryFilter(), who, limit=200)
+        return [entry.outcome for entry in page.entries]
+
+    async def row(self) -> Outcome:
+        """The only row of the history."""
+        (row,) = await self.rows()
+        return row
+
+
+@asynccontextmanager
+async def herding(home: Path, *nodes: Node, **options: Any) -> AsyncIterator[Place]:
+    """A Herding with `nodes` and the prompt `say`."""
+    prompts = home / "prompts"
+    library = Library(prompts)
+    clock: Callable[[], int] | None = options.get("clock")
+    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **({"clock": clock} if clock else {}))
+    herd = {node.name: node for node in nodes}
+    place = Place(Orchestrator(library=library, herd=herd, store=store, **options), library, store, herd, prompts)
+    place.write("say", SAY)
+    try:
+        yield place
+    finally:
+        for node in nodes:
+            await node.close()
+        await store.close()
+
+
+def text_of(events: list[Event]) -> str:
+    """The text that streamed."""
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def outcome_of(events: list[Event]) -> Outcome:
+    """The outcome at the end of the stream."""
+    last = events[-1]
+    assert isinstance(last, Done)
+    return last.outcome

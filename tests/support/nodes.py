@@ -1,0 +1,112 @@
+"""Nodes for tests of what lies above them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
+
+from herding.nodes.base import Deadlines, Node
+from herding.nodes.echo import EchoConfig, EchoNode
+from herding.nodes.openai import OpenAIConfig, OpenAINode
+from herding.values import Call, Chunk, LoadProgress
+
+
+def echo(name: str = "echo", *models: str, delay: float = 0.0) -> EchoNode:
+    """An echo node that serves `models`."""
+    return EchoNode(EchoConfig(kind="echo", name=name, models=list(models) or ["echo"], delay=delay))
+
+
+def openai(url: str, *models: str, name: str = "hosted", keys: dict[str, str] | None = None, **more: Any) -> OpenAINode:
+    """A node at `url`, whose deadlines are short unless `more` gives others."""
+    deadlines = Deadlines(connect=1, first_token=1, idle=1, total=5)
+    config = OpenAIConfig(
+        kind="openai", name=name, base_url=url, models=list(models) or ["ok"], **{"deadlines": deadlines, **more}
+    )
+    return OpenAINode(config, secret=(keys or {}).get)
+
+
+class Scripted(Node):
+    """Says its `words`, one a chunk, then stops; an exception among them is raised there."""
+
+    kind = "scripted"
+
+    def __init__(
+        self, name: str, words: Sequence[str | Exception], *, models: Sequence[str] = ("echo",), ends: bool = True
+    ) -> None:
+        super().__init__(name, models=models)
+        self._words = words
+        self._ends = ends
+        self.calls: list[Call] = []
+        self.open = 0
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        self.calls.append(call)
+        self.open += 1
+        try:
+            for word in self._words:
+                if isinstance(word, Exception):
+                    raise word
+                await asyncio.sleep(0)
+                yield Chunk(text=word)
+            if not self._ends:
+                await asyncio.sleep(60)
+            yield Chunk(finish_reason="stop")
+        finally:
+            self.open -= 1
+
+
+class Counting(Scripted):
+    """Counts a token a word, and has a context of `context` tokens; counting takes `delay` seconds."""
+
+    kind = "counting"
+
+    def __init__(self, name: str, *, context: int, delay: float = 0.0, **more: Any) -> None:
+        super().__init__(name, **{"words": ["fine"], **more})
+        self._context = context
+        self._delay = delay
+
+    async def count(self, call: Call) -> tuple[int, int]:
+        await asyncio.sleep(self._delay)
+        return sum(len(message.content.split()) for message in call.messages or ()), self._context
+
+
+class Late(Scripted):
+    """Expects its models, and serves them once `arrive` was called."""
+
+    kind = "late"
+
+    def __init__(self, name: str, words: Sequence[str], *, models: Sequence[str] = ("echo",)) -> None:
+        super().__init__(name, words, models=models)
+        self._there = False
+
+    def arrive(self) -> None:
+        self._there = True
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return self.models if self._there else ()
+
+    @property
+    def expects(self) -> tuple[str, ...]:
+        return () if self._there else self.models
+
+
+class Switchable(Scripted):
+    """Serves nothing yet, and can be switched to its models."""
+
+    kind = "switchable"
+    serving: tuple[str, ...] = ()
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return self.serving
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return self.models
+
+    async def load(self, model: str) -> AsyncIterator[LoadProgress]:
+        yield LoadProgress(0.5, "reading")
+        self.serving = (model,)
+        yield LoadProgress(1.0, "ready", done=True)

@@ -1,0 +1,76 @@
+"""Imports point down, and each library stays in its room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.imports import breaches
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_rooms_keep_to_the_rules() -> None:
+    assert breaches(ROOT) == []
+
+
+def test_every_room_of_the_house_is_looked_at() -> None:
+    """An empty house would keep to the rules as well."""
+    assert len(list((ROOT / "herding").rglob("*.py"))) > 40
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("herding/errors.py", "from herding.values import Call"),
+        ("herding/values.py", "import herding.settings"),
+        ("herding/files.py", "from herding.prompts.model import Prompt"),
+        ("herding/settings.py", "from herding.nodes import catalog"),
+        ("herding/prompts/x.py", "from herding.access.roles import RUN"),
+        ("herding/nodes/x.py", "from herding.routing import policy"),
+        ("herding/store/x.py", "from herding.orchestrator import Orchestrator"),
+        ("herding/routing/x.py", "from herding import nodes"),
+        ("herding/access/x.py", "from ..store import Store"),
+        ("herding/orchestrator.py", "from herding.api import errors"),
+        ("herding/dispatch.py", "from herding.engine.load import load"),
+        ("herding/nodes/x.py", "import herding.engine.server"),
+        ("herding/engine/x.py", "from herding.files import Strict"),
+        ("herding/ui/x.py", "from herding.api.shield import Shield"),
+        ("herding/api/x.py", "from herding.ui import build"),
+        ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),
+        ("herding/api/x.py", "def f():\n    import gradio"),
+        ("herding/orchestrator.py", "from sqlalchemy.exc import DatabaseError"),
+        ("herding/nodes/x.py", "class A:\n    def f(self):\n        import torch.nn"),
+        ("herding/nodes/x.py", "import importlib\nimportlib.import_module('transformers')"),
+        ("herding/ui/x.py", "from fastapi import Request"),
+        ("herding/access/x.py", "from fastapi import Request"),
+        ("herding/prompts/x.py", "import os\nkey = os.environ['HF_TOKEN']"),
+        ("herding/nodes/openai.py", "from os import getenv\ngetenv('HF_TOKEN')"),
+        ("herding/ui/x.py", "from app import create"),
+    ],
+)
+def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{line}\n", encoding="utf-8")
+    (found,) = breaches(tmp_path)
+    assert found.startswith(f"{file}:")
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("herding/ui/x.py", "if TYPE_CHECKING:\n    from fastapi import FastAPI"),
+        ("herding/ui/x.py", "import gradio as gr\nfrom herding.orchestrator import Orchestrator"),
+        ("herding/nodes/local.py", "import os\nenvironment = {**os.environ}"),
+        ("herding/engine/x.py", "import torch\nfrom herding.errors import UserError"),
+        ("herding/api/x.py", "from herding import __version__"),
+        ("app.py", "from herding.ui.mount import mount\nfrom herding.api import errors\nimport gradio"),
+    ],
+)
+def test_a_fitting_import_is_not(tmp_path: Path, file: str, line: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{line}\n", encoding="utf-8")
+    assert breaches(tmp_path) == []
