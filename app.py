@@ -23,7 +23,7 @@ from herding.errors import HerdingError
 from herding.nodes import catalog
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
-from herding.settings import Settings, on_space, secret
+from herding.settings import Settings, on_space, read_settings, secret
 from herding.store import Store
 
 GRACEFUL_SECONDS = 5
@@ -39,11 +39,13 @@ async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
     store = await Store.open(settings.database_url)
+    watcher = asyncio.create_task(library.watch(), name="watch prompts")
     try:
         for node in herd.values():
             await node.start()
         yield Orchestrator(library=library, herd=herd, store=store)
     finally:
+        watcher.cancel()
         await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
         await store.close()
 
@@ -60,7 +62,7 @@ def create(orchestrator: Orchestrator, settings: Settings) -> FastAPI:
     mount(app, orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
     visitors = Visitors(key=signing_key(settings.home), local_only=settings.local_only, admin_token=token)
-    # The last added is the outermost. An own CORS middleware that allows nobody switches off Gradio's, which allows all.
+    # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(IdentifyVisitors, visitors=visitors)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
@@ -102,10 +104,12 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Exit status 0 after a normal end, 2 for settings or files that must be mended first."""
-    settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    for name in ("httpx", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
+        settings = read_settings()
+        logging.getLogger().setLevel(settings.log_level)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         asyncio.run(serve(settings))
     except HerdingError as error:

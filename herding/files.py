@@ -86,19 +86,20 @@ class Source:
             raise self.error(_words(first), location) from None
 
 
-def read(path: Path) -> Source:
-    """The YAML file at `path`; ConfigError when it cannot be read, is too large or is not UTF-8."""
+def read(path: Path, *, shown: Path | None = None) -> Source:
+    """The YAML file at `path`; ConfigError (naming it `shown`) when it cannot be read, is too large or is not UTF-8."""
+    name = shown or path
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(f"the file cannot be read: {error.strerror}", file=path) from None
+        raise ConfigError(f"the file cannot be read: {error.strerror}", file=name) from None
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=path)
+        raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=name)
     try:
-        return Source(content.decode("utf-8-sig"), file=path)
+        return Source(content.decode("utf-8-sig"), file=name)
     except UnicodeDecodeError:
-        raise ConfigError("the file is not UTF-8 text", file=path) from None
+        raise ConfigError("the file is not UTF-8 text", file=name) from None
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
-from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from herding.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -62,7 +65,7 @@ class Settings(BaseSettings):
     trusted_hosts: list[str] = Field(
         default_factory=list, description="JSON list of host names the app answers to; default: by listening address."
     )
-    log_level: str = Field(default="INFO", description="Level of the log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Level of the log.")
     database: str | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL", "HERDING_DATABASE_URL"),
@@ -85,3 +88,16 @@ class Settings(BaseSettings):
         if self.trusted_hosts:
             return self.trusted_hosts
         return ["127.0.0.1", "localhost", "[::1]", "::1"] if self.local_only else ["*"]
+
+
+def read_settings() -> Settings:
+    """The settings; ConfigError names the variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"HERDING_{name.upper()}"
+        raise ConfigError(f"{first['msg']}.", key=variable) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}; write a JSON list.") from None

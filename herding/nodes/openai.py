@@ -63,7 +63,8 @@ class OpenAINode(Node):
     ) -> None:
         super().__init__(config.name, models=config.models, deadlines=config.deadlines)
         self._config = config
-        self._key = secret(config.api_key_env) if config.api_key_env else None
+        key = secret(config.api_key_env) if config.api_key_env else None
+        self._key = key if key and key.isascii() and key.isprintable() else None  # no header carries another
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         base = config.base_url.rstrip("/")
         self._http = http.client(config.deadlines, transport=transport, base_url=base, headers=headers)
@@ -82,7 +83,7 @@ class OpenAINode(Node):
 
     async def status(self) -> NodeStatus:
         if self._missing_key:
-            return NodeStatus("off", detail=f"Set {self._config.api_key_env} to switch this node on.")
+            return NodeStatus("off", detail=f"Set {self._config.api_key_env} to a valid key to switch this node on.")
         if trouble := await self._probe():
             return NodeStatus("down", serves=self.serves, detail=trouble)
         return NodeStatus("ready", serves=self.serves, context_length=self._config.context_length)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from herding.prompts.model import Body, Prompt
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE)
 _SUFFIXES = (".yaml", ".yml")
+WATCH_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -72,29 +75,46 @@ class Library:
             self._stamps = stamps
         return self._snapshot
 
+    async def watch(self) -> None:
+        """Keep the prompts as their files are; runs as long as the app."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
     def _look(self) -> dict[Path, tuple[int, int]]:
-        paths = sorted(path for path in self._directory.rglob("*") if path.suffix in _SUFFIXES and path.is_file())
-        return {path: (stat.st_mtime_ns, stat.st_size) for path in paths if (stat := path.stat())}
+        """When each file changed last, and its size; a file that goes away meanwhile is not there."""
+        stamps: dict[Path, tuple[int, int]] = {}
+        for path in sorted(self._directory.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):
+                if path.suffix in _SUFFIXES and path.is_file():
+                    stat = path.stat()
+                    stamps[path] = (stat.st_mtime_ns, stat.st_size)
+        return stamps
 
     def _read(self, paths: list[Path]) -> Snapshot:
         prompts: dict[str, Loaded] = {}
         broken: list[ConfigError] = []
         if not self._directory.is_dir():
-            broken.append(ConfigError("this directory of prompts does not exist", file=self._directory))
+            broken.append(ConfigError("this directory of prompts does not exist", file=self._directory.name))
         for path in paths:
             try:
                 found = self._load(path)
                 doubles = [item.key for item in found if item.key in prompts]
                 if doubles:
-                    raise ConfigError(f"another file defines the prompt '{doubles[0]}' already", file=path)
+                    message = f"another file defines the prompt '{doubles[0]}' already"
+                    raise ConfigError(message, file=self._shown(path))
                 prompts.update({item.key: item for item in found})
             except ConfigError as error:
                 log.warning("Prompt file not loaded: %s", error)
                 broken.append(error)
         return Snapshot(MappingProxyType(prompts), tuple(broken))
 
+    def _shown(self, path: Path) -> Path:
+        """A file as people are told of it: from the directory of prompts on, not where that is on this machine."""
+        return path.relative_to(self._directory.parent)
+
     def _load(self, path: Path) -> list[Loaded]:
-        source = files.read(path)
+        source = files.read(path, shown=self._shown(path))
         key = path.relative_to(self._directory).with_suffix("").as_posix()
         if older.is_collection(source.data):
             return [_build(source, path, name, data, at=(name,)) for name, data in source.data.items()]
