@@ -40,9 +40,11 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker runs; when it died, all its answers are lost."""
+        """Whether the worker runs and takes requests; when it died, all its answers are lost."""
         manager = self._manager
-        return manager is not None and manager.is_running() and self.failure is None
+        if manager is None or not manager.is_running():
+            return False
+        return manager.background_thread_status.can_accept_new_requests() is None
 
     @property
     def failure(self) -> str | None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from transformers.generation.continuous_batching.continuous_api import OutputRouter
 
-_WINDOW_SECONDS = 0.01
+_WINDOW_SECONDS = 0.025
 
 
 class Delivery(OutputRouter):
-    """Hands tokens over at most every ten milliseconds.
+    """Hands tokens over at most forty times a second.
 
     A small model makes a token in one or two milliseconds; waking the event loop for each would cost as much as
     the token. The first and the last token of an answer go at once. Tokens that nobody waits for are dropped.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -23,10 +22,9 @@ from herding.engine.refusals import (
     WrongModelError,
 )
 from herding.engine.served import Opener, Served
+from herding.engine.state import State
 from herding.engine.switch import Switch
 from herding.values import Parameters
-
-_log = logging.getLogger(__name__)
 
 _DEFAULT_MAX_TOKENS = 1024
 _WATCH_SECONDS = 0.1
@@ -41,14 +39,14 @@ class Engine:
     def __init__(
         self, *, offers: Offers, opener: Opener, max_active: int, max_waiting: int, drain_seconds: float
     ) -> None:
-        self._max_waiting = max_waiting
+        self._room = max_active + max_waiting
         self._slots = asyncio.Semaphore(max_active)
         self._jobs: set[Job] = set()
         self._switch = Switch(offers=offers, opener=opener, jobs=self._jobs, drain_seconds=drain_seconds)
 
     @property
-    def state(self) -> Any:
-        """What the engine is doing; see `State`."""
+    def state(self) -> State:
+        """What the engine is doing."""
         return self._switch.state
 
     def load(self, model: str) -> Load:
@@ -138,9 +136,8 @@ class Engine:
         return served
 
     def _refuse_overload(self) -> None:
-        waiting = sum(not job.running for job in self._jobs)
-        if waiting >= self._max_waiting:
-            raise OverloadedError(f"{waiting} requests wait already. Try again later.", retry_after=5)
+        if len(self._jobs) >= self._room:
+            raise OverloadedError(f"{len(self._jobs)} requests run or wait already. Try again later.", retry_after=5)
 
     def _fail_running(self, served: Served) -> None:
         error = WorkerError(f"The model failed while generating: {served.failure}. Try again.")

@@ -8,6 +8,8 @@ Decode = Callable[[Sequence[int]], str]
 """Turns token ids into text; what is not (yet) a character becomes U+FFFD."""
 
 _BROKEN = "\ufffd"
+_OPEN = 3
+"""At most so many U+FFFD at the end may still become one character: it has four bytes at most."""
 
 
 class Piecer:
@@ -21,24 +23,34 @@ class Piecer:
         self._decode = decode
         self._tokens: list[int] = []
         self._start = 0
-        self._read = 0
+        self._whole = 0
+        self._shown = 0
         self._given = ""
 
     def feed(self, tokens: Sequence[int]) -> str:
         """The text that `tokens` complete; empty while a character is not whole yet."""
         self._tokens.extend(tokens)
-        known = self._decode(self._tokens[self._start : self._read])
         text = self._decode(self._tokens[self._start :])
-        if len(text) <= len(known) or text.endswith(_BROKEN):
-            return ""
-        self._start, self._read = self._read, len(self._tokens)
-        return self._give(text[len(known) :])
+        piece = _closed(text)[self._shown :]
+        self._shown += len(piece)
+        if piece and not text.endswith(_BROKEN):
+            self._move_window()
+        self._given += piece
+        return piece
 
     def flush(self) -> str:
         """The rest of the text; a character that never became whole comes out as U+FFFD."""
-        whole = self._decode(self._tokens)
-        return self._give(whole[len(self._given) :])
+        rest = self._decode(self._tokens)[len(self._given) :]
+        self._given += rest
+        return rest
 
-    def _give(self, text: str) -> str:
-        self._given += text
-        return text
+    def _move_window(self) -> None:
+        """Start at the place where the text was whole the last time; the end is such a place now."""
+        self._start, self._whole = self._whole, len(self._tokens)
+        self._shown = len(self._decode(self._tokens[self._start :]))
+
+
+def _closed(text: str) -> str:
+    """The part of `text` that more tokens cannot change."""
+    stripped = text.rstrip(_BROKEN)
+    return text[: max(len(stripped), len(text) - _OPEN)]

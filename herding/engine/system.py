@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ class System:
     async def watch(self) -> None:
         """Go on measuring; runs as long as the engine."""
         while True:
-            gpus = await asyncio.to_thread(self._gpus)
-            self._figures = await asyncio.to_thread(self._measure, gpus=gpus)
+            with suppress(OSError, psutil.Error):  # the next second may measure what this one could not
+                gpus = await asyncio.to_thread(self._gpus)
+                self._figures = await asyncio.to_thread(self._measure, gpus=gpus)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     def _measure(self, gpus: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""The draw of the next token."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from herding.engine.sampling import Draw, choose
+
+SCORES = torch.log(torch.tensor([0.4, 0.3, 0.15, 0.1, 0.05]))
+
+
+def drawn(draw: dict[str, float], scores: torch.Tensor = SCORES, times: int = 4000) -> dict[int, float]:
+    settings = {"temperature": 1.0, "top_p": 1.0, "top_k": 0} | draw
+    counts = Counter(choose(scores, Draw(key=key * 7919, **settings)) for key in range(times))
+    return {token: count / times for token, count in counts.items()}
+
+
+def test_the_draw_follows_the_shares():
+    shares = drawn({})
+    assert [shares[token] for token in range(5)] == pytest.approx([0.4, 0.3, 0.15, 0.1, 0.05], abs=0.03)
+
+
+def test_a_lower_temperature_prefers_the_best():
+    weights = torch.softmax(SCORES / 0.5, dim=-1).tolist()
+    shares = drawn({"temperature": 0.5})
+    assert [shares.get(token, 0) for token in range(5)] == pytest.approx(weights, abs=0.03)
+
+
+def test_top_k_leaves_the_best_and_shares_out_the_rest():
+    shares = drawn({"top_k": 2})
+    assert shares == pytest.approx({0: 4 / 7, 1: 3 / 7}, abs=0.03)
+
+
+def test_top_k_beyond_the_vocabulary_leaves_all():
+    assert set(drawn({"top_k": 10**9})) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"), [(0.01, {0}), (0.39, {0}), (0.6, {0, 1}), (0.8, {0, 1, 2}), (0.999, set(range(5)))]
+)
+def test_top_p_keeps_the_smallest_set_that_reaches_it(top_p, kept):
+    assert set(drawn({"top_p": top_p}, times=1000)) == kept
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.999])
+def test_top_p_of_a_large_vocabulary_keeps_what_sorting_all_of_it_would(top_p):
+    torch.manual_seed(0)
+    scores = torch.randn(5000)
+    shares, order = torch.softmax(scores, dim=-1).sort(descending=True)
+    kept = set(order[(shares.cumsum(-1) - shares) < top_p].tolist())
+    assert set(drawn({"top_p": top_p}, scores, times=300)) <= kept
+
+
+def test_the_same_key_draws_the_same():
+    draw = Draw(1.0, 0.9, 3, key=5)
+    assert len({choose(SCORES, draw) for _ in range(20)}) == 1
