@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import uvicorn
@@ -83,6 +84,18 @@ def _tame_gradio(home: Path) -> None:
     )
 
 
+class Server(uvicorn.Server):
+    """A server whose signals are ours: uvicorn's own handlers would end the process before the parts are ended."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to SIGTERM and SIGINT while the server runs; a second SIGINT does not wait for open answers."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.handle_exit, name, None)
+        yield
+
+
 async def serve(settings: Settings) -> None:
     """Run until a signal ends the process."""
     async with parts(settings) as orchestrator:
@@ -96,7 +109,7 @@ async def serve(settings: Settings) -> None:
             forwarded_allow_ips="*" if on_space() else None,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
         await server.serve()

@@ -299,14 +299,15 @@ NodeState = Literal["off", "starting", "loading", "ready", "down"]
 class NodeStatus:
     """A node at this moment.
 
-    `serves`: models that it answers with now; `offers`: models that it can be switched to. `progress` is 0-1 while
-    a model loads. `system` is None where the node does not tell.
+    `serves`: models that it answers with now; `offers`: models that it can be switched to; `loading`: the model that
+    is on its way, with `progress` 0-1 where that is known. `system` is None where the node does not tell.
     """
 
     state: NodeState
     serves: tuple[str, ...] = ()
     offers: tuple[str, ...] = ()
     detail: str = ""
+    loading: str | None = None
     progress: float | None = None
     context_length: int | None = None
     active: int = 0

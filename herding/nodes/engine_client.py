@@ -23,7 +23,7 @@ from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, Gpu, LoadProgress, NodeState, NodeStatus, System, Usage
 
 STATUS_TIMEOUT = 5.0
-_STATES: dict[str, NodeState] = {"idle": "down", "loading": "loading", "ready": "ready", "failed": "down"}
+_STATES: dict[str, NodeState] = {"idle": "starting", "loading": "loading", "ready": "ready", "failed": "down"}
 
 
 class EngineClient:
@@ -47,6 +47,7 @@ class EngineClient:
             serves=serves,
             offers=offers,
             detail=_detail(data),
+            loading=data.get("loading"),
             progress=data.get("progress"),
             context_length=data.get("context_length"),
             active=data.get("active", 0),
@@ -152,6 +153,6 @@ def _object(data: str, node: str) -> dict[str, Any]:
 
 
 def _detail(data: dict[str, Any]) -> str:
-    if data.get("state") == "loading":
+    if data.get("loading"):
         return f"Loading {data.get('loading')}: {data.get('stage') or 'starting'}"
     return data.get("error") or ""

@@ -54,6 +54,7 @@ class LocalNode(Node):
         self._child: Child | None = None
         self._client: EngineClient | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._silent = True  # an engine that does not answer comes back by itself, or is started again
         self._last = NodeStatus("starting", offers=self._offers, detail="The engine starts.")
 
     @property
@@ -62,7 +63,9 @@ class LocalNode(Node):
 
     @property
     def expects(self) -> tuple[str, ...]:
-        coming = self._client is None or self._last.state in ("starting", "loading")
+        if self._last.loading:
+            return (self._last.loading,)
+        coming = self._silent or self._last.state in ("starting", "loading")
         return (self._model,) if coming else ()
 
     @property
@@ -90,11 +93,11 @@ class LocalNode(Node):
         client = self._client
         if client is not None:
             try:
-                told = await client.status(offers=self._offers)
+                told, silent = await client.status(offers=self._offers), False
             except NodeError as error:
-                told = NodeStatus("down", offers=self._offers, detail=error.message)
+                told, silent = NodeStatus("down", offers=self._offers, detail=error.message), True
             if client is self._client:  # else it died meanwhile, and this is old news
-                self._last = told
+                self._last, self._silent = told, silent
                 self._model = next(iter(told.serves), self._model)
         return self._last
 
@@ -138,7 +141,7 @@ class LocalNode(Node):
         await self.status()
 
     async def _went_down(self, reason: str) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._silent = self._client, None, True
         self._last = NodeStatus("down", offers=self._offers, detail=f"The engine died ({reason}); it is started again.")
         if client:
             await client.close()

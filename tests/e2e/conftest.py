@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import browser
-from tests.e2e.running_app import RunningApp
+from tests.e2e.running_app import ROOT, RunningApp
+
+NODES = """
+nodes:
+  - {kind: local, name: local}
+  - {kind: echo, name: slow, models: [slow-echo], delay: 0.1}
+"""
+SAY_SLOWLY = """
+name: Say slowly
+target_models: [slow-echo]
+variables:
+  text: {type: text}
+prompt: "{{text}}"
+"""
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The app with the bundled model, ready."""
-    running = RunningApp(tmp_path_factory.mktemp("home")).start()
+    """The app with the bundled model and a node that takes its time, ready."""
+    home = tmp_path_factory.mktemp("home")
+    prompts = home / "prompts"
+    shutil.copytree(ROOT / "prompts", prompts)
+    (prompts / "say_slowly.yaml").write_text(SAY_SLOWLY)
+    (home / "nodes.yaml").write_text(NODES)
+    running = RunningApp(
+        home, environment={"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml")}
+    ).start()
     yield running
     running.stop()
 

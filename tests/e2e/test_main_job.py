@@ -1,0 +1,111 @@
+"""The main job in a real browser: run, watch, stop, rate, comment, and find it all again."""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.running_app import RunningApp
+from tests.e2e.workbench import LONG, Workbench
+
+pytestmark = pytest.mark.browser
+
+SAID = "one two three " + "and on it goes " * 50
+
+
+def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Page) -> None:
+    bench = Workbench(page, app.url).open()
+    bench.pick("Sentiment")
+    bench.fill("text", "The harbour walk was lovely and the crew was kind.")
+    bench.run()
+    bench.expect_status("Succeeded")
+    assert bench.answer == "positive"
+    bench.rate_by_keyboard(4)
+    bench.comment("Right, and quick.")
+
+    bench.pick("Say slowly")
+    bench.fill("text", SAID)
+    page.evaluate(WATCH_THE_ANSWER)
+    bench.run()
+    expect(page.locator("#answer textarea")).to_have_value(re.compile("three"))
+    bench.stop()
+    bench.expect_status("Cancelled")
+    stopped = bench.answer
+    assert SAID.startswith(stopped)
+    assert len(stopped) < len(SAID)
+    assert page.evaluate("window.lengthsOfAnswer.length") > 2
+
+    page.reload()
+    bench.open_history()
+    rows = bench.history_rows()
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("Cancelled")
+    expect(rows.nth(1)).to_contain_text("Succeeded")
+    rows.nth(1).get_by_role("button").click()
+    expect(page.locator("#history-page")).to_contain_text("The harbour walk was lovely", timeout=LONG)
+    expect(page.locator("#history-comment textarea")).to_have_value("Right, and quick.")
+    expect(page.locator("#history-stars input:checked")).to_have_value("4")
+    rows.nth(0).get_by_role("button").click()
+    expect(page.locator("#history-page")).to_contain_text("one two three", timeout=LONG)
+    stored = httpx.get(f"{app.url}/api/v1/history.jsonl?status=cancelled", trust_env=False).json()
+    assert stored["answer"] == stopped
+
+
+WATCH_THE_ANSWER = """() => {
+  window.lengthsOfAnswer = [];
+  setInterval(() => {
+    const length = document.querySelector("#answer textarea")?.value.length ?? 0;
+    if (length && length !== window.lengthsOfAnswer.at(-1)) window.lengthsOfAnswer.push(length);
+  }, 20);
+}"""
+
+
+def test_three_browsers_run_at_once_and_health_stays_quick(app: RunningApp, chromium: Browser) -> None:
+    contexts = [chromium.new_context() for _ in range(3)]
+    benches = [Workbench(context.new_page(), app.url).open("word_to_number") for context in contexts]
+    questions = ["twelve", "forty", "ninety"]
+    for bench, question in zip(benches, questions, strict=True):
+        bench.fill("", question)
+    with ThreadPoolExecutor(1) as beside:
+        waits = beside.submit(_health_waits, app.url, 40)
+        for bench in benches:
+            bench.run()
+        for bench in benches:
+            bench.expect_status("Succeeded")
+    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=word_to_number", trust_env=False).text
+    for bench, question in zip(benches, questions, strict=True):
+        [line] = [line for line in lines.splitlines() if f'"{question}"' in line]
+        assert f'"answer": "{bench.answer}"' in line
+    for context in contexts:
+        context.close()
+    assert all(status == 200 for status, _ in waits.result())
+
+
+def _health_waits(url: str, times: int) -> list[tuple[int, float]]:
+    found = []
+    with httpx.Client(trust_env=False) as http:
+        for _ in range(times):
+            began = time.perf_counter()
+            found.append((http.get(f"{url}/healthz").status_code, time.perf_counter() - began))
+            time.sleep(0.02)
+    return found
+
+
+def test_a_rating_survives_kill_dash_nine(tmp_path: Path, page: Page) -> None:
+    app = RunningApp(tmp_path).start()
+    bench = Workbench(page, app.url).open("sentiment")
+    bench.run()
+    bench.expect_status("Succeeded")
+    bench.rate_by_keyboard(5)
+    app.kill()
+    app.start()
+    [row] = httpx.get(f"{app.url}/api/v1/history.jsonl", trust_env=False).text.splitlines()
+    app.stop()
+    assert '"stars": 5' in row
+    assert '"status": "succeeded"' in row
