@@ -37,6 +37,7 @@ def build_app(engine: Engine, system: System, *, secret: str, model: str) -> Sta
             Route("/status", routes.status),
             Route("/models", routes.models),
             Route("/load", routes.load, methods=["POST"]),
+            Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, secret=secret)],
@@ -59,6 +60,9 @@ class _Routes:
     async def load(self, request: Request) -> ASGIApp:
         load = self._engine.load(parse_model(await _read_json(request)))
         return EventStream(load.events())
+
+    async def count(self, request: Request) -> JSONResponse:
+        return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))
 
     async def generate(self, request: Request) -> ASGIApp:
         job = await self._engine.admit(parse_generation(await _read_json(request)))

@@ -83,6 +83,14 @@ class Engine:
                 async for event in events:
                     yield event
 
+    async def count(self, wanted: Generation) -> dict[str, int]:
+        """How many tokens a prompt has, and how many the model holds for prompt and answer together."""
+        served = self._serving(wanted.model)
+        return {
+            "input_tokens": await asyncio.to_thread(served.count, wanted),
+            "context_length": served.facts.context_length,
+        }
+
     def forget(self, job: Job) -> None:
         """The job is over, however it ended."""
         self._jobs.discard(job)
@@ -155,7 +163,7 @@ async def _generate(job: Job) -> AsyncGenerator[Event]:
             tokens, ended = await job.next()
             text = answer.feed(tokens) + (answer.finish() if ended else "")
             if text:
-                yield {"type": "delta", "text": text}
+                yield {"type": "delta", "text": text, "usage": _counts(answer)}
     finally:
         if not ended:
             job.served.cancel(job.key)
@@ -163,9 +171,13 @@ async def _generate(job: Job) -> AsyncGenerator[Event]:
 
 
 def _done(answer: Answer, parameters: Parameters) -> Event:
-    usage = {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
     seeded = {} if parameters.seed is None else {"seed_applied": True}
-    return {"type": "done", "finish_reason": answer.finish_reason, "usage": usage} | seeded
+    return {"type": "done", "finish_reason": answer.finish_reason, "usage": _counts(answer)} | seeded
+
+
+def _counts(answer: Answer) -> dict[str, int]:
+    """Tokens so far, so that an answer that is broken off has exact counts too."""
+    return {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
 
 
 def _complete(wanted: Parameters, served: Served, input_tokens: int) -> Parameters:

@@ -46,6 +46,9 @@ class Served(Protocol):
     def encode(self, wanted: Generation) -> list[int]:
         """The tokens of a prompt."""
 
+    def count(self, wanted: Generation) -> int:
+        """How many tokens a prompt has, whether or not it fits; blocks like `encode`."""
+
     def answer(self, *, stops: Sequence[str], input_tokens: int) -> Answer:
         """An empty answer of this model."""
 

@@ -85,6 +85,10 @@ class TransformersModel:
             )
         return tokens
 
+    def count(self, wanted: Generation) -> int:
+        """How many tokens a prompt has."""
+        return len(self._prompter.encode(wanted))
+
     def answer(self, *, stops: Sequence[str], input_tokens: int) -> Answer:
         """An empty answer."""
         return Answer(decode=self._decode, ends=self._ends, stops=stops, input_tokens=input_tokens)

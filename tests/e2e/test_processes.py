@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -15,7 +18,7 @@ from herding.nodes.local import LocalConfig, LocalNode
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
 from herding.store import Store
-from herding.values import Delta, HistoryFilter, Parameters, Request
+from herding.values import Delta, Done, HistoryFilter, Message, Request, Started
 from tests.e2e.running_app import ROOT, RunningApp, alive, wait_until
 
 ME = principal("local", "admin")
@@ -45,26 +48,66 @@ def test_health_is_answered_while_the_model_still_loads(tmp_path: Path) -> None:
     assert page.status_code == 200
 
 
+async def test_a_long_chat_is_trimmed_to_the_context_and_keeps_its_head(tmp_path: Path) -> None:
+    async with herding_on_this_machine(tmp_path) as (herding, _):
+        turns = tuple(Message("user" if n % 2 == 0 else "assistant", f"turn {n} " * 40) for n in range(40))
+        request = Request("plain_chat", {"message": "Hello!"}, turns=turns)
+        outcome = await herding.run(request, ME)
+        sent = json.loads(outcome.input)
+        context = (await herding.nodes(ME))[0].status.context_length
+    assert sent[0]["role"] == "system"
+    assert sent[-1]["content"] == "Hello!"
+    kept = [message["content"] for message in sent[1:-1]]
+    assert 0 < len(kept) < len(turns)
+    assert kept == [turn.content for turn in turns[-len(kept) :]]
+    assert context is not None
+    assert outcome.usage.input_tokens + outcome.usage.output_tokens <= context
+
+
+async def test_a_stopped_answer_has_the_exact_counts_of_the_node(tmp_path: Path) -> None:
+    async with herding_on_this_machine(tmp_path) as (herding, _):
+        request_id = ""
+        async for event in herding.stream(Request("plain_chat"), ME):
+            if isinstance(event, Started):
+                request_id = event.request_id
+            elif isinstance(event, Delta):
+                await herding.cancel(request_id, ME)
+            elif isinstance(event, Done):
+                outcome = event.outcome
+    assert outcome.status == "cancelled"
+    assert outcome.usage.source == "node"
+    assert outcome.usage.output_tokens >= 1
+
+
 async def test_an_engine_killed_in_the_middle_of_an_answer_ends_the_request_and_comes_back(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path / 'herding.sqlite'}")
-    library = Library(ROOT / "prompts")
-    library.refresh()
-    node = LocalNode(LocalConfig(kind="local", name="local"))
-    await node.start()
-    herding = Orchestrator(library=library, herd={"local": node}, store=store)
-    request = Request("plain_chat", parameters=Parameters(max_tokens=400, temperature=1.0))
-    try:
+    async with herding_on_this_machine(tmp_path) as (herding, node):
         await herding.run(Request("sentiment"), ME)
         with pytest.raises(NodeError) as caught:
-            async for event in herding.stream(request, ME):
-                if isinstance(event, Delta) and node.pid:
-                    os.kill(node.pid, signal.SIGKILL)
+            await kill_at_the_first_word(herding, node)
         [entry] = (await herding.history(HistoryFilter(prompt="plain_chat"), ME)).entries
         assert entry.outcome.request_id == caught.value.request_id
         assert entry.outcome.status in ("partial", "failed")
         assert entry.outcome.error
         again = await herding.run(Request("sentiment"), ME)
         assert again.status == "succeeded"
+
+
+@asynccontextmanager
+async def herding_on_this_machine(home: Path) -> AsyncIterator[tuple[Orchestrator, LocalNode]]:
+    """An orchestrator with the shipped prompts and a real engine."""
+    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}")
+    library = Library(ROOT / "prompts")
+    library.refresh()
+    node = LocalNode(LocalConfig(kind="local", name="local"))
+    await node.start()
+    try:
+        yield Orchestrator(library=library, herd={"local": node}, store=store), node
     finally:
         await node.close()
         await store.close()
+
+
+async def kill_at_the_first_word(herding: Orchestrator, node: LocalNode) -> None:
+    async for event in herding.stream(Request("plain_chat"), ME):
+        if isinstance(event, Delta) and node.pid:
+            os.kill(node.pid, signal.SIGKILL)

@@ -38,6 +38,9 @@ class Puppet:
     def encode(self, wanted: Generation) -> list[int]:
         return list((wanted.text or "").encode())
 
+    def count(self, wanted: Generation) -> int:
+        return len(self.encode(wanted))
+
     def answer(self, *, stops: Sequence[str], input_tokens: int) -> Answer:
         decode = lambda tokens: bytes(tokens).decode(errors="replace")  # noqa: E731
         return Answer(decode=decode, ends=frozenset({0}), stops=stops, input_tokens=input_tokens)

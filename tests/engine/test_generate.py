@@ -42,6 +42,25 @@ def test_a_greedy_answer_is_that_of_plain_generation(engine, plain):
     assert done["finish_reason"] == ("length" if count == 60 else "stop")
 
 
+def test_every_piece_tells_the_tokens_so_far(engine):
+    body = {"text": "Once", "parameters": {"temperature": 0, "max_tokens": 60}}
+    *pieces, done = engine.events("/generate", body)
+    counts = [piece["usage"]["output_tokens"] for piece in pieces]
+    assert counts == sorted(counts)
+    assert counts[0] >= 1
+    assert counts[-1] <= done["usage"]["output_tokens"]
+    assert all(piece["usage"]["input_tokens"] == done["usage"]["input_tokens"] for piece in pieces)
+
+
+def test_a_prompt_is_counted_as_it_will_be_read_even_if_it_does_not_fit(engine):
+    counted = engine.client.post("/count", json={"text": "Once"}).json()
+    used = engine.events("/generate", {"text": "Once", "parameters": {"max_tokens": 1}})[-1]["usage"]
+    assert counted["input_tokens"] == used["input_tokens"]
+    too_long = engine.client.post("/count", json={"text": "x " * counted["context_length"]}).json()
+    assert too_long["input_tokens"] > too_long["context_length"] == counted["context_length"]
+    assert engine.client.post("/count", json={"text": "", "messages": []}).status_code == 422
+
+
 def test_answers_side_by_side_are_those_of_plain_generation(engine, plain):
     def ask(prompt: str) -> str:
         return engine.generate(text=prompt, parameters={"temperature": 0, "max_tokens": 80})[0]
