@@ -74,7 +74,7 @@ class Dispatcher:
             await asyncio.sleep(LOOK_EVERY)
 
     def _why_nobody(self, models: list[str]) -> str:
-        wanted = " or ".join(models)
+        wanted = " or ".join(models) or "any model"
         able = [name for name, node in self._herd.items() if set(models) & set(node.offers)]
         if able:
             where = " or ".join(able)
@@ -82,7 +82,11 @@ class Dispatcher:
         return f"No node serves {wanted}. Add one that does to the nodes file, or set the key of a hosted one."
 
     def _models(self, flight: Flight) -> list[str]:
-        return [flight.model] if flight.model else flight.prompt.target_models
+        """The models that may answer, best first; without a prompt that names some, all that are served."""
+        if flight.model:
+            return [flight.model]
+        served = (model for node in self._herd.values() for model in (*node.serves, *node.expects))
+        return flight.prompt.target_models or list(dict.fromkeys(served))
 
     def _candidates(self, flight: Flight) -> list[Candidate]:
         return candidates(self._models(flight), {name: node.serves for name, node in self._herd.items()})

@@ -8,15 +8,16 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
-from herding.access.roles import EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner, owner_filter, require
+from herding.access.roles import CHAT, EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner, owner_filter, require
 from herding.dispatch import WAIT_SECONDS, Dispatcher
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError, VariableError
 from herding.flight import Flight
 from herding.nodes.base import Node
 from herding.prompts.body import dump_body
-from herding.prompts.compose import Rendered, compose
+from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, Loaded, parse_body
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
@@ -88,12 +89,12 @@ class Orchestrator:
         raise AssertionError("a stream ends with Done or raises")
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
-        """Run a prompt and yield Queued*, Started, Delta*, Done; the row is durable before Done, or before an error.
+        """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done, or before an error.
 
         UserError and AccessError come before anything ran, and leave no row. A NodeError has the id of its row. Closing
         the stream early ends the generation; the row then says `abandoned`.
         """
-        require(who, RUN)
+        require(who, RUN if request.prompt else CHAT)
         flight = await self._prepare(request, who)
         await self._store.begin(flight.outcome())
         self._flights[flight.id] = flight
@@ -134,23 +135,27 @@ class Orchestrator:
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
         """Check everything about a request that can be checked before it runs."""
+        if not request.prompt:
+            return self._flight(request, who, FREE, free_input(request), key="", variables={})
         loaded = self._library.get(request.prompt)
         prompt = self._edited(loaded, request, who)
         values = fill(prompt.variables, request.variables)
         rendered = compose(prompt, values, _checked_turns(request))
+        version, edited = await self._version(loaded), prompt is not loaded.prompt
+        facts = {"key": loaded.key, "variables": values, "version": version, "edited": edited}
+        return self._flight(request, who, prompt, rendered, **facts)
+
+    def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
         return Flight(
             request_id=uuid4().hex,
             arrived_at=self._clock(),
             principal=who.id,
-            key=loaded.key,
             prompt=prompt,
-            version=await self._version(loaded),
-            edited=prompt is not loaded.prompt,
             session_id=_text(request.session_id, "session_id") if request.session_id else None,
-            variables=values,
             rendered=rendered,
             parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
             model=_text(request.model, "model") if request.model else None,
+            **facts,
         )
 
     def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:

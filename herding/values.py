@@ -82,18 +82,21 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call at the front door.
+    """One call at the front door: of a prompt, or without one, of a model.
 
     `prompt` is a key; `template` replaces its text for this run only (an unsaved edit); `turns` are the earlier
     turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
+    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
     """
 
-    prompt: str
+    prompt: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     parameters: Parameters = Parameters()
     turns: tuple[Message, ...] = ()
     template: str | None = None
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
     session_id: str | None = None
 
 

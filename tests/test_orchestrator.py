@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from herding.errors import (
+    AccessError,
     BadResponseError,
     ConnectError,
     ContextLengthError,
@@ -506,3 +508,21 @@ async def test_a_herd_that_is_down_is_asked_again_next_time(tmp_path: Path) -> N
             await place.events(SAY)
         node._words = ["fine"]
         assert outcome_of(await place.events(SAY)).answer == "fine"
+
+
+async def test_without_a_prompt_messages_go_to_any_model_that_is_up(place: Place) -> None:
+    chat = (Message("system", "Be kind."), Message("user", "hello you"))
+    outcome = await place.orchestrator.run(Request(messages=chat), ADMIN)
+    assert (outcome.answer, outcome.prompt, outcome.model) == ("hello you", "", "echo")
+    assert json.loads(outcome.input)[0] == {"role": "system", "content": "Be kind."}
+    raw = await place.orchestrator.run(Request(text="just this", model="echo"), ADMIN)
+    assert (raw.answer, raw.input) == ("just this", "just this")
+
+
+async def test_a_request_without_prompt_needs_the_right_and_one_input(place: Place) -> None:
+    with pytest.raises(AccessError):
+        await place.orchestrator.run(Request(text="hello"), GUEST)
+    for wrong in (Request(), Request(text="x", messages=(Message("user", "y"),)), Request(text="a\x00")):
+        with pytest.raises(UserError):
+            await place.orchestrator.run(wrong, ADMIN)
+    assert await place.rows() == []

@@ -8,6 +8,7 @@ from herding.errors import AccessError
 from herding.values import Principal
 
 RUN: Final = "run"
+CHAT: Final = "chat"
 EDIT: Final = "edit"
 RATE: Final = "rate"
 HISTORY: Final = "history"
@@ -18,7 +19,7 @@ SWITCH_MODEL: Final = "switch_model"
 _GUEST = frozenset({RUN, RATE, HISTORY, NODES})
 RIGHTS: Final = {
     "guest": _GUEST,
-    "admin": _GUEST | {EDIT, HISTORY_ALL, SWITCH_MODEL},
+    "admin": _GUEST | {CHAT, EDIT, HISTORY_ALL, SWITCH_MODEL},
 }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from herding.errors import UserError
-from herding.prompts.model import Prompt, Template
+from herding.errors import UserError, VariableError
+from herding.prompts.model import Contract, Prompt, PromptParameters, Template
 from herding.prompts.render import insert, insert_guarded
-from herding.prompts.variables import Value
-from herding.values import Message
+from herding.prompts.variables import Value, clean
+from herding.values import Message, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +59,22 @@ def choose(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Template, str |
         conditions = "; ".join(variant.when for variant in prompt.variants or ())
         raise UserError(f"No variant of this prompt fits these values ({conditions}). Change a value or add a variant.")
     return Template(messages=prompt.messages, prompt=prompt.prompt), None
+
+
+FREE = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), contract=Contract())
+"""In the place of a prompt where there is none: no contract, no parameters of its own, any model."""
+
+
+def free_input(request: Request) -> Rendered:
+    """The input of a request without prompt; its system messages at the head stay when it is trimmed."""
+    if bool(request.messages) == (request.text is not None):
+        raise UserError("Name a prompt, or give either messages or text.", param="messages")
+    for text in (request.text or "", *(message.content for message in request.messages)):
+        try:
+            clean(text)
+        except VariableError as error:
+            raise UserError(f"The input {error.message}.", param="messages") from None
+    if not request.messages:
+        return Rendered(text=request.text)
+    head = next((n for n, m in enumerate(request.messages) if m.role != "system"), len(request.messages))
+    return Rendered(messages=request.messages, head=min(head, len(request.messages) - 1))
