@@ -19,14 +19,26 @@ START_SECONDS = 90.0
 
 
 class RunningApp:
-    """Starts `python app.py`; `kill` is SIGKILL, `stop` is SIGTERM, `start` brings it up again on the same data."""
+    """Starts `python app.py` with its data in `home`; with `own_home` it must find a place for them itself.
 
-    def __init__(self, home: Path, *, environment: Mapping[str, str] | None = None, code: Path = ROOT) -> None:
+    `kill` is SIGKILL, `stop` is SIGTERM, `start` brings it up again on the same data.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        code: Path = ROOT,
+        own_home: bool = False,
+    ) -> None:
         self.home = home
         self.code = code
         self.port = free_port()
         self.log = home / "app.log"
         self._environment = dict(environment or {})
+        if not own_home:
+            self._environment.setdefault("HERDING_HOME", str(home))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -41,7 +53,7 @@ class RunningApp:
     def start(self, *, ready: bool = True, prefix: tuple[str, ...] = ()) -> RunningApp:
         """Start it and wait until it listens, or until a request can be served."""
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "TOGETHER_API_KEY")}
-        environment |= {"HERDING_HOME": str(self.home), "HERDING_PORT": str(self.port), **self._environment}
+        environment |= {"HERDING_PORT": str(self.port), **self._environment}
         with self.log.open("ab") as log:
             command = [*prefix, sys.executable, str(self.code / "app.py")]
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.code)
