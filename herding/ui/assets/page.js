@@ -1,0 +1,52 @@
+() => {
+  document.documentElement.lang = "en";
+
+  // Ctrl + Enter (or Cmd + Enter) runs the prompt from anywhere in its tab.
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+      const run = document.querySelector("#run");
+      if (!run || run.offsetParent === null || run.disabled) return;
+      event.preventDefault();
+      event.stopPropagation();
+      // A field tells its value when it loses focus at the latest.
+      setTimeout(() => run.click(), 60);
+    },
+    true,
+  );
+
+  // A click into a picker selects what is in it, so that typing searches at once.
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches?.("input[role=combobox]")) event.target.select();
+  });
+
+  // A chat stays at its newest turn, unless the reader scrolled up.
+  document.addEventListener(
+    "scroll",
+    ({ target: box }) => {
+      if (box.id === "answer-chat") box.dataset.up = box.scrollHeight - box.scrollTop - box.clientHeight > 80 ? "1" : "";
+    },
+    true,
+  );
+  const follow = (node) => {
+    const box = node.closest?.("#answer-chat");
+    if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
+  };
+
+  // Times are written in UTC; show them in the reader's own zone.
+  const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const localise = (root) =>
+    root.querySelectorAll?.("time[datetime]:not([data-local])").forEach((time) => {
+      time.dataset.local = "";
+      time.title = time.textContent;
+      time.textContent = form.format(new Date(time.dateTime));
+    });
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      change.addedNodes.forEach((node) => node.nodeType === 1 && localise(node.parentElement ?? node));
+      follow(change.target);
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+  localise(document.body);
+}

@@ -1,0 +1,43 @@
+"""The slim line on top: the name, how the herd is, and the reader's role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from herding.ui.format import STATE, Html, chip, el
+from herding.ui.theme import LOGO
+from herding.values import NodeInfo, Principal
+
+
+def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Html:
+    """The whole header; before the first look at the herd it says nothing of it."""
+    brand = el("div", Html(LOGO), el("h1", "Herding"), cls="brand")
+    state = el("span", herd_line(herd), cls="herd-line", role="status") if principal else None
+    role = chip(principal.role, "accent", title="Your role") if principal else None
+    return el("header", brand, el("div", state, role, cls="header-right"), cls="top")
+
+
+def herd_line(herd: Sequence[NodeInfo]) -> Html:
+    """The one node that matters most now: one that loads, else one that is ready, else whatever there is."""
+    order = ("loading", "starting", "ready", "down", "off")
+    if not herd:
+        return el("span", "no nodes")
+    node = min(herd, key=lambda node: order.index(node.status.state))
+    others = sum(other.status.state == "ready" for other in herd if other is not node)
+    more = el("span", f" · {others} more ready", cls="muted") if others else None
+    return el("span", el("i", cls=f"dot {STATE[node.status.state][1]}", aria_hidden="true"), _told(node), more)
+
+
+def _told(node: NodeInfo) -> str:
+    status = node.status
+    if status.state == "loading" and status.progress is not None:
+        return f"{node.name}: loading {status.progress:.0%}".replace("%", " %")
+    if status.state == "ready" and status.serves:
+        models = status.serves[0] if len(status.serves) == 1 else f"{len(status.serves)} models"
+        return f"{node.name}: {models} ready"
+    return f"{node.name}: {STATE[status.state][0]}"
+
+
+def settled(herd: Sequence[NodeInfo]) -> bool:
+    """Whether nothing is on its way, so that nobody need look again."""
+    return not any(node.status.state in ("loading", "starting") for node in herd)

@@ -1,0 +1,49 @@
+"""Puts the UI onto the web app, closed where Gradio is open by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from herding.orchestrator import Orchestrator
+from herding.ui.build import build
+from herding.ui.theme import ASSETS, HEAD, herding_theme
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+MAX_THREADS = 100
+MAX_WAITING = 500
+NO_UPLOADS = 1
+"""Bytes: nothing in the UI takes files."""
+
+
+def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> None:
+    """Serve the UI at `/`; `private` are directories that it never gives away."""
+    demo = build(orchestrator)
+    demo.max_threads = MAX_THREADS
+    demo.queue(api_open=False, default_concurrency_limit=None, max_size=MAX_WAITING, status_update_rate=5)
+    gr.mount_gradio_app(
+        app,
+        demo,
+        path="/",
+        app_kwargs={"openapi_url": None, "docs_url": None, "redoc_url": None},
+        allowed_paths=[],
+        blocked_paths=[str(path) for path in private],
+        favicon_path=str(ASSETS / "herding.svg"),
+        show_error=False,
+        max_file_size=NO_UPLOADS,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        mcp_server=False,
+        footer_links=[],
+        theme=herding_theme(),
+        css_paths=[ASSETS / "style.css"],
+        js=(ASSETS / "page.js").read_text(encoding="utf-8"),
+        head=HEAD,
+    )
+    # Only `launch` sets this, and without it no path that a caller posts is checked: any file could be read.
+    demo.has_launched = True

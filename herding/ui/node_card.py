@@ -1,0 +1,131 @@
+"""A node as a card: what it is, what it did in the last day, and what its machine reports."""
+
+from __future__ import annotations
+
+from herding.ui.format import Html, chip, duration, el, facts, join, size, state_chip
+from herding.values import Gpu, NodeInfo, NodeStats, NodeStatus, System
+
+DAY_MS = 24 * 3600 * 1000
+HIGH = 90
+
+
+def card(node: NodeInfo) -> Html:
+    """The whole card, without the control that switches models."""
+    status = node.status
+    title = el(
+        "div", el("h3", node.name), el("code", node.kind, cls="muted"), state_chip(status.state), cls="card-head"
+    )
+    loading = bar(status.progress, status.detail or "Loading") if status.state in ("loading", "starting") else None
+    detail = (
+        el("p", status.detail, cls="wrong" if status.state == "down" else "muted")
+        if status.detail and not loading
+        else None
+    )
+    return join([title, loading, detail, _now(status), _prompts(node), _day(node.stats), _machine(status)])
+
+
+def bar(fraction: float | None, stage: str) -> Html:
+    """Progress: a share of 1, or None where the length is not known."""
+    percent = None if fraction is None else f"{min(max(fraction, 0), 1):.0%}"
+    fill = el("span", style=f"width:{percent or '35%'}", cls="fill" if percent else "fill unknown")
+    shown = "" if fraction is None else str(round(min(max(fraction, 0), 1) * 100))
+    track = el(
+        "div",
+        fill,
+        cls="track",
+        role="progressbar",
+        aria_label=stage,
+        aria_valuemin="0",
+        aria_valuemax="100",
+        aria_valuenow=shown or None,
+    )
+    return el(
+        "div", el("div", el("span", stage), el("span", percent or "", cls="muted"), cls="bar-head"), track, cls="bar"
+    )
+
+
+def _now(status: NodeStatus) -> Html:
+    served = join(chip(model, "good") for model in status.serves)
+    waiting = f"{status.active} running, {status.waiting} waiting" if status.active or status.waiting else "idle"
+    serves = el("div", el("dt", "Serves now"), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
+    return facts(
+        [
+            ("Context", f"{status.context_length:,} tokens" if status.context_length else ""),
+            ("Device", status.device),
+            ("Load", waiting if status.state == "ready" else ""),
+        ],
+        before=serves,
+    )
+
+
+def _prompts(node: NodeInfo) -> Html:
+    if not node.prompts:
+        return el("p", "It serves no prompt now.", cls="muted")
+    return el("div", el("span", "Prompts", cls="muted"), *(chip(key) for key in node.prompts), cls="chips")
+
+
+def _day(stats: NodeStats) -> Html:
+    percent = 100 * stats.busy_ms / DAY_MS
+    busy = "below 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"
+    shown = facts(
+        [
+            ("Requests", f"{stats.requests:,}"),
+            ("Failures", chip(f"{stats.failures:,}", "bad") if stats.failures else "0"),
+            ("Tokens in", f"{stats.input_tokens:,}"),
+            ("Tokens out", f"{stats.output_tokens:,}"),
+            ("Mean time", duration(stats.mean_ms)),
+            ("Utilisation", busy),
+        ],
+        cls="facts figures three",
+    )
+    return el("section", el("h4", "Last 24 hours"), shown)
+
+
+def _machine(status: NodeStatus) -> Html:
+    """Meters of the node's machine; nothing is guessed where the node does not tell."""
+    if status.system is None:
+        return el("section", el("h4", "Machine"), el("p", "No figures: this node does not report any.", cls="muted"))
+    return el("section", el("h4", "Machine"), el("div", *_meters(status.system), cls="meters"))
+
+
+def _meters(system: System) -> list[Html]:
+    shown = [
+        _meter("CPU", system.cpu_percent, f"{system.cpu_percent:.0f} %"),
+        _used("Memory", system.memory_used, system.memory_total),
+        _used("Swap", system.swap_used, system.swap_total) if system.swap_total else None,
+        _used("Disk", system.disk_used, system.disk_total),
+    ]
+    shown += [meter for gpu in system.gpus for meter in _gpu(gpu)]
+    swap = "" if system.swap_total else "none"
+    load, own = f"{system.load_1m:.2f}", size(system.process_memory)
+    figures = facts([("Load (1 min)", load), ("Engine's memory", own), ("Swap", swap)])
+    return [meter for meter in shown if meter] + [figures]
+
+
+def _gpu(gpu: Gpu) -> list[Html]:
+    memory = _used(f"{gpu.name} memory", gpu.memory_used, gpu.memory_total)
+    if gpu.utilisation is None:
+        return [memory]
+    return [_meter(gpu.name, gpu.utilisation, f"{gpu.utilisation:.0f} %"), memory]
+
+
+def _used(name: str, used: int, total: int) -> Html:
+    percent = 100 * used / total if total else 0
+    return _meter(name, percent, f"{size(used)} of {size(total)}")
+
+
+def _meter(name: str, percent: float, told: str) -> Html:
+    share = min(max(percent, 0), 100)
+    fill = el("span", cls="fill high" if share >= HIGH else "fill", style=f"width:{share:.0f}%")
+    track = el(
+        "div",
+        fill,
+        cls="track",
+        role="meter",
+        aria_label=name,
+        aria_valuemin="0",
+        aria_valuemax="100",
+        aria_valuenow=f"{share:.0f}",
+        aria_valuetext=told,
+    )
+    return el("div", el("div", el("span", name), el("span", told, cls="muted"), cls="bar-head"), track, cls="bar")

@@ -1,0 +1,138 @@
+"""The tab "Nodes": the herd at this moment, and the switch to another model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from herding.access.roles import SWITCH_MODEL
+from herding.errors import HerdingError, UserError
+from herding.orchestrator import Orchestrator
+from herding.ui.format import Html, el, empty, join, panel
+from herding.ui.guard import needs, on, who
+from herding.ui.node_card import bar, card
+from herding.values import NodeInfo, Principal
+
+SLOTS = 12
+EVERY = 3.0
+
+
+@dataclass
+class Slot:
+    """The place of one node: its card, and the control that switches its model."""
+
+    number: gr.State
+    box: gr.Column
+    card: gr.HTML
+    control: gr.Row
+    model: gr.Dropdown
+    switch: gr.Button
+    progress: gr.HTML
+
+    @property
+    def faces(self) -> list[Any]:
+        """What every refresh redraws; the control's choice is not among it."""
+        return [self.box, self.card, self.control, self.model]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which node each slot shows, and what it offers; a refresh leaves a control alone whose offers stay."""
+
+    nodes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Nodes:
+    """Layout of the tab, and its handlers."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._orchestrator = orchestrator
+        self.shown = gr.State(Shown())
+        self.timer = gr.Timer(EVERY, active=False)
+        self.summary = gr.HTML(elem_id="nodes-summary")
+        with gr.Row(elem_classes=["herd"]):
+            self._slots = [_slot(number) for number in range(SLOTS)]
+        self.more = gr.HTML(elem_id="nodes-more", visible=False)
+        self._wire()
+
+    def _wire(self) -> None:
+        for number, slot in enumerate(self._slots):
+            given = [slot.number, self.shown, slot.model]
+            on(slot.switch.click, self.switch, given, [slot.switch, slot.progress], name=f"nodes_switch_{number}")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What every refresh redraws."""
+        faces = [face for slot in self._slots for face in slot.faces]
+        return [self.shown, self.timer, self.summary, self.more, *faces]
+
+    def show(self, herd: Sequence[NodeInfo], shown: Shown, principal: Principal) -> list[Any]:
+        """Updates of `outputs` for the herd as it is now; the refreshing goes on."""
+        may_switch = SWITCH_MODEL in principal.rights
+        now = Shown(tuple((node.name, node.status.offers) for node in herd[:SLOTS]))
+        before = dict(enumerate(shown.nodes))
+        faces: list[Any] = []
+        for number, node in enumerate(herd[:SLOTS]):
+            faces += _faces(node, may_switch=may_switch, known=before.get(number) == now.nodes[number])
+        unused = SLOTS - len(herd[:SLOTS])
+        faces += [gr.update(visible=False), gr.skip(), gr.skip(), gr.skip()] * unused
+        more = join(el("div", card(node), cls="node") for node in herd[SLOTS:])
+        head = [_summary(herd), gr.update(value=more, visible=bool(more))]
+        return [now, gr.update(active=True), *head, *faces]
+
+    @needs(SWITCH_MODEL)
+    async def switch(
+        self, number: int, shown: Shown, model: str | None, request: gr.Request
+    ) -> AsyncGenerator[list[Any], None]:
+        """Switch the node of a slot to a model; the progress shows below the control."""
+        if number >= len(shown.nodes) or not model:
+            raise UserError("Choose a model first.", param="model")
+        name = shown.nodes[number][0]
+        yield [gr.update(value="Switching …", interactive=False), bar(None, f"Asking {name} for {model}")]
+        last: Html = _switched(model)
+        try:
+            async with aclosing(self._orchestrator.switch_model(name, model, who(request))) as steps:
+                async for step in steps:
+                    if not step.done:
+                        yield [gr.skip(), bar(step.fraction, step.stage)]
+        except HerdingError as error:
+            last = panel("bad", f"{model} could not be loaded", el("p", error.message), role="alert")
+        yield [gr.update(value="Switch", interactive=True), last]
+
+
+def _slot(number: int) -> Slot:
+    with gr.Column(visible=False, min_width=320, elem_id=f"nodes-{number}", elem_classes=["node"]) as box:
+        face = gr.HTML(elem_id=f"nodes-{number}-card")
+        with gr.Row(visible=False, elem_classes=["switch-row"]) as control:
+            model = gr.Dropdown(
+                [], label="Switch to", interactive=True, scale=4, min_width=180, elem_id=f"nodes-{number}-model"
+            )
+            switch = gr.Button("Switch", size="sm", scale=0, min_width=90, elem_id=f"nodes-{number}-switch")
+        progress = gr.HTML(elem_id=f"nodes-{number}-progress")
+    return Slot(
+        number=gr.State(number), box=box, card=face, control=control, model=model, switch=switch, progress=progress
+    )
+
+
+def _faces(node: NodeInfo, *, may_switch: bool, known: bool) -> list[Any]:
+    """Updates of a slot's faces; a control that the person may be using right now stays as it is."""
+    offers = node.status.offers
+    can = may_switch and bool(offers)
+    loaded = next((model for model in node.status.serves if model in offers), None)
+    model = gr.skip() if known else gr.update(choices=[(offer, offer) for offer in offers], value=loaded)
+    return [gr.update(visible=True), card(node), gr.update(visible=can), model]
+
+
+def _summary(herd: Sequence[NodeInfo]) -> Html:
+    if not herd:
+        return empty("No nodes", "Add one to the nodes file and start Herding again.")
+    ready = sum(node.status.state == "ready" for node in herd)
+    return el("p", f"{ready} of {len(herd)} nodes ready. Figures refresh every {EVERY:.0f} seconds.", cls="muted")
+
+
+def _switched(model: str) -> Html:
+    return el("p", f"✓ {model} is loaded.", cls="saved", role="status")

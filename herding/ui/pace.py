@@ -1,0 +1,58 @@
+"""Slows a stream down to what an eye can follow, without losing any of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from herding.errors import HerdingError
+from herding.values import Event
+
+EVERY = 0.04
+BEAT = 0.5
+
+
+async def paced(
+    events: AsyncGenerator[Event, None], *, every: float = EVERY, beat: float = BEAT
+) -> AsyncGenerator[list[Event], None]:
+    """The events in batches: at most one batch per `every` seconds, and an empty one after `beat` without any.
+
+    The empty batches give the front door its chance to notice that the reader left. Raises what `events` raises,
+    after all that came before; closing this closes `events`.
+    """
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    pump = asyncio.create_task(_pump(events, queue), name="paced stream")
+    try:
+        ended = False
+        while not ended:
+            batch = await _batch(queue, beat)
+            ended = bool(batch) and batch[-1] is None
+            yield [event for event in batch if event is not None]
+            await asyncio.sleep(0 if ended else every)
+        await pump
+    finally:
+        pump.cancel()
+        with contextlib.suppress(asyncio.CancelledError, HerdingError):
+            await pump
+
+
+async def _pump(events: AsyncGenerator[Event, None], queue: asyncio.Queue[Event | None]) -> None:
+    try:
+        async with contextlib.aclosing(events):
+            async for event in events:
+                queue.put_nowait(event)
+    finally:
+        queue.put_nowait(None)
+
+
+async def _batch(queue: asyncio.Queue[Event | None], beat: float) -> list[Event | None]:
+    """All that waits; if nothing does, the next that comes within `beat` seconds."""
+    try:
+        async with asyncio.timeout(beat):
+            batch = [await queue.get()]
+    except TimeoutError:
+        return []
+    while not queue.empty():
+        batch.append(queue.get_nowait())
+    return batch

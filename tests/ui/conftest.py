@@ -1,0 +1,269 @@
+"""The whole web app in this process, with the events of its UI, and the handlers of its page without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+import pytest
+from gradio.helpers import special_args
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from app import create
+from herding.errors import DeadlineError, NodeError
+from herding.settings import Settings
+from herding.ui.build import Page
+from herding.ui.guard import GuardedBlocks
+from herding.values import Gpu, LoadProgress, NodeStatus, Principal, System
+from tests.support.herding import ADMIN, Place, herding
+from tests.support.nodes import Scripted, Switchable, echo
+
+TOKEN = "a token for tests only"
+
+VARIED = """
+    name: Varied
+    description: All kinds of variables
+    tags: [kinds, test]
+    target_models: [echo, nowhere/model]
+    variables:
+      error: {type: number, default: 1200, min: 0}
+      tone: {type: choice, choices: [kind, stern], default: kind}
+      loud: {type: boolean, default: false}
+      note: {type: text, default: "", required: false, max_chars: 50}
+    variants:
+      - {name: far, when: "error > 2000", messages: [{role: user, content: "far {{error}} {{tone}} {{loud}} {{note}}"}]}
+      - {name: near, when: "error <= 2000", messages: [{role: user, content: "near {{error}} {{tone}}"}]}
+    parameters: {temperature: 0.5, max_tokens: 50, stop: ["\\n"]}
+    """
+CHAT = """
+    name: Chat
+    chat: true
+    target_models: [echo]
+    variables:
+      message: {type: text, default: hello}
+    messages:
+      - {role: system, content: Be kind.}
+      - {role: user, content: "{{message}}"}
+    """
+FAILING = """
+    name: Failing
+    target_models: [broken/model]
+    variables:
+      text: {type: text, default: x}
+    messages: [{role: user, content: "{{text}}"}]
+    """
+MANY = "name: Many\ntarget_models: [echo]\nvariables:\n" + "".join(
+    f"  v{number}: {{type: text, default: d{number}}}\n" for number in range(19)
+)
+MANY += 'prompt: "{{v0}} {{v17}} {{v18}}"\n'
+HOSTILE_TEXT = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}<script>alert(3)</script>"
+HOSTILE = f"""
+    name: "{HOSTILE_TEXT}"
+    description: "{HOSTILE_TEXT}"
+    tags: ["{HOSTILE_TEXT}"]
+    target_models: [echo, "{HOSTILE_TEXT}"]
+    variables:
+      text: {{type: text, default: "{HOSTILE_TEXT}", description: "{HOSTILE_TEXT}"}}
+    messages: [{{role: user, content: "{{{{text}}}}"}}]
+    contract: {{regex: "never", stop_marker: "{HOSTILE_TEXT[:28]}"}}
+    """
+
+
+class Offering(Switchable):
+    """Tells what it can be switched to, and refuses a model that is none."""
+
+    kind = "offering"
+
+    async def status(self) -> NodeStatus:
+        return NodeStatus("ready", serves=self.serving, offers=self.models, detail=HOSTILE_TEXT, system=MACHINE)
+
+    async def load(self, model: str) -> AsyncIterator[LoadProgress]:
+        if model == "bad/model":
+            raise NodeError(f"There is no file of {model}.")
+        async for step in super().load(model):
+            yield step
+
+
+MACHINE = System(
+    cpu_percent=12.0,
+    load_1m=0.5,
+    memory_total=8_000_000_000,
+    memory_used=7_900_000_000,
+    swap_total=0,
+    swap_used=0,
+    disk_total=100_000_000_000,
+    disk_used=1_000_000_000,
+    process_memory=500_000_000,
+    gpus=(Gpu("Big <b>GPU</b>", 80_000_000_000, 8_000_000_000, 33.0),),
+)
+
+
+def nodes() -> list[Any]:
+    """An echo, a slow echo, a node that breaks off, and one that switches models."""
+    broken = Scripted("broken", ["half ", DeadlineError(f"Too slow: {HOSTILE_TEXT}")], models=["broken/model"])
+    return [
+        echo(),
+        echo("slow", "slow/model", delay=0.05),
+        broken,
+        Offering("other", [], models=["new/model", "bad/model"]),
+    ]
+
+
+def write(place: Place) -> None:
+    """The prompts of these tests."""
+    for key, text in {"varied": VARIED, "chat": CHAT, "failing": FAILING, "hostile": HOSTILE}.items():
+        place.write(key, text)
+    (place.prompts / "many.yaml").write_text(MANY, encoding="utf-8")
+    place.library.refresh()
+
+
+@dataclass
+class Desktop:
+    """The handlers of a page, called as its events call them; `shown` holds what each component got last."""
+
+    place: Place
+    page: Page
+    demo: GuardedBlocks
+    who: Principal = ADMIN
+    shown: dict[int, Any] = field(default_factory=dict)
+
+    def request(self, who: Principal | None = None, **query: str) -> Any:
+        return SimpleNamespace(state=SimpleNamespace(principal=who or self.who), query_params=query)
+
+    def event(self, name: str) -> Any:
+        return next(event for event in self.demo.fns.values() if event.api_name == name)
+
+    def value(self, component: Any) -> Any:
+        return self.shown.get(component._id, {}).get("value", getattr(component, "value", None))
+
+    def prop(self, component: Any, name: str) -> Any:
+        return self.shown.get(component._id, {}).get(name, getattr(component, name, None))
+
+    def set(self, component: Any, value: Any) -> None:
+        """A person changes a field."""
+        self.shown.setdefault(component._id, {})["value"] = value
+
+    async def fire(self, name: str, item: Any = None, *, who: Principal | None = None, **query: str) -> None:
+        """Run an event with what the page holds; `item` is the one that a list says was picked."""
+        async for _ in self.steps(name, item, who=who, **query):
+            pass
+
+    async def steps(
+        self, name: str, item: Any = None, *, who: Principal | None = None, **query: str
+    ) -> AsyncIterator[None]:
+        """The same, one step for each update that the page gets."""
+        event = self.event(name)
+        given = [self.value(component) for component in event.inputs]
+        data = gr.EventData(None, {"item": item})
+        result = event.fn(*special_args(event.fn, given, self.request(who, **query), data)[0])
+        if hasattr(result, "__aiter__"):
+            async for update in result:
+                self._take(event, update)
+                yield
+        else:
+            self._take(event, await result)
+            yield
+
+    def _take(self, event: Any, update: Any) -> None:
+        if isinstance(update, dict) and "__type__" not in update:
+            pairs = list(update.items())
+        else:
+            pairs = list(zip(event.outputs, update if isinstance(update, list) else [update], strict=True))
+        for component, given in pairs:
+            self.shown.setdefault(component._id, {}).update(_props(given))
+
+
+def _props(given: Any) -> dict[str, Any]:
+    """What an update changes of a component."""
+    if isinstance(given, dict) and given.get("__type__") == "update":
+        return {key: value for key, value in given.items() if key != "__type__"}
+    if isinstance(given, gr.blocks.Block):
+        return {key: value for key, value in given.constructor_args.items() if key != "self"}
+    return {"value": given}
+
+
+@pytest.fixture
+async def desktop(tmp_path: Path) -> AsyncIterator[Desktop]:
+    """A page that has just been opened by the admin."""
+    async with herding(tmp_path, *nodes()) as place:
+        write(place)
+        demo = GuardedBlocks(analytics_enabled=False)
+        with demo:
+            page = Page(demo, place.orchestrator)
+        opened = Desktop(place, page, demo)
+        await opened.fire("landed", prompt="say")
+        yield opened
+
+
+@dataclass
+class Served:
+    """The web app behind a test client; without the token the caller is a guest."""
+
+    client: TestClient
+    demo: GuardedBlocks
+    place: Place
+    home: Path
+
+    @property
+    def events(self) -> list[Any]:
+        return list(self.demo.fns.values())
+
+    def id_of(self, name: str) -> int:
+        return next(event._id for event in self.events if event.api_name == name)
+
+    def fire(self, event: int, data: list[Any], *, admin: bool = False, session: str = "") -> dict[str, Any]:
+        """An event through the queue, as a browser sends it; the message that ends it."""
+        session = session or uuid4().hex
+        body = {"data": data, "fn_index": event, "session_hash": session, "event_data": None, "trigger_id": None}
+        headers = self.headers(admin)
+        joined = self.client.post("/gradio_api/queue/join", json=body, headers=headers)
+        assert joined.status_code == 200, joined.text
+        with self.client.stream("GET", f"/gradio_api/queue/data?session_hash={session}", headers=headers) as lines:
+            for line in lines.iter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line.startswith("data: ") else {}
+                if message.get("msg") == "process_completed":
+                    ended = message
+        return ended
+
+    def data(self, name: str, **fields: Any) -> list[Any]:
+        """What a browser sends with an event: `fields` by the components' ids, nothing for the others."""
+        inputs = self.demo.fns[self.id_of(name)].inputs
+        return [fields.get(str(component.elem_id).replace("-", "_")) for component in inputs]
+
+    def call(self, name: str, data: list[Any], *, admin: bool = False) -> str:
+        """An event by its name, as a script sends it; the whole stream of messages."""
+        headers = self.headers(admin)
+        joined = self.client.post(f"/gradio_api/call/{name}", json={"data": data}, headers=headers)
+        assert joined.status_code == 200, joined.text
+        return self.client.get(f"/gradio_api/call/{name}/{joined.json()['event_id']}", headers=headers).text
+
+    def headers(self, admin: bool) -> dict[str, str]:
+        return {"authorization": f"Bearer {TOKEN}"} if admin else {}
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The app as it stands on the open net: visitors are guests, the token makes an admin."""
+    home = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
+        for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):
+            patch.setenv(name, str(home))  # the app sets them; this puts them back
+        context = herding(home, *nodes())
+        place = runner.run(context.__aenter__())
+        write(place)
+        settings = Settings(home=home, host="0.0.0.0", admin_token=SecretStr(TOKEN))
+        app = create(place.orchestrator, settings)
+        demo = next(
+            route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")
+        )
+        with TestClient(app, raise_server_exceptions=False) as client:
+            yield Served(client, demo, place, home)
+        runner.run(context.__aexit__(None, None, None))
