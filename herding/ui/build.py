@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import NODES, RUN
+from herding.access.operations import NODES, RUN
 from herding.orchestrator import Orchestrator
 from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
@@ -59,7 +59,7 @@ class Page:
 
     def _wire(self, demo: gr.Blocks) -> None:
         engineer, now = self.engineer, {"queue": False}
-        landing = [self.tabs, self.head, self.timer, *engineer.outputs]
+        landing = [*self._tabs.values(), self.tabs, self.head, self.timer, *engineer.outputs]
         on(demo.load, self.landed, [engineer.desk], landing, name="landed", **now)
         runner = engineer.runner
         models, followed = [engineer.desk, runner.model], [self.head, self.timer, runner.model, runner.note]
@@ -102,18 +102,21 @@ class Page:
 
     @needs(RUN)
     async def landed(self, desk: Desk, request: gr.Request) -> list[Any]:
-        """The page opens, at the tab and the prompt that its address names."""
+        """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
+        principal = who(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
-        selected = tab if tab in TABS else "engineer"
-        look = await self._look(who(request))
-        return [gr.update(selected=selected), *look, *await self.engineer.show(prompt, desk, who(request))]
+        allowed = [key for key in TABS if key in principal.tabs]
+        selected = tab if tab in allowed else next(iter(allowed), "engineer")
+        shown = [gr.update(visible=key in allowed) for key in TABS]
+        look = await self._look(principal)
+        return [*shown, gr.update(selected=selected), *look, *await self.engineer.show(prompt, desk, principal)]
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes(principal)
+        herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
         return [header(herd, principal), gr.update(active=not settled(herd))]
 
-    @needs(NODES)
+    @needs(RUN)
     async def follow(self, desk: Desk, chosen: str | None, request: gr.Request) -> list[Any]:
         """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
         head = await self._look(who(request))
@@ -127,7 +130,7 @@ class Page:
         head = [header(herd, principal), gr.update(active=not settled(herd))]
         return [*head, *self.nodes.show(herd, shown, principal)]
 
-    @needs(NODES)
+    @needs(RUN)
     async def look_away(self) -> Any:
         """The tab of the nodes is not open any more."""
         return gr.update(active=False)

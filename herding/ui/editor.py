@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import EDIT, RUN
+from herding.access.operations import EDIT, RUN
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui import about
@@ -23,13 +23,16 @@ from herding.values import Principal, Request
 class Editor:
     """Fields, the marks that tell of edits, and their handlers.
 
-    `owner` is an unseen field with the key of the prompt that the fields show. It travels with them, so that what a
-    browser sends while the prompt changes is never taken for edits of another prompt.
+    `owner` is an unseen field with the key of the prompt that the fields show, so that what a browser sends late is
+    never taken for edits of another prompt. `typed` is an unseen button that `page.js` presses when a person typed or
+    pasted something: Gradio's own events miss half of that (`input`), or fire for our updates as well (`change`),
+    while some fields still show the prompt before.
     """
 
     def __init__(self, orchestrator: Orchestrator, desk: gr.State) -> None:
         self._orchestrator, self._desk = orchestrator, desk
         self.owner = gr.Textbox(visible=False, interactive=True, elem_id="form-owner")
+        self.typed = gr.Button(visible="hidden", elem_id="form-typed")
         with gr.Row(elem_classes=["section-head"]):
             gr.HTML(el("h2", "Variables"))
             self.reset = gr.Button("Reset to defaults", size="sm", scale=0, elem_id="reset")
@@ -60,7 +63,7 @@ class Editor:
 
     def _wire(self) -> None:
         given, shown = [self._desk, *self.fields], [self._desk, *self.outputs]
-        changes = [*self.form.changes, self.template.change, *self.parameters.changes]
+        changes = [self.typed.click, *self.form.choices]
         marked = [self._desk, *self.marks]
         on(changes, self.edited, given, marked, name="edited", trigger_mode="always_last", queue=False)
         on(self.reset.click, self.to_defaults, given, shown, name="to_defaults", queue=False)

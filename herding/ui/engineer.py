@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import RUN
+from herding.access.operations import RUN
 from herding.orchestrator import Orchestrator
 from herding.ui import about
 from herding.ui.desk import Desk

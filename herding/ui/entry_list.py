@@ -24,14 +24,8 @@ def rows(entries: Sequence[Entry], chosen: str, *, filtered: bool) -> Html:
 def _row(entry: Entry, *, current: bool) -> Html:
     row = entry.outcome
     version = el("span", f" v{row.version}" if row.version else "", "*" if row.edited else "", cls="muted")
-    pick = el(
-        "button",
-        instant(row.created_at),
-        type="button",
-        cls="row-pick",
-        data_pick=row.request_id,
-        aria_label=f"Details of the request to {row.prompt} at {row.created_at}",
-    )
+    spoken = el("span", f", request to {row.prompt}: show details", cls="sr")
+    pick = el("button", instant(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
     tokens = f"{row.usage.input_tokens:,} → {row.usage.output_tokens:,} tokens"
     breach = chip("breach", "warn", title=row.contract.reason) if row.contract.ok is False else None
     cells = [

@@ -55,9 +55,9 @@ class Form:
         return [field for slot in self._slots for field in slot.fields] + [self._rest]
 
     @property
-    def changes(self) -> list[Any]:
-        """The triggers that tell that something changed."""
-        return [field.change for field in self.components]
+    def choices(self) -> list[Any]:
+        """The triggers of fields in which nothing is typed."""
+        return [field.input for slot in self._slots for field in (slot.choice, slot.boolean)]
 
     def shape(self, variables: Variables) -> tuple[str, ...]:
         """Which field of each slot these variables show: `text`, `choice` or `boolean`."""

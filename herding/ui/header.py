@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from herding.access.operations import NODES
 from herding.ui.format import STATE, Html, chip, el
 from herding.ui.theme import LOGO
 from herding.values import NodeInfo, Principal
@@ -12,7 +13,8 @@ from herding.values import NodeInfo, Principal
 def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Html:
     """The whole header; before the first look at the herd it says nothing of it."""
     brand = el("div", Html(LOGO), el("h1", "Herding"), cls="brand")
-    state = el("span", herd_line(herd), cls="herd-line", role="status") if principal else None
+    sees = principal is not None and NODES in principal.rights
+    state = el("span", herd_line(herd), cls="herd-line", role="status") if sees else None
     role = chip(principal.role, "accent", title="Your role") if principal else None
     return el("header", brand, el("div", state, role, cls="header-right"), cls="top")
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import gradio as gr
 
-from herding.access.roles import HISTORY, HISTORY_ALL, RATE
+from herding.access.operations import HISTORY, HISTORY_ALL, RATE
 from herding.orchestrator import Orchestrator
 from herding.ui import entry_page
 from herding.ui import stars as star

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import SWITCH_MODEL
+from herding.access.operations import SWITCH_MODEL
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.format import Html, el, empty, join, panel

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import RUN
+from herding.access.operations import RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui import about, prompt_page

@@ -33,11 +33,6 @@ class ParameterFields:
         )
         self.components: list[Any] = [*numbers, stop]
 
-    @property
-    def changes(self) -> list[Any]:
-        """The triggers that tell that something changed."""
-        return [field.change for field in self.components]
-
     def show(self, own: Parameters, edits: Mapping[str, Any]) -> list[Any]:
         """Updates of `components`: the prompt's own values with the edits over them."""
         shown = []

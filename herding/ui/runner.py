@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.roles import RATE, RUN
+from herding.access.operations import RATE, RUN
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui import about

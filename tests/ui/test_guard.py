@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from herding.access.roles import EDIT, RIGHTS, SWITCH_MODEL
+from herding.access.operations import EDIT, SWITCH_MODEL
 from herding.ui.guard import GuardedBlocks, right_of
 from tests.support.herding import ADMIN
+from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
 
 ONLY_ADMIN = {"revert_template", *(f"nodes_switch_{number}" for number in range(12))}

@@ -16,6 +16,23 @@
     true,
   );
 
+  // What is typed or pasted into the form is told after a moment's rest, and at the latest when the field is left.
+  const typing = "#variables, #template, #parameters-section";
+  const isTyped = (field) => field.closest?.(typing) && field.matches("textarea, input:not([role], [type=checkbox]), .cm-content");
+  let rest = 0;
+  const tell = () => {
+    if (!rest) return;
+    clearTimeout(rest);
+    rest = 0;
+    document.querySelector("#form-typed")?.click();
+  };
+  document.addEventListener("input", (event) => {
+    if (!isTyped(event.target)) return;
+    clearTimeout(rest);
+    rest = setTimeout(tell, 250);
+  });
+  document.addEventListener("focusout", tell);
+
   // A click into a picker selects what is in it, so that typing searches at once.
   document.addEventListener("focusin", (event) => {
     if (event.target.matches?.("input[role=combobox]")) event.target.select();
@@ -34,6 +51,13 @@
     if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
   };
 
+  // The answer can be reached and scrolled with the keyboard: read-only rather than disabled.
+  const unlock = () =>
+    document.querySelectorAll("#answer textarea:disabled").forEach((area) => {
+      area.disabled = false;
+      area.readOnly = true;
+    });
+
   // Times are written in UTC; show them in the reader's own zone.
   const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const localise = (root) =>
@@ -47,6 +71,7 @@
       change.addedNodes.forEach((node) => node.nodeType === 1 && localise(node.parentElement ?? node));
       follow(change.target);
     }
+    unlock();
   }).observe(document.body, { childList: true, subtree: true });
   localise(document.body);
 }
