@@ -32,7 +32,7 @@ class Editor:
     def __init__(self, orchestrator: Orchestrator, desk: gr.State) -> None:
         self._orchestrator, self._desk = orchestrator, desk
         self.owner = gr.Textbox(visible=False, interactive=True, elem_id="form-owner")
-        self.typed = gr.Button(visible="hidden", elem_id="form-typed")
+        self.typed = gr.Button("", elem_id="form-typed")
         with gr.Row(elem_classes=["section-head"]):
             gr.HTML(el("h2", "Variables"))
             self.reset = gr.Button("Reset to defaults", size="sm", scale=0, elem_id="reset")

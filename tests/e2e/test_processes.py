@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from herding.access.roles import principal
 from herding.errors import NodeError
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.orchestrator import Orchestrator
@@ -20,6 +19,7 @@ from herding.prompts.library import Library
 from herding.store import Store
 from herding.values import Delta, Done, HistoryFilter, Message, Request, Started
 from tests.e2e.running_app import ROOT, RunningApp, alive, wait_until
+from tests.support.people import principal
 
 ME = principal("local", "admin")
 

@@ -20,6 +20,7 @@ class Workbench:
         self.page.goto(f"{self.url}/?prompt={prompt}" if prompt else self.url)
         expect(self.page.locator("#run button, button#run")).to_be_enabled(timeout=LONG)
         self.page.wait_for_timeout(500)
+        expect(self.page.get_by_role("button", name="Run", exact=True)).to_have_count(1)
         return self
 
     def tab(self, name: str) -> None:
