@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from herding import __version__
+from herding.access.role_file import Roles
 from herding.access.visitors import IdentifyVisitors, Visitors, signing_key
 from herding.api import errors, exports, operations
 from herding.api.shield import Shield
@@ -33,6 +35,16 @@ log = logging.getLogger("herding")
 
 
 @contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs endless work beside the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextlib.asynccontextmanager
 async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
     """The orchestrator with its library, its store and its running herd; all ended on the way out."""
     node_secret = settings.node_secret.get_secret_value() if settings.node_secret else None
@@ -40,13 +52,12 @@ async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
     store = await Store.open(settings.database_url)
-    watcher = asyncio.create_task(library.watch(), name="watch prompts")
     try:
         for node in herd.values():
             await node.start()
-        yield Orchestrator(library=library, herd=herd, store=store)
+        async with beside(library.watch()):
+            yield Orchestrator(library=library, herd=herd, store=store)
     finally:
-        watcher.cancel()
         await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
         await store.close()
 
@@ -56,13 +67,20 @@ def create(orchestrator: Orchestrator, settings: Settings) -> FastAPI:
     _tame_gradio(settings.home)
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    roles = Roles(settings.roles)
+
+    @contextlib.asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        async with beside(roles.watch()):
+            yield
+
+    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.include_router(operations.router(orchestrator))
     app.include_router(exports.router(orchestrator))
     errors.install(app)
     mount(app, orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
-    visitors = Visitors(key=signing_key(settings.home), local_only=settings.local_only, admin_token=token)
+    visitors = Visitors(key=signing_key(settings.home), roles=roles, local_only=settings.local_only, admin_token=token)
     # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(IdentifyVisitors, visitors=visitors)

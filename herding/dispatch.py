@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
+from herding.access.roles import allows
 from herding.errors import NodeError, NoNodeError, UserError
-from herding.flight import Flight
+from herding.flight import ANSWER_TOKENS, Flight
 from herding.nodes.base import Node
 from herding.prompts.compose import Rendered
 from herding.routing import policy
@@ -20,7 +21,6 @@ MAX_ATTEMPTS = 3
 WAIT_SECONDS = 60.0
 LOOK_EVERY = 0.1
 GRACE_SECONDS = 0.5
-ANSWER_TOKENS = 256
 
 
 class Dispatcher:
@@ -63,9 +63,9 @@ class Dispatcher:
         deadline, told = flight.elapsed_ms + self._wait_seconds * 1000, False
         while not self._candidates(flight):
             models = self._models(flight)
-            coming = [name for name, node in self._herd.items() if set(models) & set(node.expects)]
+            coming = [node.name for node in self._allowed(flight) if set(models) & set(node.expects)]
             if not coming or flight.elapsed_ms > deadline:
-                raise NoNodeError(self._why_nobody(models))
+                raise NoNodeError(self._why_nobody(flight, models))
             if flight.stopped:
                 return
             if not told:
@@ -73,9 +73,9 @@ class Dispatcher:
                 yield Queued(flight.id, 1, f"{coming[0]} is loading its model")
             await asyncio.sleep(LOOK_EVERY)
 
-    def _why_nobody(self, models: list[str]) -> str:
+    def _why_nobody(self, flight: Flight, models: list[str]) -> str:
         wanted = " or ".join(models) or "any model"
-        able = [name for name, node in self._herd.items() if set(models) & set(node.offers)]
+        able = [node.name for node in self._allowed(flight) if set(models) & set(node.offers)]
         if able:
             where = " or ".join(able)
             return f"No node serves {wanted} now. Switch {where} to it in the Nodes tab, or choose another model."
@@ -85,11 +85,15 @@ class Dispatcher:
         """The models that may answer, best first; without a prompt that names some, all that are served."""
         if flight.model:
             return [flight.model]
-        served = (model for node in self._herd.values() for model in (*node.serves, *node.expects))
+        served = (model for node in self._allowed(flight) for model in (*node.serves, *node.expects))
         return flight.prompt.target_models or list(dict.fromkeys(served))
 
     def _candidates(self, flight: Flight) -> list[Candidate]:
-        return candidates(self._models(flight), {name: node.serves for name, node in self._herd.items()})
+        return candidates(self._models(flight), {node.name: node.serves for node in self._allowed(flight)})
+
+    def _allowed(self, flight: Flight) -> list[Node]:
+        """The nodes that the caller's role may use."""
+        return [node for name, node in self._herd.items() if allows(flight.nodes, name)]
 
     async def _attempt(self, flight: Flight, candidate: Candidate, why: str) -> AsyncGenerator[Event, None]:
         """One call of one node."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from herding.errors import HerdingError, NodeError
@@ -16,13 +16,15 @@ from herding.running import Running
 from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Status, Timings, Usage, Verdict
 
 CHARS_PER_TOKEN = 4
+ANSWER_TOKENS = 256
+"""What an answer is taken to need where no `max_tokens` is set."""
 
 
 class Flight:
     """Gathers one request's answer, attempts and times; `outcome` tells them at any moment.
 
     Times are in milliseconds since the request arrived, from a clock that never goes back. `full` is the whole
-    input; `rendered` is what is left of it for the node that is tried.
+    input; `rendered` is what is left of it for the node that is tried. `nodes` are the patterns of those allowed.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Flight:
         request_id: str,
         arrived_at: int,
         principal: str,
+        nodes: Sequence[str],
         key: str,
         prompt: Prompt,
         version: int = 0,
@@ -41,7 +44,7 @@ class Flight:
         parameters: Parameters,
         model: str | None,
     ) -> None:
-        self.id, self.principal, self.key = request_id, principal, key
+        self.id, self.principal, self.nodes, self.key = request_id, principal, nodes, key
         self.prompt, self.parameters, self.model = prompt, parameters, model
         self.full = self.rendered = rendered
         self._facts: dict[str, Any] = {
@@ -76,6 +79,11 @@ class Flight:
     @property
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000
+
+    @property
+    def most_tokens(self) -> int:
+        """An estimate of the most tokens that the request may take, in and out."""
+        return -(-len(self._input()) // CHARS_PER_TOKEN) + (self.parameters.max_tokens or ANSWER_TOKENS)
 
     @property
     def has_text(self) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from herding.access.roles import CHAT, EDIT, NODES, RATE, RUN, SWITCH_MODEL, owner, owner_filter, require
+from herding.access.operations import CHAT, EDIT, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
+from herding.access.roles import allows, owner, owner_filter, require
 from herding.dispatch import WAIT_SECONDS, Dispatcher
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError, VariableError
 from herding.flight import Flight
@@ -91,12 +92,12 @@ class Orchestrator:
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done, or before an error.
 
-        UserError and AccessError come before anything ran, and leave no row. A NodeError has the id of its row. Closing
-        the stream early ends the generation; the row then says `abandoned`.
+        UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
+        row. Closing the stream early ends the generation; the row then says `abandoned`.
         """
         require(who, RUN if request.prompt else CHAT)
         flight = await self._prepare(request, who)
-        await self._store.begin(flight.outcome())
+        await self._store.reserve(flight.outcome(), limits=who.limits, tokens=flight.most_tokens)
         self._flights[flight.id] = flight
         try:
             async with aclosing(self._dispatcher.answer(flight)) as events:
@@ -129,7 +130,7 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        loaded = self._library.get(request.prompt)
+        loaded = self._prompt(request.prompt, who)
         prompt = self._edited(loaded, request, who)
         return compose(prompt, fill(prompt.variables, request.variables), request.turns)
 
@@ -137,7 +138,7 @@ class Orchestrator:
         """Check everything about a request that can be checked before it runs."""
         if not request.prompt:
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        loaded = self._library.get(request.prompt)
+        loaded = self._prompt(request.prompt, who)
         prompt = self._edited(loaded, request, who)
         values = fill(prompt.variables, request.variables)
         rendered = compose(prompt, values, _checked_turns(request))
@@ -150,6 +151,7 @@ class Orchestrator:
             request_id=uuid4().hex,
             arrived_at=self._clock(),
             principal=who.id,
+            nodes=who.nodes,
             prompt=prompt,
             session_id=_text(request.session_id, "session_id") if request.session_id else None,
             rendered=rendered,
@@ -157,6 +159,12 @@ class Orchestrator:
             model=_text(request.model, "model") if request.model else None,
             **facts,
         )
+
+    def _prompt(self, key: str, who: Principal) -> Loaded:
+        """A prompt that `who` may use; for them there are no others."""
+        if not allows(who.prompts, key):
+            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
+        return self._library.get(key)
 
     def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
         if request.template is None:
@@ -214,20 +222,21 @@ class Orchestrator:
     # Prompts
 
     async def prompts(self, who: Principal) -> list[PromptInfo]:
-        """All prompts, as their files are now, with who serves them and how they did."""
-        require(who, RUN)
+        """All prompts that `who` may use, as their files are now, with who serves them and how they did."""
+        require(who, PROMPTS)
         snapshot = await asyncio.to_thread(self._library.refresh)
         stats = await self._store.prompt_stats()
-        return [self._prompt_info(loaded, stats) for loaded in snapshot.prompts.values()]
+        mine = (loaded for key, loaded in snapshot.prompts.items() if allows(who.prompts, key))
+        return [self._prompt_info(loaded, stats, who) for loaded in mine]
 
     async def broken_prompts(self, who: Principal) -> tuple[ConfigError, ...]:
         """What is wrong with the files that did not load."""
-        require(who, RUN)
+        require(who, PROMPTS)
         return self._library.snapshot.broken
 
-    def _prompt_info(self, loaded: Loaded, stats: Mapping[str, PromptStats]) -> PromptInfo:
-        prompt = loaded.prompt
-        served = {m: tuple(n for n, node in self._herd.items() if m in node.serves) for m in prompt.target_models}
+    def _prompt_info(self, loaded: Loaded, stats: Mapping[str, PromptStats], who: Principal) -> PromptInfo:
+        prompt, herd = loaded.prompt, self._usable(who)
+        served = {m: tuple(node.name for node in herd if m in node.serves) for m in prompt.target_models}
         return PromptInfo(
             key=loaded.key,
             name=prompt.name,
@@ -273,11 +282,12 @@ class Orchestrator:
     # Nodes
 
     async def nodes(self, who: Principal) -> list[NodeInfo]:
-        """The herd at this moment."""
+        """The nodes that `who` may use, at this moment."""
         require(who, NODES)
+        herd = self._usable(who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
-        statuses = await asyncio.gather(*(node.status() for node in self._herd.values()))
-        prompts = self._library.snapshot.prompts.values()
+        statuses = await asyncio.gather(*(node.status() for node in herd))
+        prompts = [loaded for key, loaded in self._library.snapshot.prompts.items() if allows(who.prompts, key)]
         return [
             NodeInfo(
                 name=node.name,
@@ -286,13 +296,16 @@ class Orchestrator:
                 stats=stats.get(node.name, NodeStats()),
                 prompts=tuple(p.key for p in prompts if set(p.prompt.target_models) & set(status.serves)),
             )
-            for node, status in zip(self._herd.values(), statuses, strict=True)
+            for node, status in zip(herd, statuses, strict=True)
         ]
+
+    def _usable(self, who: Principal) -> list[Node]:
+        return [node for name, node in self._herd.items() if allows(who.nodes, name)]
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
         """Switch a node to another model; yields progress. The switch goes on when the caller leaves."""
         require(who, SWITCH_MODEL)
-        if node not in self._herd:
+        if node not in self._herd or not allows(who.nodes, node):
             raise NotFoundError(f"There is no node '{node}'.", param="node")
         async for progress in self._herd[node].load(model):
             yield progress

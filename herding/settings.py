@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     port: int = Field(default=7860, ge=0, le=65535, description="Port to listen on.")
     prompts: Path = Field(default=ROOT / "prompts", description="Directory of the prompt files.")
     nodes: Path = Field(default=ROOT / "config" / "nodes.yaml", description="File of the nodes.")
+    roles: Path = Field(default=ROOT / "config" / "roles.yaml", description="File of the roles.")
     admin_token: SecretStr | None = Field(default=None, description="Bearer token that makes its caller admin.")
     node_secret: SecretStr | None = Field(
         default=None, description="Secret shared with engines; random per start if unset."

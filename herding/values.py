@@ -73,11 +73,21 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. `rights` are the operations that the role allows."""
+    """Who is asking. `rights` are the operations that the role allows, `limits` how much of them.
+
+    `nodes` and `prompts` are glob patterns of what may be used; without any, nothing may. `token` is the public part
+    of the token that they came with.
+    """
 
     id: str
     role: str
     rights: frozenset[str] = frozenset()
+    nodes: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    tabs: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    opt_out: bool = False
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from herding.access.roles import RATE, RIGHTS, RUN
+from herding.access.operations import RATE, RUN
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import HistoryFilter, NodeStats, Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, OTHER, Place, herding
 from tests.support.nodes import Switchable, echo
+from tests.support.people import RIGHTS
 
 SAY = Request("say")
 
@@ -161,7 +162,7 @@ async def test_facets_are_narrowed(tmp_path: Path) -> None:
 
 
 async def test_somebody_who_only_tries_and_rates_needs_no_history(place: Place) -> None:
-    rater = Principal("rater", "rater", frozenset({RUN, RATE}))
+    rater = Principal("rater", "rater", frozenset({RUN, RATE}), nodes=("*",), prompts=("*",))
     request_id = (await place.orchestrator.run(SAY, rater)).request_id
     assert (await place.orchestrator.rate(request_id, 4, rater)).stars == 4
     with pytest.raises(NotFoundError):

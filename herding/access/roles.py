@@ -1,37 +1,24 @@
-"""Roles and the rights they carry. Every operation of the orchestrator asks for one of these rights."""
+"""What a principal may do. Every operation of the orchestrator asks here first."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
+from herding.access.operations import HISTORY, HISTORY_ALL
 from herding.errors import AccessError
 from herding.values import Principal
-
-RUN: Final = "run"
-CHAT: Final = "chat"
-EDIT: Final = "edit"
-RATE: Final = "rate"
-HISTORY: Final = "history"
-HISTORY_ALL: Final = "history_all"
-NODES: Final = "nodes"
-SWITCH_MODEL: Final = "switch_model"
-
-_GUEST = frozenset({RUN, RATE, HISTORY, NODES})
-RIGHTS: Final = {
-    "guest": _GUEST,
-    "admin": _GUEST | {CHAT, EDIT, HISTORY_ALL, SWITCH_MODEL},
-}
-
-
-def principal(id: str, role: str) -> Principal:
-    """A principal with the rights of `role`; an unknown role has none."""
-    return Principal(id, role, RIGHTS.get(role, frozenset()))
 
 
 def require(who: Principal, right: str) -> None:
     """AccessError unless `who` has the right."""
     if right not in who.rights:
         raise AccessError(f"The role '{who.role}' may not do this (it lacks the right '{right}'). Ask an admin.")
+
+
+def allows(patterns: Sequence[str], name: str) -> bool:
+    """Whether one of the glob patterns fits `name`."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def owner(who: Principal) -> str | None:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from herding.access.roles import principal
+from herding.access.role_file import ADMIN, GUEST, Roles
 from herding.errors import ConfigError
 from herding.values import Principal
 
@@ -48,20 +48,21 @@ def signing_key(home: Path) -> bytes:
 class Visitors:
     """Resolves the principal of a request from its headers."""
 
-    def __init__(self, *, key: bytes, local_only: bool, admin_token: str | None) -> None:
+    def __init__(self, *, key: bytes, roles: Roles, local_only: bool, admin_token: str | None) -> None:
         self._key = key
+        self._roles = roles
         self._local_only = local_only
         self._admin_token = admin_token
 
     def resolve(self, headers: dict[bytes, bytes]) -> tuple[Principal, str | None]:
         """The principal, and the cookie to set where the visitor is new."""
         if self._local_only:
-            return principal("local", "admin"), None
+            return self._roles.principal("local", ADMIN), None
         if self._is_admin(headers.get(b"authorization", b"")):
-            return principal("admin", "admin"), None
+            return self._roles.principal("admin", ADMIN), None
         known = self._known(headers.get(b"cookie", b"").decode("latin-1"))
         visitor = known or secrets.token_hex(16)
-        return principal(f"guest:{visitor}", "guest"), None if known else self._signed(visitor)
+        return self._roles.principal(f"guest:{visitor}", GUEST), None if known else self._signed(visitor)
 
     def _is_admin(self, authorization: bytes) -> bool:
         expected = f"Bearer {self._admin_token}".encode()

@@ -1,4 +1,4 @@
-"""The database: the history of requests with their scores and comments, and the versions of prompts.
+"""The database: the history of requests with their scores and comments, the versions of prompts, users, tokens, limits.
 
 The only room that knows SQLModel, SQLAlchemy and Alembic.
 """

@@ -125,6 +125,7 @@ def _set_up_writer(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {LARGEST_JOURNAL}")
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _ignore_foreign_keys(connection: Any, _record: object) -> None:

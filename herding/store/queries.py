@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func
 
 from herding.store.rows import storable, to_attempt, to_outcome
 from herding.store.tables import attempt, comment, request, score
-from herding.values import Attempt, Entry, HistoryFilter, Page
+from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page
 
 CHUNK = 500
 """Entries that one statement loads."""
@@ -83,6 +83,14 @@ def load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[Ent
             outcome = to_outcome(row._asdict(), tries.get(row.id, ()))
             found[row.id] = Entry(outcome, row.viewer_stars, row.viewer_comment)
     return [found[request_id] for request_id in ids if request_id in found]
+
+
+def session(connection: Connection, principal: str, session_id: str, *, limit: int) -> tuple[Outcome, ...]:
+    """The latest succeeded requests of a session, oldest first."""
+    here = (request.c.principal == storable(principal), request.c.session_id == storable(session_id))
+    ids = select(request.c.id).where(*here, request.c.status == "succeeded").order_by(*_newest_first).limit(limit)
+    found = load(connection, connection.execute(ids).scalars().all(), viewer=principal)
+    return tuple(entry.outcome for entry in reversed(found))
 
 
 def facets(connection: Connection, *, principal: str | None) -> Facets:

@@ -84,6 +84,12 @@ def attempt_rows(outcome: Outcome) -> list[Row]:
     ]
 
 
+def settled_row(outcome: Outcome) -> Row:
+    """What an ended request really used, for its entry in table `ledger`."""
+    used = outcome.usage.input_tokens + outcome.usage.output_tokens
+    return {"settled_id": storable(outcome.request_id), "used": used}
+
+
 def to_attempt(row: Mapping[str, Any]) -> Attempt:
     """The attempt that a row of table `attempt` holds."""
     return Attempt(**{name: row[name] for name in _ATTEMPT})

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy import URL, Connection
 
-from herding.errors import HerdingError
-from herding.store import queries, statistics, writes
+from herding.errors import HerdingError, StoreError
+from herding.store import accounts, erase, ledger, queries, statistics, writes
 from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import journal_mode
 from herding.store.migrate import migrate
 from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
-from herding.store.rows import attempt_rows, request_row
+from herding.store.rows import attempt_rows, request_row, settled_row
 from herding.store.turns import NoTurns, Turns
 from herding.store.writer import Writer
-from herding.values import Entry, HistoryFilter, NodeStats, Outcome, Page, PromptStats, Score
+from herding.values import (
+    Entry,
+    HistoryFilter,
+    Limit,
+    LimitUse,
+    NodeStats,
+    Outcome,
+    Page,
+    PromptStats,
+    Score,
+    Token,
+    User,
+)
 
 SEARCHED = 5_000
 """Requests that one read transaction looks through for a text; on a rollback journal, reads hold up commits."""
@@ -47,7 +60,7 @@ class StoreStatus:
 
 
 class Store:
-    """Remembers requests with their attempts, scores and comments, and the versions of prompts.
+    """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
     the store works again when the trouble is over.
@@ -74,7 +87,7 @@ class Store:
             reader.close()
             raise
         engine = write_engine(found)
-        writer = Writer(engine, writes.statements(engine.dialect.name), turns)
+        writer = Writer(engine, statements=writes.statements(engine.dialect.name), turns=turns, lock=writes.lock)
         store = cls(url=found, writer=writer, reader=reader, clock=clock)
         await store._interrupt_running()
         return store
@@ -92,12 +105,30 @@ class Store:
         """
         self._writer.put({"begin": [request_row(outcome)]}).add_done_callback(_log_trouble)
 
+    async def reserve(self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int) -> None:
+        """Enters a request that starts to run into its principal's limits, with its row; both are durable on return.
+
+        Raises LimitError where a limit is used up; nothing is written then. What was entered at `t` counts until just
+        before `t` plus the interval, so any half-open interval holds what the limit allows and no more. An entry is
+        never earlier than the principal's latest one: a clock that goes back frees nothing. `tokens` is the most that
+        the request may use; they count until `finish` replaces them, for good if the app dies. Of a caller who is
+        cancelled while it waits, nothing stays.
+        """
+        entered = self._checked(outcome, limits, tokens) if limits else self._unchecked(outcome, tokens)
+        try:
+            await entered
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreError):  # the store is closed: what stays is reserved, the safe side
+                self._writer.call(ledger.take_back(outcome.request_id)).add_done_callback(_log_trouble)
+            raise
+
     async def finish(self, outcome: Outcome) -> None:
         """Writes the outcome with its attempts in one transaction; returns when it is durable.
 
-        The row lands even if the caller is cancelled while it waits.
+        What was reserved becomes what was used. The row lands even if the caller is cancelled while it waits.
         """
-        await self._writer.put({"finish": [request_row(outcome)], "attempt": attempt_rows(outcome)})
+        rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [settled_row(outcome)]}
+        await self._writer.put(rows)
 
     async def rate(self, *, request_id: str, principal: str, stars: int | None, at: int) -> Score:
         """Sets the stars (1-5) of a principal on a request, or clears them with None.
@@ -151,6 +182,88 @@ class Store:
         """The number of a prompt's content: the newest one's where nothing changed, else a new one, from 1."""
         return await self._writer.call(writes.add_version(key=key, content=content, at=at))
 
+    async def usage(self, principal: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
+        """How much of each limit a principal uses now, in the order of `limits`."""
+        return await self._reader.run(lambda c: ledger.usage(c, principal, limits, self._clock))
+
+    async def prune(self, *, before: int) -> int:
+        """Deletes what was entered into limits before an instant (Unix milliseconds), and says how many requests.
+
+        What is younger than 31 days stays: a limit may still need it.
+        """
+        before, count = min(before, self._clock() - ledger.LONGEST), 0
+        for principal in await self._reader.run(lambda c: ledger.principals(c, before=before)):
+            found = ledger.PRUNED
+            while found == ledger.PRUNED:
+                found = await self._writer.call(ledger.prune(principal, before))
+                count += found
+        return count
+
+    async def forget(self, *, principal: str, request_ids: Sequence[str] | None) -> int:
+        """Blanks the texts of a principal's requests, of all with None; says how many; ids of others are ignored.
+
+        Variables, input, answer, errors and everybody's comments go; counts, times and stars stay. On SQLite the texts
+        are in none of its files on return; nothing else is written while it rewrites them. A request that still runs
+        writes its texts when it ends.
+        """
+        if request_ids is None:
+            request_ids = await self._reader.run(lambda c: erase.owned(c, principal))
+        count, size = 0, erase.ERASED
+        for start in range(0, len(request_ids), size):
+            task = erase.blank(principal, request_ids[start : start + size])
+            last = start + size >= len(request_ids)
+            count += await self._writer.call(task, after=erase.purge if last else None)
+        return count
+
+    async def session(self, *, principal: str, session_id: str, limit: int) -> tuple[Outcome, ...]:
+        """The latest `limit` succeeded requests of one session of a principal, oldest first."""
+        limit = max(0, limit)
+        return await self._reader.run(lambda c: queries.session(c, principal, session_id, limit=limit))
+
+    async def add_user(self, user: User) -> None:
+        """Adds a user. Raises UserError where the id is taken."""
+        await self._writer.call(accounts.add_user(user))
+
+    async def change_user(self, user: User) -> None:
+        """Changes everything of a user but id and time of creation. Raises NotFoundError."""
+        await self._writer.call(accounts.change_user(user))
+
+    async def user(self, user_id: str) -> User | None:
+        """One user, None where there is none."""
+        return await self._reader.run(lambda c: accounts.user(c, user_id))
+
+    async def users(self) -> tuple[User, ...]:
+        """All users, by id."""
+        return await self._reader.run(accounts.users)
+
+    async def add_token(self, token: Token, digest: bytes) -> None:
+        """Adds a token with the keyed hash of its secret. Raises UserError where the id is taken, NotFoundError."""
+        await self._writer.call(accounts.add_token(token, digest))
+
+    async def tokens(self, user_id: str | None) -> tuple[Token, ...]:
+        """The tokens of one user, or of all with None, oldest first."""
+        return await self._reader.run(lambda c: accounts.tokens(c, user_id))
+
+    async def credentials(self, token_id: str) -> tuple[Token, bytes, User] | None:
+        """A token, the keyed hash of its secret and its user; None where there is no such token.
+
+        Whether they are still good is not looked at: the caller compares hash, ends and `disabled`.
+        """
+        return await self._reader.run(lambda c: accounts.credentials(c, token_id))
+
+    async def revoke(self, token_id: str, at: int) -> None:
+        """Ends a token at once; the first time counts. Raises NotFoundError."""
+        await self._writer.call(accounts.revoke(token_id, at))
+
+    async def expire(self, token_id: str, at: int) -> None:
+        """Lets a token end at an instant, which never lengthens its life. Raises NotFoundError."""
+        await self._writer.call(accounts.expire(token_id, at))
+
+    async def touched(self, used: Mapping[str, int]) -> None:
+        """Notes when tokens were used last, by id, in one write; never moves one back. Unknown ids are ignored."""
+        if used:
+            await self._writer.put({"touch": accounts.touches(used)})
+
     async def check(self) -> StoreStatus:
         """Whether a row could be written now, tried out with a small write; does not raise."""
         mode, problem = None, None
@@ -166,6 +279,16 @@ class Store:
             checked_at=self._clock(),
             problem=problem,
         )
+
+    def _unchecked(self, outcome: Outcome, tokens: int) -> asyncio.Future[None]:
+        running = request_row(outcome)
+        return self._writer.put({"reserve": [ledger.row(running, tokens, self._clock())], "begin": [running]})
+
+    def _checked(self, outcome: Outcome, limits: Sequence[Limit], tokens: int) -> asyncio.Future[None]:
+        enter = [self._writer.statements[name] for name in ("reserve", "begin")]
+        running = request_row(outcome)
+        task = ledger.reserve(running, limits=limits, tokens=tokens, clock=self._clock, enter=enter)
+        return self._writer.call(task, locks=[ledger.key(outcome.principal)], undo=False)
 
     async def _interrupt_running(self) -> None:
         try:

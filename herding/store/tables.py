@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, LargeBinary, MetaData, Text, text
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -19,6 +19,8 @@ NAMING = {
 }
 """Every constraint has a name, so that later migrations can alter it on SQLite too."""
 
+_WITHIN = text("session_id IS NOT NULL")
+
 
 class Base(SQLModel):
     """What all tables of the store share: one catalogue with fixed names."""
@@ -29,14 +31,20 @@ class Base(SQLModel):
 class RequestRow(Base, table=True):
     """One request: the flattened `Outcome` without its attempts.
 
-    Both indexes hold every column that the history filters by. They are appended to in order of time, which is cheap,
-    and a count over any combination of filters reads an index and never the long rows.
+    The first two indexes hold every column that the history filters by. They are appended to in order of time, which
+    is cheap, and a count over any combination of filters reads an index and never the long rows.
     """
 
     __tablename__ = "request"
     __table_args__ = (
         Index("ix_request_newest", "created_at", "id", "principal", "prompt", "model", "node", "status"),
         Index("ix_request_principal", "principal", "created_at", "id", "prompt", "model", "node", "status"),
+        Index(
+            "ix_request_session",
+            *("principal", "session_id", "created_at", "id", "status"),
+            sqlite_where=_WITHIN,
+            postgresql_where=_WITHIN,
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -128,8 +136,62 @@ class PromptVersionRow(Base, table=True):
     created_at: int = Field(sa_type=BigInteger)
 
 
+class AccountRow(Base, table=True):
+    """A user; `user` itself is a word of SQL."""
+
+    __tablename__ = "account"
+
+    id: str = Field(primary_key=True)
+    name: str
+    role: str
+    limits: list[dict[str, Any]] = Field(sa_type=JSON)
+    opt_out: bool
+    disabled: bool
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class TokenRow(Base, table=True):
+    """An access token. `id` is its public part; `digest` is a keyed hash of the secret part, which is nowhere."""
+
+    __tablename__ = "token"
+    __table_args__ = (Index("ix_token_account_id", "account_id"),)
+
+    id: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="account.id")
+    name: str
+    digest: bytes = Field(sa_type=LargeBinary)
+    created_at: int = Field(sa_type=BigInteger)
+    created_by: str
+    expires_at: int | None = Field(sa_type=BigInteger)
+    revoked_at: int | None = Field(sa_type=BigInteger)
+    last_used_at: int | None = Field(sa_type=BigInteger)
+
+
+class LedgerRow(Base, table=True):
+    """What one request takes of its principal's limits: reserved tokens, and those really used once it is settled.
+
+    It does not hang on the request's row, which may be deleted while its use still counts. Adding up a window of time
+    reads the index only.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        Index("ix_ledger_principal", "principal", "at", "tokens"),
+        {"sqlite_with_rowid": False},
+    )
+
+    request_id: str = Field(primary_key=True)
+    principal: str
+    at: int = Field(sa_type=BigInteger)
+    tokens: int = Field(sa_type=BigInteger)
+    settled: bool
+
+
 request = Base.metadata.tables["request"]
 attempt = Base.metadata.tables["attempt"]
 score = Base.metadata.tables["score"]
 comment = Base.metadata.tables["comment"]
 prompt_version = Base.metadata.tables["prompt_version"]
+account = Base.metadata.tables["account"]
+token = Base.metadata.tables["token"]
+ledger = Base.metadata.tables["ledger"]

@@ -28,11 +28,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Work for the writer: rows by the name of their statement, and a task that runs after all rows of its batch."""
+    """Work for the writer: rows by the name of their statement, and a task that runs after all rows of its batch.
+
+    `locks` are numbers that stand for what no other process may change meanwhile. `after` runs behind the commit, with
+    the driver's own connection. `undo` is for tasks that may refuse after writing.
+    """
 
     future: asyncio.Future[Any]
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     task: Callable[[Connection], object] | None = None
+    locks: Sequence[int] = ()
+    after: Callable[[Any], None] | None = None
+    undo: bool = True
 
 
 class Result(NamedTuple):
@@ -47,13 +54,21 @@ class Writer:
     """Owns the only connection that writes; everything of a job is durable when its future is done.
 
     `statements` are bulk inserts by name, parents before children: the order in which a batch runs them. A job whose
-    caller is cancelled is written all the same.
+    caller is cancelled is written all the same. `lock` takes the locks of a batch.
     """
 
-    def __init__(self, engine: Engine, statements: Mapping[str, Executable], turns: Turns) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        statements: Mapping[str, Executable],
+        turns: Turns,
+        lock: Callable[[Connection, Sequence[int]], None],
+    ) -> None:
         self._engine = engine
         self._turns = turns
-        self._statements = statements
+        self._lock = lock
+        self.statements = statements
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -63,9 +78,16 @@ class Writer:
         """Queues rows at once; the future ends when they are durable, with StoreError where they are not."""
         return self._enqueue(rows=rows)
 
-    def call(self, task: Callable[[Connection], T]) -> asyncio.Future[T]:
-        """Queues `task`, which gets the connection inside a savepoint; the future is its result."""
-        return self._enqueue(task=task)
+    def call(
+        self,
+        task: Callable[[Connection], T],
+        *,
+        locks: Sequence[int] = (),
+        after: Callable[[Any], None] | None = None,
+        undo: bool = True,
+    ) -> asyncio.Future[T]:
+        """Queues `task`, which gets the connection (inside a savepoint to `undo` it); the future is its result."""
+        return self._enqueue(task=task, locks=locks, after=after, undo=undo)
 
     def close(self) -> None:
         """Waits until everything queued is written, and ends the thread."""
@@ -112,25 +134,37 @@ class Writer:
 
     def _commit(self, jobs: Sequence[Job]) -> list[Result]:
         with self._engine.connect() as connection, connection.begin() as transaction:
+            self._lock(connection, [key for job in jobs for key in job.locks])
             for statement, rows in self._gather(jobs):
                 connection.execute(statement, rows)
             results = [_perform(connection, job) for job in jobs]
             with self._turns.committing():
                 transaction.commit()
-        return results
+            return self._follow_up(connection, results)
+
+    def _follow_up(self, connection: Connection, results: Sequence[Result]) -> list[Result]:
+        """Runs what jobs want behind the commit, once for all that want the same; the others never hear of trouble."""
+        errors: dict[object, HerdingError] = {}
+        for after in {result.job.after for result in results if result.job.after and result.error is None}:
+            try:
+                with self._turns.committing():
+                    after(connection.connection.driver_connection)
+            except Exception as error:  # noqa: BLE001 - the commit stands, and the callers wait
+                errors[after] = explained(error)
+        return [result._replace(error=result.error or errors.get(result.job.after)) for result in results]
 
     def _gather(self, jobs: Sequence[Job]) -> Iterator[tuple[Executable, list[Row]]]:
-        for name, statement in self._statements.items():
+        for name, statement in self.statements.items():
             if rows := [row for job in jobs for row in job.rows.get(name, ())]:
                 yield statement, rows
 
 
 def _perform(connection: Connection, job: Job) -> Result:
-    """Runs the job's task; an error of ours undoes that task only."""
+    """Runs the job's task; an error of ours undoes that task only, or comes before it wrote."""
     if job.task is None:
         return Result(job)
     try:
-        with connection.begin_nested():
+        with connection.begin_nested() if job.undo else contextlib.nullcontext():
             return Result(job, job.task(connection))
     except HerdingError as error:
         return Result(job, error=error)

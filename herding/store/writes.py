@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, delete, insert, select, update
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from herding.errors import NotFoundError, UserError
+from herding.store.ledger import instant
 from herding.store.rows import Row, storable
-from herding.store.tables import attempt, comment, prompt_version, request, score
+from herding.store.tables import attempt, comment, ledger, prompt_version, request, score, token
 from herding.values import Score
 
 
 def statements(dialect: str) -> dict[str, Executable]:
     """The bulk statements by name, in the order in which a batch runs them.
 
-    `begin` never touches a row that is there, for its `finish` may have come first; the others overwrite.
+    `begin` never touches a row that is there, for its `finish` may have come first; `finish` and `attempt` overwrite.
+    `settle` and `touch` change what is there.
     """
     return {
+        "reserve": _insert(dialect, ledger).values(at=instant(dialect)).on_conflict_do_nothing(),
         "begin": _insert(dialect, request).on_conflict_do_nothing(),
         "finish": _upsert(dialect, request),
         "attempt": _upsert(dialect, attempt),
+        "settle": _settle(),
+        "touch": _touch(),
     }
+
+
+def lock(connection: Connection, keys: Iterable[int]) -> None:
+    """Keeps other processes from what the numbers stand for until the transaction ends; SQLite has one writer anyway.
+
+    Everybody takes the numbers in the same order, and before anything else: nobody waits in a circle.
+    """
+    if connection.dialect.name == "postgresql":
+        for key in sorted(set(keys)):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key:d})")
 
 
 def rate(*, request_id: str, principal: str, stars: int | None, at: int) -> Callable[[Connection], Score]:
@@ -95,6 +110,18 @@ def _stars(connection: Connection, key: Row) -> int | None:
 
 def _text(connection: Connection, key: Row) -> str | None:
     return connection.execute(select(comment.c.text).filter_by(**key)).scalar()
+
+
+def _settle() -> Executable:
+    """Replaces the tokens that were reserved by those that were used."""
+    entry = ledger.c.request_id == bindparam("settled_id")
+    return update(ledger).where(entry).values(tokens=bindparam("used"), settled=True)
+
+
+def _touch() -> Executable:
+    """Notes when a token was used last; never moves it back."""
+    before = or_(token.c.last_used_at.is_(None), token.c.last_used_at < bindparam("used_at"))
+    return update(token).where(token.c.id == bindparam("token_id"), before).values(last_used_at=bindparam("used_at"))
 
 
 def _insert(dialect: str, table: Table) -> Any:

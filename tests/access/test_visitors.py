@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from herding.access.roles import RIGHTS, principal, require
+from herding.access.roles import require
 from herding.access.visitors import COOKIE, IdentifyVisitors, Visitors, signing_key
 from herding.errors import AccessError, ConfigError
 from herding.values import Principal
+from tests.support.people import RIGHTS, ROLES, principal
 
 KEY = b"k" * 32
 
 
 def public(**more: Any) -> Visitors:
-    return Visitors(**{"key": KEY, "local_only": False, "admin_token": None, **more})
+    return Visitors(**{"key": KEY, "roles": ROLES, "local_only": False, "admin_token": None, **more})
 
 
 def resolve(visitors: Visitors, **headers: str) -> tuple[Principal, str | None]:

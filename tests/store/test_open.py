@@ -14,17 +14,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import insert
 
 import herding
 from herding.errors import ConfigError, StoreError
 from herding.store import Store, engine
-from herding.store.engine import parsed, schema_engine
-from herding.store.migrate import migrate
-from herding.store.tables import Base
-from herding.values import Attempt, HistoryFilter
+from herding.store.engine import parsed, prepare_file, schema_engine
+from herding.store.migrate import config, migrate
+from herding.store.rows import request_row
+from herding.store.tables import Base, request
+from herding.values import Attempt, HistoryFilter, User
 
 ROOT = Path(herding.__file__).parents[1]
 
@@ -55,8 +58,9 @@ async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         declared = {table: connection.exec_driver_sql(_SQL, (table,)).scalar() for table in Base.metadata.tables}
     used.dispose()
-    for table in ("attempt", "score", "comment"):
+    for table in ("attempt", "score", "comment", "ledger"):
         assert "WITHOUT ROWID" in declared[table]
+    for table in ("attempt", "score", "comment"):
         assert "ON DELETE CASCADE" in declared[table]
     assert "CHECK (stars BETWEEN 1 AND 5)" in declared["score"]
 
@@ -75,6 +79,24 @@ async def test_opening_again_keeps_everything(url: str, outcome) -> None:
     store = await Store.open(url)
     assert (await store.history(HistoryFilter(), viewer="x", offset=0, limit=1)).total == 1
     await store.close()
+
+
+async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -> None:
+    used = schema_engine(parsed(url))
+    prepare_file(parsed(url))
+    with used.begin() as connection:
+        command.upgrade(config(connection), "0001")
+        connection.execute(insert(request), request_row(outcome(1, session_id="s")))
+    used.dispose()
+    store = await Store.open(url)
+    assert await store.session(principal="ada", session_id="s", limit=9) == (outcome(1, session_id="s"),)
+    await store.add_user(User("ada", "Ada", "engineer"))
+    await store.close()
+    with used.begin() as connection:
+        command.downgrade(config(connection), "0001")
+        assert connection.exec_driver_sql("SELECT count(*) FROM request").scalar() == 1
+        assert connection.exec_driver_sql(_SQL, ("account",)).first() is None
+    used.dispose()
 
 
 async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: str, outcome) -> None:

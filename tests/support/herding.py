@@ -9,12 +9,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from herding.access.roles import principal
 from herding.nodes.base import Node
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
+from tests.support.people import principal
 
 ADMIN = principal("admin", "admin")
 GUEST = principal("guest:1", "guest")

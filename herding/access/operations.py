@@ -1,0 +1,72 @@
+"""What can be done, and which API path does it.
+
+Roles are written in terms of API paths; the orchestrator asks for operations. So a role means the same at every front
+door: whoever may not call a path may not do the same in a tab either.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN: Final = "run"
+CHAT: Final = "chat"
+EMBED: Final = "embed"
+RATE: Final = "rate"
+PROMPTS: Final = "prompts"
+HISTORY: Final = "history"
+NODES: Final = "nodes"
+SWITCH_MODEL: Final = "switch_model"
+MODELS: Final = "models"
+USAGE: Final = "usage"
+TOKENS: Final = "tokens"
+USERS: Final = "users"
+DOCS: Final = "docs"
+METRICS: Final = "metrics"
+
+EDIT: Final = "edit"
+SAVE: Final = "save"
+PUBLISH: Final = "publish"
+HISTORY_ALL: Final = "history_all"
+ADMINISTER: Final = "administer"
+
+RIGHTS: Final = frozenset({EDIT, SAVE, PUBLISH, HISTORY_ALL, ADMINISTER})
+"""What no path alone allows: change a template for a run, save and publish prompts, see everybody's history,
+manage users and tokens."""
+
+PATHS: Final = {
+    "/api/v1/infer": RUN,
+    "/api/v1/run/{prompt}": RUN,
+    "/api/v1/requests/{request_id}/cancel": RUN,
+    "/api/v1/prompts": PROMPTS,
+    "/api/v1/prompts/{key}": PROMPTS,
+    "/api/v1/score": RATE,
+    "/api/v1/feedback": RATE,
+    "/api/v1/history": HISTORY,
+    "/api/v1/history/{request_id}": HISTORY,
+    "/api/v1/history.csv": HISTORY,
+    "/api/v1/history.jsonl": HISTORY,
+    "/api/v1/nodes": NODES,
+    "/api/v1/nodes/{node}/model": SWITCH_MODEL,
+    "/api/v1/models": MODELS,
+    "/api/v1/usage": USAGE,
+    "/api/v1/allowed_tabs": USAGE,
+    "/api/v1/me": USAGE,
+    "/api/v1/tokens": TOKENS,
+    "/api/v1/tokens/{token_id}": TOKENS,
+    "/api/v1/tokens/{token_id}/rotate": TOKENS,
+    "/api/v1/users": USERS,
+    "/api/v1/users/{user_id}": USERS,
+    "/api/v1/chat/completions": CHAT,
+    "/v1/chat/completions": CHAT,
+    "/v1/completions": CHAT,
+    "/v1/embeddings": EMBED,
+    "/v1/models": MODELS,
+    "/v1/models/{model}": MODELS,
+    "/docs": DOCS,
+    "/openapi.json": DOCS,
+    "/metrics": METRICS,
+}
+"""The operation behind each path of the API, as its routes are written."""
+
+TABS: Final = ("engineer", "overview", "history", "nodes", "usage", "access")
+"""The tabs of the UI."""

@@ -1,0 +1,189 @@
+"""The roles file: what each role may do, and how much of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from herding import files
+from herding.access.operations import PATHS, RIGHTS, TABS
+from herding.errors import ConfigError
+from herding.files import Strict
+from herding.values import Limit, Principal
+
+GUEST, ADMIN = "guest", "admin"
+WATCH_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class LimitEntry(Strict):
+    """A limit in the roles file; `interval` is in hours."""
+
+    type: Literal["request", "token"]
+    interval: float = Field(gt=0, le=24 * 31)
+    limit: int = Field(ge=0)
+
+    def value(self) -> Limit:
+        return Limit(self.type, self.interval, self.limit)
+
+
+class RoleEntry(Strict):
+    """A role in the roles file. What is left out is not allowed; `*` stands for all."""
+
+    description: str = ""
+    allow_nodes: list[str] = Field(default_factory=list)
+    allow_prompts: list[str] = Field(default_factory=list)
+    allow_api_paths: list[str] = Field(default_factory=list)
+    allow_tabs: list[str] = Field(default_factory=list)
+    rights: list[str] = Field(default_factory=list)
+    limits: list[LimitEntry] = Field(default_factory=list)
+
+    @field_validator("allow_api_paths")
+    @classmethod
+    def _paths_exist(cls, paths: list[str]) -> list[str]:
+        return _known(paths, PATHS, "path of the API")
+
+    @field_validator("allow_tabs")
+    @classmethod
+    def _tabs_exist(cls, tabs: list[str]) -> list[str]:
+        return _known(tabs, TABS, "tab")
+
+    @field_validator("rights")
+    @classmethod
+    def _rights_exist(cls, rights: list[str]) -> list[str]:
+        return _known(rights, RIGHTS, "right")
+
+
+class RoleFile(Strict):
+    """All roles by name; `guest` and `admin` must be among them."""
+
+    roles: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], RoleEntry]
+
+    @field_validator("roles")
+    @classmethod
+    def _two_are_needed(cls, roles: dict[str, RoleEntry]) -> dict[str, RoleEntry]:
+        if missing := [name for name in (GUEST, ADMIN) if name not in roles]:
+            raise ValueError(f"the role '{missing[0]}' is missing")
+        return roles
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role, ready to be asked."""
+
+    name: str
+    description: str
+    rights: frozenset[str]
+    nodes: tuple[str, ...]
+    prompts: tuple[str, ...]
+    tabs: tuple[str, ...]
+    limits: tuple[Limit, ...]
+
+
+class Roles:
+    """The roles of a file, read again when the file changes; a broken file leaves the old ones in force.
+
+    A reader always sees one whole set: it is swapped in one assignment.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._roles = _read(path)
+        self.problem: ConfigError | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the roles."""
+        return tuple(self._roles)
+
+    def get(self, name: str) -> Role:
+        """The role of that name; a name without role may do nothing."""
+        return self._roles.get(name) or Role(name, "", frozenset(), (), (), (), ())
+
+    async def watch(self) -> None:
+        """Keep the roles as their file is; runs as long as the app."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.to_thread(self.refresh)
+
+    def refresh(self) -> None:
+        """Read the file again if it changed; blocks, so call it from a thread."""
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._roles, self.problem = _read(self._path), None
+            log.info("Roles read again from %s", self._path)
+        except ConfigError as error:
+            self.problem = error
+            log.error("The roles stay as they were: %s", error)
+
+    def principal(
+        self,
+        id: str,
+        role: str,
+        *,
+        limits: Sequence[Limit] = (),
+        opt_out: bool = False,
+        token: str | None = None,
+    ) -> Principal:
+        """Somebody with a role, and limits of their own on top of the role's."""
+        found = self.get(role)
+        return Principal(
+            id=id,
+            role=role,
+            rights=found.rights,
+            nodes=found.nodes,
+            prompts=found.prompts,
+            tabs=found.tabs,
+            limits=(*found.limits, *limits),
+            opt_out=opt_out,
+            token=token,
+        )
+
+
+def _read(path: Path) -> Mapping[str, Role]:
+    entries = files.read(path).build(RoleFile).roles
+    return MappingProxyType({name: _role(name, entry) for name, entry in entries.items()})
+
+
+def _role(name: str, entry: RoleEntry) -> Role:
+    operations = {PATHS[path] for path in _spread(entry.allow_api_paths, PATHS)}
+    return Role(
+        name=name,
+        description=entry.description,
+        rights=frozenset(operations | set(_spread(entry.rights, RIGHTS))),
+        nodes=tuple(entry.allow_nodes),
+        prompts=tuple(entry.allow_prompts),
+        tabs=tuple(tab for tab in TABS if tab in _spread(entry.allow_tabs, TABS)),
+        limits=tuple(limit.value() for limit in entry.limits),
+    )
+
+
+def _spread(names: Sequence[str], known: Mapping[str, str] | Sequence[str] | frozenset[str]) -> list[str]:
+    return list(known) if "*" in names else list(names)
+
+
+def _known(names: list[str], known: Mapping[str, str] | Sequence[str] | frozenset[str], kind: str) -> list[str]:
+    for name in names:
+        if name != "*" and name not in known:
+            raise ValueError(f"'{name}' is no {kind}; known are: {', '.join(sorted(known))}")
+    return names
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return stat.st_mtime_ns, stat.st_size

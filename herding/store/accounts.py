@@ -1,0 +1,146 @@
+"""Users and their tokens: tasks of the writer, and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, case, insert, or_, select, update
+
+from herding.errors import NotFoundError, UserError
+from herding.store.rows import Row, storable
+from herding.store.tables import account, token
+from herding.values import Limit, Token, User
+
+Task = Callable[[Connection], None]
+
+_SAME_OF_USER = ("id", "name", "role", "opt_out", "disabled", "created_at")
+_SAME_OF_TOKEN = ("id", "name", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at")
+"""Fields that are columns of the same name."""
+
+_PUBLIC = tuple(column for column in token.columns if column.name != "digest")
+
+
+def add_user(user: User) -> Task:
+    """A task that adds a user; raises UserError where the id is taken."""
+    row = _user_row(user)
+
+    def task(connection: Connection) -> None:
+        if _exists(connection, account, row["id"]):
+            raise UserError(f"There is a user '{user.id[:64]}' already. Choose another id.", param="id")
+        connection.execute(insert(account), row)
+
+    return task
+
+
+def change_user(user: User) -> Task:
+    """A task that changes everything of a user but id and time of creation; raises NotFoundError."""
+    row = _user_row(user)
+    values = {name: value for name, value in row.items() if name not in ("id", "created_at")}
+    change = update(account).where(account.c.id == row["id"]).values(**values)
+
+    def task(connection: Connection) -> None:
+        if not connection.execute(change).rowcount:
+            raise _no_user(user.id)
+
+    return task
+
+
+def add_token(found: Token, digest: bytes) -> Task:
+    """A task that adds a token; raises UserError where the id is taken, NotFoundError without its user."""
+    row = _token_row(found) | {"digest": digest}
+
+    def task(connection: Connection) -> None:
+        if not _exists(connection, account, row["account_id"]):
+            raise _no_user(found.user)
+        if _exists(connection, token, row["id"]):
+            raise UserError("There is a token with this id already. Make another one.", param="id")
+        connection.execute(insert(token), row)
+
+    return task
+
+
+def revoke(token_id: str, at: int) -> Task:
+    """A task that ends a token; the first time counts. Raises NotFoundError."""
+    return _end(token_id, "revoked_at", at)
+
+
+def expire(token_id: str, at: int) -> Task:
+    """A task that lets a token end at `at`, or when it would have ended before. Raises NotFoundError."""
+    return _end(token_id, "expires_at", at)
+
+
+def touches(used: Mapping[str, int]) -> list[Row]:
+    """Rows for the statement `touch`, in an order that all processes share, so that none waits for another in turn."""
+    return [{"token_id": storable(token_id), "used_at": at} for token_id, at in sorted(used.items())]
+
+
+def user(connection: Connection, user_id: str) -> User | None:
+    """One user."""
+    found = connection.execute(select(account).where(account.c.id == storable(user_id))).first()
+    return _to_user(found._asdict()) if found else None
+
+
+def users(connection: Connection) -> tuple[User, ...]:
+    """All users by id."""
+    return tuple(_to_user(row._asdict()) for row in connection.execute(select(account).order_by(account.c.id)))
+
+
+def tokens(connection: Connection, user_id: str | None) -> tuple[Token, ...]:
+    """The tokens of one user or of all, oldest first."""
+    query = select(*_PUBLIC).order_by(token.c.created_at, token.c.id)
+    if user_id is not None:
+        query = query.where(token.c.account_id == storable(user_id))
+    return tuple(_to_token(row._asdict()) for row in connection.execute(query))
+
+
+def credentials(connection: Connection, token_id: str) -> tuple[Token, bytes, User] | None:
+    """What a login needs, found by two primary keys in one statement."""
+    query = select(account, *(column.label(f"token_{column.name}") for column in token.columns))
+    query = query.join_from(token, account).where(token.c.id == storable(token_id))
+    found = connection.execute(query).first()
+    if found is None:
+        return None
+    row = found._asdict()
+    of_token = {column.name: row[f"token_{column.name}"] for column in token.columns}
+    return _to_token(of_token), bytes(of_token["digest"]), _to_user(row)
+
+
+def _end(token_id: str, column: str, at: int) -> Task:
+    """A task that sets an end of a token, unless it has an earlier one."""
+    now = token.c[column]
+    value = case((or_(now.is_(None), now > at), at), else_=now)
+    change = update(token).where(token.c.id == storable(token_id)).values({column: value})
+
+    def task(connection: Connection) -> None:
+        if not connection.execute(change).rowcount:
+            raise NotFoundError("There is no such token.", param="token")
+
+    return task
+
+
+def _exists(connection: Connection, table: Any, key: str) -> bool:
+    return connection.execute(select(table.c.id).where(table.c.id == key)).first() is not None
+
+
+def _no_user(user_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no user '{user_id[:64]}'.", param="user")
+
+
+def _user_row(user: User) -> Row:
+    row = {name: storable(getattr(user, name)) for name in _SAME_OF_USER}
+    return row | {"limits": [asdict(limit) for limit in user.limits]}
+
+
+def _to_user(row: Mapping[str, Any]) -> User:
+    limits = tuple(Limit(**limit) for limit in row["limits"])
+    return User(limits=limits, **{name: row[name] for name in _SAME_OF_USER})
+
+
+def _token_row(found: Token) -> Row:
+    return {name: storable(getattr(found, name)) for name in _SAME_OF_TOKEN} | {"account_id": storable(found.user)}
+
+
+def _to_token(row: Mapping[str, Any]) -> Token:
+    return Token(user=row["account_id"], **{name: row[name] for name in _SAME_OF_TOKEN})

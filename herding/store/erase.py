@@ -1,0 +1,60 @@
+"""Takes the content out of requests, and its traces out of SQLite's files.
+
+SQLite overwrites what is deleted (`secure_delete`), but not what it moved to another page before, and its journal holds
+pages as they were, or as they became. So the file is written anew and the journal cut, which takes time in proportion
+to its size. PostgreSQL keeps the old rows until they are vacuumed, and its log until it is recycled.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from herding.errors import StoreError
+from herding.store.engine import LARGEST_JOURNAL
+from herding.store.rows import Row, storable
+from herding.store.tables import attempt, comment, request
+
+ERASED = 200
+"""Requests that one task erases."""
+
+_BLANK: Row = {"variables": {}, "input": "", "answer": "", "error": None, "contract_reason": None}
+"""The reason of a broken contract may quote the answer."""
+
+
+def owned(connection: Connection, principal: str) -> list[str]:
+    """The ids of all requests of a principal."""
+    mine = select(request.c.id).where(request.c.principal == storable(principal))
+    return list(connection.execute(mine).scalars())
+
+
+def blank(principal: str, request_ids: Sequence[str]) -> Callable[[Connection], int]:
+    """A task that blanks those of the requests that are the principal's, and says how many."""
+    ids, principal = [storable(request_id) for request_id in request_ids], storable(principal)
+
+    def task(connection: Connection) -> int:
+        own = select(request.c.id).where(request.c.id.in_(ids), request.c.principal == principal)
+        found = list(connection.execute(own).scalars())
+        connection.execute(update(request).where(request.c.id.in_(found)).values(**_BLANK))
+        connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
+        connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
+        return len(found)
+
+    return task
+
+
+def purge(connection: Any) -> None:
+    """Takes the traces of what was erased out of the files; `connection` is the driver's own. Raises StoreError."""
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    connection.execute("PRAGMA journal_size_limit = 0")
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute(f"PRAGMA journal_size_limit = {LARGEST_JOURNAL}")
+    busy, _pages, _copied = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreError("The texts are erased, but another program keeps their old copies open. Erase them again.")

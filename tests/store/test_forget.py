@@ -1,0 +1,176 @@
+"""Forgetting: the texts are gone from the history and from the disk, the numbers stay."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from herding.errors import StoreError
+from herding.store import Store, engine
+from herding.store.gate import journal_mode
+from herding.values import Attempt, HistoryFilter, Outcome, Timings, Usage, Verdict
+
+CANARY = "canary"
+
+
+def told(number: int, size: int, **changes: Any) -> dict[str, Any]:
+    """Texts of about `size` characters in every place, each with its own canary."""
+
+    def text(place: str) -> str:
+        return f"{CANARY}-{place}-{number} " * (size // 20 + 1)
+
+    return {
+        "variables": {"x": text("variable")},
+        "input": text("input"),
+        "answer": text("answer"),
+        "error": text("error"),
+        "contract": Verdict(False, text("contract")),
+        "attempts": (Attempt(1, "n", "m", 5, 7.5, "node_timeout", text("attempt")),),
+        "usage": Usage(3, 4),
+        "timings": Timings(1.0, 2.0, 3.0),
+        **changes,
+    }
+
+
+def on_disk(path: Path) -> int:
+    """How many canaries are in the files beside and of the database."""
+    return sum(file.read_bytes().count(CANARY.encode()) for file in path.parent.iterdir())
+
+
+async def fill(store: Store, rows: list[Outcome]) -> None:
+    """Short rows that grow, as they do in life, a few at a time."""
+    for start in range(0, len(rows), 7):
+        some = rows[start : start + 7]
+        for row in some:
+            await store.begin(Outcome(row.request_id, row.principal, row.prompt, row.created_at, input=row.input))
+        await asyncio.gather(*(store.finish(row) for row in some))
+
+
+@pytest.fixture(params=["persist", "wal"])
+def journal(request, monkeypatch: pytest.MonkeyPatch) -> str:
+    for module in ("engine", "store"):
+        monkeypatch.setattr(f"herding.store.{module}.journal_mode", lambda version: request.param)
+    return str(request.param)
+
+
+async def test_numbers_stay_and_texts_go(store: Store, outcome) -> None:
+    row = outcome(1, session_id="s", policy="stars", reason="the best", error_type="node_timeout", **told(1, 50))
+    await store.finish(row)
+    await store.rate(request_id=row.request_id, principal="ada", stars=4, at=1)
+    await store.comment(request_id=row.request_id, principal="ada", text="mine", at=1)
+    await store.comment(request_id=row.request_id, principal="bob", text="about it", at=1)
+    assert await store.forget(principal="ada", request_ids=[row.request_id]) == 1
+    (entry,) = (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)).entries
+    blank: dict[str, Any] = {"variables": {}, "input": "", "answer": "", "error": None}
+    attempts = (Attempt(1, "n", "m", 5, 7.5, "node_timeout"),)
+    kept = outcome(1, **told(1, 50, **blank, contract=Verdict(False), attempts=attempts))
+    assert (entry.stars, entry.comment) == (4, None)
+    assert entry.outcome == Outcome(
+        **{name: getattr(kept, name) for name in Outcome.__slots__}
+        | {"session_id": "s", "policy": "stars", "reason": "the best", "error_type": "node_timeout"}
+    )
+    bobs = await store.entry(row.request_id, viewer="bob", owner=None)
+    assert bobs is not None
+    assert bobs.comment is None
+
+
+async def test_only_the_principals_own_requests_are_forgotten(store: Store, outcome) -> None:
+    await store.finish(outcome(1, answer="a"))
+    await store.finish(outcome(2, answer="a"))
+    await store.finish(outcome(3, answer="a", principal="bob"))
+    ids = [outcome(1).request_id, outcome(3).request_id, "none", "' OR 1=1 --", "\ud800"]
+    assert await store.forget(principal="ada", request_ids=ids) == 1
+    assert await store.forget(principal="ada", request_ids=[]) == 0
+    page = await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)
+    assert [entry.outcome.answer for entry in page.entries] == ["a", "a", ""]
+    assert await store.forget(principal="ada", request_ids=None) == 2
+    page = await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)
+    assert [entry.outcome.answer for entry in page.entries] == ["a", "", ""]
+
+
+@pytest.mark.parametrize("size", [20, 700, 30_000])
+async def test_no_text_is_left_on_the_disk(journal: str, path: Path, url: str, outcome, size: int) -> None:
+    store = await Store.open(url)
+    assert (await store.check()).journal_mode == journal
+    sizes = random.Random(size)
+    rows = [outcome(n, **told(n, sizes.randint(1, size)), principal="ada" if n % 3 else "bob") for n in range(60)]
+    await fill(store, rows)
+    for row in rows[::4]:
+        await store.comment(request_id=row.request_id, principal="ada", text=f"{CANARY} comment" * 9, at=1)
+    assert on_disk(path) > 60
+    assert await store.forget(principal="ada", request_ids=None) == 40
+    assert await store.forget(principal="bob", request_ids=[row.request_id for row in rows]) == 20
+    assert on_disk(path) == 0
+    await store.finish(outcome(100, answer="work goes on"))
+    await store.close()
+    assert on_disk(path) == 0
+
+
+async def test_the_journal_is_kept_again_afterwards(store: Store, path: Path, outcome) -> None:
+    await store.forget(principal="ada", request_ids=None)
+    setting = "PRAGMA journal_size_limit"
+    assert await store._writer.call(lambda c: c.exec_driver_sql(setting).scalar()) == engine.LARGEST_JOURNAL
+    if journal_mode(sqlite3.sqlite_version_info[:3]) == "persist":
+        await store.finish(outcome(1))
+        assert path.with_name(f"{path.name}-journal").stat().st_size > 0
+
+
+async def test_a_reader_that_keeps_the_old_texts_is_told_of(
+    path: Path, url: str, outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("engine", "store"):
+        monkeypatch.setattr(f"herding.store.{module}.journal_mode", lambda version: "wal")
+    monkeypatch.setattr(engine, "LOCK_WAIT", 20)
+    store = await Store.open(url)
+    await store.finish(outcome(1, answer=CANARY))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT count(*) FROM request").fetchone()
+    with pytest.raises(StoreError, match="old copies open"):
+        await store.forget(principal="ada", request_ids=None)
+    other.execute("COMMIT")
+    other.close()
+    await store.forget(principal="ada", request_ids=None)
+    assert on_disk(path) == 0
+    await store.close()
+
+
+async def test_a_purge_that_fails_is_told_to_its_callers_only(store: Store, outcome, busy_writer) -> None:
+    def fails(connection: object) -> None:
+        runs.append(connection)
+        raise sqlite3.OperationalError("no room")
+
+    runs: list[object] = []
+    with busy_writer():
+        calls = [store._writer.call(lambda c: 1, after=fails) for _ in range(3)]
+        write = asyncio.ensure_future(store.finish(outcome(1)))
+        await asyncio.sleep(0)
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(end, StoreError) and "no room" in end.message for end in ends)
+    await write
+    assert len(runs) == 1  # for all of the batch together
+
+
+async def test_texts_that_moved_between_pages_are_gone_too(store: Store, path: Path, outcome) -> None:
+    chance = random.Random(1)
+    rows = [outcome(chance.getrandbits(62), **told(n, chance.randint(1, 200))) for n in range(150)]
+    running = []
+    for row in rows:
+        await store.begin(Outcome(row.request_id, row.principal, row.prompt, 1, input=row.input))
+        running.append(row)
+        if len(running) > 20:
+            await store.finish(running.pop(chance.randrange(20)))
+    await store.forget(principal="ada", request_ids=None)
+    assert on_disk(path) == 0
+
+
+async def test_many_are_forgotten_in_parts(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("herding.store.erase.ERASED", 10)
+    await asyncio.gather(*(store.finish(outcome(number, answer="a")) for number in range(35)))
+    assert await store.forget(principal="ada", request_ids=None) == 35
+    assert {entry.outcome.answer async for entry in store.export(HistoryFilter(), viewer="ada")} == {""}
