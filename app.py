@@ -20,7 +20,7 @@ from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from herding import __version__
 from herding.access.role_file import Roles
 from herding.access.visitors import IdentifyVisitors, Visitors, signing_key
-from herding.api import errors, exports, operations
+from herding.api import doors
 from herding.api.shield import Shield
 from herding.errors import HerdingError
 from herding.nodes import catalog
@@ -55,8 +55,9 @@ async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
     try:
         for node in herd.values():
             await node.start()
-        async with beside(library.watch()):
-            yield Orchestrator(library=library, herd=herd, store=store)
+        orchestrator = Orchestrator(library=library, herd=herd, store=store)
+        async with beside(library.watch()), beside(orchestrator.upkeep()):
+            yield orchestrator
     finally:
         await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
         await store.close()
@@ -75,9 +76,7 @@ def create(orchestrator: Orchestrator, settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
-    app.include_router(operations.router(orchestrator))
-    app.include_router(exports.router(orchestrator))
-    errors.install(app)
+    doors.install(app, orchestrator)
     mount(app, orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     token = settings.admin_token.get_secret_value() if settings.admin_token else None
     visitors = Visitors(key=signing_key(settings.home), roles=roles, local_only=settings.local_only, admin_token=token)

@@ -46,6 +46,7 @@ MAX_PAGE = 200
 MAX_COMMENT = 10_000
 MAX_TURNS = 200
 DAY_MS = 24 * 3600 * 1000
+LONGEST_LIMIT_MS = 31 * DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        loaded = self._prompt(request.prompt, who)
+        loaded = await self.find(request.prompt, who)
         prompt = self._edited(loaded, request, who)
         return compose(prompt, fill(prompt.variables, request.variables), request.turns)
 
@@ -138,7 +139,7 @@ class Orchestrator:
         """Check everything about a request that can be checked before it runs."""
         if not request.prompt:
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        loaded = self._prompt(request.prompt, who)
+        loaded = await self.find(request.prompt, who)
         prompt = self._edited(loaded, request, who)
         values = fill(prompt.variables, request.variables)
         rendered = compose(prompt, values, _checked_turns(request))
@@ -159,12 +160,6 @@ class Orchestrator:
             model=_text(request.model, "model") if request.model else None,
             **facts,
         )
-
-    def _prompt(self, key: str, who: Principal) -> Loaded:
-        """A prompt that `who` may use; for them there are no others."""
-        if not allows(who.prompts, key):
-            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
-        return self._library.get(key)
 
     def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
         if request.template is None:
@@ -220,6 +215,24 @@ class Orchestrator:
         await self._entry(request_id, who, owner(who))
 
     # Prompts
+
+    async def find(self, reference: str, who: Principal) -> Loaded:
+        """The prompt that `key`, `key@<number of its version>` or `key@<its label>` means.
+
+        NotFoundError where there is none for `who`, or where another version than the current one is meant.
+        """
+        require(who, RUN)
+        key, _, wanted = reference.partition("@")
+        if not allows(who.prompts, key):
+            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
+        loaded = self._library.get(key)
+        if wanted not in ("", loaded.prompt.label) and wanted != str(await self._version(loaded)):
+            raise NotFoundError(
+                f"'{reference}' cannot be run: only current versions can. '{key}' is at version "
+                f"{await self._version(loaded)} with the label '{loaded.prompt.label}'; leave out '@{wanted}'.",
+                param="prompt",
+            )
+        return loaded
 
     async def prompts(self, who: Principal) -> list[PromptInfo]:
         """All prompts that `who` may use, as their files are now, with who serves them and how they did."""
@@ -309,6 +322,12 @@ class Orchestrator:
             raise NotFoundError(f"There is no node '{node}'.", param="node")
         async for progress in self._herd[node].load(model):
             yield progress
+
+    async def upkeep(self) -> None:
+        """Runs as long as the app: once a day, drops what no limit can need any more."""
+        while True:
+            await self._store.prune(before=self._clock() - LONGEST_LIMIT_MS)
+            await asyncio.sleep(DAY_MS / 1000)
 
     async def ready(self) -> str | None:
         """None when a request can be served now, else what is missing."""

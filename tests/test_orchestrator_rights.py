@@ -27,6 +27,7 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "preview": lambda o, who: o.preview(SAY, who),
     "rate": lambda o, who: o.rate("1", 5, who),
     "comment": lambda o, who: o.comment("1", "good", who),
+    "find": lambda o, who: o.find("say", who),
     "prompts": lambda o, who: o.prompts(who),
     "broken_prompts": lambda o, who: o.broken_prompts(who),
     "history": lambda o, who: o.history(HistoryFilter(), who),
@@ -36,7 +37,7 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "nodes": lambda o, who: o.nodes(who),
     "switch_model": lambda o, who: o.switch_model("echo", "echo", who),
 }
-OPEN_TO_ALL = {"ready"}
+OPEN_TO_ALL = {"ready", "upkeep"}
 
 
 def public_methods() -> set[str]:

@@ -1,15 +1,23 @@
-"""Errors as HTTP answers: `{"error": {"type", "message", "param", "request_id"}}`."""
+"""Errors as HTTP answers.
+
+The native shape is `{"error": {"type", "message", "param", "request_id"}}`; under `/v1` it is OpenAI's,
+`{"error": {"message", "type", "param", "code"}}`, with OpenAI's statuses.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from herding.api.idempotency import ConflictError
+from herding.api.presence import Left
+from herding.api.reply import reply
 from herding.errors import (
     AccessError,
     DeadlineError,
@@ -24,6 +32,7 @@ from herding.errors import (
 
 _STATUS: list[tuple[type[HerdingError], int]] = [
     (NotFoundError, 404),
+    (ConflictError, 409),
     (UserError, 422),
     (AccessError, 403),
     (LimitError, 429),
@@ -32,8 +41,47 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (NodeError, 502),
     (StoreError, 503),
 ]
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_OPENAI_CODES = {
+    "invalid_request": None,
+    "forbidden": "permission_denied",
+    "limit_reached": "rate_limit_exceeded",
+    "context_length": "context_length_exceeded",
+}
+CLIENT_LEFT = 499
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, before it has a shape."""
+
+    status: int
+    type: str
+    message: str
+    param: str | None = None
+    request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def native(self) -> dict[str, Any]:
+        """The body of the native API."""
+        body = {"type": self.type, "message": self.message, "param": self.param, "request_id": self.request_id}
+        return {"error": body}
+
+    def openai(self) -> dict[str, Any]:
+        """The body that OpenAI's clients understand."""
+        kind = "server_error" if self.status >= 500 else _OPENAI_TYPES.get(self.status, "invalid_request_error")
+        code = _OPENAI_CODES.get(self.type, self.type)
+        if self.type == NotFoundError.type:
+            code = "model_not_found" if self.param in ("model", "prompt") else "not_found"
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": code}}
+
+    def answer(self, request: Request) -> Response:
+        """The HTTP answer, in the shape of the API that was asked."""
+        if not request.scope["path"].startswith("/v1/"):
+            return reply(self.native(), self.status, self.headers)
+        return reply(self.openai(), 400 if self.status == 422 else self.status, self.headers)
 
 
 def status_of(error: HerdingError) -> int:
@@ -41,37 +89,40 @@ def status_of(error: HerdingError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
+def problem_of(error: HerdingError) -> Problem:
+    """The problem that an error is."""
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, LimitError) else {}
+    return Problem(status_of(error), error.type, error.message, error.param, error.request_id, headers)
+
+
 def install(app: FastAPI) -> None:
     """Answer every HerdingError that a route raises, and what the framework itself refuses, in one shape."""
 
     @app.exception_handler(HerdingError)
-    async def answer(request: Request, error: HerdingError) -> JSONResponse:
-        status = status_of(error)
-        if status == 500:
-            log.error("%s %s: %s", request.method, request.url.path, error)
-        headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, LimitError) else None
-        return _answer(status, error.type, error.message, error.param, error.request_id, headers=headers)
+    async def answer(request: Request, error: HerdingError) -> Response:
+        problem = problem_of(error)
+        if problem.status == 500:
+            log.error("%s %s: %s", request.method, request.scope["path"], error)
+        return problem.answer(request)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         param = ".".join(str(part) for part in first["loc"][1:]) or None
-        return _answer(422, UserError.type, f"{param or 'The request'}: {first['msg']}.", param)
+        message = f"{param or 'The request'}: {first['msg'].removeprefix('Value error, ')}."
+        if param is None and not _is_json(request):
+            message = "Send JSON, with the header 'Content-Type: application/json'."
+        return Problem(422, UserError.type, message, param).answer(request)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> Response:
         kind = NotFoundError.type if error.status_code == 404 else UserError.type
-        return _answer(error.status_code, kind, str(error.detail), headers=error.headers)
+        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).answer(request)
+
+    @app.exception_handler(Left)
+    async def nobody_listens(_: Request, __: Left) -> Response:
+        return Response(status_code=CLIENT_LEFT)
 
 
-def _answer(
-    status: int,
-    type: str,
-    message: str,
-    param: str | None = None,
-    request_id: str | None = None,
-    *,
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    body = {"type": type, "message": message, "param": param, "request_id": request_id}
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+def _is_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "").lower()

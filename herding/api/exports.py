@@ -7,15 +7,16 @@ import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import BeforeValidator
 
+from herding.api.caller import Caller
+from herding.api.filters import Where
+from herding.api.shapes import given, instant
 from herding.orchestrator import Orchestrator
-from herding.values import Entry, HistoryFilter, Principal, Status
+from herding.values import Entry
 
 COLUMNS = (
     "request_id",
@@ -47,29 +48,7 @@ COLUMNS = (
     "stars",
     "comment",
 )
-_BLANK = BeforeValidator(lambda value: value or None)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def who(request: Request) -> Principal:
-    """The principal that the middleware found."""
-    principal: Principal = request.state.principal
-    return principal
-
-
-def where(
-    *,
-    prompt: str | None = None,
-    model: str | None = None,
-    node: str | None = None,
-    stars: Annotated[int | None, Query(ge=0, le=5), _BLANK] = None,
-    status: Annotated[Status | None, _BLANK] = None,
-    text: Annotated[str | None, Query(max_length=1000)] = None,
-) -> HistoryFilter:
-    """The filter in a query string; an empty value means any."""
-    return HistoryFilter(
-        prompt=prompt or None, model=model or None, node=node or None, stars=stars, status=status, text=text or None
-    )
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
@@ -77,17 +56,15 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["history"])
 
     @routes.get("/history.csv")
-    async def as_csv(
-        filter: Annotated[HistoryFilter, Depends(where)], principal: Annotated[Principal, Depends(who)]
-    ) -> StreamingResponse:
-        rows = csv_lines(orchestrator.export(filter, principal))
+    async def as_csv(where: Where, who: Caller) -> StreamingResponse:
+        """The history as CSV for a spreadsheet."""
+        rows = csv_lines(orchestrator.export(where, who))
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=_attachment("history.csv"))
 
     @routes.get("/history.jsonl")
-    async def as_jsonl(
-        filter: Annotated[HistoryFilter, Depends(where)], principal: Annotated[Principal, Depends(who)]
-    ) -> StreamingResponse:
-        rows = json_lines(orchestrator.export(filter, principal))
+    async def as_jsonl(where: Where, who: Caller) -> StreamingResponse:
+        """The history as JSON, one request a line."""
+        rows = json_lines(orchestrator.export(where, who))
         return StreamingResponse(rows, media_type="application/jsonl", headers=_attachment("history.jsonl"))
 
     return routes
@@ -114,9 +91,9 @@ def flat(entry: Entry) -> dict[str, Any]:
     row |= timings | {"contract_ok": contract["ok"], "contract_reason": contract["reason"]}
     row |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
     row |= {"token_source": usage["source"], "stars": entry.stars, "comment": entry.comment}
-    row["created_at"] = datetime.fromtimestamp(row["created_at"] / 1000, UTC).isoformat(timespec="milliseconds")
+    row["created_at"] = instant(row["created_at"])
     row["variables"] = dict(row["variables"])
-    row["parameters"] = {key: value for key, value in row["parameters"].items() if value not in (None, ())}
+    row["parameters"] = given(entry.outcome.parameters)
     return {column: row[column] for column in COLUMNS}
 
 

@@ -53,8 +53,8 @@ class Result(NamedTuple):
 class Writer:
     """Owns the only connection that writes; everything of a job is durable when its future is done.
 
-    `statements` are bulk inserts by name, parents before children: the order in which a batch runs them. A job whose
-    caller is cancelled is written all the same. `lock` takes the locks of a batch.
+    `statements` are bulk inserts and updates by name, parents before children: the order in which a batch runs them.
+    A job whose caller is cancelled is written all the same. `lock` takes the locks of a batch.
     """
 
     def __init__(

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from herding.access.visitors import IdentifyVisitors, Visitors
-from herding.api import errors, exports, operations
+from herding.api import doors
 from herding.api.shield import Shield
+from tests.support.fakenode import free_port
 from tests.support.herding import Place
+from tests.support.people import ROLES
 
 ADMIN = {"authorization": "Bearer admin-token"}
-MAX_BODY = 1_000
+MAX_BODY = 50_000
 
 
 def web(place: Place) -> FastAPI:
     """The routes inside the guards, in the order of the product, and some routes that misbehave."""
-    app = FastAPI()
-    app.include_router(operations.router(place.orchestrator))
-    app.include_router(exports.router(place.orchestrator))
-    errors.install(app)
+    app = FastAPI(title="Herding", docs_url=None, redoc_url=None, openapi_url=None)
+    doors.install(app, place.orchestrator)
 
-    @app.post("/echo")
+    @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
 
-    @app.post("/json")
+    @app.post("/json", include_in_schema=False)
     async def json(body: dict[str, str]) -> dict[str, str]:
         return body
 
-    @app.get("/bug")
+    @app.get("/bug", include_in_schema=False)
     async def bug() -> None:
         raise RuntimeError("canary: a secret detail")
 
-    visitors = Visitors(key=b"k" * 32, local_only=False, admin_token="admin-token")
+    visitors = Visitors(key=b"k" * 32, roles=ROLES, local_only=False, admin_token="admin-token")
     app.add_middleware(IdentifyVisitors, visitors=visitors)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test"])
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test", "127.0.0.1"])
     app.add_middleware(Shield, max_body=MAX_BODY)
     return app
+
+
+def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+    """A client of `app`; what goes wrong inside is an answer too, as it is for a real one."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://herding.test", headers=headers)
 
 
 @pytest.fixture
@@ -52,6 +61,34 @@ async def app(place: Place) -> FastAPI:
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A visitor, known again by a cookie."""
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://herding.test") as client:
-        yield client
+    async with client(app) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """The admin."""
+    async with client(app, ADMIN) as admin:
+        yield admin
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def live(place: Place) -> AsyncIterator[str]:
+    """The front doors on a port of this machine, in this event loop; gives their address."""
+    port = free_port()
+    config = uvicorn.Config(web(place), host="127.0.0.1", port=port, log_level="error", lifespan="off", ws="none")
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = server.force_exit = True
+        await task

@@ -10,12 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.access.roles import principal
-from herding.api.exports import COLUMNS, who
+from herding.api.caller import who
+from herding.api.exports import COLUMNS
 from herding.values import Request
 from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as BOSS
 from tests.support.herding import NOBODY, Place
+from tests.support.people import principal
 
 
 async def add(place: Place, text: str, by: str = "guest:1", stars: int | None = None, comment: str = "") -> str:

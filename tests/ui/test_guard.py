@@ -80,7 +80,7 @@ def test_gradio_is_closed_where_it_is_open_by_default(served: Served) -> None:
     assert served.demo.has_launched
     assert served.demo.run_history is False
     assert served.demo.show_error is False
-    for path in ("/gradio_api/mcp/", "/monitoring", "/gradio_api/mcp/schema", "/openapi.json"):
+    for path in ("/gradio_api/mcp/", "/monitoring", "/gradio_api/mcp/schema"):
         assert served.client.get(path).status_code in (401, 403, 404, 405), path
 
 

@@ -1,0 +1,30 @@
+"""All routes, in their order."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from herding.api import (
+    docs,
+    errors,
+    exports,
+    feedback,
+    history,
+    infer,
+    nodes,
+    openai,
+    operations,
+    prompts,
+    seed_chat,
+    unknown,
+)
+from herding.orchestrator import Orchestrator
+
+
+def install(app: FastAPI, orchestrator: Orchestrator) -> None:
+    """Open the front doors of `app`; those that are used most come first, the one for unknown paths last."""
+    for room in (infer, openai, seed_chat, feedback, prompts, history, exports, nodes, operations):
+        app.include_router(room.router(orchestrator))
+    app.include_router(docs.router(app))
+    app.include_router(unknown.router())
+    errors.install(app)

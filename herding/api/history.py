@@ -1,0 +1,39 @@
+"""The history in pages, and one request of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from herding.api import examples, shapes
+from herding.api.caller import Caller
+from herding.api.filters import Where
+from herding.api.reply import reply
+from herding.orchestrator import MAX_PAGE, Orchestrator
+
+MAX_OFFSET = 2**31
+
+
+def router(orchestrator: Orchestrator) -> APIRouter:
+    """Routes of the history."""
+    routes = APIRouter(prefix="/api/v1/history", tags=["history"])
+
+    @routes.get("", responses=examples.answers(examples.HISTORY))
+    async def history(
+        where: Where,
+        who: Caller,
+        offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 25,
+    ) -> Response:
+        """Requests, newest first: everybody's with the right to see them, else your own."""
+        page = await orchestrator.history(where, who, offset=offset, limit=limit)
+        entries = [shapes.entry(entry) for entry in page.entries]
+        return reply({"entries": entries, "total": page.total, "offset": offset, "limit": limit})
+
+    @routes.get("/{request_id}", responses=examples.answers(examples.ENTRY))
+    async def one(request_id: str, who: Caller) -> Response:
+        """One request."""
+        return reply(shapes.entry(await orchestrator.request(request_id, who)))
+
+    return routes

@@ -1,0 +1,109 @@
+"""Running prompts: `infer`, the simple `run` for a link, and `cancel`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from herding import values
+from herding.api import examples, shapes
+from herding.api.caller import Caller
+from herding.api.errors import problem_of
+from herding.api.idempotency import MAX_KEY, Replies
+from herding.api.presence import while_there
+from herding.api.reply import dump, reply
+from herding.api.schemas import InferBody
+from herding.api.shield import same_origin
+from herding.api.sse import EventStream, event
+from herding.errors import AccessError, HerdingError, UserError
+from herding.orchestrator import Orchestrator
+from herding.values import Delta, Done, Event, Outcome, Queued, Started
+
+Show = Callable[[Outcome], shapes.Json]
+
+
+def router(orchestrator: Orchestrator) -> APIRouter:
+    """Routes that run prompts."""
+    routes = APIRouter(prefix="/api/v1", tags=["run"])
+    replies = Replies()
+
+    @routes.post("/infer", responses=examples.answers(examples.ANSWER, events=examples.EVENTS))
+    async def infer(
+        body: InferBody,
+        request: Request,
+        who: Caller,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY)] = None,
+    ) -> Response:
+        """Run a prompt; with `stream`, as events `queued`, `start`, `delta`, `done` or `error`.
+
+        Equal requests with one `Idempotency-Key` run once and get equal answers for 24 hours, as long as this process
+        lives. A client that leaves ends its run.
+        """
+        wanted = body.request()
+        show = shapes.older_answer if body.older else shapes.answer
+        if body.stream:
+            if idempotency_key:
+                raise UserError("Idempotency-Key is for answers that do not stream. Leave one of them out.")
+            return EventStream(events(orchestrator.stream(wanted, who), show))
+
+        async def run() -> bytes:
+            return dump(show(await orchestrator.run(wanted, who)))
+
+        digest = sha256(await request.body()).digest()
+        work = replies.once((who.id, idempotency_key), digest, run) if idempotency_key else run()
+        return Response(await while_there(request.receive, work), media_type="application/json")
+
+    @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER))
+    async def run(prompt: str, request: Request, who: Caller) -> Response:
+        """Run a prompt with the variables in the query: `?name=Ada`. For links and scripts of this site only."""
+        if not same_origin(dict(request.headers.raw)):
+            raise AccessError("A page of another origin may not do this.")
+        variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
+        wanted = values.Request(prompt, variables)
+        return reply(shapes.answer(await while_there(request.receive, orchestrator.run(wanted, who))))
+
+    @routes.post(
+        "/requests/{request_id}/cancel",
+        responses=examples.answers({"request_id": examples.REQUEST_ID, "cancelled": True}),
+    )
+    async def cancel(request_id: str, who: Caller) -> Response:
+        """Stop a running request; whoever waits for it gets the text so far, with finish reason `cancelled`."""
+        await orchestrator.cancel(request_id, who)
+        return reply({"request_id": request_id, "cancelled": True})
+
+    return routes
+
+
+async def events(stream: AsyncGenerator[Event, None], show: Show) -> AsyncGenerator[bytes, None]:
+    """The events of a run as server-sent events; an error before the first one is raised."""
+    begun = False
+    try:
+        async with aclosing(stream):
+            async for happened in stream:
+                begun = True
+                yield _event(happened, show)
+    except HerdingError as error:
+        if not begun:
+            raise
+        yield event("error", problem_of(error).native())
+
+
+def _event(happened: Event, show: Show) -> bytes:
+    match happened:
+        case Delta(text):
+            return event("delta", {"text": text})
+        case Queued():
+            return event("queued", asdict(happened))
+        case Started():
+            return event("start", asdict(happened))
+        case Done(outcome):
+            return event("done", show(outcome))
+
+
+def _one_or_all(given: list[str]) -> Any:
+    return given[0] if len(given) == 1 else given

@@ -1,0 +1,70 @@
+"""The herd: nodes, their models, and switching between them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request, Response
+
+from herding.api import examples, shapes
+from herding.api.caller import Caller
+from herding.api.errors import problem_of
+from herding.api.models import models
+from herding.api.presence import while_there
+from herding.api.reply import reply
+from herding.api.schemas import ModelBody
+from herding.api.sse import EventStream, event
+from herding.errors import HerdingError
+from herding.orchestrator import Orchestrator
+from herding.values import LoadProgress
+
+
+def router(orchestrator: Orchestrator) -> APIRouter:
+    """Routes of nodes and models."""
+    routes = APIRouter(prefix="/api/v1", tags=["nodes"])
+
+    @routes.get("/nodes", responses=examples.answers({"nodes": [examples.NODE]}))
+    async def nodes(who: Caller) -> Response:
+        """The nodes that you may use, at this moment, and what they did in the last 24 hours."""
+        return reply({"nodes": [shapes.node(info) for info in await orchestrator.nodes(who)]})
+
+    @routes.post("/nodes/{node}/model", responses=examples.answers(examples.NODE, events=examples.PROGRESS))
+    async def switch(node: str, body: ModelBody, request: Request, who: Caller) -> Response:
+        """Switch a node to another model: events `progress`, or without `stream` the node when it is done.
+
+        The switch goes on when you leave.
+        """
+        steps = orchestrator.switch_model(node, body.model, who)
+        if body.stream:
+            return EventStream(progress(steps))
+        await while_there(request.receive, _last(steps))
+        switched = next(info for info in await orchestrator.nodes(who) if info.name == node)
+        return reply(shapes.node(switched))
+
+    @routes.get("/models", responses=examples.answers({"models": [examples.MODEL]}))
+    async def all_models(who: Caller) -> Response:
+        """Every model with the nodes that serve it, the nodes that offer it, and the prompts that target it."""
+        return reply({"models": [asdict(model) for model in await models(orchestrator, who)]})
+
+    return routes
+
+
+async def progress(steps: AsyncGenerator[LoadProgress, None]) -> AsyncGenerator[bytes, None]:
+    """The steps of a switch as events; an error before the first one is raised."""
+    begun = False
+    try:
+        async with aclosing(steps):
+            async for step in steps:
+                begun = True
+                yield event("progress", asdict(step))
+    except HerdingError as error:
+        if not begun:
+            raise
+        yield event("error", problem_of(error).native())
+
+
+async def _last(steps: AsyncIterator[LoadProgress]) -> None:
+    async for _ in steps:
+        pass

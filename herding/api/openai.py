@@ -1,0 +1,71 @@
+"""The OpenAI-compatible API under `/v1`: official clients work unchanged."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from herding.access.operations import EMBED
+from herding.access.roles import require
+from herding.api import examples
+from herding.api.caller import Caller
+from herding.api.completions import Completions
+from herding.api.models import models
+from herding.api.openai_bodies import ChatBody, CompletionBody
+from herding.api.prompt_models import AUTO, PREFIX
+from herding.api.reply import reply
+from herding.errors import NotFoundError
+from herding.orchestrator import Orchestrator
+from herding.values import Principal
+
+
+def router(orchestrator: Orchestrator) -> APIRouter:
+    """Routes of the OpenAI-compatible API."""
+    routes = APIRouter(prefix="/v1", tags=["openai"])
+    completions = Completions(orchestrator)
+
+    @routes.post("/chat/completions", responses=_answers(examples.CHAT_ANSWER))
+    async def chat(body: ChatBody, request: Request, who: Caller) -> Response:
+        """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
+
+        The last user message fills the last text variable that the prompt's last message uses; for a prompt that is a
+        chat, the messages before it are the earlier turns.
+        """
+        return await completions.chat(body, request, who)
+
+    @routes.post("/completions", responses=_answers(examples.COMPLETION_ANSWER))
+    async def completion(body: CompletionBody, request: Request, who: Caller) -> Response:
+        """Continue a raw text, or run the prompt that `model` names; the text fills its last text variable."""
+        return await completions.text(body, request, who)
+
+    @routes.post("/embeddings", responses=_answers({}))
+    async def embeddings(who: Caller) -> Response:
+        """No node serves embeddings yet."""
+        require(who, EMBED)
+        raise NotFoundError("No node serves embeddings.", param="model")
+
+    @routes.get("/models", responses=_answers({"object": "list", "data": [examples.OPENAI_MODEL]}))
+    async def all_models(who: Caller) -> Response:
+        """The models that are served now, `auto`, and the prompts as `prompt:<key>`."""
+        return reply({"object": "list", "data": await _listed(orchestrator, who)})
+
+    @routes.get("/models/{model:path}", responses=_answers(examples.OPENAI_MODEL))
+    async def one_model(model: str, who: Caller) -> Response:
+        """One of the models."""
+        for listed in await _listed(orchestrator, who):
+            if listed["id"] == model:
+                return reply(listed)
+        raise NotFoundError(f"There is no model '{model}'.", param="model")
+
+    return routes
+
+
+async def _listed(orchestrator: Orchestrator, who: Principal) -> list[dict[str, object]]:
+    found = await models(orchestrator, who)
+    prompts = dict.fromkeys(key for model in found for key in model.prompts)
+    served = [(model.id, model.nodes[0]) for model in found if model.nodes]
+    ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]
+    return [{"id": id, "object": "model", "created": 0, "owned_by": owner} for id, owner in ids]
+
+
+def _answers(example: examples.Json) -> dict[int | str, examples.Json]:
+    return examples.answers(example, error=examples.OPENAI_ERROR)

@@ -1,0 +1,65 @@
+"""Prompts that are called as if they were models: `prompt:<key>`.
+
+The variables come from the extra field `variables`. The last user message fills a variable too: the last text variable
+that the prompt's last message uses. For a prompt that is a chat the messages before it are the earlier turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from herding.errors import NotFoundError, UserError
+from herding.orchestrator import Orchestrator
+from herding.prompts.model import Prompt
+from herding.prompts.render import placeholders
+from herding.prompts.variables import TextVariable
+from herding.values import Message, Parameters, Principal, Request
+
+PREFIX = "prompt:"
+AUTO = "auto"
+
+
+async def prompt_request(
+    orchestrator: Orchestrator,
+    model: str,
+    messages: Sequence[Message],
+    *,
+    variables: Mapping[str, Any],
+    parameters: Parameters,
+    who: Principal,
+) -> Request:
+    """The run of the prompt that `model` names, with what `messages` say."""
+    loaded = await orchestrator.find(model.removeprefix(PREFIX), who)
+    turns = list(messages)
+    if turns and turns[-1].role == "user":
+        variables = {**variables, **_said(turns.pop().content, loaded.prompt, variables)}
+    return Request(prompt=loaded.key, variables=variables, turns=tuple(turns), parameters=parameters)
+
+
+def model_of(model: str, variables: Mapping[str, Any]) -> str | None:
+    """The model of a request without prompt, None for any; UserError where a prompt was meant."""
+    if variables:
+        raise UserError(f"Variables belong to a prompt; name one as the model: '{PREFIX}<key>'.", param="variables")
+    if not model:
+        raise NotFoundError(f"Name a model, or '{AUTO}'.", param="model")
+    return None if model == AUTO else model
+
+
+def _said(text: str, prompt: Prompt, variables: Mapping[str, Any]) -> dict[str, str]:
+    """The variable that the last user message fills."""
+    name = spoken(prompt)
+    if name is None:
+        raise UserError("This prompt takes no free text. Send its variables, and no user message.", param="messages")
+    if name in variables:
+        message = f"The last user message fills the variable '{name}', which is given as well. Leave out one of them."
+        raise UserError(message, param="messages")
+    return {name: text}
+
+
+def spoken(prompt: Prompt) -> str | None:
+    """The last text variable that the last message (or the raw text) of the prompt uses, if it uses any."""
+    template = next(prompt.templates())
+    text = template.prompt if template.messages is None else template.messages[-1].content
+    names = [name for name in placeholders(text or "") if isinstance(prompt.variables[name], TextVariable)]
+    return names[-1] if names else None

@@ -1,0 +1,19 @@
+"""Answers as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+
+
+def dump(value: Any) -> bytes:
+    """`value` as JSON in UTF-8; half a character (a lone surrogate) becomes its JSON escape."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with `value` as its JSON body."""
+    return Response(dump(value), status, headers=headers, media_type="application/json")

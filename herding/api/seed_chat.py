@@ -1,0 +1,43 @@
+"""`POST /api/v1/chat/completions`: the older form with one `input`, and OpenAI's messages."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from herding import values
+from herding.api import examples
+from herding.api.caller import Caller
+from herding.api.completions import Completions
+from herding.api.errors import status_of
+from herding.api.openai_bodies import EitherChatBody
+from herding.api.presence import while_there
+from herding.api.prompt_models import AUTO, model_of
+from herding.api.reply import reply
+from herding.errors import HerdingError
+from herding.orchestrator import Orchestrator
+from herding.values import Message, Principal
+
+
+def router(orchestrator: Orchestrator) -> APIRouter:
+    """The route of chats in the native API."""
+    routes = APIRouter(prefix="/api/v1", tags=["run"])
+    completions = Completions(orchestrator)
+
+    @routes.post("/chat/completions", responses=examples.answers(examples.SEED_ANSWER))
+    async def chat(body: EitherChatBody, request: Request, who: Caller) -> Response:
+        """Answer one `input` with `success`, `msg` and `result`; or OpenAI's `messages` as `/v1` does."""
+        if body.input is None:
+            return await completions.chat(body, request, who)
+        return await _older(body.input, body, request, who)
+
+    async def _older(text: str, body: EitherChatBody, request: Request, who: Principal) -> Response:
+        try:
+            model = model_of(body.model_name or AUTO, body.variables)
+            wanted = values.Request(model=model, parameters=body.parameters(), messages=(Message("user", text),))
+            outcome = await while_there(request.receive, orchestrator.run(wanted, who))
+        except HerdingError as error:
+            return reply({"success": False, "msg": error.message, "result": None}, status_of(error))
+        said = f"{outcome.model} on {outcome.node} answered"
+        return reply({"success": True, "msg": said, "result": outcome.answer})
+
+    return routes

@@ -1,0 +1,52 @@
+"""Answers as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from herding.api.presence import Left, while_there
+
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""No proxy keeps events back or keeps them at all."""
+
+
+def event(name: str, data: Any) -> bytes:
+    """One named event; its data is ASCII, so no client takes a character of it for the end of a line."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def data_only(data: Any) -> bytes:
+    """One event without a name."""
+    return f"data: {json.dumps(data)}\n\n".encode()
+
+
+class EventStream(StreamingResponse):
+    """Sends events as they come, and closes their source as soon as the caller leaves.
+
+    The answer begins with the first event: an error before it is still an HTTP error with a status of its own.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, headers=_HEADERS)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's)
+        with suppress(Left):
+            await while_there(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._events) as events:
+            first = await anext(events, b"")
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for data in events:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
