@@ -94,9 +94,9 @@ class Principal:
 class Request:
     """One call at the front door: of a prompt, or without one, of a model.
 
-    `prompt` is a key, or `key@version`, or `key@label`; `template` replaces its text for this run only (an unsaved edit); `turns` are the earlier
-    turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
-    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+    `prompt` is a key, or `key@version`, or `key@label`; `template` replaces its text for this run only (an unsaved
+    edit); `turns` are the earlier turns of a chat, oldest first, without the system message. `model` None means that
+    the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
     """
 
     prompt: str = ""
