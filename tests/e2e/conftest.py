@@ -41,9 +41,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Headless Chromium; without one the test is skipped, in continuous integration it fails."""
+    """Headless Chromium; without one the test is skipped, in continuous integration it fails.
+
+    It lives as long as a module of browser tests and no longer: while it does, its event loop runs in this thread, and
+    tests of another module could not run theirs.
+    """
     path = browser.find()
     if path is None:
         message = "NO BROWSER: this test needs Chromium"
