@@ -36,36 +36,47 @@ class Dispatcher:
         self._busy: Counter[str] = Counter()
 
     async def answer(self, flight: Flight) -> AsyncGenerator[Event, None]:
-        """Try candidates, the best first, until one begins to answer."""
-        async with aclosing(self._wait(flight)) as waiting:
-            async for event in waiting:
-                yield event
-        if flight.stopped:
-            return
-        found = self._candidates(flight)
-        order = policy.least_busy(found, self._busy)[:MAX_ATTEMPTS]
-        for number, candidate in enumerate(order, 1):
+        """Try candidates, the best first, until one begins to answer.
+
+        A node that failed is not tried again, unless it died and came back meanwhile.
+        """
+        failed: set[str] = set()
+        failure, last = None, ""
+        for number in range(1, MAX_ATTEMPTS + 1):
+            async with aclosing(self._wait(flight, failure)) as waiting:
+                async for event in waiting:
+                    yield event
+            found = self._candidates(flight)
+            left = [candidate for candidate in policy.least_busy(found, self._busy) if candidate.node not in failed]
+            if flight.stopped or not left:
+                break
+            candidate = left[0]
             why = policy.reason(candidate, found, asked_for=flight.model is not None)
-            if number > 1:
-                why = f"attempt {number} after {order[number - 2].node} failed: {why}"
+            why = f"attempt {number} after {last} failed: {why}" if last else why
             flight.chosen(candidate, policy.LEAST_BUSY, why)
             try:
                 async with aclosing(self._attempt(flight, candidate, why)) as events:
                     async for event in events:
                         yield event
                 return
-            except NodeError:
-                if flight.has_text or number == len(order):
-                    raise
+            except NodeError as error:
+                failure, last = error, candidate.node
+                await self._herd[candidate.node].look_again()
+                if flight.has_text:
+                    break
+                if candidate in self._candidates(flight):
+                    failed.add(candidate.node)
+        if failure and not flight.stopped:
+            raise failure
 
-    async def _wait(self, flight: Flight) -> AsyncGenerator[Event, None]:
-        """Wait while a node that will serve the request is still starting or loading."""
+    async def _wait(self, flight: Flight, failure: NodeError | None) -> AsyncGenerator[Event, None]:
+        """Wait while a node that will serve the request is still starting or loading; `failure` says why again."""
         deadline, told = flight.elapsed_ms + self._wait_seconds * 1000, False
         while not self._candidates(flight):
             models = self._models(flight)
             coming = [node.name for node in self._allowed(flight) if set(models) & set(node.expects)]
             if not coming or flight.elapsed_ms > deadline:
-                raise NoNodeError(self._why_nobody(flight, models))
+                raise failure or NoNodeError(self._why_nobody(flight, models))
             if flight.stopped:
                 return
             if not told:

@@ -29,7 +29,7 @@ from herding.errors import (
 from herding.values import Delta, Done, Message, Parameters, Queued, Request, Started, Usage
 from tests.support.fakenode import FakeNode, free_port
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding, outcome_of, text_of
-from tests.support.nodes import Counting, Late, Scripted, Switchable, echo, openai
+from tests.support.nodes import Counting, Late, Reborn, Scripted, Switchable, echo, openai
 
 SAY = Request("say")
 
@@ -526,3 +526,19 @@ async def test_a_request_without_prompt_needs_the_right_and_one_input(place: Pla
         with pytest.raises(UserError):
             await place.orchestrator.run(wrong, ADMIN)
     assert await place.rows() == []
+
+
+async def test_a_node_that_died_and_comes_back_is_tried_again(tmp_path: Path) -> None:
+    reborn = Reborn("reborn")
+    async with herding(tmp_path, reborn) as place:
+        events = await place.events(SAY)
+    assert text_of(events) == "alive"
+    assert any(isinstance(event, Queued) for event in events)
+    assert [attempt.error_type for attempt in outcome_of(events).attempts] == ["node_unreachable", None]
+
+
+async def test_a_node_that_goes_on_failing_is_not_asked_again(tmp_path: Path) -> None:
+    async with herding(tmp_path, openai(f"http://127.0.0.1:{free_port()}/v1", "echo")) as place:
+        with pytest.raises(ConnectError):
+            await place.events(SAY)
+        assert len((await place.row()).attempts) == 1

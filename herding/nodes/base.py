@@ -62,6 +62,9 @@ class Node(ABC):
     async def close(self) -> None:  # noqa: B027
         """End everything that `start` began."""
 
+    async def look_again(self) -> None:  # noqa: B027
+        """Called after a failure: a kind whose `serves` may have changed by it looks again. Quick; never raises."""
+
     async def status(self) -> NodeStatus:
         """The node at this moment; never raises."""
         return NodeStatus("ready", serves=self.serves)

@@ -89,6 +89,9 @@ class LocalNode(Node):
         if self._client:
             await self._client.close()
 
+    async def look_again(self) -> None:
+        await self.status()
+
     async def status(self) -> NodeStatus:
         client = self._client
         if client is not None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
+from herding.errors import ConnectError
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.echo import EchoConfig, EchoNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
@@ -110,3 +111,32 @@ class Switchable(Scripted):
         yield LoadProgress(0.5, "reading")
         self.serving = (model,)
         yield LoadProgress(1.0, "ready", done=True)
+
+
+class Reborn(Scripted):
+    """Dies at its first call, is away for a moment, and then answers."""
+
+    kind = "reborn"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, ["alive"])
+        self._away = False
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return () if self._away else self.models
+
+    @property
+    def expects(self) -> tuple[str, ...]:
+        return self.models
+
+    async def look_again(self) -> None:
+        self._away = True
+        asyncio.get_running_loop().call_later(0.2, setattr, self, "_away", False)
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        if not self.calls:
+            self.calls.append(call)
+            raise ConnectError("gone")
+        async for chunk in super().stream(call):
+            yield chunk
