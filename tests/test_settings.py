@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_nothing_set_only_this_machine_reaches_the_app() -> None:
     settings = Settings()
     assert (settings.host, settings.port, settings.local_only) == ("127.0.0.1", 7860, True)
-    assert settings.database_url == f"sqlite:///{settings.home.absolute()}/herding.sqlite"
+    assert settings.database_url == f"sqlite:///{quote(str(settings.home.absolute()))}/herding.sqlite"
     assert (settings.prompts / "greeting.yaml").exists()
     assert settings.nodes.exists()
     assert "*" not in settings.host_names

@@ -88,7 +88,7 @@ def reserve(
         clocked = clock()
         entry = row(running, tokens, clocked)
         now = _now(connection, entry["principal"], clocked)
-        refusals = [_refusal(connection, entry, limit, now, clocked) for limit in limits]
+        refusals = _hopeless(entry, limits) or [_refusal(connection, entry, limit, now, clocked) for limit in limits]
         if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):
             if _is_entered(connection, entry["request_id"]):  # by a commit whose answer was lost
                 return
@@ -157,11 +157,19 @@ def _use(connection: Connection, principal: str, limit: Limit, now: int) -> Limi
     return LimitUse(limit, int(used), None if oldest is None else oldest + _interval(limit))
 
 
+def _hopeless(entry: Row, limits: Sequence[Limit]) -> list[LimitError | None]:
+    """Why no waiting will do: limits that the entry alone is larger than."""
+    return [_too_large(limit, wanted) for limit in limits if (wanted := _wanted(entry, limit)) > limit.limit]
+
+
+def _wanted(entry: Row, limit: Limit) -> int:
+    """What an entry would take of a limit."""
+    return 1 if limit.type == "request" else int(entry["tokens"])
+
+
 def _refusal(connection: Connection, entry: Row, limit: Limit, now: int, clocked: int) -> LimitError | None:
     """Why a limit does not allow an entry, None where it does."""
-    wanted = 1 if limit.type == "request" else int(entry["tokens"])
-    if wanted > limit.limit:
-        return _too_large(limit, wanted)
+    wanted = _wanted(entry, limit)
     used = _use(connection, entry["principal"], limit, now).used
     excess = used + wanted - limit.limit
     if excess <= 0:
