@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -22,7 +21,7 @@ from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, Loaded, parse_body
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
-from herding.store import Facets, Store
+from herding.store import Facets, Store, now_ms
 from herding.values import (
     Done,
     Entry,
@@ -49,11 +48,6 @@ DAY_MS = 24 * 3600 * 1000
 LONGEST_LIMIT_MS = 31 * DAY_MS
 
 log = logging.getLogger(__name__)
-
-
-def now_ms() -> int:
-    """Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Orchestrator:
@@ -117,8 +111,8 @@ class Orchestrator:
             flight.end("failed", broken)
             raise broken from error
         finally:
-            await self._record(flight)
-        yield Done(flight.outcome())
+            outcome = await self._record(flight)
+        yield Done(outcome)
 
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and status `cancelled`."""
@@ -178,12 +172,14 @@ class Orchestrator:
             self._versions[loaded.key] = (digest, number)
         return number
 
-    async def _record(self, flight: Flight) -> None:
+    async def _record(self, flight: Flight) -> Outcome:
         """Write the request's row: the only place that does, however the request ended."""
+
+        outcome = flight.outcome()
 
         async def write() -> None:
             try:
-                await self._store.finish(flight.outcome())
+                await self._store.finish(outcome)
             finally:
                 self._flights.pop(flight.id, None)
 
@@ -192,6 +188,7 @@ class Orchestrator:
         self._records.add(task)
         task.add_done_callback(self._records.discard)
         await asyncio.shield(task)
+        return outcome
 
     # Feedback
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,24 +29,24 @@ def finish(reason: FinishReason | None) -> str:
     return _FINISH.get(reason, "stop")
 
 
-class Style:
+class Style(ABC):
     """How one of the two kinds of answer is written."""
 
     prefix: str
     whole: str
     chunk: str
 
+    @abstractmethod
     def choice(self, text: str) -> Json:
         """The text of a whole answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def piece(self, text: str, *, first: bool = False) -> Json:
         """A piece of the text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> Json:
         """In the place of a piece, at the end."""
-        raise NotImplementedError
 
     def answer(self, outcome: Outcome) -> Json:
         """A whole answer."""

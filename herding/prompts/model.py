@@ -186,7 +186,7 @@ class Prompt(Body):
         """The prompt as one line of JSON: equal prompts give equal text."""
         return json.dumps(self.model_dump(mode="json", exclude_none=True), ensure_ascii=False, sort_keys=True)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
         return sha256(self.canonical.encode()).hexdigest()

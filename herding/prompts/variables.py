@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -54,9 +55,9 @@ class _Variable(Strict):
     def empty(self) -> Value:
         return ""
 
+    @abstractmethod
     def check(self, value: Any) -> Value:
         """`value` as this variable's type; VariableError says what is wrong with it."""
-        raise NotImplementedError
 
 
 class TextVariable(_Variable):

@@ -4,6 +4,6 @@ The only room that knows SQLModel, SQLAlchemy and Alembic.
 """
 
 from herding.store.queries import Facets
-from herding.store.store import Store, StoreStatus
+from herding.store.store import Store, StoreStatus, now_ms
 
-__all__ = ["Facets", "Store", "StoreStatus"]
+__all__ = ["Facets", "Store", "StoreStatus", "now_ms"]
