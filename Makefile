@@ -25,8 +25,10 @@ screenshots: .venv/.dev
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.screenshots
 
+# The engine against plain generation, and the whole path of a chat against a bare pass-through.
 benchmark: .venv/.dev
 	$(BIN) benchmarks/engine.py
+	$(BIN) benchmarks/gateway.py
 
 # Trains the bundled model anew into data/cria (an hour or two) and measures it.
 cria: .venv/.app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncGenerator
 
 from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
@@ -11,6 +12,9 @@ from herding.nodes.base import Node
 from herding.values import Call, Chunk
 
 MAX_CHARS = 4_000_000
+
+RENEWALS = 50
+"""How often at most the idle deadline moves while it lasts: moving it costs, and a chunk may come every millisecond."""
 
 
 class Running:
@@ -50,7 +54,7 @@ class Running:
 
     async def _pump(self) -> None:
         name, limits = self._node.name, self._node.deadlines
-        loop, first, chars = asyncio.get_running_loop(), True, 0
+        loop, first, chars, renewed = asyncio.get_running_loop(), True, 0, -math.inf
         try:
             async with (
                 asyncio.timeout(limits.total),
@@ -58,7 +62,10 @@ class Running:
                 contextlib.aclosing(self._node.stream(self._call)) as chunks,
             ):
                 async for chunk in chunks:
-                    patience.reschedule(loop.time() + limits.idle)
+                    now = loop.time()
+                    if now > renewed + limits.idle / RENEWALS:
+                        patience.reschedule(now + limits.idle)
+                        renewed = now
                     first, chars = False, chars + len(chunk.text)
                     self._queue.put_nowait(chunk)
                     if chunk.finish_reason:

@@ -102,7 +102,7 @@ class EngineClient:
             return _object(response.text, self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-        async for data in data_lines(response.aiter_bytes()):
+        async for data in data_lines(response.aiter_raw()):
             event = _object(data, self._name)
             if event.get("type") == "error":
                 raise NodeError(

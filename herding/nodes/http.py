@@ -14,12 +14,16 @@ from herding.errors import (
     ConnectError,
     CutStreamError,
     DeadlineError,
+    HerdingError,
     MisconfiguredError,
     NodeError,
     StatusError,
 )
 from herding.nodes.base import Deadlines
+from herding.nodes.scrub import scrubbed
+from herding.nodes.transport import AiohttpTransport
 
+MAX_CONNECTIONS = 256
 MAX_ERROR = 64_000
 
 
@@ -31,15 +35,13 @@ def client(
     The caller sets deadlines on the answer itself; here they bound only what httpx can see.
     """
     timeout = httpx.Timeout(deadlines.first_token, connect=deadlines.connect)
-    limits = httpx.Limits(max_connections=256, max_keepalive_connections=32)
     headers = {"Accept-Encoding": "identity", **options.pop("headers", {})}
     made = httpx.AsyncClient(
         timeout=timeout,
-        limits=limits,
         headers=headers,
         trust_env=False,
         follow_redirects=False,
-        transport=transport,
+        transport=transport or AiohttpTransport(max_connections=MAX_CONNECTIONS),
         **options,
     )
     made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -47,12 +49,18 @@ def client(
 
 
 @contextmanager
-def node_errors(node: str) -> Iterator[None]:
-    """Turn what httpx raises into NodeErrors of `node`; name the node in those raised below."""
+def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
+    """Turn what httpx raises into NodeErrors of `node`; name the node in those raised below.
+
+    No error repeats `secret`, which the server may have quoted.
+    """
     try:
         yield
-    except NodeError as error:
-        error.node = error.node or node
+    except HerdingError as error:
+        if isinstance(error, NodeError):
+            error.node = error.node or node
+        error.message = scrubbed(error.message, secret)
+        error.args = (error.message,)
         raise
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise ConnectError(f"Node '{node}' did not accept a connection in time.", node=node) from None

@@ -1,0 +1,97 @@
+"""A chat completion server that costs next to nothing: what the gateways are measured against.
+
+It answers at once with the same words, whole or as events. The model `paced` takes `PAUSE` seconds before each event.
+
+python benchmarks/upstream.py PORT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+FIRST, NEXT, EVENTS = "alpha", "beta", 24
+PAUSE = 0.005
+HEAD = {"id": "chatcmpl-1", "created": 1, "model": "bench"}
+USAGE = {"prompt_tokens": 9, "completion_tokens": EVENTS, "total_tokens": EVENTS + 9}
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def whole() -> bytes:
+    """An answer in one piece, with its head."""
+    words = " ".join([FIRST] + [NEXT] * (EVENTS - 1))
+    choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
+    body = json.dumps(HEAD | {"object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def pieces() -> list[bytes]:
+    """The events of a streamed answer, each as a chunk of HTTP; the last piece ends it."""
+    words = [FIRST] + [f" {NEXT}"] * (EVENTS - 1)
+    choices = [[{"index": 0, "delta": {"content": word}, "finish_reason": None}] for word in words]
+    choices += [[{"index": 0, "delta": {}, "finish_reason": "stop"}]]
+    head = HEAD | {"object": "chat.completion.chunk"}
+    events = [json.dumps(head | {"choices": choice}) for choice in choices]
+    events += [json.dumps(head | {"choices": [], "usage": USAGE}), "[DONE]"]
+    chunks = [_chunk(f"data: {event}\n\n".encode()) for event in events]
+    return [*chunks[:EVENTS], b"".join(chunks[EVENTS:]) + _chunk(b"")]
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+WHOLE, PIECES = whole(), pieces()
+
+
+class Upstream(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self._held += data
+        head, found, rest = self._held.partition(b"\r\n\r\n")
+        if not found:
+            return
+        _, named, length = head.lower().partition(b"content-length:")
+        size = int(length.split(b"\r\n", 1)[0]) if named else 0
+        if len(rest) >= size:
+            self._held = rest[size:]
+            self._answer(json.loads(rest[:size]) if size else {})
+
+    def _answer(self, asked: dict[str, object]) -> None:
+        if not asked.get("stream"):
+            self._transport.write(WHOLE)
+            return
+        self._transport.write(STREAM)
+        if asked["model"] == "paced":
+            self._pace(0)
+            return
+        for piece in PIECES:
+            self._transport.write(piece)
+
+    def _pace(self, number: int) -> None:
+        if number:
+            self._transport.write(PIECES[number - 1])
+        if number < len(PIECES):
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._pace, number + 1)
+
+
+async def main(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", port, backlog=512)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
