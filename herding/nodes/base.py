@@ -10,7 +10,7 @@ from pydantic import Field
 
 from herding.errors import UserError
 from herding.files import Strict
-from herding.values import Call, Chunk, LoadProgress, NodeStatus
+from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 
 
 class Deadlines(Strict):
@@ -56,6 +56,16 @@ class Node(ABC):
         """The models that the node can be switched to."""
         return ()
 
+    @property
+    def embeds(self) -> tuple[str, ...]:
+        """The models that the node makes embeddings with now."""
+        return ()
+
+    @property
+    def formats(self) -> bool:
+        """Whether the node can keep an answer to a `response_format`."""
+        return False
+
     async def start(self) -> None:  # noqa: B027 (most kinds have nothing to start)
         """Begin whatever runs beside the requests. Returns at once; the node may still be loading."""
 
@@ -72,6 +82,10 @@ class Node(ABC):
     async def count(self, call: Call) -> tuple[int, int] | None:  # noqa: ARG002 (for kinds that can)
         """Input tokens of `call` and the context length of its model; None where the node cannot tell."""
         return None
+
+    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:  # noqa: ARG002
+        """A vector for each text, of `dimensions` numbers where that is given; raises what `stream` raises."""
+        raise UserError(f"Node '{self.name}' makes no embeddings.", param="model")
 
     def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
         """Switch to another model; yields progress, ends with `done`. NodeError leaves the old model in place."""

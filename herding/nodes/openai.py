@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from herding.errors import BadResponseError, ContextLengthError, CutStreamError, NodeError, StatusError
+from herding.errors import (
+    BadResponseError,
+    ContextLengthError,
+    CutStreamError,
+    DeadlineError,
+    NodeError,
+    StatusError,
+    UserError,
+)
 from herding.files import Strict
-from herding.nodes import http
+from herding.nodes import http, vectors
 from herding.nodes.base import Deadlines, Node
+from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
-from herding.values import Call, Chunk, FinishReason, NodeStatus, Usage
+from herding.values import Call, Chunk, Embeddings, FinishReason, NodeStatus, Usage
 
 PROBE_EVERY = 10.0
 PROBE_TIMEOUT = 3.0
 MAX_TOKENS = 10**9
+MAX_EMBEDDINGS = 64_000_000
+CHARS_PER_TOKEN = 3
 
 
 class OpenAIConfig(Strict):
     """An OpenAI-compatible server in the nodes file.
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
-    `models` are the ids that requests may be sent for.
+    `models` are the ids that requests may be sent for, `embedding_models` those for embeddings; one of both must be
+    there. `response_format` says whether the server can keep an answer to a form. Of a chat that outgrows
+    `context_length` tokens, the oldest turns are not sent.
     """
 
     kind: Literal["openai"]
     name: str
     base_url: str = Field(pattern=r"^https?://[^\s@]+$")
-    models: list[str] = Field(min_length=1)
+    models: list[str] = Field(default_factory=list)
+    embedding_models: list[str] = Field(default_factory=list)
+    response_format: bool = True
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
@@ -48,9 +64,18 @@ class OpenAIConfig(Strict):
         httpx.URL(url)
         return url
 
+    @model_validator(mode="after")
+    def _does_something(self) -> OpenAIConfig:
+        if not self.models and not self.embedding_models:
+            raise ValueError("a node needs models or embedding_models, at least 1")
+        return self
+
 
 class OpenAINode(Node):
-    """Sends messages to `/chat/completions` and raw text to `/completions`, and reads their streams."""
+    """Sends messages to `/chat/completions` and raw text to `/completions`, and reads their streams.
+
+    Texts for embeddings go to `/embeddings`.
+    """
 
     kind: ClassVar[str] = "openai"
 
@@ -69,10 +94,19 @@ class OpenAINode(Node):
         base = config.base_url.rstrip("/")
         self._http = http.client(config.deadlines, transport=transport, base_url=base, headers=headers)
         self._probed = (-PROBE_EVERY, "")
+        self._packs = True
 
     @property
     def serves(self) -> tuple[str, ...]:
         return () if self._missing_key else self.models
+
+    @property
+    def embeds(self) -> tuple[str, ...]:
+        return () if self._missing_key else tuple(self._config.embedding_models)
+
+    @property
+    def formats(self) -> bool:
+        return self._config.response_format
 
     @property
     def _missing_key(self) -> bool:
@@ -85,8 +119,9 @@ class OpenAINode(Node):
         if self._missing_key:
             return NodeStatus("off", detail=f"Set {self._config.api_key_env} to a valid key to switch this node on.")
         if trouble := await self._probe():
-            return NodeStatus("down", serves=self.serves, detail=trouble)
-        return NodeStatus("ready", serves=self.serves, context_length=self._config.context_length)
+            return NodeStatus("down", serves=self.serves, embeds=self.embeds, detail=trouble)
+        length = self._config.context_length
+        return NodeStatus("ready", serves=self.serves, embeds=self.embeds, context_length=length)
 
     async def _probe(self) -> str:
         """What hinders the node now, empty if nothing; asked of its list of models every `PROBE_EVERY` seconds."""
@@ -94,8 +129,8 @@ class OpenAINode(Node):
         if time.monotonic() - at >= PROBE_EVERY:
             try:
                 with http.node_errors(self.name):
-                    response = await self._http.get("/models", timeout=PROBE_TIMEOUT)
-                refused = response.status_code in (401, 403)
+                    async with self._http.stream("GET", "/models", timeout=PROBE_TIMEOUT) as response:
+                        refused = response.status_code in (401, 403)
                 trouble = "The server refuses the key." if refused else ""
             except NodeError as error:
                 trouble = error.message
@@ -106,27 +141,69 @@ class OpenAINode(Node):
         path, body = self._ask(call)
         finish: FinishReason | None = None
         usage: Usage | None = None
-        heard = False
-        with http.node_errors(self.name):
+        heard, scrubber = False, Scrubber(self._key)
+        with http.node_errors(self.name, secret=self._key):
             try:
                 async with http.post(self._http, path, body, node=self.name) as response:
                     await self._expect_events(response)
-                    async for data in data_lines(response.aiter_bytes()):
+                    async for data in data_lines(response.aiter_raw()):
                         if data == "[DONE]":
                             finish = finish or "stop"
                             break
                         event, heard = self._event(data), True
                         usage = _usage(event) or usage
                         finish = _finish(event) or finish
-                        if text := _text(event):
+                        if (text := _text(event)) and (text := scrubber.feed(text)):
                             yield Chunk(text=text)
             except StatusError as error:
-                raise _context_length(error) or error from None
+                raise _context_length(error) or _format(error, call) or error from None
             if not heard:
                 raise BadResponseError(f"Node '{self.name}' sent an empty answer.")
             if finish is None:
                 raise CutStreamError(f"Node '{self.name}' stopped in the middle of its answer.")
-        yield Chunk(finish_reason=finish, usage=usage)
+        yield Chunk(text=scrubber.end(), finish_reason=finish, usage=usage)
+
+    async def count(self, call: Call) -> tuple[int, int] | None:
+        """An estimate on the safe side: only the server itself knows its tokenizer."""
+        if self._config.context_length is None:
+            return None
+        chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
+        return -(-chars // CHARS_PER_TOKEN), self._config.context_length
+
+    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+        body: dict[str, Any] = {"model": model, "input": list(texts)}
+        if dimensions is not None:
+            body["dimensions"] = dimensions
+        if self._packs:
+            body["encoding_format"] = "base64"
+        with http.node_errors(self.name, secret=self._key):
+            try:
+                answer = await self._embeddings(body)
+                made = await asyncio.to_thread(_embeddings, answer, texts)  # megabytes, and requests go on meanwhile
+            except StatusError as error:
+                if not self._packs or error.status not in (400, 422) or "encoding_format" not in error.message:
+                    raise _context_length(error) or error from None
+            else:
+                return made
+        self._packs = False
+        return await self.embed(model, texts, dimensions=dimensions)
+
+    async def _embeddings(self, body: dict[str, Any]) -> bytes:
+        """The whole answer, under the deadlines of a stream."""
+        loop, limits, answer = asyncio.get_running_loop(), self.deadlines, bytearray()
+        try:
+            async with (
+                asyncio.timeout(limits.first_token) as patience,
+                http.post(self._http, "/embeddings", body, node=self.name) as response,
+            ):
+                async for piece in response.aiter_bytes():
+                    patience.reschedule(loop.time() + limits.idle)
+                    answer += piece
+                    if len(answer) > MAX_EMBEDDINGS:
+                        raise BadResponseError(f"Node '{self.name}' sent more than embeddings can be.")
+        except TimeoutError:
+            raise DeadlineError(f"Node '{self.name}' did not send its embeddings in time.") from None
+        return bytes(answer)
 
     def _ask(self, call: Call) -> tuple[str, dict[str, Any]]:
         """Path and body of the request for `call`."""
@@ -137,6 +214,8 @@ class OpenAINode(Node):
                 body[name] = value
         if chosen.stop:
             body["stop"] = list(chosen.stop)
+        if call.response_format is not None:
+            body["response_format"] = dict(call.response_format)
         if call.messages is None:
             return "/completions", {**body, "prompt": call.text}
         return "/chat/completions", {
@@ -161,6 +240,21 @@ class OpenAINode(Node):
         if event.get("error"):
             raise BadResponseError(f"Node '{self.name}' reported: {http.message_in(event) or 'an error'}.")
         return event
+
+
+def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
+    """What an answer holds; BadResponseError where it is not a good vector for each text."""
+    try:
+        data = json.loads(answer)
+    except (ValueError, RecursionError):
+        raise BadResponseError("The node sent embeddings that are not JSON.") from None
+    if isinstance(data, dict) and data.get("error"):
+        raise BadResponseError(f"The node reported: {http.message_in(data) or 'an error'}.")
+    found = vectors.read(data, len(texts))
+    usage = _usage(data)
+    if usage is None:
+        return Embeddings(found, -(-sum(map(len, texts)) // CHARS_PER_TOKEN))
+    return Embeddings(found, usage.input_tokens, "node")
 
 
 def _choice(event: dict[str, Any]) -> dict[str, Any]:
@@ -200,4 +294,14 @@ def _context_length(error: StatusError) -> ContextLengthError | None:
     words = error.message.lower()
     if error.status in (400, 413, 422) and "context" in words and ("length" in words or "window" in words):
         return ContextLengthError(f"The input is too long. {error.message}")
+    return None
+
+
+def _format(error: StatusError, call: Call) -> UserError | None:
+    """The request's own fault, where a node says that it cannot keep to the form of the answer."""
+    words = error.message.lower()
+    if call.response_format is None or error.status not in (400, 422):
+        return None
+    if "response_format" in words or "schema" in words:
+        return UserError(f"The response_format was refused. {error.message}", param="response_format")
     return None

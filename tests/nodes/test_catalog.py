@@ -42,7 +42,8 @@ def test_the_shipped_file_needs_no_key_and_no_network() -> None:
         ("nodes:\n  - {kind: echo}\n", 2, "missing"),
         ("nodes:\n  - {kind: echo, name: a, speed: 3}\n", 2, "not known"),
         ("nodes:\n  - kind: echo\n    name: a\n    deadlines:\n      total: 0\n", 5, "greater"),
-        ("nodes:\n  - kind: openai\n    name: a\n    base_url: http://x\n    models: []\n", 5, "at least 1"),
+        ("nodes:\n  - kind: openai\n    name: a\n    base_url: http://x\n    models: []\n", 2, "at least 1"),
+        ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x'}\n", 2, "models or embedding_models"),
         ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', models: [m], api_key: secret}\n", 2, "not known"),
         ("herd: []\n", 1, "not known"),
     ],
@@ -56,3 +57,10 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, line: int, 
 def test_a_file_that_is_missing_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         catalog.read_herd(tmp_path / "none.yaml")
+
+
+def test_a_node_may_have_models_for_embeddings_only(tmp_path: Path) -> None:
+    path = tmp_path / "nodes.yaml"
+    path.write_text("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', embedding_models: [e]}\n")
+    node = catalog.build(catalog.read_herd(path), secret=lambda _: None, node_secret=None)["a"]
+    assert (node.serves, node.embeds) == ((), ("e",))

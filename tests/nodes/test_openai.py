@@ -20,6 +20,7 @@ from herding.errors import (
     HerdingError,
     MisconfiguredError,
     StatusError,
+    UserError,
 )
 from herding.files import Source
 from herding.nodes.base import Node
@@ -83,6 +84,33 @@ async def test_what_is_sent(faulty: FakeNode) -> None:
         "seed": 0,
         "stop": ["x"],
     }
+
+
+async def test_the_form_of_the_answer_is_sent(faulty: FakeNode) -> None:
+    form = {"type": "json_object"}
+    await answer(openai(faulty.url), call("ok", response_format=form))
+    assert faulty.calls()[0].body["response_format"] == form
+
+
+def test_a_server_that_knows_no_forms_says_so() -> None:
+    assert openai("http://127.0.0.1:9/v1").formats
+    assert not openai("http://127.0.0.1:9/v1", response_format=False).formats
+
+
+async def test_a_form_that_a_server_refuses_is_the_callers_fault(faulty: FakeNode) -> None:
+    asked = call("bad-schema", response_format={"type": "json_schema"})
+    with pytest.raises(UserError, match="Invalid schema") as caught:
+        await answer(openai(faulty.url), asked)
+    assert caught.value.param == "response_format"
+    error, _ = await fails(openai(faulty.url), "bad-schema")
+    assert type(error) is StatusError
+
+
+async def test_tokens_are_estimated_where_the_context_is_known() -> None:
+    long, raw = call("ok"), Call("1", "ok", None, "seven c")
+    assert await openai("http://127.0.0.1:9/v1", context_length=50).count(long) == (2, 50)
+    assert await openai("http://127.0.0.1:9/v1", context_length=50).count(raw) == (3, 50)
+    assert await openai("http://127.0.0.1:9/v1").count(long) is None
 
 
 async def test_raw_text_goes_to_completions(faulty: FakeNode) -> None:

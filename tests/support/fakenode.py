@@ -19,8 +19,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.support.embeddings import embedded
+
 WORDS = ("One", " two", " three", " four", " five")
 EVENTS = "text/event-stream"
+REFUSALS = {
+    "context-length": "This model's maximum context length is 4096 tokens; your messages have 5000.",
+    "bad-schema": "Invalid schema for response_format.",
+}
 
 
 @dataclass
@@ -39,7 +45,7 @@ class FakeNode:
 
     Faults: ok, hang, hang-after:N, cut-after:N, status:N[;ra=S], html, empty, only-done, badjson, error-in-200,
     error-in-stream, redirect, slow:S, no-usage, usage:N, echo-headers, endless, bad-utf8, gzip, context-length,
-    unknown. Every answer sets a cookie.
+    bad-schema, unknown. Every answer sets a cookie. Those of embeddings alone are in `embeddings`.
     """
 
     def __init__(self) -> None:
@@ -50,6 +56,7 @@ class FakeNode:
             routes=[
                 Route("/v1/chat/completions", self.answer, methods=["POST"]),
                 Route("/v1/completions", self.answer, methods=["POST"]),
+                Route("/v1/embeddings", self.embeddings, methods=["POST"]),
                 Route("/v1/models", self.models),
             ]
         )
@@ -76,6 +83,14 @@ class FakeNode:
             return special
         return StreamingResponse(self._watched(_stream(fault, detail, seen), seen), media_type=EVENTS)
 
+    async def embeddings(self, request: Request) -> Response:
+        seen = Seen(request.url.path, dict(request.headers), await request.json())
+        self.seen.append(seen)
+        fault, _, detail = seen.body["model"].partition(":")
+        if fault == "hang":
+            await self._hang(request, seen)
+        return _special(fault, detail) or embedded(fault, seen.body)
+
     async def _hang(self, request: Request, seen: Seen) -> None:
         """Never answers; notes when the caller leaves."""
         message = {"type": ""}
@@ -101,9 +116,8 @@ def _special(fault: str, detail: str) -> Response | None:
             return JSONResponse(error, int(status), headers={"retry-after": wait} if wait else None)
         case "unknown":
             return JSONResponse({"error": {"message": "The model does not exist."}}, 404)
-        case "context-length":
-            text = "This model's maximum context length is 4096 tokens; your messages have 5000."
-            return JSONResponse({"error": {"message": text}}, 400)
+        case "context-length" | "bad-schema":
+            return JSONResponse({"error": {"message": REFUSALS[fault]}}, 400)
         case "html":
             return Response("<html>Please log in</html>", media_type="text/html")
         case "empty":

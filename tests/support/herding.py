@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from types import MappingProxyType
 from typing import Any
 
+from herding.access.role_file import Roles
+from herding.accounts import Accounts
+from herding.gatehouse import Gatehouse
 from herding.nodes.base import Node
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
-from tests.support.people import principal
+from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
 GUEST = principal("guest:1", "guest")
 OTHER = principal("guest:2", "guest")
+KEY = b"k" * 32
+ADMIN_TOKEN = "admin-token"
 NOBODY = Principal("nobody", "none", frozenset())
 
 SAY = """
@@ -40,6 +46,11 @@ class Place:
     store: Store
     herd: dict[str, Node]
     prompts: Path
+    gatehouse: Gatehouse
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.orchestrator.accounts
 
     def write(self, key: str, text: str) -> None:
         """A prompt file, read at once."""
@@ -64,14 +75,21 @@ class Place:
 
 
 @asynccontextmanager
-async def herding(home: Path, *nodes: Node, **options: Any) -> AsyncIterator[Place]:
-    """A Herding with `nodes` and the prompt `say`."""
+async def herding(
+    home: Path, *nodes: Node, roles: Roles = ROLES, gate: Mapping[str, Any] = MappingProxyType({}), **options: Any
+) -> AsyncIterator[Place]:
+    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse."""
     prompts = home / "prompts"
     library = Library(prompts)
     clock: Callable[[], int] | None = options.get("clock")
-    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **({"clock": clock} if clock else {}))
+    timed = {"clock": clock} if clock else {}
+    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **timed)
     herd = {node.name: node for node in nodes}
-    place = Place(Orchestrator(library=library, herd=herd, store=store, **options), library, store, herd, prompts)
+    gatehouse = Gatehouse(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
+    accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse, **timed)
+    found = {"library": library, "herd": herd, "store": store, "accounts": accounts}
+    orchestrator = Orchestrator(**found, still_valid=gatehouse.still_valid, **options)
+    place = Place(orchestrator, library, store, herd, prompts, gatehouse)
     place.write("say", SAY)
     try:
         yield place

@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 BOTTOM = {"errors", "values"}
-ORCHESTRATOR = {"orchestrator", "dispatch", "flight", "running", "gatehouse"}
+ORCHESTRATOR = {
+    "orchestrator",
+    "dispatch",
+    "flight",
+    "running",
+    "embedding",
+    "memory",
+    "studio",
+    "gatehouse",
+    "accounts",
+    "metrics",
+    "herd",
+}
 MIDDLE = {"prompts", "access", "routing", "nodes", "store"}
 LOWER = BOTTOM | {"files", "settings"}
 
@@ -23,6 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api": LOWER | MIDDLE | ORCHESTRATOR | {"api", ""},
     "ui": LOWER | MIDDLE | ORCHESTRATOR | {"ui", ""},
     "engine": BOTTOM | {"engine", ""},
+    "cli": LOWER | MIDDLE | ORCHESTRATOR,
+    "__main__": {"cli"},
     "app": LOWER | MIDDLE | ORCHESTRATOR | {"api", "ui", ""},
 }
 """The rooms that each room may import; "" is the package itself, which holds the version."""

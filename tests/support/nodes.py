@@ -10,7 +10,7 @@ from herding.errors import ConnectError
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.echo import EchoConfig, EchoNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
-from herding.values import Call, Chunk, LoadProgress
+from herding.values import Call, Chunk, LoadProgress, NodeStatus
 
 
 def echo(name: str = "echo", *models: str, delay: float = 0.0) -> EchoNode:
@@ -21,9 +21,8 @@ def echo(name: str = "echo", *models: str, delay: float = 0.0) -> EchoNode:
 def openai(url: str, *models: str, name: str = "hosted", keys: dict[str, str] | None = None, **more: Any) -> OpenAINode:
     """A node at `url`, whose deadlines are short unless `more` gives others."""
     deadlines = Deadlines(connect=1, first_token=1, idle=1, total=5)
-    config = OpenAIConfig(
-        kind="openai", name=name, base_url=url, models=list(models) or ["ok"], **{"deadlines": deadlines, **more}
-    )
+    answers = list(models) or ([] if "embedding_models" in more else ["ok"])
+    config = OpenAIConfig(kind="openai", name=name, base_url=url, models=answers, **{"deadlines": deadlines, **more})
     return OpenAINode(config, secret=(keys or {}).get)
 
 
@@ -111,6 +110,13 @@ class Switchable(Scripted):
         yield LoadProgress(0.5, "reading")
         self.serving = (model,)
         yield LoadProgress(1.0, "ready", done=True)
+
+
+class Offering(Switchable):
+    """Tells what it can be switched to."""
+
+    async def status(self) -> NodeStatus:
+        return NodeStatus("ready", offers=self.offers)
 
 
 class Reborn(Scripted):

@@ -1,0 +1,203 @@
+"""Gets texts embedded: by the least busy node that has the model, or by another one when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from herding.access.roles import allows
+from herding.dispatch import MAX_ATTEMPTS
+from herding.errors import (
+    AuthenticationError,
+    BadResponseError,
+    DeadlineError,
+    HerdingError,
+    NodeError,
+    NotFoundError,
+    UserError,
+    VariableError,
+)
+from herding.flight import Flight
+from herding.nodes.base import Node
+from herding.prompts.compose import FREE, Rendered
+from herding.prompts.variables import clean
+from herding.routing import policy
+from herding.routing.candidates import Candidate, candidates
+from herding.values import Chunk, Embeddings, Outcome, Parameters, Principal, Usage
+
+MAX_TEXTS = 2048
+MAX_CHARS = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+class TextsFlight(Flight):
+    """A request for embeddings on its way; its input is the list of texts as JSON, and its answer stays empty."""
+
+    def __init__(self, texts: Sequence[str], **facts: Any) -> None:
+        written = Rendered(text=json.dumps(list(texts), ensure_ascii=False))
+        super().__init__(
+            key="", prompt=FREE, session_id=None, variables={}, rendered=written, parameters=Parameters(), **facts
+        )
+        self.texts = texts
+        self.task: asyncio.Task[Embeddings] | None = None
+
+    def stop(self) -> None:
+        super().stop()
+        if self.task:
+            self.task.cancel()
+
+
+class Embedder:
+    """Sends texts to the herd.
+
+    `admit` enters a request into its caller's limits, `record` writes its row; each is called once a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        herd: Mapping[str, Node],
+        clock: Callable[[], int],
+        admit: Callable[[Flight, int], Awaitable[None]],
+        record: Callable[[Flight], Awaitable[Outcome]],
+    ) -> None:
+        self._herd, self._clock, self._admit, self._record = herd, clock, admit, record
+        self._busy: Counter[str] = Counter()
+
+    async def embed(
+        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+    ) -> tuple[Outcome, Embeddings]:
+        """A vector for each text; the request's row is durable on return, and before an error too."""
+        _check(texts)
+        if not self._candidates(model, who):
+            raise self._nobody(model, who)
+        flight = TextsFlight(texts, request_id=uuid4().hex, arrived_at=self._clock(), who=who, model=model)
+        await self._admit(flight, flight.input_tokens)
+        try:
+            made = await self._answer(flight, model, dimensions)
+            flight.end("succeeded")
+        except HerdingError as error:
+            flight.end("cancelled" if flight.stopped else "failed", error)
+            raise
+        except asyncio.CancelledError:
+            flight.end("abandoned")
+            raise
+        except Exception as error:
+            log.exception("Request %s failed inside Herding", flight.id)
+            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            flight.end("failed", broken)
+            raise broken from error
+        finally:
+            outcome = await self._record(flight)
+        return outcome, made
+
+    async def _answer(self, flight: TextsFlight, model: str, dimensions: int | None) -> Embeddings:
+        """Try nodes, the least busy first, until one answers; none is tried twice."""
+        failed: set[str] = set()
+        failure, last = None, ""
+        for number in range(1, MAX_ATTEMPTS + 1):
+            found = [one for one in self._candidates(model, flight.who) if one.node not in failed]
+            if not found:
+                break
+            _go_on(flight)
+            candidate = policy.least_busy(found, self._busy)[0]
+            why = policy.reason(candidate, found, asked_for=True)
+            why = f"attempt {number} after {last} failed: {why}" if last else why
+            flight.chosen(candidate, policy.LEAST_BUSY, why)
+            try:
+                return await self._attempt(flight, candidate, dimensions)
+            except NodeError as error:
+                failure, last = error, candidate.node
+                failed.add(last)
+                await self._herd[last].look_again()
+        raise failure or self._nobody(model, flight.who)
+
+    async def _attempt(self, flight: TextsFlight, candidate: Candidate, dimensions: int | None) -> Embeddings:
+        """One call of one node."""
+        node, began, began_at = self._herd[candidate.node], flight.elapsed_ms, self._clock()
+        failure: HerdingError | None = None
+        self._busy[node.name] += 1
+        try:
+            made = await _stoppable(flight, _ask(node, candidate.model, flight.texts, dimensions))
+            usage = Usage(made.input_tokens, 0, made.source)
+            flight.take(Chunk(finish_reason="stop", usage=usage))
+            return made
+        except (NodeError, UserError) as error:
+            failure = error
+            raise
+        finally:
+            self._busy[node.name] -= 1
+            flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)
+
+    def _candidates(self, model: str, who: Principal) -> list[Candidate]:
+        return candidates([model], {node.name: node.embeds for node in self._allowed(who)})
+
+    def _allowed(self, who: Principal) -> list[Node]:
+        return [node for name, node in self._herd.items() if allows(who.nodes, name)]
+
+    def _nobody(self, model: str, who: Principal) -> NotFoundError:
+        """Why no node makes embeddings with a model, and which models there are."""
+        able = dict.fromkeys(model for node in self._allowed(who) for model in node.embeds)
+        advice = "Add embedding_models to a node in the nodes file, or set its key."
+        if able:
+            advice = f"These are there: {', '.join(able)}."
+        return NotFoundError(f"No node makes embeddings with '{model}'. {advice}", param="model")
+
+
+def _check(texts: Sequence[str]) -> None:
+    """UserError for what no node need be asked."""
+    if not 0 < len(texts) <= MAX_TEXTS:
+        raise UserError(f"Send 1 to {MAX_TEXTS:,} texts.", param="input")
+    if not all(texts):
+        raise UserError("An empty text has no embedding. Leave it out.", param="input")
+    if sum(map(len, texts)) > MAX_CHARS:
+        message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
+        raise UserError(message, param="input")
+    for text in texts:
+        try:
+            clean(text)
+        except VariableError as error:
+            raise UserError(f"A text {error.message}.", param="input") from None
+
+
+async def _ask(node: Node, model: str, texts: Sequence[str], dimensions: int | None) -> Embeddings:
+    """A node's vectors under its deadline, if they are what was asked for."""
+    try:
+        async with asyncio.timeout(node.deadlines.total):
+            made = await node.embed(model, texts, dimensions=dimensions)
+    except TimeoutError:
+        raise DeadlineError(f"Node '{node.name}' did not answer in time.", node=node.name) from None
+    except HerdingError:
+        raise
+    except Exception as error:
+        raise BadResponseError(f"Node '{node.name}' failed: {error!r}", node=node.name) from error
+    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
+        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
+        raise BadResponseError(message, node=node.name)
+    return made
+
+
+async def _stoppable(flight: TextsFlight, asking: Coroutine[Any, Any, Embeddings]) -> Embeddings:
+    """What a node answers; the call ends with its caller, and with a stop."""
+    flight.task = task = asyncio.create_task(asking, name=f"embed {flight.id}")
+    try:
+        await asyncio.wait([task])  # unlike awaiting the task, this tells a stop from our own cancellation
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    _go_on(flight)
+    return task.result()
+
+
+def _go_on(flight: TextsFlight) -> None:
+    """Raises where nobody may have, or wants, the answer any more."""
+    if flight.expelled:
+        raise AuthenticationError("The token of this request is not valid any more.")
+    if flight.stopped:
+        raise UserError("The request was stopped.")
