@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,6 +102,38 @@ def read(path: Path, *, shown: Path | None = None) -> Source:
         return Source(content.decode("utf-8-sig"), file=name)
     except UnicodeDecodeError:
         raise ConfigError("the file is not UTF-8 text", file=name) from None
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    try:
+        with open(handle, "wb") as file:  # noqa: PTH123 (a descriptor)
+            file.write(text.encode())
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _settle(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, durable on return. Raises OSError; blocks."""
+    path.unlink()
+    _settle(path.parent)
+
+
+def _settle(directory: Path) -> None:
+    """Make a change of names in a directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:

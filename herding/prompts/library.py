@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,12 +16,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from herding import files
-from herding.errors import ConfigError, NotFoundError, UserError
-from herding.prompts import older
+from herding.errors import ConfigError, ConflictError, NotFoundError, UserError, VariableError
+from herding.prompts import older, saving
 from herding.prompts.model import Body, Prompt
+from herding.prompts.variables import clean
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE)
-_SUFFIXES = (".yaml", ".yml")
+_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
+MAX_KEY = 200
 WATCH_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -28,12 +30,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A prompt as its file gives it. `notes` tell what of the file has no effect."""
+    """A prompt as its file gives it. `notes` tell what of the file has no effect.
+
+    `shared` is true where the file holds several prompts.
+    """
 
     key: str
     prompt: Prompt
     file: Path
     notes: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,29 @@ class Snapshot:
     broken: tuple[ConfigError, ...] = ()
 
 
+Stamp = tuple[int, int, int]
+"""What changes with a file: when it was written, its size, its place on the disk."""
+
+Approve = Callable[[Loaded | None, Loaded | None], None]
+"""Looks at a prompt as it is and as it will be (None: there is none) and raises where that may not be."""
+
+
+def anything(old: Loaded | None, new: Loaded | None) -> None:
+    """Approves of every change."""
+
+
 class Library:
     """Prompts by key; the key of `folder/name.yaml` is `folder/name`.
 
-    `refresh` reads what changed in the directory since; it blocks, so call it from a thread.
+    `refresh` reads what changed in the directory since. It, `save` and `delete` block, so call them from a thread; one
+    of them works at a time.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._stamps: dict[Path, tuple[int, int]] | None = None
+        self._lock = threading.RLock()
+        self._stamps: dict[Path, Stamp] | None = None
+        self._known: dict[Path, tuple[Stamp, list[Loaded]]] = {}
         self._snapshot = Snapshot(MappingProxyType({}))
 
     @property
@@ -69,11 +89,64 @@ class Library:
 
     def refresh(self) -> Snapshot:
         """Read the directory again if any file in it changed."""
-        stamps = self._look()
-        if stamps != self._stamps:
-            self._snapshot = self._read(list(stamps))
-            self._stamps = stamps
-        return self._snapshot
+        with self._lock:
+            stamps = self._look()
+            if stamps != self._stamps:
+                self._snapshot = self._read(stamps)
+                self._stamps = stamps
+            return self._snapshot
+
+    def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything) -> Loaded:
+        """Write a prompt to its file, and give it as it is read from there.
+
+        All is checked before anything is written; a prompt that stays what it is leaves its file as it is. UserError
+        for a key or data that make no prompt, ConflictError where a file is in the way, ConfigError where the
+        directory does not take it, and whatever `approve` raises.
+        """
+        _check_key(key)
+        wanted = saving.plain(data)
+        text = saving.text_of(wanted)
+        with self._lock:
+            old = self.refresh().prompts.get(key)
+            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
+            _refuse_shared(old, self._shown(path))
+            new = self._checked(key, text, path, wanted)
+            approve(old, new)
+            if old is None or old.prompt.digest != new.prompt.digest:
+                with self._changing(path):
+                    saving.write(self._directory, path, text)
+            return self.get(key)
+
+    def delete(self, key: str, approve: Approve = anything) -> None:
+        """Delete a prompt with its file. Raises what `save` raises, and NotFoundError where there is none."""
+        with self._lock:
+            self.refresh()
+            old = self.get(key)
+            _refuse_shared(old, self._shown(old.file))
+            approve(old, None)
+            with self._changing(old.file):
+                saving.remove(self._directory, old.file)
+
+    @contextlib.contextmanager
+    def _changing(self, path: Path) -> Iterator[None]:
+        """Around a change of a file: whatever becomes of it, the file is read again."""
+        try:
+            yield
+        finally:
+            self._known.pop(path, None)
+            self._stamps = None
+            self.refresh()
+
+    def _checked(self, key: str, text: str, path: Path, wanted: Mapping[str, Any]) -> Loaded:
+        """The prompt that will be read from `text`, in the same way; UserError names the key of what is wrong."""
+        try:
+            source = files.Source(text, file=self._shown(path))
+            if source.data != wanted:
+                raise source.error("it cannot be written as YAML without a change")
+            return _build(source, path, key)
+        except ConfigError as error:
+            where = f"{error.key}: " if error.key else ""
+            raise UserError(f"This is no prompt: {where}{error.reason}.", param=error.key) from None
 
     async def watch(self) -> None:
         """Keep the prompts as their files are; runs as long as the app."""
@@ -81,24 +154,27 @@ class Library:
             await asyncio.sleep(WATCH_SECONDS)
             await asyncio.to_thread(self.refresh)
 
-    def _look(self) -> dict[Path, tuple[int, int]]:
-        """When each file changed last, and its size; a file that goes away meanwhile is not there."""
-        stamps: dict[Path, tuple[int, int]] = {}
+    def _look(self) -> dict[Path, Stamp]:
+        """The stamp of each file; one that goes away meanwhile is not there."""
+        stamps: dict[Path, Stamp] = {}
         for path in sorted(self._directory.rglob("*")):
             with contextlib.suppress(FileNotFoundError):
-                if path.suffix in _SUFFIXES and path.is_file():
+                if path.suffix in saving.SUFFIXES and path.is_file():
                     stat = path.stat()
-                    stamps[path] = (stat.st_mtime_ns, stat.st_size)
+                    stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         return stamps
 
-    def _read(self, paths: list[Path]) -> Snapshot:
+    def _read(self, stamps: Mapping[Path, Stamp]) -> Snapshot:
+        """All files; those that loaded and did not change since are not read again."""
         prompts: dict[str, Loaded] = {}
         broken: list[ConfigError] = []
+        known, self._known = self._known, {}
         if not self._directory.is_dir():
             broken.append(ConfigError("this directory of prompts does not exist", file=self._directory.name))
-        for path in paths:
+        for path, stamp in stamps.items():
             try:
-                found = self._load(path)
+                found = known[path][1] if path in known and known[path][0] == stamp else self._load(path)
+                self._known[path] = (stamp, found)
                 doubles = [item.key for item in found if item.key in prompts]
                 if doubles:
                     message = f"another file defines the prompt '{doubles[0]}' already"
@@ -117,15 +193,29 @@ class Library:
         source = files.read(path, shown=self._shown(path))
         key = path.relative_to(self._directory).with_suffix("").as_posix()
         if older.is_collection(source.data):
-            return [_build(source, path, name, data, at=(name,)) for name, data in source.data.items()]
-        return [_build(source, path, key, source.data)]
+            return [_build(source, path, name, at=(name,)) for name in source.data]
+        return [_build(source, path, key)]
 
 
-def _build(source: files.Source, path: Path, key: str, data: Any, at: files.Location = ()) -> Loaded:
+def _check_key(key: str) -> None:
+    if not _KEY.fullmatch(key) or len(key) > MAX_KEY:
+        message = f"A prompt's key has letters, digits, '_', '-', '.' and '/', and at most {MAX_KEY} of them."
+        raise UserError(message, param="key")
+
+
+def _refuse_shared(old: Loaded | None, shown: Path) -> None:
+    if old and old.shared:
+        raise ConflictError(f"'{old.key}' is one of several prompts in the file {shown}. Edit that file.", param="key")
+
+
+def _build(source: files.Source, path: Path, key: str, at: files.Location = ()) -> Loaded:
+    """The prompt that stands in `source`, or `at` a place in it."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise source.error(f"'{key}' is no key for a prompt: use letters, digits, '_', '-', '.' and '/'", at)
+    data = source.data[key] if at else source.data
     if not isinstance(data, dict):
         raise source.error("expected keys and values", at)
+    _refuse_odd_characters(source, data, at)
     try:
         modern, notes = older.modernise(data)
     except ValueError as error:
@@ -133,7 +223,24 @@ def _build(source: files.Source, path: Path, key: str, data: Any, at: files.Loca
     prompt = source.build(Prompt, modern, at=at)
     for note in notes:
         log.info("%s: %s", path, note)
-    return Loaded(key, prompt, path, tuple(notes))
+    return Loaded(key, prompt, path, tuple(notes), shared=bool(at))
+
+
+def _refuse_odd_characters(source: files.Source, data: Any, at: files.Location) -> None:
+    """Refuse texts that can be neither stored nor sent."""
+    left: list[tuple[files.Location, Any]] = [(at, data)]
+    while left:
+        place, item = left.pop()
+        if isinstance(item, str):
+            try:
+                clean(item)
+            except VariableError as error:
+                raise source.error(error.message, place) from None
+        elif isinstance(item, dict):
+            left.extend((place, name) for name in item)
+            left.extend(((*place, name), part) for name, part in item.items())
+        elif isinstance(item, list):
+            left.extend(((*place, number), part) for number, part in enumerate(item))
 
 
 def parse_body(text: str, prompt: Prompt) -> Prompt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -15,13 +15,16 @@ from referencing import Registry
 
 from herding.files import Strict
 from herding.prompts.condition import Condition
+from herding.prompts.origins import ANY, Origin
 from herding.prompts.render import placeholders
 from herding.prompts.variables import Variable
 from herding.values import Message, Parameters
 
 MAX_TEMPLATE = 200_000
+MAX_DEPTH = 100
 REGEX_SECONDS = 0.5
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
 
 
@@ -39,6 +42,21 @@ _Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
 def validator(schema: dict[str, Any]) -> Any:
     """A validator of `schema` that never fetches a remote reference; TimeoutError for a pattern that never ends."""
     return _Validator(schema, registry=Registry())
+
+
+def _refuse_depth(value: Any) -> None:
+    """Whoever walks through a value later walks by recursion, and must come to its end."""
+    level, depth = [value], 0
+    while level := [inner for item in level for inner in _inside(item)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"at most {MAX_DEPTH} levels stand inside one another here")
+
+
+def _inside(item: Any) -> Iterable[Any]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()
 
 
 class PromptMessage(Strict):
@@ -130,10 +148,14 @@ class Contract(Strict):
     @classmethod
     def _schema_is_valid(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         if schema is not None:
+            _refuse_depth(schema)
             try:
                 jsonschema.Draft202012Validator.check_schema(schema)
+                json.dumps(schema, allow_nan=False, sort_keys=True)
             except jsonschema.SchemaError as error:
                 raise ValueError(f"not a JSON schema: {error.message}") from None
+            except (TypeError, ValueError):
+                raise ValueError("not a JSON schema: it holds a value that JSON does not know") from None
         return schema
 
     @field_validator("regex")
@@ -148,17 +170,29 @@ class Contract(Strict):
 
 
 class Prompt(Body):
-    """A named template with typed variables, target models, parameters and a contract."""
+    """A named template with typed variables, target models, parameters and a contract.
+
+    `roles` are the only ones that may see and run it; web pages of the origins `cors` may run it by a link.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     description: str = Field(default="", max_length=5_000)
     tags: list[str] = Field(default_factory=list)
     label: Literal["dev", "test", "prod"] = "dev"
     chat: bool = False
+    roles: list[RoleName] | None = Field(default=None, min_length=1, max_length=100)
+    cors: list[Origin] | None = Field(default=None, max_length=100)
     target_models: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     variables: dict[Name, Variable] = Field(default_factory=dict)
     parameters: PromptParameters = PromptParameters()
     contract: Contract = Contract()
+
+    @field_validator("cors")
+    @classmethod
+    def _all_stands_alone(cls, origins: list[str] | None) -> list[str] | None:
+        if origins and ANY in origins and len(origins) > 1:
+            raise ValueError("'*' stands for all origins; leave out the others, or the '*'")
+        return origins
 
     @field_validator("variables", mode="before")
     @classmethod
@@ -182,14 +216,25 @@ class Prompt(Body):
         return self
 
     @cached_property
+    def content(self) -> dict[str, Any]:
+        """The prompt in the words of its file, without what was left out there."""
+        return self._plain(exclude_unset=True)
+
+    @cached_property
     def canonical(self) -> str:
         """The prompt as one line of JSON: equal prompts give equal text."""
-        return json.dumps(self.model_dump(mode="json", exclude_none=True), ensure_ascii=False, sort_keys=True)
+        return json.dumps(self._plain(), ensure_ascii=False, sort_keys=True)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content, in hex."""
         return sha256(self.canonical.encode()).hexdigest()
+
+    def _plain(self, *, exclude_unset: bool = False) -> dict[str, Any]:
+        data = self.model_dump(mode="json", exclude_none=True, exclude_unset=exclude_unset)
+        if self.contract.json_schema is not None:  # there a null says something
+            data["contract"]["json_schema"] = self.contract.json_schema
+        return data
 
     def with_body(self, body: Body) -> Prompt:
         """This prompt with another text; ValueError if the text uses variables that the prompt does not declare."""

@@ -1,0 +1,80 @@
+"""Prompts as YAML text that people can read: texts as blocks, keys in the order of the manual."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+ORDER = (
+    *("name", "description", "tags", "label", "chat", "roles", "cors", "target_models", "version", "variables"),
+    *("messages", "prompt", "variants", "parameters", "param", "contract"),
+)
+"""The keys of a prompt as a file has them, those of the older form included."""
+
+_WITHIN = {"variables": ("type", "default"), "messages": ("role", "content"), "variants": ("name", "when")}
+_ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
+_LINE = 100
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines, and long ones, as literal blocks; short lists in one line; no aliases."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 (PyYAML's)
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (PyYAML's)
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text or len(text) > 60 else None
+    if _ODD_BREAK.search(text):  # only in double quotes are these kept apart from the end of a line
+        style = '"'
+    if style and not text.strip():  # a block of nothing shows nothing
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _list(dumper: yaml.SafeDumper, items: Sequence[Any]) -> yaml.SequenceNode:
+    plain = not any(isinstance(item, list | tuple | dict) or "\n" in str(item).strip() for item in items)
+    short = plain and sum(len(repr(item)) + 2 for item in items) < _LINE
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=short)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)
+
+
+def dump(data: Any) -> str:
+    """Plain data as YAML that is read back to the same."""
+    return yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
+
+
+def dump_file(data: Mapping[str, Any]) -> str:
+    """The data of a prompt, right or wrong, as the text of its file."""
+    return dump({key: _inside(key, value) for key, value in _sorted(data, ORDER).items()})
+
+
+def _inside(key: str, value: Any) -> Any:
+    """What stands under `key`, in order too."""
+    first = _WITHIN.get(key)
+    if first is None:
+        return value
+    if isinstance(value, Mapping):
+        return {name: _ordered(item, first) for name, item in value.items()}
+    return [_ordered(item, first) for item in value] if isinstance(value, list) else value
+
+
+def _ordered(item: Any, first: Sequence[str]) -> Any:
+    if not isinstance(item, Mapping):
+        return item
+    return {key: _inside(key, value) if key == "messages" else value for key, value in _sorted(item, first).items()}
+
+
+def _sorted(data: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """`data` with the keys `first` in front, the others behind them as they came."""
+    return {key: data[key] for key in (*(name for name in first if name in data), *data) if key in data}
