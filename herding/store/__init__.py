@@ -1,4 +1,4 @@
-"""The database: the history of requests with their scores and comments, the versions of prompts, users, tokens, limits.
+"""The database: the history of requests with their scores and comments, prompts, users, tokens, use of limits.
 
 The only room that knows SQLModel, SQLAlchemy and Alembic.
 """

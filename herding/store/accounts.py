@@ -16,7 +16,7 @@ from herding.values import Limit, Token, User
 Task = Callable[[Connection], None]
 
 _SAME_OF_USER = ("id", "name", "role", "opt_out", "disabled", "created_at")
-_SAME_OF_TOKEN = ("id", "name", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at")
+_SAME_OF_TOKEN = ("id", "name", "created_at", "created_by", "expires_at", "revoked_at", "last_used_at", "role")
 """Fields that are columns of the same name."""
 
 _PUBLIC = tuple(column for column in token.columns if column.name != "digest")

@@ -52,12 +52,12 @@ _USES = {kind: _uses(amount) for kind, amount in _AMOUNT.items()}
 _FREES = {kind: _frees(amount) for kind, amount in _AMOUNT.items()}
 
 
-def row(running: Row, tokens: int, now: int) -> Row:
-    """The row for the statement `reserve`; `running` is the request's first row."""
+def row(running: Row, account: str, tokens: int, now: int) -> Row:
+    """The row for the statement `reserve`; `running` is the request's first row, `account` whose limits it uses up."""
     return {
         "request_id": running["id"],
-        "principal": running["principal"],
-        "holder": running["principal"],
+        "principal": storable(account),
+        "holder": storable(account),
         "tokens": max(0, tokens),
         "settled": False,
         "now": now,
@@ -77,7 +77,7 @@ def key(principal: str) -> int:
 
 
 def reserve(
-    running: Row, *, limits: Sequence[Limit], tokens: int, clock: Clock, enter: Sequence[Executable]
+    running: Row, *, account: str, limits: Sequence[Limit], tokens: int, clock: Clock, enter: Sequence[Executable]
 ) -> Callable[[Connection], None]:
     """A task that enters a request where all limits allow it; raises LimitError where one does not.
 
@@ -86,7 +86,7 @@ def reserve(
 
     def task(connection: Connection) -> None:
         clocked = clock()
-        entry = row(running, tokens, clocked)
+        entry = row(running, account, tokens, clocked)
         now = _now(connection, entry["principal"], clocked)
         refusals = _hopeless(entry, limits) or [_refusal(connection, entry, limit, now, clocked) for limit in limits]
         if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):

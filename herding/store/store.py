@@ -21,6 +21,7 @@ from herding.store.migrate import migrate
 from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
+from herding.store.studio import StudioStore
 from herding.store.turns import NoTurns, Turns
 from herding.store.writer import Writer
 from herding.values import (
@@ -59,7 +60,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store:
+class Store(StudioStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
@@ -67,15 +68,15 @@ class Store:
     """
 
     def __init__(self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int]) -> None:
+        super().__init__(writer=writer, reader=reader)
         self._url = url
-        self._writer = writer
-        self._reader = reader
         self._clock = clock
 
     @classmethod
-    async def open(cls, url: str, *, clock: Callable[[], int] = now_ms) -> Store:
+    async def open(cls, url: str, *, clock: Callable[[], int] = now_ms, beside_app: bool = False) -> Store:
         """Creates or migrates the database, marks what still ran as interrupted, and starts the writer.
 
+        `beside_app` is for a tool that may work while the app runs: what runs is then left alone.
         Raises ConfigError for a URL or schema that is not ours, StoreError for a database that is damaged or away.
         """
         found = parsed(url)
@@ -89,7 +90,8 @@ class Store:
         engine = write_engine(found)
         writer = Writer(engine, statements=writes.statements(engine.dialect.name), turns=turns, lock=writes.lock)
         store = cls(url=found, writer=writer, reader=reader, clock=clock)
-        await store._interrupt_running()
+        if not beside_app:
+            await store._interrupt_running()
         return store
 
     async def close(self) -> None:
@@ -105,16 +107,21 @@ class Store:
         """
         self._writer.put({"begin": [request_row(outcome)]}).add_done_callback(_log_trouble)
 
-    async def reserve(self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int) -> None:
-        """Enters a request that starts to run into its principal's limits, with its row; both are durable on return.
+    async def reserve(
+        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, account: str | None = None
+    ) -> None:
+        """Enters a request that starts to run into the limits of `account`, with its row; both are durable on return.
+
+        Without an account it is the request's principal.
 
         Raises LimitError where a limit is used up; nothing is written then. What was entered at `t` counts until just
         before `t` plus the interval, so any half-open interval holds what the limit allows and no more. An entry is
-        never earlier than the principal's latest one: a clock that goes back frees nothing. `tokens` is the most that
+        never earlier than the account's latest one: a clock that goes back frees nothing. `tokens` is the most that
         the request may use; they count until `finish` replaces them, for good if the app dies. Of a caller who is
         cancelled while it waits, nothing stays.
         """
-        entered = self._checked(outcome, limits, tokens) if limits else self._unchecked(outcome, tokens)
+        payer = account or outcome.principal
+        entered = self._checked(outcome, payer, limits, tokens) if limits else self._unchecked(outcome, payer, tokens)
         try:
             await entered
         except asyncio.CancelledError:
@@ -178,13 +185,9 @@ class Store:
         """What every node did since an instant (Unix milliseconds), by node name."""
         return await self._reader.run(lambda c: statistics.node_stats(c, since=since))
 
-    async def prompt_version(self, *, key: str, content: str, at: int) -> int:
-        """The number of a prompt's content: the newest one's where nothing changed, else a new one, from 1."""
-        return await self._writer.call(writes.add_version(key=key, content=content, at=at))
-
-    async def usage(self, principal: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
-        """How much of each limit a principal uses now, in the order of `limits`."""
-        return await self._reader.run(lambda c: ledger.usage(c, principal, limits, self._clock))
+    async def usage(self, account: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
+        """How much of each limit an account uses now, in the order of `limits`."""
+        return await self._reader.run(lambda c: ledger.usage(c, account, limits, self._clock))
 
     async def prune(self, *, before: int) -> int:
         """Deletes what was entered into limits before an instant (Unix milliseconds), and says how many requests.
@@ -280,15 +283,15 @@ class Store:
             problem=problem,
         )
 
-    def _unchecked(self, outcome: Outcome, tokens: int) -> asyncio.Future[None]:
+    def _unchecked(self, outcome: Outcome, account: str, tokens: int) -> asyncio.Future[None]:
         running = request_row(outcome)
-        return self._writer.put({"reserve": [ledger.row(running, tokens, self._clock())], "begin": [running]})
+        return self._writer.put({"reserve": [ledger.row(running, account, tokens, self._clock())], "begin": [running]})
 
-    def _checked(self, outcome: Outcome, limits: Sequence[Limit], tokens: int) -> asyncio.Future[None]:
+    def _checked(self, outcome: Outcome, account: str, limits: Sequence[Limit], tokens: int) -> asyncio.Future[None]:
         enter = [self._writer.statements[name] for name in ("reserve", "begin")]
         running = request_row(outcome)
-        task = ledger.reserve(running, limits=limits, tokens=tokens, clock=self._clock, enter=enter)
-        return self._writer.call(task, locks=[ledger.key(outcome.principal)], undo=False)
+        task = ledger.reserve(running, account=account, limits=limits, tokens=tokens, clock=self._clock, enter=enter)
+        return self._writer.call(task, locks=[ledger.key(account)], undo=False)
 
     async def _interrupt_running(self) -> None:
         try:

@@ -124,18 +124,6 @@ class CommentRow(Base, table=True):
     updated_at: int = Field(sa_type=BigInteger)
 
 
-class PromptVersionRow(Base, table=True):
-    """A numbered version of a prompt; never changed once written. `sha256` is of `content`, in hex."""
-
-    __tablename__ = "prompt_version"
-
-    key: str = Field(primary_key=True)
-    number: int = Field(primary_key=True)
-    sha256: str
-    content: str = Field(sa_type=Text)
-    created_at: int = Field(sa_type=BigInteger)
-
-
 class AccountRow(Base, table=True):
     """A user; `user` itself is a word of SQL."""
 
@@ -151,7 +139,10 @@ class AccountRow(Base, table=True):
 
 
 class TokenRow(Base, table=True):
-    """An access token. `id` is its public part; `digest` is a keyed hash of the secret part, which is nowhere."""
+    """An access token. `id` is its public part; `digest` is a keyed hash of the secret part, which is nowhere.
+
+    `role` is null where the token can do what its user can.
+    """
 
     __tablename__ = "token"
     __table_args__ = (Index("ix_token_account_id", "account_id"),)
@@ -165,6 +156,7 @@ class TokenRow(Base, table=True):
     expires_at: int | None = Field(sa_type=BigInteger)
     revoked_at: int | None = Field(sa_type=BigInteger)
     last_used_at: int | None = Field(sa_type=BigInteger)
+    role: str | None
 
 
 class LedgerRow(Base, table=True):
@@ -191,7 +183,6 @@ request = Base.metadata.tables["request"]
 attempt = Base.metadata.tables["attempt"]
 score = Base.metadata.tables["score"]
 comment = Base.metadata.tables["comment"]
-prompt_version = Base.metadata.tables["prompt_version"]
 account = Base.metadata.tables["account"]
 token = Base.metadata.tables["token"]
 ledger = Base.metadata.tables["ledger"]

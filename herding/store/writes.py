@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from sqlalchemy import Connection, Executable, Table, bindparam, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, or_, select, update
 
 from herding.errors import NotFoundError, UserError
+from herding.store import drafts
+from herding.store.inserts import insert_into, upsert
 from herding.store.ledger import instant
 from herding.store.rows import Row, storable
-from herding.store.tables import attempt, comment, ledger, prompt_version, request, score, token
+from herding.store.tables import attempt, comment, ledger, request, score, token
 from herding.values import Score
 
 
@@ -23,12 +22,13 @@ def statements(dialect: str) -> dict[str, Executable]:
     `settle` and `touch` change what is there.
     """
     return {
-        "reserve": _insert(dialect, ledger).values(at=instant(dialect)).on_conflict_do_nothing(),
-        "begin": _insert(dialect, request).on_conflict_do_nothing(),
-        "finish": _upsert(dialect, request),
-        "attempt": _upsert(dialect, attempt),
+        "reserve": insert_into(dialect, ledger).values(at=instant(dialect)).on_conflict_do_nothing(),
+        "begin": insert_into(dialect, request).on_conflict_do_nothing(),
+        "finish": upsert(dialect, request),
+        "attempt": upsert(dialect, attempt),
         "settle": _settle(),
         "touch": _touch(),
+        **drafts.statements(dialect),
     }
 
 
@@ -52,24 +52,6 @@ def rate(*, request_id: str, principal: str, stars: int | None, at: int) -> Call
 def remark(*, request_id: str, principal: str, text: str, at: int) -> Callable[[Connection], Score]:
     """A task that sets the comment; a blank one clears it."""
     return _opinion(comment, request_id, principal, {"text": storable(text)} if text.strip() else None, at)
-
-
-def add_version(*, key: str, content: str, at: int) -> Callable[[Connection], int]:
-    """A task that numbers a prompt's content: the newest number where it is the same, else the next."""
-    key, content = storable(key), storable(content)
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    newest = select(prompt_version.c.number, prompt_version.c.sha256).where(prompt_version.c.key == key)
-
-    def task(connection: Connection) -> int:
-        found = connection.execute(newest.order_by(prompt_version.c.number.desc()).limit(1)).first()
-        if found and found.sha256 == digest:
-            return int(found.number)
-        number = found.number + 1 if found else 1
-        row = {"key": key, "number": number, "sha256": digest, "content": content, "created_at": at}
-        connection.execute(insert(prompt_version), row)
-        return int(number)
-
-    return task
 
 
 def interrupt_running(connection: Connection) -> int:
@@ -98,7 +80,7 @@ def _opinion(
         if values is None:
             connection.execute(delete(table).filter_by(**key))
         else:
-            connection.execute(_upsert(connection.dialect.name, table), [{**key, **values, "updated_at": at}])
+            connection.execute(upsert(connection.dialect.name, table), [{**key, **values, "updated_at": at}])
         return Score(request_id, principal, _stars(connection, key), _text(connection, key), at)
 
     return task
@@ -122,17 +104,3 @@ def _touch() -> Executable:
     """Notes when a token was used last; never moves it back."""
     before = or_(token.c.last_used_at.is_(None), token.c.last_used_at < bindparam("used_at"))
     return update(token).where(token.c.id == bindparam("token_id"), before).values(last_used_at=bindparam("used_at"))
-
-
-def _insert(dialect: str, table: Table) -> Any:
-    """An insert that can say what happens on a conflict; both dialects write it alike."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def _upsert(dialect: str, table: Table) -> Executable:
-    """An insert that overwrites the row with the same key."""
-    made = _insert(dialect, table)
-    keys = [column.name for column in table.primary_key]
-    changed = {column.name: made.excluded[column.name] for column in table.columns if column.name not in keys}
-    statement: Executable = made.on_conflict_do_update(index_elements=keys, set_=changed)
-    return statement

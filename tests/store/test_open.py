@@ -27,7 +27,7 @@ from herding.store.engine import parsed, prepare_file, schema_engine
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
 from herding.store.tables import Base, request
-from herding.values import Attempt, HistoryFilter, User
+from herding.values import Attempt, HistoryFilter, PromptVersion, User
 
 ROOT = Path(herding.__file__).parents[1]
 
@@ -58,7 +58,7 @@ async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         declared = {table: connection.exec_driver_sql(_SQL, (table,)).scalar() for table in Base.metadata.tables}
     used.dispose()
-    for table in ("attempt", "score", "comment", "ledger"):
+    for table in ("attempt", "score", "comment", "ledger", "prompt_label", "prompt_retired", "prompt_file"):
         assert "WITHOUT ROWID" in declared[table]
     for table in ("attempt", "score", "comment"):
         assert "ON DELETE CASCADE" in declared[table]
@@ -97,6 +97,37 @@ async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -
         assert connection.exec_driver_sql("SELECT count(*) FROM request").scalar() == 1
         assert connection.exec_driver_sql(_SQL, ("account",)).first() is None
     used.dispose()
+
+
+async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
+    used = schema_engine(parsed(url))
+    prepare_file(parsed(url))
+    columns = "(key, number, sha256, content, created_at)"
+    with used.begin() as connection:
+        command.upgrade(config(connection), "0003")
+        for row in (("greet", 1, "d", "a", 5), ("greet", 2, "e", "b", 6), ("other", 1, "d", "a", 7)):
+            connection.exec_driver_sql(f"INSERT INTO prompt_version {columns} VALUES (?, ?, ?, ?, ?)", row)
+    used.dispose()
+    store = await Store.open(url)
+    old = PromptVersion("greet", 2, "e", "b", "", "", "file", 6)
+    assert await store.newest_versions() == {"greet": 2, "other": 1}
+    assert await store.version("greet", 2) == old
+    await store.save_version("greet", "c", author="ada", message="m", source="ui", at=8, base=2)
+    await store.move_label("greet", "prod", 2, author="ada", message="", at=8)
+    await store.save_draft("ada", "greet", "d", base=3, at=9)
+    await store.close()
+    with used.begin() as connection:
+        command.downgrade(config(connection), "0003")
+        found = connection.exec_driver_sql("SELECT * FROM prompt_version ORDER BY key, number").all()
+        assert [tuple(row) for row in found][1] == ("greet", 2, "e", "b", 6)
+        assert [row[3] for row in found] == ["a", "b", "c", "a"]
+        for table in ("prompt_label", "prompt_label_move", "prompt_retired", "prompt_file", "draft", "draft_step"):
+            assert connection.exec_driver_sql(_SQL, (table,)).first() is None
+    used.dispose()
+    store = await Store.open(url)
+    assert await store.newest_versions() == {"greet": 3, "other": 1}
+    assert await store.version("greet", 2) == old
+    await store.close()
 
 
 async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: str, outcome) -> None:
