@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,28 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from pydantic import SecretStr
 
 from herding import __version__
+from herding.access.keys import signing_key
 from herding.access.role_file import Roles
-from herding.access.visitors import IdentifyVisitors, Visitors, signing_key
+from herding.accounts import Accounts
 from herding.api import doors
+from herding.api.cors import OtherOrigins
+from herding.api.identify import Identify
+from herding.api.proxies import BehindProxies
 from herding.api.shield import Shield
 from herding.errors import HerdingError
+from herding.gatehouse import Gatehouse
 from herding.nodes import catalog
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
-from herding.settings import Settings, on_space, read_settings, secret
+from herding.settings import Settings, read_settings, secret
 from herding.store import Store
 
 GRACEFUL_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
+"""Longer than clients and proxies keep a connection that they do not use, so that they never send into a closed one."""
 
 log = logging.getLogger("herding")
 
@@ -44,47 +53,80 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the web app is made of."""
+
+    orchestrator: Orchestrator
+    gatehouse: Gatehouse
+
+
 @contextlib.asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Orchestrator]:
-    """The orchestrator with its library, its store and its running herd; all ended on the way out."""
-    node_secret = settings.node_secret.get_secret_value() if settings.node_secret else None
-    herd = catalog.build(catalog.read_herd(settings.nodes), secret=secret, node_secret=node_secret)
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
+    herd = catalog.build(catalog.read_herd(settings.nodes), secret=secret, node_secret=_value(settings.node_secret))
+    roles = Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
     store = await Store.open(settings.database_url)
     try:
+        gatehouse = Gatehouse(
+            store=store,
+            roles=roles,
+            key=signing_key(settings.home, _value(settings.secret_key)),
+            trusts_all=settings.trusts_all,
+            admin_token=_value(settings.admin_token),
+        )
+        accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse)
         for node in herd.values():
             await node.start()
-        orchestrator = Orchestrator(library=library, herd=herd, store=store)
-        async with beside(library.watch()), beside(orchestrator.upkeep()):
-            yield orchestrator
+        orchestrator = Orchestrator(
+            library=library,
+            herd=herd,
+            store=store,
+            accounts=accounts,
+            still_valid=gatehouse.still_valid,
+            role_names=lambda: roles.names,
+        )
+        if not settings.local_only and not settings.admin_token:
+            await _hand_over(accounts)
+        endless = (library.watch(), roles.watch(), gatehouse.keep(), orchestrator.upkeep(), orchestrator.watch())
+        async with contextlib.AsyncExitStack() as running:
+            for work in endless:
+                await running.enter_async_context(beside(work))
+            yield Parts(orchestrator, gatehouse)
+            await gatehouse.flush()
     finally:
         await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
         await store.close()
 
 
-def create(orchestrator: Orchestrator, settings: Settings) -> FastAPI:
+async def _hand_over(accounts: Accounts) -> None:
+    """At the first start where others can reach the app, tell the operator a token for an admin: this once."""
+    if token := await accounts.first_token():
+        sys.stdout.write(f"\nAdmin token, shown this once: {token}\nLog in with it, or send it as a bearer token.\n\n")
+        sys.stdout.flush()  # not into the log, which is kept
+
+
+def _value(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def create(found: Parts, settings: Settings) -> FastAPI:
     """The web app: routes first, then the UI at `/`, and around both the guards."""
     _tame_gradio(settings.home)
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-    roles = Roles(settings.roles)
-
-    @contextlib.asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        async with beside(roles.watch()):
-            yield
-
-    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
-    doors.install(app, orchestrator)
-    mount(app, orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
-    token = settings.admin_token.get_secret_value() if settings.admin_token else None
-    visitors = Visitors(key=signing_key(settings.home), roles=roles, local_only=settings.local_only, admin_token=token)
+    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    doors.install(app, found.orchestrator, found.gatehouse)
+    mount(app, found.orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(IdentifyVisitors, visitors=visitors)
+    app.add_middleware(Identify, gatehouse=found.gatehouse)
+    app.add_middleware(OtherOrigins, orchestrator=found.orchestrator, stranger=found.gatehouse.stranger)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(Shield)
+    app.add_middleware(Shield, frame_ancestors=settings.frame_ancestors)
+    app.add_middleware(BehindProxies, hops=settings.trusted_proxies)
     return app
 
 
@@ -115,15 +157,15 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until a signal ends the process."""
-    async with parts(settings) as orchestrator:
+    async with parts(settings) as found:
         config = uvicorn.Config(
-            create(orchestrator, settings),
+            create(found, settings),
             host=settings.host,
             port=settings.port,
             log_level="warning",
             server_header=False,
-            proxy_headers=on_space(),
-            forwarded_allow_ips="*" if on_space() else None,
+            proxy_headers=False,  # believes whatever a caller claims to have been forwarded for
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
         server = Server(config)

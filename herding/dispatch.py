@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
-from herding.access.roles import allows
-from herding.errors import NodeError, NoNodeError, UserError
+from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError, UserError
 from herding.flight import ANSWER_TOKENS, Flight
+from herding.herd import knows, usable
 from herding.nodes.base import Node
 from herding.prompts.compose import Rendered
 from herding.routing import policy
@@ -69,6 +69,20 @@ class Dispatcher:
         if failure and not flight.stopped:
             raise failure
 
+    def check_format(self, flight: Flight) -> None:
+        """UserError where the form of the answer is given, and none of the nodes that would answer can keep to it."""
+        if flight.response_format is None:
+            return
+        if flight.full.messages is None:
+            message = "A raw text has no response_format. Send messages, or run a prompt that has them."
+            raise UserError(message, param="response_format")
+        able, models = self._allowed(flight), set(self._models(flight))
+        serving = [node for node in self._permitted(flight) if _serves(node, models)]
+        if serving and not any(_serves(node, models) for node in able):
+            where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
+            advice = "Leave it out, and run a prompt with a json_schema contract instead."
+            raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
+
     async def _wait(self, flight: Flight, failure: NodeError | None) -> AsyncGenerator[Event, None]:
         """Wait while a node that will serve the request is still starting or loading; `failure` says why again."""
         deadline, told = flight.elapsed_ms + self._wait_seconds * 1000, False
@@ -76,7 +90,7 @@ class Dispatcher:
             models = self._models(flight)
             coming = [node.name for node in self._allowed(flight) if set(models) & set(node.expects)]
             if not coming or flight.elapsed_ms > deadline:
-                raise failure or NoNodeError(self._why_nobody(flight, models))
+                raise failure or self._why_nobody(flight, models)
             if flight.stopped:
                 return
             if not told:
@@ -84,13 +98,22 @@ class Dispatcher:
                 yield Queued(flight.id, 1, f"{coming[0]} is loading its model")
             await asyncio.sleep(LOOK_EVERY)
 
-    def _why_nobody(self, flight: Flight, models: list[str]) -> str:
+    def _why_nobody(self, flight: Flight, models: list[str]) -> HerdingError:
+        if any(flight.model in node.embeds for node in self._permitted(flight)):
+            message = f"{flight.model} makes embeddings and no answers. Send texts for it to /v1/embeddings."
+            return NotFoundError(message, param="model")
+        if flight.model and not knows(self._permitted(flight), flight.model):
+            message = f"No node knows the model {flight.model}. Choose one of GET /api/v1/models, or leave it out."
+            return NotFoundError(message, param="model")
         wanted = " or ".join(models) or "any model"
         able = [node.name for node in self._allowed(flight) if set(models) & set(node.offers)]
         if able:
             where = " or ".join(able)
-            return f"No node serves {wanted} now. Switch {where} to it in the Nodes tab, or choose another model."
-        return f"No node serves {wanted}. Add one that does to the nodes file, or set the key of a hosted one."
+            advice = f"Switch {where} to it in the Nodes tab, or choose another model."
+            return NoNodeError(f"No node serves {wanted} now. {advice}")
+        return NoNodeError(
+            f"No node serves {wanted}. Add one that does to the nodes file, or set the key of a hosted one."
+        )
 
     def _models(self, flight: Flight) -> list[str]:
         """The models that may answer, best first; without a prompt that names some, all that are served."""
@@ -103,8 +126,11 @@ class Dispatcher:
         return candidates(self._models(flight), {node.name: node.serves for node in self._allowed(flight)})
 
     def _allowed(self, flight: Flight) -> list[Node]:
-        """The nodes that the caller's role may use."""
-        return [node for name, node in self._herd.items() if allows(flight.nodes, name)]
+        """The nodes that the caller's role may use, and that can keep to the form that the answer must have."""
+        return [node for node in self._permitted(flight) if node.formats or flight.response_format is None]
+
+    def _permitted(self, flight: Flight) -> list[Node]:
+        return usable(self._herd, flight.who)
 
     async def _attempt(self, flight: Flight, candidate: Candidate, why: str) -> AsyncGenerator[Event, None]:
         """One call of one node."""
@@ -137,7 +163,8 @@ class Dispatcher:
         """The call for a node; a chat loses its oldest turns until question and answer fit into the context."""
 
         def call(rendered: Rendered) -> Call:
-            return Call(flight.id, candidate.model, rendered.messages, rendered.text, flight.parameters)
+            form = flight.response_format
+            return Call(flight.id, candidate.model, rendered.messages, rendered.text, flight.parameters, form)
 
         async def fits(dropped: int) -> bool:
             size = await node.count(call(full.without_oldest_turns(dropped)))
@@ -151,6 +178,12 @@ class Dispatcher:
             dropped = await _least(fits, full.turns)
             flight.rendered = full.without_oldest_turns(dropped)
         return call(flight.rendered)
+
+
+def _serves(node: Node, models: set[str]) -> bool:
+    """Whether a node answers with one of the models, or soon will; with any where none is named."""
+    served = {*node.serves, *node.expects}
+    return bool(served & models if models else served)
 
 
 async def _least(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:

@@ -4,8 +4,11 @@ HerdingError                 the root; its message says what to do next
 ├── ConfigError              the operator: fix the named file, line and key
 ├── UserError                the caller: fix the request
 │   ├── NotFoundError        ... it names something that does not exist (or that the caller may not see)
+│   ├── ConflictError        ... what it is about is not, or is not any more, as the request takes it to be
+│   │   └── VersionConflictError ... somebody saved a newer version than the one that the change is based on
 │   ├── VariableError        ... one variable of the prompt is missing, unknown or out of bounds
 │   └── ContextLengthError   ... the input does not fit into the model's context
+├── AuthenticationError      the caller: log in again, or send another token
 ├── AccessError              the caller's role does not allow this
 ├── LimitError               the caller: come back after `retry_after` seconds
 ├── NodeError                another node (or a later try) may do
@@ -77,6 +80,22 @@ class NotFoundError(UserError):
     type = "not_found"
 
 
+class ConflictError(UserError):
+    """What the request is about is not, or is not any more, as the request takes it to be."""
+
+    type = "conflict"
+
+
+class VersionConflictError(ConflictError):
+    """A change is based on another version than the newest. `newest` is its number, 0 where there is none."""
+
+    type = "version_conflict"
+
+    def __init__(self, message: str, *, newest: int, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.newest = newest
+
+
 class VariableError(UserError):
     """A variable is missing, not declared, or its value breaks the declared bounds."""
 
@@ -87,6 +106,12 @@ class ContextLengthError(UserError):
     """Input and answer together do not fit into the model's context."""
 
     type = "context_length"
+
+
+class AuthenticationError(HerdingError):
+    """Nobody is known by the token or the session that came with the request."""
+
+    type = "unauthorized"
 
 
 class AccessError(HerdingError):

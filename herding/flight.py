@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from herding.errors import HerdingError, NodeError
@@ -13,7 +14,7 @@ from herding.prompts.contract import Trimmer, judge
 from herding.prompts.model import Prompt
 from herding.routing.candidates import Candidate
 from herding.running import Running
-from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Status, Timings, Usage, Verdict
+from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Principal, Status, Timings, Usage, Verdict
 
 CHARS_PER_TOKEN = 4
 ANSWER_TOKENS = 256
@@ -24,7 +25,7 @@ class Flight:
     """Gathers one request's answer, attempts and times; `outcome` tells them at any moment.
 
     Times are in milliseconds since the request arrived, from a clock that never goes back. `full` is the whole
-    input; `rendered` is what is left of it for the node that is tried. `nodes` are the patterns of those allowed.
+    input; `rendered` is what is left of it for the node that is tried.
     """
 
     def __init__(
@@ -32,8 +33,7 @@ class Flight:
         *,
         request_id: str,
         arrived_at: int,
-        principal: str,
-        nodes: Sequence[str],
+        who: Principal,
         key: str,
         prompt: Prompt,
         version: int = 0,
@@ -43,14 +43,16 @@ class Flight:
         rendered: Rendered,
         parameters: Parameters,
         model: str | None,
+        response_format: Mapping[str, Any] | None = None,
     ) -> None:
-        self.id, self.principal, self.nodes, self.key = request_id, principal, nodes, key
+        self.id, self.who, self.key = request_id, who, key
         self.prompt, self.parameters, self.model = prompt, parameters, model
+        self.response_format = response_format
         self.full = self.rendered = rendered
         self._facts: dict[str, Any] = {
             "request_id": request_id,
             "created_at": arrived_at,
-            "principal": principal,
+            "principal": who.id,
             "prompt": key,
             "version": version,
             "edited": edited,
@@ -75,6 +77,7 @@ class Flight:
         self._total_ms = 0.0
         self.running: Running | None = None
         self.stopped = False
+        self.expelled = False
 
     @property
     def elapsed_ms(self) -> float:
@@ -83,7 +86,13 @@ class Flight:
     @property
     def most_tokens(self) -> int:
         """An estimate of the most tokens that the request may take, in and out."""
-        return -(-len(self._input()) // CHARS_PER_TOKEN) + (self.parameters.max_tokens or ANSWER_TOKENS)
+        return self.input_tokens + (self.parameters.max_tokens or ANSWER_TOKENS)
+
+    @property
+    def input_tokens(self) -> int:
+        """An estimate of the tokens that go in; the form of the answer is told to the model as well."""
+        form = len(json.dumps(self.response_format)) if self.response_format else 0
+        return -(-(len(self._input()) + form) // CHARS_PER_TOKEN)
 
     @property
     def has_text(self) -> bool:
@@ -129,6 +138,11 @@ class Flight:
             if self.running:
                 self.running.stop()
 
+    def expel(self) -> None:
+        """The caller may not be answered any more."""
+        self.expelled = True
+        self.stop()
+
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """The request is over."""
         if error is not None:
@@ -163,6 +177,11 @@ class Flight:
             error=self._error.message if self._error else None,
         )
 
+    def kept(self) -> Outcome:
+        """What is written of it: all, or for somebody who opted out, no text that they sent or got."""
+        outcome = self.outcome()
+        return without_texts(outcome) if self.who.opt_out else outcome
+
     def _input(self) -> str:
         if self.rendered.messages is None:
             return self.rendered.text or ""
@@ -173,4 +192,23 @@ class Flight:
         """Counts for a node that told none; nothing was spent where no node was tried."""
         if self._choice is None:
             return Usage()
-        return Usage(-(-len(self._input()) // CHARS_PER_TOKEN), -(-self._heard // CHARS_PER_TOKEN))
+        return Usage(self.input_tokens, -(-self._heard // CHARS_PER_TOKEN))
+
+
+def without_texts(outcome: Outcome) -> Outcome:
+    """The same with counts and times only.
+
+    Errors may repeat what was sent; stop strings, and the name of a model that no node took, are texts as well.
+    """
+    return replace(
+        outcome,
+        session_id=None,
+        model=outcome.model if outcome.node else None,
+        variables={},
+        parameters=replace(outcome.parameters, stop=()),
+        input="",
+        answer="",
+        contract=replace(outcome.contract, reason=None),
+        attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
+        error=None,
+    )

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from herding.access.operations import CHAT, EDIT, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
-from herding.access.roles import allows, owner, owner_filter, require
+from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
+from herding.access.role_file import ADMIN, GUEST
+from herding.access.roles import allows, may_see, owner, owner_filter, require
+from herding.accounts import Accounts
 from herding.dispatch import WAIT_SECONDS, Dispatcher
-from herding.errors import ConfigError, HerdingError, NotFoundError, UserError, VariableError
+from herding.embedding import Embedder
+from herding.errors import (
+    AuthenticationError,
+    ConfigError,
+    HerdingError,
+    LimitError,
+    NotFoundError,
+    StoreError,
+    UserError,
+    VariableError,
+)
 from herding.flight import Flight
+from herding.herd import model_infos, usable
+from herding.memory import recall
+from herding.metrics import Metrics
 from herding.nodes.base import Node
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
@@ -22,13 +37,16 @@ from herding.prompts.library import Library, Loaded, parse_body
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
 from herding.store import Facets, Store, now_ms
+from herding.studio import Studio
 from herding.values import (
     Done,
+    Embeddings,
     Entry,
     Event,
     HistoryFilter,
     LoadProgress,
     Message,
+    ModelInfo,
     NodeInfo,
     NodeStats,
     Outcome,
@@ -44,6 +62,7 @@ from herding.values import (
 MAX_PAGE = 200
 MAX_COMMENT = 10_000
 MAX_TURNS = 200
+LOOK_EVERY = 0.5
 DAY_MS = 24 * 3600 * 1000
 LONGEST_LIMIT_MS = 31 * DAY_MS
 
@@ -62,17 +81,25 @@ class Orchestrator:
         library: Library,
         herd: Mapping[str, Node],
         store: Store,
+        accounts: Accounts,
+        still_valid: Callable[[Principal], Awaitable[bool]],
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
+        role_names: Callable[[], Sequence[str]] = lambda: (GUEST, ADMIN),
     ) -> None:
         self._library = library
         self._herd = dict(herd)
         self._store = store
+        self.accounts = accounts
+        self._still_valid = still_valid
         self._clock = clock
         self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
+        self._embedder = Embedder(herd=self._herd, clock=clock, admit=self._admit, record=self._record)
         self._flights: dict[str, Flight] = {}
         self._versions: dict[str, tuple[str, int]] = {}
         self._records: set[asyncio.Task[None]] = set()
+        self._metrics = Metrics(self._herd, running=lambda: len(self._flights))
+        self.studio = Studio(library=library, version=self._version, roles=role_names)
 
     # Running a prompt
 
@@ -92,15 +119,16 @@ class Orchestrator:
         """
         require(who, RUN if request.prompt else CHAT)
         flight = await self._prepare(request, who)
-        await self._store.reserve(flight.outcome(), limits=who.limits, tokens=flight.most_tokens)
-        self._flights[flight.id] = flight
+        await self._admit(flight, flight.most_tokens)
         try:
             async with aclosing(self._dispatcher.answer(flight)) as events:
                 async for event in events:
                     yield event
+            if flight.expelled:
+                raise AuthenticationError("The token of this request is not valid any more.")
             flight.end("cancelled" if flight.stopped else "succeeded")
         except HerdingError as error:
-            flight.end("failed", error)
+            flight.end("cancelled" if flight.expelled else "failed", error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             flight.end("abandoned")
@@ -114,11 +142,21 @@ class Orchestrator:
             outcome = await self._record(flight)
         yield Done(outcome)
 
+    async def embed(
+        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+    ) -> tuple[Outcome, Embeddings]:
+        """A vector for each text, with the request's outcome; its row is durable by then. Raises what `stream` raises.
+
+        NotFoundError where no node makes embeddings with `model`. The vectors themselves are not kept.
+        """
+        require(who, EMBED)
+        return await self._embedder.embed(_text(model, "model"), texts, who, dimensions=dimensions)
+
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and status `cancelled`."""
         require(who, RUN)
         flight = self._flights.get(request_id)
-        if flight is None or owner(who) not in (None, flight.principal):
+        if flight is None or owner(who) not in (None, flight.who.id):
             raise NotFoundError("This request is not running.", param="request_id")
         flight.stop()
 
@@ -127,33 +165,37 @@ class Orchestrator:
         require(who, RUN)
         loaded = await self.find(request.prompt, who)
         prompt = self._edited(loaded, request, who)
-        return compose(prompt, fill(prompt.variables, request.variables), request.turns)
+        return compose(prompt, fill(prompt.variables, request.variables), request.turns or ())
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
         """Check everything about a request that can be checked before it runs."""
         if not request.prompt:
+            request = await recall(request, who, store=self._store)
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
         loaded = await self.find(request.prompt, who)
         prompt = self._edited(loaded, request, who)
         values = fill(prompt.variables, request.variables)
+        request = await recall(request, who, store=self._store, prompt=loaded)
         rendered = compose(prompt, values, _checked_turns(request))
         version, edited = await self._version(loaded), prompt is not loaded.prompt
         facts = {"key": loaded.key, "variables": values, "version": version, "edited": edited}
         return self._flight(request, who, prompt, rendered, **facts)
 
     def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
-        return Flight(
+        flight = Flight(
             request_id=uuid4().hex,
             arrived_at=self._clock(),
-            principal=who.id,
-            nodes=who.nodes,
+            who=who,
             prompt=prompt,
             session_id=_text(request.session_id, "session_id") if request.session_id else None,
             rendered=rendered,
             parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
             model=_text(request.model, "model") if request.model else None,
+            response_format=request.response_format,
             **facts,
         )
+        self._dispatcher.check_format(flight)
+        return flight
 
     def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
         if request.template is None:
@@ -172,6 +214,23 @@ class Orchestrator:
             self._versions[loaded.key] = (digest, number)
         return number
 
+    async def _shown_version(self, loaded: Loaded) -> int:
+        """The same for people who only look: 0 while the database takes no new number."""
+        try:
+            return await self._version(loaded)
+        except StoreError:
+            return 0
+
+    async def _admit(self, flight: Flight, tokens: int) -> None:
+        """Enter a request that starts to run into its caller's limits."""
+        who = flight.who
+        try:
+            await self._store.reserve(flight.kept(), limits=who.limits, tokens=tokens, account=who.account or who.id)
+        except LimitError:
+            self._metrics.over_limit()
+            raise
+        self._flights[flight.id] = flight
+
     async def _record(self, flight: Flight) -> Outcome:
         """Write the request's row: the only place that does, however the request ended."""
 
@@ -179,7 +238,7 @@ class Orchestrator:
 
         async def write() -> None:
             try:
-                await self._store.finish(outcome)
+                await self._store.finish(flight.kept())
             finally:
                 self._flights.pop(flight.id, None)
 
@@ -188,6 +247,7 @@ class Orchestrator:
         self._records.add(task)
         task.add_done_callback(self._records.discard)
         await asyncio.shield(task)
+        self._metrics.ended(outcome)
         return outcome
 
     # Feedback
@@ -204,6 +264,8 @@ class Orchestrator:
         await self._rateable(request_id, who)
         if len(text) > MAX_COMMENT:
             raise UserError(f"A comment has at most {MAX_COMMENT:,} characters.", param="comment")
+        if text and who.opt_out:
+            raise UserError("You chose that no texts of yours are kept, so no comment is. Give stars.", param="comment")
         said = _text(text, "comment")
         return await self._store.comment(request_id=request_id, principal=who.id, text=said, at=self._clock())
 
@@ -219,10 +281,13 @@ class Orchestrator:
         NotFoundError where there is none for `who`, or where another version than the current one is meant.
         """
         require(who, RUN)
+        return await self._find(reference, who)
+
+    async def _find(self, reference: str, who: Principal) -> Loaded:
         key, _, wanted = reference.partition("@")
-        if not allows(who.prompts, key):
-            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
         loaded = self._library.get(key)
+        if not may_see(who, key, loaded.prompt.roles):
+            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
         if wanted not in ("", loaded.prompt.label) and wanted != str(await self._version(loaded)):
             raise NotFoundError(
                 f"'{reference}' cannot be run: only current versions can. '{key}' is at version "
@@ -234,18 +299,36 @@ class Orchestrator:
     async def prompts(self, who: Principal) -> list[PromptInfo]:
         """All prompts that `who` may use, as their files are now, with who serves them and how they did."""
         require(who, PROMPTS)
-        snapshot = await asyncio.to_thread(self._library.refresh)
+        await asyncio.to_thread(self._library.refresh)
+        return await self._prompt_infos(self._visible(who), who)
+
+    async def prompt(self, reference: str, who: Principal) -> PromptInfo:
+        """One prompt, as its file is now. Raises what `find` raises."""
+        require(who, PROMPTS)
+        await asyncio.to_thread(self._library.refresh)
+        (info,) = await self._prompt_infos([await self._find(reference, who)], who)
+        return info
+
+    def _visible(self, who: Principal) -> list[Loaded]:
+        """The prompts that `who` may see, as they were last read."""
+        prompts = self._library.snapshot.prompts
+        return [loaded for key, loaded in prompts.items() if may_see(who, key, loaded.prompt.roles)]
+
+    async def _prompt_infos(self, prompts: Sequence[Loaded], who: Principal) -> list[PromptInfo]:
         stats = await self._store.prompt_stats()
-        mine = (loaded for key, loaded in snapshot.prompts.items() if allows(who.prompts, key))
-        return [self._prompt_info(loaded, stats, who) for loaded in mine]
+        versions = await asyncio.gather(*(self._shown_version(loaded) for loaded in prompts))
+        pairs = zip(prompts, versions, strict=True)
+        return [self._prompt_info(loaded, version, stats, who) for loaded, version in pairs]
 
     async def broken_prompts(self, who: Principal) -> tuple[ConfigError, ...]:
         """What is wrong with the files that did not load."""
         require(who, PROMPTS)
         return self._library.snapshot.broken
 
-    def _prompt_info(self, loaded: Loaded, stats: Mapping[str, PromptStats], who: Principal) -> PromptInfo:
-        prompt, herd = loaded.prompt, self._usable(who)
+    def _prompt_info(
+        self, loaded: Loaded, version: int, stats: Mapping[str, PromptStats], who: Principal
+    ) -> PromptInfo:
+        prompt, herd = loaded.prompt, usable(self._herd, who)
         served = {m: tuple(node.name for node in herd if m in node.serves) for m in prompt.target_models}
         return PromptInfo(
             key=loaded.key,
@@ -262,6 +345,10 @@ class Orchestrator:
             served=served,
             stats=stats.get(loaded.key, PromptStats()),
             notes=loaded.notes,
+            version=version,
+            roles=None if prompt.roles is None else tuple(prompt.roles),
+            cors=tuple(prompt.cors or ()),
+            content=prompt.content,
         )
 
     # History
@@ -294,10 +381,10 @@ class Orchestrator:
     async def nodes(self, who: Principal) -> list[NodeInfo]:
         """The nodes that `who` may use, at this moment."""
         require(who, NODES)
-        herd = self._usable(who)
+        herd = usable(self._herd, who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
         statuses = await asyncio.gather(*(node.status() for node in herd))
-        prompts = [loaded for key, loaded in self._library.snapshot.prompts.items() if allows(who.prompts, key)]
+        prompts = self._visible(who)
         return [
             NodeInfo(
                 name=node.name,
@@ -309,8 +396,11 @@ class Orchestrator:
             for node, status in zip(herd, statuses, strict=True)
         ]
 
-    def _usable(self, who: Principal) -> list[Node]:
-        return [node for name, node in self._herd.items() if allows(who.nodes, name)]
+    async def models(self, who: Principal) -> list[ModelInfo]:
+        """Every model that `who` may use, with its nodes and the prompts that target it."""
+        require(who, MODELS)
+        visible = self._visible(who) if PROMPTS in who.rights else []
+        return model_infos(usable(self._herd, who), {found.key: found.prompt.target_models for found in visible})
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
         """Switch a node to another model; yields progress. The switch goes on when the caller leaves."""
@@ -326,12 +416,26 @@ class Orchestrator:
             await self._store.prune(before=self._clock() - LONGEST_LIMIT_MS)
             await asyncio.sleep(DAY_MS / 1000)
 
+    async def watch(self) -> None:
+        """Runs as long as the app: ends, within a second, the requests of whoever's token is over."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            for flight in list(self._flights.values()):
+                if not await self._still_valid(flight.who):
+                    flight.expel()
+
+    async def metrics(self, who: Principal) -> bytes:
+        """Counts and times for monitoring, as Prometheus reads them."""
+        require(who, METRICS)
+        return self._metrics.text(node.name for node in usable(self._herd, who))
+
     async def ready(self) -> str | None:
         """None when a request can be served now, else what is missing."""
         problem = (await self._store.check()).problem
         if problem:
             return problem
-        return None if any(node.serves for node in self._herd.values()) else "No node serves a model yet."
+        able = any(node.serves or node.embeds for node in self._herd.values())
+        return None if able else "No node serves a model yet."
 
 
 def _narrowed(where: HistoryFilter, who: Principal) -> HistoryFilter:
@@ -357,9 +461,10 @@ def _checked_parameters(parameters: Parameters) -> Parameters:
 
 def _checked_turns(request: Request) -> tuple[Message, ...]:
     """The earlier turns of a chat: user and assistant only, and not endless."""
-    if any(turn.role not in ("user", "assistant") for turn in request.turns):
+    turns = request.turns or ()
+    if any(turn.role not in ("user", "assistant") for turn in turns):
         raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
-    return tuple(Message(turn.role, _text(turn.content, "turns")) for turn in request.turns[-MAX_TURNS:])
+    return tuple(Message(turn.role, _text(turn.content, "turns")) for turn in turns[-MAX_TURNS:])
 
 
 def _text(text: str, param: str) -> str:

@@ -53,13 +53,17 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a node is asked to do: continue `messages` (a chat) or `text` (a raw prompt) with `model`."""
+    """What a node is asked to do: continue `messages` (a chat) or `text` (a raw prompt) with `model`.
+
+    `response_format` is the form that the answer must have, in OpenAI's words; only nodes with `formats` get one.
+    """
 
     id: str
     model: str
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     parameters: Parameters = Parameters()
+    response_format: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +76,21 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A vector for each text, in the order of the texts and all of one length, and what they took."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    input_tokens: int = 0
+    source: Literal["node", "counted"] = "counted"
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who is asking. `rights` are the operations that the role allows, `limits` how much of them.
 
     `nodes` and `prompts` are glob patterns of what may be used; without any, nothing may. `token` is the public part
-    of the token that they came with.
+    of the token that they came with, `expires_at` its end. `account` is whose limits they use up: for somebody unknown
+    it is where they come from, since a new name costs nothing.
     """
 
     id: str
@@ -88,6 +102,8 @@ class Principal:
     limits: tuple[Limit, ...] = ()
     opt_out: bool = False
     token: str | None = None
+    expires_at: int | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +113,20 @@ class Request:
     `prompt` is a key, or `key@version`, or `key@label`; `template` replaces its text for this run only (an unsaved
     edit); `turns` are the earlier turns of a chat, oldest first, without the system message. `model` None means that
     the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+
+    With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
 
     prompt: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     parameters: Parameters = Parameters()
-    turns: tuple[Message, ...] = ()
+    turns: tuple[Message, ...] | None = None
     template: str | None = None
     messages: tuple[Message, ...] = ()
     text: str | None = None
     session_id: str | None = None
+    response_format: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,8 +331,9 @@ NodeState = Literal["off", "starting", "loading", "ready", "down"]
 class NodeStatus:
     """A node at this moment.
 
-    `serves`: models that it answers with now; `offers`: models that it can be switched to; `loading`: the model that
-    is on its way, with `progress` 0-1 where that is known. `system` is None where the node does not tell.
+    `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
+    can be switched to; `loading`: the model that is on its way, with `progress` 0-1 where that is known. `system` is
+    None where the node does not tell.
     """
 
     state: NodeState
@@ -327,6 +347,7 @@ class NodeStatus:
     waiting: int = 0
     device: str | None = None
     system: System | None = None
+    embeds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,10 +371,23 @@ class NodeInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it."""
+
+    id: str
+    nodes: tuple[str, ...]
+    embeds: tuple[str, ...]
+    offered_by: tuple[str, ...]
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptInfo:
     """A prompt as a person sees it.
 
-    `body` is its text as YAML; `served` maps each target model to the nodes that serve it now.
+    `body` is its text as YAML; `served` maps each target model to the nodes that serve it now. `content` is the prompt
+    in the words of its file, `version` the number of that. `roles` are the only ones that may see it, None for all;
+    `cors` are the origins of the web pages that may run it.
     """
 
     key: str
@@ -370,6 +404,10 @@ class PromptInfo:
     served: Mapping[str, tuple[str, ...]]
     stats: PromptStats
     notes: tuple[str, ...] = ()
+    version: int = 0
+    roles: tuple[str, ...] | None = None
+    cors: tuple[str, ...] = ()
+    content: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +443,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token without its secret. `id` is its public part; None times mean never."""
+    """An access token without its secret. `id` is its public part; None times mean never.
+
+    `role` makes it weaker than its user; None is the user's own role.
+    """
 
     id: str
     user: str
@@ -415,3 +456,82 @@ class Token:
     expires_at: int | None = None
     revoked_at: int | None = None
     last_used_at: int | None = None
+    role: str | None = None
+
+
+Source = Literal["file", "ui", "api", "import"]
+"""How a version of a prompt came: from its file, from the editor, through the API, or from another program's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """A version of a prompt, which never changes. `number` counts from 1; `sha256` is of `content`, in hex.
+
+    `author` is the principal who saved it, empty where that is not known; `message` says why.
+    """
+
+    key: str
+    number: int
+    sha256: str
+    content: str
+    author: str
+    message: str
+    source: Source
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """That a prompt is deleted, by whom and when; its versions stay."""
+
+    key: str
+    author: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMove:
+    """A label of a prompt goes from version `previous` to `number`; None is no version.
+
+    `undoes` is the id of the move that this one takes back. A later move has a greater id.
+    """
+
+    id: int
+    key: str
+    label: str
+    number: int | None
+    previous: int | None
+    author: str
+    message: str
+    at: int
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody made of version `base` of a prompt and did not save as a version yet; 0 is a new prompt."""
+
+    principal: str
+    key: str
+    content: str
+    base: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStep:
+    """An earlier text of a draft. A later step has a greater `seq`."""
+
+    seq: int
+    content: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """The version on which a prompt's file and the store agreed last, and the SHA-256 of the file's text then."""
+
+    key: str
+    number: int
+    digest: str
+    at: int

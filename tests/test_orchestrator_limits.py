@@ -71,7 +71,7 @@ async def test_what_is_used_counts_after_a_restart(tmp_path: Path) -> None:
 async def test_a_failed_request_counts_as_a_request(tmp_path: Path) -> None:
     async with herding(tmp_path, echo("echo")) as place:
         who = limited(Limit("request", 1, 1))
-        with pytest.raises(NoNodeError):
+        with pytest.raises(NotFoundError):
             await place.orchestrator.run(replace(SAY, model="nobody has it"), who)
         with pytest.raises(LimitError):
             await place.orchestrator.run(SAY, who)

@@ -23,11 +23,13 @@ SAY = Request("say")
 CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "run": lambda o, who: o.run(SAY, who),
     "stream": lambda o, who: o.stream(SAY, who),
+    "embed": lambda o, who: o.embed("echo", ["x"], who),
     "cancel": lambda o, who: o.cancel("1", who),
     "preview": lambda o, who: o.preview(SAY, who),
     "rate": lambda o, who: o.rate("1", 5, who),
     "comment": lambda o, who: o.comment("1", "good", who),
     "find": lambda o, who: o.find("say", who),
+    "prompt": lambda o, who: o.prompt("say", who),
     "prompts": lambda o, who: o.prompts(who),
     "broken_prompts": lambda o, who: o.broken_prompts(who),
     "history": lambda o, who: o.history(HistoryFilter(), who),
@@ -35,9 +37,11 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "request": lambda o, who: o.request("1", who),
     "facets": lambda o, who: o.facets(who),
     "nodes": lambda o, who: o.nodes(who),
+    "models": lambda o, who: o.models(who),
+    "metrics": lambda o, who: o.metrics(who),
     "switch_model": lambda o, who: o.switch_model("echo", "echo", who),
 }
-OPEN_TO_ALL = {"ready", "upkeep"}
+OPEN_TO_ALL = {"ready", "upkeep", "watch"}
 
 
 def public_methods() -> set[str]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
 
-from herding.settings import Settings, is_loopback, on_space, secret
+from herding.errors import ConfigError
+from herding.settings import Settings, is_loopback, on_space, read_settings, secret
 
-NAMES = ("HOME", "HOST", "PORT", "PROMPTS", "NODES", "ADMIN_TOKEN", "NODE_SECRET", "TRUSTED_HOSTS", "LOG_LEVEL")
+NAMES = tuple(Settings.model_fields)
+
+
+SPACE = ("SPACE_ID", "SYSTEM")
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*(f"HERDING_{name}" for name in NAMES), "DATABASE_URL", "HERDING_DATABASE_URL", "SPACE_ID", "SYSTEM"):
+    for name in (*(f"HERDING_{name.upper()}" for name in NAMES), "DATABASE_URL", "HERDING_DATABASE_URL", *SPACE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -61,7 +67,7 @@ def test_which_addresses_are_this_machine(host: str, local: bool) -> None:
 def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HERDING_HOME", str(tmp_path))
     monkeypatch.setenv("HERDING_PORT", "80")
-    monkeypatch.setenv("HERDING_ADMIN_TOKEN", "canary")
+    monkeypatch.setenv("HERDING_ADMIN_TOKEN", "canary of a token")
     monkeypatch.setenv("HERDING_TRUSTED_HOSTS", '["a.example"]')
     monkeypatch.setenv("DATABASE_URL", "postgresql://db/x")
     settings = Settings()
@@ -69,7 +75,7 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert settings.database_url == "postgresql://db/x"
     assert "canary" not in repr(settings)
     assert settings.admin_token is not None
-    assert settings.admin_token.get_secret_value() == "canary"
+    assert settings.admin_token.get_secret_value() == "canary of a token"
 
 
 def test_a_blank_setting_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +83,136 @@ def test_a_blank_setting_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
     settings = Settings()
     assert (settings.port, settings.admin_token, settings.local_only) == (7860, None, True)
+
+
+# Secrets that are set, and set badly
+
+SECRETS = ("HERDING_ADMIN_TOKEN", "HERDING_NODE_SECRET", "HERDING_SECRET_KEY")
+GOOD = "Xq3-81kfn2_vv9ZZ0a4c5e6f7g8h9i0j"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("blank", ["", " ", "\t\n "])
+def test_a_blank_secret_is_none(monkeypatch: pytest.MonkeyPatch, name: str, blank: str) -> None:
+    monkeypatch.setenv(name, blank)
+    settings = read_settings()
+    assert (settings.admin_token, settings.node_secret, settings.secret_key) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_good_secret_is_taken_without_the_space_around_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, f" {GOOD}\n")
+    found = getattr(read_settings(), name.removeprefix("HERDING_").lower())
+    assert found.get_secret_value() == GOOD
+    assert GOOD not in repr(read_settings())
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize(
+    "weak",
+    [
+        "changeme",
+        "ChangeMe",
+        " changeme ",
+        "password",
+        "12345678",
+        "not-needed",
+        "canary7",
+        "abcabcabcabcabcabcabcabcabcabcabcabcabc",
+        "0" * 64,
+        "a secret\x00with NUL, and long enough",
+        "a secret\nof two lines, and long enough",
+        "gehéimnis, that is long enough by far",
+    ],
+)
+def test_a_secret_that_is_easy_to_guess_is_refused_without_repeating_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, weak: str
+) -> None:
+    if "\x00" in weak:  # no environment carries it
+        monkeypatch.setattr("os.environ", {**os.environ, name: weak})
+    else:
+        monkeypatch.setenv(name, weak)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    assert caught.value.key == name
+    assert weak.strip() not in caught.value.message
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_key_of_all_secrets_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERDING_SECRET_KEY", GOOD[:31])
+    with pytest.raises(ConfigError, match="at least 32"):
+        read_settings()
+    monkeypatch.setenv("HERDING_SECRET_KEY", GOOD)
+    assert len(GOOD) == 32
+    assert read_settings().secret_key is not None
+
+
+# Who is trusted
+
+
+def test_only_at_this_machine_without_a_token_are_all_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().trusts_all
+    for name, value in (
+        ("HERDING_HOST", "0.0.0.0"),
+        ("HERDING_HOST", "192.168.1.5"),
+        ("HERDING_ADMIN_TOKEN", GOOD),
+        ("SPACE_ID", "me/space"),
+        ("HERDING_TRUSTED_PROXIES", "1"),  # through which others reach us
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            assert not Settings().trusts_all, name
+    monkeypatch.setenv("HERDING_ADMIN_TOKEN", "  ")
+    assert Settings().trusts_all
+
+
+def test_proxies_are_believed_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().trusted_proxies == 0
+    with monkeypatch.context() as patch:
+        patch.setenv("SPACE_ID", "me/space")
+        assert Settings().trusted_proxies == 1
+        patch.setenv("HERDING_TRUSTED_PROXIES", "2")
+        assert Settings().trusted_proxies == 2
+    for wrong in ("-1", "11", "all"):
+        monkeypatch.setenv("HERDING_TRUSTED_PROXIES", wrong)
+        with pytest.raises(ConfigError) as caught:
+            read_settings()
+        assert caught.value.key == "HERDING_TRUSTED_PROXIES"
+
+
+def test_who_may_show_the_app_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().frame_ancestors == ["https://huggingface.co"]
+    with monkeypatch.context() as patch:
+        patch.setenv("SPACE_ID", "me/space")
+        assert Settings().frame_ancestors == ["*"]
+    good = ["https://a.example", "http://localhost:3000", "https://*.example.com", "*"]
+    monkeypatch.setenv("HERDING_FRAME_ANCESTORS", json.dumps(good))
+    assert read_settings().frame_ancestors == good
+    monkeypatch.setenv("HERDING_FRAME_ANCESTORS", "[]")
+    assert read_settings().frame_ancestors == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "https://a.example",
+        '["a.example"]',
+        '["https://a.example; script-src *"]',
+        '["https://a.example/"]',
+        '["javascript:x"]',
+        '["https://a b"]',
+        '["https://a.example\\n"]',
+        "[\"'none'\"]",
+        "[1]",
+        "{}",
+    ],
+)
+def test_what_is_no_origin_gets_into_no_header(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("HERDING_FRAME_ANCESTORS", wrong)
+    with pytest.raises(ConfigError, match=r"FRAME_ANCESTORS|frame_ancestors"):
+        read_settings()
 
 
 @pytest.mark.parametrize("port", ["none", "-1", "65536"])

@@ -56,6 +56,7 @@ PATHS: Final = {
     "/api/v1/tokens/{token_id}/rotate": TOKENS,
     "/api/v1/users": USERS,
     "/api/v1/users/{user_id}": USERS,
+    "/api/v1/roles": USERS,
     "/api/v1/chat/completions": CHAT,
     "/v1/chat/completions": CHAT,
     "/v1/completions": CHAT,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -13,13 +14,14 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from herding import files
-from herding.access.operations import PATHS, RIGHTS, TABS
-from herding.errors import ConfigError
+from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
+from herding.errors import ConfigError, UserError
 from herding.files import Strict
 from herding.values import Limit, Principal
 
 GUEST, ADMIN = "guest", "admin"
 WATCH_SECONDS = 1.0
+MAX_FILE = 256_000
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +90,27 @@ class Role:
     limits: tuple[Limit, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RoleNotes:
+    """The text of the roles file, a digest to tell it by, and why it is not in force, where it is not."""
+
+    text: str
+    digest: str
+    problem: str | None
+
+
 class Roles:
     """The roles of a file, read again when the file changes; a broken file leaves the old ones in force.
 
-    A reader always sees one whole set: it is swapped in one assignment.
+    A reader always sees one whole set: it is swapped in one assignment, and `edition` counts the swaps.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp = _stamp(path)
         self._roles = _read(path)
+        self.edition = 1
+        self._saving = asyncio.Lock()
         self.problem: ConfigError | None = None
 
     @property
@@ -122,11 +135,57 @@ class Roles:
             return
         self._stamp = stamp
         try:
-            self._roles, self.problem = _read(self._path), None
+            self._swap(_read(self._path))
             log.info("Roles read again from %s", self._path)
         except ConfigError as error:
             self.problem = error
             log.error("The roles stay as they were: %s", error)
+
+    def _swap(self, roles: Mapping[str, Role]) -> None:
+        self._roles, self.problem = roles, None
+        self.edition += 1
+
+    async def notes(self) -> RoleNotes:
+        """The file as it is now."""
+        text = await asyncio.to_thread(self._text)
+        return RoleNotes(text, _digest(text), str(self.problem) if self.problem else None)
+
+    async def save(self, text: str, seen: str, *, keeps: str) -> RoleNotes:
+        """Write the file, whole or not at all, and put it in force.
+
+        UserError for a text that is no roles file, that takes from the role `keeps` what it needs to mend the file, or
+        where the file is not any more the one with the digest `seen`.
+        """
+        async with self._saving:
+            await asyncio.to_thread(self._save, text, seen, keeps)
+        return await self.notes()
+
+    def _save(self, text: str, seen: str, keeps: str) -> None:
+        if len(text) > MAX_FILE:
+            raise UserError(f"A roles file has at most {MAX_FILE:,} characters.", param="text")
+        try:
+            roles = _built(files.Source(text))
+        except ConfigError as error:
+            place = f"line {error.line}: " if error.line else ""
+            raise UserError(f"These roles were not saved: {place}{error.reason}.", param="text") from None
+        if keeps not in roles or not roles[keeps].rights >= {USERS, ADMINISTER} or "access" not in roles[keeps].tabs:
+            message = f"Your role '{keeps}' must keep the tab access, the path /api/v1/users and the right administer."
+            raise UserError(message, param="text")
+        if _digest(self._text()) != seen:
+            raise UserError("The file changed meanwhile. Load it again and repeat your change.", param="text")
+        try:
+            files.write(self._path, text)
+        except OSError as error:
+            reason = f"The roles file cannot be written ({error.strerror}); edit it where it is."
+            raise UserError(reason, param="text") from None
+        self._stamp = _stamp(self._path)
+        self._swap(roles)
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"this file cannot be read: {error}", file=self._path) from None
 
     def principal(
         self,
@@ -146,14 +205,18 @@ class Roles:
             nodes=found.nodes,
             prompts=found.prompts,
             tabs=found.tabs,
-            limits=(*found.limits, *limits),
+            limits=tuple(dict.fromkeys((*found.limits, *limits))),
             opt_out=opt_out,
             token=token,
         )
 
 
 def _read(path: Path) -> Mapping[str, Role]:
-    entries = files.read(path).build(RoleFile).roles
+    return _built(files.read(path))
+
+
+def _built(source: files.Source) -> Mapping[str, Role]:
+    entries = source.build(RoleFile).roles
     return MappingProxyType({name: _role(name, entry) for name, entry in entries.items()})
 
 
@@ -179,6 +242,10 @@ def _known(names: list[str], known: Mapping[str, str] | Sequence[str] | frozense
         if name != "*" and name not in known:
             raise ValueError(f"'{name}' is no {kind}; known are: {', '.join(sorted(known))}")
     return names
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from herding.access.operations import HISTORY, HISTORY_ALL
+from herding.access.operations import ADMINISTER, HISTORY, HISTORY_ALL
 from herding.errors import AccessError
 from herding.values import Principal
 
@@ -19,6 +19,12 @@ def require(who: Principal, right: str) -> None:
 def allows(patterns: Sequence[str], name: str) -> bool:
     """Whether one of the glob patterns fits `name`."""
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def may_see(who: Principal, prompt: str, roles: Sequence[str] | None) -> bool:
+    """Whether `who` may see and run a prompt; `roles` are those that it is for, None for all."""
+    mine = roles is None or who.role in roles or ADMINISTER in who.rights
+    return mine and allows(who.prompts, prompt)
 
 
 def owner(who: Principal) -> str | None:

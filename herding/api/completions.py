@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from fastapi import Request, Response
 
 from herding import values
-from herding.api.models import known
 from herding.api.openai_bodies import ChatBody, CompletionBody
 from herding.api.openai_shapes import CHAT, TEXT, Style
 from herding.api.openai_stream import chunks
@@ -16,7 +16,6 @@ from herding.api.presence import while_there
 from herding.api.prompt_models import PREFIX, model_of, prompt_request
 from herding.api.reply import reply
 from herding.api.sse import EventStream
-from herding.errors import NoNodeError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.values import Done, Event, Message, Outcome, Principal
 
@@ -37,7 +36,8 @@ class Completions:
         else:
             model = model_of(body.model, body.variables)
             wanted = values.Request(model=model, parameters=parameters, messages=messages)
-        return await self._answer(body, request, self._stream(wanted, who), CHAT)
+        wanted = replace(wanted, session_id=body.session_id, response_format=body.form())
+        return await self._answer(body, request, self._orchestrator.stream(wanted, who), CHAT)
 
     async def text(self, body: CompletionBody, request: Request, who: Principal) -> Response:
         """Continue a text, or run a prompt with it."""
@@ -49,7 +49,7 @@ class Completions:
             )
         else:
             wanted = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
-        return await self._answer(body, request, self._stream(wanted, who), TEXT)
+        return await self._answer(body, request, self._orchestrator.stream(wanted, who), TEXT)
 
     async def _answer(
         self, body: ChatBody | CompletionBody, request: Request, stream: AsyncGenerator[Event, None], style: Style
@@ -58,17 +58,6 @@ class Completions:
             return EventStream(chunks(stream, style, include_usage=body.include_usage))
         outcome = await while_there(request.receive, _outcome(stream))
         return reply(style.answer(outcome), headers={"x-request-id": outcome.request_id})
-
-    async def _stream(self, wanted: values.Request, who: Principal) -> AsyncGenerator[Event, None]:
-        """The events of a run; NotFoundError for a model that no node knows, which no later try would find either."""
-        try:
-            async with aclosing(self._orchestrator.stream(wanted, who)) as events:
-                async for event in events:
-                    yield event
-        except NoNodeError as error:
-            if not wanted.model or await known(self._orchestrator, wanted.model, who):
-                raise
-            raise NotFoundError(error.message, param="model", request_id=error.request_id) from None
 
 
 async def _outcome(stream: AsyncGenerator[Event, None]) -> Outcome:

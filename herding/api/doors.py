@@ -11,20 +11,26 @@ from herding.api import (
     feedback,
     history,
     infer,
+    login,
+    me,
     nodes,
     openai,
     operations,
     prompts,
     seed_chat,
+    tokens,
     unknown,
+    users,
 )
+from herding.gatehouse import Gatehouse
 from herding.orchestrator import Orchestrator
 
 
-def install(app: FastAPI, orchestrator: Orchestrator) -> None:
+def install(app: FastAPI, orchestrator: Orchestrator, gatehouse: Gatehouse) -> None:
     """Open the front doors of `app`; those that are used most come first, the one for unknown paths last."""
-    for room in (infer, openai, seed_chat, feedback, prompts, history, exports, nodes, operations):
+    for room in (infer, openai, seed_chat, feedback, prompts, history, exports, nodes, me, tokens, users, operations):
         app.include_router(room.router(orchestrator))
+    app.include_router(login.router(gatehouse))
     app.include_router(docs.router(app))
     app.include_router(unknown.router())
     errors.install(app)

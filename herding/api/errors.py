@@ -15,11 +15,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from herding.api.idempotency import ConflictError
 from herding.api.presence import Left
 from herding.api.reply import reply
 from herding.errors import (
     AccessError,
+    AuthenticationError,
+    ConfigError,
+    ConflictError,
     DeadlineError,
     HerdingError,
     LimitError,
@@ -34,16 +36,19 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (NotFoundError, 404),
     (ConflictError, 409),
     (UserError, 422),
+    (AuthenticationError, 401),
     (AccessError, 403),
     (LimitError, 429),
     (NoNodeError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
     (StoreError, 503),
+    (ConfigError, 503),
 ]
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_CODES = {
     "invalid_request": None,
+    "unauthorized": "invalid_api_key",
     "forbidden": "permission_denied",
     "limit_reached": "rate_limit_exceeded",
     "context_length": "context_length_exceeded",

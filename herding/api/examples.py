@@ -34,16 +34,31 @@ EVENTS = (
 SCORE: Json = {"request_id": REQUEST_ID, "score": 5}
 FEEDBACK: Json = {"request_id": REQUEST_ID, "comment": "Found both names."}
 SCORED: Json = {**SCORE, "comment": "Found both names."}
+NEW_PROMPT: Json = {
+    "name": "Greeting",
+    "description": "Greets somebody by name.",
+    "label": "dev",
+    "target_models": ["herding/cria"],
+    "variables": {"name": {"type": "text", "default": "Ada", "max_chars": 60}},
+    "messages": [{"role": "user", "content": "Greet {{name}} in one sentence."}],
+    "parameters": {"temperature": 0.3, "max_tokens": 30},
+    "contract": {"max_words": 20},
+    "message": "first draft",
+}
 PROMPT: Json = {
     "key": "greeting",
+    "version": 3,
     "name": "Greeting",
     "label": "prod",
+    "roles": None,
+    "cors": [],
     "target_models": ["herding/cria"],
     "variables": {"name": {"type": "text", "default": "Ada"}},
     "body": "messages:\n- role: user\n  content: Hello {{name}}\n",
     "served": {"herding/cria": ["local"]},
     "stats": {"uses": 3, "rated": 1, "mean_stars": 5.0},
 }
+ONE_PROMPT: Json = {**PROMPT, "content": {name: value for name, value in NEW_PROMPT.items() if name != "message"}}
 ENTRY: Json = {
     **ANSWER,
     "status": "succeeded",
@@ -54,7 +69,13 @@ ENTRY: Json = {
 HISTORY: Json = {"entries": [ENTRY], "total": 1, "offset": 0, "limit": 25}
 NODE: Json = {"name": "local", "kind": "local", "status": {"state": "ready", "serves": ["herding/cria"]}}
 SWITCH: Json = {"model": "herding/cria", "stream": False}
-MODEL: Json = {"id": "herding/cria", "nodes": ["local"], "offered_by": ["local"], "prompts": ["greeting"]}
+MODEL: Json = {
+    "id": "herding/cria",
+    "nodes": ["local"],
+    "embeds": [],
+    "offered_by": ["local"],
+    "prompts": ["greeting"],
+}
 PROGRESS = 'event: progress\ndata: {"fraction": 0.5, "stage": "loading", "done": false}\n\n'
 SEED_CHAT: Json = {"input": "Hello! Who are you?", "model_name": "herding/cria"}
 SEED_ANSWER: Json = {"success": True, "msg": "herding/cria on local answered", "result": "I am cria."}
@@ -83,7 +104,48 @@ COMPLETION_ANSWER: Json = {
     "object": "text_completion",
     "choices": [{"index": 0, "text": ", world", "logprobs": None, "finish_reason": "stop"}],
 }
+EMBEDDINGS: Json = {"model": "BAAI/bge-m3", "input": ["Hanna likes sushi.", "Food from Japan"]}
+EMBEDDINGS_ANSWER: Json = {
+    "object": "list",
+    "data": [
+        {"object": "embedding", "index": 0, "embedding": [0.012, -0.034]},
+        {"object": "embedding", "index": 1, "embedding": [0.015, -0.029]},
+    ],
+    "model": "BAAI/bge-m3",
+    "usage": {"prompt_tokens": 11, "total_tokens": 11},
+}
 OPENAI_MODEL: Json = {"id": "herding/cria", "object": "model", "created": 0, "owned_by": "local"}
+LIMIT: Json = {"type": "request", "interval": 24, "limit": 500}
+NEW_USER: Json = {"id": "ada", "name": "Ada", "role": "user", "limits": [LIMIT]}
+CHANGE_OF_USER: Json = {"role": "rater", "limits": [LIMIT]}
+USER: Json = {**NEW_USER, "opt_out_history_content": False, "disabled": False, "created_at": "2026-01-31T12:00:00.000Z"}
+NEW_TOKEN: Json = {"user": "ada", "name": "web shop", "role": "rater", "expires_in_days": 90}
+TOKEN: Json = {
+    "id": "4pWm2QzT8sXc",
+    "user": "ada",
+    "name": "web shop",
+    "role": "rater",
+    "created_at": "2026-01-31T12:00:00.000+00:00",
+    "created_by": "admin",
+    "expires_at": "2026-05-01T12:00:00.000+00:00",
+    "revoked_at": None,
+    "last_used_at": None,
+}
+MADE_TOKEN: Json = {"token": "hl_4pWm2QzT8sXc_...", **TOKEN}
+ME: Json = {
+    "id": "ada",
+    "name": "Ada",
+    "role": "user",
+    "rights": ["chat", "run"],
+    "tabs": ["engineer", "overview"],
+    "nodes": ["*"],
+    "prompts": ["*"],
+    "limits": [LIMIT],
+    "opt_out_history_content": False,
+    "token": {"id": "4pWm2QzT8sXc", "expires_at": None},
+}
+USE: Json = {**LIMIT, "used": 37, "frees_at": "2026-02-01T08:12:00.000+00:00"}
+ROLES: Json = {"text": "roles:\n  guest: ...", "digest": "9f86d0...", "problem": None}
 ERROR: Json = {
     "error": {"type": "not_found", "message": "There is no prompt 'x'.", "param": "prompt", "request_id": None}
 }
@@ -97,13 +159,18 @@ OPENAI_ERROR: Json = {
 }
 
 
-def answers(example: Any, *, events: str | None = None, error: Any = ERROR) -> dict[int | str, Json]:
+def answers(example: Any, *, events: str | None = None, error: Any = ERROR, status: int = 200) -> dict[int | str, Json]:
     """What an operation answers, for the documentation: JSON, the same as events where it can stream, and errors."""
     content: Json = {"application/json": {"example": example}}
     if events:
         content["text/event-stream"] = {"example": events}
+    return {status: {"description": "OK", "content": content}, **refusals(error)}
+
+
+def refusals(error: Any = ERROR) -> dict[int | str, Json]:
+    """What an operation answers when it cannot do what it should."""
     refused = {
         "description": "An error; the message says what to do",
         "content": {"application/json": {"example": error}},
     }
-    return {200: {"description": "OK", "content": content}, "4XX": refused, "5XX": refused}
+    return {"4XX": refused, "5XX": refused}

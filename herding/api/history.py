@@ -10,6 +10,7 @@ from herding.api import examples, shapes
 from herding.api.caller import Caller
 from herding.api.filters import Where
 from herding.api.reply import reply
+from herding.errors import NotFoundError
 from herding.orchestrator import MAX_PAGE, Orchestrator
 
 MAX_OFFSET = 2**31
@@ -35,5 +36,18 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def one(request_id: str, who: Caller) -> Response:
         """One request."""
         return reply(shapes.entry(await orchestrator.request(request_id, who)))
+
+    @routes.delete("", responses=examples.answers({"forgotten": 12}))
+    async def forget_all(who: Caller) -> Response:
+        """Delete the texts of all your own requests: variables, input, answer, comments. Counts and stars stay."""
+        return reply({"forgotten": await orchestrator.accounts.forget(None, who)})
+
+    @routes.delete("/{request_id}", responses=examples.answers({"forgotten": 1}))
+    async def forget(request_id: str, who: Caller) -> Response:
+        """Delete the texts of one of your own requests."""
+        forgotten = await orchestrator.accounts.forget([request_id], who)
+        if not forgotten:
+            raise NotFoundError("There is no such request of yours.", param="request_id")
+        return reply({"forgotten": forgotten})
 
     return routes

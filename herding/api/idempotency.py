@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from herding.errors import UserError
+from herding.errors import ConflictError
 
 KEPT_SECONDS = 24 * 3600.0
 MOST = 10_000
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 """A principal and the key that they chose."""
 
 
-class ConflictError(UserError):
+class UsedKeyError(ConflictError):
     """The key was used with another request."""
 
     type = "idempotency_conflict"
@@ -49,13 +49,13 @@ class Replies:
         self._bytes = 0
 
     async def once(self, key: Key, digest: bytes, run: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
-        """The answer for `key`, from `run` where it is new; ConflictError where its request was another one."""
+        """The answer for `key`, from `run` where it is new; UsedKeyError where its request was another one."""
         kept = self._find(key)
         if kept is None:
             kept = self._kept[key] = _Kept(digest, asyncio.create_task(run()), self._monotonic())
             kept.task.add_done_callback(lambda _: self._settle(key, kept))
         elif kept.digest != digest:
-            raise ConflictError("This Idempotency-Key came with another request before. Use a new key.")
+            raise UsedKeyError("This Idempotency-Key came with another request before. Use a new key.")
         self._kept.move_to_end(key)
         return await self._answer(key, kept)
 

@@ -13,12 +13,13 @@ from fastapi import APIRouter, Header, Request, Response
 from herding import values
 from herding.api import examples, shapes
 from herding.api.caller import Caller
+from herding.api.cors import REFUSED, welcomes
 from herding.api.errors import problem_of
 from herding.api.idempotency import MAX_KEY, Replies
+from herding.api.origin import same_origin
 from herding.api.presence import while_there
 from herding.api.reply import dump, reply
 from herding.api.schemas import InferBody
-from herding.api.shield import same_origin
 from herding.api.sse import EventStream, event
 from herding.errors import AccessError, HerdingError, UserError
 from herding.orchestrator import Orchestrator
@@ -60,9 +61,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
     @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER))
     async def run(prompt: str, request: Request, who: Caller) -> Response:
-        """Run a prompt with the variables in the query: `?name=Ada`. For links and scripts of this site only."""
-        if not same_origin(dict(request.headers.raw)):
-            raise AccessError("A page of another origin may not do this.")
+        """Run a prompt with the variables in the query: `?name=Ada`.
+
+        For links and scripts of this site, and for web pages of the origins that the prompt names under `cors`.
+        """
+        headers = dict(request.headers.raw)
+        if not same_origin(headers) and not await welcomes(orchestrator, prompt, headers, who):
+            raise AccessError(REFUSED)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
         wanted = values.Request(prompt, variables)
         return reply(shapes.answer(await while_there(request.receive, orchestrator.run(wanted, who))))

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 from herding.api import examples, shapes
 from herding.api.caller import Caller
 from herding.api.errors import problem_of
-from herding.api.models import models
 from herding.api.presence import while_there
 from herding.api.reply import reply
 from herding.api.schemas import ModelBody
@@ -45,8 +44,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
     @routes.get("/models", responses=examples.answers({"models": [examples.MODEL]}))
     async def all_models(who: Caller) -> Response:
-        """Every model with the nodes that serve it, the nodes that offer it, and the prompts that target it."""
-        return reply({"models": [asdict(model) for model in await models(orchestrator, who)]})
+        """Every model with its nodes, and the prompts that target it.
+
+        `nodes` answer with it, `embeds` make embeddings with it, `offered_by` can be switched to it.
+        """
+        return reply({"models": [asdict(model) for model in await orchestrator.models(who)]})
 
     return routes
 

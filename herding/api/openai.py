@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from herding.access.operations import EMBED
-from herding.access.roles import require
 from herding.api import examples
 from herding.api.caller import Caller
 from herding.api.completions import Completions
-from herding.api.models import models
-from herding.api.openai_bodies import ChatBody, CompletionBody
+from herding.api.embeddings import embedded
+from herding.api.openai_bodies import ChatBody, CompletionBody, EmbeddingsBody
+from herding.api.presence import while_there
 from herding.api.prompt_models import AUTO, PREFIX
 from herding.api.reply import reply
 from herding.errors import NotFoundError
@@ -28,7 +27,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
         The last user message fills the last text variable that the prompt's last message uses; for a prompt that is a
-        chat, the messages before it are the earlier turns.
+        chat, the messages before it are the earlier turns. With a `session_id` and one new message only, they are those
+        that the session remembers.
         """
         return await completions.chat(body, request, who)
 
@@ -37,15 +37,16 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """Continue a raw text, or run the prompt that `model` names; the text fills its last text variable."""
         return await completions.text(body, request, who)
 
-    @routes.post("/embeddings", responses=_answers({}))
-    async def embeddings(who: Caller) -> Response:
-        """No node serves embeddings yet."""
-        require(who, EMBED)
-        raise NotFoundError("No node serves embeddings.", param="model")
+    @routes.post("/embeddings", responses=_answers(examples.EMBEDDINGS_ANSWER))
+    async def embeddings(body: EmbeddingsBody, request: Request, who: Caller) -> Response:
+        """A vector for each text: 2,048 texts and a million characters at most."""
+        work = orchestrator.embed(body.model, body.texts(), who, dimensions=body.dimensions)
+        outcome, made = await while_there(request.receive, work)
+        return await embedded(outcome, made, packed=body.encoding_format == "base64")
 
     @routes.get("/models", responses=_answers({"object": "list", "data": [examples.OPENAI_MODEL]}))
     async def all_models(who: Caller) -> Response:
-        """The models that are served now, `auto`, and the prompts as `prompt:<key>`."""
+        """The models that are served now, also those for embeddings, `auto`, and the prompts as `prompt:<key>`."""
         return reply({"object": "list", "data": await _listed(orchestrator, who)})
 
     @routes.get("/models/{model:path}", responses=_answers(examples.OPENAI_MODEL))
@@ -60,9 +61,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 
 async def _listed(orchestrator: Orchestrator, who: Principal) -> list[dict[str, object]]:
-    found = await models(orchestrator, who)
+    found = await orchestrator.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
-    served = [(model.id, model.nodes[0]) for model in found if model.nodes]
+    served = [(model.id, by[0]) for model in found if (by := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]
     return [{"id": id, "object": "model", "created": 0, "owned_by": owner} for id, owner in ids]
 

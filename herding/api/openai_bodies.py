@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from herding.api import examples
+from herding.api.response_format import Json, checked_form
 from herding.errors import UserError
 from herding.values import Message, Parameters
 
@@ -59,7 +60,6 @@ class _Body(BaseModel):
     max_completion_tokens: int | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
-    response_format: Any = None
     n: Any = None
     best_of: Any = None
     tools: Any = None
@@ -78,9 +78,6 @@ class _Body(BaseModel):
         for name, accepted in _ACCEPTED.items():
             if getattr(self, name) not in accepted:
                 raise UserError(f"'{name}' is not supported. Leave it out.", param=name)
-        if self.response_format not in (None, {"type": "text"}):
-            message = "Only text is supported here. For JSON, write a prompt with a json_schema contract and run that."
-            raise UserError(message, param="response_format")
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         most = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return Parameters(self.temperature, self.top_p, self.top_k, most, stops, self.seed)
@@ -92,6 +89,12 @@ class ChatBody(_Body):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CHAT]})
 
     messages: list[ChatMessage] = Field(max_length=1000)
+    response_format: Any = Field(default=None, description="`text`, `json_object` or `json_schema`, as OpenAI has it")
+    session_id: str | None = Field(default=None, description="with one new message: the session remembers the others")
+
+    def form(self) -> Json | None:
+        """The form that the answer must have, None for plain text."""
+        return checked_form(self.response_format)
 
     def turns(self) -> tuple[Message, ...]:
         """The whole chat."""
@@ -104,6 +107,13 @@ class CompletionBody(_Body):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.COMPLETION]})
 
     prompt: str | list[str] | None = None
+    response_format: Any = None
+
+    def parameters(self) -> Parameters:
+        if self.response_format not in (None, {"type": "text"}):
+            message = "A raw text has no response_format. Send messages to /v1/chat/completions."
+            raise UserError(message, param="response_format")
+        return super().parameters()
 
     def text(self) -> str | None:
         """The one text, None where there is none; UserError where there are more."""
@@ -122,3 +132,21 @@ class EitherChatBody(ChatBody):
     messages: list[ChatMessage] = Field(default_factory=list, max_length=1000)
     input: str | None = None
     model_name: str | None = None
+
+
+class EmbeddingsBody(BaseModel):
+    """Texts to embed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.EMBEDDINGS]})
+
+    model: str = Field(description="a model that makes embeddings")
+    input: str | list[Any] = Field(description="a text, or a list of texts")
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(default=None, ge=1, le=100_000)
+
+    def texts(self) -> list[str]:
+        """The texts; UserError for tokens, which mean something to one tokenizer only."""
+        texts = [self.input] if isinstance(self.input, str) else self.input
+        if not all(isinstance(text, str) for text in texts):
+            raise UserError("Send text: a string or a list of strings, and no token ids.", param="input")
+        return texts

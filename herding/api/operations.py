@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from herding import __version__
+from herding.api.caller import Caller
+from herding.metrics import CONTENT_TYPE
 from herding.orchestrator import Orchestrator
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """`/healthz`: the app listens. `/readyz`: a request can be served now."""
+    """`/healthz`: the app listens. `/readyz`: a request can be served now. `/metrics`: how it goes."""
     routes = APIRouter(tags=["operations"])
 
     @routes.get("/healthz")
@@ -23,5 +25,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         if missing:
             return JSONResponse({"status": "waiting", "reason": missing}, status_code=503)
         return JSONResponse({"status": "ready"})
+
+    @routes.get("/metrics", include_in_schema=False)
+    async def metrics(who: Caller) -> Response:
+        return Response(await orchestrator.metrics(who), media_type=CONTENT_TYPE)
 
     return routes

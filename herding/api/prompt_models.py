@@ -34,7 +34,7 @@ async def prompt_request(
     turns = list(messages)
     if turns and turns[-1].role == "user":
         variables = {**variables, **_said(turns.pop().content, loaded.prompt, variables)}
-    return Request(prompt=loaded.key, variables=variables, turns=tuple(turns), parameters=parameters)
+    return Request(prompt=loaded.key, variables=variables, turns=tuple(turns) or None, parameters=parameters)
 
 
 def model_of(model: str, variables: Mapping[str, Any]) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StrictBool, StrictInt, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from herding.api import examples
-from herding.prompts.model import PromptParameters
-from herding.values import Message, Request
+from herding.prompts.model import Prompt, PromptParameters
+from herding.values import Limit, Message, Request, User
 
 
 class Body(BaseModel):
@@ -33,8 +36,10 @@ class InferBody(Body):
     variables: dict[str, Any] = Field(default_factory=dict)
     model: str | None = Field(default=None, description="null: the routing chooses among the prompt's target models")
     parameters: PromptParameters = PromptParameters()
-    session_id: str | None = None
-    turns: list[Turn] = Field(default_factory=list, description="earlier turns of a chat, oldest first")
+    session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
+    turns: list[Turn] = Field(
+        default_factory=list, description="earlier turns of a chat, oldest first; instead of those remembered"
+    )
     stream: StrictBool = False
     prompt_key: str | None = Field(default=None, description="older name of `prompt`")
     raw_inputs: dict[str, Any] | None = Field(default=None, description="older name of `variables`")
@@ -59,9 +64,30 @@ class InferBody(Body):
             variables=self.variables if self.raw_inputs is None else self.raw_inputs,
             model=self.model,
             parameters=self.parameters.value(),
-            turns=tuple(Message(turn.role, turn.content) for turn in self.turns),
+            turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,
         )
+
+
+class PromptBody(BaseModel):
+    """A prompt in the words of its file. What the file may hold is checked where files are read."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [examples.NEW_PROMPT]})
+
+    message: str | None = Field(default=None, max_length=500, description="what changed and why; not in the file")
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All but the message."""
+        return dict(self.model_extra or {})
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Shows the keys of a prompt file as well."""
+        own = handler.resolve_ref_schema(handler(core))
+        prompt = handler.resolve_ref_schema(handler(Prompt.__pydantic_core_schema__))
+        properties = prompt["properties"] | own["properties"]
+        return own | {"properties": properties, "required": prompt["required"], "additionalProperties": False}
 
 
 class _OfRequest(Body):
@@ -117,3 +143,75 @@ class ModelBody(Body):
 
     model: str = Field(min_length=1, max_length=300)
     stream: StrictBool = True
+
+
+class LimitBody(Body):
+    """At most so many requests, or tokens in and out together, in any so many hours."""
+
+    type: Literal["request", "token"]
+    interval: float = Field(gt=0, le=24 * 31, description="hours")
+    limit: StrictInt = Field(ge=0, le=10**12)
+
+    def value(self) -> Limit:
+        """The same for the orchestrator."""
+        return Limit(self.type, self.interval, self.limit)
+
+
+class UserBody(Body):
+    """What can be changed of a user; null leaves it as it is. `limits` come on top of the role's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CHANGE_OF_USER]})
+
+    name: str | None = None
+    role: str | None = None
+    limits: list[LimitBody] | None = Field(default=None, max_length=10)
+    opt_out_history_content: StrictBool | None = None
+    disabled: StrictBool | None = None
+
+    def over(self, user: User) -> User:
+        """`user` with what is given here."""
+        given: dict[str, Any] = {
+            "name": self.name,
+            "role": self.role,
+            "limits": None if self.limits is None else tuple(limit.value() for limit in self.limits),
+            "opt_out": self.opt_out_history_content,
+            "disabled": self.disabled,
+        }
+        return replace(user, **{name: value for name, value in given.items() if value is not None})
+
+
+class NewUserBody(UserBody):
+    """A new user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.NEW_USER]})
+
+    id: str = Field(description="how the user is called in histories and by the API; letters, digits, . _ - @")
+    role: str
+
+
+class TokenBody(Body):
+    """A new token."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.NEW_TOKEN]})
+
+    user: str | None = Field(default=None, description="whose token; null: your own")
+    name: str = Field(default="token", description="what it is for")
+    role: str | None = Field(default=None, description="a role that can do less than the user's")
+    expires_in_days: float | None = Field(default=None, gt=0, le=3660)
+
+
+class MeBody(Body):
+    """What you can change about yourself."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"opt_out_history_content": True}]})
+
+    opt_out_history_content: StrictBool
+
+
+class RolesBody(Body):
+    """The text of the roles file, and the digest of the text that was changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "roles: ...", "digest": "9f86d0..."}]})
+
+    text: str
+    digest: str

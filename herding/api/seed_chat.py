@@ -33,7 +33,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def _older(text: str, body: EitherChatBody, request: Request, who: Principal) -> Response:
         try:
             model = model_of(body.model_name or AUTO, body.variables)
-            wanted = values.Request(model=model, parameters=body.parameters(), messages=(Message("user", text),))
+            wanted = values.Request(
+                model=model,
+                parameters=body.parameters(),
+                messages=(Message("user", text),),
+                session_id=body.session_id,
+                response_format=body.form(),
+            )
             outcome = await while_there(request.receive, orchestrator.run(wanted, who))
         except HerdingError as error:
             return reply({"success": False, "msg": error.message, "result": None}, status_of(error))

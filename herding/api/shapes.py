@@ -6,7 +6,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from herding.values import Entry, NodeInfo, Outcome, Parameters, PromptInfo, Score
+from herding.values import (
+    Entry,
+    Limit,
+    LimitUse,
+    NodeInfo,
+    Outcome,
+    Parameters,
+    Principal,
+    PromptInfo,
+    Score,
+    Token,
+    User,
+)
 
 Json = dict[str, Any]
 
@@ -67,7 +79,10 @@ def prompt(info: PromptInfo) -> Json:
         "name": info.name,
         "description": info.description,
         "tags": info.tags,
+        "version": info.version,
         "label": info.label,
+        "roles": info.roles,
+        "cors": info.cors,
         "chat": info.chat,
         "target_models": info.target_models,
         "variables": dict(info.variables),
@@ -83,6 +98,59 @@ def prompt(info: PromptInfo) -> Json:
 def node(info: NodeInfo) -> Json:
     """A node, its state, and what it did in the last 24 hours."""
     return asdict(info)
+
+
+def user(found: User) -> Json:
+    """A user with the limits of their own."""
+    return {
+        "id": found.id,
+        "name": found.name,
+        "role": found.role,
+        "limits": [limit(own) for own in found.limits],
+        "opt_out_history_content": found.opt_out,
+        "disabled": found.disabled,
+        "created_at": instant(found.created_at),
+    }
+
+
+def limit(found: Limit) -> Json:
+    """A limit; its interval is in hours."""
+    return {"type": found.type, "interval": found.interval_hours, "limit": found.limit}
+
+
+def limit_use(use: LimitUse) -> Json:
+    """A limit, how much of it is used, and when some of that comes back."""
+    return limit(use.limit) | {"used": use.used, "frees_at": use.frees_at and instant(use.frees_at)}
+
+
+def token(found: Token) -> Json:
+    """A token without its secret. Null times mean never; the role is null where it is the user's."""
+    times = {name: getattr(found, name) for name in ("expires_at", "revoked_at", "last_used_at")}
+    return {
+        "id": found.id,
+        "user": found.user,
+        "name": found.name,
+        "role": found.role,
+        "created_at": instant(found.created_at),
+        "created_by": found.created_by,
+        **{name: ms and instant(ms) for name, ms in times.items()},
+    }
+
+
+def principal(who: Principal, found: User | None) -> Json:
+    """Somebody as they are told of themselves."""
+    return {
+        "id": who.id,
+        "name": found.name if found else who.id,
+        "role": who.role,
+        "rights": sorted(who.rights),
+        "tabs": who.tabs,
+        "nodes": who.nodes,
+        "prompts": who.prompts,
+        "limits": [limit(own) for own in who.limits],
+        "opt_out_history_content": found.opt_out if found else who.opt_out,
+        "token": {"id": who.token, "expires_at": who.expires_at and instant(who.expires_at)} if who.token else None,
+    }
 
 
 def instant(ms: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+
+from herding.api.origin import same_origin
 
 MAX_BODY = 8_000_000
 
@@ -29,12 +30,11 @@ _POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",
-        "frame-ancestors 'self' https://huggingface.co",
+        "frame-ancestors 'self' {ancestors}",
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
     )
 )
 _HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
@@ -52,16 +52,20 @@ class _TooLarge(Exception):
 class Shield:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: App, *, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self, app: App, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ("https://huggingface.co",)
+    ) -> None:
         self._app = app
         self._max_body = max_body
+        policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
+        self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        answer = _Answer(send)
+        answer = _Answer(send, self._headers)
         if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
             await _refuse(scope, answer, 403, "A page of another origin may not do this.")
         elif not self._may_read(headers.get(b"content-length", b"0")):
@@ -105,8 +109,9 @@ class Shield:
 class _Answer:
     """Sends an answer with the security headers; nothing of it while `muted`."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._send = send
+        self._headers = headers
         self.started = False
         self.muted = False
 
@@ -115,26 +120,8 @@ class _Answer:
             return
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            message["headers"] = [*message.get("headers", ()), *self._headers]
         await self._send(message)
-
-
-def same_origin(headers: dict[bytes, bytes]) -> bool:
-    """Whether a request comes from our own page, or from no page at all.
-
-    Browsers always send one of these headers with a request that a page of another site makes, and no page can
-    forge them.
-    """
-    site = headers.get(b"sec-fetch-site")
-    if site is not None:
-        return site in (b"same-origin", b"none")
-    origin = headers.get(b"origin")
-    if origin is None:
-        return True
-    try:
-        return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
-    except ValueError:
-        return False
 
 
 async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:

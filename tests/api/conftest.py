@@ -10,23 +10,24 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
-from herding.access.visitors import IdentifyVisitors, Visitors
 from herding.api import doors
+from herding.api.cors import OtherOrigins
+from herding.api.identify import Identify
 from herding.api.shield import Shield
 from tests.support.fakenode import free_port
-from tests.support.herding import Place
-from tests.support.people import ROLES
+from tests.support.herding import ADMIN_TOKEN, Place
 
-ADMIN = {"authorization": "Bearer admin-token"}
+ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 MAX_BODY = 50_000
 
 
 def web(place: Place) -> FastAPI:
     """The routes inside the guards, in the order of the product, and some routes that misbehave."""
     app = FastAPI(title="Herding", docs_url=None, redoc_url=None, openapi_url=None)
-    doors.install(app, place.orchestrator)
+    doors.install(app, place.orchestrator, place.gatehouse)
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -40,8 +41,9 @@ def web(place: Place) -> FastAPI:
     async def bug() -> None:
         raise RuntimeError("canary: a secret detail")
 
-    visitors = Visitors(key=b"k" * 32, roles=ROLES, local_only=False, admin_token="admin-token")
-    app.add_middleware(IdentifyVisitors, visitors=visitors)
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Identify, gatehouse=place.gatehouse)
+    app.add_middleware(OtherOrigins, orchestrator=place.orchestrator, stranger=place.gatehouse.stranger)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test", "127.0.0.1"])
     app.add_middleware(Shield, max_body=MAX_BODY)
     return app

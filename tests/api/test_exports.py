@@ -125,7 +125,7 @@ async def test_a_filter_that_is_none_is_refused(http: httpx.AsyncClient, query: 
 
 
 async def test_a_guest_gets_their_own_rows_only(http: httpx.AsyncClient, place: Place) -> None:
-    me = (await http.get("/healthz")).cookies["herding_visitor"].partition(".")[0]
+    me = (await http.get("/healthz")).cookies["herding_session"].split(".")[1]
     mine = await add(place, "mine", by=f"guest:{me}")
     await add(place, "theirs")
     for query in ("", "?text=theirs", "?principal=guest:1"):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from herding.api.idempotency import KEPT_SECONDS, ConflictError, Replies
+from herding.api.idempotency import KEPT_SECONDS, Replies, UsedKeyError
 from herding.errors import ConnectError
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import Place, herding
@@ -117,7 +117,7 @@ async def test_an_answer_is_forgotten_after_a_day() -> None:
     await replies.once(OF_ME, b"1", run)
     now = KEPT_SECONDS
     await replies.once(OF_ME, b"1", run)
-    with pytest.raises(ConflictError):
+    with pytest.raises(UsedKeyError):
         await replies.once(OF_ME, b"2", run)
     now += 1
     await replies.once(OF_ME, b"2", run)

@@ -131,7 +131,7 @@ async def test_earlier_turns_of_a_chat(api: httpx.AsyncClient, place: Place) -> 
         ({"prompt": "say", "turns": [{"role": "system", "content": ""}]}, "turns.0.role", "user"),
         ({"prompt": "say", "turns": [{"role": "user", "content": ""}]}, None, "not a chat"),
         ({"prompt": "say", "model": "a\x00b"}, "model", "NUL"),
-        ({"prompt": "say", "session_id": "\x00"}, "session_id", "NUL"),
+        ({"prompt": "say", "session_id": "\x00"}, "session_id", "printable"),
     ],
 )
 async def test_a_wrong_body_is_refused_by_name(
@@ -178,7 +178,7 @@ async def test_a_request_that_waits_says_so(tmp_path: Path) -> None:
 
 async def test_an_error_before_the_stream_is_an_http_error(api: httpx.AsyncClient) -> None:
     assert (await refused(api, prompt="ghost", stream=True))[0] == 404
-    assert (await refused(api, prompt="say", model="ghost", stream=True))[:2] == (503, "no_node")
+    assert (await refused(api, prompt="say", model="ghost", stream=True))[:2] == (404, "not_found")
 
 
 async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:

@@ -186,9 +186,9 @@ async def test_all_models(tmp_path: Path) -> None:
         async with client(web(place), ADMIN) as api:
             models = {model.pop("id"): model for model in (await got(api, "models"))["models"]}
     assert models == {
-        "echo": {"nodes": ["one"], "offered_by": [], "prompts": ["say"]},
-        "b": {"nodes": ["one", "two"], "offered_by": [], "prompts": ["ghostly"]},
-        "ghost": {"nodes": [], "offered_by": [], "prompts": ["ghostly"]},
+        "echo": {"nodes": ["one"], "embeds": [], "offered_by": [], "prompts": ["say"]},
+        "b": {"nodes": ["one", "two"], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},
+        "ghost": {"nodes": [], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},
     }
 
 
@@ -240,7 +240,7 @@ async def test_the_same_path_takes_messages(api: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({"input": "hi", "model_name": "ghost"}, 503),
+        ({"input": "hi", "model_name": "ghost"}, 404),
         ({"input": "a\x00b"}, 422),
         ({"input": "hi", "n": 2}, 422),
         ({"input": "hi", "variables": {"a": 1}}, 422),

@@ -12,11 +12,11 @@ from fastapi import FastAPI
 
 from herding.api.caller import who
 from herding.errors import ConnectError, CutStreamError
-from herding.values import NodeStatus, Parameters
+from herding.values import Parameters
 from tests.api.conftest import ADMIN, client, web
 from tests.api.events import events
 from tests.support.herding import NOBODY, Place, herding
-from tests.support.nodes import Late, Scripted, Switchable, echo
+from tests.support.nodes import Late, Offering, Scripted, echo
 
 HI = [{"role": "user", "content": "hi you"}]
 CHAT = """
@@ -30,13 +30,6 @@ CHAT = """
     """
 NUMBER = "name: N\ntarget_models: [echo]\nvariables: {n: {type: number}}\nprompt: 'N {{n}}'\n"
 RAW = "name: Raw\ntarget_models: [echo]\nvariables: {text: {}}\nprompt: '[INST] {{text}} [/INST]'\n"
-
-
-class Offering(Switchable):
-    """Tells what it can be switched to."""
-
-    async def status(self) -> NodeStatus:
-        return NodeStatus("ready", offers=self.offers)
 
 
 async def chat(http: httpx.AsyncClient, **body: Any) -> httpx.Response:
@@ -286,12 +279,6 @@ async def test_the_models(tmp_path: Path) -> None:
 # Errors of all kinds have OpenAI's shape
 
 
-async def test_embeddings_are_not_there(api: httpx.AsyncClient) -> None:
-    response = await api.post("/v1/embeddings", json={"model": "x", "input": "y"})
-    assert (response.status_code, error_of(response)["code"]) == (404, "model_not_found")
-    assert error_of(response)["message"] == "No node serves embeddings."
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -326,5 +313,5 @@ async def test_a_guest_has_no_free_chat(http: httpx.AsyncClient, place: Place, s
 async def test_without_rights_there_is_nothing(http: httpx.AsyncClient, app: FastAPI) -> None:
     app.dependency_overrides[who] = lambda: NOBODY
     for method, path in (("GET", "models"), ("GET", "models/echo"), ("POST", "embeddings")):
-        assert (await http.request(method, f"/v1/{path}", json={})).status_code == 403
+        assert (await http.request(method, f"/v1/{path}", json={"model": "x", "input": "y"})).status_code == 403
     assert (await chat(http, model="prompt:say", messages=[])).status_code == 403

@@ -89,7 +89,7 @@ async def test_errors_become_the_exceptions_of_the_client(sdk: openai.AsyncOpenA
     with pytest.raises(openai.InternalServerError) as broken:
         await sdk.chat.completions.create(model="cut", messages=HI)
     assert broken.value.code == "node_cut_stream"
-    with pytest.raises(openai.PermissionDeniedError):
+    with pytest.raises(openai.AuthenticationError):
         await sdk.with_options(api_key="wrong").chat.completions.create(model="echo", messages=HI)
     with pytest.raises(openai.NotFoundError, match="embeddings"):
         await sdk.embeddings.create(model="echo", input="x")

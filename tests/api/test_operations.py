@@ -24,11 +24,14 @@ def leaves(kind: type[errors.HerdingError]) -> Iterator[type[errors.HerdingError
 
 STATUS = {
     "internal_error": 500,
-    "config_error": 500,
+    "config_error": 503,
     "invalid_request": 422,
     "not_found": 404,
+    "conflict": 409,
+    "version_conflict": 409,
     "invalid_variable": 422,
     "context_length": 422,
+    "unauthorized": 401,
     "forbidden": 403,
     "limit_reached": 429,
     "node_error": 502,
@@ -76,7 +79,7 @@ def test_every_error_has_a_type_and_a_status_of_its_own() -> None:
         (errors.LimitError("Wait.", retry_after=0.2), 429, "1"),
         (errors.LimitError("Wait.", retry_after=61), 429, "61"),
         (errors.NoNodeError("None."), 503, None),
-        (errors.ConfigError("wrong", file="a.yaml", line=3, key="k"), 500, None),
+        (errors.ConfigError("wrong", file="a.yaml", line=3, key="k"), 503, None),
     ],
 )
 async def test_an_error_as_an_answer(error: errors.HerdingError, status: int, retry_after: str | None) -> None:

@@ -149,6 +149,6 @@ async def test_a_strange_host_is_refused(app: FastAPI) -> None:
 
 
 async def test_the_cookie_of_a_visitor_is_set_once(http: httpx.AsyncClient) -> None:
-    assert "herding_visitor" in (await http.get("/healthz")).headers["set-cookie"]
+    assert "herding_session" in (await http.get("/healthz")).headers["set-cookie"]
     assert "set-cookie" not in (await http.get("/healthz")).headers
     assert "set-cookie" not in (await http.get("/healthz", headers=ADMIN)).headers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -42,8 +42,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Headless Chromium; without one the test is skipped, in continuous integration it fails.
+def launch() -> Iterator[Callable[..., Browser]]:
+    """Starts headless Chromium, with more arguments; without one the test is skipped, and in CI it fails.
 
     It lives as long as a module of browser tests and no longer: while it does, its event loop runs in this thread, and
     tests of another module could not run theirs.
@@ -53,9 +53,21 @@ def chromium() -> Iterator[Browser]:
         message = "NO BROWSER: this test needs Chromium"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
-        yield opened
-        opened.close()
+        started: list[Browser] = []
+
+        def start(*arguments: str) -> Browser:
+            started.append(playwright.chromium.launch(executable_path=path, args=[*browser.ARGUMENTS, *arguments]))
+            return started[-1]
+
+        yield start
+        for opened in started:
+            opened.close()
+
+
+@pytest.fixture(scope="module")
+def chromium(launch: Callable[..., Browser]) -> Browser:
+    """One headless Chromium for a module."""
+    return launch()
 
 
 @pytest.fixture

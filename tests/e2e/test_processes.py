@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +16,9 @@ import pytest
 from herding.errors import NodeError
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.orchestrator import Orchestrator
-from herding.prompts.library import Library
-from herding.store import Store
 from herding.values import Delta, Done, HistoryFilter, Message, Request, Started
 from tests.e2e.running_app import ROOT, RunningApp, alive, wait_until
+from tests.support.herding import herding
 from tests.support.people import principal
 
 ME = principal("local", "admin")
@@ -95,16 +95,11 @@ async def test_an_engine_killed_in_the_middle_of_an_answer_ends_the_request_and_
 @asynccontextmanager
 async def herding_on_this_machine(home: Path) -> AsyncIterator[tuple[Orchestrator, LocalNode]]:
     """An orchestrator with the shipped prompts and a real engine."""
-    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}")
-    library = Library(ROOT / "prompts")
-    library.refresh()
     node = LocalNode(LocalConfig(kind="local", name="local"))
-    await node.start()
-    try:
-        yield Orchestrator(library=library, herd={"local": node}, store=store), node
-    finally:
-        await node.close()
-        await store.close()
+    shutil.copytree(ROOT / "prompts", home / "prompts")
+    async with herding(home, node) as place:
+        await node.start()
+        yield place.orchestrator, node
 
 
 async def kill_at_the_first_word(herding: Orchestrator, node: LocalNode) -> None:

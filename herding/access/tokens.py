@@ -1,0 +1,56 @@
+"""Access tokens: `hl_<public id>_<secret>`. Only a keyed hash of the secret is ever stored."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+import string
+from dataclasses import dataclass
+from hashlib import sha256
+
+ALPHABET = string.digits + string.ascii_letters
+ID_CHARS = 12
+SECRET_CHARS = 43
+"""256 bits in base 62."""
+
+_FORM = re.compile(rf"hl_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A whole token, in the two parts that it has. Printing it shows the public part only."""
+
+    id: str
+    secret: str
+
+    @property
+    def text(self) -> str:
+        """The token as its holder sends it; shown once, at its making."""
+        return f"hl_{self.id}_{self.secret}"
+
+    def __repr__(self) -> str:
+        return f"Secret(hl_{self.id}_...)"
+
+    def digest(self, key: bytes) -> bytes:
+        """The keyed hash that is stored: 32 bytes. It is no credential itself."""
+        return hmac.new(key, f"token:{self.id}:{self.secret}".encode(), sha256).digest()
+
+    def fits(self, digest: bytes, key: bytes) -> bool:
+        """Whether `digest` is of this token; takes the same time whatever differs."""
+        return hmac.compare_digest(self.digest(key), digest)
+
+
+def mint() -> Secret:
+    """A new random token."""
+    return Secret(_random(ID_CHARS), _random(SECRET_CHARS))
+
+
+def parse(text: str) -> Secret | None:
+    """The token in `text`; None for anything of another form, before any database is asked."""
+    found = _FORM.fullmatch(text)
+    return Secret(found[1], found[2]) if found else None
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))

@@ -1,0 +1,274 @@
+"""Users, their tokens and their limits: who may hand out and take back what."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from unicodedata import category
+
+from herding.access.operations import ADMINISTER, HISTORY, TOKENS, USAGE, USERS
+from herding.access.role_file import ADMIN, RoleNotes, Roles
+from herding.access.roles import require
+from herding.access.scope import beyond
+from herding.access.tokens import mint
+from herding.errors import AccessError, NotFoundError, UserError, VariableError
+from herding.gatehouse import OPERATOR, Gatehouse
+from herding.prompts.variables import clean
+from herding.store import Store, now_ms
+from herding.values import Limit, LimitUse, Principal, Token, User
+
+OVERLAP_MS = 24 * 3600 * 1000
+"""How long an old token still works after a rotation."""
+
+MAX_NAME = 100
+MAX_LIMITS = 10
+MAX_INTERVAL = 24 * 31
+MAX_LIMIT = 10**12
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_RESERVED = frozenset({"local", "operator", "guest", "guests"})
+
+
+class Accounts:
+    """Every method takes the principal who asks, and raises AccessError where their role does not allow it."""
+
+    def __init__(self, *, store: Store, roles: Roles, gatehouse: Gatehouse, clock: Callable[[], int] = now_ms) -> None:
+        self._store, self._roles, self._gatehouse, self._clock = store, roles, gatehouse, clock
+        self._changing = asyncio.Lock()
+
+    # Users
+
+    async def users(self, who: Principal) -> tuple[User, ...]:
+        """All users, by id."""
+        _require_admin(who)
+        return await self._store.users()
+
+    async def user(self, user_id: str, who: Principal) -> User:
+        """One user; NotFoundError where there is none."""
+        _require_admin(who)
+        found = await self._store.user(user_id)
+        if found is None:
+            raise NotFoundError("There is no such user.", param="user")
+        return found
+
+    async def add_user(self, user: User, who: Principal) -> User:
+        """Add a user, who can do no more than `who`."""
+        _require_admin(who)
+        if not _USER.fullmatch(user.id) or user.id.lower() in _RESERVED:
+            message = "A user's id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is no reserved word."
+            raise UserError(message, param="id")
+        user = replace(self._checked(user, who), created_at=self._clock())
+        await self._store.add_user(user)
+        return user
+
+    async def change_user(self, user: User, who: Principal) -> User:
+        """Change everything of a user but their id; takes effect at once, also for what they are doing now."""
+        old = await self.user(user.id, who)
+        self._refuse_more_than(who, old)
+        if user.id == who.id and (user.disabled or user.role != old.role):
+            raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
+        user = replace(self._checked(user, who), created_at=old.created_at)
+        async with self._changing:
+            await self._store.change_user(user)
+        self._gatehouse.forget_user(user.id)
+        return user
+
+    # Tokens
+
+    async def tokens(self, who: Principal) -> tuple[Token, ...]:
+        """The principal's own tokens, or everybody's with the right to administer; oldest first."""
+        require(who, TOKENS)
+        return await self._store.tokens(None if ADMINISTER in who.rights else who.id)
+
+    async def create_token(
+        self,
+        user_id: str,
+        name: str,
+        who: Principal,
+        *,
+        role: str | None = None,
+        expires_at: int | None = None,
+    ) -> tuple[Token, str]:
+        """A new token and its text, which is shown this once.
+
+        It can do no more than its user, nor than `who`, and does not outlive the token that `who` came with.
+        """
+        require(who, TOKENS)
+        user = await self._own_user(user_id, who)
+        if role is not None:
+            self._check_role(role)
+        if user.id != who.id:  # or a weaker token would do to act in the name of somebody stronger
+            self._refuse_more_than(who, user)
+        self._refuse_more_than(who, user, role)
+        secret = mint()
+        token = Token(
+            id=secret.id,
+            user=user.id,
+            name=_name(name),
+            created_at=self._clock(),
+            created_by=who.id,
+            expires_at=self._end(expires_at, who),
+            role=role,
+        )
+        await self._store.add_token(token, self._gatehouse.digest(secret))
+        return token, secret.text
+
+    async def revoke(self, token_id: str, who: Principal) -> None:
+        """End a token at once, with all that runs under it."""
+        token = await self._own_token(token_id, who)
+        if token.user != who.id:
+            self._refuse_more_than(who, await self.user(token.user, who))
+        await self._store.revoke(token_id, self._clock())
+        self._gatehouse.forget_token(token_id)
+
+    async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
+        """A new token in the place of an old one, which goes on working for a day."""
+        old = await self._own_token(token_id, who)
+        now = self._clock()
+        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+            raise UserError("This token is over. Create a new one.", param="token_id")
+        made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
+        await self._store.expire(token_id, now + OVERLAP_MS)
+        self._gatehouse.forget_token(token_id)
+        return made
+
+    async def first_token(self) -> str | None:
+        """At the very first start, a token for an admin; None ever after."""
+        if await self._store.users():
+            return None
+        now = self._clock()
+        await self._store.add_user(User("admin", "Administrator", ADMIN, created_at=now))
+        secret = mint()
+        token = Token(secret.id, "admin", "first token", now, "herding")
+        await self._store.add_token(token, self._gatehouse.digest(secret))
+        return secret.text
+
+    # Oneself
+
+    async def me(self, who: Principal) -> User | None:
+        """The principal as a user; None for guests, and for whoever is admin without a token."""
+        require(who, USAGE)
+        return await self._store.user(who.id) if who.token not in (None, OPERATOR) else None
+
+    async def opt_out(self, opted_out: bool, who: Principal) -> User:
+        """Whether nothing is kept of what this user asks and gets, from now on."""
+        require(who, USAGE)
+        async with self._changing:  # else an admin's change of this user, made meanwhile, would be undone
+            user = await self.me(who)
+            if user is None:
+                raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
+            changed = replace(user, opt_out=opted_out)
+            await self._store.change_user(changed)
+        self._gatehouse.forget_user(user.id)
+        return changed
+
+    async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
+        """How much of each of the principal's limits is used now."""
+        require(who, USAGE)
+        return await self._store.usage(who.account or who.id, who.limits)
+
+    async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
+        """Delete the texts of the principal's own requests, of all with None; says of how many.
+
+        Counts, times and stars stay. Ids of others' requests are passed over.
+        """
+        require(who, HISTORY)
+        return await self._store.forget(principal=who.id, request_ids=request_ids)
+
+    # Roles
+
+    async def roles(self, who: Principal) -> RoleNotes:
+        """The roles file as it is, and what is wrong with it."""
+        _require_admin(who)
+        return await self._roles.notes()
+
+    def role_names(self, who: Principal) -> tuple[str, ...]:
+        """The names of the roles that `who` may give to a token."""
+        require(who, TOKENS)
+        given = (self._roles.principal("", name, limits=who.limits) for name in self._roles.names)
+        return tuple(role.role for role in given if not beyond(role, who))
+
+    async def save_roles(self, text: str, seen: str, who: Principal) -> RoleNotes:
+        """Write the roles file and put it in force; `seen` is the digest of the text that was edited.
+
+        Refuses a text that is not a whole roles file, that would take from `who` the right to mend it, or that was
+        written over a newer one.
+        """
+        _require_admin(who)
+        if who.role != ADMIN and (more := beyond(self._roles.principal("", ADMIN), who)):
+            raise AccessError(f"Whoever writes the roles needs all that an admin has; you lack {more}.")
+        return await self._roles.save(text, seen, keeps=who.role)
+
+    # Inside
+
+    def _checked(self, user: User, who: Principal) -> User:
+        """A user who may be written; raises what is wrong with them."""
+        self._check_role(user.role)
+        _check_limits(user.limits)
+        self._refuse_more_than(who, user)
+        return replace(user, name=_name(user.name or user.id))
+
+    def _check_role(self, role: str) -> None:
+        if role not in self._roles.names:
+            raise UserError(f"There is no such role. Roles: {', '.join(self._roles.names)}.", param="role")
+
+    def _refuse_more_than(self, who: Principal, user: User, role: str | None = None) -> None:
+        """AccessError where a user, or a token of theirs with a role of its own, could do more than `who`."""
+        whole = self._roles.principal(user.id, user.role, limits=user.limits)
+        wanted = self._roles.principal(user.id, role, limits=whole.limits) if role else whole
+        if role and (more := beyond(wanted, whole)):
+            raise AccessError(f"A token cannot do more than its user; the role '{role}' adds {more}.")
+        if ADMIN in (user.role, role) and who.role != ADMIN and wanted.role == ADMIN:
+            raise AccessError("Only an admin can make an admin.")
+        if more := beyond(wanted, who):
+            raise AccessError(f"You cannot give or change what you do not have yourself: {more}.")
+
+    def _end(self, expires_at: int | None, who: Principal) -> int | None:
+        if expires_at is not None and expires_at <= self._clock():
+            raise UserError("The token would be over already. Choose a later time.", param="expires_at")
+        if who.expires_at is None:
+            return expires_at
+        if expires_at is not None and expires_at > who.expires_at:
+            raise AccessError("A token cannot outlive the one that you came with. Choose an earlier time.")
+        return who.expires_at if expires_at is None else expires_at
+
+    async def _own_user(self, user_id: str, who: Principal) -> User:
+        """A user whose tokens `who` may handle: themselves, or with the right anybody."""
+        may = user_id == who.id or ADMINISTER in who.rights
+        user = await self._store.user(user_id) if may else None
+        if user is None:
+            raise NotFoundError("There is no such user.", param="user")
+        return user
+
+    async def _own_token(self, token_id: str, who: Principal) -> Token:
+        require(who, TOKENS)
+        found = await self._store.credentials(token_id)
+        if found is None or (found[0].user != who.id and ADMINISTER not in who.rights):
+            raise NotFoundError("There is no such token.", param="token_id")
+        return found[0]
+
+
+def _require_admin(who: Principal) -> None:
+    require(who, USERS)
+    require(who, ADMINISTER)
+
+
+def _name(name: str) -> str:
+    try:
+        said = " ".join(clean(name).split())
+    except VariableError as error:
+        raise UserError(f"A name {error.message}.", param="name") from None
+    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" for sign in said):
+        raise UserError(f"A name has 1 to {MAX_NAME} characters, and no control characters.", param="name")
+    return said
+
+
+def _check_limits(limits: Sequence[Limit]) -> None:
+    if len(limits) > MAX_LIMITS:
+        raise UserError(f"A user has at most {MAX_LIMITS} limits.", param="limits")
+    for limit in limits:
+        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL
+        if not fits or not 0 <= limit.limit <= MAX_LIMIT:
+            message = f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL} hours."
+            raise UserError(message, param="limits")

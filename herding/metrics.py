@@ -1,0 +1,63 @@
+"""What monitoring sees: counts and times in Prometheus' text form, never a word of what was asked or answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from herding.nodes.base import Node
+from herding.values import Outcome
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """Counts since this process started. Labels are names of ours only: callers cannot make new ones."""
+
+    def __init__(self, herd: Mapping[str, Node], running: Callable[[], int]) -> None:
+        self._herd = herd
+        self._registry = kept = CollectorRegistry()
+        by_answer = ["prompt", "model", "node"]
+        self._requests = Counter(
+            "herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept
+        )
+        self._tokens = Counter("herding_tokens", "Tokens in and out.", ["model", "node", "direction"], registry=kept)
+        self._attempts = Counter("herding_attempts", "Calls of nodes, by result.", ["node", "result"], registry=kept)
+        self._breaches = Counter("herding_contract_breaches", "Answers that broke it.", ["prompt"], registry=kept)
+        self._refused = Counter("herding_requests_over_limit", "Requests that a limit refused.", registry=kept)
+        self._total = Histogram(
+            "herding_request_seconds", "From arrival to the end.", ["node"], buckets=_SECONDS, registry=kept
+        )
+        self._first = Histogram(
+            "herding_first_token_seconds", "From arrival to the first token.", ["node"], buckets=_SECONDS, registry=kept
+        )
+        self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
+        Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
+
+    def ended(self, outcome: Outcome) -> None:
+        """A request that has a row ended."""
+        node = outcome.node or ""
+        model = outcome.model if outcome.node and outcome.model else ""  # without a node it is what a caller wrote
+        self._requests.labels(outcome.prompt, model, node, outcome.status).inc()
+        self._tokens.labels(model, node, "in").inc(outcome.usage.input_tokens)
+        self._tokens.labels(model, node, "out").inc(outcome.usage.output_tokens)
+        self._total.labels(node).observe(outcome.timings.total_ms / 1000)
+        if outcome.timings.first_token_ms is not None:
+            self._first.labels(node).observe(outcome.timings.first_token_ms / 1000)
+        if outcome.contract.ok is False:
+            self._breaches.labels(outcome.prompt).inc()
+        for attempt in outcome.attempts:
+            self._attempts.labels(attempt.node, attempt.error_type or "answered").inc()
+
+    def over_limit(self) -> None:
+        """A limit refused a request."""
+        self._refused.inc()
+
+    def text(self, visible: Iterable[str]) -> bytes:
+        """All figures now; of the herd, only the nodes named."""
+        self._serving.clear()
+        for name in visible:
+            self._serving.labels(name).set(len(self._herd[name].serves))
+        return generate_latest(self._registry)

@@ -1,0 +1,36 @@
+"""Whatever is sent to the operations that the app describes, none of them breaks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.doors import ADMIN_TOKEN, Admin, open_app
+from tests.e2e.running_app import RunningApp
+
+EXAMPLES = 30
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    running = open_app(tmp_path_factory.mktemp("schema")).start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("role", ["operator", "user"])
+def test_no_operation_answers_with_an_error_of_ours(app: RunningApp, role: str) -> None:
+    token = ADMIN_TOKEN if role == "operator" else Admin(app.url).user("somebody-who-tries")
+    command = [sys.executable, "-m", "schemathesis.cli", "run", f"{app.url}/openapi.json"]
+    command += ["-H", f"Authorization: Bearer {token}", "--checks", "not_a_server_error", "--seed", "7"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--no-color"]
+    ran = subprocess.run(command, cwd=app.home, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-1000:]
+    tested = next(line for line in ran.stdout.splitlines() if "generated" in line and "passed" in line)
+    assert int(tested.split()[0]) > 500, "hardly anything was tried"
+    log = Path(app.log).read_text()
+    assert "Traceback" not in log, log[-3000:]

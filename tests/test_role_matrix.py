@@ -1,0 +1,294 @@
+"""Every door and every event, for everybody: open exactly where the shipped roles file says so.
+
+The routes, the mounts and the events are read from the app, and what each needs from the tables here: a new one
+without a line in them fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+import yaml
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from app import Parts, create
+from herding.access.operations import ADMINISTER, PATHS, PUBLISH, RIGHTS, SAVE
+from herding.api.docs import describe
+from herding.settings import Settings
+from herding.ui.guard import EVERYBODY, REFUSED, GuardedBlocks, right_of
+from herding.ui.narrow import is_open
+from herding.values import User
+from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
+from tests.support.nodes import Switchable, echo
+from tests.support.people import ROLES, principal
+
+ROOT = Path(__file__).resolve().parents[1]
+WRITTEN: dict[str, dict[str, list[str]]] = yaml.safe_load((ROOT / "config" / "roles.yaml").read_text())["roles"]
+"""The roles as the file has them, read without the code under test."""
+
+PUBLIC = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("GET", "/logout"),
+    ("POST", "/logout"),
+}
+NO_ROUTE = {"/api/{path}", "/v1/{path}"}
+PARTS = {"/docs/{file}": "/docs"}
+MORE: dict[tuple[str, str], str] = {
+    ("PUT", "/api/v1/prompts/{key}"): SAVE,
+    ("DELETE", "/api/v1/prompts/{key}"): PUBLISH,
+    ("GET", "/api/v1/users"): ADMINISTER,
+    ("POST", "/api/v1/users"): ADMINISTER,
+    ("GET", "/api/v1/users/{user_id}"): ADMINISTER,
+    ("PATCH", "/api/v1/users/{user_id}"): ADMINISTER,
+    ("GET", "/api/v1/roles"): ADMINISTER,
+    ("PUT", "/api/v1/roles"): ADMINISTER,
+}
+"""What an operation needs besides its path."""
+
+PAGE = {
+    *("/", "/config", "/config/", "/static/{path:path}", "/assets/{path:path}", "/favicon.ico", "/theme.css"),
+    *("/robots.txt", "/manifest.json", "/login", "/logout"),
+    *("/gradio_api/user", "/gradio_api/login_check", "/gradio_api/app_id", "/gradio_api/info"),
+    *("/gradio_api/file={path_or_url:path}", "/gradio_api/file/{path:path}", "/gradio_api/reset"),
+    *("/gradio_api/heartbeat/{session_hash}", "/gradio_api/run/{api_name}"),
+    *("/gradio_api/call/{api_name}", "/gradio_api/call/{api_name}/{event_id}"),
+    *("/gradio_api/call/v2/{api_name}", "/gradio_api/call/v2/{api_name}/{event_id}", "/gradio_api/queue/join"),
+    *("/gradio_api/queue/data", "/gradio_api/queue/status", "/gradio_api/cancel", "/gradio_api/startup-events"),
+    *("/gradio_api/theme.css", "/gradio_api/upload"),
+}
+"""Gradio's routes that stay open: the page, and the way to its events, which are checked one by one."""
+
+NO_VISITOR = {"bad token": "hl_000000000000_" + "0" * 43, "no form": "nonsense", "sql": "' OR 1=1--"}
+
+
+@dataclass
+class Site:
+    """The whole app, and the headers that make a client somebody of a role."""
+
+    app: FastAPI
+    place: Place
+    headers: dict[str, dict[str, str]]
+
+    def client(self, role: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://herding.test", headers=self.headers[role])
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with herding(tmp_path, echo(), Switchable("switch", ["one"], models=["one", "two"])) as place:
+        headers = {"guest": {}, "operator": {"authorization": f"Bearer {ADMIN_TOKEN}"}}
+        for role in set(WRITTEN) - {"guest"}:
+            await place.accounts.add_user(User(role, role, role), ADMIN)
+            _, text = await place.accounts.create_token(role, "test", ADMIN)
+            headers[role] = {"authorization": f"Bearer {text}"}
+        settings = Settings(home=tmp_path, host="0.0.0.0")
+        yield Site(create(Parts(place.orchestrator, place.gatehouse), settings), place, headers)
+
+
+def expected(role: str, method: str, path: str) -> bool:
+    """What the file says, in plain words."""
+    written = WRITTEN[role]
+    paths, rights = written.get("allow_api_paths", []), written.get("rights", [])
+    operations = set(PATHS.values()) if "*" in paths else {PATHS[allowed] for allowed in paths}
+    needed = PATHS[PARTS.get(path, path)]
+    more = MORE.get((method, path))
+    return needed in operations and (more is None or "*" in rights or more in rights)
+
+
+def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Method and path of every route of ours."""
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute) and route.path_format not in NO_ROUTE:
+            yield from ((method, str(route.path_format)) for method in sorted(route.methods or ()))
+
+
+def bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
+    """A body that fits, for each operation that takes one: the example of its documentation."""
+    described = describe(app)
+    schemas = described["components"]["schemas"]
+    found = {}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+                found[method.upper(), path] = schema["examples"][0]
+    return found
+
+
+def filled(path: str, name: str) -> str:
+    """A path with a value in the place of each parameter."""
+    values = {
+        "prompt": "say",
+        "key": name,
+        "node": "switch",
+        "user_id": "rater",
+        "file": "swagger-ui.css",
+        "model": "echo",
+    }
+    return path.format_map(_Values(values))
+
+
+class _Values(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "none"
+
+
+async def send(site: Site, role: str, method: str, path: str, body: Any) -> httpx.Response:
+    async with site.client(role) as client:
+        return await client.request(method, filled(path, f"new-{role}"), json=body)
+
+
+def test_every_role_of_the_file_is_known() -> None:
+    assert set(WRITTEN) == set(ROLES.names) >= {"guest", "user", "admin"}
+
+
+async def test_every_route_is_open_exactly_where_the_roles_file_says(site: Site) -> None:
+    examples = bodies(site.app)
+    wrong = []
+    for method, path in operations(site.app):
+        for role in WRITTEN:
+            if (method, path) in PUBLIC:
+                continue
+            status = (await send(site, role, method, path, examples.get((method, path)))).status_code
+            if (status not in (401, 403)) != expected(role, method, path) or status == 500:
+                wrong.append(f"{role}: {method} {path} -> {status}")
+    assert wrong == []
+
+
+async def test_every_route_is_closed_to_a_wrong_token(site: Site) -> None:
+    examples = bodies(site.app)
+    wrong = []
+    for name, token in NO_VISITOR.items():
+        site.headers[name] = {"authorization": f"Bearer {token}"}
+        for method, path in operations(site.app):
+            answer = await send(site, name, method, path, examples.get((method, path)))
+            if answer.status_code not in (401, 429) or "set-cookie" in answer.headers:
+                wrong.append(f"{name}: {method} {path} -> {answer.status_code}")
+        site.place.gatehouse._failures._recent.clear()
+        site.place.gatehouse._failures._by_address.clear()
+    assert wrong == []
+
+
+async def test_the_public_routes_and_those_with_more_than_a_path_exist(site: Site) -> None:
+    found = set(operations(site.app))
+    assert PUBLIC | MORE.keys() <= found
+    assert {path for _, path in found - PUBLIC} == PATHS.keys() | PARTS.keys()
+
+
+async def test_a_path_that_does_not_exist_is_not_there_for_anybody(site: Site) -> None:
+    for role in site.headers:
+        for path in ("/api/v1/ghost", "/v1/ghost", "/api/server/register", "/gradio_api/deep_link", "/monitoring"):
+            assert (await send(site, role, "GET", path, None)).status_code == 404, (role, path)
+
+
+def gradio_routes(app: FastAPI) -> set[str]:
+    """Every route of the mounts, at any depth."""
+    mounts = [route.app for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")]
+    assert len(mounts) == 1
+    return {path for mount in mounts for path in _paths(mount.routes)}
+
+
+def _paths(routes: Any) -> Iterator[str]:
+    for route in routes:
+        if hasattr(route, "path"):
+            yield route.path
+        else:
+            yield from _paths(route.original_router.routes)
+
+
+async def test_every_route_of_the_mounts_is_known_or_closed(site: Site) -> None:
+    unknown = {path for path in gradio_routes(site.app) if is_open(path)}
+    assert {path.rstrip("/") or "/" for path in unknown} == {path.rstrip("/") or "/" for path in PAGE}
+    async with site.client("operator") as admin:
+        for path in sorted(gradio_routes(site.app) - unknown):
+            for method in ("GET", "POST", "HEAD"):
+                assert (await admin.request(method, filled(path.replace(":path", ""), "x"))).status_code in (404, 405)
+
+
+async def test_the_mounts_are_closed_to_a_wrong_token(site: Site) -> None:
+    site.headers["bad"] = {"authorization": f"Bearer {NO_VISITOR['bad token']}"}
+    async with site.client("bad") as client:
+        for path in sorted(PAGE):
+            for method in ("GET", "POST"):
+                status = (await client.request(method, path.replace(":path", ""))).status_code
+                assert status in (401, 429), (method, path, status)
+
+
+EVENT_RIGHTS = set(PATHS.values()) | RIGHTS
+OPEN_EVENTS = {"landed", "follow", "away", "hide"}
+"""Handlers for everybody: they show nobody more than the role allows, or only fold something away."""
+
+
+@pytest.fixture
+def demo(site: Site) -> GuardedBlocks:
+    return next(
+        route.app.get_blocks() for route in site.app.routes if hasattr(getattr(route, "app", None), "get_blocks")
+    )
+
+
+async def test_every_event_is_open_exactly_to_the_roles_with_its_right(
+    demo: GuardedBlocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate alone: what is behind it is another test's matter."""
+
+    async def passed(*_: Any, **__: Any) -> dict[str, Any]:
+        return {"data": []}
+
+    monkeypatch.setattr(gr.Blocks, "process_api", passed)
+    events = list(demo.fns.values())
+    assert len(events) > 30
+    found: set[str] = set()
+    for event in events:
+        right = right_of(event)
+        assert (event.fn is None) == (right is None), f"{event.api_name} has no right"
+        if right == EVERYBODY:
+            found.add(event.fn.__name__)
+            continue
+        assert right is None or right in EVENT_RIGHTS, event.api_name
+        for who in (None, *(principal("x", role) for role in WRITTEN)):
+            request = SimpleNamespace(state=SimpleNamespace(principal=who))
+            allowed = who is not None and right is not None and right in ROLES.get(who.role).rights
+            if allowed:
+                assert await demo.process_api(event, [], request=request) == {"data": []}
+            else:
+                with pytest.raises(gr.Error, match=REFUSED[:10]):
+                    await demo.process_api(event, [], request=request)
+    assert found == OPEN_EVENTS
+
+
+@pytest.mark.parametrize("path", sorted(set(PATHS) - {"/docs", "/openapi.json"}))
+async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_path: Path, path: str) -> None:
+    """One role a path, so that no other permission can stand in for the one that is missing."""
+    text = yaml.safe_dump({"roles": {"guest": {}, "admin": WRITTEN["admin"], "one": _one(path)}})
+    (tmp_path / "roles.yaml").write_text(text)
+    from herding.access.role_file import Roles
+
+    async with herding(tmp_path, echo(), roles=Roles(tmp_path / "roles.yaml")) as place:
+        await place.accounts.add_user(User("one", "one", "one"), ADMIN)
+        _, token = await place.accounts.create_token("one", "test", ADMIN)
+        app = create(Parts(place.orchestrator, place.gatehouse), Settings(home=tmp_path, host="0.0.0.0"))
+        site = Site(app, place, {"one": {"authorization": f"Bearer {token}"}})
+        examples = bodies(app)
+        for method, other in operations(app):
+            if (method, other) in PUBLIC:
+                continue
+            status = (await send(site, "one", method, other, examples.get((method, other)))).status_code
+            allowed = PATHS[PARTS.get(other, other)] == PATHS[path] and (method, other) not in MORE
+            assert (status not in (401, 403)) == allowed, (method, other, status)
+
+
+def _one(path: str) -> dict[str, Any]:
+    return {"allow_api_paths": [path], "allow_nodes": ["*"], "allow_prompts": ["*"]}
