@@ -1,24 +1,47 @@
-"""The page: a header and one tab a module. A new tab is its module and a line in each of two lists here."""
+"""The page: a header and one tab a module. A new tab is its module and a line in each of three lists here."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import NODES, RUN
+from herding.access.operations import HISTORY, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
+from herding.ui import secret
+from herding.ui.access import Access
 from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
-from herding.ui.guard import GuardedBlocks, needs, on, who
+from herding.ui.format import Html, empty
+from herding.ui.guard import EVERYBODY, GuardedBlocks, needs, on, who
 from herding.ui.header import header, settled
 from herding.ui.history import History
+from herding.ui.history import label as history_label
+from herding.ui.identity import identity, log_in, user_of
 from herding.ui.nodes import Nodes, Shown
 from herding.ui.overview import Overview
+from herding.ui.usage import Usage
 from herding.values import Principal
 
 LOOK_EVERY = 1.5
-TABS = {"engineer": "Prompt engineer", "overview": "Overview", "history": "History", "nodes": "Nodes"}
+TABS = {
+    "engineer": "Prompt engineer",
+    "overview": "Overview",
+    "history": "History",
+    "nodes": "Nodes",
+    "usage": "Usage",
+    "access": "Access",
+}
+RIGHTS = {
+    "engineer": {RUN, PROMPTS},
+    "overview": {RUN, PROMPTS},
+    "history": {HISTORY},
+    "nodes": {NODES},
+    "usage": {USAGE},
+    "access": {TOKENS},
+}
+"""What a tab is good for nobody without."""
 
 # The address always names the open tab and the chosen prompt, so that it can be kept or shared.
 _REMEMBER = """(value) => {
@@ -41,7 +64,10 @@ class Page:
 
     def __init__(self, demo: gr.Blocks, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self.head = gr.HTML(header([], None), elem_id="header")
+        with gr.Row(elem_classes=["top-row"]):
+            self.head = gr.HTML(header([], None), elem_id="header")
+            self.whom = gr.HTML(elem_id="whoami")
+        self.nothing = gr.HTML(visible=False, elem_id="no-tabs")
         self.timer = gr.Timer(LOOK_EVERY, active=False)
         with gr.Tabs(elem_id="tabs", selected="engineer") as self.tabs:
             with self._tab("engineer") as self.tab_engineer:
@@ -52,31 +78,44 @@ class Page:
                 self.history = History(orchestrator)
             with self._tab("nodes") as self.tab_nodes:
                 self.nodes = Nodes(orchestrator)
+            with self._tab("usage") as self.tab_usage:
+                self.usage = Usage(orchestrator)
+            with self._tab("access") as self.tab_access:
+                self.access = Access(orchestrator)
         self._wire(demo)
 
     def _tab(self, key: str) -> Any:
-        return gr.Tab(TABS[key], id=key, elem_id=f"tab-{key}")
+        """A tab that nobody sees yet: Gradio can show one later, but not hide it."""
+        return gr.Tab(TABS[key], id=key, elem_id=f"tab-{key}", visible=False)
 
     def _wire(self, demo: gr.Blocks) -> None:
         engineer, now = self.engineer, {"queue": False}
-        landing = [*self._tabs.values(), self.tabs, self.head, self.timer, *engineer.outputs]
+        frame = [*self._tabs.values(), self.tabs, self.whom, self.nothing]
+        landing = [*frame, self.head, self.timer, *engineer.outputs]
         on(demo.load, self.landed, [engineer.desk], landing, name="landed", **now)
         runner = engineer.runner
         models, followed = [engineer.desk, runner.model], [self.head, self.timer, runner.model, runner.note]
         on(self.timer.tick, self.follow, models, followed, name="follow", **now)
         on(self.tab_engineer.select, self.follow, models, followed, name="follow_engineer", **now)
-        overview, history, nodes = self.overview, self.history, self.nodes
+        self._wire_tabs()
+        for key, tab in self._tabs.items():
+            tab.select(None, None, None, js=f"() => ({_REMEMBER % 'tab'})('{key}')")
+        engineer.picker.change(None, [engineer.picker], None, js=_REMEMBER % "prompt")
+        self._wire_opening()
+
+    def _wire_tabs(self) -> None:
+        """What is loaded when a tab is opened, and what ends when another one is."""
+        overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
         on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
         watched = [self.head, self.timer, *nodes.outputs]
         on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
+        on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
+        on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
+        lasting = [nodes.timer, self.usage.timer, self.access.tokens.secret]
         for key, tab in self._tabs.items():
-            tab.select(None, None, None, js=f"() => ({_REMEMBER % 'tab'})('{key}')")
-            if key != "nodes":
-                on(tab.select, self.look_away, [], [self.nodes.timer], name=f"look_away_{key}", **now)
-        engineer.picker.change(None, [engineer.picker], None, js=_REMEMBER % "prompt")
-        self._wire_opening()
+            on(tab.select, look_away(key), [], lasting, name=f"look_away_{key}", **now)
 
     def _wire_opening(self) -> None:
         """From the overview to the first tab, with a prompt."""
@@ -97,30 +136,44 @@ class Page:
 
     @property
     def _tabs(self) -> dict[str, Any]:
-        tabs = (self.tab_engineer, self.tab_overview, self.tab_history, self.tab_nodes)
-        return dict(zip(TABS, tabs, strict=True))
+        first = (self.tab_engineer, self.tab_overview, self.tab_history)
+        return dict(zip(TABS, (*first, self.tab_nodes, self.tab_usage, self.tab_access), strict=True))
 
-    @needs(RUN)
+    @needs(EVERYBODY)
     async def landed(self, desk: Desk, request: gr.Request) -> list[Any]:
         """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
         principal = who(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
-        allowed = [key for key in TABS if key in principal.tabs]
+        allowed = tabs_of(principal)
         selected = tab if tab in allowed else next(iter(allowed), "engineer")
-        shown = [gr.update(visible=key in allowed) for key in TABS]
-        look = await self._look(principal)
-        return [*shown, gr.update(selected=selected), *look, *await self.engineer.show(prompt, desk, principal)]
+        user = await user_of(principal, self._orchestrator.accounts)
+        return [
+            *(_tab_for(key, principal) for key in TABS),
+            gr.update(selected=selected) if allowed else gr.update(visible=False),
+            identity(principal, user),
+            gr.update(value=_no_tabs(principal), visible=not allowed),
+            *await self._look(principal),
+            *await self._first(prompt, desk, principal),
+        ]
+
+    async def _first(self, prompt: str | None, desk: Desk, principal: Principal) -> list[Any]:
+        if not _runs(principal):
+            return [gr.skip() for _ in self.engineer.outputs]
+        return await self.engineer.show(prompt, desk, principal)
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
         herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
         return [header(herd, principal), gr.update(active=not settled(herd))]
 
-    @needs(RUN)
+    @needs(EVERYBODY)
     async def follow(self, desk: Desk, chosen: str | None, request: gr.Request) -> list[Any]:
         """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
-        head = await self._look(who(request))
-        return [*head, *await self.engineer.runner.models(desk, chosen, who(request))]
+        principal = who(request)
+        head = await self._look(principal)
+        if not _runs(principal):
+            return [*head, gr.skip(), gr.skip()]
+        return [*head, *await self.engineer.runner.models(desk, chosen, principal)]
 
     @needs(NODES)
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
@@ -130,7 +183,35 @@ class Page:
         head = [header(herd, principal), gr.update(active=not settled(herd))]
         return [*head, *self.nodes.show(herd, shown, principal)]
 
-    @needs(RUN)
-    async def look_away(self) -> Any:
-        """The tab of the nodes is not open any more."""
-        return gr.update(active=False)
+
+def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
+    """The event of another tab than those that had timers run or showed a token: all that ends."""
+    ends = {"nodes": gr.update(active=False), "usage": gr.update(active=False), "access": secret.GONE}
+
+    @needs(EVERYBODY)
+    async def away() -> list[Any]:
+        """The tabs that are not open any more rest."""
+        return [gr.skip() if tab == opened else end for tab, end in ends.items()]
+
+    return away
+
+
+def tabs_of(principal: Principal) -> list[str]:
+    """The tabs that somebody sees: those of the role that its rights fill with something."""
+    return [key for key in TABS if key in principal.tabs and principal.rights >= RIGHTS[key]]
+
+
+def _tab_for(key: str, principal: Principal) -> Any:
+    label = history_label(principal) if key == "history" else TABS[key]
+    return gr.update(visible=key in tabs_of(principal), label=label)
+
+
+def _runs(principal: Principal) -> bool:
+    """Whether the first tab has anything to show."""
+    return principal.rights >= RIGHTS["engineer"]
+
+
+def _no_tabs(principal: Principal) -> Html:
+    """What stands in the place of all tabs."""
+    why = f"The role '{principal.role}' sees no tab of this page. Log in with another token, or ask an admin."
+    return empty("Nothing to see here", why, log_in("button"))

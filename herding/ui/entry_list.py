@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from herding.ui.entry_page import NOT_KEPT, kept
 from herding.ui.format import Html, chip, clip, duration, el, empty, instant, join, stars, status_chip
-from herding.values import Entry
+from herding.values import Entry, Outcome
 
 NOTHING = empty("No requests yet", "Run a prompt in the first tab; every run is kept here.")
 NO_FIT = empty("No request fits", "Change the filters to see more.")
@@ -30,10 +31,16 @@ def _row(entry: Entry, *, current: bool) -> Html:
     breach = chip("breach", "warn", title=row.contract.reason) if row.contract.ok is False else None
     cells = [
         [pick, el("div", row.prompt, version)],
-        [el("div", clip(row.answer, 140) or clip(row.error or "", 140), cls="snippet")],
+        [_snippet(row)],
         [el("div", row.model or "–", cls="model"), el("div", row.node or "", cls="muted")],
         [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted")],
         [join([status_chip(row.status), breach]), el("div", stars(entry.stars))],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)
+
+
+def _snippet(row: Outcome) -> Html:
+    if not kept(row):
+        return el("div", NOT_KEPT, cls="snippet muted")
+    return el("div", clip(row.answer, 140) or clip(row.error or "", 140), cls="snippet")

@@ -8,8 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 from herding.ui import outcome as say
-from herding.ui.format import Html, chip, contract_chip, duration, el, facts, instant, join, status_chip, value
+from herding.ui.format import Html, chip, contract_chip, duration, el, facts, instant, join, panel, status_chip, value
 from herding.values import Attempt, Entry, Outcome
+
+NOT_KEPT = "Content not kept"
 
 
 def head(entry: Entry) -> Html:
@@ -20,20 +22,32 @@ def head(entry: Entry) -> Html:
     return join([back, title, el("div", status_chip(row.status), contract_chip(row.contract), cls="chips")])
 
 
+def kept(row: Outcome) -> bool:
+    """Whether any text of a request is there."""
+    return bool(row.input or row.answer or row.variables)
+
+
 def body(entry: Entry) -> Html:
-    """Error, answer, figures, variables, input and attempts."""
+    """Error, answer, figures, variables, input and attempts; where no texts were kept, the rest."""
     row = entry.outcome
-    broken = say.problem(row.error_type, row.error) if row.error else None
+    error = row.error or ("What the error said was not kept." if row.error_type else None)
+    broken = say.problem(row.error_type, error) if error else None
     sections = [
-        ("Answer", _text(row.answer) if row.answer else el("p", "No text arrived.", cls="muted")),
+        ("Answer", _answer(row)),
         ("Figures", say.figures(row)),
-        ("Variables", _values(row.variables)),
+        ("Variables", _values(row.variables) if row.variables else None),
         ("Parameters", _values({k: v for k, v in asdict(row.parameters).items() if v not in (None, ())})),
-        ("Exact input", _input(row)),
+        ("Exact input", _input(row) if row.input else None),
         ("Attempts", _attempts(row.attempts)),
         ("Request", facts([("Id", el("code", row.request_id)), ("By", row.principal), ("Chat", row.session_id)])),
     ]
     return join([broken, *(el("section", el("h3", title), content) for title, content in sections if content)])
+
+
+def _answer(row: Outcome) -> Html:
+    if not kept(row):
+        return panel("calm", NOT_KEPT, el("p", "Its texts were deleted, or whoever asked chose that none are kept."))
+    return _text(row.answer) if row.answer else el("p", "No text arrived.", cls="muted")
 
 
 def _text(written: str) -> Html:

@@ -87,6 +87,11 @@ def panel(tone: str, title: str, *body: object, role: str | None = None) -> Html
     return el("div", el("strong", title), *body, cls=f"panel {tone}", role=role)
 
 
+def done(said: object) -> Html:
+    """Something that went well."""
+    return el("p", join(["✓ ", said]), cls="saved", role="status")
+
+
 def empty(title: str, *body: object) -> Html:
     """What stands where there is nothing yet."""
     return el("div", el("strong", title), *(el("p", part) for part in body), cls="empty")
@@ -127,6 +132,26 @@ def instant(unix_ms: int) -> Html:
     """An instant that a machine can read as well; the page shows it in the reader's time zone."""
     iso = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds")
     return el("time", f"{when(unix_ms)} UTC", datetime=iso)
+
+
+def day(unix_ms: int) -> Html:
+    """The day of an instant; its title tells the time."""
+    found = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    title, iso = f"{when(unix_ms)} UTC", found.isoformat(timespec="seconds")
+    return el("time", f"{found:%-d %b %Y}", datetime=iso, title=title, data_form="day")
+
+
+def span(ms: float) -> str:
+    """A long time, roughly: `under a minute`, `5 min`, `3 h 20 min`, `12 days`."""
+    minutes = round(ms / 60_000)
+    if minutes < 1:
+        return "under a minute"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {rest} min" if rest and hours < 24 else f"{hours} h"
+    return plural(round(minutes / 1440), "day")
 
 
 def stars(count: int | None) -> Html:

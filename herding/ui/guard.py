@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import gradio as gr
 
@@ -15,6 +15,8 @@ from herding.values import Principal
 
 BROKEN = "Something broke inside Herding; the log has the details."
 REFUSED = "Your role does not allow this. Ask an admin."
+EVERYBODY: Final = "everybody"
+"""In the place of a right, for events that show nobody more than their role allows."""
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def needs(right: str) -> Callable[[Handler], Handler]:
-    """Mark a handler with the right that its caller needs; an event without the mark is refused."""
+    """Mark a handler with the right that its caller needs, or EVERYBODY; an event without the mark is refused."""
 
     def mark(handler: Handler) -> Handler:
         vars(handler)["right"] = right
@@ -83,7 +85,7 @@ class GuardedBlocks(gr.Blocks):
     ) -> dict[str, Any]:
         event = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         principal, right = principal_of(request), right_of(event)
-        if principal is None or right is None or right not in principal.rights:
+        if principal is None or right is None or (right != EVERYBODY and right not in principal.rights):
             raise gr.Error(REFUSED, print_exception=False)
         try:
             return await super().process_api(event, inputs, state, request, *rest, **more)

@@ -1,22 +1,21 @@
-"""The slim line on top: the name, how the herd is, and the reader's role."""
+"""The slim line on top: the name, and how the herd is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from herding.access.operations import NODES
-from herding.ui.format import STATE, Html, chip, el
+from herding.ui.format import STATE, Html, el
 from herding.ui.theme import LOGO
 from herding.values import NodeInfo, Principal
 
 
 def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Html:
-    """The whole header; before the first look at the herd it says nothing of it."""
+    """The name of the page; before the first look at the herd it says nothing of it."""
     brand = el("div", Html(LOGO), el("h1", "Herding"), cls="brand")
     sees = principal is not None and NODES in principal.rights
     state = el("span", herd_line(herd), cls="herd-line", role="status") if sees else None
-    role = chip(principal.role, "accent", title="Your role") if principal else None
-    return el("header", brand, el("div", state, role, cls="header-right"), cls="top")
+    return el("header", brand, state, cls="top")
 
 
 def herd_line(herd: Sequence[NodeInfo]) -> Html:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 import gradio as gr
 
 from herding.access.operations import HISTORY, HISTORY_ALL, RATE
+from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui import entry_page
 from herding.ui import stars as star
 from herding.ui.answer import SAVED
+from herding.ui.confirm import Confirm
 from herding.ui.entry_list import rows
-from herding.ui.format import STATUS, Html, el, empty
+from herding.ui.filters import ANY, choice, choices_of, links, wanted
+from herding.ui.format import STATUS, Html, done, el, empty
 from herding.ui.guard import needs, on, who
 from herding.ui.picklist import pick_list, picked
-from herding.values import HistoryFilter, Principal
+from herding.values import Entry, HistoryFilter, Principal
 
 PAGE = 25
-ANY = ""
-MAX_TEXT = 1000
 STARS = [("any stars", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("not rated", "0")]
 NOT_CHOSEN = empty("Nothing chosen", "Choose a request of the list to see its input, answer and figures.")
+
+GONE = "Its variables, input, answer, error and comments go; counts, times and stars stay. This cannot be undone."
+DELETED = done("The texts are deleted.")
 
 
 class History:
@@ -43,13 +46,16 @@ class History:
                 self.head = gr.HTML(NOT_CHOSEN, elem_id="history-head")
                 self._build_feedback()
                 self.page = gr.HTML(elem_id="history-page")
+                self.forget = Confirm(
+                    "Delete texts", GONE, "Delete these texts", right=HISTORY, name="forget", elem_id="forget"
+                )
         self._wire()
 
     def _build_filters(self) -> None:
         with gr.Row(elem_classes=["filters"]):
-            self.prompt = _choice("Prompt", "any prompt", "history-prompt")
-            self.model = _choice("Model", "any model", "history-model")
-            self.node = _choice("Node", "any node", "history-node")
+            self.prompt = choice("Prompt", "any prompt", "history-prompt")
+            self.model = choice("Model", "any model", "history-model")
+            self.node = choice("Node", "any node", "history-node")
             self.stars_given = gr.Dropdown(
                 STARS, value=ANY, label="Stars", interactive=True, min_width=120, elem_id="history-stars-filter"
             )
@@ -83,8 +89,10 @@ class History:
         on(self.newer.click, self.go_newer, self.inputs, self.listing, name="history_newer", **now)
         on(self.older.click, self.go_older, self.inputs, self.listing, name="history_older", **now)
         on(self.refresh.click, self.opened, self.inputs, self.outputs, name="history_refresh", **now)
-        detail = [self.chosen, self.head, self.page, self.feedback, self.stars, self.comment, self.note]
+        detail = self.detail
         on(self.list.pick, self.pick, [], detail, name="history_pick", trigger_mode="multiple", **now)
+        deleted = [*detail, *self.listing]
+        on(self.forget.yes.click, self.delete, self.inputs, deleted, name="history_forget")
         rated, given = [self.note, *self.listing], [self.stars, *self.inputs]
         on(self.stars.rate, self.rate, given, rated, name="history_rate", trigger_mode="always_last", **now)
         on(self.save.click, self.remark, [self.chosen, self.comment], [self.note], name="history_comment", **now)
@@ -93,6 +101,11 @@ class History:
     def inputs(self) -> list[Any]:
         filters = [self.prompt, self.model, self.node, self.stars_given, self.status, self.text]
         return [self.offset, self.chosen, *filters]
+
+    @property
+    def detail(self) -> list[Any]:
+        shown = [self.head, self.page, self.feedback, self.stars, self.comment, self.note]
+        return [self.chosen, *shown, *self.forget.outputs]
 
     @property
     def listing(self) -> list[Any]:
@@ -108,7 +121,7 @@ class History:
         principal = who(request)
         facets = await self._orchestrator.facets(principal)
         known = zip(("prompt", "model", "node"), (facets.prompts, facets.models, facets.nodes), filters, strict=False)
-        choices = [_choices(name, found, held) for name, found, held in known]
+        choices = [choices_of(name, found, held) for name, found, held in known]
         return [*choices, _scope(principal), *await self._page(offset, chosen, filters, principal)]
 
     @needs(HISTORY)
@@ -146,17 +159,32 @@ class History:
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Show all that is known of a request."""
         principal = who(request)
-        entry = await self._orchestrator.request(picked(event), principal)
-        may_rate = RATE in principal.rights
+        return self._shown(await self._orchestrator.request(picked(event), principal), principal)
+
+    def _shown(self, entry: Entry, principal: Principal, note: str = "") -> list[Any]:
+        """Updates of `detail`; whoever asked may delete the texts once the request is over."""
+        row, may_rate = entry.outcome, RATE in principal.rights
+        own = row.principal == principal.id and row.status != "running"
         return [
-            entry.outcome.request_id,
+            row.request_id,
             entry_page.head(entry),
             entry_page.body(entry),
             gr.update(visible=may_rate),
             star.shows(entry.stars, enabled=may_rate),
             entry.comment or "",
-            "",
+            note,
+            *self.forget.shows(own and (entry_page.kept(row) or bool(entry.comment))),
         ]
+
+    @needs(HISTORY)
+    async def delete(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
+        """Delete the texts of the open request."""
+        principal = who(request)
+        count = await self._orchestrator.accounts.forget([chosen], principal)
+        if not count:
+            raise NotFoundError("There is no such request of yours.", param="request_id")
+        shown = self._shown(await self._orchestrator.request(chosen, principal), principal, DELETED)
+        return [*shown, *await self._page(offset, chosen, filters, principal)]
 
     @needs(RATE)
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
@@ -171,46 +199,16 @@ class History:
         return SAVED
 
 
-def wanted(*fields: Any) -> HistoryFilter:
-    """The filter that the fields say (prompt, model, node, stars, status, text); an empty field means any."""
-    prompt, model, node, stars, status, text = fields
-    known = status if status in STATUS else None
-    given = int(stars) if str(stars or "") in tuple("012345") else None
-    found = str(text or "").strip()[:MAX_TEXT]
-    return HistoryFilter(
-        prompt=prompt or None, model=model or None, node=node or None, stars=given, status=known, text=found or None
-    )
-
-
-def links(where: HistoryFilter) -> Html:
-    """Downloads of all that fits the filters."""
-    names = ("prompt", "model", "node", "stars", "status", "text")
-    given = {name: value for name in names if (value := getattr(where, name)) is not None}
-    query = f"?{urlencode(given)}" if given else ""
-    return el(
-        "nav", "Download", *(_link(kind, query) for kind in ("csv", "jsonl")), cls="export", aria_label="Download"
-    )
-
-
-def _link(kind: str, query: str) -> Html:
-    return el("a", kind.upper(), href=f"api/v1/history.{kind}{query}", download=f"history.{kind}", cls="button")
-
-
 def _place(offset: int, last: int, total: int) -> Html:
     shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "no requests"
     return el("span", shown, cls="muted", role="status")
 
 
+def label(principal: Principal) -> str:
+    """What the tab is called for somebody."""
+    return "History" if HISTORY_ALL in principal.rights else "Own history"
+
+
 def _scope(principal: Principal) -> Html:
     everybody = HISTORY_ALL in principal.rights
     return el("span", "Requests of everybody." if everybody else "Only your own requests.", cls="muted")
-
-
-def _choice(label: str, any_label: str, elem_id: str) -> Any:
-    return gr.Dropdown([(any_label, ANY)], value=ANY, label=label, interactive=True, min_width=150, elem_id=elem_id)
-
-
-def _choices(name: str, found: tuple[str, ...], held: Any) -> Any:
-    """The choices of a filter; one that is held stays, even if nothing has it any more."""
-    known = dict.fromkeys([*found, held] if held else found)
-    return gr.update(choices=[(f"any {name}", ANY), *((item, item) for item in known)], value=held or ANY)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from herding.orchestrator import Orchestrator
 from herding.ui.build import build
+from herding.ui.narrow import Narrow
 from herding.ui.theme import ASSETS, HEAD, herding_theme
 
 if TYPE_CHECKING:
@@ -45,5 +46,6 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
         head=HEAD,
     )
+    app.add_middleware(Narrow)
     # Only `launch` sets this, and without it no path that a caller posts is checked: any file could be read.
     demo.has_launched = True

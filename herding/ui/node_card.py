@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from herding.ui.format import Html, chip, duration, el, facts, join, size, state_chip
+from herding.ui.meter import meter
 from herding.values import Gpu, NodeInfo, NodeStats, NodeStatus, System
 
 DAY_MS = 24 * 3600 * 1000
-HIGH = 90
 
 
 def card(node: NodeInfo) -> Html:
@@ -90,42 +90,25 @@ def _machine(status: NodeStatus) -> Html:
 
 def _meters(system: System) -> list[Html]:
     shown = [
-        _meter("CPU", system.cpu_percent, f"{system.cpu_percent:.0f} %"),
+        meter("CPU", system.cpu_percent, f"{system.cpu_percent:.0f} %"),
         _used("Memory", system.memory_used, system.memory_total),
         _used("Swap", system.swap_used, system.swap_total) if system.swap_total else None,
         _used("Disk", system.disk_used, system.disk_total),
     ]
-    shown += [meter for gpu in system.gpus for meter in _gpu(gpu)]
+    shown += [found for gpu in system.gpus for found in _gpu(gpu)]
     swap = "" if system.swap_total else "none"
     load, own = f"{system.load_1m:.2f}", size(system.process_memory)
     figures = facts([("Load (1 min)", load), ("Engine's memory", own), ("Swap", swap)])
-    return [meter for meter in shown if meter] + [figures]
+    return [found for found in shown if found] + [figures]
 
 
 def _gpu(gpu: Gpu) -> list[Html]:
     memory = _used(f"{gpu.name} memory", gpu.memory_used, gpu.memory_total)
     if gpu.utilisation is None:
         return [memory]
-    return [_meter(gpu.name, gpu.utilisation, f"{gpu.utilisation:.0f} %"), memory]
+    return [meter(gpu.name, gpu.utilisation, f"{gpu.utilisation:.0f} %"), memory]
 
 
 def _used(name: str, used: int, total: int) -> Html:
     percent = 100 * used / total if total else 0
-    return _meter(name, percent, f"{size(used)} of {size(total)}")
-
-
-def _meter(name: str, percent: float, told: str) -> Html:
-    share = min(max(percent, 0), 100)
-    fill = el("span", cls="fill high" if share >= HIGH else "fill", style=f"width:{share:.0f}%")
-    track = el(
-        "div",
-        fill,
-        cls="track",
-        role="meter",
-        aria_label=name,
-        aria_valuemin="0",
-        aria_valuemax="100",
-        aria_valuenow=f"{share:.0f}",
-        aria_valuetext=told,
-    )
-    return el("div", el("div", el("span", name), el("span", told, cls="muted"), cls="bar-head"), track, cls="bar")
+    return meter(name, percent, f"{size(used)} of {size(total)}")

@@ -128,6 +128,8 @@ def _fields() -> dict[str, str]:
         "input_placeholder_color": "*neutral_500",
         "input_placeholder_color_dark": "#98968a",
         "input_radius": "8px",
+        "checkbox_border_color": "#8c8371",
+        "checkbox_border_color_dark": "#8c948c",
         "checkbox_background_color_selected": "*primary_600",
         "checkbox_background_color_selected_dark": "*primary_400",
     }

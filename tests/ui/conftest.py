@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from gradio.helpers import special_args
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from app import create
+from app import Parts, create
 from herding.errors import DeadlineError, NodeError
 from herding.settings import Settings
 from herding.ui.build import Page
@@ -190,17 +191,24 @@ def _props(given: Any) -> dict[str, Any]:
     return {"value": given}
 
 
-@pytest.fixture
-async def desktop(tmp_path: Path) -> AsyncIterator[Desktop]:
-    """A page that has just been opened by the admin."""
-    async with herding(tmp_path, *nodes()) as place:
+@asynccontextmanager
+async def opened(home: Path, **options: Any) -> AsyncIterator[Desktop]:
+    """A page that has just been opened by the admin; `options` are those of its Herding."""
+    async with herding(home, *nodes(), **options) as place:
         write(place)
         demo = GuardedBlocks(analytics_enabled=False)
         with demo:
             page = Page(demo, place.orchestrator)
-        opened = Desktop(place, page, demo)
-        await opened.fire("landed", prompt="say")
-        yield opened
+        desktop = Desktop(place, page, demo)
+        await desktop.fire("landed", prompt="say")
+        yield desktop
+
+
+@pytest.fixture
+async def desktop(tmp_path: Path) -> AsyncIterator[Desktop]:
+    """A page that has just been opened by the admin."""
+    async with opened(tmp_path) as made:
+        yield made
 
 
 @dataclass
@@ -256,11 +264,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):
             patch.setenv(name, str(home))  # the app sets them; this puts them back
-        context = herding(home, *nodes())
+        context = herding(home, *nodes(), gate={"admin_token": TOKEN})
         place = runner.run(context.__aenter__())
         write(place)
         settings = Settings(home=home, host="0.0.0.0", admin_token=SecretStr(TOKEN))
-        app = create(place.orchestrator, settings)
+        app = create(Parts(place.orchestrator, place.gatehouse), settings)
         demo = next(
             route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")
         )

@@ -7,19 +7,34 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from herding.access.operations import EDIT, SWITCH_MODEL
-from herding.ui.guard import GuardedBlocks, right_of
+from herding.access.operations import EDIT, HISTORY, SWITCH_MODEL, TABS, TOKENS, USAGE, USERS
+from herding.ui.guard import EVERYBODY, GuardedBlocks, right_of
 from tests.support.herding import ADMIN
 from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
 
+OPEN = {"landed", "follow", "follow_engineer", *(f"hide_token_{after}" for after in ("users", "roles", "revoke"))}
+OPEN |= {f"look_away_{tab}" for tab in TABS}
+"""Events for everybody: what they show depends on the role."""
+
 ONLY_ADMIN = {"revert_template", *(f"nodes_switch_{number}" for number in range(12))}
+
+OF_TOKENS = {"access", "access_tokens"} | {
+    f"token_{what}" for what in ("search", "pick", "create", "rotate", "revoke", "revoke_ask", "revoke_keep")
+}
+OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
+    f"user_{what}" for what in ("search", "pick", "new", "save")
+}
+OF_ONESELF = {"usage", "usage_look", "opt_out"}
+OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
+OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
     handled = [event for event in desktop.demo.fns.values() if event.fn is not None]
     assert len(handled) > 30
-    assert {event.api_name for event in handled if right_of(event) not in RIGHTS["admin"]} == set()
+    assert {event.api_name for event in handled if right_of(event) not in RIGHTS["admin"]} == OPEN
+    assert {event.api_name for event in handled if right_of(event) == EVERYBODY} == OPEN
 
 
 def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop) -> None:
@@ -33,6 +48,13 @@ def test_only_an_admin_may_change_templates_and_models(desktop: Desktop) -> None
     assert found == ONLY_ADMIN
 
 
+@pytest.mark.parametrize(
+    ("right", "events"), [(TOKENS, OF_TOKENS), (USERS, OF_USERS), (USAGE, OF_ONESELF), (HISTORY, OF_HISTORY)]
+)
+def test_what_is_about_people_needs_its_right(desktop: Desktop, right: str, events: set[str]) -> None:
+    assert {event.api_name for event in desktop.demo.fns.values() if right_of(event) == right} == events
+
+
 @pytest.mark.parametrize("who", ["guest", "admin"])
 async def test_an_event_without_a_right_is_refused(who: str) -> None:
     with GuardedBlocks(analytics_enabled=False) as demo:
@@ -44,7 +66,7 @@ async def test_an_event_without_a_right_is_refused(who: str) -> None:
 
 
 def test_a_guest_is_refused_by_queue_and_by_name(served: Served) -> None:
-    for name in sorted(ONLY_ADMIN):
+    for name in sorted(ONLY_ADMIN | OF_TOKENS | OF_USERS):
         event = next(event for event in served.events if event.api_name == name)
         data = [None] * len(event.inputs)
         by_queue = served.fire(event._id, data)

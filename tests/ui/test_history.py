@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from herding.errors import NotFoundError
+from herding.errors import DeadlineError, NotFoundError
 from herding.prompts.body import dump_body
-from herding.ui.history import PAGE, links, wanted
+from herding.ui.filters import links, wanted
+from herding.ui.history import PAGE
 from herding.values import HistoryFilter, Request
 from tests.support.herding import GUEST, OTHER
 from tests.ui.conftest import Desktop, Served
@@ -157,3 +159,46 @@ def test_the_downloads_work_with_the_filters(served: Served) -> None:
         answer = served.client.get(f"/{address}")
         assert answer.status_code == 200
         assert len(answer.text.splitlines()) == (2 if ".csv" in address else 1)
+
+
+async def test_the_texts_of_an_own_request_are_deleted_after_a_question(desktop: Desktop) -> None:
+    history = desktop.page.history
+    await run(desktop, 2, who=GUEST)
+    first, second = await desktop.place.rows(GUEST)
+    await desktop.place.orchestrator.comment(first.request_id, "with words", GUEST)
+    await desktop.fire("history_pick", first.request_id, who=GUEST)
+    assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [True, False]
+    await desktop.fire("forget_ask", who=GUEST)
+    assert desktop.prop(history.forget.row, "visible") is True
+    await desktop.fire("history_forget", who=GUEST)
+    assert "The texts are deleted" in desktop.value(history.note)
+    assert "Content not kept" in desktop.value(history.page)
+    assert "number" not in desktop.value(history.page)
+    assert desktop.value(history.comment) == ""
+    assert desktop.value(history.list).count("Content not kept") == 1
+    assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [False, False]
+    assert (await desktop.place.orchestrator.request(second.request_id, GUEST)).outcome.answer
+
+
+async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
+    history = desktop.page.history
+    await run(desktop, who=GUEST)
+    (row,) = await desktop.place.rows(GUEST)
+    await desktop.fire("history_pick", row.request_id)
+    assert desktop.prop(history.forget.box, "visible") is False
+    for who in (desktop.who, OTHER):
+        with pytest.raises(NotFoundError):
+            await desktop.fire("history_forget", who=who)
+    assert (await desktop.place.row()).answer
+
+
+async def test_a_request_of_somebody_who_keeps_no_texts_is_shown_without(desktop: Desktop) -> None:
+    quiet = replace(GUEST, opt_out=True)
+    with pytest.raises(DeadlineError):
+        await desktop.place.orchestrator.run(Request("failing"), quiet)
+    await desktop.fire("history", who=quiet)
+    assert "Content not kept" in desktop.value(desktop.page.history.list)
+    row = await desktop.place.row()
+    await desktop.fire("history_pick", row.request_id, who=quiet)
+    assert "What the error said was not kept" in desktop.value(desktop.page.history.page)
+    assert "Exact input" not in desktop.value(desktop.page.history.page)

@@ -2,30 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
+from herding.ui import secret
+from herding.ui.build import RIGHTS, tabs_of
+from herding.ui.build import TABS as SHOWN
+from herding.values import Principal
+from tests.support.herding import ADMIN, GUEST, NOBODY
 from tests.support.people import principal
 from tests.ui.conftest import Desktop
 
 RATER = principal("rita", "rater")
 
 
+def seen(desktop: Desktop) -> list[str]:
+    return [key for key, tab in desktop.page._tabs.items() if desktop.prop(tab, "visible")]
+
+
+def test_the_tabs_are_those_that_roles_may_name() -> None:
+    assert tuple(SHOWN) == TABS == tuple(RIGHTS)
+
+
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
     await desktop.fire("landed", who=RATER, tab="nodes")
-    page = desktop.page
-    shown = [
-        desktop.prop(tab, "visible") for tab in (page.tab_engineer, page.tab_overview, page.tab_history, page.tab_nodes)
-    ]
-    assert shown == [True, True, True, False]
-    assert desktop.prop(page.tabs, "selected") == "engineer"
+    assert seen(desktop) == ["engineer", "overview", "history", "usage"]
+    assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     await desktop.fire("landed")
-    assert desktop.prop(page.tab_nodes, "visible") is True
+    assert seen(desktop) == list(TABS)
+
+
+def test_a_tab_without_the_right_that_fills_it_is_not_shown() -> None:
+    assert tabs_of(ADMIN) == list(TABS)
+    assert tabs_of(replace(ADMIN, rights=frozenset({TOKENS}))) == ["access"]
+    assert tabs_of(replace(GUEST, tabs=TABS)) == [tab for tab in TABS if tab != "access"]
+
+
+@pytest.mark.parametrize("rights", [frozenset(), frozenset({RUN}), frozenset({RUN, PROMPTS})])
+async def test_whoever_sees_no_tab_reads_where_to_log_in(desktop: Desktop, rights: frozenset[str]) -> None:
+    nobody = replace(NOBODY, rights=rights)
+    await desktop.fire("landed", who=nobody)
+    assert seen(desktop) == []
+    assert desktop.prop(desktop.page.tabs, "visible") is False
+    assert desktop.prop(desktop.page.nothing, "visible") is True
+    assert 'href="login"' in desktop.value(desktop.page.nothing)
+    await desktop.fire("follow", who=nobody)
+
+
+async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
+    await desktop.fire("landed", who=GUEST)
+    assert desktop.prop(desktop.page.tab_history, "label") == "Own history"
+    await desktop.fire("landed")
+    assert desktop.prop(desktop.page.tab_history, "label") == "History"
 
 
 async def test_whoever_may_not_see_the_nodes_works_without_them(desktop: Desktop) -> None:
     await desktop.fire("landed", who=RATER, prompt="say")
     assert "echo" not in desktop.value(desktop.page.head)
-    assert "rater" in desktop.value(desktop.page.head)
-    for event in ("follow", "follow_engineer", "look_away_history"):
-        assert desktop.event(event).fn.right in RATER.rights
+    assert "rater" in desktop.value(desktop.page.whom)
     await desktop.fire("follow", who=RATER)
     await desktop.fire("run", who=RATER)
     assert desktop.value(desktop.page.engineer.runner.pane.text) == "one two three"
+
+
+@pytest.mark.parametrize("tab", TABS)
+async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
+    page = desktop.page
+    await desktop.fire("watch")
+    await desktop.fire("usage")
+    desktop.set(page.access.tokens.secret, "hl_...")
+    await desktop.fire(f"look_away_{tab}")
+    assert desktop.prop(page.nodes.timer, "active") is (tab == "nodes")
+    assert desktop.prop(page.usage.timer, "active") is (tab == "usage")
+    assert (desktop.value(page.access.tokens.secret) == secret.GONE) is (tab != "access")
+
+
+async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:
+    """Events for everybody show what the role allows, which may be nothing."""
+    who: Principal = NOBODY
+    await desktop.fire("landed", who=who)
+    assert desktop.value(desktop.page.head).count("herd-line") == 0

@@ -1,6 +1,17 @@
 () => {
   document.documentElement.lang = "en";
 
+  // Once the session is over, every call of the page is refused with 401: nothing here works until one logs in again.
+  const plainFetch = window.fetch.bind(window);
+  window.fetch = async (...asked) => {
+    const answer = await plainFetch(...asked);
+    const { origin, pathname } = new URL(answer.url || location.href, location.href);
+    if (answer.status === 401 && origin === location.origin && pathname.includes("/gradio_api/")) {
+      location.assign("login?ended=1");
+    }
+    return answer;
+  };
+
   // Ctrl + Enter (or Cmd + Enter) runs the prompt from anywhere in its tab.
   document.addEventListener(
     "keydown",
@@ -59,19 +70,18 @@
     });
 
   // Times are written in UTC; show them in the reader's own zone.
-  const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
   const localise = (root) =>
-    root.querySelectorAll?.("time[datetime]:not([data-local])").forEach((time) => {
+    root.querySelectorAll("time[datetime]:not([data-local])").forEach((time) => {
       time.dataset.local = "";
-      time.title = time.textContent;
-      time.textContent = form.format(new Date(time.dateTime));
+      time.title ||= time.textContent;
+      time.textContent = (time.dataset.form === "day" ? day : full).format(new Date(time.dateTime));
     });
   new MutationObserver((changes) => {
-    for (const change of changes) {
-      change.addedNodes.forEach((node) => node.nodeType === 1 && localise(node.parentElement ?? node));
-      follow(change.target);
-    }
+    changes.forEach((change) => follow(change.target));
+    localise(document.body); // a list that is drawn again may keep its elements and lose only our words in them
     unlock();
-  }).observe(document.body, { childList: true, subtree: true });
+  }).observe(document.body, { childList: true, characterData: true, subtree: true });
   localise(document.body);
 }
