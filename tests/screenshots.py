@@ -2,71 +2,143 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests import browser
-from tests.e2e.running_app import RunningApp
+from tests.e2e.doors import ADMIN_TOKEN, Admin
+from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("engineer", "overview", "history", "nodes")
+TABS = ("overview", "history", "nodes")
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
+USED = ("scattergories", "jay_trainer", "entity_recognition")
+LIMITS = (("request", 24, 500), ("request", 1, 3), ("token", 168, 100_000))
+LONG_ID = "a-user-of-the-longest-id-that-there-may-be.in-all-of-the-herding"
+LONG_NAME = "Wilhelmina Konstantinopolitanskaja-Featherstonehaugh of the Department of Unreasonably Long Titles II"
 
 
 def main() -> int:
-    """Runs a few prompts so that there is something to see, then takes sixteen pictures."""
+    """Runs a few prompts so that there is something to see, then takes the pictures."""
     path = browser.find()
     if path is None:
         sys.stdout.write("NO BROWSER: install Chromium to take screenshots\n")
         return 1
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        app = RunningApp(Path(home)).start()
+        roles = shutil.copy(ROOT / "config" / "roles.yaml", home)
+        app = RunningApp(Path(home), environment={"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles}).start()
         try:
             opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
-            use(opened, app.url)
+            token = people(app.url)
+            with visitor(opened, app.url, ADMIN_TOKEN) as page:
+                use(page, app.url, USED)
+            with visitor(opened, app.url, token) as page:
+                use(page, app.url, USED)
             for width in WIDTHS:
                 for theme in THEMES:
-                    take(opened, app.url, width, theme)
+                    take(opened, app.url, token, width, theme)
         finally:
             app.stop()
     return 0
 
 
-def use(opened: Browser, url: str) -> None:
+@contextmanager
+def visitor(opened: Browser, url: str, token: str = "", **look: Any) -> Iterator[Page]:
+    """A page of somebody who logged in with a token, or of a guest."""
+    context = opened.new_context(**look)
+    if token:
+        context.request.post(f"{url}/login", form={"token": token})
+    yield context.new_page()
+    context.close()
+
+
+def people(url: str) -> str:
+    """Users and tokens to look at; tells the token of one of them."""
+    admin = Admin(url)
+    limits = [{"type": kind, "interval": hours, "limit": most} for kind, hours, most in LIMITS]
+    token = admin.user("ada", limits=limits, name="Ada Lovelace")
+    admin.user(LONG_ID, role="rater", name=LONG_NAME[:100])
+    admin.token(LONG_ID, name=LONG_NAME[:100], expires_in_days=3)
+    admin.user("bob", name="Bob", disabled=False)
+    admin.http.patch("/api/v1/users/bob", json={"disabled": True}).raise_for_status()
+    return token
+
+
+def use(page: Page, url: str, prompts: tuple[str, ...]) -> None:
     """Leave some requests in the history."""
-    page = opened.new_page()
-    for prompt in ("scattergories", "jay_trainer", "entity_recognition"):
+    for prompt in prompts:
         bench = Workbench(page, url).open(prompt)
         bench.run()
         bench.expect_status("Succeeded")
         bench.rate_by_keyboard(4)
-    page.close()
 
 
-def take(opened: Browser, url: str, width: str, theme: str) -> None:
-    """All tabs at one width in one theme."""
-    context = opened.new_context(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
-    page = context.new_page()
-    bench = Workbench(page, url).open("entity_recognition")
-    bench.run()
-    bench.expect_status("Succeeded")
-    for tab in TABS:
-        if tab != "engineer":
+def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
+    """Everything at one width in one theme."""
+    look = {"viewport": {"width": WIDTHS[width], "height": 900}, "color_scheme": theme}
+    end = f"{width}-{theme}.png"
+    with visitor(opened, url, ADMIN_TOKEN, **look) as page:
+        bench = Workbench(page, url).open("entity_recognition")
+        bench.run()
+        bench.expect_status("Succeeded")
+        shoot(page, f"engineer-{end}")
+        for tab in TABS:
             page.goto(f"{url}/?tab={tab}&prompt=entity_recognition")
-        page.wait_for_timeout(1500)
-        if tab == "history":
-            bench.history_rows().first.get_by_role("button").click()
-            page.wait_for_timeout(1000)
-        name = f"{tab}-{width}-{theme}.png"
-        page.screenshot(path=FOLDER / name, full_page=True)
-        sys.stdout.write(f"{FOLDER / name}\n")
-    context.close()
+            page.wait_for_timeout(1500)
+            if tab == "history":
+                bench.history_rows().first.get_by_role("button").click()
+            shoot(page, f"{tab}-{end}")
+        take_access(page, url, end)
+    with visitor(opened, url, token, **look) as page:
+        page.goto(f"{url}/?tab=usage")
+        page.locator("#forget-all-ask").click()
+        shoot(page, f"usage-{end}")
+        page.goto(f"{url}/?tab=access")
+        shoot(page, f"access-own-{end}")
+    with visitor(opened, url, **look) as page:
+        page.goto(f"{url}/?tab=usage")
+        shoot(page, f"usage-guest-{end}")
+        page.goto(f"{url}/login")
+        page.get_by_label("Access token").fill("hl_wrong")
+        page.keyboard.press("Enter")
+        shoot(page, f"login-{end}")
+
+
+def take_access(page: Page, url: str, end: str) -> None:
+    """The three sections of the tab, each with something chosen."""
+    page.goto(f"{url}/?tab=access")
+    page.locator("#token-list .row-pick").nth(1).click()
+    page.locator("#token-revoke-ask").click()
+    shoot(page, f"access-tokens-{end}")
+    page.locator("#token-name").get_by_role("textbox").fill("for the pictures")
+    page.locator("#token-create").click()
+    page.locator("#token-secret input").first.wait_for()
+    shoot(page, f"access-new-{end}")
+    page.get_by_role("tab", name="Users").click()
+    page.locator("#user-list .row-pick").first.click()
+    page.locator("#user-limits").get_by_role("textbox").fill("500 requests a day")
+    page.locator("#user-save").click()
+    shoot(page, f"access-users-{end}")
+    page.get_by_role("tab", name="Roles").click()
+    page.locator("#roles-save").click()
+    shoot(page, f"access-roles-{end}")
+
+
+def shoot(page: Page, name: str) -> None:
+    """One picture of the whole page, when it is at rest."""
+    page.wait_for_timeout(1200)
+    page.screenshot(path=FOLDER / name, full_page=True)
+    sys.stdout.write(f"{FOLDER / name}\n")
 
 
 if __name__ == "__main__":
