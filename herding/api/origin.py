@@ -44,8 +44,12 @@ def address_of(scope: Mapping[str, Any]) -> str:
     client = scope.get("client")
     if not client:
         return UNKNOWN
+    said = str(client[0])
+    host = said.partition("]")[0].lstrip("[") if said.startswith("[") else said
+    if host.count(":") == 1:  # some proxies tell the port as well
+        host = host.partition(":")[0]
     try:
-        address = ip_address(str(client[0]).partition("%")[0])
+        address = ip_address(host.partition("%")[0])
     except ValueError:
         return UNKNOWN
     if isinstance(address, IPv6Address):

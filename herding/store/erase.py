@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from herding.errors import StoreError
 from herding.store.engine import LARGEST_JOURNAL
@@ -21,8 +21,15 @@ from herding.store.tables import attempt, comment, request
 ERASED = 200
 """Requests that one task erases."""
 
-_BLANK: Row = {"variables": {}, "input": "", "answer": "", "error": None, "contract_reason": None}
-"""The reason of a broken contract may quote the answer."""
+_BLANK: Row = {
+    "session_id": None,
+    "variables": {},
+    "input": "",
+    "answer": "",
+    "error": None,
+    "contract_reason": None,
+}
+"""The reason of a broken contract may quote the answer, and the name of a session is the caller's own text."""
 
 
 def owned(connection: Connection, principal: str) -> list[str]:
@@ -39,11 +46,25 @@ def blank(principal: str, request_ids: Sequence[str]) -> Callable[[Connection], 
         own = select(request.c.id).where(request.c.id.in_(ids), request.c.principal == principal)
         found = list(connection.execute(own).scalars())
         connection.execute(update(request).where(request.c.id.in_(found)).values(**_BLANK))
+        _drop_stops(connection, found)
         connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
         connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
         return len(found)
 
     return task
+
+
+def _drop_stops(connection: Connection, ids: Sequence[str]) -> None:
+    """Stop strings are texts as well; the other parameters are numbers."""
+    stored = connection.execute(select(request.c.id, request.c.parameters).where(request.c.id.in_(ids)))
+    kept = [
+        {"the_id": row.id, "kept": {name: value for name, value in row.parameters.items() if name != "stop"}}
+        for row in stored
+        if row.parameters.get("stop")
+    ]
+    if kept:
+        change = update(request).where(request.c.id == bindparam("the_id")).values(parameters=bindparam("kept"))
+        connection.execute(change, kept)
 
 
 def purge(connection: Any) -> None:

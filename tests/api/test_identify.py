@@ -346,6 +346,8 @@ async def test_guests_of_one_address_have_one_account_whatever_cookie_they_send(
         (("2001:db8:1:2:3:4:5:6", 5), "2001:0db8:0001:0002"),
         (("2001:db8:1:2::9", 5), "2001:0db8:0001:0002"),
         (("fe80::1%eth0", 5), "fe80:0000:0000:0000"),
+        (("1.2.3.4:5678", 0), "1.2.3.4"),
+        (("[2001:db8::1]:443", 0), "2001:0db8:0000:0000"),
         (("", 0), "unknown"),
         (("testclient", 0), "unknown"),
         (None, "unknown"),

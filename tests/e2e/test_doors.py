@@ -216,11 +216,16 @@ def spellings(path: str) -> list[str]:
     ]
 
 
+def is_health(answer: bytes) -> bool:
+    """Whether it is the answer of the route that is open to all: some spellings do mean that one."""
+    return answer.partition(b"\r\n\r\n")[2].startswith(b'{"status":"ok"')
+
+
 @pytest.mark.parametrize("path", PROTECTED)
 def test_no_spelling_of_a_path_opens_a_protected_route(doors: Doors, path: str) -> None:
     for target in spellings(path):
         answer = doors.line(target)
-        assert status(answer) in (0, 400, 401, 403, 404, 405, 307, 308), target
+        assert status(answer) in (0, 400, 401, 403, 404, 405, 307, 308) or is_health(answer), target
 
 
 @pytest.mark.parametrize("path", PROTECTED)

@@ -13,7 +13,7 @@ import pytest
 from herding.errors import StoreError
 from herding.store import Store, engine
 from herding.store.gate import journal_mode
-from herding.values import Attempt, HistoryFilter, Outcome, Timings, Usage, Verdict
+from herding.values import Attempt, HistoryFilter, Outcome, Parameters, Timings, Usage, Verdict
 
 CANARY = "canary"
 
@@ -29,6 +29,8 @@ def told(number: int, size: int, **changes: Any) -> dict[str, Any]:
         "input": text("input"),
         "answer": text("answer"),
         "error": text("error"),
+        "session_id": text("session"),
+        "parameters": Parameters(temperature=0.5, stop=(text("stop"), "x")),
         "contract": Verdict(False, text("contract")),
         "attempts": (Attempt(1, "n", "m", 5, 7.5, "node_timeout", text("attempt")),),
         "usage": Usage(3, 4),
@@ -59,20 +61,21 @@ def journal(request, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def test_numbers_stay_and_texts_go(store: Store, outcome) -> None:
-    row = outcome(1, session_id="s", policy="stars", reason="the best", error_type="node_timeout", **told(1, 50))
+    row = outcome(1, policy="stars", reason="the best", error_type="node_timeout", **told(1, 50))
     await store.finish(row)
     await store.rate(request_id=row.request_id, principal="ada", stars=4, at=1)
     await store.comment(request_id=row.request_id, principal="ada", text="mine", at=1)
     await store.comment(request_id=row.request_id, principal="bob", text="about it", at=1)
     assert await store.forget(principal="ada", request_ids=[row.request_id]) == 1
     (entry,) = (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)).entries
-    blank: dict[str, Any] = {"variables": {}, "input": "", "answer": "", "error": None}
+    blank: dict[str, Any] = {"variables": {}, "input": "", "answer": "", "error": None, "session_id": None}
     attempts = (Attempt(1, "n", "m", 5, 7.5, "node_timeout"),)
     kept = outcome(1, **told(1, 50, **blank, contract=Verdict(False), attempts=attempts))
     assert (entry.stars, entry.comment) == (4, None)
     assert entry.outcome == Outcome(
         **{name: getattr(kept, name) for name in Outcome.__slots__}
-        | {"session_id": "s", "policy": "stars", "reason": "the best", "error_type": "node_timeout"}
+        | {"parameters": Parameters(temperature=0.5), "policy": "stars", "reason": "the best"}
+        | {"error_type": "node_timeout"}
     )
     bobs = await store.entry(row.request_id, viewer="bob", owner=None)
     assert bobs is not None
