@@ -25,14 +25,16 @@ screenshots: .venv/.dev
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.screenshots
 
-# The engine against plain generation, and the whole path of a chat against a bare pass-through.
+# The engine against plain generation, the whole path of a chat against a bare pass-through, and columns at once
+# against one after the other.
 benchmark: .venv/.dev
 	$(BIN) benchmarks/engine.py
 	$(BIN) benchmarks/gateway.py
+	$(BIN) benchmarks/compare.py
 
-# Trains the bundled model anew into data/cria (an hour or two) and measures it.
+# Trains the bundled model anew into data/cria (two or three hours) and measures it.
 cria: .venv/.app
-	$(BIN) -m herding.engine.cria.train --minutes 113 --threads 2 --out data/cria
+	$(BIN) -m herding.engine.cria.train --minutes 150 --threads 2 --out data/cria
 	$(BIN) -m herding.engine.cria.evaluate --model data/cria
 
 .venv/.base:
