@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from pydantic import SecretStr
+from uvicorn.loops.auto import auto_loop_factory
 
 from herding import __version__
 from herding.access.keys import signing_key
@@ -90,7 +92,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         if not settings.local_only and not settings.admin_token:
             await _hand_over(accounts)
-        endless = (library.watch(), roles.watch(), gatehouse.keep(), orchestrator.upkeep(), orchestrator.watch())
+        await orchestrator.read_prompts()
+        watching = (orchestrator.watch_prompts(), roles.watch(), orchestrator.watch())
+        endless = (*watching, gatehouse.keep(), orchestrator.upkeep())
         async with contextlib.AsyncExitStack() as running:
             for work in endless:
                 await running.enter_async_context(beside(work))
@@ -163,15 +167,24 @@ async def serve(settings: Settings) -> None:
             host=settings.host,
             port=settings.port,
             log_level="warning",
+            access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,
             proxy_headers=False,  # believes whatever a caller claims to have been forwarded for
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
         server = Server(config)
+        _settle_memory()
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
         await server.serve()
+
+
+def _settle_memory() -> None:
+    """What is there now stays, and what comes lives briefly: looking for garbage often would hold up requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def main() -> int:
@@ -183,7 +196,8 @@ def main() -> int:
         settings = read_settings()
         logging.getLogger().setLevel(settings.log_level)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        asyncio.run(serve(settings))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
+            runner.run(serve(settings))
     except HerdingError as error:
         log.error("Herding cannot start. %s", error)
         return 2

@@ -13,7 +13,7 @@ from herding.access.role_file import ADMIN, RoleNotes, Roles
 from herding.access.roles import require
 from herding.access.scope import beyond
 from herding.access.tokens import mint
-from herding.errors import AccessError, NotFoundError, UserError, VariableError
+from herding.errors import AccessError, LimitError, NotFoundError, UserError, VariableError
 from herding.gatehouse import OPERATOR, Gatehouse
 from herding.prompts.variables import clean
 from herding.store import Store, now_ms
@@ -22,6 +22,9 @@ from herding.values import Limit, LimitUse, Principal, Token, User
 OVERLAP_MS = 24 * 3600 * 1000
 """How long an old token still works after a rotation."""
 
+MINUTE_MS = 60_000
+FORGETS_A_MINUTE = 10
+REMEMBERED = 10_000
 MAX_NAME = 100
 MAX_LIMITS = 10
 MAX_INTERVAL = 24 * 31
@@ -36,6 +39,7 @@ class Accounts:
     def __init__(self, *, store: Store, roles: Roles, gatehouse: Gatehouse, clock: Callable[[], int] = now_ms) -> None:
         self._store, self._roles, self._gatehouse, self._clock = store, roles, gatehouse, clock
         self._changing = asyncio.Lock()
+        self._forgotten: dict[str, list[int]] = {}
 
     # Users
 
@@ -171,9 +175,11 @@ class Accounts:
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
         """Delete the texts of the principal's own requests, of all with None; says of how many.
 
-        Counts, times and stars stay. Ids of others' requests are passed over.
+        Counts, times and stars stay. Ids of others' requests are passed over. LimitError for whoever does it again and
+        again: each time the whole database is written anew.
         """
         require(who, HISTORY)
+        self._pace(who.account or who.id)
         return await self._store.forget(principal=who.id, request_ids=request_ids)
 
     # Roles
@@ -201,6 +207,16 @@ class Accounts:
         return await self._roles.save(text, seen, keeps=who.role)
 
     # Inside
+
+    def _pace(self, account: str) -> None:
+        now = self._clock()
+        recent = [at for at in self._forgotten.get(account, ()) if now - at < MINUTE_MS]
+        if len(recent) >= FORGETS_A_MINUTE:
+            message = "You delete texts too often. Wait a minute, or delete those of all your requests at once."
+            raise LimitError(message, retry_after=(recent[0] + MINUTE_MS - now) / 1000)
+        if len(self._forgotten) >= REMEMBERED:
+            self._forgotten.clear()
+        self._forgotten[account] = [*recent, now]
 
     def _checked(self, user: User, who: Principal) -> User:
         """A user who may be written; raises what is wrong with them."""

@@ -43,10 +43,12 @@ class Dispatcher:
         failed: set[str] = set()
         failure, last = None, ""
         for number in range(1, MAX_ATTEMPTS + 1):
-            async with aclosing(self._wait(flight, failure)) as waiting:
-                async for event in waiting:
-                    yield event
             found = self._candidates(flight)
+            if not found:
+                async with aclosing(self._wait(flight, failure)) as waiting:
+                    async for event in waiting:
+                        yield event
+                found = self._candidates(flight)
             left = [candidate for candidate in policy.least_busy(found, self._busy) if candidate.node not in failed]
             if flight.stopped or not left:
                 break
@@ -160,7 +162,10 @@ class Dispatcher:
                 await flight.running.close()
 
     async def _fit(self, flight: Flight, candidate: Candidate, node: Node) -> Call:
-        """The call for a node; a chat loses its oldest turns until question and answer fit into the context."""
+        """The call for a node; a chat loses its oldest turns until question and answer fit into the context.
+
+        A raw text for the family of the model goes before; where the answer must have a form, messages do.
+        """
 
         def call(rendered: Rendered) -> Call:
             form = flight.response_format
@@ -173,7 +178,8 @@ class Dispatcher:
             tokens, context = size
             return tokens + min(flight.parameters.max_tokens or ANSWER_TOKENS, context // 2) <= context
 
-        full = flight.rendered = flight.full
+        full = flight.full if flight.response_format else flight.full.for_model(candidate.model)
+        flight.rendered = full
         if full.turns and not await fits(0):
             dropped = await _least(fits, full.turns)
             flight.rendered = full.without_oldest_turns(dropped)

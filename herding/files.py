@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,15 +25,24 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PlacedError(ValueError):
+    """A fault that a model finds at a place inside of it."""
+
+    def __init__(self, message: str, *at: int | str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 StrictT = TypeVar("StrictT", bound=Strict)
 
 
 class Source:
-    """One parsed YAML text: its plain data, and the line of every place in it."""
+    """One parsed YAML text: its plain data, the SHA-256 of it in hex, and the line of every place in it."""
 
     def __init__(self, text: str, *, file: str | Path | None = None) -> None:
         """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`."""
         self.file = file
+        self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         if len(text) > MAX_BYTES:
             raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=file)
         try:
@@ -84,7 +94,9 @@ class Source:
             return model.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            location = [*at, *_known(first["loc"], given, lacks_last=first["type"] == "missing")]
+            cause = first.get("ctx", {}).get("error")
+            loc = (*first["loc"], *(cause.at if isinstance(cause, PlacedError) else ()))
+            location = [*at, *_known(loc, given, lacks_last=first["type"] == "missing")]
             raise self.error(_words(first), location) from None
 
 

@@ -75,6 +75,7 @@ class Flight:
         self._status: Status = "running"
         self._verdict = Verdict()
         self._total_ms = 0.0
+        self._written: tuple[Rendered, str] | None = None
         self.running: Running | None = None
         self.stopped = False
         self.expelled = False
@@ -85,8 +86,9 @@ class Flight:
 
     @property
     def most_tokens(self) -> int:
-        """An estimate of the most tokens that the request may take, in and out."""
-        return self.input_tokens + (self.parameters.max_tokens or ANSWER_TOKENS)
+        """An estimate of the most tokens that the request may take, in and out, whichever model answers."""
+        raw = max((len(text) for _, text in self.full.families), default=0)
+        return max(self.input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
 
     @property
     def input_tokens(self) -> int:
@@ -177,22 +179,28 @@ class Flight:
             error=self._error.message if self._error else None,
         )
 
-    def kept(self) -> Outcome:
+    def kept(self, outcome: Outcome) -> Outcome:
         """What is written of it: all, or for somebody who opted out, no text that they sent or got."""
-        outcome = self.outcome()
         return without_texts(outcome) if self.who.opt_out else outcome
 
     def _input(self) -> str:
-        if self.rendered.messages is None:
-            return self.rendered.text or ""
-        messages = [{"role": m.role, "content": m.content} for m in self.rendered.messages]
-        return json.dumps(messages, ensure_ascii=False)
+        if self._written is None or self._written[0] is not self.rendered:
+            self._written = self.rendered, _written(self.rendered)
+        return self._written[1]
 
     def _estimate(self) -> Usage:
         """Counts for a node that told none; nothing was spent where no node was tried."""
         if self._choice is None:
             return Usage()
         return Usage(self.input_tokens, -(-self._heard // CHARS_PER_TOKEN))
+
+
+def _written(rendered: Rendered) -> str:
+    """The input as it is kept."""
+    if rendered.messages is None:
+        return rendered.text or ""
+    messages = [{"role": m.role, "content": m.content} for m in rendered.messages]
+    return json.dumps(messages, ensure_ascii=False)
 
 
 def without_texts(outcome: Outcome) -> Outcome:

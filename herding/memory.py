@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from herding.errors import UserError
-from herding.prompts.library import Loaded
+from herding.shelf import Edition
 from herding.store import Store
 from herding.values import Message, Outcome, Principal, Request
 
@@ -18,7 +18,7 @@ MAX_CHARS = 100_000
 MAX_ID = 128
 
 
-async def recall(request: Request, who: Principal, *, store: Store, prompt: Loaded | None = None) -> Request:
+async def recall(request: Request, who: Principal, *, store: Store, prompt: Edition | None = None) -> Request:
     """`request` with the earlier turns of its session, oldest first, if it names one and is a chat without them.
 
     Turns are of the same principal and the same prompt (or of none); partial and failed answers are no turns. A free
@@ -44,7 +44,7 @@ async def recall(request: Request, who: Principal, *, store: Store, prompt: Load
     return replace(request, messages=(*head, *turns, request.messages[-1]))
 
 
-def _wants_turns(request: Request, prompt: Loaded | None) -> bool:
+def _wants_turns(request: Request, prompt: Edition | None) -> bool:
     if prompt:
         return prompt.prompt.chat and request.turns is None
     said = request.messages[len(_head(request.messages)) :]

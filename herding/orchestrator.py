@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import lru_cache
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
 from herding.access.role_file import ADMIN, GUEST
@@ -33,11 +34,14 @@ from herding.metrics import Metrics
 from herding.nodes.base import Node
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import Library, Loaded, parse_body
+from herding.prompts.library import Library, parse_body
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
+from herding.shelf import DEV, Edition, Head, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
+from herding.sync import Sync
+from herding.tallies import Tally
 from herding.values import (
     Done,
     Embeddings,
@@ -96,10 +100,13 @@ class Orchestrator:
         self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
         self._embedder = Embedder(herd=self._herd, clock=clock, admit=self._admit, record=self._record)
         self._flights: dict[str, Flight] = {}
-        self._versions: dict[str, tuple[str, int]] = {}
-        self._records: set[asyncio.Task[None]] = set()
         self._metrics = Metrics(self._herd, running=lambda: len(self._flights))
-        self.studio = Studio(library=library, version=self._version, roles=role_names)
+        self._shelf = Shelf(store)
+        self._tally = Tally(store.prompt_stats)
+        self._bodies: dict[str, tuple[Prompt, str]] = {}
+        self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
+        edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
+        self.studio = Studio(**edited, roles=role_names, clock=clock)
 
     # Running a prompt
 
@@ -163,8 +170,8 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        loaded = await self.find(request.prompt, who)
-        prompt = self._edited(loaded, request, who)
+        found = await self.find(request.prompt, who)
+        prompt = self._edited(found, request, who)
         return compose(prompt, fill(prompt.variables, request.variables), request.turns or ())
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
@@ -172,18 +179,18 @@ class Orchestrator:
         if not request.prompt:
             request = await recall(request, who, store=self._store)
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        loaded = await self.find(request.prompt, who)
-        prompt = self._edited(loaded, request, who)
+        found = await self.find(request.prompt, who)
+        prompt = self._edited(found, request, who)
         values = fill(prompt.variables, request.variables)
-        request = await recall(request, who, store=self._store, prompt=loaded)
+        request = await recall(request, who, store=self._store, prompt=found)
         rendered = compose(prompt, values, _checked_turns(request))
-        version, edited = await self._version(loaded), prompt is not loaded.prompt
-        facts = {"key": loaded.key, "variables": values, "version": version, "edited": edited}
+        edited = prompt is not found.prompt
+        facts = {"key": found.key, "variables": values, "version": found.number, "edited": edited}
         return self._flight(request, who, prompt, rendered, **facts)
 
     def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
         flight = Flight(
-            request_id=uuid4().hex,
+            request_id=token_hex(16),
             arrived_at=self._clock(),
             who=who,
             prompt=prompt,
@@ -197,35 +204,18 @@ class Orchestrator:
         self._dispatcher.check_format(flight)
         return flight
 
-    def _edited(self, loaded: Loaded, request: Request, who: Principal) -> Prompt:
+    def _edited(self, found: Edition, request: Request, who: Principal) -> Prompt:
         if request.template is None:
-            return loaded.prompt
+            return found.prompt
         require(who, EDIT)
-        edited = parse_body(request.template, loaded.prompt)
-        return loaded.prompt if edited.digest == loaded.prompt.digest else edited
-
-    async def _version(self, loaded: Loaded) -> int:
-        """The number of the prompt's content, from the store; asked again when the content changed."""
-        known, number = self._versions.get(loaded.key, ("", 0))
-        digest = loaded.prompt.digest
-        if known != digest:
-            content = loaded.prompt.canonical
-            number = await self._store.prompt_version(key=loaded.key, content=content, at=self._clock())
-            self._versions[loaded.key] = (digest, number)
-        return number
-
-    async def _shown_version(self, loaded: Loaded) -> int:
-        """The same for people who only look: 0 while the database takes no new number."""
-        try:
-            return await self._version(loaded)
-        except StoreError:
-            return 0
+        edited = parse_body(request.template, found.prompt)
+        return found.prompt if edited.digest == found.prompt.digest else edited
 
     async def _admit(self, flight: Flight, tokens: int) -> None:
         """Enter a request that starts to run into its caller's limits."""
-        who = flight.who
+        who, kept = flight.who, flight.kept(flight.outcome())
         try:
-            await self._store.reserve(flight.kept(), limits=who.limits, tokens=tokens, account=who.account or who.id)
+            await self._store.reserve(kept, limits=who.limits, tokens=tokens, account=who.account or who.id)
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -233,20 +223,14 @@ class Orchestrator:
 
     async def _record(self, flight: Flight) -> Outcome:
         """Write the request's row: the only place that does, however the request ended."""
-
         outcome = flight.outcome()
-
-        async def write() -> None:
-            try:
-                await self._store.finish(flight.kept())
-            finally:
-                self._flights.pop(flight.id, None)
-
-        # A caller who leaves twice must not lose the row: the task goes on without them.
-        task = asyncio.create_task(write(), name=f"record {flight.id}")
-        self._records.add(task)
-        task.add_done_callback(self._records.discard)
-        await asyncio.shield(task)
+        try:
+            written = self._store.finish(flight.kept(outcome))
+            written.add_done_callback(lambda _: self._flights.pop(flight.id, None))
+        except StoreError:
+            self._flights.pop(flight.id, None)
+            raise
+        await asyncio.shield(written)
         self._metrics.ended(outcome)
         return outcome
 
@@ -275,32 +259,29 @@ class Orchestrator:
 
     # Prompts
 
-    async def find(self, reference: str, who: Principal) -> Loaded:
-        """The prompt that `key`, `key@<number of its version>` or `key@<its label>` means.
+    async def find(self, reference: str, who: Principal) -> Edition:
+        """The version of a prompt that `key`, `key@<number>`, `key@<label>` or `key@newest` means.
 
-        NotFoundError where there is none for `who`, or where another version than the current one is meant.
+        A key alone is its version with the label prod, else the newest. NotFoundError where there is none for `who`.
         """
         require(who, RUN)
         return await self._find(reference, who)
 
-    async def _find(self, reference: str, who: Principal) -> Loaded:
+    async def _find(self, reference: str, who: Principal) -> Edition:
+        await self._sync.settle()
         key, _, wanted = reference.partition("@")
-        loaded = self._library.get(key)
-        if not may_see(who, key, loaded.prompt.roles):
-            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
-        if wanted not in ("", loaded.prompt.label) and wanted != str(await self._version(loaded)):
-            raise NotFoundError(
-                f"'{reference}' cannot be run: only current versions can. '{key}' is at version "
-                f"{await self._version(loaded)} with the label '{loaded.prompt.label}'; leave out '@{wanted}'.",
-                param="prompt",
-            )
-        return loaded
+        served = await self._shelf.find(key)
+        if not may_see(who, key, served.prompt.roles):
+            raise no_prompt(key)
+        found = await self._shelf.find(reference) if wanted else served
+        if not may_see(who, key, found.prompt.roles):
+            raise NotFoundError(f"'{key}' has no '{wanted}' for you.", param="prompt")
+        return found
 
     async def prompts(self, who: Principal) -> list[PromptInfo]:
         """All prompts that `who` may use, as their files are now, with who serves them and how they did."""
         require(who, PROMPTS)
-        await asyncio.to_thread(self._library.refresh)
-        return await self._prompt_infos(self._visible(who), who)
+        return await self._prompt_infos(await self._visible(who), who)
 
     async def prompt(self, reference: str, who: Principal) -> PromptInfo:
         """One prompt, as its file is now. Raises what `find` raises."""
@@ -309,47 +290,70 @@ class Orchestrator:
         (info,) = await self._prompt_infos([await self._find(reference, who)], who)
         return info
 
-    def _visible(self, who: Principal) -> list[Loaded]:
-        """The prompts that `who` may see, as they were last read."""
-        prompts = self._library.snapshot.prompts
-        return [loaded for key, loaded in prompts.items() if may_see(who, key, loaded.prompt.roles)]
+    async def _visible(self, who: Principal) -> list[Edition]:
+        """The prompts that `who` may see, as they are served; without a number while the store takes no new one."""
+        await asyncio.to_thread(self._library.refresh)
+        found: dict[str, Edition] = {}
+        try:
+            await self._sync.settle()
+        except StoreError:
+            for key, loaded in self._library.snapshot.prompts.items():
+                found[key] = Edition(key, 0, loaded.prompt, loaded.notes)
+        for key in list(self._shelf.heads):
+            with suppress(StoreError, NotFoundError):
+                found[key] = await self._shelf.find(key)
+        return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
 
-    async def _prompt_infos(self, prompts: Sequence[Loaded], who: Principal) -> list[PromptInfo]:
-        stats = await self._store.prompt_stats()
-        versions = await asyncio.gather(*(self._shown_version(loaded) for loaded in prompts))
-        pairs = zip(prompts, versions, strict=True)
-        return [self._prompt_info(loaded, version, stats, who) for loaded, version in pairs]
+    async def read_prompts(self) -> None:
+        """Brings what the prompt files hold into the store, before the first request."""
+        await self._sync.look()
+
+    async def watch_prompts(self) -> None:
+        """Runs as long as the app: an edit of a prompt file is a version within two seconds."""
+        await self._sync.watch()
+
+    async def _prompt_infos(self, prompts: Sequence[Edition], who: Principal) -> list[PromptInfo]:
+        stats = await self._tally.read()
+        return [self._prompt_info(found, stats, who) for found in prompts]
 
     async def broken_prompts(self, who: Principal) -> tuple[ConfigError, ...]:
         """What is wrong with the files that did not load."""
         require(who, PROMPTS)
         return self._library.snapshot.broken
 
-    def _prompt_info(
-        self, loaded: Loaded, version: int, stats: Mapping[str, PromptStats], who: Principal
-    ) -> PromptInfo:
-        prompt, herd = loaded.prompt, usable(self._herd, who)
+    def _prompt_info(self, found: Edition, stats: Mapping[str, PromptStats], who: Principal) -> PromptInfo:
+        prompt, herd = found.prompt, usable(self._herd, who)
+        head = self._shelf.heads.get(found.key, Head(found.number))
         served = {m: tuple(node.name for node in herd if m in node.serves) for m in prompt.target_models}
         return PromptInfo(
-            key=loaded.key,
+            key=found.key,
             name=prompt.name,
             description=prompt.description,
             tags=tuple(prompt.tags),
-            label=prompt.label,
+            label=head.label_of(found.number) or DEV,
             chat=prompt.chat,
             target_models=tuple(prompt.target_models),
             variables={name: variable.model_dump() for name, variable in prompt.variables.items()},
-            body=dump_body(prompt),
+            body=self._body(found),
             parameters=prompt.parameters.value(),
             contract=prompt.contract.model_dump(exclude_none=True),
             served=served,
-            stats=stats.get(loaded.key, PromptStats()),
-            notes=loaded.notes,
-            version=version,
+            stats=stats.get(found.key, PromptStats()),
+            notes=found.notes,
+            version=found.number,
             roles=None if prompt.roles is None else tuple(prompt.roles),
             cors=tuple(prompt.cors or ()),
             content=prompt.content,
+            newest=head.newest,
+            labels=dict(head.labels),
         )
+
+    def _body(self, found: Edition) -> str:
+        """The prompt's text as YAML; it is written anew when another version is served."""
+        known = self._bodies.get(found.key)
+        if known is None or known[0] is not found.prompt:
+            known = self._bodies[found.key] = (found.prompt, dump_body(found.prompt))
+        return known[1]
 
     # History
 
@@ -384,7 +388,7 @@ class Orchestrator:
         herd = usable(self._herd, who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
         statuses = await asyncio.gather(*(node.status() for node in herd))
-        prompts = self._visible(who)
+        prompts = await self._visible(who)
         return [
             NodeInfo(
                 name=node.name,
@@ -399,7 +403,7 @@ class Orchestrator:
     async def models(self, who: Principal) -> list[ModelInfo]:
         """Every model that `who` may use, with its nodes and the prompts that target it."""
         require(who, MODELS)
-        visible = self._visible(who) if PROMPTS in who.rights else []
+        visible = await self._visible(who) if PROMPTS in who.rights else []
         return model_infos(usable(self._herd, who), {found.key: found.prompt.target_models for found in visible})
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
@@ -444,6 +448,7 @@ def _narrowed(where: HistoryFilter, who: Principal) -> HistoryFilter:
     return where if owner is None else replace(where, principal=owner)
 
 
+@lru_cache(maxsize=1024)
 def _checked_parameters(parameters: Parameters) -> Parameters:
     """`parameters` if they are in the bounds of the schema; UserError names the first that is not."""
     try:

@@ -55,16 +55,16 @@ class Running:
     async def _pump(self) -> None:
         name, limits = self._node.name, self._node.deadlines
         loop, first, chars, renewed = asyncio.get_running_loop(), True, 0, -math.inf
+        ends = loop.time() + limits.total
         try:
             async with (
-                asyncio.timeout(limits.total),
-                asyncio.timeout(limits.first_token) as patience,
+                asyncio.timeout(min(limits.first_token, limits.total)) as patience,
                 contextlib.aclosing(self._node.stream(self._call)) as chunks,
             ):
                 async for chunk in chunks:
                     now = loop.time()
                     if now > renewed + limits.idle / RENEWALS:
-                        patience.reschedule(now + limits.idle)
+                        patience.reschedule(min(now + limits.idle, ends))
                         renewed = now
                     first, chars = False, chars + len(chunk.text)
                     self._queue.put_nowait(chunk)

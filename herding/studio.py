@@ -3,106 +3,365 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
 from herding.access.roles import allows, may_see, require
-from herding.errors import AccessError, ConflictError, NotFoundError, UserError
-from herding.prompts.library import Library, Loaded
+from herding.errors import AccessError, ConflictError, HerdingError, NotFoundError, UserError
+from herding.prompts import bundle
+from herding.prompts.diff import PromptDiff, compare
+from herding.prompts.library import Library
 from herding.prompts.model import Prompt
-from herding.values import Principal
+from herding.prompts.written import dump_file
+from herding.shelf import NEWEST, PROD, Edition, Head, Shelf, no_prompt
+from herding.store.studio import StudioStore
+from herding.sync import Sync, Written
+from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source
+
+MAX_MESSAGE = 500
+MANY = 1_000
+"""Versions, or moves of labels, that are shown at once."""
+
+NO_NUMBER = "A version's number counts from 1."
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A prompt after it was saved. `changed` is false where it was like that before."""
+    """A prompt after it was saved. `changed` is false where it was like that before.
+
+    `file` says what became of its file; the version is kept whatever that is.
+    """
 
     key: str
     version: int
     new: bool
     changed: bool
+    file: Written = "written"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version with what it holds, in the words of a prompt file, and the labels that stand for it."""
+
+    about: PromptVersion
+    content: Mapping[str, Any]
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one prompt of a bundle. `error` says why it was not taken."""
+
+    key: str
+    saved: Saved | None = None
+    error: str | None = None
 
 
 class Studio:
-    """Saves and deletes prompts, one at a time; the library knows of it when a method returns.
+    """Saves, labels, compares and deletes prompts, one change at a time; whoever asks next gets them.
 
-    Every method takes the principal who asks and raises AccessError where their role does not allow it. `version` gives
-    the number of a prompt's content, `roles` the names of the roles there are.
+    Every method takes the principal who asks and raises AccessError where their role does not allow it. `roles` gives
+    the names of the roles there are.
 
-    The right `save` allows to write prompts; `publish` allows what others build upon: the label prod, web pages that
-    may call a prompt, and the end of a prompt.
+    The right `save` allows to write versions and to move labels; `publish` allows what others build upon: the label
+    prod, web pages that may call a prompt, and the end of a prompt.
     """
 
     def __init__(
         self,
         *,
         library: Library,
-        version: Callable[[Loaded], Awaitable[int]],
+        store: StudioStore,
+        shelf: Shelf,
+        sync: Sync,
         roles: Callable[[], Sequence[str]],
+        clock: Callable[[], int],
     ) -> None:
         self._library = library
-        self._version = version
+        self._store = store
+        self._shelf = shelf
+        self._sync = sync
         self._roles = roles
-        self._lock = asyncio.Lock()
+        self._clock = clock
+
+    # Saving
 
     async def save(
-        self, key: str, data: Mapping[str, Any], who: Principal, *, expected: Collection[int] | None = None
+        self,
+        key: str,
+        data: Mapping[str, Any],
+        who: Principal,
+        *,
+        expected: Collection[int] | None = None,
+        base: int | None = None,
+        message: str = "",
+        source: Source = "ui",
     ) -> Saved:
-        """Make `data`, in the words of a prompt file, the content of a prompt; durable on return.
+        """Make `data`, in the words of a prompt file, the newest version of a prompt; durable on return.
 
-        UserError says what is wrong with it; ConflictError comes where the prompt is at none of the versions
-        `expected`, or where a file cannot be changed from here.
+        A label in it moves to that version. UserError says what is wrong with it; ConflictError comes where the newest
+        version is none of `expected`, VersionConflictError where it is not `base` (0: there is none) and has another
+        content. A file that cannot be written does not hinder the version.
         """
         require(who, PROMPTS)
         require(who, SAVE)
         if not allows(who.prompts, key):
             fitting = ", ".join(who.prompts) or "none"
             raise AccessError(f"The role '{who.role}' may save only prompts whose keys fit: {fitting}.", param="key")
-        async with self._lock:
-            old = await self._look(key)
-            if old:
-                _check_old(old, who)
-            await self._check_version(old, expected)
+        said = _message(message)
+        async with self._sync.changing():
+            old = await self._newest(key)
+            await self._check_old(key, old, who)
+            _check_version(key, old, expected)
+            prompt = (await asyncio.to_thread(self._library.check, key, data)).prompt
+            self._check_new(prompt, who)
+            return await self._keep(key, prompt, old, who, base=base, message=said, source=source)
 
-            def approve(now: Loaded | None, new: Loaded | None) -> None:
-                _refuse_stale(old, now)
-                if new:
-                    self._check_new(new.prompt, who)
+    async def _keep(
+        self, key: str, prompt: Prompt, old: Edition | None, who: Principal, *, base: int | None, **entry: Any
+    ) -> Saved:
+        """The version first, then its label, then its file: what fails later is made up for by the next look."""
+        content, number = prompt.stored, old.number if old else 0
+        if old and old.prompt.digest == prompt.digest:
+            stored = await self._store.version(key, number)
+            content = stored.content if stored else content
+        base = number if base is None else base
+        version = await self._store.save_version(key, content, author=who.id, at=self._clock(), base=base, **entry)
+        moved = await self._label(key, prompt.said_label, version.number, who, entry["message"])
+        self._shelf.put(Edition(key, version.number, prompt))
+        file = await self._write(key)
+        changed = moved or old is None or version.number != number
+        return Saved(key, version.number, new=old is None, changed=changed, file=file)
 
-            loaded = await asyncio.to_thread(self._library.save, key, data, approve)
-            version = await self._version(loaded)
-        changed = old is None or old.prompt.digest != loaded.prompt.digest
-        return Saved(key, version, new=old is None, changed=changed)
+    async def _label(self, key: str, label: str | None, number: int, who: Principal, message: str) -> bool:
+        """Move the label that a prompt names to its new version."""
+        if label is None or self._sync.state(key).labels.get(label) == number:
+            return False
+        await self._store.move_label(key, label, number, author=who.id, message=message, at=self._clock())
+        return True
+
+    async def _write(self, key: str, *, again: bool = True) -> Written:
+        """Bring the newest version and its label into the file."""
+        await self._sync.reload()
+        return await self._sync.write(key, self._sync.state(key), again=again)
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
         """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none."""
         require(who, PROMPTS)
         require(who, PUBLISH)
-        async with self._lock:
-            old = await self._look(key)
-            if old is None or not may_see(who, key, old.prompt.roles):
-                raise NotFoundError(f"There is no prompt '{key}'.", param="prompt")
-            await self._check_version(old, expected)
-            await asyncio.to_thread(self._library.delete, key, lambda now, _: _refuse_stale(old, now))
+        async with self._sync.changing():
+            old, _ = await self._seen(key, who)
+            _check_version(key, old, expected)
+            if key in self._library.snapshot.prompts:
+                await asyncio.to_thread(self._library.delete, key)
+            await self._store.retire(key, author=who.id, at=self._clock())
+            await self._store.disagree(key)
 
-    async def _look(self, key: str) -> Loaded | None:
-        """The prompt as its file is now."""
-        snapshot = await asyncio.to_thread(self._library.refresh)
-        return snapshot.prompts.get(key)
+    # Labels
 
-    async def _check_version(self, old: Loaded | None, expected: Collection[int] | None) -> None:
-        """Also gives what is about to be replaced its number, so that it is kept."""
-        version = await self._version(old) if old else None
-        if expected is None or (version is not None and version in expected):
+    async def labels(self, key: str, who: Principal) -> Mapping[str, int]:
+        """The labels of a prompt with the numbers that they stand for."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        _, head = await self._seen(key, who)
+        return dict(head.labels)
+
+    async def move_label(
+        self, key: str, label: str, number: int | None, who: Principal, message: str = ""
+    ) -> LabelMove:
+        """Set a label to a version, or take it away with None; the file says it too. Raises NotFoundError, UserError.
+
+        Where it stands there already, the last move of it returns.
+        """
+        self._may_label(label, who)
+        said = _message(message)
+        async with self._sync.changing():
+            _, head = await self._seen(key, who)
+            await self._may_lead(key, head, number, who)
+            author: Any = {"author": who.id, "message": said, "at": self._clock()}
+            move = await self._store.move_label(key, label, number, **author)
+            await self._write(key, again=False)
+            return move
+
+    async def take_back(self, key: str, label: str, who: Principal) -> LabelMove:
+        """Take back the last move of a label, and at each further call the one before."""
+        self._may_label(label, who)
+        async with self._sync.changing():
+            await self._seen(key, who)
+            move = await self._store.take_back_label(key, label, author=who.id, at=self._clock())
+            await self._write(key, again=False)
+            return move
+
+    async def label_moves(
+        self, key: str, who: Principal, *, limit: int = 100, label: str | None = None
+    ) -> tuple[LabelMove, ...]:
+        """The moves of one label of a prompt, or of all with None, newest first."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        await self._seen(key, who)
+        return await self._store.label_moves(key, label, limit=min(limit, MANY))
+
+    def _may_label(self, label: str, who: Principal) -> None:
+        require(who, PROMPTS)
+        require(who, PUBLISH if label == PROD else SAVE)
+        if label == NEWEST:
+            raise UserError("'newest' always is the newest version. Choose another label.", param="label")
+
+    async def _may_lead(self, key: str, head: Head, number: int | None, who: Principal) -> None:
+        """A label leads to versions that `who` may see."""
+        if number is not None and (number > head.newest or not await self._visible(key, number, who)):
+            raise NotFoundError(f"There is no version {number} of the prompt '{key}'.", param="number")
+
+    # Versions
+
+    async def versions(self, key: str, who: Principal, *, limit: int = 100) -> tuple[PromptVersion, ...]:
+        """The newest versions of a prompt that `who` may see, newest first."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        await self._seen(key, who)
+        found = await self._store.versions(key, limit=max(1, min(limit, MANY)))
+        return tuple([version for version in found if await self._visible(key, version.number, who)])
+
+    async def version(self, key: str, number: int, who: Principal) -> Version:
+        """One version of a prompt, of which NotFoundError says that it is not there."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        _, head = await self._seen(key, who)
+        edition = await self._edition(key, number, who)
+        about = await self._store.version(key, number)
+        if about is None:
+            raise _no_version(key, number)
+        return Version(about, edition.prompt.content, tuple(label for label, at in head.labels.items() if at == number))
+
+    async def yaml(self, key: str, number: int | None, who: Principal) -> str:
+        """A version (None: the newest) as the text of a prompt file, with the label that a file would name."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        newest, head = await self._seen(key, who)
+        edition = await self._edition(key, newest.number if number is None else number, who)
+        return _text(edition, head)
+
+    async def diff(self, key: str, a: int | None, b: int | None, who: Principal) -> PromptDiff:
+        """What is different in version `b` (None: the newest) of a prompt from version `a` (None: the one before)."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        newest, _ = await self._seen(key, who)
+        b = newest.number if b is None else b
+        a = max(1, b - 1) if a is None else a
+        one, other = [(await self._edition(key, number, who)).prompt for number in (a, b)]
+        return compare(one.content, other.content)
+
+    async def _edition(self, key: str, number: int, who: Principal) -> Edition:
+        edition = await self._shelf.edition(key, number)
+        if edition is None or not may_see(who, key, edition.prompt.roles):
+            raise _no_version(key, number)
+        return edition
+
+    async def _visible(self, key: str, number: int, who: Principal) -> bool:
+        try:
+            await self._edition(key, number, who)
+        except HerdingError:
+            return False
+        return True
+
+    # Conflicts
+
+    async def conflicts(self, who: Principal) -> tuple[PromptConflict, ...]:
+        """The prompts that were saved while their files were edited, and wait for somebody to decide."""
+        require(who, PROMPTS)
+        require(who, SAVE)
+        await self._sync.look()
+        found = [state.conflict for state in self._sync.states.values() if state.conflict and not state.retired]
+        return tuple([conflict for conflict in found if await self._sees(conflict.key, who)])
+
+    async def resolve(self, key: str, number: int, who: Principal, *, message: str = "") -> Saved:
+        """End a conflict: version `number` is the newest from now on, and its content goes into the file.
+
+        NotFoundError where there is no conflict, or no such version.
+        """
+        require(who, PROMPTS)
+        require(who, SAVE)
+        said = _message(message)
+        async with self._sync.changing():
+            newest, _ = await self._seen(key, who)
+            conflict = self._sync.state(key).conflict
+            if conflict is None:
+                raise NotFoundError(f"The file of '{key}' and its versions agree; there is no conflict.", param="key")
+            await self._check_old(key, newest, who)
+            chosen = await self._edition(key, number, who)
+            self._check_new(chosen.prompt, who)
+            entry: Any = {"author": who.id, "at": self._clock(), "message": said or f"chosen: version {number}"}
+            content = chosen.prompt.stored
+            if number != newest.number:
+                saved = await self._store.save_version(key, content, source="ui", base=newest.number, **entry)
+                self._shelf.put(Edition(key, saved.number, chosen.prompt))
+            await self._sync.keep(key, conflict.theirs)
+            file = await self._write(key)
+            at = self._sync.state(key).newest
+            return Saved(key, at, new=False, changed=at != newest.number, file=file)
+
+    # Bundles
+
+    async def export(self, who: Principal) -> bytes:
+        """All prompts that `who` may see, at their newest version that they may see, as a zip of prompt files."""
+        require(who, PROMPTS)
+        await self._sync.look()
+        texts: dict[str, str] = {}
+        for key, head in self._shelf.heads.items():
+            if await self._sees(key, who):
+                visible = head.newest if await self._visible(key, head.newest, who) else head.served
+                edition = await self._edition(key, visible, who)
+                texts[key] = _text(edition, head)
+        return await asyncio.to_thread(bundle.pack, texts)
+
+    async def import_bundle(self, data: bytes, who: Principal) -> list[Imported]:
+        """Save every prompt of a zip of prompt files, each by itself; the same once more changes nothing."""
+        require(who, PROMPTS)
+        require(who, SAVE)
+        results: list[Imported] = []
+        for found in await asyncio.to_thread(bundle.unpack, data):
+            try:
+                if found.error:
+                    raise UserError(found.error)
+                saved = await self.save(found.key, found.data, who, message="imported", source="import")
+                results.append(Imported(found.key, saved))
+            except HerdingError as error:
+                results.append(Imported(found.key, error=error.message))
+        return results
+
+    # Who may
+
+    async def _newest(self, key: str) -> Edition | None:
+        head = self._shelf.heads.get(key)
+        return await self._shelf.edition(key, head.newest) if head else None
+
+    async def _seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
+        """The newest version and the head of a prompt that `who` may see; NotFoundError where there is none."""
+        newest, head = await self._newest(key), self._shelf.heads.get(key)
+        if newest is None or head is None or not await self._sees(key, who):
+            raise no_prompt(key)
+        return newest, head
+
+    async def _sees(self, key: str, who: Principal) -> bool:
+        """Whether somebody may see a prompt: whoever may see what a key alone means."""
+        head = self._shelf.heads.get(key)
+        served = await self._shelf.edition(key, head.served) if head else None
+        return served is not None and may_see(who, key, served.prompt.roles)
+
+    async def _check_old(self, key: str, old: Edition | None, who: Principal) -> None:
+        """Whether `who` may write over the prompt that is there."""
+        if old is None:
             return
-        state = f"at version {version}" if version else "not there"
-        raise ConflictError(f"The prompt is {state}. Load it again, and repeat your change on it.", param="version")
+        if not (await self._sees(key, who) and may_see(who, key, old.prompt.roles)):
+            raise AccessError(f"The role '{who.role}' may not save this prompt. Choose another key.", param="key")
+        if old.prompt.cors:
+            require(who, PUBLISH)
 
     def _check_new(self, prompt: Prompt, who: Principal) -> None:
         """Whether `who` may bring a prompt into this form."""
-        if _published(prompt):
+        if prompt.said_label == PROD or prompt.cors:
             require(who, PUBLISH)
         known = self._roles()
         for role in prompt.roles or ():
@@ -112,19 +371,24 @@ class Studio:
             raise UserError(f"This would hide the prompt from you. Add your own role '{who.role}'.", param="roles")
 
 
-def _check_old(old: Loaded, who: Principal) -> None:
-    """Whether `who` may change the prompt that is there."""
-    if not may_see(who, old.key, old.prompt.roles):
-        raise AccessError(f"The role '{who.role}' may not save this prompt. Choose another key.", param="key")
-    if _published(old.prompt):
-        require(who, PUBLISH)
+def _check_version(key: str, old: Edition | None, expected: Collection[int] | None) -> None:
+    if expected is None or (old and old.number in expected):
+        return
+    state = f"at version {old.number}" if old else "not there"
+    message = f"The prompt is {state}. Load '{key}@{NEWEST}', and repeat your change on it."
+    raise ConflictError(message, param="version")
 
 
-def _published(prompt: Prompt) -> bool:
-    return prompt.label == "prod" or bool(prompt.cors)
+def _message(text: str) -> str:
+    if len(text) > MAX_MESSAGE:
+        raise UserError(f"A message has at most {MAX_MESSAGE} characters.", param="message")
+    return text
 
 
-def _refuse_stale(seen: Loaded | None, now: Loaded | None) -> None:
-    """What was checked must be what is changed."""
-    if (seen and seen.prompt.digest) != (now and now.prompt.digest):
-        raise ConflictError("The prompt's file changed at this moment. Load it again, and repeat your change on it.")
+def _text(edition: Edition, head: Head) -> str:
+    label = head.label_of(edition.number)
+    return dump_file(edition.prompt.content | ({"label": label} if label else {}))
+
+
+def _no_version(key: str, number: int) -> NotFoundError:
+    return NotFoundError(f"There is no version {number} of the prompt '{key}'.", param="version")

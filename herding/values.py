@@ -110,9 +110,10 @@ class Principal:
 class Request:
     """One call at the front door: of a prompt, or without one, of a model.
 
-    `prompt` is a key, or `key@version`, or `key@label`; `template` replaces its text for this run only (an unsaved
-    edit); `turns` are the earlier turns of a chat, oldest first, without the system message. `model` None means that
-    the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+    `prompt` is a key, or `key@version`, or `key@label`, or `key@newest`; `template` replaces its text for this run
+    only (an unsaved edit); `turns` are the earlier turns of a chat, oldest first, without the system message. `model`
+    None means that the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they
+    are.
 
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
@@ -277,11 +278,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PromptStats:
-    """How a prompt did: all its requests, and the stars it got."""
+    """How a prompt did: all its requests, the stars it got, and when it was used last (None: never)."""
 
     uses: int = 0
     rated: int = 0
     mean_stars: float | None = None
+    last_used_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,8 +388,9 @@ class PromptInfo:
     """A prompt as a person sees it.
 
     `body` is its text as YAML; `served` maps each target model to the nodes that serve it now. `content` is the prompt
-    in the words of its file, `version` the number of that. `roles` are the only ones that may see it, None for all;
-    `cors` are the origins of the web pages that may run it.
+    in the words of its file without a label, `version` the number of that; `newest` is the newest number, `labels` are
+    the numbers that labels stand for, and `label` the first of them that stands for this version. `roles` are the only
+    ones that may see it, None for all; `cors` are the origins of the web pages that may run it.
     """
 
     key: str
@@ -408,6 +411,8 @@ class PromptInfo:
     roles: tuple[str, ...] | None = None
     cors: tuple[str, ...] = ()
     content: Mapping[str, Any] = field(default_factory=dict)
+    newest: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,9 +534,40 @@ class DraftStep:
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """The version on which a prompt's file and the store agreed last, and the SHA-256 of the file's text then."""
+    """The version on which a prompt's file and the store agreed last, and the SHA-256 of the file's text then.
+
+    `file` is where it stands in the directory of prompts. A version from before files were compared has no digest.
+    """
 
     key: str
     number: int
     digest: str
     at: int
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptConflict:
+    """A prompt was saved and its file edited at the same time, both on top of version `base`.
+
+    `ours` is the version that was saved, `theirs` the one that the file gave; `digest` is the SHA-256 of the file.
+    """
+
+    key: str
+    base: int
+    ours: int
+    theirs: int
+    digest: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptState:
+    """What the store knows of a prompt. `newest` is its newest number, and `labels` name the numbers they stand for."""
+
+    key: str
+    newest: int = 0
+    retired: bool = False
+    labels: Mapping[str, int] = field(default_factory=dict)
+    file: FileState | None = None
+    conflict: PromptConflict | None = None

@@ -18,7 +18,7 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("overview", "history", "nodes")
+TABS = ("overview", "history", "compare", "nodes")
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")
@@ -92,11 +92,15 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         bench.run()
         bench.expect_status("Succeeded")
         shoot(page, f"engineer-{end}")
+        page.locator("#calls-section > button").click()
+        shoot(page, f"calls-{end}")
         for tab in TABS:
             page.goto(f"{url}/?tab={tab}&prompt=entity_recognition")
             page.wait_for_timeout(1500)
             if tab == "history":
                 bench.history_rows().first.get_by_role("button").click()
+            if tab == "compare":
+                compare(page)
             shoot(page, f"{tab}-{end}")
         take_access(page, url, end)
     with visitor(opened, url, token, **look) as page:
@@ -112,6 +116,15 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         page.get_by_label("Access token").fill("hl_wrong")
         page.keyboard.press("Enter")
         shoot(page, f"login-{end}")
+
+
+def compare(page: Page) -> None:
+    """Three columns with their answers."""
+    page.locator("#compare-add").click()
+    page.locator("#compare-b-temperature input").fill("1.4")
+    page.locator("#compare-c-max-tokens input").fill("12")
+    page.locator("#compare-run").click()
+    page.get_by_text("3 of 3 columns answered").wait_for()
 
 
 def take_access(page: Page, url: str, end: str) -> None:

@@ -19,7 +19,7 @@ from herding.access.operations import ADMINISTER, HISTORY, PATHS, RIGHTS, TABS, 
 from herding.access.scope import beyond
 from herding.access.tokens import mint
 from herding.accounts import OVERLAP_MS, Accounts
-from herding.errors import AccessError, AuthenticationError, HerdingError, NotFoundError, UserError
+from herding.errors import AccessError, AuthenticationError, HerdingError, LimitError, NotFoundError, UserError
 from herding.store import Store
 from herding.values import Limit, Outcome, Principal, Token, User
 from tests.support.house import BOSS, HERE, OPERATOR_TOKEN, SHIPPED, House, housing, public
@@ -618,3 +618,16 @@ async def test_no_error_of_theirs_is_a_surprise(house: House) -> None:
                 await attempt
     assert await house.store.tokens(None) == ()
     assert house.file.read_text() == SHIPPED
+
+
+async def test_deleting_texts_again_and_again_has_to_wait(house: House) -> None:
+    """Each time the whole database is written anew, while nobody else can write."""
+    guests = [replace(principal(f"guest:{n}", "guest"), account="guests:one") for n in range(11)]
+    for guest in guests[:10]:
+        assert await house.accounts.forget(None, guest) == 0
+    with pytest.raises(LimitError) as caught:
+        await house.accounts.forget(None, guests[10])
+    assert 0 < caught.value.retry_after <= 60
+    assert await house.accounts.forget(None, replace(guests[10], account="guests:two")) == 0
+    house.time.passes(60)
+    assert await house.accounts.forget(None, guests[10]) == 0

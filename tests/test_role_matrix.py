@@ -6,6 +6,7 @@ without a line in them fails.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,12 @@ PARTS = {"/docs/{file}": "/docs"}
 MORE: dict[tuple[str, str], str] = {
     ("PUT", "/api/v1/prompts/{key}"): SAVE,
     ("DELETE", "/api/v1/prompts/{key}"): PUBLISH,
+    ("PUT", "/api/v1/prompts/{key}/labels/{label}"): SAVE,
+    ("DELETE", "/api/v1/prompts/{key}/labels/{label}"): SAVE,
+    ("POST", "/api/v1/prompts/{key}/labels/{label}/take_back"): SAVE,
+    ("POST", "/api/v1/prompts/{key}/resolve"): SAVE,
+    ("POST", "/api/v1/prompts.zip"): SAVE,
+    ("GET", "/api/v1/conflicts"): SAVE,
     ("GET", "/api/v1/users"): ADMINISTER,
     ("POST", "/api/v1/users"): ADMINISTER,
     ("GET", "/api/v1/users/{user_id}"): ADMINISTER,
@@ -83,6 +90,15 @@ class Site:
     def client(self, role: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://herding.test", headers=self.headers[role])
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app sets these; this puts them back."""
+    for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+        if not os.environ[name]:
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -133,6 +149,7 @@ def filled(path: str, name: str) -> str:
     values = {
         "prompt": "say",
         "key": name,
+        "number": "1",
         "node": "switch",
         "user_id": "rater",
         "file": "swagger-ui.css",

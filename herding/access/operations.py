@@ -39,6 +39,16 @@ PATHS: Final = {
     "/api/v1/requests/{request_id}/cancel": RUN,
     "/api/v1/prompts": PROMPTS,
     "/api/v1/prompts/{key}": PROMPTS,
+    "/api/v1/prompts/{key}/versions": PROMPTS,
+    "/api/v1/prompts/{key}/versions/{number}": PROMPTS,
+    "/api/v1/prompts/{key}/diff": PROMPTS,
+    "/api/v1/prompts/{key}/labels": PROMPTS,
+    "/api/v1/prompts/{key}/labels/{label}": PROMPTS,
+    "/api/v1/prompts/{key}/labels/{label}/take_back": PROMPTS,
+    "/api/v1/prompts/{key}/yaml": PROMPTS,
+    "/api/v1/prompts/{key}/resolve": PROMPTS,
+    "/api/v1/prompts.zip": PROMPTS,
+    "/api/v1/conflicts": PROMPTS,
     "/api/v1/score": RATE,
     "/api/v1/feedback": RATE,
     "/api/v1/history": HISTORY,
@@ -69,5 +79,5 @@ PATHS: Final = {
 }
 """The operation behind each path of the API, as its routes are written."""
 
-TABS: Final = ("engineer", "overview", "history", "nodes", "usage", "access")
+TABS: Final = ("engineer", "overview", "history", "compare", "nodes", "usage", "access")
 """The tabs of the UI."""

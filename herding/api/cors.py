@@ -29,13 +29,16 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 async def welcomes(orchestrator: Orchestrator, prompt: str, headers: Headers, who: Principal) -> bool:
     """Whether the page that a request comes from is among those that may run the prompt.
 
+    Both the version that is meant and the one that is served say who may: a page that was let in once can be shut out.
     For a prompt that does not exist for `who` the answer is the same as for one that names no pages.
     """
+    origin = headers.get(b"origin", b"").decode("latin-1")
     try:
+        served = await orchestrator.find(prompt.partition("@")[0], who)
         found = await orchestrator.find(prompt, who)
     except HerdingError:
         return False
-    return welcome(found.prompt.cors, headers.get(b"origin", b"").decode("latin-1"))
+    return welcome(found.prompt.cors, origin) and welcome(served.prompt.cors, origin)
 
 
 class OtherOrigins:

@@ -21,6 +21,7 @@ from herding.api import (
     tokens,
     unknown,
     users,
+    versions,
 )
 from herding.gatehouse import Gatehouse
 from herding.orchestrator import Orchestrator
@@ -28,7 +29,21 @@ from herding.orchestrator import Orchestrator
 
 def install(app: FastAPI, orchestrator: Orchestrator, gatehouse: Gatehouse) -> None:
     """Open the front doors of `app`; those that are used most come first, the one for unknown paths last."""
-    for room in (infer, openai, seed_chat, feedback, prompts, history, exports, nodes, me, tokens, users, operations):
+    for room in (
+        infer,
+        openai,
+        seed_chat,
+        feedback,
+        versions,
+        prompts,
+        history,
+        exports,
+        nodes,
+        me,
+        tokens,
+        users,
+        operations,
+    ):
         app.include_router(room.router(orchestrator))
     app.include_router(login.router(gatehouse))
     app.include_router(docs.router(app))

@@ -48,17 +48,62 @@ NEW_PROMPT: Json = {
 PROMPT: Json = {
     "key": "greeting",
     "version": 3,
+    "newest": 4,
     "name": "Greeting",
     "label": "prod",
+    "labels": {"prod": 3, "dev": 4},
     "roles": None,
     "cors": [],
     "target_models": ["herding/cria"],
     "variables": {"name": {"type": "text", "default": "Ada"}},
     "body": "messages:\n- role: user\n  content: Hello {{name}}\n",
     "served": {"herding/cria": ["local"]},
-    "stats": {"uses": 3, "rated": 1, "mean_stars": 5.0},
+    "stats": {"uses": 3, "rated": 1, "mean_stars": 5.0, "last_used_at": 1795238503934},
 }
 ONE_PROMPT: Json = {**PROMPT, "content": {name: value for name, value in NEW_PROMPT.items() if name != "message"}}
+VERSION: Json = {
+    "number": 3,
+    "author": "ada",
+    "message": "shorter",
+    "source": "ui",
+    "created_at": "2026-01-31T12:00:00.000+00:00",
+}
+ONE_VERSION: Json = {**VERSION, "key": "greeting", "labels": ["prod"], "content": ONE_PROMPT["content"]}
+DIFF: Json = {
+    "fields": [
+        {
+            "section": "template",
+            "name": "messages.1.content",
+            "old": "Greet {{name}}.",
+            "new": "Greet {{name}} warmly.",
+            "lines": [
+                {
+                    "kind": "changed",
+                    "old": [{"text": "Greet {{name}}", "changed": False}, {"text": ".", "changed": False}],
+                    "new": [{"text": "Greet {{name}}", "changed": False}, {"text": " warmly", "changed": True}],
+                    "old_number": 1,
+                    "new_number": 1,
+                }
+            ],
+        }
+    ]
+}
+SET_LABEL: Json = {"version": 3, "message": "tested by Hanna"}
+LABEL_MOVE: Json = {
+    "id": 7,
+    "key": "greeting",
+    "label": "prod",
+    "version": 3,
+    "previous": 2,
+    "author": "ada",
+    "message": "tested by Hanna",
+    "at": "2026-01-31T12:00:00.000+00:00",
+    "undoes": None,
+}
+CONFLICT: Json = {"key": "greeting", "base": 2, "ours": 3, "theirs": 4, "at": "2026-01-31T12:00:00.000+00:00"}
+CHOICE: Json = {"version": 4, "message": "the file is right"}
+SAVED: Json = {"key": "greeting", "version": 4, "new": False, "changed": False, "file": "written"}
+IMPORTED: Json = {"key": "greeting", "saved": SAVED, "error": None}
 ENTRY: Json = {
     **ANSWER,
     "status": "succeeded",

@@ -8,6 +8,7 @@ from herding.api import examples
 from herding.api.caller import Caller
 from herding.api.completions import Completions
 from herding.api.embeddings import embedded
+from herding.api.json_route import JsonRoute
 from herding.api.openai_bodies import ChatBody, CompletionBody, EmbeddingsBody
 from herding.api.presence import while_there
 from herding.api.prompt_models import AUTO, PREFIX
@@ -22,7 +23,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["openai"])
     completions = Completions(orchestrator)
 
-    @routes.post("/chat/completions", responses=_answers(examples.CHAT_ANSWER))
     async def chat(body: ChatBody, request: Request, who: Caller) -> Response:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
@@ -31,6 +31,14 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         that the session remembers.
         """
         return await completions.chat(body, request, who)
+
+    routes.add_api_route(
+        "/chat/completions",
+        chat,
+        methods=["POST"],
+        responses=_answers(examples.CHAT_ANSWER),
+        route_class_override=JsonRoute,
+    )
 
     @routes.post("/completions", responses=_answers(examples.COMPLETION_ANSWER))
     async def completion(body: CompletionBody, request: Request, who: Caller) -> Response:

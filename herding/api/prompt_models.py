@@ -30,11 +30,12 @@ async def prompt_request(
     who: Principal,
 ) -> Request:
     """The run of the prompt that `model` names, with what `messages` say."""
-    loaded = await orchestrator.find(model.removeprefix(PREFIX), who)
+    found = await orchestrator.find(model.removeprefix(PREFIX), who)
     turns = list(messages)
     if turns and turns[-1].role == "user":
-        variables = {**variables, **_said(turns.pop().content, loaded.prompt, variables)}
-    return Request(prompt=loaded.key, variables=variables, turns=tuple(turns) or None, parameters=parameters)
+        variables = {**variables, **_said(turns.pop().content, found.prompt, variables)}
+    reference = f"{found.key}@{found.number}"
+    return Request(prompt=reference, variables=variables, turns=tuple(turns) or None, parameters=parameters)
 
 
 def model_of(model: str, variables: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
@@ -35,20 +35,26 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def prompt(key: str, who: Caller) -> Response:
         """One prompt: its variables, its text, who serves it, how it did. Its version is the `ETag`.
 
-        `content` is the prompt as it is saved: change it and send it back.
+        The key alone is the version with the label `prod`, else the newest; `key@3`, `key@test` and `key@newest` are
+        others. `content` is the prompt as it is saved, without a label: change the newest and send it back.
         """
         return _answer(await orchestrator.prompt(key, who))
 
-    saved = examples.answers(examples.ONE_PROMPT) | examples.answers(examples.ONE_PROMPT, status=201)
+    made = examples.ONE_PROMPT | {"file": "written"}
+    saved = examples.answers(made) | examples.answers(made, status=201)
 
     @routes.put("/{key:path}", summary="Save Prompt", responses=saved)
     async def save(key: str, body: PromptBody, who: Caller, if_match: IfMatch = None) -> Response:
-        """Create a prompt (201) or change it (200), in its file; whoever asks next gets it.
+        """Create a prompt (201) or a new version of it (200), which is kept first, and then written to its file.
 
-        It takes the right `save`; with the label `prod`, or with `cors`, also the right `publish`.
+        A `label` goes to the new version; without one, labels stay where they are. `file` says whether the file could
+        be written. It takes the right `save`; with the label `prod`, or with `cors`, also the right `publish`.
         """
-        saved = await orchestrator.studio.save(key, body.content, who, expected=_versions(if_match))
-        return _answer(await orchestrator.prompt(saved.key, who), 201 if saved.new else 200)
+        entry: Any = {"expected": _versions(if_match), "message": body.message or ""}
+        saved = await orchestrator.studio.save(key, body.content, who, **entry, source="api")
+        return _answer(
+            await orchestrator.prompt(f"{saved.key}@{saved.version}", who), 201 if saved.new else 200, file=saved.file
+        )
 
     @routes.delete("/{key:path}", summary="Delete Prompt", status_code=204, responses=examples.refusals())
     async def delete(key: str, who: Caller, if_match: IfMatch = None) -> Response:
@@ -59,8 +65,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     return routes
 
 
-def _answer(info: PromptInfo, status: int = 200) -> Response:
-    return reply(shapes.prompt(info) | {"content": dict(info.content)}, status, {"ETag": f'"{info.version}"'})
+def _answer(info: PromptInfo, status: int = 200, **more: str) -> Response:
+    body = shapes.prompt(info) | {"content": dict(info.content)} | more
+    return reply(body, status, {"ETag": f'"{info.version}"'})
 
 
 def _versions(if_match: str | None) -> Collection[int] | None:

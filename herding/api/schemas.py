@@ -32,7 +32,10 @@ class InferBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [examples.INFER]})
 
-    prompt: str = Field(default="", description="`key`, `key@<current version>` or `key@<its label>`")
+    prompt: str = Field(
+        default="",
+        description="`key` (its label prod, else the newest), `key@<version>`, `key@<label>` or `key@newest`",
+    )
     variables: dict[str, Any] = Field(default_factory=dict)
     model: str | None = Field(default=None, description="null: the routing chooses among the prompt's target models")
     parameters: PromptParameters = PromptParameters()
@@ -88,6 +91,24 @@ class PromptBody(BaseModel):
         prompt = handler.resolve_ref_schema(handler(Prompt.__pydantic_core_schema__))
         properties = prompt["properties"] | own["properties"]
         return own | {"properties": properties, "required": prompt["required"], "additionalProperties": False}
+
+
+class LabelBody(Body):
+    """The version that a label is to stand for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.SET_LABEL]})
+
+    version: StrictInt
+    message: str = Field(default="", max_length=500, description="why")
+
+
+class ChoiceBody(Body):
+    """The version that is the newest from now on."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.CHOICE]})
+
+    version: StrictInt
+    message: str = Field(default="", max_length=500, description="why")
 
 
 class _OfRequest(Body):

@@ -102,13 +102,13 @@ class EngineClient:
             return _object(response.text, self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-        async for data in data_lines(response.aiter_raw()):
-            event = _object(data, self._name)
-            if event.get("type") == "error":
-                raise NodeError(
-                    f"Node '{self._name}' failed: {event.get('message', 'no reason given')}", node=self._name
-                )
-            yield event
+        async for events in data_lines(response.aiter_raw()):
+            for data in events:
+                event = _object(data, self._name)
+                if event.get("type") == "error":
+                    said = event.get("message", "no reason given")
+                    raise NodeError(f"Node '{self._name}' failed: {said}", node=self._name)
+                yield event
 
     async def _refusal(self, response: httpx.Response) -> UserError | NodeError:
         """The error of a refused request: the caller's where the engine blames the input."""

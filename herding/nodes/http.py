@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from http.cookiejar import DefaultCookiePolicy
@@ -23,8 +24,15 @@ from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
 from herding.nodes.transport import AiohttpTransport
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 MAX_CONNECTIONS = 256
 MAX_ERROR = 64_000
+
+
+def carrier() -> httpx.AsyncBaseTransport:
+    """What carries requests where nothing else is given."""
+    return AiohttpTransport(max_connections=MAX_CONNECTIONS)
 
 
 def client(
@@ -41,7 +49,7 @@ def client(
         headers=headers,
         trust_env=False,
         follow_redirects=False,
-        transport=transport or AiohttpTransport(max_connections=MAX_CONNECTIONS),
+        transport=transport or carrier(),
         **options,
     )
     made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -76,17 +84,39 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
         raise BadResponseError(f"Node '{node}' sent an answer that cannot be decoded.", node=node) from None
 
 
-@asynccontextmanager
-async def post(
-    http: httpx.AsyncClient, path: str, body: Mapping[str, Any], *, node: str
-) -> AsyncIterator[httpx.Response]:
-    """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
-    async with http.stream("POST", path, json=body) as response:
-        if response.status_code != 200:
-            raise await status_error(response, node)
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise BadResponseError(f"Node '{node}' sent a compressed answer, which it was not asked for.", node=node)
-        yield response
+class Posts:
+    """Posts JSON to one server, as its `client` would.
+
+    It leaves out what httpx does around a request and a node has no use for (cookies, credentials, redirects, hooks,
+    putting URLs together): that takes longer than the request itself.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, transport: httpx.AsyncBaseTransport) -> None:
+        self._base, self._transport = str(client.base_url).rstrip("/"), transport
+        host = client.base_url.netloc.decode("ascii")
+        self._headers = [("Host", host), *client.headers.items(), ("Content-Type", "application/json")]
+        self._extensions = {"timeout": client.timeout.as_dict()}
+        self._urls: dict[str, httpx.URL] = {}
+
+    @asynccontextmanager
+    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[httpx.Response]:
+        """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
+        response = await self._transport.handle_async_request(self._request(path, _to_json(body).encode()))
+        try:
+            if response.status_code != 200:
+                raise await status_error(response, node)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                message = f"Node '{node}' sent a compressed answer, which it was not asked for."
+                raise BadResponseError(message, node=node)
+            yield response
+        finally:
+            await response.aclose()
+
+    def _request(self, path: str, content: bytes) -> httpx.Request:
+        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._base + path))
+        headers = [*self._headers, ("Content-Length", str(len(content)))]
+        stream = httpx.ByteStream(content)
+        return httpx.Request("POST", url, headers=headers, stream=stream, extensions=self._extensions)
 
 
 async def status_error(response: httpx.Response, node: str) -> NodeError:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 from pydantic import Field, field_validator, model_validator
 
 from herding.errors import (
@@ -92,7 +93,9 @@ class OpenAINode(Node):
         self._key = key if key and key.isascii() and key.isprintable() else None  # no header carries another
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         base = config.base_url.rstrip("/")
-        self._http = http.client(config.deadlines, transport=transport, base_url=base, headers=headers)
+        carrier = transport or http.carrier()
+        self._http = http.client(config.deadlines, transport=carrier, base_url=base, headers=headers)
+        self._posts = http.Posts(self._http, carrier)
         self._probed = (-PROBE_EVERY, "")
         self._packs = True
 
@@ -139,29 +142,22 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = self._ask(call)
-        finish: FinishReason | None = None
-        usage: Usage | None = None
-        heard, scrubber = False, Scrubber(self._key)
+        reader, scrubber = _Reader(self.name), Scrubber(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
-                async with http.post(self._http, path, body, node=self.name) as response:
+                async with self._posts.post(path, body, node=self.name) as response:
                     await self._expect_events(response)
-                    async for data in data_lines(response.aiter_raw()):
-                        if data == "[DONE]":
-                            finish = finish or "stop"
-                            break
-                        event, heard = self._event(data), True
-                        usage = _usage(event) or usage
-                        finish = _finish(event) or finish
-                        if (text := _text(event)) and (text := scrubber.feed(text)):
+                    async for events in data_lines(response.aiter_raw()):
+                        if text := scrubber.feed(reader.read(events)):
                             yield Chunk(text=text)
+                        if reader.failure:
+                            raise reader.failure
+                        if reader.done:
+                            break
             except StatusError as error:
                 raise _context_length(error) or _format(error, call) or error from None
-            if not heard:
-                raise BadResponseError(f"Node '{self.name}' sent an empty answer.")
-            if finish is None:
-                raise CutStreamError(f"Node '{self.name}' stopped in the middle of its answer.")
-        yield Chunk(text=scrubber.end(), finish_reason=finish, usage=usage)
+            finish = reader.end()
+        yield Chunk(text=scrubber.end(), finish_reason=finish, usage=reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         """An estimate on the safe side: only the server itself knows its tokenizer."""
@@ -194,7 +190,7 @@ class OpenAINode(Node):
         try:
             async with (
                 asyncio.timeout(limits.first_token) as patience,
-                http.post(self._http, "/embeddings", body, node=self.name) as response,
+                self._posts.post("/embeddings", body, node=self.name) as response,
             ):
                 async for piece in response.aiter_bytes():
                     patience.reschedule(loop.time() + limits.idle)
@@ -226,20 +222,68 @@ class OpenAINode(Node):
     async def _expect_events(self, response: httpx.Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
-            self._event((await http.error_body(response)).decode(errors="replace"))
+            _event((await http.error_body(response)).decode(errors="replace"), self.name)
         if kind != "text/event-stream":
             raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
 
-    def _event(self, data: str) -> dict[str, Any]:
-        try:
-            event = json.loads(data)
-        except (ValueError, RecursionError):
-            raise BadResponseError(f"Node '{self.name}' sent an event that is not JSON.") from None
-        if not isinstance(event, dict):
-            raise BadResponseError(f"Node '{self.name}' sent an event that is not an object.")
-        if event.get("error"):
-            raise BadResponseError(f"Node '{self.name}' reported: {http.message_in(event) or 'an error'}.")
-        return event
+
+class _Reader:
+    """Reads the events of one answer."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._heard = False
+        self._finish: FinishReason | None = None
+        self.usage: Usage | None = None
+        self.failure: NodeError | None = None
+        self.done = False
+
+    def read(self, events: Sequence[str]) -> str:
+        """The text of events that came together; of a bad one the `failure`, and the text before it."""
+        texts = []
+        for data in events:
+            if data == "[DONE]":
+                self._finish, self.done = self._finish or "stop", True
+                break
+            try:
+                event = _event(data, self._node)
+            except NodeError as error:
+                self.failure = error
+                break
+            self._heard = True
+            self.usage = _usage(event) or self.usage
+            choice = _choice(event)
+            self._finish = _finish(choice) or self._finish
+            texts.append(_text(choice))
+        return "".join(texts)
+
+    def end(self) -> FinishReason:
+        """Why the answer is over; a NodeError where it is not whole."""
+        if not self._heard:
+            raise BadResponseError(f"Node '{self._node}' sent an empty answer.")
+        if self._finish is None:
+            raise CutStreamError(f"Node '{self._node}' stopped in the middle of its answer.")
+        return self._finish
+
+
+def _event(data: str, node: str) -> dict[str, Any]:
+    try:
+        event = _loaded(data)
+    except (ValueError, RecursionError):
+        raise BadResponseError(f"Node '{node}' sent an event that is not JSON.") from None
+    if not isinstance(event, dict):
+        raise BadResponseError(f"Node '{node}' sent an event that is not an object.")
+    if event.get("error"):
+        raise BadResponseError(f"Node '{node}' reported: {http.message_in(event) or 'an error'}.")
+    return event
+
+
+def _loaded(data: str) -> Any:
+    """JSON, also where it holds what orjson, many times as fast, does not take: half a character, or NaN."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)
 
 
 def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
@@ -263,15 +307,14 @@ def _choice(event: dict[str, Any]) -> dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _text(event: dict[str, Any]) -> str:
-    choice = _choice(event)
+def _text(choice: dict[str, Any]) -> str:
     delta = choice.get("delta")
     text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
     return text if isinstance(text, str) else ""
 
 
-def _finish(event: dict[str, Any]) -> FinishReason | None:
-    reason = _choice(event).get("finish_reason")
+def _finish(choice: dict[str, Any]) -> FinishReason | None:
+    reason = choice.get("finish_reason")
     if reason is None:
         return None
     return "length" if reason == "length" else "stop"

@@ -6,29 +6,37 @@ from collections.abc import AsyncIterator
 
 from herding.errors import BadResponseError
 
+_FIELD = b"data:"
+
 MAX_LINE = 1_000_000
 MAX_BYTES = 8_000_000
 
 
-async def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The data of each event. BadResponseError for a line, or a stream, that is too long, or is not UTF-8."""
+async def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
+    """The data of the events, those together that came together.
+
+    BadResponseError for a line, or a stream, that is too long, or is not UTF-8.
+    """
     held, seen = b"", 0
     async for chunk in chunks:
         seen += len(chunk)
         *lines, held = (held + chunk).replace(b"\r\n", b"\n").split(b"\n")
         if seen > MAX_BYTES or len(held) > MAX_LINE:
             raise BadResponseError("The node sent more than an answer can be.")
-        for line in lines:
-            if data := _data(line):
-                yield data
-    if data := _data(held):
-        yield data
+        found: list[str] = []
+        try:
+            for line in lines:
+                if line.startswith(_FIELD) and (data := _data(line)):
+                    found.append(data)
+        finally:
+            if found:  # also what came before a line that is not text
+                yield found
+    if held.startswith(_FIELD) and (data := _data(held)):
+        yield [data]
 
 
-def _data(line: bytes) -> str | None:
-    if not line.startswith(b"data:"):
-        return None
+def _data(line: bytes) -> str:
     try:
-        return line[5:].decode().strip()
+        return line[len(_FIELD) :].decode().strip()
     except UnicodeDecodeError:
         raise BadResponseError("The node sent bytes that are not text.") from None

@@ -9,8 +9,9 @@ from herding.prompts.written import dump
 
 
 def dump_body(body: Body) -> str:
-    """`messages`, `prompt` or `variants` of a prompt as YAML that `parse_body` reads back to the same."""
-    data: dict[str, Any] = body.model_dump(include={"messages", "prompt", "variants"}, exclude_none=True)
+    """`messages`, `prompt`, `templates` or `variants` of a prompt as YAML that `parse_body` reads back to the same."""
+    fields = {"messages", "prompt", "families", "variants"}
+    data: dict[str, Any] = body.model_dump(include=fields, exclude_none=True)
     if "variants" in data:
         data["variants"] = [{"name": v["name"], "when": v["when"], **v} for v in data["variants"]]
     return dump(data)

@@ -6,20 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from herding.errors import UserError, VariableError
+from herding.prompts.families import family_of
 from herding.prompts.model import Contract, Prompt, PromptParameters, Template
-from herding.prompts.render import insert, insert_guarded
-from herding.prompts.variables import Value, clean
+from herding.prompts.render import insert, insert_guarded, size
+from herding.prompts.variables import Value, clean, show
 from herding.values import Message, Request
+
+MAX_CHARS = 4_000_000
+"""Characters of a rendered prompt, the texts for families of models included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a model gets: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed."""
+    """What a model gets: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed.
+
+    `families` are the raw texts for models of some families, with their keys.
+    """
 
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     variant: str | None = None
     head: int = 0
+    families: tuple[tuple[str, str], ...] = ()
+
+    def for_model(self, model: str) -> Rendered:
+        """What this model gets: the raw text for its family where there is one."""
+        family = family_of(model, (key for key, _ in self.families))
+        return self if family is None else Rendered(text=dict(self.families)[family], variant=self.variant)
 
     def without_oldest_turns(self, count: int) -> Rendered:
         """The same chat without its `count` oldest turns."""
@@ -37,14 +50,24 @@ class Rendered:
 def compose(prompt: Prompt, values: Mapping[str, Value], turns: Sequence[Message] = ()) -> Rendered:
     """`prompt` rendered with checked `values`; `turns` go between the template's head and its last message."""
     template, variant = choose(prompt, values)
+    said = {name: show(value) for name, value in values.items()}
+    _refuse_size(template, said)
+    raw = tuple((family, insert_guarded(text, said)) for family, text in (template.families or {}).items())
     if template.prompt is not None:
         if turns:
             raise UserError("This prompt is raw text and keeps no chat; run it without earlier turns.")
-        return Rendered(text=insert_guarded(template.prompt, values), variant=variant)
-    written = [Message(m.role, insert(m.content, values)) for m in template.messages or ()]
+        return Rendered(text=insert_guarded(template.prompt, said), variant=variant, families=raw)
+    written = [Message(m.role, insert(m.content, said)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true); run it without earlier turns.")
-    return Rendered(messages=(*written[:-1], *turns, written[-1]), variant=variant, head=len(written) - 1)
+    messages, head = (*written[:-1], *turns, written[-1]), len(written) - 1
+    return Rendered(messages=messages, variant=variant, head=head, families=raw)
+
+
+def _refuse_size(template: Template, said: Mapping[str, str]) -> None:
+    """Many placeholders for long values would multiply; that is refused before anything is written."""
+    if sum(size(text, said) for text in template.texts()) > MAX_CHARS:
+        raise UserError(f"With these values the prompt has more than {MAX_CHARS:,} characters. Shorten a value.")
 
 
 def choose(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Template, str | None]:
@@ -58,7 +81,7 @@ def choose(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Template, str |
     if prompt.messages is None and prompt.prompt is None:
         conditions = "; ".join(variant.when for variant in prompt.variants or ())
         raise UserError(f"No variant of this prompt fits these values ({conditions}). Change a value or add a variant.")
-    return Template(messages=prompt.messages, prompt=prompt.prompt), None
+    return Template(messages=prompt.messages, prompt=prompt.prompt, templates=prompt.families), None
 
 
 FREE = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), contract=Contract())

@@ -1,95 +1,75 @@
 """Conditions of variants: comparisons over the checked values of a prompt's variables.
 
-The grammar is a corner of Python's expressions, read by Python's own parser and walked here; nothing is ever
-evaluated as code. Allowed: names of declared variables, numbers, quoted texts, true and false, `len(name)`,
-comparisons (also chained, as in `450 <= error <= 2000`), `and`, `or`, `not`, `in`, brackets.
+They have a grammar of their own (see `herding.prompts.grammar`); nothing is ever evaluated as code.
 """
 
 from __future__ import annotations
 
-import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-MAX_CHARS = 500
+from herding.prompts.grammar import Compare, Constant, Group, Items, Length, Name, Node, Not, parse
 
-_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda item, group: item in group,
-    ast.NotIn: lambda item, group: item not in group,
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "in": lambda item, group: item in group,
+    "not in": lambda item, group: item not in group,
 }
-_WORDS = {"true": True, "false": False}
 
 
 class Condition:
     """A parsed condition; ValueError if the text is not one."""
 
     def __init__(self, text: str) -> None:
-        if len(text) > MAX_CHARS:
-            raise ValueError(f"a condition has at most {MAX_CHARS} characters")
-        try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise ValueError(f"'{text}' is not a condition such as: error > 2000") from None
         self.text = text
-        self.names = frozenset(_names(self._tree))
+        self.tree = parse(text)
+        self.names = frozenset(node.name for node in inside(self.tree) if isinstance(node, Name | Length))
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether the condition holds for `values`; ValueError if they cannot be compared."""
         try:
-            return bool(_evaluate(self._tree, values))
+            return bool(_evaluate(self.tree, values))
         except TypeError:
             raise ValueError(f"the condition '{self.text}' compares values of different kinds") from None
 
 
-def _names(node: ast.expr) -> list[str]:
-    """The variables in `node`; ValueError for anything outside the grammar."""
+def inside(node: Node) -> Iterator[Node]:
+    """The node, and all nodes below it."""
+    yield node
     match node:
-        case ast.Name(id=name):
-            return [] if name in _WORDS else [name]
-        case ast.Constant(value=bool() | int() | float() | str()):
-            return []
-        case ast.BoolOp(values=parts):
-            return [name for part in parts for name in _names(part)]
-        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=part):
-            return _names(part)
-        case ast.Call(func=ast.Name(id="len"), args=[ast.Name() as part], keywords=[]):
-            return _names(part)
-        case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(op) in _COMPARE for op in ops):
-            return [name for part in (left, *rest) for name in _names(part)]
-    raise ValueError(f"'{ast.unparse(node)}' is not allowed in a condition")
+        case Compare(terms=parts) | Group(parts=parts):
+            for part in parts:
+                yield from inside(part)
+        case Not(part=part):
+            yield from inside(part)
 
 
-def _evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:
+def _evaluate(node: Node, values: Mapping[str, Any]) -> Any:
     match node:
-        case ast.Name(id=name):
-            return _WORDS[name] if name in _WORDS else values[name]
-        case ast.Constant(value=value):
+        case Constant(value=value):
             return value
-        case ast.BoolOp(op=ast.And(), values=parts):
-            return all(_evaluate(part, values) for part in parts)
-        case ast.BoolOp(values=parts):
-            return any(_evaluate(part, values) for part in parts)
-        case ast.UnaryOp(op=ast.Not(), operand=part):
+        case Items(values=items):
+            return items
+        case Name(name=name):
+            return values[name]
+        case Length(name=name):
+            return len(values[name])
+        case Not(part=part):
             return not _evaluate(part, values)
-        case ast.UnaryOp(operand=part):
-            return -_evaluate(part, values)
-        case ast.Call(args=[part]):
-            return len(_evaluate(part, values))
-        case ast.Compare(left=left, ops=ops, comparators=rest):
-            return _chain(_evaluate(left, values), ops, [_evaluate(part, values) for part in rest])
-    raise ValueError("unreachable: the parser refused this")
+        case Group(word="and", parts=parts):
+            return all(_evaluate(part, values) for part in parts)
+        case Group(parts=parts):
+            return any(_evaluate(part, values) for part in parts)
+        case Compare(signs=signs, terms=terms):
+            return _chain(signs, [_evaluate(term, values) for term in terms])
 
 
-def _chain(left: Any, ops: list[ast.cmpop], rest: list[Any]) -> bool:
-    for op, right in zip(ops, rest, strict=True):
-        if not _COMPARE[type(op)](left, right):
-            return False
-        left = right
-    return True
+def _chain(signs: tuple[str, ...], values: list[Any]) -> bool:
+    pairs = zip(signs, values, values[1:], strict=False)
+    return all(_COMPARE[sign](left, right) for sign, left, right in pairs)

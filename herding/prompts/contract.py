@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-import regex
-from referencing.exceptions import Unresolvable
-
-from herding.prompts.model import REGEX_SECONDS, Contract, validator
+from herding.prompts.json_schema import fault
+from herding.prompts.model import Contract
+from herding.prompts.patterns import found_in
 from herding.values import Verdict
 
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*\n(.*?)\n?```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"\A\s*```[a-zA-Z]*[ \t]*\r?\n(.*?)```\s*\Z", re.DOTALL)
 
 
 class Trimmer:
     """Passes an answer on, piece by piece, up to the stop marker; never shows the marker, not even half of it.
 
-    White space before the marker is dropped with it.
+    White space before the marker is dropped with it. An answer that breaks off within the marker loses that part too.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -42,9 +42,10 @@ class Trimmer:
         return certain
 
     def end(self) -> str:
-        """What was held back although no marker came."""
+        """What was held back although no marker came, without what looks like its beginning."""
         rest, self._held = self._held, ""
-        return rest
+        begun = _overlap(rest, self._marker) if self._marker else 0
+        return rest[: len(rest) - begun].rstrip() if begun else rest
 
 
 def judge(contract: Contract, answer: str, *, marker_seen: bool) -> Verdict:
@@ -63,29 +64,40 @@ def _breach(contract: Contract, answer: str, *, marker_seen: bool) -> str | None
         return f"{words} words, at most {contract.max_words} are allowed"
     if contract.max_chars and len(answer) > contract.max_chars:
         return f"{len(answer)} characters, at most {contract.max_chars} are allowed"
-    if contract.regex and not _matches(contract.regex, answer):
-        return "the answer does not match the pattern"
+    if contract.choices and not _is_chosen(contract.choices, answer, ignore_case=bool(contract.ignore_case)):
+        return f"the answer is none of: {', '.join(contract.choices)}"[:300]
+    if contract.regex and (breach := _pattern_breach(contract.regex, answer)):
+        return breach
     return _json_breach(contract.json_schema, answer) if contract.json_schema is not None else None
 
 
-def _matches(pattern: str, answer: str) -> bool:
+def _is_chosen(choices: Sequence[str], answer: str, *, ignore_case: bool) -> bool:
+    """Whether the answer, without white space around it, is one of the choices."""
+    said = answer.strip()
+    if ignore_case:
+        return said.casefold() in (choice.strip().casefold() for choice in choices)
+    return said in (choice.strip() for choice in choices)
+
+
+def _pattern_breach(pattern: str, answer: str) -> str | None:
     try:
-        return regex.search(pattern, answer, timeout=REGEX_SECONDS) is not None
+        return None if found_in(pattern, answer) else "the answer does not match the pattern"
     except TimeoutError:
-        return False
+        return "the answer does not match the pattern in the time there is for it"
 
 
 def _json_breach(schema: dict[str, Any], answer: str) -> str | None:
     fenced = _FENCE.match(answer)
     try:
-        data = json.loads(fenced[1] if fenced else answer)
+        data = json.loads(fenced[1] if fenced else answer, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return "the answer is not JSON"
-    try:
-        error = next(validator(schema).iter_errors(data), None)
-    except (Unresolvable, RecursionError, TimeoutError) as broken:
-        return f"the JSON cannot be checked against the schema: {type(broken).__name__}"
-    return f"the JSON does not fit the schema: {error.message[:200]}" if error else None
+    return fault(schema, data)
+
+
+def _refuse(constant: str) -> None:
+    """Python's reader takes NaN and the infinities, which JSON does not know."""
+    raise ValueError(constant)
 
 
 def _overlap(text: str, marker: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,13 +18,14 @@ from pydantic import ValidationError
 
 from herding import files
 from herding.errors import ConfigError, ConflictError, NotFoundError, UserError, VariableError
-from herding.prompts import older, saving
+from herding.prompts import merging, older, saving
 from herding.prompts.model import Body, Prompt
 from herding.prompts.variables import clean
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
 MAX_KEY = 200
-WATCH_SECONDS = 1.0
+RESERVED = frozenset({"versions", "diff", "labels", "yaml", "resolve"})
+"""No folder's part of a new key: behind a key, the API has doors of these names."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,8 @@ log = logging.getLogger(__name__)
 class Loaded:
     """A prompt as its file gives it. `notes` tell what of the file has no effect.
 
-    `shared` is true where the file holds several prompts.
+    `shared` is true where the file holds several prompts. `digest` is the SHA-256 of the file's text in hex, or of this
+    prompt's part of it.
     """
 
     key: str
@@ -40,14 +43,16 @@ class Loaded:
     file: Path
     notes: tuple[str, ...] = ()
     shared: bool = False
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The library at one moment."""
+    """The library at one moment. `unread` are the files that did not load, from the directory of prompts on."""
 
     prompts: Mapping[str, Loaded]
     broken: tuple[ConfigError, ...] = ()
+    unread: frozenset[str] = frozenset()
 
 
 Stamp = tuple[int, int, int]
@@ -64,8 +69,8 @@ def anything(old: Loaded | None, new: Loaded | None) -> None:
 class Library:
     """Prompts by key; the key of `folder/name.yaml` is `folder/name`.
 
-    `refresh` reads what changed in the directory since. It, `save` and `delete` block, so call them from a thread; one
-    of them works at a time.
+    `refresh` reads what changed in the directory since. It, `check`, `save` and `delete` block, so call them from a
+    thread; one of them works at a time.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -96,12 +101,33 @@ class Library:
                 self._stamps = stamps
             return self._snapshot
 
+    def misses(self, key: str, file: str) -> bool:
+        """Whether the prompt's file (as `place` gave it once) is gone, and not only broken or away with all others."""
+        unread = self._snapshot.unread
+        mine = {file, *(f"{key}{suffix}" for suffix in saving.SUFFIXES)}
+        return key not in self._snapshot.prompts and self._directory.is_dir() and not mine & unread
+
+    def place(self, found: Loaded) -> str:
+        """Where a prompt's file stands in the directory."""
+        return found.file.relative_to(self._directory).as_posix()
+
+    def check(self, key: str, data: Mapping[str, Any]) -> Loaded:
+        """The prompt that `save` would make of `data`, with the place of its file; raises what `save` raises."""
+        _check_key(key)
+        wanted = saving.plain(data)
+        text = saving.text_of(wanted)
+        with self._lock:
+            old = self.refresh().prompts.get(key)
+            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
+            return self._checked(key, text, path, wanted)
+
     def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything) -> Loaded:
         """Write a prompt to its file, and give it as it is read from there.
 
-        All is checked before anything is written; a prompt that stays what it is leaves its file as it is. UserError
-        for a key or data that make no prompt, ConflictError where a file is in the way, ConfigError where the
-        directory does not take it, and whatever `approve` raises.
+        All is checked before anything is written; a prompt that stays what it is leaves its file as it is, and what
+        stays of a file keeps its comments, its order and its quotes. UserError for a key or data that make no prompt,
+        ConflictError where a file is in the way, ConfigError where the directory does not take it, and whatever
+        `approve` raises.
         """
         _check_key(key)
         wanted = saving.plain(data)
@@ -112,10 +138,17 @@ class Library:
             _refuse_shared(old, self._shown(path))
             new = self._checked(key, text, path, wanted)
             approve(old, new)
-            if old is None or old.prompt.digest != new.prompt.digest:
+            if old is None or _said(old) != _said(new):
                 with self._changing(path):
-                    saving.write(self._directory, path, text)
+                    saving.write(self._directory, path, self._text(old, wanted) if old else text)
             return self.get(key)
+
+    def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
+        """The new text of a file."""
+        text = old.file.read_text(encoding="utf-8-sig")
+        raw = files.Source(text, file=self._shown(old.file)).data
+        known = old.prompt.content | ({"label": old.prompt.said_label} if old.prompt.said_label else {})
+        return merging.merged(text, merging.settled(raw, known, wanted))
 
     def delete(self, key: str, approve: Approve = anything) -> None:
         """Delete a prompt with its file. Raises what `save` raises, and NotFoundError where there is none."""
@@ -148,12 +181,6 @@ class Library:
             where = f"{error.key}: " if error.key else ""
             raise UserError(f"This is no prompt: {where}{error.reason}.", param=error.key) from None
 
-    async def watch(self) -> None:
-        """Keep the prompts as their files are; runs as long as the app."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            await asyncio.to_thread(self.refresh)
-
     def _look(self) -> dict[Path, Stamp]:
         """The stamp of each file; one that goes away meanwhile is not there."""
         stamps: dict[Path, Stamp] = {}
@@ -168,6 +195,7 @@ class Library:
         """All files; those that loaded and did not change since are not read again."""
         prompts: dict[str, Loaded] = {}
         broken: list[ConfigError] = []
+        unread: set[str] = set()
         known, self._known = self._known, {}
         if not self._directory.is_dir():
             broken.append(ConfigError("this directory of prompts does not exist", file=self._directory.name))
@@ -183,7 +211,8 @@ class Library:
             except ConfigError as error:
                 log.warning("Prompt file not loaded: %s", error)
                 broken.append(error)
-        return Snapshot(MappingProxyType(prompts), tuple(broken))
+                unread.add(path.relative_to(self._directory).as_posix())
+        return Snapshot(MappingProxyType(prompts), tuple(broken), frozenset(unread))
 
     def _shown(self, path: Path) -> Path:
         """A file as people are told of it: from the directory of prompts on, not where that is on this machine."""
@@ -197,10 +226,22 @@ class Library:
         return [_build(source, path, key)]
 
 
+def is_key(text: str) -> bool:
+    """Whether a prompt can be called so."""
+    return _KEY.fullmatch(text) is not None and len(text) <= MAX_KEY
+
+
 def _check_key(key: str) -> None:
-    if not _KEY.fullmatch(key) or len(key) > MAX_KEY:
+    if not is_key(key):
         message = f"A prompt's key has letters, digits, '_', '-', '.' and '/', and at most {MAX_KEY} of them."
         raise UserError(message, param="key")
+    if reserved := RESERVED.intersection(key.split("/")[1:]):
+        raise UserError(f"'{min(reserved)}' stands behind a key in the API. Choose another key.", param="key")
+
+
+def _said(loaded: Loaded) -> tuple[str, str | None]:
+    """What a file says of a prompt."""
+    return loaded.prompt.digest, loaded.prompt.said_label
 
 
 def _refuse_shared(old: Loaded | None, shown: Path) -> None:
@@ -223,7 +264,11 @@ def _build(source: files.Source, path: Path, key: str, at: files.Location = ()) 
     prompt = source.build(Prompt, modern, at=at)
     for note in notes:
         log.info("%s: %s", path, note)
-    return Loaded(key, prompt, path, tuple(notes), shared=bool(at))
+    return Loaded(key, prompt, path, tuple(notes), shared=bool(at), digest=_digest(data) if at else source.digest)
+
+
+def _digest(data: Any) -> str:
+    return sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _refuse_odd_characters(source: files.Source, data: Any, at: files.Location) -> None:

@@ -3,60 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-import jsonschema.validators
-import regex
-from pydantic import Field, field_validator, model_validator
-from referencing import Registry
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from herding.files import Strict
+from herding.files import PlacedError, Strict
 from herding.prompts.condition import Condition
+from herding.prompts.coverage import cover
+from herding.prompts.families import check_families
+from herding.prompts.json_schema import check_schema
+from herding.prompts.kinds import check_kinds
 from herding.prompts.origins import ANY, Origin
+from herding.prompts.patterns import check_pattern
 from herding.prompts.render import placeholders
 from herding.prompts.variables import Variable
 from herding.values import Message, Parameters
 
 MAX_TEMPLATE = 200_000
-MAX_DEPTH = 100
-REGEX_SECONDS = 0.5
+MAX_VARIANTS = 100
+MAX_FAMILIES = 20
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
-
-
-def _pattern(checker: Any, pattern: str, text: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """The keyword `pattern`, with a deadline for patterns that never end."""
-    if checker.is_type(text, "string") and not regex.search(pattern, text, timeout=REGEX_SECONDS):
-        yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
-
-
-_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {"pattern": _pattern}
-)
-
-
-def validator(schema: dict[str, Any]) -> Any:
-    """A validator of `schema` that never fetches a remote reference; TimeoutError for a pattern that never ends."""
-    return _Validator(schema, registry=Registry())
-
-
-def _refuse_depth(value: Any) -> None:
-    """Whoever walks through a value later walks by recursion, and must come to its end."""
-    level, depth = [value], 0
-    while level := [inner for item in level for inner in _inside(item)]:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise ValueError(f"at most {MAX_DEPTH} levels stand inside one another here")
-
-
-def _inside(item: Any) -> Iterable[Any]:
-    if isinstance(item, dict):
-        return item.values()
-    return item if isinstance(item, list) else ()
 
 
 class PromptMessage(Strict):
@@ -70,10 +41,22 @@ class PromptMessage(Strict):
 
 
 class Template(Strict):
-    """The text of a prompt: `messages` for a model's own chat template, or a raw `prompt` that is sent as it is."""
+    """The text of a prompt: `messages` for a model's own chat template, or a raw `prompt` that is sent as it is.
+
+    `families`, called `templates` in files, are raw texts for models of some families, in its place.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True, populate_by_name=True)
 
     messages: list[PromptMessage] | None = Field(default=None, min_length=1, max_length=200)
     prompt: Text | None = None
+    families: dict[str, Text] | None = Field(default=None, alias="templates", min_length=1, max_length=MAX_FAMILIES)
+
+    @field_validator("families")
+    @classmethod
+    def _families_differ(cls, families: dict[str, str] | None) -> dict[str, str] | None:
+        check_families(families or {})
+        return families
 
     def texts(self) -> Iterator[str]:
         """All texts of the template that may hold placeholders."""
@@ -81,6 +64,7 @@ class Template(Strict):
             yield self.prompt
         for message in self.messages or ():
             yield message.content
+        yield from (self.families or {}).values()
 
 
 class Variant(Template):
@@ -89,9 +73,14 @@ class Variant(Template):
     name: Name
     when: str
 
+    @field_validator("when")
+    @classmethod
+    def _is_a_condition(cls, when: str) -> str:
+        Condition(when)
+        return when
+
     @model_validator(mode="after")
     def _complete(self) -> Variant:
-        Condition(self.when)
         if (self.messages is None) == (self.prompt is None):
             raise ValueError("a variant has either messages or prompt")
         return self
@@ -104,7 +93,7 @@ class Variant(Template):
 class Body(Template):
     """The editable text of a prompt: one template, or variants of it (the first whose condition holds is used)."""
 
-    variants: list[Variant] | None = Field(default=None, min_length=1)
+    variants: list[Variant] | None = Field(default=None, min_length=1, max_length=MAX_VARIANTS)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Body:
@@ -112,12 +101,14 @@ class Body(Template):
             raise ValueError("give either messages or prompt, not both")
         if self.messages is None and self.prompt is None and not self.variants:
             raise ValueError("a prompt needs messages, prompt or variants")
+        if self.families and self.messages is None and self.prompt is None:
+            raise PlacedError("all other models need messages or prompt beside it", "templates")
         return self
 
     def templates(self) -> Iterator[Template]:
         """Every template that may be used."""
         if self.messages is not None or self.prompt is not None:
-            yield Template(messages=self.messages, prompt=self.prompt)
+            yield Template(messages=self.messages, prompt=self.prompt, templates=self.families)
         yield from self.variants or ()
 
 
@@ -143,30 +134,28 @@ class Contract(Strict):
     max_chars: int | None = Field(default=None, ge=1)
     json_schema: dict[str, Any] | None = None
     regex: str | None = None
+    choices: list[Annotated[str, Field(min_length=1, max_length=1_000)]] | None = Field(
+        default=None, min_length=1, max_length=1_000
+    )
+    ignore_case: bool | None = None
 
     @field_validator("json_schema")
     @classmethod
     def _schema_is_valid(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
         if schema is not None:
-            _refuse_depth(schema)
-            try:
-                jsonschema.Draft202012Validator.check_schema(schema)
-                json.dumps(schema, allow_nan=False, sort_keys=True)
-            except jsonschema.SchemaError as error:
-                raise ValueError(f"not a JSON schema: {error.message}") from None
-            except (TypeError, ValueError):
-                raise ValueError("not a JSON schema: it holds a value that JSON does not know") from None
+            check_schema(schema)
         return schema
 
     @field_validator("regex")
     @classmethod
     def _pattern_is_valid(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                regex.compile(pattern)
-            except regex.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
-        return pattern
+        return pattern if pattern is None else check_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _case_is_of_choices(self) -> Contract:
+        if self.ignore_case is not None and self.choices is None:
+            raise PlacedError("this goes with choices only", "ignore_case")
+        return self
 
 
 class Prompt(Body):
@@ -208,21 +197,55 @@ class Prompt(Body):
         for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
             if name not in self.variables:
                 raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables")
-        for variant in self.variants or ():
-            for name in variant.condition.names - self.variables.keys():
-                raise ValueError(f"variant '{variant.name}' asks for '{name}', which is not declared under variables")
         if self.chat and any(not t.messages or t.messages[-1].role != "user" for t in self.templates()):
             raise ValueError("chat: true needs messages, and the last one has role user")
+        if self.chat and any(template.families for template in self.templates()):
+            raise ValueError("chat: true goes without templates: a raw text has no earlier turns")
         return self
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Prompt:
+        variants = self.variants or []
+        for number, variant in enumerate(variants):
+            try:
+                check_kinds(variant.condition, self.variables)
+            except ValueError as error:
+                raise PlacedError(f"variant '{variant.name}': {error}", "variants", number, "when") from None
+            if variant.name in (other.name for other in variants[:number]):
+                raise PlacedError(f"another variant is called '{variant.name}'", "variants", number, "name")
+        self._refuse_gaps(variants)
+        return self
+
+    def _refuse_gaps(self, variants: list[Variant]) -> None:
+        """Refuse inputs without a text, and variants that are never used, where that can be proven."""
+        found = cover([variant.condition for variant in variants], self.variables) if variants else None
+        if found is None:
+            return
+        for number in found.idle:
+            message = f"variant '{variants[number].name}' is never used: nothing fits that fits none before it"
+            raise PlacedError(message, "variants", number, "when")
+        if found.gap is not None and self.messages is None and self.prompt is None:
+            message = f"no variant fits {found.gap}. Add one that does, or messages for all other cases"
+            raise PlacedError(message, "variants")
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The prompt in the words of its file, without what was left out there."""
+        """The prompt in the words of its file, without what was left out there, and without its label."""
         return self._plain(exclude_unset=True)
+
+    @property
+    def said_label(self) -> str | None:
+        """The label that the file names, None where it names none. It belongs to a version, not to the prompt."""
+        return self.label if "label" in self.model_fields_set else None
+
+    @cached_property
+    def stored(self) -> str:
+        """The content as one line of JSON, with its keys in the order of the file."""
+        return json.dumps(self.content, ensure_ascii=False)
 
     @cached_property
     def canonical(self) -> str:
-        """The prompt as one line of JSON: equal prompts give equal text."""
+        """The content as one line of JSON, with what was left out: equal prompts give equal text."""
         return json.dumps(self._plain(), ensure_ascii=False, sort_keys=True)
 
     @cached_property
@@ -231,12 +254,12 @@ class Prompt(Body):
         return sha256(self.canonical.encode()).hexdigest()
 
     def _plain(self, *, exclude_unset: bool = False) -> dict[str, Any]:
-        data = self.model_dump(mode="json", exclude_none=True, exclude_unset=exclude_unset)
+        data = self.model_dump(mode="json", exclude={"label"}, exclude_none=True, exclude_unset=exclude_unset)
         if self.contract.json_schema is not None:  # there a null says something
             data["contract"]["json_schema"] = self.contract.json_schema
         return data
 
     def with_body(self, body: Body) -> Prompt:
         """This prompt with another text; ValueError if the text uses variables that the prompt does not declare."""
-        data = self.model_dump(exclude={"messages", "prompt", "variants"})
+        data = self.model_dump(exclude={"messages", "prompt", "families", "variants"})
         return Prompt.model_validate(data | body.model_dump(exclude_none=True))

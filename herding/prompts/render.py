@@ -17,9 +17,10 @@ _PLACEHOLDER = re.compile(r"\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8
 
 # Each opens with one character; the rest is looked ahead at, so that markup inside markup is found as well.
 _MARKUP = re.compile(
-    r"\[(?=(/?INST\]|/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID)\]))"
+    r"\[(?=(/?INST\]|s?gMASK\]|/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID)\]))"
     r"|<(?=(</?SYS>>|/?SYS>>|\|[^\s<>|]{1,64}\|>|｜[^\s<>｜]{1,64}｜>|/?s>|(?:start|end)_of_(?:turn|utterance|image)>"
-    r"|(?:bos|eos|pad|unk)>|(?:unused|extra_id_)\d{1,4}>))",
+    r"|(?:bos|eos|pad|unk|mask|sop|eop)>|(?:unused|extra_id_|reserved_)\d{1,4}>"
+    r"|/?(?:think|tools?|tool_call|tool_response)>))",
     re.IGNORECASE,
 )
 
@@ -27,6 +28,12 @@ _MARKUP = re.compile(
 def placeholders(text: str) -> list[str]:
     """The names in double braces, in order."""
     return _PLACEHOLDER.findall(text)
+
+
+def size(text: str, values: Mapping[str, Value]) -> int:
+    """How many characters `insert` would give, without the work."""
+    literal = len(text) - sum(found.end() - found.start() for found in _PLACEHOLDER.finditer(text))
+    return literal + sum(len(show(values[name])) for name in placeholders(text))
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, field_validator, model_validator
 
 from herding.errors import VariableError
 from herding.files import Strict
+from herding.prompts import numbers
+from herding.prompts.patterns import check_pattern, fits_all
 
 MAX_TEXT = 100_000
 """Characters of a text value where its variable sets no `max_chars`."""
 
-MAX_NUMBERS = 1_000
-"""Entries of a number list."""
+MAX_CHOICES = 1_000
 
 Value = str | int | float | bool | list[int | float]
 """A checked value of a variable."""
-
-_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 class _Variable(Strict):
@@ -41,6 +38,23 @@ class _Variable(Strict):
             except VariableError as error:
                 raise ValueError(f"the default does not fit: {error.message}") from None
         return self
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> _Variable:
+        low, high = self.bounds
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"nothing is at least {show(low)} and at most {show(high)}")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the greatest number that fits; None where there is no such bound."""
+        return None, None
+
+    @property
+    def always_given(self) -> bool:
+        """Whether there is always a value: the variable must be given, or a default stands in."""
+        return self.must_be_given or self.default is not None
 
     @property
     def must_be_given(self) -> bool:
@@ -61,31 +75,51 @@ class _Variable(Strict):
 
 
 class TextVariable(_Variable):
-    """Free text of at most `max_chars` characters."""
+    """Free text of at most `max_chars` characters, which `pattern` fits as a whole."""
 
     type: Literal["text"] = "text"
     max_chars: int = Field(default=MAX_TEXT, ge=1, le=MAX_TEXT)
+    pattern: str | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern_is_valid(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else check_pattern(pattern)
 
     def check(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise VariableError("must be a text")
-        text = clean(value if isinstance(value, str) else str(_finite(value)))
+        text = clean(value if isinstance(value, str) else str(numbers.finite(value)))
         if len(text) > self.max_chars:
             raise VariableError(f"must have at most {self.max_chars:,} characters, it has {len(text):,}")
+        if self.pattern is not None and (text or self.always_given):
+            self._check_pattern(self.pattern, text)
         return text
+
+    def _check_pattern(self, pattern: str, text: str) -> None:
+        try:
+            fits = fits_all(pattern, text)
+        except TimeoutError:
+            raise VariableError("takes too long to check against its pattern; make it shorter") from None
+        if not fits:
+            raise VariableError(f"must fit the pattern {pattern}")
 
 
 class NumberVariable(_Variable):
     """A decimal number; anything else, and so any text that could carry instructions, is refused."""
 
     type: Literal["number"]
-    min: float | None = None
-    max: float | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        return self.min, self.max
 
     def check(self, value: Any) -> int | float | str:
         if value == "" and self.required is False:
             return ""
-        number = _number(value)
+        number = numbers.number(value)
         if self.min is not None and number < self.min:
             raise VariableError(f"must be at least {show(self.min)}, it is {show(number)}")
         if self.max is not None and number > self.max:
@@ -97,6 +131,11 @@ class IntegerVariable(NumberVariable):
     """A whole number."""
 
     type: Literal["integer"]  # type: ignore[assignment]
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        low, high = self.min, self.max
+        return None if low is None else math.ceil(low), None if high is None else math.floor(high)
 
     def check(self, value: Any) -> int | str:
         number = super().check(value)
@@ -111,32 +150,28 @@ class NumberListVariable(_Variable):
     """Numbers, as a list or as text with commas between them."""
 
     type: Literal["number_list"]
-    min: float | None = None
-    max: float | None = None
+    min: FiniteFloat | None = None
+    max: FiniteFloat | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        return self.min, self.max
 
     @property
     def empty(self) -> Value:
         return []
 
     def check(self, value: Any) -> list[int | float]:
-        if isinstance(value, str):
-            value = [part for part in value.strip().strip("[]").split(",") if part.strip()]
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            value = [value]
-        if not isinstance(value, list | tuple):
-            raise VariableError("must be numbers with commas between them, such as 900, 700")
-        if len(value) > MAX_NUMBERS:
-            raise VariableError(f"must have at most {MAX_NUMBERS:,} numbers")
         one = NumberVariable(type="number", min=self.min, max=self.max)
-        numbers = [one.check(part) for part in value]
-        return [number for number in numbers if not isinstance(number, str)]
+        checked = (one.check(part) for part in numbers.parts(value))
+        return [number for number in checked if not isinstance(number, str)]
 
 
 class ChoiceVariable(_Variable):
     """One of some given texts."""
 
     type: Literal["choice"]
-    choices: list[str] = Field(min_length=1)
+    choices: list[str] = Field(min_length=1, max_length=MAX_CHOICES)
 
     def check(self, value: Any) -> str:
         if value == "" and not self.must_be_given and self.default is None:
@@ -184,9 +219,12 @@ def _value(name: str, variable: Variable, given: Any) -> Value:
             raise VariableError(f"Variable '{name}' needs a value.", param=name)
         return variable.start
     try:
-        return variable.check(given)
+        checked = variable.check(given)
     except VariableError as error:
         raise VariableError(f"Variable '{name}' {error.message}.", param=name) from None
+    if checked == [] and variable.must_be_given:
+        raise VariableError(f"Variable '{name}' needs a value.", param=name)
+    return checked
 
 
 def show(value: Value) -> str:
@@ -209,20 +247,3 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         raise VariableError("contains half a character (a lone surrogate)") from None
     return text
-
-
-def _number(value: Any) -> int | float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        text = value.strip()
-        value = int(text) if text.lstrip("+-").isdigit() else float(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise VariableError("must be a number, such as 1200 or 449.5")
-    return _finite(value)
-
-
-def _finite(number: int | float) -> int | float:
-    """`number`, unless it is NaN, infinite, or too large for a float."""
-    with contextlib.suppress(OverflowError):
-        if math.isfinite(number):
-            return number
-    raise VariableError("must be a number, such as 1200 or 449.5")

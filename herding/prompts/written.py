@@ -10,7 +10,7 @@ import yaml
 
 ORDER = (
     *("name", "description", "tags", "label", "chat", "roles", "cors", "target_models", "version", "variables"),
-    *("messages", "prompt", "variants", "parameters", "param", "contract"),
+    *("messages", "prompt", "templates", "variants", "parameters", "param", "contract"),
 )
 """The keys of a prompt as a file has them, those of the older form included."""
 

@@ -104,7 +104,7 @@ def _create(path: Path) -> None:
 
 
 def _engine(url: URL, *, pool_size: int) -> Engine:
-    to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), default=str)
+    to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
     try:
         return create_engine(
             url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=to_json

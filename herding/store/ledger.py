@@ -14,8 +14,10 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, delete, func, literal, select
 
 from herding.errors import LimitError
+from herding.store.batch import Batch, Look, Rows
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
+from herding.store.windows import Sum, Windows
 from herding.values import Limit, LimitUse
 
 HOUR = 3_600_000
@@ -41,34 +43,12 @@ def _uses(amount: ColumnElement[int]) -> Executable:
     return select(*columns).where(_MINE, ledger.c.at > bindparam("begin"))
 
 
-def _frees(amount: ColumnElement[int]) -> Executable:
-    """The entry of a window that takes the excess with it when it leaves after those before it."""
-    added = func.sum(amount).over(order_by=ledger.c.at, rows=(None, 0)).label("added")
-    window = select(ledger.c.at, added).where(_MINE, ledger.c.at > bindparam("begin")).subquery()
-    return select(func.min(window.c.at)).where(window.c.added >= bindparam("excess"))
-
-
 _USES = {kind: _uses(amount) for kind, amount in _AMOUNT.items()}
-_FREES = {kind: _frees(amount) for kind, amount in _AMOUNT.items()}
-
-
-def row(running: Row, account: str, tokens: int, now: int) -> Row:
-    """The row for the statement `reserve`; `running` is the request's first row, `account` whose limits it uses up."""
-    return {
-        "request_id": running["id"],
-        "principal": storable(account),
-        "holder": storable(account),
-        "tokens": max(0, tokens),
-        "settled": False,
-        "now": now,
-    }
-
-
-def instant(dialect: str) -> ColumnElement[int]:
-    """When an entry is made, from the parameters `now` and `holder`: never before the holder's latest entry."""
-    now = bindparam("now", type_=ledger.c.at.type)
-    later = func.greatest if dialect == "postgresql" else func.max
-    return later(now, func.coalesce(_LATEST.scalar_subquery(), now), type_=ledger.c.at.type)
+_AMOUNTS = {
+    kind: select(ledger.c.at, amount).where(_MINE, ledger.c.at > bindparam("begin")).order_by(ledger.c.at)
+    for kind, amount in _AMOUNT.items()
+}
+"""The entries of a window, oldest first."""
 
 
 def key(principal: str) -> int:
@@ -76,38 +56,48 @@ def key(principal: str) -> int:
     return int.from_bytes(hashlib.sha256(storable(principal).encode()).digest()[:8], signed=True)
 
 
-def reserve(
-    running: Row, *, account: str, limits: Sequence[Limit], tokens: int, clock: Clock, enter: Sequence[Executable]
-) -> Callable[[Connection], None]:
-    """A task that enters a request where all limits allow it; raises LimitError where one does not.
+def reserve(running: Row, *, account: str, limits: Sequence[Limit], tokens: int, clock: Clock) -> Look:
+    """Enters a request where all limits of `account` allow it, with its first row; raises LimitError where not."""
+    account, tokens = storable(account), max(0, tokens)
 
-    `enter` are the statements that write the entry and the request's first row. It refuses before it writes.
-    """
-
-    def task(connection: Connection) -> None:
+    def look(batch: Batch) -> None:
+        windows = Windows.of(batch)
+        if windows.has(running["id"]):
+            return
         clocked = clock()
-        entry = row(running, account, tokens, clocked)
-        now = _now(connection, entry["principal"], clocked)
-        refusals = _hopeless(entry, limits) or [_refusal(connection, entry, limit, now, clocked) for limit in limits]
+        now = windows.now(account, clocked)
+        entry = {"request_id": running["id"], "principal": account, "at": now, "tokens": tokens, "settled": False}
+        refusals = _hopeless(entry, limits) or [_refusal(batch, windows, entry, limit, clocked) for limit in limits]
         if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):
-            if _is_entered(connection, entry["request_id"]):  # by a commit whose answer was lost
-                return
             raise worst
-        for statement, values in zip(enter, (entry, running), strict=True):
-            connection.execute(statement, [values])
+        windows.enter(entry)
+        batch.add({"reserve": [entry], "begin": [running]})
 
-    return task
+    return look
 
 
-def take_back(request_id: str) -> Callable[[Connection], None]:
-    """A task that deletes an entry, and the request's row where that did not get further than its start."""
+def finish(rows: Rows) -> Look:
+    """Writes the `rows` of a request that ended; what it had reserved becomes what it used."""
+
+    def look(batch: Batch) -> None:
+        for row in rows["settle"]:
+            Windows.of(batch).settle(row["settled_id"], row["used"])
+        batch.add(rows)
+
+    return look
+
+
+def take_back(request_id: str) -> Look:
+    """Deletes an entry, and the request's row where that did not get further than its start."""
     request_id = storable(request_id)
 
-    def task(connection: Connection) -> None:
+    def look(batch: Batch) -> None:
+        Windows.of(batch).take_back(request_id)
+        connection = batch.written()
         connection.execute(delete(ledger).where(ledger.c.request_id == request_id))
         connection.execute(delete(request).where(request.c.id == request_id, request.c.status == "running"))
 
-    return task
+    return look
 
 
 def usage(connection: Connection, principal: str, limits: Sequence[Limit], clock: Clock) -> tuple[LimitUse, ...]:
@@ -123,7 +113,10 @@ def principals(connection: Connection, *, before: int) -> list[str]:
 
 
 def prune(principal: str, before: int) -> Callable[[Connection], int]:
-    """A task that deletes some of a principal's entries before an instant (Unix milliseconds), and says how many."""
+    """A task that deletes some of a principal's entries before an instant (Unix milliseconds), and says how many.
+
+    They are older than any window.
+    """
     old = select(ledger.c.request_id).where(ledger.c.principal == principal, ledger.c.at < before).limit(PRUNED)
 
     def task(connection: Connection) -> int:
@@ -135,11 +128,6 @@ def prune(principal: str, before: int) -> Callable[[Connection], int]:
 def _now(connection: Connection, principal: str, clocked: int) -> int:
     latest: int | None = connection.execute(_LATEST, {"holder": principal}).scalar_one()
     return clocked if latest is None else max(clocked, latest)
-
-
-def _is_entered(connection: Connection, request_id: str) -> bool:
-    found = select(ledger.c.request_id).where(ledger.c.request_id == request_id)
-    return connection.execute(found).first() is not None
 
 
 def _interval(limit: Limit) -> int:
@@ -167,20 +155,28 @@ def _wanted(entry: Row, limit: Limit) -> int:
     return 1 if limit.type == "request" else int(entry["tokens"])
 
 
-def _refusal(connection: Connection, entry: Row, limit: Limit, now: int, clocked: int) -> LimitError | None:
+def _refusal(batch: Batch, windows: Windows, entry: Row, limit: Limit, clocked: int) -> LimitError | None:
     """Why a limit does not allow an entry, None where it does."""
-    wanted = _wanted(entry, limit)
-    used = _use(connection, entry["principal"], limit, now).used
+    account, now, wanted = entry["principal"], entry["at"], _wanted(entry, limit)
+    if _used(windows.sum(account, _interval(limit), now, exact=False), limit) + wanted <= limit.limit:
+        return None
+    used = _used(windows.sum(account, _interval(limit), now), limit)
     excess = used + wanted - limit.limit
     if excess <= 0:
         return None
-    return _used_up(limit, used, wanted, _freed_at(connection, entry["principal"], limit, now, excess) - clocked)
+    return _used_up(limit, used, wanted, _freed_at(batch.written(), account, limit, now, excess) - clocked)
+
+
+def _used(found: Sum, limit: Limit) -> int:
+    return found.requests if limit.type == "request" else found.tokens
 
 
 def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, excess: int) -> int:
     """When so many of the oldest entries have left the window that `excess` is gone."""
-    window = _window(principal, limit, now) | {"excess": excess}
-    return int(connection.execute(_FREES[limit.type], window).scalar_one()) + _interval(limit)
+    window, freed = _window(principal, limit, now), 0
+    with connection.execute(_AMOUNTS[limit.type], window, execution_options={"stream_results": True}) as entries:
+        leaving = (at for at, amount in entries if (freed := freed + amount) >= excess)
+        return int(next(leaving)) + _interval(limit)
 
 
 def _used_up(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:

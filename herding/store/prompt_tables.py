@@ -83,6 +83,21 @@ class PromptFileRow(Base, table=True):
     number: int
     digest: str
     at: int = Field(sa_type=BigInteger)
+    file: str
+
+
+class PromptConflictRow(Base, table=True):
+    """A prompt that was saved while its file was edited, until somebody says which version is to stay."""
+
+    __tablename__ = "prompt_conflict"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    key: str = Field(primary_key=True)
+    base: int
+    ours: int
+    theirs: int
+    digest: str
+    at: int = Field(sa_type=BigInteger)
 
 
 class DraftRow(Base, table=True):
@@ -115,5 +130,6 @@ prompt_retired = Base.metadata.tables["prompt_retired"]
 prompt_label = Base.metadata.tables["prompt_label"]
 prompt_label_move = Base.metadata.tables["prompt_label_move"]
 prompt_file = Base.metadata.tables["prompt_file"]
+prompt_conflict = Base.metadata.tables["prompt_conflict"]
 draft = Base.metadata.tables["draft"]
 draft_step = Base.metadata.tables["draft_step"]

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from herding.values import Attempt, Outcome, Parameters, Timings, Usage, Verdict
@@ -37,6 +38,7 @@ _SAME = (
 )
 """Fields of an outcome that are columns of the same name."""
 
+_same = attrgetter(*_SAME)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 _PARAMETERS = tuple(field.name for field in fields(Parameters))
 
@@ -46,6 +48,8 @@ def storable(value: Any) -> Any:
 
     Characters that cannot be stored become U+FFFD; NaN and infinities become their names; tuples become lists.
     """
+    if value is None or value is True or value is False or isinstance(value, int):
+        return value
     if isinstance(value, str):
         return value if value.isascii() and "\x00" not in value else _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -59,8 +63,7 @@ def storable(value: Any) -> Any:
 
 def request_row(outcome: Outcome) -> Row:
     """The row of table `request` for an outcome."""
-    row = {name: storable(getattr(outcome, name)) for name in _SAME}
-    return row | {
+    return dict(zip(_SAME, map(storable, _same(outcome)), strict=True)) | {
         "id": storable(outcome.request_id),
         "variables": storable(outcome.variables),
         "parameters": _set_parameters(outcome.parameters),

@@ -11,15 +11,19 @@ from herding.values import NodeStats, PromptStats
 
 
 def prompt_stats(connection: Connection) -> dict[str, PromptStats]:
-    """Uses and stars of every prompt that occurs, the stars of all principals."""
-    uses = select(request.c.prompt, func.count()).group_by(request.c.prompt)
+    """Uses, stars (of all principals) and last use of every prompt that occurs."""
+    uses = select(request.c.prompt, func.count(), func.max(request.c.created_at)).group_by(request.c.prompt)
     rated = (
         select(request.c.prompt, func.count(), func.avg(score.c.stars))
         .select_from(score.join(request, request.c.id == score.c.request_id))
         .group_by(request.c.prompt)
     )
     stars = {prompt: (count, float(mean)) for prompt, count, mean in connection.execute(rated)}
-    return {prompt: PromptStats(count, *stars.get(prompt, (0, None))) for prompt, count in connection.execute(uses)}
+    found = {}
+    for prompt, count, last in connection.execute(uses):
+        rated_by, mean = stars.get(prompt, (0, None))
+        found[prompt] = PromptStats(count, rated_by, mean, last)
+    return found
 
 
 def node_stats(connection: Connection, *, since: int) -> dict[str, NodeStats]:

@@ -120,22 +120,22 @@ class Store(StudioStore):
         the request may use; they count until `finish` replaces them, for good if the app dies. Of a caller who is
         cancelled while it waits, nothing stays.
         """
-        payer = account or outcome.principal
-        entered = self._checked(outcome, payer, limits, tokens) if limits else self._unchecked(outcome, payer, tokens)
+        payer, running = account or outcome.principal, request_row(outcome)
+        look = ledger.reserve(running, account=payer, limits=limits, tokens=tokens, clock=self._clock)
         try:
-            await entered
+            await self._writer.enter(look, locks=[ledger.key(payer)] if limits else ())
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # the store is closed: what stays is reserved, the safe side
-                self._writer.call(ledger.take_back(outcome.request_id)).add_done_callback(_log_trouble)
+                self._writer.enter(ledger.take_back(outcome.request_id)).add_done_callback(_log_trouble)
             raise
 
-    async def finish(self, outcome: Outcome) -> None:
-        """Writes the outcome with its attempts in one transaction; returns when it is durable.
+    def finish(self, outcome: Outcome) -> asyncio.Future[None]:
+        """Writes the outcome with its attempts in one transaction; done when it is durable.
 
         What was reserved becomes what was used. The row lands even if the caller is cancelled while it waits.
         """
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [settled_row(outcome)]}
-        await self._writer.put(rows)
+        return self._writer.enter(ledger.finish(rows))
 
     async def rate(self, *, request_id: str, principal: str, stars: int | None, at: int) -> Score:
         """Sets the stars (1-5) of a principal on a request, or clears them with None.
@@ -282,16 +282,6 @@ class Store(StudioStore):
             checked_at=self._clock(),
             problem=problem,
         )
-
-    def _unchecked(self, outcome: Outcome, account: str, tokens: int) -> asyncio.Future[None]:
-        running = request_row(outcome)
-        return self._writer.put({"reserve": [ledger.row(running, account, tokens, self._clock())], "begin": [running]})
-
-    def _checked(self, outcome: Outcome, account: str, limits: Sequence[Limit], tokens: int) -> asyncio.Future[None]:
-        enter = [self._writer.statements[name] for name in ("reserve", "begin")]
-        running = request_row(outcome)
-        task = ledger.reserve(running, account=account, limits=limits, tokens=tokens, clock=self._clock, enter=enter)
-        return self._writer.call(task, locks=[ledger.key(account)], undo=False)
 
     async def _interrupt_running(self) -> None:
         try:

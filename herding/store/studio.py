@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from herding.store import drafts, labels, ledger, versions
+from herding.store import conflicts, drafts, labels, ledger, versions
 from herding.store.reader import Reader
 from herding.store.writer import Writer
-from herding.values import Draft, DraftStep, FileState, LabelMove, PromptVersion, Retired, Source
+from herding.values import (
+    Draft,
+    DraftStep,
+    FileState,
+    LabelMove,
+    PromptConflict,
+    PromptState,
+    PromptVersion,
+    Retired,
+    Source,
+)
 
 
 class StudioStore:
@@ -125,13 +135,26 @@ class StudioStore:
         """On what the file of a prompt and the store agreed last, by key."""
         return await self._reader.run(versions.file_states)
 
-    async def agree(self, key: str, *, number: int, digest: str, at: int) -> None:
-        """Notes that a prompt's file, whose text has this SHA-256, holds this version."""
-        await self._writer.call(versions.agree(FileState(key, number, digest, at)), undo=False)
+    async def agree(self, key: str, *, number: int, digest: str, at: int, file: str = "") -> None:
+        """Notes that a prompt's file, whose text has this SHA-256, holds this version; a conflict of it is over."""
+        await self._writer.call(versions.agree(FileState(key, number, digest, at, file)))
 
     async def disagree(self, key: str) -> None:
         """Forgets on what a prompt's file and the store agreed, when either is deleted; nothing need be noted."""
-        await self._writer.call(versions.disagree(key), undo=False)
+        await self._writer.call(versions.disagree(key))
+
+    async def save_conflict(self, found: PromptConflict, content: str, *, author: str, message: str) -> PromptVersion:
+        """Keeps what a file holds, which was edited while its prompt was saved, as a version, and notes the conflict.
+
+        `theirs` of it becomes the number of that version; its base is the newest one, `theirs - 1`. It lasts until
+        `agree` or `disagree` ends it. Raises VersionConflictError where another version is the newest by now.
+        """
+        task = conflicts.save(found, content, author=author, message=message)
+        return await self._writer.call(task, locks=[_lock(found.key)])
+
+    async def prompt_states(self) -> dict[str, PromptState]:
+        """What is known of every prompt, deleted ones included, at one moment."""
+        return await self._reader.run(conflicts.states)
 
 
 def _lock(key: str) -> int:

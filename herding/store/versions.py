@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from herding.errors import NotFoundError, VersionConflictError
 from herding.store.inserts import insert_into, upsert
-from herding.store.prompt_tables import prompt_file, prompt_retired, prompt_version
+from herding.store.prompt_tables import prompt_conflict, prompt_file, prompt_retired, prompt_version
 from herding.store.rows import storable
 from herding.values import FileState, PromptVersion, Retired, Source
 
@@ -86,21 +86,24 @@ def retired(connection: Connection) -> dict[str, Retired]:
 
 
 def agree(state: FileState) -> Callable[[Connection], None]:
-    """A task that notes on what a file and the store agree."""
+    """A task that notes on what a file and the store agree, and ends a conflict."""
     row = {name: storable(value) for name, value in asdict(state).items()}
+    over = delete(prompt_conflict).where(prompt_conflict.c.key == row["key"])
 
     def task(connection: Connection) -> None:
         connection.execute(upsert(connection.dialect.name, prompt_file), row)
+        connection.execute(over)
 
     return task
 
 
 def disagree(key: str) -> Callable[[Connection], None]:
-    """A task that forgets on what a file and the store agreed."""
-    gone = delete(prompt_file).where(prompt_file.c.key == storable(key))
+    """A task that forgets on what a file and the store agreed, and where they did not."""
+    key = storable(key)
 
     def task(connection: Connection) -> None:
-        connection.execute(gone)
+        for table in (prompt_file, prompt_conflict):
+            connection.execute(delete(table).where(table.c.key == key))
 
     return task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine, Executable
 
 from herding.errors import HerdingError, StoreError
-from herding.store.rows import Row
+from herding.store.batch import Batch, Bulk, Look, Rows
 from herding.store.trouble import explained, is_passing
 from herding.store.turns import Turns
 
@@ -28,18 +28,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """Work for the writer: rows by the name of their statement, and a task that runs after all rows of its batch.
+    """Work for the writer: rows, a look that decides about rows, or a task that runs after all rows of its batch.
 
     `locks` are numbers that stand for what no other process may change meanwhile. `after` runs behind the commit, with
-    the driver's own connection. `undo` is for tasks that may refuse after writing.
+    the driver's own connection.
     """
 
     future: asyncio.Future[Any]
-    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=dict)
+    look: Look | None = None
     task: Callable[[Connection], object] | None = None
     locks: Sequence[int] = ()
     after: Callable[[Any], None] | None = None
-    undo: bool = True
 
 
 class Result(NamedTuple):
@@ -69,14 +69,19 @@ class Writer:
         self._turns = turns
         self._lock = lock
         self.statements = statements
+        self._bulks = {name: Bulk(statement) for name, statement in statements.items()}
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    def put(self, rows: Mapping[str, Sequence[Row]]) -> asyncio.Future[None]:
+    def put(self, rows: Rows) -> asyncio.Future[None]:
         """Queues rows at once; the future ends when they are durable, with StoreError where they are not."""
         return self._enqueue(rows=rows)
+
+    def enter(self, look: Look, *, locks: Sequence[int] = ()) -> asyncio.Future[None]:
+        """Queues `look`, which sees all that was entered before it, and adds rows or raises an error of ours."""
+        return self._enqueue(look=look, locks=locks)
 
     def call(
         self,
@@ -84,10 +89,9 @@ class Writer:
         *,
         locks: Sequence[int] = (),
         after: Callable[[Any], None] | None = None,
-        undo: bool = True,
     ) -> asyncio.Future[T]:
-        """Queues `task`, which gets the connection (inside a savepoint to `undo` it); the future is its result."""
-        return self._enqueue(task=task, locks=locks, after=after, undo=undo)
+        """Queues `task`, which gets the connection, inside a savepoint; the future is its result."""
+        return self._enqueue(task=task, locks=locks, after=after)
 
     def close(self) -> None:
         """Waits until everything queued is written, and ends the thread."""
@@ -135,9 +139,12 @@ class Writer:
     def _commit(self, jobs: Sequence[Job]) -> list[Result]:
         with self._engine.connect() as connection, connection.begin() as transaction:
             self._lock(connection, [key for job in jobs for key in job.locks])
-            for statement, rows in self._gather(jobs):
-                connection.execute(statement, rows)
-            results = [_perform(connection, job) for job in jobs]
+            batch = Batch(connection, self._bulks)
+            for job in jobs:
+                batch.add(job.rows)
+            results = [_look(batch, job) for job in jobs]
+            batch.written()
+            results = [_perform(connection, result) for result in results]
             with self._turns.committing():
                 transaction.commit()
             return self._follow_up(connection, results)
@@ -153,21 +160,26 @@ class Writer:
                 errors[after] = explained(error)
         return [result._replace(error=result.error or errors.get(result.job.after)) for result in results]
 
-    def _gather(self, jobs: Sequence[Job]) -> Iterator[tuple[Executable, list[Row]]]:
-        for name, statement in self.statements.items():
-            if rows := [row for job in jobs for row in job.rows.get(name, ())]:
-                yield statement, rows
 
-
-def _perform(connection: Connection, job: Job) -> Result:
-    """Runs the job's task; an error of ours undoes that task only, or comes before it wrote."""
-    if job.task is None:
-        return Result(job)
+def _look(batch: Batch, job: Job) -> Result:
+    """Lets the job look; an error of ours is its own, and comes before it added rows."""
     try:
-        with connection.begin_nested() if job.undo else contextlib.nullcontext():
-            return Result(job, job.task(connection))
+        if job.look:
+            job.look(batch)
     except HerdingError as error:
         return Result(job, error=error)
+    return Result(job)
+
+
+def _perform(connection: Connection, result: Result) -> Result:
+    """Runs the job's task; an error of ours undoes that task only."""
+    if result.job.task is None:
+        return result
+    try:
+        with connection.begin_nested():
+            return Result(result.job, result.job.task(connection))
+    except HerdingError as error:
+        return Result(result.job, error=error)
 
 
 def _settle(results: Sequence[Result]) -> None:

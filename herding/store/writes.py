@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Executable, Table, bindparam, delete, or_, se
 from herding.errors import NotFoundError, UserError
 from herding.store import drafts
 from herding.store.inserts import insert_into, upsert
-from herding.store.ledger import instant
 from herding.store.rows import Row, storable
 from herding.store.tables import attempt, comment, ledger, request, score, token
 from herding.values import Score
@@ -22,7 +21,7 @@ def statements(dialect: str) -> dict[str, Executable]:
     `settle` and `touch` change what is there.
     """
     return {
-        "reserve": insert_into(dialect, ledger).values(at=instant(dialect)).on_conflict_do_nothing(),
+        "reserve": insert_into(dialect, ledger).on_conflict_do_nothing(),
         "begin": insert_into(dialect, request).on_conflict_do_nothing(),
         "finish": upsert(dialect, request),
         "attempt": upsert(dialect, attempt),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -11,6 +11,8 @@ from herding.access.operations import HISTORY, NODES, PROMPTS, RUN, TOKENS, USAG
 from herding.orchestrator import Orchestrator
 from herding.ui import secret
 from herding.ui.access import Access
+from herding.ui.compare import Compare
+from herding.ui.compare_ways import Ways
 from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
 from herding.ui.format import Html, empty
@@ -29,6 +31,7 @@ TABS = {
     "engineer": "Prompt engineer",
     "overview": "Overview",
     "history": "History",
+    "compare": "Compare",
     "nodes": "Nodes",
     "usage": "Usage",
     "access": "Access",
@@ -37,6 +40,7 @@ RIGHTS = {
     "engineer": {RUN, PROMPTS},
     "overview": {RUN, PROMPTS},
     "history": {HISTORY},
+    "compare": {RUN, PROMPTS},
     "nodes": {NODES},
     "usage": {USAGE},
     "access": {TOKENS},
@@ -76,6 +80,8 @@ class Page:
                 self.overview = Overview(orchestrator)
             with self._tab("history") as self.tab_history:
                 self.history = History(orchestrator)
+            with self._tab("compare") as self.tab_compare:
+                self.compare = Compare(orchestrator)
             with self._tab("nodes") as self.tab_nodes:
                 self.nodes = Nodes(orchestrator)
             with self._tab("usage") as self.tab_usage:
@@ -91,7 +97,7 @@ class Page:
     def _wire(self, demo: gr.Blocks) -> None:
         engineer, now = self.engineer, {"queue": False}
         frame = [*self._tabs.values(), self.tabs, self.whom, self.nothing]
-        landing = [*frame, self.head, self.timer, *engineer.outputs]
+        landing = [*frame, self.head, self.timer, *self.overview.addressed, *engineer.outputs]
         on(demo.load, self.landed, [engineer.desk], landing, name="landed", **now)
         runner = engineer.runner
         models, followed = [engineer.desk, runner.model], [self.head, self.timer, runner.model, runner.note]
@@ -106,8 +112,10 @@ class Page:
     def _wire_tabs(self) -> None:
         """What is loaded when a tab is opened, and what ends when another one is."""
         overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
+        compare, asked = self.compare, [self.compare.bench, self.compare.owner]
         on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
+        on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
         watched = [self.head, self.timer, *nodes.outputs]
         on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
@@ -132,11 +140,16 @@ class Page:
             on(overview.list.open, overview.open_card, [], [self.tabs, engineer.picker], name="open_card", **now),
         ]
         for number, opened in enumerate(opens):
-            on(opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=f"opened_{number}", **now)
+            chosen = on(
+                opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=f"opened_{number}", **now
+            )
+            engineer.elsewhere.follow(chosen)
+        tabs = {"tabs": self.tabs, "compare": self.compare, "history": self.history, "engineer": engineer}
+        Ways(self._orchestrator, **tabs)
 
     @property
     def _tabs(self) -> dict[str, Any]:
-        first = (self.tab_engineer, self.tab_overview, self.tab_history)
+        first = (self.tab_engineer, self.tab_overview, self.tab_history, self.tab_compare)
         return dict(zip(TABS, (*first, self.tab_nodes, self.tab_usage, self.tab_access), strict=True))
 
     @needs(EVERYBODY)
@@ -153,8 +166,14 @@ class Page:
             identity(principal, user),
             gr.update(value=_no_tabs(principal), visible=not allowed),
             *await self._look(principal),
+            *self._sought(request.query_params, principal),
             *await self._first(prompt, desk, principal),
         ]
+
+    def _sought(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
+        if not _runs(principal):
+            return [gr.skip() for _ in self.overview.addressed]
+        return self.overview.from_address(query)
 
     async def _first(self, prompt: str | None, desk: Desk, principal: Principal) -> list[Any]:
         if not _runs(principal):

@@ -64,11 +64,14 @@ class Editor:
     def _wire(self) -> None:
         given, shown = [self._desk, *self.fields], [self._desk, *self.outputs]
         changes = [self.typed.click, *self.form.choices]
-        marked = [self._desk, *self.marks]
-        on(changes, self.edited, given, marked, name="edited", trigger_mode="always_last", queue=False)
-        on(self.reset.click, self.to_defaults, given, shown, name="to_defaults", queue=False)
-        on(self.revert_template.click, self.revert_text, given, shown, name="revert_template", queue=False)
-        on(self.revert_parameters.click, self.revert_numbers, given, shown, name="revert_parameters", queue=False)
+        marked, now = [self._desk, *self.marks], {"queue": False}
+        # What changes the draft, for whoever wants to follow it.
+        self.changes = [
+            on(changes, self.edited, given, marked, name="edited", trigger_mode="always_last", **now),
+            on(self.reset.click, self.to_defaults, given, shown, name="to_defaults", **now),
+            on(self.revert_template.click, self.revert_text, given, shown, name="revert_template", **now),
+            on(self.revert_parameters.click, self.revert_numbers, given, shown, name="revert_parameters", **now),
+        ]
 
     @property
     def fields(self) -> list[Any]:

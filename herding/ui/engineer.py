@@ -11,6 +11,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui import about
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
+from herding.ui.elsewhere import Elsewhere
 from herding.ui.format import join
 from herding.ui.guard import needs, on, who
 from herding.ui.runner import Runner
@@ -33,7 +34,10 @@ class Engineer:
                 self.editor = Editor(orchestrator, self.desk)
             with gr.Column(scale=6, min_width=340, elem_classes=["bench-answer"]):
                 self.runner = Runner(orchestrator, desk=self.desk, editor=self.editor, picker=self.picker)
-        on(self.picker.input, self.choose, self.inputs, self.outputs, name="choose", queue=False)
+                self.elsewhere = Elsewhere(self.desk, self.runner.model)
+        chosen = on(self.picker.input, self.choose, self.inputs, self.outputs, name="choose", queue=False)
+        for event in (chosen, *self.editor.changes, *self.runner.changes):
+            self.elsewhere.follow(event)
 
     @property
     def inputs(self) -> list[Any]:

@@ -37,16 +37,19 @@ class Slot:
 
 
 class Form:
-    """Fields for the first variables, and one editor of YAML for those above the pool's size."""
+    """Fields for the first variables, and one editor of YAML for those above the pool's size.
 
-    def __init__(self) -> None:
-        self._slots = [_slot(number) for number in range(SLOTS)]
+    `name` is the beginning of the fields' ids, which must differ on one page.
+    """
+
+    def __init__(self, name: str = "var") -> None:
+        self._slots = [_slot(f"{name}-{number}") for number in range(SLOTS)]
         self._rest = gr.Code(
             language="yaml",
             label="More variables (name: value)",
             interactive=True,
             visible=False,
-            elem_id="var-rest",
+            elem_id=f"{name}-rest",
         )
 
     @property
@@ -123,11 +126,11 @@ def _limits(variable: Mapping[str, Any]) -> str:
     return ""
 
 
-def _slot(number: int) -> Slot:
+def _slot(name: str) -> Slot:
     return Slot(
-        text=gr.Textbox(visible=False, interactive=True, elem_id=f"var-{number}", elem_classes=["variable"]),
-        choice=gr.Dropdown([], visible=False, interactive=True, elem_id=f"var-{number}-choice"),
-        boolean=gr.Checkbox(visible=False, interactive=True, elem_id=f"var-{number}-boolean"),
+        text=gr.Textbox(visible=False, interactive=True, elem_id=name, elem_classes=["variable"]),
+        choice=gr.Dropdown([], visible=False, interactive=True, elem_id=f"{name}-choice"),
+        boolean=gr.Checkbox(visible=False, interactive=True, elem_id=f"{name}-boolean"),
     )
 
 

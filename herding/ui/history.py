@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import HISTORY, HISTORY_ALL, RATE
+from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui import entry_page
@@ -18,7 +18,7 @@ from herding.ui.filters import ANY, choice, choices_of, links, wanted
 from herding.ui.format import STATUS, Html, done, el, empty
 from herding.ui.guard import needs, on, who
 from herding.ui.picklist import pick_list, picked
-from herding.values import Entry, HistoryFilter, Principal
+from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
 STARS = [("any stars", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("not rated", "0")]
@@ -44,6 +44,7 @@ class History:
                     self.older = gr.Button("Older ›", size="sm", scale=0, min_width=100, elem_id="history-next")
             with gr.Column(scale=5, min_width=320, elem_id="history-detail", elem_classes=["detail"]):
                 self.head = gr.HTML(NOT_CHOSEN, elem_id="history-head")
+                self.compare = gr.Button("Compare", size="sm", visible=False, elem_id="history-compare")
                 self._build_feedback()
                 self.page = gr.HTML(elem_id="history-page")
                 self.forget = Confirm(
@@ -105,7 +106,7 @@ class History:
     @property
     def detail(self) -> list[Any]:
         shown = [self.head, self.page, self.feedback, self.stars, self.comment, self.note]
-        return [self.chosen, *shown, *self.forget.outputs]
+        return [self.chosen, *shown, self.compare, *self.forget.outputs]
 
     @property
     def listing(self) -> list[Any]:
@@ -173,6 +174,7 @@ class History:
             star.shows(entry.stars, enabled=may_rate),
             entry.comment or "",
             note,
+            gr.update(visible=_may_compare(row, principal)),
             *self.forget.shows(own and (entry_page.kept(row) or bool(entry.comment))),
         ]
 
@@ -207,6 +209,12 @@ def _place(offset: int, last: int, total: int) -> Html:
 def label(principal: Principal) -> str:
     """What the tab is called for somebody."""
     return "History" if HISTORY_ALL in principal.rights else "Own history"
+
+
+def _may_compare(row: Outcome, principal: Principal) -> bool:
+    """Whether the inputs of a request can be taken to the tab where they are compared."""
+    able = principal.rights >= {RUN, PROMPTS} and "compare" in principal.tabs
+    return able and bool(row.prompt) and entry_page.kept(row)
 
 
 def _scope(principal: Principal) -> Html:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 100
 MAX_WAITING = 500
+LOOK_EVERY = 0.01
+"""Seconds between looks into the empty queue; Gradio looks a thousand times a second, which costs everybody."""
+
 NO_UPLOADS = 1
 """Bytes: nothing in the UI takes files."""
 
@@ -26,6 +29,7 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
     demo = build(orchestrator)
     demo.max_threads = MAX_THREADS
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MAX_WAITING, status_update_rate=5)
+    demo._queue.sleep_when_free = LOOK_EVERY
     gr.mount_gradio_app(
         app,
         demo,

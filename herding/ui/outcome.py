@@ -5,6 +5,8 @@ from __future__ import annotations
 from herding.ui.format import Html, chip, contract_chip, duration, el, facts, join, panel, status_chip
 from herding.values import Outcome, Queued, Started
 
+ONE_PIECE_MS = 10
+
 _ERRORS = {
     "invalid_variable": "Please check the variables",
     "invalid_request": "This request does not work",
@@ -63,6 +65,7 @@ def figures(outcome: Outcome) -> Html:
                     ("Tokens out", f"{usage.output_tokens:,}"),
                     ("First token", duration(times.first_token_ms)),
                     ("Total", duration(times.total_ms)),
+                    ("Speed", speed(outcome)),
                     ("Waited", duration(times.queued_ms) if times.queued_ms >= 100 else ""),
                     ("Version", join([version, " ", edited])),
                     ("Variant", outcome.variant),
@@ -76,6 +79,14 @@ def figures(outcome: Outcome) -> Html:
             ),
         )
     )
+
+
+def speed(outcome: Outcome) -> str:
+    """Tokens a second from the first token on; nothing where the answer came in one piece."""
+    times, tokens = outcome.timings, outcome.usage.output_tokens
+    if times.first_token_ms is None or tokens < 2 or times.total_ms - times.first_token_ms < ONE_PIECE_MS:
+        return ""
+    return f"{(tokens - 1) * 1000 / (times.total_ms - times.first_token_ms):,.0f} tokens/s"
 
 
 def _pulse() -> Html:

@@ -10,15 +10,17 @@ import yaml
 
 from herding.ui import about
 from herding.ui.form import hint
-from herding.ui.format import Html, chip, el, facts, join, mean, panel, plural, text, value
+from herding.ui.format import Html, chip, el, facts, instant, join, mean, panel, plural, text, value
 from herding.values import PromptInfo
 
 
 def page(prompt: PromptInfo) -> Html:
     """Variables, template, parameters, contract, models and notes of a prompt."""
     head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
+    stats = prompt.stats
+    last = instant(stats.last_used_at) if stats.last_used_at is not None else None
     used = facts(
-        [("Used", plural(prompt.stats.uses, "time")), ("Stars", mean(prompt.stats.mean_stars, prompt.stats.rated))]
+        [("Used", plural(stats.uses, "time")), ("Last used", last), ("Stars", mean(stats.mean_stars, stats.rated))]
     )
     notes = panel("calm", "Notes on the file", el("ul", *(el("li", note) for note in prompt.notes)))
     sections = [

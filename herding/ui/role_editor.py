@@ -102,7 +102,7 @@ def conflict(reason: str, file: str, typed: str) -> Html:
     )  # fmt: skip
     advice = "Copy what you want to keep, then load the file again and repeat your change."
     diff = el("pre", "\n".join(lines), cls="code", tabindex="0", aria_label="What differs")
-    return panel("bad", "Two people changed the roles", el("p", reason), el("p", advice), diff, role="alert")
+    return panel("bad", "Somebody else changed the roles as well", el("p", reason), el("p", advice), diff, role="alert")
 
 
 def _problem(notes: RoleNotes) -> Any:

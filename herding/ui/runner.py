@@ -50,19 +50,21 @@ class Runner:
     def _wire(self) -> None:
         desk, pane = self._desk, self.pane
         changed = [desk, self._picker, self.run, self.stop, self.new_chat, *pane.components]
-        on(self.run.click, self.start, [desk, self.model, *self._editor.fields], changed, name="run")
+        ran = on(self.run.click, self.start, [desk, self.model, *self._editor.fields], changed, name="run")
         on(self.stop.click, self.end, [desk], [self.stop], name="stop", queue=False)
-        on(self.new_chat.click, self.clear_chat, [desk], [desk, *pane.components], name="new_chat", queue=False)
-        rated = [desk, pane.stars, pane.note]
-        on(
+        cleared = on(
+            self.new_chat.click, self.clear_chat, [desk], [desk, *pane.components], name="new_chat", queue=False
+        )
+        rated = on(
             pane.stars.rate,
             self.rate,
             [desk, pane.stars],
-            rated,
+            [desk, pane.stars, pane.note],
             name="rate",
             queue=False,
             trigger_mode="always_last",
         )
+        self.changes = [ran, cleared, rated]
         on(pane.save.click, self.comment, [desk, pane.comment], [desk, pane.note], name="comment", queue=False)
 
     @property

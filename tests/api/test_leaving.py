@@ -55,6 +55,22 @@ async def leave(base: str, path: str, body: dict[str, Any], ready: Callable[[], 
 
 
 @pytest.mark.parametrize("path", CASES)
+async def test_whoever_leaves_in_the_middle_of_their_question_breaks_nothing(
+    tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with herding(tmp_path, Scripted("a", ["one"])) as place, live(place) as base:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n"
+        writer.write(head.encode() + b'{"model"')
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+        await asyncio.sleep(0.1)
+        assert await place.rows() == []
+    assert "failed" not in caplog.text
+
+
+@pytest.mark.parametrize("path", CASES)
 async def test_whoever_waits_for_a_whole_answer_and_leaves(tmp_path: Path, path: str) -> None:
     node = Scripted("a", ["one", " two"], ends=False)
     async with herding(tmp_path, node) as place, live(place) as base:

@@ -42,6 +42,7 @@ async def test_all_prompts(api: httpx.AsyncClient, place: Place) -> None:
     assert (say["key"], say["label"], say["chat"]) == ("say", "dev", False)
     assert say["variables"]["text"]["default"] == "one two three"
     assert say["served"] == {"echo": ["echo"]}
+    assert say["stats"].pop("last_used_at") > 1_700_000_000_000
     assert say["stats"] == {"uses": 1, "rated": 1, "mean_stars": 4.0}
 
 

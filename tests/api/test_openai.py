@@ -295,6 +295,14 @@ async def test_a_path_that_is_not_there(api: httpx.AsyncClient, method: str, pat
     assert error_of(response)["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("kind", ["json", "json; charset=utf-8", "JSON", "x+json"])
+async def test_json_under_all_its_names(api: httpx.AsyncClient, place: Place, kind: str) -> None:
+    asked = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "ü \U0001f600"}], "n": 1, "new": [1]})
+    headers = {"content-type": f"application/{kind}"}
+    assert (await api.post("/v1/chat/completions", content=asked, headers=headers)).status_code == 200
+    assert await sent(place) == ["ü \U0001f600"]
+
+
 async def test_broken_json(api: httpx.AsyncClient) -> None:
     for content in (b"{", b"", b"[]", b'"x"', b"null"):
         response = await api.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})

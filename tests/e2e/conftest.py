@@ -52,6 +52,12 @@ def launch() -> Iterator[Callable[..., Browser]]:
     if path is None:
         message = "NO BROWSER: this test needs Chromium"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TMPDIR", raising=False)  # an app of another test may have left its own, too deep for a socket
+        yield from _launching(path)
+
+
+def _launching(path: str) -> Iterator[Callable[..., Browser]]:
     with sync_playwright() as playwright:
         started: list[Browser] = []
 

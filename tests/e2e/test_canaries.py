@@ -1,4 +1,4 @@
-"""Secrets, and the texts of somebody who opted out, are found nowhere: not in answers, logs, metrics, files, exports."""
+"""Secrets, and the texts of whoever opted out, are found nowhere: answers, logs, metrics, files, exports."""
 
 from __future__ import annotations
 

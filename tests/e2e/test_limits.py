@@ -49,7 +49,8 @@ async def test_exactly_as_many_as_the_limit_are_admitted_a_hundred_times_and_non
         app.start()
         assert await rush(app, tokens[:5]) == [Counter({429: RUSH})] * 5
         assert await rush(app, [late]) == [Counter({200: 3, 429: RUSH - 3})]
-        used = httpx.get(f"{app.url}/api/v1/usage", headers=bearer(late), trust_env=False).json()["limits"]
+        async with httpx.AsyncClient(base_url=app.url, headers=bearer(late), trust_env=False) as http:
+            used = (await http.get("/api/v1/usage")).json()["limits"]
         assert [limit["used"] for limit in used if limit["limit"] == MOST] == [MOST]
     finally:
         app.stop()
@@ -80,7 +81,7 @@ async def test_killed_in_the_middle_of_a_rush_no_more_than_the_limit_are_admitte
         app.stop()
 
 
-async def test_what_costs_nothing_is_not_blocked_by_a_used_up_limit(tmp_path: Path) -> None:
+def test_what_costs_nothing_is_not_blocked_by_a_used_up_limit(tmp_path: Path) -> None:
     app = open_app(tmp_path).start()
     try:
         token = Admin(app.url).user("ada", limits=[{"type": "request", "interval": 1, "limit": 1}])

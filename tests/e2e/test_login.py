@@ -113,6 +113,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     expect(box).to_have_value(re.compile(r"hl_\w{12}_\w{43}"))
     token = box.input_value()
     assert page.content().count(token) == 2  # the box, and the call to copy beside it
+    assert token not in page.evaluate("async () => (await fetch('config')).text()")
 
     def asks() -> int:
         return httpx.get(f"{open_net.url}/api/v1/me", headers=bearer(token), trust_env=False).status_code

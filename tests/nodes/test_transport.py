@@ -293,7 +293,7 @@ async def test_a_compressed_answer_stays_compressed_and_is_refused() -> None:
         async with client.stream("GET", "/") as response:
             assert b"".join([data async for data in response.aiter_raw()]) == bomb
         with pytest.raises(BadResponseError, match="compressed"):
-            async with http.post(client, "/", {}, node="n"):
+            async with http.Posts(client, client._transport).post("/", {}, node="n"):
                 pass
 
 

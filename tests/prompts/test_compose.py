@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from herding.errors import UserError
 from herding.prompts.body import dump_body
@@ -70,21 +71,20 @@ def test_the_plain_text_is_used_where_no_variant_holds() -> None:
 
 
 def test_no_variant_and_no_plain_text_is_the_users_to_mend() -> None:
-    made = prompt(variants=[{"name": "v", "when": "text == 'x'", "prompt": "variant"}])
-    with pytest.raises(UserError, match="text == 'x'"):
+    made = prompt(variants=[{"name": "v", "when": "'x' in text", "prompt": "variant"}])
+    with pytest.raises(UserError, match="'x' in text"):
         rendered(made)
 
 
-def test_a_condition_that_cannot_be_decided_is_the_users_to_mend() -> None:
-    made = prompt(variants=[{"name": "v", "when": "text > 5", "prompt": "variant"}])
-    with pytest.raises(UserError, match="'v' cannot be decided"):
-        rendered(made)
+def test_a_condition_that_cannot_be_decided_is_refused_when_it_loads() -> None:
+    with pytest.raises(ValidationError, match="variant 'v': a text and a number cannot be compared by '>'"):
+        prompt(variants=[{"name": "v", "when": "text > 5", "prompt": "variant"}])
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=60))
 def test_any_text_goes_through_the_editor_unchanged(text: str) -> None:
     for body in ({"prompt": text}, {"messages": [{"role": "user", "content": text}, {"role": "user", "content": "x"}]}):
-        made = Prompt(name="X", target_models=["m"], **body)  # type: ignore[arg-type]
+        made = Prompt(name="X", target_models=["m"], **body)
         if "{{" not in text:
             assert parse_body(dump_body(made), made).digest == made.digest
 
@@ -132,7 +132,7 @@ def test_an_editor_text_replaces_the_body_only() -> None:
         ("messages: []", "at least 1"),
         ("a: &a [1]\nb: *a", "aliases"),
         ("prompt: \ud800", "not valid"),
-        ("variants:\n  - {name: v, when: 'exec(1)', prompt: x}", "not allowed in a condition"),
+        ("variants:\n  - {name: v, when: 'exec(1)', prompt: x}", "not a condition"),
         ("prompt: " + "x" * 300_000, "at most"),
     ],
 )

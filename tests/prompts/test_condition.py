@@ -84,9 +84,19 @@ def test_the_names_of_a_condition() -> None:
         "[x for x in attempts]",
         "error if flag else name",
         "await x",
-        "yield",
         "*attempts",
-        "None == name",
+        "-error > 1",
+        "--1 > 1",
+        "1_000 > error",
+        "0x10 > error",
+        "error > 1e999",
+        "'a' 'b' == name",
+        "'\\x41' == name",
+        "'open == name",
+        "error in []",
+        "1 in attempts in attempts",
+        "error >> 1",
+        "error ＞ 1",
         "b'x' == name",
         "1j == error",
         "... == error",
@@ -109,7 +119,7 @@ def test_deep_conditions_end_one_way_or_the_other(text: str) -> None:
         assert isinstance(Condition(text).holds(VALUES), bool)
 
 
-@pytest.mark.parametrize("text", ["name > 5", "nothing > 2000", "5 in error", "len(error) > 1", "-name == 'x'"])
+@pytest.mark.parametrize("text", ["name > 5", "nothing > 2000", "5 in error", "len(error) > 1"])
 def test_values_that_cannot_be_compared_are_named(text: str) -> None:
     with pytest.raises(ValueError, match="different kinds"):
         Condition(text).holds(VALUES)

@@ -29,12 +29,35 @@ def stream(marker: str | None, pieces: list[str]) -> tuple[list[str], Trimmer]:
     return [*shown, trimmer.end()], trimmer
 
 
+def whole(marker: str, text: str) -> str:
+    """A text without the marker: what looks like its beginning, at the end, is not part of the answer."""
+    begun = next((size for size in range(len(marker) - 1, 0, -1) if text.endswith(marker[:size])), 0)
+    return text[:-begun].rstrip() if begun else text
+
+
+@given(MARKERS, PIECES)
+def test_a_text_in_pieces_is_the_text_at_once(marker: str, pieces: list[str]) -> None:
+    """However it is cut, what is shown and the verdict are the same."""
+    contract = Contract(stop_marker=marker, max_words=3, max_chars=12)
+    (many, pieced), (one, at_once) = stream(marker, pieces), stream(marker, ["".join(pieces)])
+    assert "".join(many) == "".join(one)
+    verdicts = [judge(contract, "".join(many), marker_seen=trimmer.done) for trimmer in (pieced, at_once)]
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("cut", range(1, len("|end|")))
+def test_an_answer_that_breaks_off_within_the_marker_shows_none_of_it(cut: int) -> None:
+    shown, trimmer = stream("|end|", [*"Well done! ", *"|end|"[:cut]])
+    assert "".join(shown) == "Well done!"
+    assert not trimmer.done
+
+
 @given(MARKERS, PIECES)
 def test_the_answer_is_the_text_before_the_marker_however_it_is_cut(marker: str, pieces: list[str]) -> None:
     shown, trimmer = stream(marker, pieces)
     text = "".join(pieces)
     before, found, _ = text.partition(marker)
-    assert "".join(shown) == (before.rstrip() if found else text)
+    assert "".join(shown) == (before.rstrip() if found else whole(marker, text))
     assert trimmer.done is bool(found)
 
 
@@ -91,6 +114,16 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
         ({"json_schema": {"$ref": "#"}}, "1", "cannot be checked"),
         ({"stop_marker": "|end|"}, "no marker", "the marker |end| is missing"),
         ({"max_words": 5, "max_chars": 3}, "five", "4 characters"),
+        ({"json_schema": {}}, '```json\r\n{"a": 1}\r\n```', None),
+        ({"json_schema": {}}, '```json\n{"a": 1}\n```\nThat is it.', "not JSON"),
+        ({"json_schema": {}}, '{"a": NaN}', "not JSON"),
+        ({"json_schema": {"patternProperties": {"^n": {"type": "null"}}}}, '{"n1": 1}', "does not fit"),
+        ({"json_schema": {"patternProperties": {"^n": {}}, "additionalProperties": False}}, '{"n1": 1}', None),
+        ({"json_schema": {"patternProperties": {"^n": {}}, "additionalProperties": False}}, '{"m": 1}', "not allowed"),
+        ({"json_schema": {"additionalProperties": {"type": "null"}}}, '{"m": 1}', "does not fit"),
+        ({"choices": ["yes", "no"]}, " yes\n", None),
+        ({"choices": ["yes", "no"]}, "Yes", "none of: yes, no"),
+        ({"choices": ["yes", "no"], "ignore_case": True}, "YES", None),
     ],
 )
 def test_verdicts(contract: dict[str, Any], answer: str, reason: str | None) -> None:
@@ -112,12 +145,14 @@ def test_a_marker_that_was_seen_keeps_the_contract() -> None:
     [
         {"regex": r"^(a+)+$"},
         {"json_schema": {"type": "string", "pattern": r"^(a+)+$"}},
+        {"json_schema": {"patternProperties": {r"^((a?){30}){30}$": {}}}},
+        {"json_schema": {"patternProperties": {r"^((a?){30}){30}$": {}}, "additionalProperties": False}},
     ],
 )
 def test_a_catastrophic_pattern_ends_soon_and_fails(contract: dict[str, Any]) -> None:
     answer = "a" * 5_000 + "!"
     if "json_schema" in contract:
-        answer = f'"{answer}"'
+        answer = f'{{"{answer}": 1}}' if "patternProperties" in contract["json_schema"] else f'"{answer}"'
     began = time.monotonic()
     verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
     assert time.monotonic() - began < 1.5
@@ -132,7 +167,21 @@ def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"regex": "("}, {"json_schema": {"type": "thing"}}, {"stop_marker": ""}, {"max_words": 0}, {"max_tokens": 3}],
+    [
+        {"regex": "(?:a{60000}){60000}"},
+        {"regex": "(?R)|a"},
+        {"regex": "(" * 500 + ")" * 500},
+        {"json_schema": {"properties": {"default": {"pattern": "(?:a{60000}){60000}"}}}},
+        {"json_schema": {"patternProperties": {"a": {}}, "unevaluatedProperties": False}},
+        {"choices": []},
+        {"choices": [""]},
+        {"ignore_case": True},
+        {"regex": "("},
+        {"json_schema": {"type": "thing"}},
+        {"stop_marker": ""},
+        {"max_words": 0},
+        {"max_tokens": 3},
+    ],
 )
 def test_a_contract_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

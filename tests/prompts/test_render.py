@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.prompts.render import insert, insert_guarded, placeholders
+from herding.prompts.render import insert, insert_guarded, placeholders, size
 
 ALPHABET = st.lists(
     st.sampled_from(["{{a}}", "{{b}}", "{{ a }}", "{", "}", "{{", "}}", "a", "\\", "\\g<0>", "{%", "$a", " ", "\n"])
@@ -68,7 +69,36 @@ MARKUP = [
     "[/TOOL_RESULTS]",
     "[TOOL_CONTENT]",
     "[THINK]",
+    "<tool_call>",
+    "</think>",
+    "[gMASK]",
+    "<sop>",
+    "<mask>",
+    "<reserved_106>",
 ]
+
+ODD = [
+    "a\u200bb",
+    "\u202eevil\u202c",
+    "\u2066x\u2069",
+    "\ufeff",
+    "\u00ad",
+    "e\u0301",
+    "\x1b[31m",
+    "\x7f",
+    "a\u2028b",
+    "\U000e0041",
+]
+
+
+class Counted(dict[str, str]):
+    """Counts how often a value is asked for."""
+
+    asked = 0
+
+    def __getitem__(self, name: str) -> str:
+        self.asked += 1
+        return super().__getitem__(name)
 
 
 @given(ALPHABET, ALPHABET)
@@ -103,6 +133,21 @@ def test_bombs_take_linear_time(bomb: str) -> None:
     insert(bomb, {"a": "{{a}}"})
     insert_guarded(bomb, {"a": "{{a}}"})
     assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_characters_stay_what_they_are(text: str) -> None:
+    assert insert("<{{a}}>", {"a": text}) == insert_guarded("<{{a}}>", {"a": text}) == f"<{text}>"
+    assert placeholders(f"{{{{{text}}}}}") == []
+
+
+@pytest.mark.parametrize("fill", [insert, insert_guarded])
+def test_every_placeholder_is_filled_once(fill: Any) -> None:
+    values = Counted(a="{{a}}[INST]{{a}}")
+    made = fill("{{a}}" * 100_000, values)
+    assert values.asked == 100_000
+    assert len(made) == 100_000 * (len(values["a"]) + (fill is insert_guarded))
+    assert size("{{a}}" * 100_000, values) == 100_000 * len(values["a"])
 
 
 @pytest.mark.parametrize("markup", [*MARKUP, "[inst]", "<|IM_START|>"])

@@ -35,7 +35,8 @@ def value(kind: Any, given: Any) -> Any:
         (variable("text"), "ünï 🎉\n\ttab", "ünï 🎉\n\ttab"),
         (variable("number"), "449.5", 449.5),
         (variable("number"), " -12 ", -12),
-        (variable("number"), "+.5e2", 50.0),
+        (variable("number"), "0.5e2", 50.0),
+        (variable("number"), "1E+3", 1000.0),
         (variable("number"), 7, 7),
         (variable("number", required=False), "", ""),
         (variable("integer"), "42", 42),
@@ -65,6 +66,15 @@ def test_fitting_values(kind: Any, given: Any, expected: Any) -> None:
     "given",
     [
         "12abc",
+        "+5",
+        ".5",
+        "5.",
+        "007",
+        "1e",
+        "1\u00a0",
+        "\u200b1",
+        "−1",
+        "1,,2",
         "NaN",
         "nan",
         "inf",
@@ -135,6 +145,30 @@ def test_unfit_values_are_refused_by_name(kind: Any, given: Any) -> None:
     assert caught.value.message.startswith("Variable 'x' ")
 
 
+@pytest.mark.parametrize(("given", "fits"), [("abc", True), ("abc1", False), ("ABC", False), ("abc\n", False)])
+def test_a_pattern_fits_the_whole_text(given: str, fits: bool) -> None:
+    kind = variable("text", pattern="[a-z]+")
+    if fits:
+        assert value(kind, given) == given
+    else:
+        with pytest.raises(VariableError, match="'x' must fit the pattern"):
+            value(kind, given)
+
+
+def test_an_optional_text_may_be_blank_whatever_its_pattern() -> None:
+    assert value(variable("text", pattern="[a-z]+", required=False), "") == ""
+
+
+def test_a_pattern_that_never_ends_is_ended() -> None:
+    with pytest.raises(VariableError, match="takes too long"):
+        value(variable("text", pattern="((a?){30}){30}"), "a" * 5_000 + "!")
+
+
+def test_a_list_that_must_be_given_is_not_empty() -> None:
+    with pytest.raises(VariableError, match="needs a value"):
+        value(variable("number_list"), "[]")
+
+
 @pytest.mark.parametrize("type", ["number", "integer"])
 def test_a_number_with_a_default_cannot_be_blanked(type: str) -> None:
     """A blank would meet the conditions of variants as a text."""
@@ -177,6 +211,14 @@ def test_an_undeclared_variable_is_refused() -> None:
         {"type": "text", "max_chars": 0},
         {"type": "colour"},
         {"type": "text", "min": 3},
+        {"type": "text", "pattern": "("},
+        {"type": "text", "pattern": "[a-z]+", "default": "A"},
+        {"type": "number", "pattern": "x"},
+        {"type": "number", "min": 2, "max": 1},
+        {"type": "number", "max": float("nan")},
+        {"type": "number", "min": float("-inf")},
+        {"type": "integer", "min": 1.2, "max": 1.8},
+        {"type": "number", "min": 5, "default": 1},
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:

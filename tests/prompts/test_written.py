@@ -132,7 +132,8 @@ def test_many_models_stand_one_below_the_other() -> None:
 
 
 def test_the_order_knows_every_key() -> None:
-    assert set(ORDER) == Prompt.model_fields.keys() | {"param", "version"}
+    keys = {field.alias or name for name, field in Prompt.model_fields.items()}
+    assert set(ORDER) | {"templates"} == keys | {"param", "version"}
     assert len(set(ORDER)) == len(ORDER)
 
 

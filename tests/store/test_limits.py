@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from herding.errors import LimitError, StoreError
 from herding.store import Store
@@ -39,8 +39,8 @@ def clock() -> Clock:
 
 
 @asynccontextmanager
-async def opened(url: str, clock: Callable[[], int]) -> AsyncIterator[Store]:
-    store = await Store.open(url, clock=clock)
+async def opened(url: str, clock: Callable[[], int], *, beside_app: bool = False) -> AsyncIterator[Store]:
+    store = await Store.open(url, clock=clock, beside_app=beside_app)
     try:
         yield store
     finally:
@@ -284,6 +284,51 @@ async def test_old_entries_are_pruned_and_young_ones_never(
     assert await store.prune(before=START + 10 * HOUR) == 0
     assert await store.prune(before=clock.now) == 2
     assert [at for at, _tokens, _settled in await entries(store)] == [number * HOUR for number in range(12, 20)]
+
+
+async def test_two_processes_share_a_limit(url: str, outcome, clock: Clock) -> None:
+    limits = [requests(20), tokens(1_000)]
+    async with opened(url, clock) as one, opened(url, clock, beside_app=True) as other:
+        for number in range(0, 20, 2):
+            assert await admitted(one, outcome(number), *limits, tokens=90)
+            assert await admitted(other, outcome(number + 1), *limits, tokens=5)
+            await other.finish(outcome(number, usage=Usage(1, 1)))  # what one entered, the other may settle
+            await one.finish(outcome(number + 1, usage=Usage(0, 5)))
+            clock.now += 1
+        for store in (one, other):
+            assert [use.used for use in await store.usage("ada", limits)] == [20, 70]
+            assert not await admitted(store, outcome(30), *limits)
+        clock.now = START + HOUR
+        assert await admitted(other, outcome(31), *limits, tokens=1_000 - 63)
+        assert not await admitted(one, outcome(32), *limits, tokens=1)
+        assert await admitted(one, outcome(32), *limits)
+        assert not await admitted(other, outcome(33), *limits)
+
+
+async def test_a_sum_is_moved_along_and_never_made_again(store: Store, outcome, clock: Clock) -> None:
+    seen: list[str] = []
+    event.listen(store._writer._engine, "before_execute", lambda _c, statement, *_: seen.append(str(statement)))
+    for number in range(50):
+        assert await admitted(store, outcome(number), requests(100), tokens(10_000), tokens=5)
+        await store.finish(outcome(number, usage=Usage(1, 1)))
+        clock.now += 10
+    assert len([text for text in seen if "sum(" in text]) == 1
+    clock.now += HOUR - 400  # the first entries leave
+    assert await admitted(store, outcome(60), requests(100), tokens(10_000), tokens=5)
+    assert len([text for text in seen if "sum(" in text]) == 2
+    assert [use.used for use in await store.usage("ada", [requests(100), tokens(10_000)])] == [40, 83]
+
+
+async def test_an_entry_that_is_taken_back_leaves_its_sum(store: Store, outcome, busy_writer) -> None:
+    assert await admitted(store, outcome(1), requests(2))
+    with busy_writer():
+        call = asyncio.ensure_future(store.reserve(outcome(2), limits=[requests(2)], tokens=5))
+        await asyncio.sleep(0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert await admitted(store, outcome(3), requests(2))
+    assert not await admitted(store, outcome(4), requests(2))
 
 
 async def test_limits_hold_over_a_restart(url: str, outcome, clock: Clock) -> None:

@@ -6,14 +6,17 @@ from herding.store import Store
 from herding.values import Attempt, NodeStats, PromptStats, Usage
 
 
-async def test_prompt_stats_count_uses_and_all_stars(store: Store, outcome) -> None:
-    for number, prompt in enumerate(["a", "a", "a", "b"]):
+async def test_prompt_stats_count_uses_and_all_stars_and_tell_the_last_use(store: Store, outcome) -> None:
+    for number, prompt in enumerate(["a", "a", "b", "a"]):
         await store.finish(outcome(number, prompt=prompt))
     for principal, stars in (("ada", 5), ("bob", 2)):
         await store.rate(request_id=outcome(0).request_id, principal=principal, stars=stars, at=1)
     await store.rate(request_id=outcome(1).request_id, principal="ada", stars=5, at=1)
-    await store.comment(request_id=outcome(3).request_id, principal="ada", text="only words", at=1)
-    assert await store.prompt_stats() == {"a": PromptStats(3, 3, 4.0), "b": PromptStats(1, 0, None)}
+    await store.comment(request_id=outcome(2).request_id, principal="ada", text="only words", at=1)
+    assert await store.prompt_stats() == {
+        "a": PromptStats(3, 3, 4.0, last_used_at=1_003),
+        "b": PromptStats(1, 0, None, last_used_at=1_002),
+    }
 
 
 async def test_busy_time_counts_overlaps_once(store: Store, outcome) -> None:

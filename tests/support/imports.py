@@ -16,9 +16,12 @@ ORCHESTRATOR = {
     "embedding",
     "memory",
     "studio",
+    "sync",
+    "shelf",
     "gatehouse",
     "accounts",
     "metrics",
+    "tallies",
     "herd",
 }
 MIDDLE = {"prompts", "access", "routing", "nodes", "store"}

@@ -8,8 +8,9 @@ import gradio as gr
 import pytest
 
 from herding.access.operations import EDIT, HISTORY, SWITCH_MODEL, TABS, TOKENS, USAGE, USERS
-from herding.ui.guard import EVERYBODY, GuardedBlocks, right_of
-from tests.support.herding import ADMIN
+from herding.ui.guard import EVERYBODY, GuardedBlocks, needs, right_of
+from herding.values import Principal
+from tests.support.herding import ADMIN, NOBODY
 from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
 
@@ -28,6 +29,7 @@ OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
 OF_ONESELF = {"usage", "usage_look", "opt_out"}
 OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
 OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
+OF_HISTORY.add("history_compare")
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
@@ -63,6 +65,19 @@ async def test_an_event_without_a_right_is_refused(who: str) -> None:
     request = SimpleNamespace(state=SimpleNamespace(principal=ADMIN if who == "admin" else None))
     with pytest.raises(gr.Error, match="role"):
         await demo.process_api(0, ["x"], None, request)
+
+
+@pytest.mark.parametrize(("who", "passes"), [(NOBODY, True), (None, False)])
+async def test_an_event_for_everybody_is_for_everybody_who_is_known(who: Principal | None, passes: bool) -> None:
+    with GuardedBlocks(analytics_enabled=False) as demo:
+        box = gr.Textbox()
+        box.change(needs(EVERYBODY)(lambda text: text.upper()), box, box, api_name="open")
+    request = SimpleNamespace(state=SimpleNamespace(principal=who))
+    if not passes:
+        with pytest.raises(gr.Error, match="role"):
+            await demo.process_api(0, ["x"], None, request)
+        return
+    assert (await demo.process_api(0, ["x"], None, request))["data"] == ["X"]
 
 
 def test_a_guest_is_refused_by_queue_and_by_name(served: Served) -> None:

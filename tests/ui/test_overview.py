@@ -8,6 +8,8 @@ import gradio as gr
 import pytest
 
 from herding.errors import NotFoundError, UserError
+from herding.ui.finding import Found, Wish
+from herding.ui.overview import cards
 from tests.ui.conftest import Desktop
 
 
@@ -74,9 +76,13 @@ async def test_a_prompt_that_went_away_is_told(desktop: Desktop) -> None:
         await desktop.fire("overview_pick", "gone")
 
 
-async def test_broken_files_and_no_files_have_their_own_words(desktop: Desktop) -> None:
+async def test_broken_files_are_told_and_their_prompts_stay(desktop: Desktop) -> None:
     for path in desktop.place.prompts.glob("*.yaml"):
         path.write_text("promt: typo\n", encoding="utf-8")
     await desktop.fire("overview")
     assert "6 prompt files did not load" in desktop.value(desktop.page.overview.broken)
-    assert "No prompts yet" in desktop.value(desktop.page.overview.list)
+    assert "6 prompts" in desktop.value(desktop.page.overview.list)
+
+
+def test_no_prompts_have_their_own_words() -> None:
+    assert "No prompts yet" in cards(Found([], []), Wish(), "", total=0, most=20)

@@ -28,7 +28,7 @@ def test_the_tabs_are_those_that_roles_may_name() -> None:
 
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
     await desktop.fire("landed", who=RATER, tab="nodes")
-    assert seen(desktop) == ["engineer", "overview", "history", "usage"]
+    assert seen(desktop) == ["engineer", "overview", "history", "compare", "usage"]
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     await desktop.fire("landed")
     assert seen(desktop) == list(TABS)

@@ -76,7 +76,7 @@ async def test_a_text_that_somebody_else_overtook_is_refused_with_what_differs(e
     text = edit(editing, "Tries prompts", "Mine")
     elsewhere(file, "Tries prompts", "<b>Theirs")
     await editing.fire("roles_save")
-    assert "Two people changed the roles" in editing.value(roles.note)
+    assert "Somebody else changed the roles as well" in editing.value(roles.note)
     assert "+    description: Mine" in editing.value(roles.note)
     assert "-    description: &lt;b&gt;Theirs" in editing.value(roles.note)
     assert editing.value(roles.text) == text

@@ -12,13 +12,14 @@
     return answer;
   };
 
-  // Ctrl + Enter (or Cmd + Enter) runs the prompt from anywhere in its tab.
+  // Ctrl + Enter (or Cmd + Enter) runs the prompt, or all columns, from anywhere in the tab.
   document.addEventListener(
     "keydown",
     (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-      const run = document.querySelector("#run");
-      if (!run || run.offsetParent === null || run.disabled) return;
+      const seen = (button) => button.offsetParent !== null && !button.disabled;
+      const run = [...document.querySelectorAll("#run, #compare-run")].find(seen);
+      if (!run) return;
       event.preventDefault();
       event.stopPropagation();
       // A field tells its value when it loses focus at the latest.
@@ -62,9 +63,9 @@
     if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
   };
 
-  // The answer can be reached and scrolled with the keyboard: read-only rather than disabled.
+  // An answer can be reached and scrolled with the keyboard: read-only rather than disabled.
   const unlock = () =>
-    document.querySelectorAll("#answer textarea:disabled").forEach((area) => {
+    document.querySelectorAll(":is(#answer, .lane-answer) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
     });

@@ -19,13 +19,16 @@ def upgrade() -> None:
     _prompt_label()
     _prompt_label_move()
     _prompt_file()
+    _prompt_conflict()
     _draft()
     _draft_step()
 
 
 def downgrade() -> None:
     """Drops the tables and the columns; versions and their contents stay."""
-    for table in ("draft_step", "draft", "prompt_file", "prompt_label_move", "prompt_label", "prompt_retired"):
+    for table in ("draft_step", "draft", "prompt_conflict", "prompt_file"):
+        op.drop_table(table)
+    for table in ("prompt_label_move", "prompt_label", "prompt_retired"):
         op.drop_table(table)
     for column in ("source", "message", "author"):
         op.drop_column("prompt_version", column)
@@ -83,7 +86,26 @@ def _prompt_file() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("file", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_prompt_file"),
+        sqlite_with_rowid=False,
+    )
+    op.execute(  # versions came from files only, so that one whose file is gone was deleted
+        "INSERT INTO prompt_file (key, number, digest, at, file) "
+        "SELECT key, max(number), '', max(created_at), '' FROM prompt_version GROUP BY key"
+    )
+
+
+def _prompt_conflict() -> None:
+    op.create_table(
+        "prompt_conflict",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("ours", sa.Integer(), nullable=False),
+        sa.Column("theirs", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_prompt_conflict"),
         sqlite_with_rowid=False,
     )
 

@@ -1,0 +1,188 @@
+"""What is different between two versions of a prompt: field by field, line by line, word by word."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from herding.prompts.written import ORDER, dump
+
+Section = Literal["template", "variables", "parameters", "contract", "other"]
+Kind = Literal["same", "removed", "added", "changed"]
+
+MAX_COMPARED = 4_000_000
+"""Pairs of lines, or of words, that are compared; what has more is different as a whole."""
+
+_TEMPLATE = ("messages", "prompt", "templates", "variants")
+_MAPS = ("variables", "parameters", "contract", "templates")
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A piece of a line; `changed` where the other side does not have it."""
+
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line on both sides, or on one: `old` is None for one that was added, `new` for one that was removed.
+
+    The numbers count from 1, each on its own side.
+    """
+
+    kind: Kind
+    old: tuple[Mark, ...] | None
+    new: tuple[Mark, ...] | None
+    old_number: int | None
+    new_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDiff:
+    """A field that is different: its text before and after (None: it is not there), and the lines of both."""
+
+    section: Section
+    name: str
+    old: str | None
+    new: str | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDiff:
+    """All fields that are different, in the order of a prompt file."""
+
+    fields: tuple[FieldDiff, ...]
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> PromptDiff:
+    """What is different between two prompts in the words of their files."""
+    one, other = dict(_fields(old)), dict(_fields(new))
+    names = [*one, *(name for name in other if name not in one)]
+    changed = [name for name in names if one.get(name) != other.get(name)]
+    made = [_field(name, one.get(name), other.get(name)) for name in changed]
+    return PromptDiff(tuple(sorted(made, key=lambda field: _place(field.name))))
+
+
+def lines(old: str, new: str) -> tuple[Line, ...]:
+    """The lines of two texts side by side."""
+    one, other = old.split("\n"), new.split("\n")
+    found: list[Line] = []
+    for tag, i, k, j, m in _blocks(one, other):
+        both = min(k - i, m - j) if tag == "replace" else 0
+        if tag == "equal":
+            found += [_both(one[i + n], other[j + n], i + n, j + n) for n in range(k - i)]
+            continue
+        found += [_both(one[i + n], other[j + n], i + n, j + n) for n in range(both)]
+        found += [Line("removed", (Mark(one[n], True),), None, n + 1, None) for n in range(i + both, k)]
+        found += [Line("added", None, (Mark(other[n], True),), None, n + 1) for n in range(j + both, m)]
+    return tuple(found)
+
+
+def before(found: Sequence[Line]) -> str:
+    """The old text that a diff tells of."""
+    return "\n".join("".join(mark.text for mark in line.old) for line in found if line.old is not None)
+
+
+def after(found: Sequence[Line]) -> str:
+    """The new text that a diff tells of."""
+    return "\n".join("".join(mark.text for mark in line.new) for line in found if line.new is not None)
+
+
+def _both(old: str, new: str, i: int, j: int) -> Line:
+    if old == new:
+        return Line("same", (Mark(old),), (Mark(new),), i + 1, j + 1)
+    left, right = _words(old, new)
+    return Line("changed", left, right, i + 1, j + 1)
+
+
+def _words(old: str, new: str) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+    """Two lines, with what each has and the other has not."""
+    one, other = _WORD.findall(old), _WORD.findall(new)
+    left: list[Mark] = []
+    right: list[Mark] = []
+    for tag, i, k, j, m in _blocks(one, other):
+        if i < k:
+            left.append(Mark("".join(one[i:k]), tag != "equal"))
+        if j < m:
+            right.append(Mark("".join(other[j:m]), tag != "equal"))
+    return tuple(left), tuple(right)
+
+
+def _blocks(one: Sequence[str], other: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+    """What is equal, replaced, removed and added; what is equal at both ends is not looked at twice."""
+    head = 0
+    while head < min(len(one), len(other)) and one[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(one), len(other)) - head and one[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    k, m = len(one) - tail, len(other) - tail
+    found = [("equal", 0, head, 0, head)] if head else []
+    if (k - head) * (m - head) > MAX_COMPARED:
+        found.append(("replace", head, k, head, m))
+    else:
+        inner = SequenceMatcher(None, one[head:k], other[head:m], autojunk=False).get_opcodes()
+        found += [(tag, a + head, b + head, c + head, d + head) for tag, a, b, c, d in inner]
+    return [*found, ("equal", k, len(one), m, len(other))] if tail else found
+
+
+def _field(name: str, old: str | None, new: str | None) -> FieldDiff:
+    if old is None:
+        found = tuple(Line("added", None, (Mark(text, True),), None, n) for n, text in _numbered(new))
+    elif new is None:
+        found = tuple(Line("removed", (Mark(text, True),), None, n, None) for n, text in _numbered(old))
+    else:
+        found = lines(old, new)
+    return FieldDiff(_section(name), name, old, new, found)
+
+
+def _numbered(text: str | None) -> Iterator[tuple[int, str]]:
+    return enumerate((text or "").split("\n"), 1)
+
+
+def _section(name: str) -> Section:
+    top = name.partition(".")[0]
+    if top in _TEMPLATE:
+        return "template"
+    if top == "variables":
+        return "variables"
+    if top == "parameters":
+        return "parameters"
+    return "contract" if top == "contract" else "other"
+
+
+def _place(name: str) -> int:
+    top = name.partition(".")[0]
+    return ORDER.index(top) if top in ORDER else len(ORDER)
+
+
+def _fields(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every field with its text."""
+    for name, value in data.items():
+        if name == "variants":
+            for variant in value:
+                parts = _fields({part: inner for part, inner in variant.items() if part != "name"})
+                yield from ((f"{name}.{variant['name']}.{part}", text) for part, text in parts)
+        elif name == "messages":
+            for number, message in enumerate(value, 1):
+                yield from ((f"{name}.{number}.{part}", _text(inner)) for part, inner in message.items())
+        elif name in _MAPS:
+            yield from ((f"{name}.{part}", _text(inner)) for part, inner in value.items())
+        else:
+            yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return dump(value).rstrip("\n")
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,227 @@
+"""Changes in the text of a YAML file: what did not change keeps every character, with its comments and its quotes.
+
+The places of keys and values come from the same reader that reads prompt files, so that both take a text alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any, NamedTuple
+
+import yaml
+
+from herding.prompts.written import ORDER, dump, dump_file
+
+_COMMENT = re.compile(r"[ \t]+#[^\n]*")
+_PLAIN = (type(None), bool, int, float, str)
+
+
+class _Edit(NamedTuple):
+    """Characters of the old text from `start` to `end`, and what comes in their place."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _StuckError(Exception):
+    """This place cannot be changed piece by piece; the whole of what stands around it must be written anew."""
+
+
+def merged(text: str, data: Mapping[str, Any]) -> str:
+    """The text of a file that holds `data`: `text`, changed where it holds something else."""
+    if not text.endswith("\n"):
+        text += "\n"
+    try:
+        root, old = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        made = _applied(text, _Merge(text).mapping(root, old, data))
+        if same(yaml.safe_load(made), dict(data)):
+            return made
+    except (_StuckError, yaml.YAMLError, ValueError):
+        pass
+    return dump_file(data)
+
+
+def settled(raw: Any, known: Any, wanted: Any) -> Any:
+    """`wanted`, but as `raw` says it wherever `known`, which is what `raw` means, is the same."""
+    if same(known, wanted) and type(raw) is type(known):
+        return raw
+    if isinstance(raw, dict) and isinstance(known, dict) and isinstance(wanted, dict):
+        return {
+            key: settled(raw[key], known[key], value) if key in raw and key in known else value
+            for key, value in wanted.items()
+        }
+    if isinstance(raw, list) and isinstance(known, list) and isinstance(wanted, list) and len(raw) == len(known):
+        pairs = zip(raw, known, wanted, strict=False)
+        return [settled(*three) for three in pairs] + wanted[len(raw) :]
+    return wanted
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of one kind: neither is true 1, nor 1 the same as 1.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return type(one) is type(other) and one == other
+
+
+def _applied(text: str, edits: Iterator[_Edit]) -> str:
+    """`text` with the edits, from its end on; at one place, what goes in stands before what is taken out."""
+    inner_first = list(edits)
+    for edit in sorted(reversed(inner_first), key=lambda edit: edit[:2], reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text
+
+
+class _Merge:
+    """Finds the edits that make one text say something else."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def mapping(self, node: Any, old: Any, new: Any) -> Iterator[_Edit]:
+        """The edits inside of a map."""
+        if not isinstance(node, yaml.MappingNode) or not isinstance(old, dict) or not isinstance(new, Mapping):
+            raise _StuckError
+        gone, more = old.keys() - new.keys(), [name for name in new if name not in old]
+        if gone == old.keys() or (node.flow_style and (gone or more)):
+            raise _StuckError
+        for (key, value), name in zip(node.value, old, strict=True):
+            if name in gone:
+                self._alone(key.start_mark)
+                yield _Edit(self._line(key.start_mark.index), self._after(self._end(value)), "")
+            elif not same(old[name], new[name]):
+                yield from self._changed(key, value, old[name], new[name], name=name, flow=bool(node.flow_style))
+        if more:
+            at, column = self._after(self._end(node)), node.value[0][0].start_mark.column
+            ordered = sorted(more, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+            yield _Edit(at, at, _shifted(dump_file({name: new[name] for name in ordered}), column))
+
+    def sequence(self, node: Any, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
+        """The edits inside of a list."""
+        if node.flow_style:
+            if len(old) != len(new):
+                raise _StuckError
+            for child, one, other in zip(node.value, old, new, strict=True):
+                if not same(one, other):
+                    yield from self._value(child, one, other, flow=True)
+            return
+        before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
+        for _, i, k, j, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            yield from self._items(node, i, old[i:k], new[j:m])
+
+    def _items(self, node: Any, first: int, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
+        """A run of items, from number `first` on, becomes `new`."""
+        for number, (one, other) in enumerate(zip(old, new, strict=False), first):
+            if not same(one, other):
+                yield from self._changed(None, node.value[number], one, other)
+        for child in node.value[first + len(new) : first + len(old)]:
+            yield _Edit(self._dash(child, node), self._after(self._end(child)), "")
+        if len(new) > len(old):
+            end = first + len(old)
+            at = self._after(self._end(node.value[end - 1])) if end else self._dash(node.value[0], node)
+            items = "".join(_item(item) for item in new[len(old) :])
+            yield _Edit(at, at, _shifted(items, node.start_mark.column))
+
+    def _changed(self, key: Any, node: Any, old: Any, new: Any, *, name: Any = "", flow: bool = False) -> list[_Edit]:
+        """The edits of a value, piece by piece, or else of all of it with its key."""
+        try:
+            return list(self._value(node, old, new, flow=flow))
+        except _StuckError:
+            if flow:
+                raise
+        whole = _item(new) if key is None else dump_file({name: new})
+        if key is None:
+            start, column = node.start_mark.index, node.start_mark.column - 2
+            if self._text[start - 2 : start] != "- ":
+                raise _StuckError
+            start -= 2
+        else:
+            start, column = key.start_mark.index, key.start_mark.column
+        shifted = _shifted(whole, column).strip(" ").removesuffix("\n")
+        head, line, rest = shifted.partition("\n")
+        comment, end = self._comment(node)
+        return [_Edit(start, end, head + comment + line + rest)]
+
+    def _value(self, node: Any, old: Any, new: Any, *, flow: bool) -> Iterator[_Edit]:
+        """The edits of a value that keeps its place."""
+        if old and new and isinstance(old, dict) and isinstance(new, dict):
+            yield from self.mapping(node, old, new)
+        elif old and new and isinstance(old, list) and isinstance(new, list):
+            yield from self.sequence(node, old, new)
+        else:
+            start, end = node.start_mark.index, node.end_mark.index
+            one_line = isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">")
+            if not one_line and not (flow or getattr(node, "flow_style", False)):
+                raise _StuckError
+            text = _inline(new, node.style if isinstance(node, yaml.ScalarNode) else None)
+            if not flow and (len(text) > 60 or not isinstance(new, _PLAIN)):
+                raise _StuckError
+            yield _Edit(start, end, text if end > start else f" {text}")
+
+    def _end(self, node: Any) -> int:
+        """Where the last character of a value is, before comments and empty lines."""
+        if not isinstance(node, yaml.ScalarNode) and not node.flow_style and node.value:
+            last = node.value[-1]
+            return self._end(last[1] if isinstance(last, tuple) else last)
+        start, end = node.start_mark.index, node.end_mark.index
+        if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+            return int(start + len(self._text[start:end].rstrip()))
+        return int(end)
+
+    def _comment(self, node: Any) -> tuple[str, int]:
+        """The comment behind the value, or behind its first line if it is a block, and where both end."""
+        end = self._end(node)
+        if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+            start = node.start_mark.index
+            found = _COMMENT.search(self._text, start, self._after(start))
+            return (found[0] if found else "", end)
+        found = _COMMENT.match(self._text, end)
+        return (found[0], found.end()) if found else ("", end)
+
+    def _alone(self, mark: Any) -> None:
+        """Whether nothing stands before a key in its line."""
+        if self._text[self._line(mark.index) : mark.index].strip(" "):
+            raise _StuckError
+
+    def _dash(self, child: Any, node: Any) -> int:
+        """Where the line of an item of a list begins."""
+        start = self._line(child.start_mark.index)
+        if self._text[start : child.start_mark.index] != " " * node.start_mark.column + "- ":
+            raise _StuckError
+        return start
+
+    def _line(self, index: int) -> int:
+        return self._text.rfind("\n", 0, index) + 1
+
+    def _after(self, index: int) -> int:
+        """Where the next line begins."""
+        found = self._text.find("\n", index)
+        return len(self._text) if found < 0 else found + 1
+
+
+def _inline(value: Any, style: str | None) -> str:
+    """A value in one line, quoted as the old one was."""
+    quoted = style if style in ("'", '"') and isinstance(value, str) else None
+    options: Any = {"default_flow_style": True, "width": 10**9, "allow_unicode": True, "sort_keys": False}
+    text: str = yaml.safe_dump([value], **options, default_style=quoted).strip()[1:-1]
+    if "\n" in text:
+        raise _StuckError
+    return text
+
+
+def _item(value: Any) -> str:
+    """A value as an item of a list in lines of its own."""
+    if isinstance(value, dict) and value:
+        first, *others = dump(value).splitlines(keepends=True)
+        return "- " + first + "".join(f"  {line}" if line.strip() else line for line in others)
+    return "-" + dump({"k": value}).removeprefix("k:")
+
+
+def _shifted(text: str, column: int) -> str:
+    """Every line further to the right."""
+    return "".join(" " * column + line if line.strip() else line for line in text.splitlines(keepends=True))

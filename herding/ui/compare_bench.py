@@ -1,0 +1,118 @@
+"""What a browser session compares: one set of inputs, and up to six columns that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from herding.ui.answer import Progress
+from herding.ui.parameters import overrides
+from herding.values import Outcome, PromptInfo, Request
+
+LETTERS = "ABCDEF"
+FIRST = 2
+"""Columns that are there at first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a column runs. Without a version the prompt is what its key alone means; without a model, auto."""
+
+    prompt: str = ""
+    version: str = ""
+    model: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    @property
+    def reference(self) -> str:
+        """The prompt as a request names it."""
+        return f"{self.prompt}@{self.version}" if self.version else self.prompt
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that are not left to the prompt, by name."""
+        given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return {name: held for name, held in given.items() if held is not None}
+
+    def request(self, values: Mapping[str, Any]) -> Request:
+        """The request of a column, with the values of its prompt's variables."""
+        return Request(self.reference, values, model=self.model or None, parameters=overrides(self.parameters))
+
+
+def setting(fields: Sequence[Any]) -> Setting:
+    """What the fields of a column hold."""
+    prompt, version, model, temperature, max_tokens = fields
+    return Setting(str(prompt or ""), str(version or ""), str(model or ""), temperature, max_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run of a column that has a row."""
+
+    setting: Setting
+    outcome: Outcome
+
+
+@dataclass
+class Lane:
+    """A column: what it runs, its answer, and all its runs of this session."""
+
+    letter: str
+    open: bool = False
+    setting: Setting = Setting()
+    progress: Progress | None = None
+    runs: list[Ran] = field(default_factory=list)
+
+    @property
+    def answer(self) -> str:
+        """The text that is there."""
+        return self.progress.answer if self.progress else ""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How its last run went, None before its end."""
+        return self.progress.outcome if self.progress else None
+
+
+def _lanes() -> list[Lane]:
+    return [Lane(letter, open=number < FIRST) for number, letter in enumerate(LETTERS)]
+
+
+@dataclass
+class Bench:
+    """The state of one session's tab.
+
+    `values` are the inputs of every prompt that was chosen; `shape` is what the form looks like now, None where nobody
+    knows. `fresh` says that the page does not show yet what is here; `stopped`, that the running columns are to end.
+    """
+
+    prompt: PromptInfo | None = None
+    values: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shape: tuple[str, ...] | None = ()
+    lanes: list[Lane] = field(default_factory=_lanes)
+    fresh: bool = True
+    running: bool = False
+    stopped: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of the chosen prompt."""
+        return self.prompt.key if self.prompt else ""
+
+    @property
+    def opened(self) -> list[Lane]:
+        """The columns that are there."""
+        return [lane for lane in self.lanes if lane.open]
+
+    def start_with(self, prompt: PromptInfo | None) -> None:
+        """Another prompt: every column runs it, as it is, and the old answers go."""
+        self.prompt, self.fresh = prompt, True
+        for lane in self.lanes:
+            lane.progress = None
+            lane.setting = Setting(self.key)
+
+    def given(self, prompt: PromptInfo) -> dict[str, Any]:
+        """The inputs that are variables of `prompt`."""
+        return {name: held for name, held in self.values.get(self.key, {}).items() if name in prompt.variables}

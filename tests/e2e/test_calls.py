@@ -1,0 +1,161 @@
+"""The calls of the panel "Use it elsewhere", copied from the page and run as they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.doors import ADMIN_TOKEN, open_app
+from tests.e2e.running_app import ROOT, RunningApp
+from tests.e2e.workbench import LONG, Workbench
+
+PROMPTS = sorted(path.stem for path in (ROOT / "prompts").glob("*.yaml"))
+KINDS = ("curl", "python", "openai", "javascript", "node", "link")
+DIFFICULT = 'It\'s "quoted" `id` $HOME ${x} \\n {{name}} <b>é 😀</b></script>\nand a second line \\'
+
+
+def calls_of(page: Page) -> dict[str, list[str]]:
+    """The texts of all kinds of call, those in sight and those that are not."""
+    expect(page.locator("#calls [data-call=curl] pre").first).not_to_be_empty(timeout=LONG)
+    read = "all => all.map(one => [one.dataset.call, [...one.querySelectorAll('pre')].map(pre => pre.textContent)])"
+    return dict(page.locator("#calls [data-call]").evaluate_all(read))
+
+
+def unfold(page: Page) -> None:
+    page.locator("#calls-section > button").click()
+    expect(page.locator("#calls .segments")).to_be_visible(timeout=LONG)
+
+
+def command(kind: str, text: str, folder: Path) -> list[str]:
+    """What a person does with a call that they copied."""
+    if kind in ("python", "openai"):
+        (folder / "call.py").write_text(text, encoding="utf-8")
+        return [sys.executable, str(folder / "call.py")]
+    if kind in ("javascript", "node"):
+        (folder / "call.mjs").write_text(text, encoding="utf-8")
+        return ["node", str(folder / "call.mjs")]
+    return ["bash", "-c", text]
+
+
+def said(kind: str, text: str, folder: Path, **environment: str) -> str:
+    """What a call prints."""
+    if kind == "link":
+        headers = {"authorization": f"Bearer {ADMIN_TOKEN}"} if environment else {}
+        found = httpx.get(text, headers=headers, trust_env=False, timeout=60)
+        assert found.status_code == 200, found.text
+        return str(found.json()["text"])
+    given = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | environment
+    done = subprocess.run(
+        command(kind, text, folder), capture_output=True, text=True, timeout=120, check=False, env=given
+    )
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+    if kind == "curl":
+        answer = json.loads(done.stdout)
+        assert "error" not in answer, answer
+        return str(answer.get("text", answer.get("score")))
+    return done.stdout.strip()
+
+
+def runnable(kind: str) -> bool:
+    needed = {"curl": "curl", "javascript": "node", "node": "node"}.get(kind)
+    return needed is None or shutil.which(needed) is not None
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app as it is shipped, and an echo for the prompts that the bundled model is not for."""
+    home = tmp_path_factory.mktemp("shipped")
+    found = (yaml.safe_load(path.read_text())["target_models"] for path in (ROOT / "prompts").glob("*.yaml"))
+    others = sorted({models[0] for models in found if "herding/cria" not in models})
+    nodes = [{"kind": "local", "name": "local"}, {"kind": "echo", "name": "echo", "models": others}]
+    (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
+    running = RunningApp(home, environment={"HERDING_NODES": str(home / "nodes.yaml")}).start()
+    yield running
+    running.stop()
+
+
+def test_every_call_of_every_shipped_prompt_gets_an_answer(shipped: RunningApp, page: Page, tmp_path: Path) -> None:
+    bench = Workbench(page, shipped.url)
+    for prompt in PROMPTS:
+        bench.open(prompt)
+        unfold(page)
+        calls = calls_of(page)
+        assert set(calls) == set(KINDS)
+        for kind, (text,) in calls.items():
+            assert prompt in text
+            assert shipped.url in text
+            assert "HERDING_TOKEN" not in text, "nobody needs a token on loopback"
+            if runnable(kind):
+                assert said(kind, text, tmp_path), (prompt, kind)
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app on the open net, with a node that says what it hears."""
+    home = tmp_path_factory.mktemp("door")
+    running = open_app(home)
+    (home / "prompts" / "echoing.yaml").write_text(
+        "name: Echoing\ntarget_models: [echo]\nvariables:\n  text: {type: text, default: x}\n"
+        "  size: {type: number, default: 1}\n  sizes: {type: number_list, required: false}\n"
+        'prompt: "{{text}}"\nparameters: {max_tokens: 500}\n',
+        encoding="utf-8",
+    )
+    yield running.start()
+    running.stop()
+
+
+def test_calls_with_a_token_say_any_text_word_for_word(door: RunningApp, chromium: Browser, tmp_path: Path) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(20_000)
+    assert context.request.post(f"{door.url}/login", form={"token": ADMIN_TOKEN}).ok
+    page = context.new_page()
+    bench = Workbench(page, door.url).open("echoing")
+    unfold(page)
+    bench.fill("text", DIFFICULT)
+    page.locator("#var-1 textarea, #var-1 input").first.fill("2.5")
+    expect(page.locator("#calls [data-call=curl] pre").first).to_contain_text("second line", timeout=LONG)
+    expect(page.locator("#calls [data-call=curl] pre").first).to_contain_text('"size": 2.5', timeout=LONG)
+    bench.run()
+    bench.expect_status("Succeeded")
+    heard = bench.answer
+    expect(page.locator("#calls [data-call=curl] pre")).to_have_count(2, timeout=LONG)
+    for kind, texts in calls_of(page).items():
+        if not runnable(kind):
+            continue
+        assert len(texts) == (1 if kind == "link" else 2)
+        ready = [text.replace('"$HERDING_TOKEN"; //', f'"{ADMIN_TOKEN}"; //') for text in texts]
+        assert said(kind, ready[0], tmp_path, HERDING_TOKEN=ADMIN_TOKEN) == heard.strip(), kind
+        if kind != "link":
+            assert said(kind, ready[1], tmp_path, HERDING_TOKEN=ADMIN_TOKEN) == "5", kind
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    context.close()
+
+
+def test_one_kind_is_in_sight_and_the_choice_lasts(app: RunningApp, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    bench = Workbench(page, app.url).open("sentiment")
+    unfold(page)
+    assert page.locator("#calls [data-call]:visible").count() == 1
+    page.locator("#calls input[value=curl]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#calls [data-call=python]")).to_be_visible()
+    expect(page.locator("#calls [data-call=curl]")).to_be_hidden()
+    page.locator("#calls [data-call=python] button.copy").click()
+    expect(page.locator("#calls [data-call=python] button.copy")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == calls_of(page)["python"][0]
+    bench.fill("text", "Quite another text")
+    expect(page.locator("#calls [data-call=python] pre").first).to_contain_text("Quite another text", timeout=LONG)
+    expect(page.locator("#calls [data-call=python]")).to_be_visible()
+    bench.open("greeting")
+    unfold(page)
+    expect(page.locator("#calls [data-call=python]")).to_be_visible()
