@@ -61,7 +61,7 @@ async def test_a_new_prompt_is_there_for_the_next_request(user: httpx.AsyncClien
     assert (response.status_code, response.headers["etag"]) == (201, '"1"')
     one = response.json()
     assert (one["key"], one["version"], one["label"], one["roles"], one["cors"]) == ("my/new", 1, "dev", None, [])
-    assert one["served"] == {"echo": ["echo"]}
+    assert (one["served"], one["newest"], one["labels"], one.pop("file")) == ({"echo": ["echo"]}, 1, {}, "written")
     read = await user.get(f"{URL}/my/new")
     assert (read.json(), read.headers["etag"]) == (one, '"1"')
     assert (await user.post("/api/v1/infer", json={"prompt": "my/new@1"})).json()["text"] == "one two"
@@ -248,9 +248,12 @@ async def test_keys_that_differ_by_case(api: httpx.AsyncClient) -> None:
 async def test_a_file_with_several_prompts(api: httpx.AsyncClient, place: Place) -> None:
     one = "one:\n  name: A\n  target_models: [m]\n  prompt: x\ntwo:\n  name: B\n  target_models: [m]\n  prompt: x\n"
     place.write("many", one)
-    for response in (await put(api, "one"), await api.delete(f"{URL}/one"), await put(api, "many")):
+    for response in (await api.delete(f"{URL}/one"), await put(api, "many")):
         assert refused(response) == (409, "conflict", "key")
         assert "many.yaml" in response.json()["error"]["message"]
+    saved = await put(api, "one")
+    assert (saved.status_code, saved.json()["version"], saved.json()["file"]) == (200, 2, "shared")
+    assert (place.prompts / "many.yaml").read_text() == one
 
 
 async def test_a_prompt_over_the_cap(tmp_path: Path) -> None:

@@ -1,0 +1,145 @@
+"""Changes in a file's text: comments, order and quotes of what stays."""
+
+from __future__ import annotations
+
+import copy
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from herding.prompts.merging import merged, same, settled
+
+TEXT = dedent(
+    """\
+    # top
+    name: Good   # the name
+    # about models
+    target_models: [m, "n"]  # models
+    variables:
+        # first
+        a: {type: text, default: "x"}   # a
+        # second
+        b:
+            type: number
+            default: 3  # three
+    messages:
+    - role: system   # sys
+      # about
+      content: |  # block
+        hello
+        there
+
+    # user
+    - {role: user, content: '{{a}}'}
+    parameters: {temperature: 0.1, stop: []} # p
+    # end
+    """
+)
+DATA: dict[str, Any] = yaml.safe_load(TEXT)
+
+
+def with_change(change: Any) -> dict[str, Any]:
+    data = copy.deepcopy(DATA)
+    change(data)
+    return data
+
+
+def changed_lines(new: str) -> tuple[list[str], list[str]]:
+    """The lines that are gone, and those that are new."""
+    old, made = TEXT.splitlines(), new.splitlines()
+    return [line for line in old if line not in made], [line for line in made if line not in old]
+
+
+def test_what_did_not_change_stays_as_it_is() -> None:
+    assert merged(TEXT, DATA) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "made"),
+    [
+        (lambda d: d.update(name="Better"), ["name: Good   # the name"], ["name: Better   # the name"]),
+        (
+            lambda d: d.update(name="Two\nlines"),
+            ["name: Good   # the name"],
+            ["name: |-   # the name", "  Two", "  lines"],
+        ),
+        (
+            lambda d: d.update(target_models=["m", "o"]),
+            ['target_models: [m, "n"]  # models'],
+            ['target_models: [m, "o"]  # models'],
+        ),
+        (
+            lambda d: d.update(target_models=["o"]),
+            ['target_models: [m, "n"]  # models'],
+            ["target_models: [o]  # models"],
+        ),
+        (
+            lambda d: d["variables"]["b"].update(default=4),
+            ["        default: 3  # three"],
+            ["        default: 4  # three"],
+        ),
+        (lambda d: d["variables"].update(c={"type": "text"}), [], ["    c:", "      type: text"]),
+        (
+            lambda d: d["variables"]["a"].update(default="it's"),
+            ['    a: {type: text, default: "x"}   # a'],
+            ['    a: {type: text, default: "it\'s"}   # a'],
+        ),
+        (lambda d: d["messages"][0].update(content="other\nthere\n"), ["    hello"], ["    other"]),
+        (
+            lambda d: d["messages"][1].update(content="yes"),
+            ["- {role: user, content: '{{a}}'}"],
+            ["- {role: user, content: 'yes'}"],
+        ),
+        (lambda d: d["messages"].append({"role": "user", "content": "x"}), [], ["- role: user", "  content: x"]),
+        (lambda d: d["messages"].pop(), ["- {role: user, content: '{{a}}'}"], []),
+        (lambda d: d.pop("parameters"), ["parameters: {temperature: 0.1, stop: []} # p"], []),
+        (lambda d: d.update(label="prod", description="d"), [], ["description: d", "label: prod"]),
+    ],
+)
+def test_only_what_changed_is_written(change: Any, gone: list[str], made: list[str]) -> None:
+    data = with_change(change)
+    text = merged(TEXT, data)
+    assert yaml.safe_load(text) == data
+    assert changed_lines(text) == (gone, made)
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "on", "012", "1_000", "1e3", "null", "~", "1:30", "2020-01-01", ""])
+def test_words_that_yaml_takes_for_something_else(word: str) -> None:
+    text = merged("name: x\nstay: off\ndescription: 'y'\n", {"name": word, "stay": False, "description": word})
+    assert yaml.safe_load(text) == {"name": word, "stay": False, "description": word}
+
+
+_plain = (
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text(st.sampled_from("ab:#-'\"\n {}[]|>é\\"), max_size=12)
+)
+_names = st.sampled_from(["name", "messages", "variables", "a", "b", "c: d", "0"])
+_values = st.recursive(
+    _plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names, inner, max_size=3), max_leaves=10
+)
+
+
+@given(data=st.dictionaries(_names, _values, min_size=1, max_size=5))
+def test_any_change_of_this_file_is_read_back(data: dict[str, Any]) -> None:
+    assert same(yaml.safe_load(merged(TEXT, DATA | data)), DATA | data)
+
+
+@given(old=st.dictionaries(_names, _values, max_size=4), new=st.dictionaries(_names, _values, max_size=4))
+@pytest.mark.parametrize("flow", [True, False, None])
+def test_any_change_of_any_file_is_read_back(old: dict[str, Any], new: dict[str, Any], flow: bool | None) -> None:
+    text = yaml.safe_dump(old, default_flow_style=flow, allow_unicode=True)
+    assert same(yaml.safe_load(merged(text, new)), new)
+
+
+def test_one_is_not_true() -> None:
+    assert not same({"a": 1}, {"a": True})
+    assert not same([1], [1.0])
+
+
+def test_what_means_the_same_keeps_its_form() -> None:
+    raw, known = {"a": {}, "b": [1]}, {"a": {"type": "text"}, "b": [1]}
+    assert settled(raw, known, {"a": {"type": "text"}, "b": [2]}) == {"a": {}, "b": [2]}
+    assert settled([{"a": "x"}], {"a": "x"}, {"a": "x"}) == {"a": "x"}
