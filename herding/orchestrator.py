@@ -305,8 +305,11 @@ class Orchestrator:
         return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
 
     async def read_prompts(self) -> None:
-        """Brings what the prompt files hold into the store, before the first request."""
-        await self._sync.look()
+        """Brings what the prompt files hold into the store, before the first request; what fails is tried again."""
+        try:
+            await self._sync.look()
+        except StoreError as error:
+            log.warning("Prompt files wait for the database: %s", error)
 
     async def watch_prompts(self) -> None:
         """Runs as long as the app: an edit of a prompt file is a version within two seconds."""

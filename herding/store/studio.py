@@ -37,11 +37,6 @@ class StudioStore:
         task = versions.save(key=key, content=content, author=author, message=message, source=source, at=at, base=base)
         return await self._writer.call(task, locks=[_lock(key)])
 
-    async def prompt_version(self, *, key: str, content: str, at: int) -> int:
-        """The number of what a prompt's file holds: the newest one's where nothing changed, else a new one, from 1."""
-        saved = await self.save_version(key, content, author="", message="", source="file", at=at)
-        return saved.number
-
     async def versions(self, key: str, *, limit: int, before: int | None = None) -> tuple[PromptVersion, ...]:
         """The newest `limit` versions of a prompt, or of those with a number below `before`, newest first."""
         limit = max(0, limit)

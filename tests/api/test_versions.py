@@ -154,9 +154,11 @@ async def test_an_origin_that_is_shut_out_does_not_come_in_by_an_older_version(a
     assert (await api.get("/api/v1/run/open@1", headers=page)).status_code == 403
 
 
-async def test_a_model_named_by_version(two: httpx.AsyncClient) -> None:
-    for reference, words in (("my/new@1", "Be short."), ("my/new@test", "Be very short.")):
-        body = {"model": f"prompt:{reference}", "messages": [{"role": "assistant", "content": "x"}]}
-        answer = await two.post("/v1/chat/completions", json=body | {"messages": []})
-        if answer.status_code == 200:
-            assert answer.json()["choices"][0]["message"]["content"] == words
+async def test_a_model_named_by_version(api: httpx.AsyncClient) -> None:
+    for words in ("one", "two"):
+        told = {"variables": {"text": {}}, "messages": [{"role": "user", "content": f"{words} {{{{text}}}}"}]}
+        await api.put(f"{URL}/new", json=NEW | told)
+    for reference, words in (("new@1", "one"), ("new@2", "two"), ("new", "two")):
+        body = {"model": f"prompt:{reference}", "messages": [{"role": "user", "content": "hi"}]}
+        answer = (await api.post("/v1/chat/completions", json=body)).json()
+        assert answer["choices"][0]["message"]["content"] == f"{words} hi"

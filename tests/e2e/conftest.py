@@ -1,4 +1,4 @@
-"""One running app for the tests that do not harm it, and a real browser."""
+"""One running app a module for the tests that do not harm it, and a real browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ prompt: "{{text}}"
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The app with the bundled model and a node that takes its time, ready."""
     home = tmp_path_factory.mktemp("home")

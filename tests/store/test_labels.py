@@ -19,8 +19,8 @@ from herding.values import LabelMove
 async def filled(store: Store) -> Store:
     """Five versions of `greet` and one of `other`."""
     for content in "abcde":
-        await store.prompt_version(key="greet", content=content, at=1)
-    await store.prompt_version(key="other", content="z", at=1)
+        await store.save_version("greet", content, author="", message="", source="file", at=1)
+    await store.save_version("other", "z", author="", message="", source="file", at=1)
     return store
 
 
@@ -127,7 +127,7 @@ async def test_many_who_take_back_at_once_take_back_different_moves(filled: Stor
 
 async def test_labels_outlive_a_deletion_and_a_restart(url: str) -> None:
     store = await Store.open(url)
-    await store.prompt_version(key="greet", content="a", at=1)
+    await store.save_version("greet", "a", author="", message="", source="file", at=1)
     moved = await move(store, 1)
     await store.retire("greet", author="ada", at=2)
     await store.close()
@@ -145,7 +145,7 @@ async def test_it_is_a_stack(steps: list[int | str | None]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = await Store.open(f"sqlite:///{Path(directory) / 'db'}")
         for content in "abc":
-            await store.prompt_version(key="greet", content=content, at=1)
+            await store.save_version("greet", content, author="", message="", source="file", at=1)
         for step in steps:
             if step == "back" and len(stack) > 1:
                 stack.pop()

@@ -53,7 +53,8 @@ async def test_there_must_be_a_request(store: Store, request_id: str) -> None:
 
 async def test_versions_of_a_prompt_are_numbered(store: Store) -> None:
     async def number(content: str, key: str = "greet") -> int:
-        return await store.prompt_version(key=key, content=content, at=1)
+        saved = await store.save_version(key, content, author="", message="", source="file", at=1)
+        return saved.number
 
     assert [await number(content) for content in ("a", "a", "b", "b", "a", "ä\ud800")] == [1, 1, 2, 2, 3, 4]
     assert await number("b", key="other") == 1

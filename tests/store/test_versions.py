@@ -34,16 +34,6 @@ async def test_a_version_tells_who_made_it_and_why(store: Store) -> None:
     assert await store.versions("greet", limit=9) == (saved,)
 
 
-async def test_the_version_of_a_file_is_one_of_the_same_kind(store: Store) -> None:
-    assert await store.prompt_version(key="greet", content="a", at=5) == 1
-    found = await store.version("greet", 1)
-    assert found is not None
-    assert (found.author, found.message, found.source, found.created_at) == ("", "", "file", 5)
-    assert await save(store, "a") == 1
-    assert await save(store, "b") == 2
-    assert await store.prompt_version(key="greet", content="b", at=9) == 2
-
-
 async def test_only_the_newest_content_is_not_saved_again(store: Store) -> None:
     assert [await save(store, content) for content in ("a", "b", "a", "a", "")] == [1, 2, 3, 3, 4]
 
