@@ -31,6 +31,7 @@ from herding.api.identify import Identify
 from herding.api.proxies import BehindProxies
 from herding.api.shield import Shield
 from herding.errors import HerdingError
+from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
 from herding.nodes import catalog
 from herding.orchestrator import Orchestrator
@@ -66,7 +67,8 @@ class Parts:
 @contextlib.asynccontextmanager
 async def parts(settings: Settings) -> AsyncIterator[Parts]:
     """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
-    herd = catalog.build(catalog.read_herd(settings.nodes), secret=secret, node_secret=_value(settings.node_secret))
+    configured = catalog.read_herd(settings.nodes)
+    fleet = Fleet(catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret)))
     roles = Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
@@ -80,11 +82,11 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             admin_token=_value(settings.admin_token),
         )
         accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse)
-        for node in herd.values():
+        for node in fleet.values():
             await node.start()
         orchestrator = Orchestrator(
             library=library,
-            herd=herd,
+            fleet=fleet,
             store=store,
             accounts=accounts,
             still_valid=gatehouse.still_valid,
@@ -101,7 +103,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             yield Parts(orchestrator, gatehouse)
             await gatehouse.flush()
     finally:
-        await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
+        await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
 
 

@@ -27,11 +27,11 @@ from herding.errors import (
     UserError,
     VariableError,
 )
+from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, usable
 from herding.memory import recall
 from herding.metrics import Metrics
-from herding.nodes.base import Node
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, parse_body
@@ -83,7 +83,7 @@ class Orchestrator:
         self,
         *,
         library: Library,
-        herd: Mapping[str, Node],
+        fleet: Fleet,
         store: Store,
         accounts: Accounts,
         still_valid: Callable[[Principal], Awaitable[bool]],
@@ -92,7 +92,7 @@ class Orchestrator:
         role_names: Callable[[], Sequence[str]] = lambda: (GUEST, ADMIN),
     ) -> None:
         self._library = library
-        self._herd = dict(herd)
+        self.fleet = self._herd = fleet
         self._store = store
         self.accounts = accounts
         self._still_valid = still_valid

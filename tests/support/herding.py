@@ -12,6 +12,7 @@ from typing import Any
 
 from herding.access.role_file import Roles
 from herding.accounts import Accounts
+from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
 from herding.nodes.base import Node
 from herding.orchestrator import Orchestrator
@@ -87,7 +88,7 @@ async def herding(
     herd = {node.name: node for node in nodes}
     gatehouse = Gatehouse(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
     accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse, **timed)
-    found = {"library": library, "herd": herd, "store": store, "accounts": accounts}
+    found = {"library": library, "fleet": Fleet(herd), "store": store, "accounts": accounts}
     orchestrator = Orchestrator(**found, still_valid=gatehouse.still_valid, **options)
     place = Place(orchestrator, library, store, herd, prompts, gatehouse)
     place.write("say", SAY)

@@ -22,6 +22,7 @@ ORCHESTRATOR = {
     "accounts",
     "metrics",
     "tallies",
+    "fleet",
     "herd",
 }
 MIDDLE = {"prompts", "access", "routing", "nodes", "store"}
