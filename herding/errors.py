@@ -15,6 +15,7 @@ HerdingError                 the root; its message says what to do next
 │   ├── ConnectError         the node could not be reached at all
 │   ├── DeadlineError        the node did not answer in time
 │   ├── StatusError          the node answered with an HTTP error status
+│   │   └── BusyNodeError    ... it has too much to do (429)
 │   ├── BadResponseError     the node answered with something that is not its protocol
 │   ├── CutStreamError       the node stopped in the middle of an answer
 │   ├── MisconfiguredError   the node refuses our credentials: the operator must act
@@ -163,6 +164,12 @@ class StatusError(NodeError):
         self.retry_after = retry_after
 
 
+class BusyNodeError(StatusError):
+    """The node has too much to do (HTTP 429): it is well, and wants to be left alone for `retry_after` seconds."""
+
+    type = "node_busy"
+
+
 class BadResponseError(NodeError):
     """The node's answer is not what its protocol says (HTML, broken JSON, an error inside a 200, nothing)."""
 
@@ -182,9 +189,13 @@ class MisconfiguredError(NodeError):
 
 
 class NoNodeError(NodeError):
-    """No node serves a fitting model now."""
+    """No node serves a fitting model now. `retry_after` in seconds where it is known when one will be tried again."""
 
     type = "no_node"
+
+    def __init__(self, message: str, *, node: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, node=node)
+        self.retry_after = retry_after
 
 
 class StoreError(HerdingError):

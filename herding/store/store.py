@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy import URL, Connection
 
 from herding.errors import HerdingError, StoreError
-from herding.store import accounts, erase, ledger, queries, statistics, writes
+from herding.store import accounts, erase, evidence, ledger, queries, statistics, writes
 from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import journal_mode
 from herding.store.migrate import migrate
@@ -35,6 +35,7 @@ from herding.values import (
     PromptStats,
     Score,
     Token,
+    Trial,
     User,
 )
 
@@ -176,6 +177,10 @@ class Store(StudioStore):
     async def facets(self, *, principal: str | None) -> Facets:
         """The prompts, models and nodes that occur in all requests, or in those of one principal."""
         return await self._reader.run(lambda c: queries.facets(c, principal=principal))
+
+    async def trials(self, *, limit: int) -> list[Trial]:
+        """How models did on prompts, oldest first: of the newest `limit` requests, and of as many rated last."""
+        return await self._reader.run(partial(evidence.trials, limit=limit))
 
     async def prompt_stats(self) -> dict[str, PromptStats]:
         """Uses and stars by prompt key."""

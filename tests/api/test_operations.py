@@ -38,6 +38,7 @@ STATUS = {
     "node_unreachable": 502,
     "node_timeout": 504,
     "node_status": 502,
+    "node_busy": 503,
     "node_bad_response": 502,
     "node_cut_stream": 502,
     "node_misconfigured": 502,
