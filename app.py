@@ -26,6 +26,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.accounts import Accounts
 from herding.api import doors
+from herding.api.aliases import Aliases
 from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
 from herding.api.proxies import BehindProxies
@@ -130,6 +131,7 @@ def create(found: Parts, settings: Settings) -> FastAPI:
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Identify, gatehouse=found.gatehouse)
     app.add_middleware(OtherOrigins, orchestrator=found.orchestrator, stranger=found.gatehouse.stranger)
+    app.add_middleware(Aliases, orchestrator=found.orchestrator)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
     app.add_middleware(Shield, frame_ancestors=settings.frame_ancestors)
     app.add_middleware(BehindProxies, hops=settings.trusted_proxies)

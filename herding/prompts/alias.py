@@ -8,8 +8,14 @@ from pydantic import Field, field_validator
 
 from herding.files import Strict
 
-OWN = ("api", "v1", "docs", "openapi.json", "redoc", "metrics", "healthz", "readyz", "login", "logout", "gradio_api")
-"""First parts of paths that mean something else here."""
+OWN = frozenset(
+    {"api", "v1", "docs", "redoc", "metrics", "healthz", "readyz", "login", "logout", "gradio_api", "mcp", "ui"}
+    | {"app_id", "assets", "call", "cancel", "component_server", "config", "custom_component", "deep_link", "dev"}
+    | {"file", "heartbeat", "info", "login_check", "monitoring", "process_recording", "proxy", "pwa_icon", "queue"}
+    | {"reset", "run", "startup-events", "static", "stream", "svelte", "theme", "token", "upload", "upload_progress"}
+    | {"user", "vibe-code", "vibe-edit", "vibe-starter-queries"}
+)
+"""First parts of paths that mean something else here: the API's, and those of the page."""
 
 QueryName = Annotated[str, Field(min_length=1, max_length=64)]
 VariableName = Annotated[str, Field(min_length=1, max_length=64)]
