@@ -24,6 +24,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from herding import __version__
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
+from herding.access.seal import Seal
 from herding.accounts import Accounts
 from herding.api import doors
 from herding.api.aliases import Aliases
@@ -35,8 +36,10 @@ from herding.errors import HerdingError
 from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
 from herding.nodes import catalog
+from herding.nodes.guard import Guard
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
+from herding.registry import Registry
 from herding.settings import Settings, read_settings, secret
 from herding.store import Store
 
@@ -75,27 +78,33 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
     await asyncio.to_thread(library.refresh)
     store = await Store.open(settings.database_url)
     try:
+        key = signing_key(settings.home, _value(settings.secret_key))
         gatehouse = Gatehouse(
             store=store,
             roles=roles,
-            key=signing_key(settings.home, _value(settings.secret_key)),
+            key=key,
             trusts_all=settings.trusts_all,
             admin_token=_value(settings.admin_token),
         )
         accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse)
         for node in fleet.values():
             await node.start()
+        guard = Guard(allowed=settings.allowed_hosts, loopback=settings.local_only)
+        registry = Registry(fleet=fleet, store=store, seal=Seal(key), guard=guard)
+        await registry.load()
         orchestrator = Orchestrator(
             library=library,
             fleet=fleet,
             store=store,
             accounts=accounts,
+            registry=registry,
             still_valid=gatehouse.still_valid,
             role_names=lambda: roles.names,
         )
         if not settings.local_only and not settings.admin_token:
             await _hand_over(accounts)
         await orchestrator.read_prompts()
+        await orchestrator.learn()
         watching = (orchestrator.watch_prompts(), roles.watch(), orchestrator.watch())
         endless = (*watching, gatehouse.keep(), orchestrator.upkeep())
         async with contextlib.AsyncExitStack() as running:

@@ -11,6 +11,8 @@ HerdingError                 the root; its message says what to do next
 ├── AuthenticationError      the caller: log in again, or send another token
 ├── AccessError              the caller's role does not allow this
 ├── LimitError               the caller: come back after `retry_after` seconds
+│   ├── QueueFullError       ... too many of the caller's own requests wait already
+│   └── CrowdedError         ... too many requests of all callers wait already
 ├── NodeError                another node (or a later try) may do
 │   ├── ConnectError         the node could not be reached at all
 │   ├── DeadlineError        the node did not answer in time
@@ -20,6 +22,7 @@ HerdingError                 the root; its message says what to do next
 │   ├── CutStreamError       the node stopped in the middle of an answer
 │   ├── MisconfiguredError   the node refuses our credentials: the operator must act
 │   └── NoNodeError          no node can serve the request now
+│       └── NoTurnError      ... the request waited for one until its deadline
 └── StoreError               the database did not take or give the data
 
 `type` is the stable machine name that front doors send to clients.
@@ -131,6 +134,18 @@ class LimitError(HerdingError):
         self.retry_after = retry_after
 
 
+class QueueFullError(LimitError):
+    """The principal has as many requests waiting as one may."""
+
+    type = "queue_full"
+
+
+class CrowdedError(LimitError):
+    """As many requests wait as Herding keeps, whosever they are."""
+
+    type = "crowded"
+
+
 class NodeError(HerdingError):
     """A node failed; another node, or the same one later, may do."""
 
@@ -196,6 +211,12 @@ class NoNodeError(NodeError):
     def __init__(self, message: str, *, node: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, node=node)
         self.retry_after = retry_after
+
+
+class NoTurnError(NoNodeError):
+    """The request's turn did not come before its deadline."""
+
+    type = "no_turn"
 
 
 class StoreError(HerdingError):

@@ -11,11 +11,12 @@ from functools import lru_cache
 from secrets import token_hex
 from typing import Any
 
-from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
+from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SAVE, SWITCH_MODEL
 from herding.access.role_file import ADMIN, GUEST
 from herding.access.roles import allows, may_see, owner, owner_filter, require
 from herding.accounts import Accounts
 from herding.dispatch import WAIT_SECONDS, Dispatcher
+from herding.drafts import Drafts
 from herding.embedding import Embedder
 from herding.errors import (
     AuthenticationError,
@@ -30,13 +31,15 @@ from herding.errors import (
 from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, usable
+from herding.learning import Learning
 from herding.memory import recall
 from herding.metrics import Metrics
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import Library, parse_body
+from herding.prompts.library import Library, check_key, parse_body, parse_prompt
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
+from herding.registry import Registry
 from herding.shelf import DEV, Edition, Head, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
@@ -86,6 +89,7 @@ class Orchestrator:
         fleet: Fleet,
         store: Store,
         accounts: Accounts,
+        registry: Registry,
         still_valid: Callable[[Principal], Awaitable[bool]],
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
@@ -95,10 +99,14 @@ class Orchestrator:
         self.fleet = self._herd = fleet
         self._store = store
         self.accounts = accounts
+        self.registry = registry
         self._still_valid = still_valid
         self._clock = clock
-        self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
-        self._embedder = Embedder(herd=self._herd, clock=clock, admit=self._admit, record=self._record)
+        self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
+        self._dispatcher = Dispatcher(fleet=fleet, learning=self._learning, clock=clock, wait_seconds=wait_seconds)
+        fleet.changed = self._dispatcher.pump
+        admitted: dict[str, Any] = {"admit": self._admit, "record": self._record}
+        self._embedder = Embedder(herd=fleet, dispatcher=self._dispatcher, clock=clock, **admitted)
         self._flights: dict[str, Flight] = {}
         self._metrics = Metrics(self._herd, running=lambda: len(self._flights))
         self._shelf = Shelf(store)
@@ -107,6 +115,8 @@ class Orchestrator:
         self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
         edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
         self.studio = Studio(**edited, roles=role_names, clock=clock)
+        written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
+        self.drafts = Drafts(**written, find=self._find, clock=clock)
 
     # Running a prompt
 
@@ -170,8 +180,7 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        found = await self.find(request.prompt, who)
-        prompt = self._edited(found, request, who)
+        _, prompt = await self._asked(request, who)
         return compose(prompt, fill(prompt.variables, request.variables), request.turns or ())
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
@@ -179,12 +188,11 @@ class Orchestrator:
         if not request.prompt:
             request = await recall(request, who, store=self._store)
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        found = await self.find(request.prompt, who)
-        prompt = self._edited(found, request, who)
+        found, prompt = await self._asked(request, who)
         values = fill(prompt.variables, request.variables)
         request = await recall(request, who, store=self._store, prompt=found)
         rendered = compose(prompt, values, _checked_turns(request))
-        edited = prompt is not found.prompt
+        edited = prompt is not found.prompt or not found.number
         facts = {"key": found.key, "variables": values, "version": found.number, "edited": edited}
         return self._flight(request, who, prompt, rendered, **facts)
 
@@ -203,6 +211,25 @@ class Orchestrator:
         )
         self._dispatcher.check_format(flight)
         return flight
+
+    async def _asked(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
+        """The version that a request means, and the prompt to run: that one, or what is edited of it."""
+        if request.whole is None:
+            found = await self.find(request.prompt, who)
+            return found, self._edited(found, request, who)
+        require(who, SAVE)  # whoever may save it might do that first, and run it then
+        key = request.prompt.partition("@")[0]
+        try:
+            saved = await self.find(request.prompt, who)
+        except NotFoundError:
+            if key in self._shelf.heads or not allows(who.prompts, key):
+                raise
+            saved = None
+        prompt = await asyncio.to_thread(parse_prompt, key, request.whole)
+        if saved is None:
+            check_key(key)
+            return Edition(key, 0, prompt), prompt
+        return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
 
     def _edited(self, found: Edition, request: Request, who: Principal) -> Prompt:
         if request.template is None:
@@ -232,6 +259,7 @@ class Orchestrator:
             raise
         await asyncio.shield(written)
         self._metrics.ended(outcome)
+        self._learning.ended(outcome)
         return outcome
 
     # Feedback
@@ -241,7 +269,9 @@ class Orchestrator:
         await self._rateable(request_id, who)
         if stars is not None and (isinstance(stars, bool) or stars not in (1, 2, 3, 4, 5)):
             raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
-        return await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
+        score = await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
+        self._learning.rated(request_id, who.id, stars)
+        return score
 
     async def comment(self, request_id: str, text: str, who: Principal) -> Score:
         """Say something about a request; an empty text takes it back; durable on return."""
@@ -290,6 +320,14 @@ class Orchestrator:
         (info,) = await self._prompt_infos([await self._find(reference, who)], who)
         return info
 
+    async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
+        """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""
+        require(who, PROMPTS)
+        found, prompt = await self._asked(Request(prompt=key, whole=whole), who)
+        (info,) = await self._prompt_infos([replace(found, prompt=prompt)], who)
+        self._bodies.pop(key, None)
+        return info
+
     async def _visible(self, who: Principal) -> list[Edition]:
         """The prompts that `who` may see, as they are served; without a number while the store takes no new one."""
         await asyncio.to_thread(self._library.refresh)
@@ -304,12 +342,26 @@ class Orchestrator:
                 found[key] = await self._shelf.find(key)
         return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
 
+    def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """The key of the prompt with the short address `path`, and names in its query with the variables they mean."""
+        return self._shelf.alias(path)
+
     async def read_prompts(self) -> None:
         """Brings what the prompt files hold into the store, before the first request; what fails is tried again."""
         try:
             await self._sync.look()
+            for key in list(self._shelf.heads):
+                with suppress(NotFoundError):
+                    await self._shelf.find(key)
         except StoreError as error:
             log.warning("Prompt files wait for the database: %s", error)
+
+    async def learn(self) -> None:
+        """Takes in how models did before, at the start; without it every model is as good as any other."""
+        try:
+            await self._learning.load()
+        except StoreError as error:
+            log.warning("What is known of the models waits for the database: %s", error)
 
     async def watch_prompts(self) -> None:
         """Runs as long as the app: an edit of a prompt file is a version within two seconds."""

@@ -18,7 +18,7 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("overview", "history", "compare", "nodes")
+TABS = ("overview", "versions", "history", "compare", "nodes")
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")
@@ -40,6 +40,7 @@ def main() -> int:
         try:
             opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
             token = people(app.url)
+            versions(app.url)
             with visitor(opened, app.url, ADMIN_TOKEN) as page:
                 use(page, app.url, USED)
             with visitor(opened, app.url, token) as page:
@@ -74,6 +75,17 @@ def people(url: str) -> str:
     return token
 
 
+def versions(url: str) -> None:
+    """A prompt with a few versions and labels."""
+    http, path = Admin(url).http, "/api/v1/prompts/entity_recognition"
+    content = http.get(path).raise_for_status().json()["content"]
+    for number, message in enumerate(("Cooler", "Asked for JSON only: two models began with a greeting. " * 5, ""), 2):
+        content["parameters"] = {"temperature": number / 10, "max_tokens": 200}
+        content["contract"] = {"json_schema": {"type": "object"}, "max_words": 40 * number}
+        http.put(path, json=content | {"message": message}).raise_for_status()
+        http.put(f"{path}/labels/prod", json={"version": number - 1, "message": message}).raise_for_status()
+
+
 def use(page: Page, url: str, prompts: tuple[str, ...]) -> None:
     """Leave some requests in the history."""
     for prompt in prompts:
@@ -99,6 +111,9 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
             page.wait_for_timeout(1500)
             if tab == "history":
                 bench.history_rows().first.get_by_role("button").click()
+            if tab == "versions":
+                page.locator("#version-list .row-pick").nth(1).click()
+                page.locator("#version-labels summary").click()
             if tab == "compare":
                 compare(page)
             shoot(page, f"{tab}-{end}")

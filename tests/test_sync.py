@@ -284,6 +284,7 @@ async def test_a_save_that_dies_before_the_file_is_made_up_for(
     assert "one" in text(place)
     library = Library(place.prompts)
     parts: Any = {"library": library, "fleet": Fleet(place.herd), "store": place.store, "accounts": place.accounts}
+    parts["registry"] = place.orchestrator.registry
     again = Orchestrator(**parts, still_valid=place.gatehouse.still_valid)
     await again.read_prompts()
     assert "two" in text(place, key)

@@ -24,6 +24,7 @@ from herding.errors import (
     BusyNodeError,
     ConfigError,
     ConflictError,
+    CrowdedError,
     DeadlineError,
     HerdingError,
     LimitError,
@@ -40,6 +41,7 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (UserError, 422),
     (AuthenticationError, 401),
     (AccessError, 403),
+    (CrowdedError, 503),
     (LimitError, 429),
     (NoNodeError, 503),
     (BusyNodeError, 503),
@@ -54,6 +56,7 @@ _OPENAI_CODES = {
     "unauthorized": "invalid_api_key",
     "forbidden": "permission_denied",
     "limit_reached": "rate_limit_exceeded",
+    "queue_full": "rate_limit_exceeded",
     "context_length": "context_length_exceeded",
 }
 CLIENT_LEFT = 499

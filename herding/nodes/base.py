@@ -27,15 +27,23 @@ class Node(ABC):
 
     A kind must say how to `stream`; whatever else it can do, it overrides. `stream` raises a NodeError (or a
     UserError where the request is at fault), always ends with a chunk that has a finish reason, and stops the
-    generation when it is closed.
+    generation when it is closed. `concurrency` is how many requests it takes at once, None for any number.
     """
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str, *, models: Sequence[str] = (), deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        models: Sequence[str] = (),
+        deadlines: Deadlines | None = None,
+        concurrency: int | None = None,
+    ) -> None:
         self.name = name
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
+        self.concurrency = concurrency
 
     @abstractmethod
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:

@@ -12,6 +12,7 @@ import httpx
 
 from herding.errors import (
     BadResponseError,
+    BusyNodeError,
     ConnectError,
     CutStreamError,
     DeadlineError,
@@ -24,7 +25,7 @@ from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
 from herding.nodes.transport import AiohttpTransport
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 MAX_CONNECTIONS = 256
 MAX_ERROR = 64_000
@@ -84,6 +85,23 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
         raise BadResponseError(f"Node '{node}' sent an answer that cannot be decoded.", node=node) from None
 
 
+@asynccontextmanager
+async def opened(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str
+) -> AsyncIterator[httpx.Response]:
+    """An open response with status 200 that is not compressed; anything else becomes a NodeError."""
+    response = await transport.handle_async_request(request)
+    try:
+        if response.status_code != 200:
+            raise await status_error(response, node)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            message = f"Node '{node}' sent a compressed answer, which it was not asked for."
+            raise BadResponseError(message, node=node)
+        yield response
+    finally:
+        await response.aclose()
+
+
 class Posts:
     """Posts JSON to one server, as its `client` would.
 
@@ -101,16 +119,8 @@ class Posts:
     @asynccontextmanager
     async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[httpx.Response]:
         """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
-        response = await self._transport.handle_async_request(self._request(path, _to_json(body).encode()))
-        try:
-            if response.status_code != 200:
-                raise await status_error(response, node)
-            if response.headers.get("content-encoding", "identity") != "identity":
-                message = f"Node '{node}' sent a compressed answer, which it was not asked for."
-                raise BadResponseError(message, node=node)
+        async with opened(self._transport, self._request(path, to_json(body).encode()), node=node) as response:
             yield response
-        finally:
-            await response.aclose()
 
     def _request(self, path: str, content: bytes) -> httpx.Request:
         url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._base + path))
@@ -130,7 +140,8 @@ async def status_error(response: httpx.Response, node: str) -> NodeError:
             f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
         )
     message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
-    return StatusError(message, status=status, node=node, retry_after=_retry_after(response))
+    kind = BusyNodeError if status == 429 else StatusError
+    return kind(message, status=status, node=node, retry_after=_retry_after(response))
 
 
 async def error_body(response: httpx.Response) -> bytes:

@@ -37,6 +37,7 @@ class LocalConfig(Strict):
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
     threads: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=8, ge=1)
     deadlines: Deadlines = Deadlines()
 
 
@@ -46,7 +47,7 @@ class LocalNode(Node):
     kind: ClassVar[str] = "local"
 
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None) -> None:
-        super().__init__(config.name, deadlines=config.deadlines)
+        super().__init__(config.name, deadlines=config.deadlines, concurrency=config.concurrency)
         self._config = config
         self._model = config.model
         self._offers = tuple(dict.fromkeys([config.model, *config.models, *config.paths]))

@@ -54,6 +54,7 @@ class OpenAIConfig(Strict):
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=64, ge=1)
     deadlines: Deadlines = Deadlines()
 
     @field_validator("base_url")
@@ -87,7 +88,7 @@ class OpenAINode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines)
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
         self._config = config
         key = secret(config.api_key_env) if config.api_key_env else None
         self._key = key if key and key.isascii() and key.isprintable() else None  # no header carries another

@@ -17,6 +17,18 @@ async def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
 
     BadResponseError for a line, or a stream, that is too long, or is not UTF-8.
     """
+    async for found in _lines(chunks, _FIELD):
+        yield found
+
+
+async def text_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
+    """The lines that are not empty, of a stream that is no more than lines. Raises what `data_lines` raises."""
+    async for found in _lines(chunks, b""):
+        yield found
+
+
+async def _lines(chunks: AsyncIterator[bytes], field: bytes) -> AsyncIterator[list[str]]:
+    """What follows `field` in the lines that begin with it."""
     held, seen = b"", 0
     async for chunk in chunks:
         seen += len(chunk)
@@ -26,17 +38,17 @@ async def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
         found: list[str] = []
         try:
             for line in lines:
-                if line.startswith(_FIELD) and (data := _data(line)):
+                if line.startswith(field) and (data := _data(line, field)):
                     found.append(data)
         finally:
             if found:  # also what came before a line that is not text
                 yield found
-    if held.startswith(_FIELD) and (data := _data(held)):
+    if held.startswith(field) and (data := _data(held, field)):
         yield [data]
 
 
-def _data(line: bytes) -> str:
+def _data(line: bytes, field: bytes) -> str:
     try:
-        return line[len(_FIELD) :].decode().strip()
+        return line[len(field) :].decode().strip()
     except UnicodeDecodeError:
         raise BadResponseError("The node sent bytes that are not text.") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 KEPT_SECONDS = 15.0
@@ -30,11 +31,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx's requests over aiohttp's connections, and nothing that httpx did not ask for.
 
     No cookies, redirects, decompression, proxies or credentials of aiohttp's own. A request that goes to a kept
-    connection just as the server closes it, and gets no answer, is sent once more.
+    connection just as the server closes it, and gets no answer, is sent once more. A `resolver` of the caller's is
+    asked for every new connection.
     """
 
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(self, *, max_connections: int, resolver: AbstractResolver | None = None) -> None:
         self._max_connections = max_connections
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -77,7 +80,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 limit=self._max_connections,
                 keepalive_timeout=KEPT_SECONDS,
                 ssl=httpx.create_ssl_context(trust_env=False),
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                use_dns_cache=self._resolver is None,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

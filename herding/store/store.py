@@ -18,6 +18,7 @@ from herding.store import accounts, erase, evidence, ledger, queries, statistics
 from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import journal_mode
 from herding.store.migrate import migrate
+from herding.store.nodes import NodeStore
 from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
@@ -61,7 +62,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore):
+class Store(StudioStore, NodeStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and

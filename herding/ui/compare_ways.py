@@ -74,7 +74,8 @@ class Ways:
         """Lay inputs and parameters on the desk; another version than the served one comes as an edited template."""
         served = await self._orchestrator.prompt(setting.prompt, principal)
         wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
-        other = is_edited(wanted.body, served)
+        shown = await self._engineer.editor.keeper.opened(served, principal)
+        other = is_edited(wanted.body, shown.body)
         if other and EDIT not in principal.rights:
             raise UserError("Your role can use only the served version there. Choose it in this column first.")
         draft = desk.drafts.setdefault(served.key, Draft())

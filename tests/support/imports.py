@@ -12,18 +12,23 @@ ORCHESTRATOR = {
     "orchestrator",
     "dispatch",
     "flight",
+    "learning",
     "running",
     "embedding",
     "memory",
     "studio",
+    "drafts",
     "sync",
     "shelf",
     "gatehouse",
     "accounts",
+    "chooser",
     "metrics",
     "tallies",
     "fleet",
     "herd",
+    "registry",
+    "trial",
 }
 MIDDLE = {"prompts", "access", "routing", "nodes", "store"}
 LOWER = BOTTOM | {"files", "settings"}
