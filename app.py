@@ -105,7 +105,13 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             await _hand_over(accounts)
         await orchestrator.read_prompts()
         await orchestrator.learn()
-        watching = (orchestrator.watch_prompts(), roles.watch(), orchestrator.watch())
+        watching = (
+            orchestrator.watch_prompts(),
+            roles.watch(),
+            orchestrator.watch(),
+            orchestrator.probe(),
+            orchestrator.follow_demand(),
+        )
         endless = (*watching, gatehouse.keep(), orchestrator.upkeep())
         async with contextlib.AsyncExitStack() as running:
             for work in endless:

@@ -110,6 +110,12 @@ class Chooser:
         models = set() if search.embeds else set(self.models(search.flight))
         return [node for node in self.allowed(search.flight) if models & set(node.expects)]
 
+    def switchable(self, search: Search) -> list[Node]:
+        """Those of them that requests may switch to one of the models."""
+        models = set() if search.embeds else set(self.models(search.flight))
+        nodes = self.allowed(search.flight)
+        return [node for node in nodes if node.auto_switch and node.serves and models & set(node.offers)]
+
     def take(self, wish: Wish) -> Lease | None:
         """A place for a call, or None while all who could have it are full. Raises what ends the request."""
         search = wish.about
@@ -187,7 +193,7 @@ class Chooser:
         wait = self._fleet.health.wait([node.name for node in nodes])
         if nodes and wait is not None and wait <= SHORT:
             return None
-        if not nodes and self.coming(search):
+        if not nodes and (self.coming(search) or self.switchable(search)):
             return None
         return search.failure or self.nobody(search, nodes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -35,12 +36,29 @@ class Dispatcher:
         self._fleet, self._clock, self._wait_seconds = fleet, clock, wait_seconds
         self._chooser = Chooser(fleet, learning)
         self._budget = RetryBudget(fleet.clock)
+        self._wishes: set[Wish] = set()
         self._waiting: Waiting[Search, Lease] = Waiting(self._chooser.take, clock=fleet.clock, every=LOOK_EVERY)
 
     @property
     def waiting(self) -> int:
         """How many requests wait for a place now."""
         return len(self._waiting)
+
+    def wanted(self) -> Counter[str]:
+        """The models that requests wait for, that nobody serves, and that a node may be switched to for them.
+
+        Of several models that would do, it is the first that a node offers.
+        """
+        found: Counter[str] = Counter()
+        for search in (wish.about for wish in self._wishes):
+            if not self._chooser.serving(search) and not self._chooser.coming(search):
+                offered = {model for node in self._chooser.switchable(search) for model in node.offers}
+                found.update([model for model in self._chooser.models(search.flight) if model in offered][:1])
+        return found
+
+    def waited_for(self, node: Node) -> bool:
+        """Whether a request waits for what the node serves now."""
+        return any(node in self._chooser.serving(wish.about) for wish in self._wishes)
 
     async def answer(self, flight: Flight) -> AsyncGenerator[Event, None]:
         """Try candidates, the best first, until one begins to answer.
@@ -99,6 +117,7 @@ class Dispatcher:
         """Wait for a place, or until the caller wants no answer any more."""
         flight = wish.about.flight
         flight.when_stopped = lambda: self._waiting.leave(wish)
+        self._wishes.add(wish)
         try:
             async with aclosing(self._waiting.wait(wish)) as places:
                 async for place in places:
@@ -110,14 +129,17 @@ class Dispatcher:
                 raise
             raise wish.about.failure or self._chooser.nobody(wish.about) from None
         finally:
+            self._wishes.discard(wish)
             flight.when_stopped = None
 
     def _queued(self, wish: Wish, place: Place) -> Queued:
         flight, serving = wish.about.flight, self._chooser.serving(wish.about)
-        coming = [] if serving else self._chooser.coming(wish.about)
         reason = f"waits for a free place on {' or '.join(node.name for node in serving)}"
-        if not serving:
-            reason = f"{coming[0].name} is loading its model" if coming else "waits for a node"
+        if coming := [] if serving else self._chooser.coming(wish.about):
+            reason = f"{coming[0].name} is loading its model"
+        elif not serving:
+            able = self._chooser.switchable(wish.about)
+            reason = f"{able[0].name} is switched to its model when idle" if able else "waits for a node"
         return Queued(flight.id, place.position, reason, place.seconds)
 
     async def place(self, search: Search) -> Lease | None:

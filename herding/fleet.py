@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from random import Random
 
 from herding.nodes.base import Node
@@ -93,3 +94,10 @@ class Fleet(Mapping[str, Node]):
         self.slots.remove(node.name)
         self.slots.set(node.name, node.concurrency)
         self.health.forget(node.name)
+        node.came_back = partial(self._came_back, node.name)
+
+    def _came_back(self, name: str) -> None:
+        """What failed is gone: the new program gets its trial at once, and what waits may go on."""
+        if self.health.look(name).state in ("ejected", "trial"):
+            self.health.mend(name)
+        self.changed()

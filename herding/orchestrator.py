@@ -15,6 +15,7 @@ from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES,
 from herding.access.role_file import ADMIN, GUEST
 from herding.access.roles import allows, may_see, owner, owner_filter, require
 from herding.accounts import Accounts
+from herding.demand import Switcher
 from herding.dispatch import WAIT_SECONDS, Dispatcher
 from herding.drafts import Drafts
 from herding.embedding import Embedder
@@ -34,6 +35,7 @@ from herding.herd import model_infos, usable
 from herding.learning import Learning
 from herding.memory import recall
 from herding.metrics import Metrics
+from herding.prober import Prober
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, check_key, parse_body, parse_prompt
@@ -105,6 +107,9 @@ class Orchestrator:
         self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
         self._dispatcher = Dispatcher(fleet=fleet, learning=self._learning, clock=clock, wait_seconds=wait_seconds)
         fleet.changed = self._dispatcher.pump
+        self._prober = Prober(fleet)
+        waiting = self._dispatcher
+        self._switcher = Switcher(fleet, wanted=waiting.wanted, waited_for=waiting.waited_for)
         admitted: dict[str, Any] = {"admit": self._admit, "record": self._record}
         self._embedder = Embedder(herd=fleet, dispatcher=self._dispatcher, clock=clock, **admitted)
         self._flights: dict[str, Flight] = {}
@@ -466,8 +471,9 @@ class Orchestrator:
         require(who, SWITCH_MODEL)
         if node not in self._herd or not allows(who.nodes, node):
             raise NotFoundError(f"There is no node '{node}'.", param="node")
-        async for progress in self._herd[node].load(model):
-            yield progress
+        async with aclosing(self._switcher.switch(node, model)) as steps:
+            async for progress in steps:
+                yield progress
 
     async def upkeep(self) -> None:
         """Runs as long as the app: once a day, drops what no limit can need any more."""
@@ -482,6 +488,14 @@ class Orchestrator:
             for flight in list(self._flights.values()):
                 if not await self._still_valid(flight.who):
                     flight.expel()
+
+    async def follow_demand(self) -> None:
+        """Runs as long as the app: switches nodes that may be to models that requests wait for."""
+        await self._switcher.watch()
+
+    async def probe(self) -> None:
+        """Runs as long as the app: brings back, by a small call, nodes that failed and that nobody calls."""
+        await self._prober.watch()
 
     async def metrics(self, who: Principal) -> bytes:
         """Counts and times for monitoring, as Prometheus reads them."""

@@ -41,7 +41,7 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "metrics": lambda o, who: o.metrics(who),
     "switch_model": lambda o, who: o.switch_model("echo", "echo", who),
 }
-OPEN_TO_ALL = {"alias", "learn", "read_prompts", "watch_prompts", "ready", "upkeep", "watch"}
+OPEN_TO_ALL = {"alias", "follow_demand", "learn", "probe", "read_prompts", "watch_prompts", "ready", "upkeep", "watch"}
 
 
 def public_methods() -> set[str]:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from herding.errors import BadResponseError, MisconfiguredError, NodeError, UserError
 from herding.files import Strict
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.engine_client import EngineClient
 from herding.nodes.headers import fits_header
 from herding.nodes.origin import origin_of
@@ -30,6 +30,7 @@ class HerdingConfig(Strict):
     base_url: str
     secret_env: str = Field(default="HERDING_NODE_SECRET", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     concurrency: int | None = Field(default=8, ge=1)
+    auto_switch: AutoSwitch | None = None
     deadlines: Deadlines = Deadlines()
 
     @field_validator("base_url")
@@ -54,6 +55,7 @@ class HerdingNode(Node):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(config.name, deadlines=config.deadlines, concurrency=config.concurrency)
+        self.auto_switch = config.auto_switch
         self._secret_env = config.secret_env
         found = secret(config.secret_env) or ""
         self._secret = found if fits_header(found) else ""
@@ -94,7 +96,9 @@ class HerdingNode(Node):
         try:
             if not self._offers:
                 self._offers = await self._client.models()
-            self._last = await self._client.status(offers=self._offers)
+            before, self._last = self._last, await self._client.status(offers=self._offers)
+            if self._last.serves and not before.serves:
+                self.came_back()
         except MisconfiguredError:
             self._last = NodeStatus("down", detail="The engine refuses the secret. Enter the one it was started with.")
         except NodeError as error:

@@ -217,14 +217,16 @@ def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[st
 
 
 def faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with given values, by variable; what is not given yet is not wrong."""
+    """What is wrong with given values, by variable; what must be given and is not yet is not wrong."""
     found = {}
     for name, variable in _KNOWN.validate_python(dict(variables)).items():
-        if given.get(name) not in (None, "", []):
-            try:
-                variable.check(given[name])
-            except VariableError as error:
-                found[name] = error.message
+        value = given.get(name)
+        if value is None or (value in ("", []) and variable.must_be_given):
+            continue
+        try:
+            variable.check(value)
+        except VariableError as error:
+            found[name] = error.message
     return found
 
 

@@ -8,25 +8,22 @@ from typing import Any
 import gradio as gr
 
 from herding.access.operations import PROMPTS, RUN, SAVE
-from herding.errors import ConflictError, HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.studio import MANY
 from herding.ui import about, bundle, conflicts, versions_list, versions_read
 from herding.ui.conflicts import ConflictPane
 from herding.ui.format import Html, el, empty, join, panel
 from herding.ui.guard import needs, on, who
 from herding.ui.picklist import picked
+from herding.ui.versions_changes import Changes
 from herding.ui.versions_diff import DiffPane
-from herding.ui.versions_labels import LabelPane, asked_back, moved
+from herding.ui.versions_labels import LabelPane
 from herding.ui.versions_pages import FilePane, ListPane
-from herding.ui.versions_read import PAGE, STALE, View
+from herding.ui.versions_read import PAGE, View
 from herding.values import Principal
 
 EVERY = 2.0
 NOTHING = empty("No prompts yet", "Put a YAML file into the prompts directory, or import a zip of prompts below.")
-
-# The button that was pressed goes away: the keyboard goes to the labels, where a second press does nothing.
-_TO_LABELS = "() => setTimeout(() => document.querySelector('#version-labels section')?.focus(), 100)"
 
 
 class Versions:
@@ -69,17 +66,9 @@ class Versions:
         changed = [self.diff.old.input, self.diff.new.input, self.diff.inline.input]
         on(changed, self.differ, between, shown, name="version_diff", trigger_mode="always_last", **now)
         on(self.file.whole.click, self.unfold, view, shown, name="version_whole", **now)
-        labels = self.labels
-        named, asked = [self.view, labels.label], [self.view, labels.label, labels.message]
-        on(labels.label.input, self.name, named, shown, name="version_label", **now)
-        moved_on = on(labels.move.click, self.publish, asked, [labels.message, *shown], name="version_move", **now)
-        back = on(labels.list.pick, self.take_back, view, shown, name="version_take_back", **now)
-        for event in (moved_on, back):
-            event.success(None, None, None, js=_TO_LABELS)
-        for side, button in (("ours", self.conflict.ours), ("theirs", self.conflict.theirs)):
-            on(button.click, self._keep(side), view, shown, name=f"conflict_{side}", **now)
         on(self.timer.tick, self.watch, view, shown, name="version_watch", **now)
         on(self.bundle.imported, self.imported, view, [self.picker, *shown], name="version_imported", **now)
+        Changes(self._studio, draw=self._draw).wire(self.view, self.labels, self.conflict, shown)
 
     @property
     def shown(self) -> list[Any]:
@@ -120,7 +109,7 @@ class Versions:
     async def pick(self, view: View, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open a version of the list, and what is different in it from the one before."""
         principal, number = who(request), _number(picked(event))
-        await self._studio.version(_known(view).key, number, principal)
+        await self._studio.version(view.known().key, number, principal)
         view.choose(number)
         updates = zip(self.shown, await self._draw(view, principal), strict=True)
         # The list marks its row itself; drawn again, it would lose the keyboard's place in it.
@@ -131,7 +120,7 @@ class Versions:
         async def turn(view: View, request: gr.Request) -> list[Any]:
             """Another page of the list."""
             view.offset = max(0, view.offset + by)
-            return await self._draw(_known(view), who(request))
+            return await self._draw(view.known(), who(request))
 
         return turn
 
@@ -139,13 +128,13 @@ class Versions:
     async def differ(self, view: View, old: Any, new: Any, inline: Any, request: gr.Request) -> list[Any]:
         """What is different between two other versions."""
         view.old, view.new, view.inline = _number(old), _number(new), bool(inline)
-        return await self._draw(_known(view), who(request))
+        return await self._draw(view.known(), who(request))
 
     @needs(PROMPTS)
     async def unfold(self, view: View, request: gr.Request) -> list[Any]:
         """The whole text of the newer side comes or goes."""
         view.whole = not view.whole
-        return await self._draw(_known(view), who(request))
+        return await self._draw(view.known(), who(request))
 
     @needs(PROMPTS)
     async def watch(self, view: View, request: gr.Request) -> list[Any]:
@@ -167,42 +156,6 @@ class Versions:
         view.turn_to(view.key or next((prompt.key for prompt in prompts), ""))
         choices = [(about.choice(prompt), prompt.key) for prompt in prompts]
         return [gr.update(choices=choices, value=view.key or None), *await self._draw(view, principal)]
-
-    @needs(SAVE)
-    async def name(self, view: View, label: str | None, request: gr.Request) -> list[Any]:
-        """Another label is to be set."""
-        view.label = label or view.label
-        return await self._draw(_known(view), who(request))
-
-    @needs(SAVE)
-    async def publish(self, view: View, label: str | None, message: str | None, request: gr.Request) -> list[Any]:
-        """Set a label to the version that is open."""
-        principal, view.label = who(request), str(label or "")
-        move = await self._studio.move_label(_known(view).key, view.label, view.chosen, principal, str(message or ""))
-        return ["", *await self._draw(view, principal, note=moved(move))]
-
-    @needs(SAVE)
-    async def take_back(self, view: View, request: gr.Request, event: gr.EventData) -> list[Any]:
-        """Take back the last move of a label, if it still is the one that was shown."""
-        principal = who(request)
-        moves = await self._studio.label_moves(_known(view).key, principal, limit=MANY)
-        move = await self._studio.take_back(view.key, asked_back(picked(event), moves), principal)
-        return await self._draw(view, principal, note=moved(move))
-
-    def _keep(self, side: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(SAVE)
-        async def keep(view: View, request: gr.Request) -> list[Any]:
-            """End the conflict with one of its sides."""
-            principal = who(request)
-            found = {conflict.key: conflict for conflict in await self._studio.conflicts(principal)}
-            conflict = found.get(_known(view).key)
-            if conflict is None or conflict not in view.clashes:
-                raise ConflictError("The conflict changed in the meantime. Look at it again.", param="key")
-            saved = await self._studio.resolve(view.key, getattr(conflict, side), principal)
-            view.choose(saved.version)
-            return await self._draw(view, principal, news=conflicts.resolved(saved.version))
-
-        return keep
 
     @needs(RUN)
     async def to_engineer(self, view: View) -> list[Any]:
@@ -234,12 +187,6 @@ class Versions:
 def _opens(tab: str, principal: Principal) -> bool:
     """Whether a way leads to another tab."""
     return tab in principal.tabs and RUN in principal.rights
-
-
-def _known(view: View) -> View:
-    if not view.key:
-        raise UserError(STALE)
-    return view
 
 
 def _number(given: Any) -> int:

@@ -40,6 +40,12 @@ class View:
     stamp: object = None
     clashes: tuple[PromptConflict, ...] = ()
 
+    def known(self) -> View:
+        """The view itself; UserError where it is that of a page from before the app was started anew."""
+        if not self.key:
+            raise UserError(STALE)
+        return self
+
     def turn_to(self, key: str) -> None:
         """Another prompt, looked at from its newest version."""
         if key != self.key:

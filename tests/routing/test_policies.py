@@ -15,7 +15,7 @@ from herding.routing.insight import insights, interval
 from herding.routing.policies import Policies
 from herding.routing.policy import POLICIES, RoutingSettings
 from herding.routing.quality import Sample
-from herding.routing.record import Record
+from herding.routing.record import Rating, Record
 from herding.routing.window import Count
 
 MODELS = ("a", "b", "c")
@@ -135,6 +135,15 @@ def test_shares_hold_until_the_evidence_changes_or_an_hour_is_over() -> None:
     assert chooser.belief("p", MODELS, RoutingSettings()) is not second
     record.reset("p", HOUR)
     assert chooser.belief("p", MODELS, RoutingSettings()).shares == pytest.approx((1 / 3,) * 3)
+
+
+def test_a_replay_of_the_same_facts_thinks_the_same() -> None:
+    record, replay = known(), Record()
+    samples = record.window("p").samples
+    stars = [Rating(one.request_id, "x", given) for one in samples for given in record.window("p").stars(one)]
+    replay.load(reversed(samples), reversed(stars))
+    lived = policies(record).belief("p", MODELS, RoutingSettings())
+    assert policies(replay).belief("p", MODELS, RoutingSettings()) == lived
 
 
 def test_the_targets_of_the_prompt_decide_what_is_slow() -> None:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.routing import SCENES, runs
 
 STABLE, DRIFTING, BREAKING, SPARSE, HOSTILE = SCENES
-SEEDS = range(8)
+SEEDS = range(5)
 
 
 @pytest.mark.parametrize("scene", [STABLE, DRIFTING, SPARSE], ids=lambda scene: scene.name)
@@ -20,7 +20,7 @@ def test_stars_loses_much_less_than_the_share_of_success(scene: object) -> None:
 
 
 def test_a_recovered_model_returns() -> None:
-    back = [run.returned for run in runs(BREAKING, "stars", SEEDS)]
+    back = [run.returned for run in runs(replace(BREAKING, requests=900), "stars", range(12))]
     assert None not in back
     assert median(back) <= 60
 

@@ -13,6 +13,8 @@ ORCHESTRATOR = {
     "dispatch",
     "flight",
     "learning",
+    "demand",
+    "prober",
     "running",
     "embedding",
     "memory",

@@ -119,7 +119,7 @@ async def test_the_variant_and_what_is_wrong_show_while_one_types(desktop: Deskt
     assert "Must be a number" in desktop.prop(fields(desktop)[0], "info")
     assert "faulty" in desktop.prop(fields(desktop)[0], "elem_classes")
     assert desktop.value(check) == ""
-    await edit(desktop, fields(desktop)[0], "")
+    await edit(desktop, fields(desktop)[0], "7")
     assert "near" in desktop.value(check)
     assert "a number of at least 0" in desktop.prop(fields(desktop)[0], "info")
 
