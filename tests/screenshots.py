@@ -135,6 +135,7 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
 
 def compare(page: Page) -> None:
     """Three columns with their answers."""
+    page.locator("#compare-variables textarea").first.wait_for()
     page.locator("#compare-add").click()
     page.locator("#compare-b-temperature input").fill("1.4")
     page.locator("#compare-c-max-tokens input").fill("12")

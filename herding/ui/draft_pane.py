@@ -62,7 +62,8 @@ def state(desk: Desk, who: Principal) -> Html:
     what = "Draft kept " if draft.kept.changes_prompt else "Inputs kept "
     older = 0 < draft.base < prompt.newest and draft.kept.changes_prompt
     base = f" It is based on version {draft.base}; version {prompt.newest} is the newest." if older else None
-    return el("p", chip("✓", "good"), " ", what, clock(draft.kept_at), base, cls="muted")
+    aside = " Drafts are kept, although your history is not." if who.opt_out else None
+    return el("p", chip("✓", "good"), " ", what, clock(draft.kept_at), base, aside, cls="muted")
 
 
 def told(others: tuple[str, ...]) -> Html:

@@ -58,6 +58,8 @@ class Saving:
     async def theirs(self, desk: Desk, request: gr.Request, *fields: Any) -> list[Any]:
         """Take the version that somebody saved meanwhile; one's own can be done again."""
         principal, key = who(request), desk.prompt.key if desk.prompt else ""
+        if desk.running is not None:
+            raise UserError(BUSY)
         self._editor.keep(desk, fields)
         newest = await self._orchestrator.prompt(f"{key}@newest", principal)
         await self._editor.keeper.theirs(desk, newest, principal)

@@ -513,7 +513,7 @@ async def test_nothing_is_saved_while_an_answer_runs(desktop: Desktop) -> None:
     await write(desktop, "prompt: " + "mine " * 20)
     async for _ in desktop.steps("run"):
         if desktop.prop(desktop.page.engineer.runner.stop, "interactive"):
-            for event in ("save_version", "discard_draft", "delete_prompt"):
+            for event in ("save_version", "save_mine", "take_theirs", "discard_draft", "delete_prompt"):
                 with pytest.raises(HerdingError, match="still runs"):
                     await desktop.fire(event)
             await desktop.fire("stop")
