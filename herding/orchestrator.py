@@ -8,10 +8,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from secrets import token_hex
 from typing import Any
 
-from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SAVE, SWITCH_MODEL
+from herding.access.operations import (
+    CHAT,
+    EDIT,
+    EMBED,
+    MANAGE_NODES,
+    METRICS,
+    MODELS,
+    NODES,
+    PROMPTS,
+    RATE,
+    RUN,
+    SAVE,
+    SWITCH_MODEL,
+)
 from herding.access.role_file import ADMIN, GUEST
 from herding.access.roles import allows, may_see, owner, owner_filter, require
 from herding.accounts import Accounts
@@ -56,6 +70,7 @@ from herding.values import (
     LoadProgress,
     Message,
     ModelInfo,
+    NodeEvent,
     NodeInfo,
     NodeStats,
     Outcome,
@@ -456,9 +471,33 @@ class Orchestrator:
                 status=status,
                 stats=stats.get(node.name, NodeStats()),
                 prompts=tuple(p.key for p in prompts if set(p.prompt.target_models) & set(status.serves)),
+                **self._fleet_facts(node.name),
             )
             for node, status in zip(herd, statuses, strict=True)
         ]
+
+    def _fleet_facts(self, name: str) -> dict[str, Any]:
+        load = self.fleet.slots.load(name)
+        return {
+            "health": self.fleet.health.look(name),
+            "running": load.running,
+            "concurrency": load.concurrency,
+            "draining": load.draining,
+        }
+
+    async def node_events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
+        """What happened to the nodes that `who` may use since the app started, the newest first."""
+        require(who, NODES)
+        events = (event for event in self.fleet.feed.events() if allows(who.nodes, event.node))
+        return list(islice(events, limit))
+
+    async def mend_node(self, node: str, who: Principal) -> None:
+        """Somebody mended a node: it is tried again at once, whatever it did before."""
+        require(who, MANAGE_NODES)
+        if node not in self._herd or not allows(who.nodes, node):
+            raise NotFoundError(f"There is no node '{node}'.", param="node")
+        self.fleet.health.mend(node)
+        self.fleet.changed()
 
     async def models(self, who: Principal) -> list[ModelInfo]:
         """Every model that `who` may use, with its nodes and the prompts that target it."""

@@ -396,15 +396,51 @@ class LoadProgress:
     done: bool = False
 
 
+HealthState = Literal["healthy", "ejected", "trial", "resting", "misconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """Whether a node gets requests, from what came of those before.
+
+    `healthy`; `ejected` it failed; `trial` the next request decides; `resting` it has too much to do; `misconfigured`
+    it refuses our credentials, until somebody mends that. `seconds`: until it may be called, None where that takes a
+    person.
+    """
+
+    state: HealthState = "healthy"
+    seconds: float | None = 0.0
+    reason: str = ""
+    failures_in_a_row: int = 0
+    ejections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvent:
+    """One change of a node. `at_ms` is Unix milliseconds; `detail` is a few words, never of a request's text."""
+
+    at_ms: int
+    node: str
+    kind: str
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours."""
+    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours.
+
+    `running` requests of at most `concurrency` (None: any number); one that is `draining` gets no new ones.
+    """
 
     name: str
     kind: str
     status: NodeStatus
     stats: NodeStats
     prompts: tuple[str, ...] = ()
+    health: NodeHealth = NodeHealth()
+    running: int = 0
+    concurrency: int | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         roles = shutil.copy(ROOT / "config" / "roles.yaml", home)
-        app = RunningApp(Path(home), environment={"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles}).start()
+        prompts = shutil.copytree(ROOT / "prompts", Path(home) / "prompts")  # saved versions go into the files
+        given = {"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles, "HERDING_PROMPTS": str(prompts)}
+        app = RunningApp(Path(home), environment=given).start()
         try:
             opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
             token = people(app.url)

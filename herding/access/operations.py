@@ -59,6 +59,8 @@ PATHS: Final = {
     "/api/v1/history.csv": HISTORY,
     "/api/v1/history.jsonl": HISTORY,
     "/api/v1/nodes": NODES,
+    "/api/v1/nodes/events": NODES,
+    "/api/v1/nodes/{node}/mend": MANAGE_NODES,
     "/api/v1/nodes/{node}/model": SWITCH_MODEL,
     "/api/v1/nodes/{node}": MANAGE_NODES,
     "/api/v1/nodes/added": MANAGE_NODES,

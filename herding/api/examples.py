@@ -144,6 +144,12 @@ ENTRY: Json = {
 }
 HISTORY: Json = {"entries": [ENTRY], "total": 1, "offset": 0, "limit": 25}
 NODE: Json = {"name": "local", "kind": "local", "status": {"state": "ready", "serves": ["herding/cria"]}}
+NODE_EVENT: Json = {
+    "at": "2026-01-31T12:00:00.000+00:00",
+    "node": "local",
+    "kind": "ejected",
+    "detail": "cannot be reached: 3 failures in a row; out for 5 s",
+}
 NEW_NODE: Json = {
     "kind": "template",
     "name": "chatglm",

@@ -10,6 +10,7 @@ from herding.values import (
     Entry,
     Limit,
     LimitUse,
+    NodeEvent,
     NodeInfo,
     NodeRecord,
     Outcome,
@@ -115,6 +116,11 @@ def node_record(found: NodeRecord) -> Json:
         "added_by": found.added_by,
         "at": instant(found.at),
     }
+
+
+def node_event(event: NodeEvent) -> Json:
+    """A change of a node."""
+    return {"at": instant(event.at_ms), "node": event.node, "kind": event.kind, "detail": event.detail}
 
 
 def user(found: User) -> Json:

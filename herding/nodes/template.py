@@ -50,7 +50,8 @@ class TemplateConfig(Strict):
 
     `url`, `query`, `headers` and `body` may have the placeholders of `herding.nodes.placeholders`. `response_extract`
     is a JMESPath to the text, in each event where the node streams. `secrets` map the names of `{SECRET:NAME}` to the
-    environment variables that hold them.
+    environment variables that hold them. An answer that does not stream counts as one token: `first_token` is for all
+    of it.
     """
 
     kind: Literal["template"]
@@ -66,7 +67,7 @@ class TemplateConfig(Strict):
     secrets: dict[Name, str] = Field(default_factory=dict)
     context_length: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=16, ge=1)
-    deadlines: Deadlines = Deadlines()
+    deadlines: Deadlines = Deadlines(first_token=120)
 
     @field_validator("url")
     @classmethod

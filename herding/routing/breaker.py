@@ -9,8 +9,9 @@ from herding.errors import HerdingError, StatusError
 from herding.routing.feed import EventKind
 from herding.routing.permit import Permit
 from herding.routing.recent import Recent
-from herding.routing.rules import Rules, State
+from herding.routing.rules import Rules
 from herding.routing.verdict import verdict, words
+from herding.values import HealthState
 
 
 class Breaker:
@@ -43,7 +44,7 @@ class Breaker:
         self.reason = ""
 
     @property
-    def state(self) -> State:
+    def state(self) -> HealthState:
         """The state now. `trial`: the ejection is over, and the next call, or one under way, decides."""
         if self._misconfigured:
             return "misconfigured"

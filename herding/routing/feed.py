@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
+
+from herding.values import NodeEvent
 
 KEPT = 500
 
@@ -23,16 +24,6 @@ EventKind = Literal[
     "misconfigured",
     "mended",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
-    """One change of a node. `at_ms` is Unix time in milliseconds; `detail` is a few words without texts of requests."""
-
-    at_ms: int
-    node: str
-    kind: EventKind
-    detail: str = ""
 
 
 class Feed:

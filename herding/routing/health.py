@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
 from herding.routing.breaker import Breaker
 from herding.routing.feed import EventKind, Feed
 from herding.routing.permit import Permit
-from herding.routing.rules import Rules, State
-
-
-@dataclass(frozen=True, slots=True)
-class NodeHealth:
-    """A node's health for people. `seconds`: until it may be called again, None where a person must mend it first."""
-
-    state: State
-    seconds: float | None = 0.0
-    reason: str = ""
-    failures_in_a_row: int = 0
-    ejections: int = 0
+from herding.routing.rules import Rules
+from herding.values import NodeHealth
 
 
 class Health:

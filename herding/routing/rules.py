@@ -1,11 +1,8 @@
-"""The states of a node, and when it changes from one to another."""
+"""When a node's health changes, and for how long."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-State = Literal["healthy", "ejected", "trial", "resting", "misconfigured"]
 
 
 @dataclass(frozen=True, slots=True)

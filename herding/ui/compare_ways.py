@@ -81,7 +81,8 @@ class Ways:
         desk.prompt = shown
         await self._engineer.editor.keeper.load(desk, principal)
         draft = desk.draft
-        draft.values, draft.parameters = bench.given(served), setting.parameters
+        draft.values = {name: value for name, value in bench.given(served).items() if name in shown.variables}
+        draft.parameters = setting.parameters
         draft.template, draft.whole, draft.as_whole = wanted.body if other else None, None, False
         draft.turned += 1
 

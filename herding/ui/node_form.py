@@ -54,14 +54,17 @@ class NodeForm:
         self._registry = orchestrator.registry
         with gr.Accordion("Add a node", open=False, visible=False, elem_id="node-form") as self.box:
             with gr.Row(elem_classes=["bench-row"]):
-                self.kind = gr.Dropdown(KINDS, value=OPENAI, label="Kind", interactive=True, elem_id="node-kind")
+                self.kind = gr.Dropdown(
+                    KINDS, value=OPENAI, label="Kind", interactive=True, min_width=240, elem_id="node-kind"
+                )
                 self.name = _text("Name", "node-name", "Letters, digits and . _ -", 64)
             with gr.Row(elem_classes=["bench-row"]):
                 self.url = _text("URL", "node-url", "", 4000, placeholder=URLS[OPENAI])
                 self.models = _text("Models", "node-models", "As requests name them; commas between", 4000)
             self.secret = _text("Secret", "node-secret", SECRETS[OPENAI], 4000, type="password")
             self.template = gr.Code(
-                EXAMPLE, language="yaml", label="Template", lines=12, max_lines=24, interactive=True, visible=False,
+                EXAMPLE, language="yaml", label="Template", lines=12, max_lines=24, wrap_lines=True, interactive=True,
+                visible=False,
                 elem_id="node-template",
             )  # fmt: skip
             self.prompt = _text("Test prompt", "node-prompt", "", 4000, value="Hello! Who are you?")
@@ -152,5 +155,12 @@ def _template(text: str) -> Mapping[str, Any]:
 
 def _text(label: str, elem_id: str, info: str, most: int, **more: Any) -> gr.Textbox:
     return gr.Textbox(
-        label=label, info=info or None, max_length=most, max_lines=1, interactive=True, elem_id=elem_id, **more
+        label=label,
+        info=info or None,
+        max_length=most,
+        max_lines=1,
+        interactive=True,
+        min_width=240,
+        elem_id=elem_id,
+        **more,
     )

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herding.routing.balance import pick
-from herding.routing.feed import Feed, NodeEvent
+from herding.routing.feed import Feed
 from herding.routing.slots import Load, Slot, Slots
+from herding.values import NodeEvent
 
 
 class Clock:

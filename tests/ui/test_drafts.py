@@ -534,3 +534,27 @@ async def test_fields_say_what_is_wrong_with_them(desktop: Desktop) -> None:
     await again(desktop, "varied")
     assert "Must have at most 50 characters" in desktop.prop(note, "info")
     assert isinstance(note, gr.Textbox)
+
+
+async def test_a_column_of_compare_takes_the_place_of_a_draft_that_can_be_gone_back_to(desktop: Desktop) -> None:
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    await write(desktop, WHOLE)
+    await desktop.fire("compare", prompt="say")
+    compare = desktop.page.compare
+    desktop.set(compare.picker, "say")
+    await desktop.fire("compare_choose")
+    desktop.set(compare.form.components[0], "from a column")
+    await desktop.fire("compare_use_0")
+    assert desktop.value(first(desktop)) == "from a column"
+    assert desktop.prop(editor(desktop).as_whole, "value") is False
+    assert await kept(desktop) == Edits({"text": "from a column"})
+    await desktop.fire("undo")
+    assert desktop.value(editor(desktop).template) == WHOLE
+
+
+async def test_who_opted_out_is_told_that_drafts_are_kept(desktop: Desktop) -> None:
+    shy = replace(ADA, opt_out=True)
+    await again(desktop, who=shy)
+    await write(desktop, MINE, who=shy)
+    assert "Drafts are kept, although your history is not." in state(desktop)
