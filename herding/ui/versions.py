@@ -150,7 +150,7 @@ class Versions:
 
     @needs(SAVE)
     async def imported(self, view: View, request: gr.Request) -> list[Any]:
-        """A zip of prompts was taken: there may be other prompts, and others versions."""
+        """A zip of prompts was taken: there may be other prompts, and other versions."""
         principal = who(request)
         prompts = await self._orchestrator.prompts(principal)
         view.turn_to(view.key or next((prompt.key for prompt in prompts), ""))
