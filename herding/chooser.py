@@ -193,7 +193,7 @@ class Chooser:
         wait = self._fleet.health.wait([node.name for node in nodes])
         if nodes and wait is not None and wait <= SHORT:
             return None
-        if not nodes and (self.coming(search) or self.switchable(search)):
+        if self.coming(search) or (not nodes and self.switchable(search)):
             return None
         return search.failure or self.nobody(search, nodes)
 

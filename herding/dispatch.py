@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from herding.chooser import Chooser, Lease, Search, Wish
-from herding.errors import NodeError, NoTurnError, UserError
+from herding.errors import HerdingError, NodeError, NoTurnError, UserError
 from herding.fleet import Fleet
 from herding.flight import ANSWER_TOKENS, Flight
 from herding.learning import Learning
@@ -156,14 +156,20 @@ class Dispatcher:
         lease.release()
         self._waiting.pump()
 
+    async def failed(self, lease: Lease, error: HerdingError) -> None:
+        """A call failed. Before its place goes to the next one, the node looks whether it still serves anything."""
+        node = self._fleet.get(lease.candidate.node)
+        if node and isinstance(error, NodeError):
+            await node.look_again()
+        lease.permit.failed(error)
+
     async def again(self, search: Search, lease: Lease, error: NodeError) -> bool:
         """After an attempt failed: whether there is to be another one, some moments later."""
         candidate = lease.candidate
         search.failure, search.last = error, candidate.node
-        if node := self._fleet.get(candidate.node):
-            await node.look_again()
-            if candidate.model in search.served(node):  # else it died, and may be tried again when it is back
-                search.failed.add(candidate.node)
+        node = self._fleet.get(candidate.node)
+        if node and candidate.model in search.served(node):  # else it died, and may be tried again when it is back
+            search.failed.add(candidate.node)
         flight = search.flight
         if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS or not self._budget.may_retry():
             return False
@@ -197,7 +203,7 @@ class Dispatcher:
             self._succeeded(flight, lease, began)
         except (NodeError, UserError) as error:
             failure = error
-            lease.permit.failed(error)
+            await self.failed(lease, error)
             raise
         finally:
             flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)

@@ -127,7 +127,7 @@ class Embedder:
         except (NodeError, UserError) as error:
             failure = error
             if not flight.stopped:
-                lease.permit.failed(error)
+                await self._dispatcher.failed(lease, error)
             raise
         finally:
             flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)

@@ -128,7 +128,8 @@ class Orchestrator:
         admitted: dict[str, Any] = {"admit": self._admit, "record": self._record}
         self._embedder = Embedder(herd=fleet, dispatcher=self._dispatcher, clock=clock, **admitted)
         self._flights: dict[str, Flight] = {}
-        self._metrics = Metrics(self._herd, running=lambda: len(self._flights))
+        counts = {"running": lambda: len(self._flights), "waiting": lambda: self._dispatcher.waiting}
+        self._metrics = Metrics(fleet, **counts)
         self._shelf = Shelf(store)
         self._tally = Tally(store.prompt_stats)
         self._bodies: dict[str, tuple[Prompt, str]] = {}

@@ -69,6 +69,7 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     expect(page.locator("#version-list")).to_contain_text("plainer words")
     row(page, 3).click()
     expect(page.locator("#version-head")).to_contain_text("Version 3")
+    expect(page.locator("#version-diff del")).to_have_count(1, timeout=LONG)
     expect(page.locator("#version-diff del")).to_have_text("a")
     expect(page.locator("#version-diff ins")).to_have_text("the")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -96,9 +97,13 @@ async def herding(
     roles: Roles = ROLES,
     gate: Mapping[str, Any] = MappingProxyType({}),
     rng: Random | None = None,
+    tick: Callable[[], float] = time.monotonic,
     **options: Any,
 ) -> AsyncIterator[Place]:
-    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse, `rng` chooses among equals."""
+    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse, `rng` chooses among equals.
+
+    `tick` is the clock of the fleet, in seconds.
+    """
     prompts = home / "prompts"
     library = Library(prompts)
     clock: Callable[[], int] | None = options.get("clock")
@@ -107,7 +112,7 @@ async def herding(
     herd = {node.name: node for node in nodes}
     gatehouse = Gatehouse(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
     accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse, **timed)
-    fleet = Fleet(herd, rng=rng or First())
+    fleet = Fleet(herd, clock=tick, rng=rng or First())
     registry = Registry(fleet=fleet, store=store, seal=Seal(KEY), guard=Guard(loopback=True), **timed)
     found = {"library": library, "fleet": fleet, "store": store, "accounts": accounts, "registry": registry}
     orchestrator = Orchestrator(**found, still_valid=gatehouse.still_valid, **options)
