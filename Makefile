@@ -25,12 +25,13 @@ screenshots: .venv/.dev
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.screenshots
 
-# The engine against plain generation, the whole path of a chat against a bare pass-through, and columns at once
-# against one after the other.
+# The engine against plain generation, the whole path of a chat against a bare pass-through, columns at once against
+# one after the other, and what the policies of routing lose against the best choice.
 benchmark: .venv/.dev
 	$(BIN) benchmarks/engine.py
 	$(BIN) benchmarks/gateway.py
 	$(BIN) benchmarks/compare.py
+	$(BIN) benchmarks/routing.py
 
 # Trains the bundled model anew into data/cria (two or three hours) and measures it.
 cria: .venv/.app

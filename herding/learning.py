@@ -18,7 +18,7 @@ from herding.routing.policy import Choice, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.store import Store
-from herding.values import Outcome, Trial
+from herding.values import Outcome, Reset, Trial
 
 REMEMBERED = 20_000
 """Requests that are read again at the start, and as many that were rated."""
@@ -39,8 +39,15 @@ class Learning:
 
     async def load(self) -> None:
         """Takes in what the store knows; at the start, before the first choice."""
+        for reset in (await self._store.learning_resets()).values():
+            self.record.reset(reset.prompt, reset.at)
         for trial in await self._store.trials(limit=REMEMBERED):
             self._take(trial)
+
+    async def reset(self, reset: Reset) -> None:
+        """Forgets what was learned of a prompt, for good: it is durable on return."""
+        await self._store.reset_learning(reset)
+        self.record.reset(reset.prompt, reset.at)
 
     def choose(self, key: str, models: Sequence[str], prompt: Prompt, *, busy: Mapping[str, float]) -> Choice:
         """The model for a request of `prompt`, out of the `models` that can answer it now."""

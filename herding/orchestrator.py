@@ -46,6 +46,7 @@ from herding.errors import (
 from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, usable
+from herding.insights import Insights
 from herding.learning import Learning
 from herding.memory import recall
 from herding.metrics import Metrics
@@ -138,6 +139,8 @@ class Orchestrator:
         self.studio = Studio(**edited, roles=role_names, clock=clock)
         written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
         self.drafts = Drafts(**written, find=self._find, clock=clock)
+        looked_at: dict[str, Any] = {"store": store, "learning": self._learning, "fleet": fleet}
+        self.insights = Insights(**looked_at, find=self._find, clock=clock)
 
     # Running a prompt
 

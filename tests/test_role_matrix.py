@@ -55,6 +55,7 @@ MORE: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/prompts.zip"): SAVE,
     ("GET", "/api/v1/conflicts"): SAVE,
     ("POST", "/api/v1/nodes"): MANAGE_NODES,
+    ("POST", "/api/v1/insights/{prompt}/reset"): PUBLISH,
     ("GET", "/api/v1/users"): ADMINISTER,
     ("POST", "/api/v1/users"): ADMINISTER,
     ("GET", "/api/v1/users/{user_id}"): ADMINISTER,

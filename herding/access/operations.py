@@ -18,6 +18,7 @@ NODES: Final = "nodes"
 SWITCH_MODEL: Final = "switch_model"
 MANAGE_NODES: Final = "manage_nodes"
 MODELS: Final = "models"
+INSIGHTS: Final = "insights"
 USAGE: Final = "usage"
 TOKENS: Final = "tokens"
 USERS: Final = "users"
@@ -69,6 +70,8 @@ PATHS: Final = {
     "/api/server/workers": MANAGE_NODES,
     "/api/server/offline": MANAGE_NODES,
     "/api/v1/models": MODELS,
+    "/api/v1/insights/{prompt}": INSIGHTS,
+    "/api/v1/insights/{prompt}/reset": INSIGHTS,
     "/api/v1/usage": USAGE,
     "/api/v1/allowed_tabs": USAGE,
     "/api/v1/me": USAGE,
@@ -90,5 +93,5 @@ PATHS: Final = {
 }
 """The operation behind each path of the API, as its routes are written."""
 
-TABS: Final = ("engineer", "overview", "versions", "history", "compare", "nodes", "usage", "access")
+TABS: Final = ("engineer", "overview", "versions", "history", "compare", "insights", "nodes", "usage", "access")
 """The tabs of the UI."""

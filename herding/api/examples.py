@@ -202,6 +202,50 @@ MODEL: Json = {
     "embeds": [],
     "offered_by": ["local"],
     "prompts": ["greeting"],
+    "stats": {"total": 40, "errors": 1, "error_rate": 0.025, "ok_rate": 0.975, "share": 0.8},
+}
+RESET: Json = {"prompt": "greeting", "at": "2026-01-31T12:00:00.000+00:00", "by": "ada"}
+INSIGHTS: Json = {
+    "prompt": "greeting",
+    "version": 3,
+    "days": 30,
+    "since": "2026-01-01T12:00:00.000+00:00",
+    "until": "2026-01-31T12:00:00.000+00:00",
+    "routing": {"policy": "stars", "pinned": None, "explore": True, "slow_ms": 2500, "fast_ms": 900},
+    "cells": [
+        {
+            "version": 3,
+            "edited": False,
+            "model": "herding/cria",
+            "requests": 40,
+            "errors": 1,
+            "error_rate": 0.025,
+            "breach_rate": 0.1,
+            "rated": 4,
+            "mean_stars": 4.5,
+            "low": 3.93,
+            "high": 5.0,
+            "p50_ms": 240.0,
+            "p95_ms": 810.0,
+            "input_tokens": 42.5,
+            "output_tokens": 17.1,
+            "share": 1.0,
+        }
+    ],
+    "models": [
+        {
+            "model": "herding/cria",
+            "share": 1.0,
+            "quality": 0.86,
+            "why": "4.5 stars from 4 ratings; fails 2 % of the time",
+            "against": None,
+        }
+    ],
+    "buckets": [{"at": "2026-01-31T00:00:00.000+00:00", "model": "herding/cria", "requests": 40}],
+    "bucket_ms": 86400000,
+    "total": 40,
+    "read": 40,
+    "reset": None,
 }
 PROGRESS = 'event: progress\ndata: {"fraction": 0.5, "stage": "loading", "done": false}\n\n'
 SEED_CHAT: Json = {"input": "Hello! Who are you?", "model_name": "herding/cria"}

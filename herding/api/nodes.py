@@ -17,7 +17,7 @@ from herding.api.schemas import ModelBody
 from herding.api.sse import EventStream, event
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.values import LoadProgress
+from herding.values import LoadProgress, ModelStats
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
@@ -55,11 +55,15 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
     @routes.get("/models", responses=examples.answers({"models": [examples.MODEL]}))
     async def all_models(who: Caller) -> Response:
-        """Every model with its nodes, and the prompts that target it.
+        """Every model with its nodes, the prompts that target it, and what it did in the last 24 hours.
 
-        `nodes` answer with it, `embeds` make embeddings with it, `offered_by` can be switched to it.
+        `nodes` answer with it, `embeds` make embeddings with it, `offered_by` can be switched to it. `stats` count the
+        tries of it on all prompts and in chats; its `share` is the part of all tries of all models, and rates are null
+        without any. The chance that it answers a certain prompt next is in the insights of that prompt.
         """
-        return reply({"models": [asdict(model) for model in await orchestrator.models(who)]})
+        models, stats = await orchestrator.models(who), await orchestrator.insights.models(who)
+        shown = [asdict(model) | {"stats": asdict(stats.get(model.id, ModelStats()))} for model in models]
+        return reply({"models": shown})
 
     return routes
 

@@ -17,6 +17,7 @@ from herding.errors import HerdingError, StoreError
 from herding.store import accounts, erase, evidence, ledger, queries, statistics, writes
 from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import journal_mode
+from herding.store.insights import InsightStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.queries import Facets, Key, Window
@@ -62,7 +63,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore, NodeStore):
+class Store(StudioStore, NodeStore, InsightStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and

@@ -18,7 +18,9 @@ from herding.ui.versions_labels import LabelPane, asked_back, moved
 from herding.ui.versions_read import View
 
 # The button that was pressed goes away: the keyboard goes to the labels, where a second press does nothing.
-_TO_LABELS = "() => setTimeout(() => document.querySelector('#version-labels section')?.focus(), 100)"
+_TO_LABELS = """() => setTimeout(() => {
+  document.querySelector('#version-labels section')?.focus({ preventScroll: true });
+}, 100)"""
 
 
 class Changes:

@@ -186,6 +186,8 @@ async def test_all_models(tmp_path: Path) -> None:
         place.write("ghostly", "name: G\ntarget_models: [ghost, b]\nprompt: hi\n")
         async with client(web(place), ADMIN) as api:
             models = {model.pop("id"): model for model in (await got(api, "models"))["models"]}
+    for model in models.values():
+        assert model.pop("stats")["total"] == 0
     assert models == {
         "echo": {"nodes": ["one"], "embeds": [], "offered_by": [], "prompts": ["say"]},
         "b": {"nodes": ["one", "two"], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},

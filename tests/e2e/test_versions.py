@@ -87,6 +87,7 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     expect(page.locator("#version-note")).to_contain_text("now stands for version 1", timeout=LONG)
     assert api.labels("sentiment")["prod"] == 1
 
+    expect(page.locator("#version-labels section")).to_be_focused()
     page.locator("#version-compare").click()
     expect(page.locator("#compare-a-version input")).to_have_value(re.compile("2"), timeout=LONG)
     expect(page.locator("#compare-b-version input")).to_have_value(re.compile("3"))

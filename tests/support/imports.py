@@ -13,6 +13,8 @@ ORCHESTRATOR = {
     "dispatch",
     "flight",
     "learning",
+    "insights",
+    "matrix",
     "demand",
     "prober",
     "running",
