@@ -156,10 +156,11 @@ class Insights:
             return "no node serves it now"
         if any(self._fleet.takes(name) and self._fleet.health.may(name) for name in names):
             return None
-        states = {name: self._fleet.health.look(name).state for name in names}
-        return "; ".join(
-            f"{name} is {state if self._fleet.takes(name) else 'draining'}" for name, state in states.items()
-        )
+        return "; ".join(f"{name} is {self._state(name)}" for name in names)
+
+    def _state(self, name: str) -> str:
+        """How a node is that takes no call."""
+        return self._fleet.health.look(name).state if self._fleet.takes(name) else "draining"
 
 
 def _figures(

@@ -69,9 +69,8 @@ def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | No
         number, edited, model = row
         return -number, edited, places.get(model, len(places)), -len(found[row]), model
 
-    return tuple(
-        _cell(row, found[row], shares if row[:2] == (version, False) else {}) for row in sorted(found, key=place)
-    )
+    served = {(version, False, model): share for model, share in shares.items()}
+    return tuple(_cell(row, found[row], served.get(row)) for row in sorted(found, key=place))
 
 
 def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:

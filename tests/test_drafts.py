@@ -325,7 +325,7 @@ async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> N
             await place.orchestrator.sketch("say", WHOLE, who)
     with pytest.raises(NotFoundError):
         await place.events(request, replace(ADA, prompts=("other",)))
-    with pytest.raises(UserError, match="name: this key is missing"):
+    with pytest.raises(UserError, match="this key is missing"):
         await place.events(replace(request, whole="colour: red"), ADA)
     same = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: one two three}}\n"
     same += 'messages: [{role: user, content: "{{text}}"}]\n'

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
-from herding.errors import AccessError, NotFoundError, StatusError, UnreachableError, UserError
+from herding.errors import AccessError, ConnectError, NotFoundError, StatusError, UserError
 from herding.insights import DAY_MS, Insights
 from herding.matrix import Bucket, Cell, matrix, over_time, quantile
 from herding.values import ModelStats, Principal, Request, Tried
@@ -164,7 +164,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         place.write("free", DUEL)
         health = place.orchestrator.fleet.health
         while permit := health.enter("one"):
-            permit.failed(UnreachableError("It is away."))
+            permit.failed(ConnectError("It is away."))
         pinned = await place.orchestrator.insights.look("duel", USER)
         free = await place.orchestrator.insights.look("free", USER)
     assert [(model.share, model.against) for model in pinned.models] == [

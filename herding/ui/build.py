@@ -220,18 +220,23 @@ class Page:
         principal = who(request)
         herd = await self._orchestrator.nodes(principal)
         head = [header(herd, principal), gr.update(active=not settled(herd))]
-        return [*head, *self.nodes.show(herd, shown, principal)]
+        events = await self._orchestrator.node_events(principal)
+        return [*head, *self.nodes.show(herd, events, shown, principal)]
 
 
 def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
-    """The event of another tab than those that had timers run or showed a token: all that ends."""
-    rests = gr.update(active=False)
+    """The event of a tab: the timers of all others end, and a token that one of them shows.
+
+    Its own goes on: at the start this event comes for the first tab after another one was opened by its address.
+    """
+    rests, goes_on = gr.update(active=False), gr.update(active=True)
     ends = {"nodes": rests, "usage": rests, "versions": rests, "access": secret.GONE}
 
     @needs(EVERYBODY)
     async def away() -> list[Any]:
         """The tabs that are not open any more rest."""
-        return [gr.skip() if tab == opened else end for tab, end in ends.items()]
+        own = gr.skip() if opened == "access" else goes_on
+        return [own if tab == opened else end for tab, end in ends.items()]
 
     return away
 

@@ -16,8 +16,9 @@ from herding.ui.confirm import Confirm
 from herding.ui.format import Html, el, empty, join, panel
 from herding.ui.guard import needs, on, who
 from herding.ui.node_card import bar, card
+from herding.ui.node_events import feed
 from herding.ui.node_form import NodeForm, refused
-from herding.values import NodeInfo, Principal
+from herding.values import NodeEvent, NodeInfo, Principal
 
 SLOTS = 12
 EVERY = 3.0
@@ -34,12 +35,13 @@ class Slot:
     model: gr.Dropdown
     switch: gr.Button
     progress: gr.HTML
+    mend: gr.Button
     remove: Confirm
 
     @property
     def faces(self) -> list[Any]:
         """What every refresh redraws; the control's choice is not among it."""
-        return [self.box, self.card, self.control, self.model, *self.remove.outputs]
+        return [self.box, self.card, self.control, self.model, self.mend, *self.remove.outputs]
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ class Nodes:
         with gr.Row(elem_classes=["herd"]):
             self._slots = [_slot(number) for number in range(SLOTS)]
         self.more = gr.HTML(elem_id="nodes-more", visible=False)
+        self.events = gr.HTML(elem_id="nodes-events")
         self._wire()
 
     def _wire(self) -> None:
         for number, slot in enumerate(self._slots):
             given = [slot.number, self.shown, slot.model]
             on(slot.switch.click, self.switch, given, [slot.switch, slot.progress], name=f"nodes_switch_{number}")
+            on(slot.mend.click, self.mend, given[:2], [slot.mend, slot.progress], name=f"nodes_mend_{number}")
             gone = [*slot.remove.outputs, slot.progress]
             on(slot.remove.yes.click, self.remove, given[:2], gone, name=f"nodes_remove_{number}")
 
@@ -76,10 +80,12 @@ class Nodes:
     def outputs(self) -> list[Any]:
         """What every refresh redraws."""
         faces = [face for slot in self._slots for face in slot.faces]
-        return [self.shown, self.timer, self.summary, self.form.box, self.more, *faces]
+        return [self.shown, self.timer, self.summary, self.form.box, self.more, self.events, *faces]
 
-    def show(self, herd: Sequence[NodeInfo], shown: Shown, principal: Principal) -> list[Any]:
-        """Updates of `outputs` for the herd as it is now; the refreshing goes on."""
+    def show(
+        self, herd: Sequence[NodeInfo], events: Sequence[NodeEvent], shown: Shown, principal: Principal
+    ) -> list[Any]:
+        """Updates of `outputs` for the herd as it is now, and what happened to it; the refreshing goes on."""
         may_switch = SWITCH_MODEL in principal.rights
         manages = MANAGE_NODES in principal.rights
         added = self._orchestrator.registry.names if manages else frozenset()
@@ -89,12 +95,13 @@ class Nodes:
         for number, node in enumerate(herd[:SLOTS]):
             known = before.get(number) == now.nodes[number]
             faces += _faces(node, may_switch=may_switch, known=known)
+            faces.append(gr.update(visible=manages and node.health.state != "healthy"))
             faces += [gr.skip(), gr.skip()] if known else Confirm.shows(node.name in added)
         unused = SLOTS - len(herd[:SLOTS])
-        faces += [gr.update(visible=False), *[gr.skip()] * 5] * unused
+        faces += [gr.update(visible=False), *[gr.skip()] * 6] * unused
         more = join(el("div", card(node), cls="node") for node in herd[SLOTS:])
         form = gr.skip() if shown.manages == manages else gr.update(visible=manages)
-        head = [_summary(herd), form, gr.update(value=more, visible=bool(more))]
+        head = [_summary(herd), form, gr.update(value=more, visible=bool(more)), feed(events)]
         return [now, gr.update(active=True), *head, *faces]
 
     @needs(SWITCH_MODEL)
@@ -115,6 +122,16 @@ class Nodes:
         except HerdingError as error:
             last = panel("bad", f"{model} could not be loaded", el("p", error.message), role="alert")
         yield [gr.update(value="Switch", interactive=True), last]
+
+    @needs(MANAGE_NODES)
+    async def mend(self, number: int, shown: Shown, request: gr.Request) -> list[Any]:
+        """Have the node of a slot tried again at once."""
+        if number >= len(shown.nodes):
+            raise UserError("This node is not there any more.", param="node")
+        name = shown.nodes[number][0]
+        await self._orchestrator.mend_node(name, who(request))
+        said = el("p", f"✓ The next request tries {name} again.", cls="saved", role="status")
+        return [gr.update(visible=False), said]
 
     @needs(MANAGE_NODES)
     async def remove(self, number: int, shown: Shown, request: gr.Request) -> AsyncGenerator[list[Any], None]:
@@ -140,6 +157,7 @@ def _slot(number: int) -> Slot:
             )
             switch = gr.Button("Switch", size="sm", scale=0, min_width=90, elem_id=f"nodes-{number}-switch")
         progress = gr.HTML(elem_id=f"nodes-{number}-progress")
+        mend = gr.Button("It is mended: try again now", size="sm", visible=False, elem_id=f"nodes-{number}-mend")
         remove = _remove(number)
     return Slot(
         number=gr.State(number),
@@ -149,6 +167,7 @@ def _slot(number: int) -> Slot:
         model=model,
         switch=switch,
         progress=progress,
+        mend=mend,
         remove=remove,
     )
 

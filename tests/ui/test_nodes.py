@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from herding.errors import AccessError, UserError
+from herding.errors import AccessError, MisconfiguredError, UserError
 from herding.ui.header import herd_line, settled
 from herding.ui.node_card import bar, card
 from herding.ui.nodes import SLOTS
@@ -121,3 +121,30 @@ def test_a_card_shows_what_is_known_and_nothing_else() -> None:
 def test_progress_of_unknown_length_has_no_number() -> None:
     assert "aria-valuenow" not in bar(None, "Downloading")
     assert "150%" not in bar(1.5, "x")
+
+
+async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desktop: Desktop) -> None:
+    fleet, slot = desktop.place.orchestrator.fleet, desktop.page.nodes._slots[3]
+    name = list(fleet)[3]
+    permit = fleet.health.enter(name)
+    assert permit is not None
+    permit.failed(MisconfiguredError("401"))
+    await desktop.fire("watch", who=GUEST)
+    assert desktop.prop(slot.mend, "visible") is False
+    await desktop.fire("watch")
+    assert "refuses our key" in desktop.value(slot.card)
+    assert "not called until somebody has mended it" in desktop.value(slot.card)
+    assert desktop.prop(slot.mend, "visible") is True
+    assert "misconfigured" in desktop.value(desktop.page.nodes.events)
+    with pytest.raises(AccessError):
+        await desktop.fire("nodes_mend_3", who=GUEST)
+    await desktop.fire("nodes_mend_3")
+    assert fleet.health.may(name)
+    await desktop.fire("watch")
+    assert "on trial" in desktop.value(slot.card)
+    assert "mended" in desktop.value(desktop.page.nodes.events)
+
+
+async def test_a_herd_to_which_nothing_happened_says_so(desktop: Desktop) -> None:
+    await desktop.fire("watch")
+    assert "Nothing since the app started" in desktop.value(desktop.page.nodes.events)
