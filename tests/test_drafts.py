@@ -14,7 +14,7 @@ from herding.drafts import NOW_MS, Drafts
 from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
 from herding.prompts.edits import MAX_CHARS, Edits, template_of
 from herding.values import Principal, Request
-from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, text_of
+from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, outcome_of, text_of
 from tests.support.nodes import echo
 from tests.support.people import principal
 
@@ -329,8 +329,7 @@ async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> N
         await place.events(replace(request, whole="colour: red"), ADA)
     same = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: one two three}}\n"
     same += 'messages: [{role: user, content: "{{text}}"}]\n'
-    await place.events(Request("say", whole=same), ADA)
-    assert not (await place.rows())[0].edited
+    assert not outcome_of(await place.events(Request("say", whole=same), ADA)).edited
 
 
 async def test_a_whole_prompt_that_differs_in_its_text_only_is_a_template(place: Place) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import HISTORY, NODES, PROMPTS, RUN, TOKENS, USAGE
+from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
 from herding.ui import secret
 from herding.ui.access import Access
@@ -21,6 +21,7 @@ from herding.ui.header import header, settled
 from herding.ui.history import History
 from herding.ui.history import label as history_label
 from herding.ui.identity import identity, log_in, user_of
+from herding.ui.insights import Insights
 from herding.ui.nodes import Nodes, Shown
 from herding.ui.overview import Overview
 from herding.ui.usage import Usage
@@ -35,6 +36,7 @@ TABS = {
     "versions": "Versions",
     "history": "History",
     "compare": "Compare",
+    "insights": "Insights",
     "nodes": "Nodes",
     "usage": "Usage",
     "access": "Access",
@@ -45,6 +47,7 @@ RIGHTS = {
     "versions": {PROMPTS},
     "history": {HISTORY},
     "compare": {RUN, PROMPTS},
+    "insights": {INSIGHTS},
     "nodes": {NODES},
     "usage": {USAGE},
     "access": {TOKENS},
@@ -88,6 +91,8 @@ class Page:
                 self.history = History(orchestrator)
             with self._tab("compare") as self.tab_compare:
                 self.compare = Compare(orchestrator)
+            with self._tab("insights") as self.tab_insights:
+                self.insights = Insights(orchestrator)
             with self._tab("nodes") as self.tab_nodes:
                 self.nodes = Nodes(orchestrator)
             with self._tab("usage") as self.tab_usage:
@@ -112,7 +117,7 @@ class Page:
         self._wire_tabs()
         for key, tab in self._tabs.items():
             tab.select(None, None, None, js=f"() => ({_REMEMBER % 'tab'})('{key}')")
-        for picker in (engineer.picker, self.versions.picker):
+        for picker in (engineer.picker, self.versions.picker, self.insights.picker):
             picker.change(None, [picker], None, js=_REMEMBER % "prompt")
         self._wire_opening()
 
@@ -125,6 +130,8 @@ class Page:
         on(self.tab_versions.select, versions.opened, [versions.view], versions.outputs, name="versions", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
         on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
+        insights, chosen = self.insights, [self.insights.picker, self.insights.days]
+        on(self.tab_insights.select, insights.opened, chosen, insights.outputs, name="insights", **now)
         watched = [self.head, self.timer, *nodes.outputs]
         on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
@@ -170,7 +177,8 @@ class Page:
     @property
     def _tabs(self) -> dict[str, Any]:
         first = (self.tab_engineer, self.tab_overview, self.tab_versions, self.tab_history, self.tab_compare)
-        return dict(zip(TABS, (*first, self.tab_nodes, self.tab_usage, self.tab_access), strict=True))
+        last = (self.tab_insights, self.tab_nodes, self.tab_usage, self.tab_access)
+        return dict(zip(TABS, (*first, *last), strict=True))
 
     @needs(EVERYBODY)
     async def landed(self, desk: Desk, request: gr.Request) -> list[Any]:

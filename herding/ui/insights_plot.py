@@ -1,0 +1,76 @@
+"""Requests by model over time, as a plot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from herding.insights import PromptInsights
+
+OTHERS = "other models"
+COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b85c8a")
+"""Each keeps a contrast of 3:1 on the ground of both themes."""
+
+OTHERS_COLOUR = "#857d6d"
+HEIGHT = 300
+
+
+def plot(elem_id: str) -> Any:
+    """The component, without data."""
+    return gr.BarPlot(
+        x="time",
+        y="requests",
+        color="model",
+        x_title="Time (UTC)",
+        y_title="Requests",
+        y_aggregate="sum",
+        tooltip="all",
+        height=HEIGHT,
+        show_label=False,
+        visible=False,
+        elem_id=elem_id,
+    )
+
+
+def shows(found: PromptInsights) -> Any:
+    """An update of the component; it is away where nothing ran."""
+    if not found.buckets:
+        return gr.update(visible=False)
+    names = _names(found)
+    colours = {name: OTHERS_COLOUR if name == OTHERS else COLOURS[place] for place, name in enumerate(names)}
+    return gr.update(
+        value=frame(found, names),
+        color_map=colours,
+        x_bin=f"{found.bucket_ms // 3_600_000}h",
+        x_lim=[found.since / 1000, found.until / 1000],
+        caption=f"Tries of each model, in steps of {_step(found.bucket_ms)}; the table has the sums.",
+        visible=True,
+    )
+
+
+def frame(found: PromptInsights, names: list[str]) -> pd.DataFrame:
+    """A line for each bucket and model."""
+    return pd.DataFrame(
+        {
+            "time": pd.to_datetime([bucket.at for bucket in found.buckets], unit="ms"),
+            "requests": [bucket.requests for bucket in found.buckets],
+            "model": [bucket.model if bucket.model in names else OTHERS for bucket in found.buckets],
+        }
+    )
+
+
+def _names(found: PromptInsights) -> list[str]:
+    """The models that have a colour of their own, those with most requests, and the name of the rest."""
+    sums: dict[str, int] = {}
+    for bucket in found.buckets:
+        sums[bucket.model] = sums.get(bucket.model, 0) + bucket.requests
+    ranked = sorted(sums, key=lambda model: (-sums[model], model))
+    rest = [OTHERS] if len(ranked) > len(COLOURS) else []
+    return ranked[: len(COLOURS)] + rest
+
+
+def _step(width_ms: int) -> str:
+    hours = width_ms // 3_600_000
+    return f"{hours} hours" if hours < 24 else "a day" if hours == 24 else f"{hours // 24} days"
