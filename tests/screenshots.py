@@ -18,7 +18,7 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("overview", "versions", "history", "compare", "nodes")
+TABS = ("overview", "versions", "history", "compare", "insights", "nodes")
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")

@@ -47,7 +47,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             try:
                 answer = await self._send(request, content, used)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                if not used.kept:
+                if not used.kept or self._opened().closed:  # we may have let go of the server as it died
                     raise
                 answer = await self._send(request, content, used)
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer, request))

@@ -22,8 +22,8 @@ QUIET = empty(
     "Nothing ran in this time", "Run this prompt in the first tab and rate the answers, or look further back."
 )
 FORGET = (
-    "All models of this prompt are equal again, until new requests and stars tell them apart. "
-    "Requests and stars stay in the history. This cannot be undone."
+    "What requests and stars of this prompt have shown so far counts no more for who answers it; what other prompts "
+    "have shown still does. Requests and stars stay in the history. This cannot be undone."
 )
 FORGOTTEN = done("What was learned of this prompt is forgotten.")
 
@@ -52,6 +52,7 @@ class Insights:
         with gr.Column(elem_classes=["insights-body"]) as self.body:
             with gr.Column(elem_classes=["sheet", "insights"]):
                 self.matrix = gr.HTML(elem_id="insights-matrix")
+                self.when = gr.HTML(elem_id="insights-when")
                 self.plot = insights_plot.plot("insights-plot")
             with gr.Column(elem_classes=["sheet", "insights"]):
                 self.outlook = gr.HTML(elem_id="insights-outlook")
@@ -75,7 +76,7 @@ class Insights:
     @property
     def shown(self) -> list[Any]:
         """All that follows the chosen prompt."""
-        return [self.note, self.body, self.matrix, self.plot, self.outlook, *self.reset.outputs]
+        return [self.note, self.body, self.matrix, self.when, self.plot, self.outlook, *self.reset.outputs]
 
     @property
     def outputs(self) -> list[Any]:
@@ -110,12 +111,13 @@ class Insights:
     async def _show(self, key: str | None, days: Any, principal: Principal, note: Html | None = None) -> list[Any]:
         """Updates of `shown`."""
         if not key:
-            return [NOTHING, gr.update(visible=False), "", gr.update(visible=False), "", *Confirm.shows(False)]
+            return [NOTHING, gr.update(visible=False), "", "", gr.update(visible=False), "", *Confirm.shows(False)]
         found = await self._orchestrator.insights.look(key, principal, days=_days(days))
         return [
             note or "",
             gr.update(visible=True),
             insights_table.table(found) if found.total else QUIET,
+            insights_plot.title(found),
             insights_plot.shows(found),
             insights_outlook.outlook(found),
             *Confirm.shows(PUBLISH in principal.rights),

@@ -8,6 +8,7 @@ import gradio as gr
 import pandas as pd
 
 from herding.insights import PromptInsights
+from herding.ui.format import Html, el
 
 OTHERS = "other models"
 COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b85c8a")
@@ -23,8 +24,9 @@ def plot(elem_id: str) -> Any:
         x="time",
         y="requests",
         color="model",
-        x_title="Time (UTC)",
+        x_title="Time",
         y_title="Requests",
+        color_title="Model",
         y_aggregate="sum",
         tooltip="all",
         height=HEIGHT,
@@ -45,9 +47,16 @@ def shows(found: PromptInsights) -> Any:
         color_map=colours,
         x_bin=f"{found.bucket_ms // 3_600_000}h",
         x_lim=[found.since / 1000, found.until / 1000],
-        caption=f"Tries of each model, in steps of {_step(found.bucket_ms)}; the table has the sums.",
         visible=True,
     )
+
+
+def title(found: PromptInsights) -> Html:
+    """What stands above the plot."""
+    if not found.buckets:
+        return Html()
+    told = f"tries of each model, in steps of {_step(found.bucket_ms)}; the table has their sums"
+    return el("div", el("h2", "Over time"), el("span", told, cls="muted"), cls="page-head")
 
 
 def frame(found: PromptInsights, names: list[str]) -> pd.DataFrame:

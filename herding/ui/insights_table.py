@@ -63,8 +63,8 @@ def _counted(found: PromptInsights) -> Html:
 def _notes() -> Html:
     said = (
         "Small figures: the 95 % interval of the mean stars, and how many rated. Errors and breaches are parts of the "
-        "tries of the model and of its answers under a contract. Times are of answers, without waiting; tokens are means. "
-        "Requests that people stopped are not counted."
+        "tries of the model and of its answers under a contract. Times are of answers, without waiting; tokens are "
+        "means. Requests that people stopped are not counted."
     )
     return el("p", said, cls="muted why")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from herding.ui import candidates
 from herding.ui.format import Html, chip, contract_chip, duration, el, facts, join, panel, status_chip
 from herding.values import Outcome, Queued, Started
 
@@ -87,6 +88,7 @@ def figures(outcome: Outcome) -> Html:
             el(
                 "p", f"Tokens {exact}. ", f"Why this node: {outcome.reason}." if outcome.reason else "", cls="muted why"
             ),
+            candidates.why(outcome),
         )
     )
 

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
 from herding.errors import BadResponseError, ConnectError
 from herding.nodes import http
 from herding.nodes.base import Deadlines
+from herding.nodes.transport import AiohttpTransport
 from tests.support.fakenode import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: tracker=you; Path=/\r\n\r\nok"
@@ -175,6 +177,30 @@ async def test_a_kept_connection_that_closes_under_a_request_is_replaced() -> No
             assert (await client.post("/", json={"a": 1})).text == "ok"
         assert [len(connection.heads) for connection in seen] == [2, 2, 1]
         assert {body for connection in seen for body in connection.bodies} == {b'{"a":1}'}
+
+
+async def test_a_kept_connection_that_closes_as_its_client_is_closed_is_not_replaced() -> None:
+    class Hurried(AiohttpTransport):
+        async def _send(self, *arguments: Any) -> Any:
+            try:
+                return await super()._send(*arguments)
+            except aiohttp.ClientError:
+                await self.aclose()
+                raise
+
+    async def closes_at_the_second(connection: Connection) -> None:
+        await connection.request()
+        connection.send(OK)
+        await connection.request()
+
+    async with (
+        serving(closes_at_the_second) as (url, seen),
+        http.client(SHORT, base_url=url, transport=Hurried(max_connections=8)) as client,
+    ):
+        await client.post("/", json={})
+        with pytest.raises(httpx.TransportError):
+            await client.post("/", json={})
+        assert len(seen) == 1
 
 
 async def test_a_new_connection_that_closes_is_not_asked_again() -> None:
