@@ -27,6 +27,7 @@ from herding.nodes import http, vectors
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
+from herding.nodes.transport import AiohttpTransport, Answer
 from herding.values import Call, Chunk, Embeddings, FinishReason, NodeStatus, Usage
 
 PROBE_EVERY = 10.0
@@ -85,7 +86,7 @@ class OpenAINode(Node):
         config: OpenAIConfig,
         *,
         secret: Callable[[str], str | None],
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AiohttpTransport | None = None,
     ) -> None:
         super().__init__(config.name, models=config.models, deadlines=config.deadlines)
         self._config = config
@@ -192,7 +193,7 @@ class OpenAINode(Node):
                 asyncio.timeout(limits.first_token) as patience,
                 self._posts.post("/embeddings", body, node=self.name) as response,
             ):
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():
                     patience.reschedule(loop.time() + limits.idle)
                     answer += piece
                     if len(answer) > MAX_EMBEDDINGS:
@@ -219,7 +220,7 @@ class OpenAINode(Node):
             "messages": [{"role": m.role, "content": m.content} for m in call.messages],
         }
 
-    async def _expect_events(self, response: httpx.Response) -> None:
+    async def _expect_events(self, response: Answer) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
             _event((await http.error_body(response)).decode(errors="replace"), self.name)
