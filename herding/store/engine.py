@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -104,13 +105,20 @@ def _create(path: Path) -> None:
 
 
 def _engine(url: URL, *, pool_size: int) -> Engine:
-    to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
     try:
         return create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=to_json
+            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=_to_json
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error
+
+
+def _to_json(value: Any) -> str:
+    """`value` as JSON, also where it holds what orjson, ten times as fast, does not take: a number of many digits."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _set_up(connection: Any) -> None:
