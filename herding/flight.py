@@ -16,6 +16,8 @@ from herding.routing.candidates import Candidate
 from herding.running import Running
 from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Principal, Status, Timings, Usage, Verdict
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 CHARS_PER_TOKEN = 4
 ANSWER_TOKENS = 256
 """What an answer is taken to need where no `max_tokens` is set."""
@@ -200,7 +202,7 @@ def _written(rendered: Rendered) -> str:
     if rendered.messages is None:
         return rendered.text or ""
     messages = [{"role": m.role, "content": m.content} for m in rendered.messages]
-    return json.dumps(messages, ensure_ascii=False)
+    return _to_json(messages)
 
 
 def without_texts(outcome: Outcome) -> Outcome:

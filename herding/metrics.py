@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -11,6 +12,15 @@ from herding.values import Outcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class _Ended(NamedTuple):
+    """What always changes with an ended request of some labels; looking these up takes longer than counting."""
+
+    requests: Counter
+    tokens_in: Counter
+    tokens_out: Counter
+    total: Histogram
 
 
 class Metrics:
@@ -33,6 +43,7 @@ class Metrics:
         self._first = Histogram(
             "herding_first_token_seconds", "From arrival to the first token.", ["node"], buckets=_SECONDS, registry=kept
         )
+        self._ended: dict[tuple[str, str, str, str], _Ended] = {}
         self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
         Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
 
@@ -40,16 +51,26 @@ class Metrics:
         """A request that has a row ended."""
         node = outcome.node or ""
         model = outcome.model if outcome.node and outcome.model else ""  # without a node it is what a caller wrote
-        self._requests.labels(outcome.prompt, model, node, outcome.status).inc()
-        self._tokens.labels(model, node, "in").inc(outcome.usage.input_tokens)
-        self._tokens.labels(model, node, "out").inc(outcome.usage.output_tokens)
-        self._total.labels(node).observe(outcome.timings.total_ms / 1000)
+        labels = (outcome.prompt, model, node, outcome.status)
+        kept = self._ended.get(labels) or self._ended.setdefault(labels, self._labelled(*labels))
+        kept.requests.inc()
+        kept.tokens_in.inc(outcome.usage.input_tokens)
+        kept.tokens_out.inc(outcome.usage.output_tokens)
+        kept.total.observe(outcome.timings.total_ms / 1000)
         if outcome.timings.first_token_ms is not None:
             self._first.labels(node).observe(outcome.timings.first_token_ms / 1000)
         if outcome.contract.ok is False:
             self._breaches.labels(outcome.prompt).inc()
         for attempt in outcome.attempts:
             self._attempts.labels(attempt.node, attempt.error_type or "answered").inc()
+
+    def _labelled(self, prompt: str, model: str, node: str, status: str) -> _Ended:
+        return _Ended(
+            self._requests.labels(prompt, model, node, status),
+            self._tokens.labels(model, node, "in"),
+            self._tokens.labels(model, node, "out"),
+            self._total.labels(node),
+        )
 
     def over_limit(self) -> None:
         """A limit refused a request."""

@@ -252,7 +252,8 @@ class _Reader:
                 self.failure = error
                 break
             self._heard = True
-            self.usage = _usage(event) or self.usage
+            if "usage" in event:
+                self.usage = _usage(event) or self.usage
             choice = _choice(event)
             self._finish = _finish(choice) or self._finish
             texts.append(_text(choice))
