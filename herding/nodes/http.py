@@ -92,14 +92,14 @@ class Posts:
     """Posts JSON to one server, as its `client` would.
 
     It leaves out what httpx does around a request and a node has no use for (cookies, credentials, redirects, hooks,
-    putting URLs together): that takes longer than the request itself.
+    putting URLs together): that takes longer than the request itself. Whoever reads an answer has a deadline for it.
     """
 
     def __init__(self, client: httpx.AsyncClient, transport: AiohttpTransport) -> None:
         self._base, self._transport = str(client.base_url).rstrip("/"), transport
         host = client.base_url.netloc.decode("ascii")
         self._headers = CIMultiDict([("Host", host), *client.headers.items(), ("Content-Type", "application/json")])
-        self._patience = patience(client.timeout.as_dict())
+        self._patience = patience(client.timeout.as_dict() | {"read": None})
         self._urls: dict[str, URL] = {}
 
     @asynccontextmanager

@@ -166,8 +166,11 @@ class Writer:
 
     def _follow_up(self, connection: Connection, results: Sequence[Result]) -> list[Result]:
         """Runs what jobs want behind the commit, once for all that want the same; the others never hear of trouble."""
+        wanted = {result.job.after for result in results if result.job.after and result.error is None}
+        if not wanted:
+            return list(results)
         errors: dict[object, HerdingError] = {}
-        for after in {result.job.after for result in results if result.job.after and result.error is None}:
+        for after in wanted:
             try:
                 with self._turns.committing():
                     after(connection.connection.driver_connection)
