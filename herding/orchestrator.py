@@ -230,7 +230,7 @@ class Orchestrator:
         except StoreError:
             self._flights.pop(flight.id, None)
             raise
-        await asyncio.shield(written)
+        await written
         self._metrics.ended(outcome)
         return outcome
 
