@@ -254,9 +254,9 @@ class _Reader:
             self._heard = True
             if "usage" in event:
                 self.usage = _usage(event) or self.usage
-            if choice := _choice(event):
-                self._finish = _finish(choice) or self._finish
-                texts.append(_text(choice))
+            text, finish = _piece(event.get("choices"))
+            self._finish = finish or self._finish
+            texts.append(text)
         return "".join(texts)
 
     def end(self) -> FinishReason:
@@ -303,23 +303,15 @@ def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
     return Embeddings(found, usage.input_tokens, "node")
 
 
-def _choice(event: dict[str, Any]) -> dict[str, Any]:
-    choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else {}
-    return first if isinstance(first, dict) else {}
-
-
-def _text(choice: dict[str, Any]) -> str:
-    delta = choice.get("delta")
+def _piece(choices: Any) -> tuple[str, FinishReason | None]:
+    """The text of an event's first choice, and why the answer ends with it."""
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return "", None
+    delta, reason = choice.get("delta"), choice.get("finish_reason")
     text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    return text if isinstance(text, str) else ""
-
-
-def _finish(choice: dict[str, Any]) -> FinishReason | None:
-    reason = choice.get("finish_reason")
-    if reason is None:
-        return None
-    return "length" if reason == "length" else "stop"
+    ended: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
+    return text if isinstance(text, str) else "", ended
 
 
 def _usage(event: dict[str, Any]) -> Usage | None:

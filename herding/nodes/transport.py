@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 KEPT_SECONDS = 15.0
@@ -143,6 +145,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._factory = partial[ResponseHandler](_Wire, loop=self._loop)
         self._seen: WeakSet[Any] = WeakSet()
 
     async def connect(self, *request: Any, **how: Any) -> aiohttp.connector.Connection:
@@ -151,6 +154,14 @@ class _Connector(aiohttp.TCPConnector):
         _kept.set(carrier in self._seen)
         self._seen.add(carrier)
         return connection
+
+
+class _Wire(ResponseHandler):
+    """Resumes only what was paused; aiohttp does so for every chunk, a tenth of what reading an answer costs."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
 
 def _as_httpx(error: aiohttp.ClientError) -> httpx.RequestError:
