@@ -145,7 +145,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial[ResponseHandler](_Wire, loop=self._loop)
+        wire: type[ResponseHandler] = _Wire
+        self._factory = partial(wire, loop=self._loop)
         self._seen: WeakSet[Any] = WeakSet()
 
     async def connect(self, *request: Any, **how: Any) -> aiohttp.connector.Connection:
