@@ -24,18 +24,23 @@ from uvicorn.loops.auto import auto_loop_factory
 from herding import __version__
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
+from herding.access.seal import Seal
 from herding.accounts import Accounts
 from herding.api import doors
+from herding.api.aliases import Aliases
 from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
 from herding.api.json_route import Shortcut
 from herding.api.proxies import BehindProxies
 from herding.api.shield import Shield
 from herding.errors import HerdingError
+from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
 from herding.nodes import catalog
+from herding.nodes.guard import Guard
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
+from herding.registry import Registry
 from herding.settings import Settings, read_settings, secret
 from herding.store import Store
 
@@ -67,34 +72,47 @@ class Parts:
 @contextlib.asynccontextmanager
 async def parts(settings: Settings) -> AsyncIterator[Parts]:
     """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
-    herd = catalog.build(catalog.read_herd(settings.nodes), secret=secret, node_secret=_value(settings.node_secret))
+    configured = catalog.read_herd(settings.nodes)
+    fleet = Fleet(catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret)))
     roles = Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
     store = await Store.open(settings.database_url)
     try:
+        key = signing_key(settings.home, _value(settings.secret_key))
         gatehouse = Gatehouse(
             store=store,
             roles=roles,
-            key=signing_key(settings.home, _value(settings.secret_key)),
+            key=key,
             trusts_all=settings.trusts_all,
             admin_token=_value(settings.admin_token),
         )
         accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse)
-        for node in herd.values():
+        for node in fleet.values():
             await node.start()
+        guard = Guard(allowed=settings.allowed_hosts, loopback=settings.local_only)
+        registry = Registry(fleet=fleet, store=store, seal=Seal(key), guard=guard)
+        await registry.load()
         orchestrator = Orchestrator(
             library=library,
-            herd=herd,
+            fleet=fleet,
             store=store,
             accounts=accounts,
+            registry=registry,
             still_valid=gatehouse.still_valid,
             role_names=lambda: roles.names,
         )
         if not settings.local_only and not settings.admin_token:
             await _hand_over(accounts)
         await orchestrator.read_prompts()
-        watching = (orchestrator.watch_prompts(), roles.watch(), orchestrator.watch())
+        await orchestrator.learn()
+        watching = (
+            orchestrator.watch_prompts(),
+            roles.watch(),
+            orchestrator.watch(),
+            orchestrator.probe(),
+            orchestrator.follow_demand(),
+        )
         endless = (*watching, gatehouse.keep(), orchestrator.upkeep())
         async with contextlib.AsyncExitStack() as running:
             for work in endless:
@@ -102,7 +120,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             yield Parts(orchestrator, gatehouse)
             await gatehouse.flush()
     finally:
-        await asyncio.gather(*(node.close() for node in herd.values()), return_exceptions=True)
+        await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
 
 
@@ -130,6 +148,7 @@ def create(found: Parts, settings: Settings) -> FastAPI:
     app.add_middleware(Shortcut, routes=busy)
     app.add_middleware(Identify, gatehouse=found.gatehouse)
     app.add_middleware(OtherOrigins, orchestrator=found.orchestrator, stranger=found.gatehouse.stranger)
+    app.add_middleware(Aliases, orchestrator=found.orchestrator)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
     app.add_middleware(Shield, frame_ancestors=settings.frame_ancestors)
     app.add_middleware(BehindProxies, hops=settings.trusted_proxies)

@@ -1,17 +1,17 @@
-"""Gets texts embedded: by the least busy node that has the model, or by another one when it fails."""
+"""Gets texts embedded: by a node that has the model, or by another one when it fails."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from herding.access.roles import allows
-from herding.dispatch import MAX_ATTEMPTS
+from herding.chooser import Lease, Search
+from herding.dispatch import Dispatcher
 from herding.errors import (
     AuthenticationError,
     BadResponseError,
@@ -26,8 +26,6 @@ from herding.flight import Flight
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
 from herding.prompts.variables import clean
-from herding.routing import policy
-from herding.routing.candidates import Candidate, candidates
 from herding.values import Chunk, Embeddings, Outcome, Parameters, Principal, Usage
 
 MAX_TEXTS = 2048
@@ -63,24 +61,25 @@ class Embedder:
         self,
         *,
         herd: Mapping[str, Node],
+        dispatcher: Dispatcher,
         clock: Callable[[], int],
         admit: Callable[[Flight, int], Awaitable[None]],
         record: Callable[[Flight], Awaitable[Outcome]],
     ) -> None:
-        self._herd, self._clock, self._admit, self._record = herd, clock, admit, record
-        self._busy: Counter[str] = Counter()
+        self._herd, self._dispatcher, self._clock = herd, dispatcher, clock
+        self._admit, self._record = admit, record
 
     async def embed(
         self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
     ) -> tuple[Outcome, Embeddings]:
         """A vector for each text; the request's row is durable on return, and before an error too."""
         _check(texts)
-        if not self._candidates(model, who):
+        if not any(model in node.embeds for node in self._allowed(who)):
             raise self._nobody(model, who)
         flight = TextsFlight(texts, request_id=uuid4().hex, arrived_at=self._clock(), who=who, model=model)
         await self._admit(flight, flight.input_tokens)
         try:
-            made = await self._answer(flight, model, dimensions)
+            made = await self._answer(flight, dimensions)
             flight.end("succeeded")
         except HerdingError as error:
             flight.end("cancelled" if flight.stopped else "failed", error)
@@ -97,46 +96,42 @@ class Embedder:
             outcome = await self._record(flight)
         return outcome, made
 
-    async def _answer(self, flight: TextsFlight, model: str, dimensions: int | None) -> Embeddings:
-        """Try nodes, the least busy first, until one answers; none is tried twice."""
-        failed: set[str] = set()
-        failure, last = None, ""
-        for number in range(1, MAX_ATTEMPTS + 1):
-            found = [one for one in self._candidates(model, flight.who) if one.node not in failed]
-            if not found:
-                break
-            _go_on(flight)
-            candidate = policy.least_busy(found, self._busy)[0]
-            why = policy.reason(candidate, found, asked_for=True)
-            why = f"attempt {number} after {last} failed: {why}" if last else why
-            flight.chosen(candidate, policy.LEAST_BUSY, why)
+    async def _answer(self, flight: TextsFlight, dimensions: int | None) -> Embeddings:
+        """Try nodes until one answers; none is tried twice."""
+        search = Search(flight, embeds=True)
+        self._dispatcher.begin()
+        while True:
+            lease = await self._dispatcher.place(search)
+            if lease is None:
+                _go_on(flight)
+                raise UserError("The request was stopped.")
             try:
-                return await self._attempt(flight, candidate, dimensions)
+                return await self._attempt(flight, lease, dimensions)
             except NodeError as error:
-                failure, last = error, candidate.node
-                failed.add(last)
-                await self._herd[last].look_again()
-        raise failure or self._nobody(model, flight.who)
+                if not await self._dispatcher.again(search, lease, error):
+                    raise
 
-    async def _attempt(self, flight: TextsFlight, candidate: Candidate, dimensions: int | None) -> Embeddings:
+    async def _attempt(self, flight: TextsFlight, lease: Lease, dimensions: int | None) -> Embeddings:
         """One call of one node."""
-        node, began, began_at = self._herd[candidate.node], flight.elapsed_ms, self._clock()
+        candidate, began, began_at = lease.candidate, flight.elapsed_ms, self._clock()
+        flight.chosen(candidate, lease.policy, lease.why, lease.considered)
         failure: HerdingError | None = None
-        self._busy[node.name] += 1
         try:
+            _go_on(flight)
+            node = self._herd[candidate.node]
             made = await _stoppable(flight, _ask(node, candidate.model, flight.texts, dimensions))
             usage = Usage(made.input_tokens, 0, made.source)
             flight.take(Chunk(finish_reason="stop", usage=usage))
+            lease.permit.succeeded()
             return made
         except (NodeError, UserError) as error:
             failure = error
+            if not flight.stopped:
+                await self._dispatcher.failed(lease, error)
             raise
         finally:
-            self._busy[node.name] -= 1
             flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)
-
-    def _candidates(self, model: str, who: Principal) -> list[Candidate]:
-        return candidates([model], {node.name: node.embeds for node in self._allowed(who)})
+            self._dispatcher.leave(lease)
 
     def _allowed(self, who: Principal) -> list[Node]:
         return [node for name, node in self._herd.items() if allows(who.nodes, name)]

@@ -11,14 +11,18 @@ HerdingError                 the root; its message says what to do next
 ├── AuthenticationError      the caller: log in again, or send another token
 ├── AccessError              the caller's role does not allow this
 ├── LimitError               the caller: come back after `retry_after` seconds
+│   ├── QueueFullError       ... too many of the caller's own requests wait already
+│   └── CrowdedError         ... too many requests of all callers wait already
 ├── NodeError                another node (or a later try) may do
 │   ├── ConnectError         the node could not be reached at all
 │   ├── DeadlineError        the node did not answer in time
 │   ├── StatusError          the node answered with an HTTP error status
+│   │   └── BusyNodeError    ... it has too much to do (429)
 │   ├── BadResponseError     the node answered with something that is not its protocol
 │   ├── CutStreamError       the node stopped in the middle of an answer
 │   ├── MisconfiguredError   the node refuses our credentials: the operator must act
 │   └── NoNodeError          no node can serve the request now
+│       └── NoTurnError      ... the request waited for one until its deadline
 └── StoreError               the database did not take or give the data
 
 `type` is the stable machine name that front doors send to clients.
@@ -130,6 +134,18 @@ class LimitError(HerdingError):
         self.retry_after = retry_after
 
 
+class QueueFullError(LimitError):
+    """The principal has as many requests waiting as one may."""
+
+    type = "queue_full"
+
+
+class CrowdedError(LimitError):
+    """As many requests wait as Herding keeps, whosever they are."""
+
+    type = "crowded"
+
+
 class NodeError(HerdingError):
     """A node failed; another node, or the same one later, may do."""
 
@@ -163,6 +179,12 @@ class StatusError(NodeError):
         self.retry_after = retry_after
 
 
+class BusyNodeError(StatusError):
+    """The node has too much to do (HTTP 429): it is well, and wants to be left alone for `retry_after` seconds."""
+
+    type = "node_busy"
+
+
 class BadResponseError(NodeError):
     """The node's answer is not what its protocol says (HTML, broken JSON, an error inside a 200, nothing)."""
 
@@ -182,9 +204,19 @@ class MisconfiguredError(NodeError):
 
 
 class NoNodeError(NodeError):
-    """No node serves a fitting model now."""
+    """No node serves a fitting model now. `retry_after` in seconds where it is known when one will be tried again."""
 
     type = "no_node"
+
+    def __init__(self, message: str, *, node: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, node=node)
+        self.retry_after = retry_after
+
+
+class NoTurnError(NoNodeError):
+    """The request's turn did not come before its deadline."""
+
+    type = "no_turn"
 
 
 class StoreError(HerdingError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,19 @@ from herding.prompts.contract import Trimmer, judge
 from herding.prompts.model import Prompt
 from herding.routing.candidates import Candidate
 from herding.running import Running
-from herding.values import Attempt, Chunk, FinishReason, Outcome, Parameters, Principal, Status, Timings, Usage, Verdict
+from herding.values import (
+    Attempt,
+    Chunk,
+    Considered,
+    FinishReason,
+    Outcome,
+    Parameters,
+    Principal,
+    Status,
+    Timings,
+    Usage,
+    Verdict,
+)
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -73,12 +85,14 @@ class Flight:
         self._first_token_ms: float | None = None
         self._attempts: list[Attempt] = []
         self._choice: tuple[Candidate, str, str] | None = None
+        self._considered: tuple[Considered, ...] = ()
         self._error: HerdingError | None = None
         self._status: Status = "running"
         self._verdict = Verdict()
         self._total_ms = 0.0
         self._written: tuple[Rendered, str] | None = None
         self.running: Running | None = None
+        self.when_stopped: Callable[[], None] | None = None
         self.stopped = False
         self.expelled = False
 
@@ -108,11 +122,16 @@ class Flight:
         """Whether the stop marker has come: whatever follows is not part of the answer."""
         return self._trimmer.done
 
-    def chosen(self, candidate: Candidate, policy: str, reason: str) -> None:
+    @property
+    def first_token_ms(self) -> float | None:
+        """When the answer began; None before that."""
+        return self._first_token_ms
+
+    def chosen(self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...] = ()) -> None:
         """A candidate is tried; the time until the first one counts as waiting."""
         if self._choice is None:
             self._queued_ms = self.elapsed_ms
-        self._choice = (candidate, policy, reason)
+        self._choice, self._considered = (candidate, policy, reason), considered
 
     def take(self, chunk: Chunk) -> str:
         """Note a chunk of the node; returns the part of the answer that it makes certain."""
@@ -141,6 +160,8 @@ class Flight:
             self.stopped = True
             if self.running:
                 self.running.stop()
+            if self.when_stopped:
+                self.when_stopped()
 
     def expel(self) -> None:
         """The caller may not be answered any more."""
@@ -177,6 +198,7 @@ class Flight:
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
+            candidates=self._considered,
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )

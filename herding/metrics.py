@@ -17,7 +17,9 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 class Metrics:
     """Counts since this process started. Labels are names of ours only: callers cannot make new ones."""
 
-    def __init__(self, herd: Mapping[str, Node], running: Callable[[], int]) -> None:
+    def __init__(
+        self, herd: Mapping[str, Node], *, running: Callable[[], int], waiting: Callable[[], int] = lambda: 0
+    ) -> None:
         self._herd = herd
         self._registry = kept = CollectorRegistry()
         by_answer = ["prompt", "model", "node"]
@@ -38,6 +40,7 @@ class Metrics:
         self._attempts, self._breaches = cache(attempts.labels), cache(breaches.labels)
         self._total, self._first = cache(total.labels), cache(first.labels)
         Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
+        Gauge("herding_waiting_requests", "Requests that wait for a place now.", registry=kept).set_function(waiting)
 
     def ended(self, outcome: Outcome) -> None:
         """A request that has a row ended."""

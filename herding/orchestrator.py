@@ -8,14 +8,30 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from secrets import token_hex
 from typing import Any
 
-from herding.access.operations import CHAT, EDIT, EMBED, METRICS, MODELS, NODES, PROMPTS, RATE, RUN, SWITCH_MODEL
+from herding.access.operations import (
+    CHAT,
+    EDIT,
+    EMBED,
+    MANAGE_NODES,
+    METRICS,
+    MODELS,
+    NODES,
+    PROMPTS,
+    RATE,
+    RUN,
+    SAVE,
+    SWITCH_MODEL,
+)
 from herding.access.role_file import ADMIN, GUEST
 from herding.access.roles import allows, may_see, owner, owner_filter, require
 from herding.accounts import Accounts
+from herding.demand import Switcher
 from herding.dispatch import WAIT_SECONDS, Dispatcher
+from herding.drafts import Drafts
 from herding.embedding import Embedder
 from herding.errors import (
     AuthenticationError,
@@ -27,16 +43,19 @@ from herding.errors import (
     UserError,
     VariableError,
 )
+from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, usable
+from herding.learning import Learning
 from herding.memory import recall
 from herding.metrics import Metrics
-from herding.nodes.base import Node
+from herding.prober import Prober
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import Library, parse_body
+from herding.prompts.library import Library, check_key, parse_body, parse_prompt
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
+from herding.registry import Registry
 from herding.shelf import DEV, Edition, Head, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
@@ -51,6 +70,7 @@ from herding.values import (
     LoadProgress,
     Message,
     ModelInfo,
+    NodeEvent,
     NodeInfo,
     NodeStats,
     Outcome,
@@ -83,30 +103,41 @@ class Orchestrator:
         self,
         *,
         library: Library,
-        herd: Mapping[str, Node],
+        fleet: Fleet,
         store: Store,
         accounts: Accounts,
+        registry: Registry,
         still_valid: Callable[[Principal], Awaitable[bool]],
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
         role_names: Callable[[], Sequence[str]] = lambda: (GUEST, ADMIN),
     ) -> None:
         self._library = library
-        self._herd = dict(herd)
+        self.fleet = self._herd = fleet
         self._store = store
         self.accounts = accounts
+        self.registry = registry
         self._still_valid = still_valid
         self._clock = clock
-        self._dispatcher = Dispatcher(herd=self._herd, clock=clock, wait_seconds=wait_seconds)
-        self._embedder = Embedder(herd=self._herd, clock=clock, admit=self._admit, record=self._record)
+        self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
+        self._dispatcher = Dispatcher(fleet=fleet, learning=self._learning, clock=clock, wait_seconds=wait_seconds)
+        fleet.changed = self._dispatcher.pump
+        self._prober = Prober(fleet)
+        waiting = self._dispatcher
+        self._switcher = Switcher(fleet, wanted=waiting.wanted, waited_for=waiting.waited_for)
+        admitted: dict[str, Any] = {"admit": self._admit, "record": self._record}
+        self._embedder = Embedder(herd=fleet, dispatcher=self._dispatcher, clock=clock, **admitted)
         self._flights: dict[str, Flight] = {}
-        self._metrics = Metrics(self._herd, running=lambda: len(self._flights))
+        counts = {"running": lambda: len(self._flights), "waiting": lambda: self._dispatcher.waiting}
+        self._metrics = Metrics(fleet, **counts)
         self._shelf = Shelf(store)
         self._tally = Tally(store.prompt_stats)
         self._bodies: dict[str, tuple[Prompt, str]] = {}
         self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
         edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
         self.studio = Studio(**edited, roles=role_names, clock=clock)
+        written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
+        self.drafts = Drafts(**written, find=self._find, clock=clock)
 
     # Running a prompt
 
@@ -170,8 +201,7 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        found = await self.find(request.prompt, who)
-        prompt = self._edited(found, request, who)
+        _, prompt = await self._asked(request, who)
         return compose(prompt, fill(prompt.variables, request.variables), request.turns or ())
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
@@ -179,12 +209,11 @@ class Orchestrator:
         if not request.prompt:
             request = await recall(request, who, store=self._store)
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        found = await self.find(request.prompt, who)
-        prompt = self._edited(found, request, who)
+        found, prompt = await self._asked(request, who)
         values = fill(prompt.variables, request.variables)
         request = await recall(request, who, store=self._store, prompt=found)
         rendered = compose(prompt, values, _checked_turns(request))
-        edited = prompt is not found.prompt
+        edited = prompt is not found.prompt or not found.number
         facts = {"key": found.key, "variables": values, "version": found.number, "edited": edited}
         return self._flight(request, who, prompt, rendered, **facts)
 
@@ -203,6 +232,25 @@ class Orchestrator:
         )
         self._dispatcher.check_format(flight)
         return flight
+
+    async def _asked(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
+        """The version that a request means, and the prompt to run: that one, or what is edited of it."""
+        if request.whole is None:
+            found = await self.find(request.prompt, who)
+            return found, self._edited(found, request, who)
+        require(who, SAVE)  # whoever may save it might do that first, and run it then
+        key = request.prompt.partition("@")[0]
+        try:
+            saved = await self.find(request.prompt, who)
+        except NotFoundError:
+            if key in self._shelf.heads or not allows(who.prompts, key):
+                raise
+            saved = None
+        prompt = await asyncio.to_thread(parse_prompt, key, request.whole)
+        if saved is None:
+            check_key(key)
+            return Edition(key, 0, prompt), prompt
+        return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
 
     def _edited(self, found: Edition, request: Request, who: Principal) -> Prompt:
         if request.template is None:
@@ -232,6 +280,7 @@ class Orchestrator:
             raise
         await written
         self._metrics.ended(outcome)
+        self._learning.ended(outcome)
         return outcome
 
     # Feedback
@@ -241,7 +290,9 @@ class Orchestrator:
         await self._rateable(request_id, who)
         if stars is not None and (isinstance(stars, bool) or stars not in (1, 2, 3, 4, 5)):
             raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
-        return await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
+        score = await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
+        self._learning.rated(request_id, who.id, stars)
+        return score
 
     async def comment(self, request_id: str, text: str, who: Principal) -> Score:
         """Say something about a request; an empty text takes it back; durable on return."""
@@ -290,6 +341,14 @@ class Orchestrator:
         (info,) = await self._prompt_infos([await self._find(reference, who)], who)
         return info
 
+    async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
+        """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""
+        require(who, PROMPTS)
+        found, prompt = await self._asked(Request(prompt=key, whole=whole), who)
+        (info,) = await self._prompt_infos([replace(found, prompt=prompt)], who)
+        self._bodies.pop(key, None)
+        return info
+
     async def _visible(self, who: Principal) -> list[Edition]:
         """The prompts that `who` may see, as they are served; without a number while the store takes no new one."""
         await asyncio.to_thread(self._library.refresh)
@@ -304,12 +363,26 @@ class Orchestrator:
                 found[key] = await self._shelf.find(key)
         return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
 
+    def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """The key of the prompt with the short address `path`, and names in its query with the variables they mean."""
+        return self._shelf.alias(path)
+
     async def read_prompts(self) -> None:
         """Brings what the prompt files hold into the store, before the first request; what fails is tried again."""
         try:
             await self._sync.look()
+            for key in list(self._shelf.heads):
+                with suppress(NotFoundError):
+                    await self._shelf.find(key)
         except StoreError as error:
             log.warning("Prompt files wait for the database: %s", error)
+
+    async def learn(self) -> None:
+        """Takes in how models did before, at the start; without it every model is as good as any other."""
+        try:
+            await self._learning.load()
+        except StoreError as error:
+            log.warning("What is known of the models waits for the database: %s", error)
 
     async def watch_prompts(self) -> None:
         """Runs as long as the app: an edit of a prompt file is a version within two seconds."""
@@ -399,9 +472,33 @@ class Orchestrator:
                 status=status,
                 stats=stats.get(node.name, NodeStats()),
                 prompts=tuple(p.key for p in prompts if set(p.prompt.target_models) & set(status.serves)),
+                **self._fleet_facts(node.name),
             )
             for node, status in zip(herd, statuses, strict=True)
         ]
+
+    def _fleet_facts(self, name: str) -> dict[str, Any]:
+        load = self.fleet.slots.load(name)
+        return {
+            "health": self.fleet.health.look(name),
+            "running": load.running,
+            "concurrency": load.concurrency,
+            "draining": load.draining,
+        }
+
+    async def node_events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
+        """What happened to the nodes that `who` may use since the app started, the newest first."""
+        require(who, NODES)
+        events = (event for event in self.fleet.feed.events() if allows(who.nodes, event.node))
+        return list(islice(events, limit))
+
+    async def mend_node(self, node: str, who: Principal) -> None:
+        """Somebody mended a node: it is tried again at once, whatever it did before."""
+        require(who, MANAGE_NODES)
+        if node not in self._herd or not allows(who.nodes, node):
+            raise NotFoundError(f"There is no node '{node}'.", param="node")
+        self.fleet.health.mend(node)
+        self.fleet.changed()
 
     async def models(self, who: Principal) -> list[ModelInfo]:
         """Every model that `who` may use, with its nodes and the prompts that target it."""
@@ -414,8 +511,9 @@ class Orchestrator:
         require(who, SWITCH_MODEL)
         if node not in self._herd or not allows(who.nodes, node):
             raise NotFoundError(f"There is no node '{node}'.", param="node")
-        async for progress in self._herd[node].load(model):
-            yield progress
+        async with aclosing(self._switcher.switch(node, model)) as steps:
+            async for progress in steps:
+                yield progress
 
     async def upkeep(self) -> None:
         """Runs as long as the app: once a day, drops what no limit can need any more."""
@@ -430,6 +528,14 @@ class Orchestrator:
             for flight in list(self._flights.values()):
                 if not await self._still_valid(flight.who):
                     flight.expel()
+
+    async def follow_demand(self) -> None:
+        """Runs as long as the app: switches nodes that may be to models that requests wait for."""
+        await self._switcher.watch()
+
+    async def probe(self) -> None:
+        """Runs as long as the app: brings back, by a small call, nodes that failed and that nobody calls."""
+        await self._prober.watch()
 
     async def metrics(self, who: Principal) -> bytes:
         """Counts and times for monitoring, as Prometheus reads them."""

@@ -44,6 +44,7 @@ def _default_home() -> Path:
 
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
+_HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON = frozenset(
     {"changeme", "change-me", "change_me", "password", "passw0rd", "administrator", "your-token", "your-secret"}
     | {"default-token", "not-needed", "admin-token-here", "12345678", "123456789", "1234567890", "herding-admin"}
@@ -103,6 +104,11 @@ class Settings(BaseSettings):
     trusted_hosts: list[str] = Field(
         default_factory=list, description="JSON list of host names the app answers to; default: by listening address."
     )
+    allowed_hosts: list[str] = Field(
+        default_factory=list,
+        description="JSON list of hosts in private networks that nodes added at run time may use: `host`, `host:port` "
+        "or `scheme://host:port`.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Level of the log.")
     database: str | None = Field(
         default=None,
@@ -126,6 +132,14 @@ class Settings(BaseSettings):
         for origin in given:
             if not _ANCESTOR.fullmatch(origin):
                 raise ValueError(f"'{origin}' is no origin; write https://example.com")
+        return given
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, given: list[str]) -> list[str]:
+        for entry in given:
+            if not _HOST.fullmatch(entry):
+                raise ValueError(f"'{entry}' is no host; write 10.0.0.5:8000 or http://gpu.lan:8000")
         return given
 
     @property

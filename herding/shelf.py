@@ -63,22 +63,36 @@ class Shelf:
         self._heads: dict[str, Head] = {}
         self._pinned: dict[str, dict[int, Edition]] = {}
         self._older: OrderedDict[tuple[str, int], Edition] = OrderedDict()
+        self._aliases: dict[str, tuple[str, Mapping[str, str]]] | None = None
 
     @property
     def heads(self) -> Mapping[str, Head]:
         """The prompts that are not deleted, in the order of their keys."""
         return MappingProxyType(self._heads)
 
+    def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """The key of the prompt with this short address, and its variables by their names there.
+
+        Where several prompts claim an address, it is that of the first by key.
+        """
+        if self._aliases is None:
+            ready = [self._ready(key, head.served) for key, head in self._heads.items()]
+            claims = [(found.key, found.prompt.alias) for found in ready if found and found.prompt.alias]
+            self._aliases = {alias.path: (key, alias.variables) for key, alias in reversed(claims)}
+        return self._aliases.get(path)
+
     def update(self, states: Mapping[str, PromptState]) -> None:
         """Take over what the store knows."""
         living = {key: state for key, state in sorted(states.items()) if not state.retired}
         self._heads = {key: Head(state.newest, state.labels) for key, state in living.items()}
+        self._aliases = None
         for key in list(self._pinned):
             self._sort(key)
 
     def put(self, edition: Edition) -> None:
         """Keep a version ready; it may be one that `update` tells of later."""
         self._pinned.setdefault(edition.key, {})[edition.number] = edition
+        self._aliases = None
 
     async def find(self, reference: str) -> Edition:
         """The version that `key`, `key@number`, `key@label` or `key@newest` means.

@@ -43,11 +43,15 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version with what it holds, in the words of a prompt file, and the labels that stand for it."""
+    """A version with what it holds, in the words of a prompt file, and the labels that stand for it.
+
+    `filed` is the version that the prompt's file holds, None where it has no file.
+    """
 
     about: PromptVersion
     content: Mapping[str, Any]
     labels: tuple[str, ...] = ()
+    filed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,8 @@ class Studio:
         about = await self._store.version(key, number)
         if about is None:
             raise _no_version(key, number)
-        return Version(about, edition.prompt.content, tuple(label for label, at in head.labels.items() if at == number))
+        labels, file = tuple(label for label, at in head.labels.items() if at == number), self._sync.state(key).file
+        return Version(about, edition.prompt.content, labels, file.number if file else None)
 
     async def yaml(self, key: str, number: int | None, who: Principal) -> str:
         """A version (None: the newest) as the text of a prompt file, with the label that a file would name."""
@@ -251,7 +256,7 @@ class Studio:
         b = newest.number if b is None else b
         a = max(1, b - 1) if a is None else a
         one, other = [(await self._edition(key, number, who)).prompt for number in (a, b)]
-        return compare(one.content, other.content)
+        return await asyncio.to_thread(compare, one.content, other.content)
 
     async def _edition(self, key: str, number: int, who: Principal) -> Edition:
         edition = await self._shelf.edition(key, number)

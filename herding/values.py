@@ -116,9 +116,9 @@ class Request:
     """One call at the front door: of a prompt, or without one, of a model.
 
     `prompt` is a key, or `key@version`, or `key@label`, or `key@newest`; `template` replaces its text for this run
-    only (an unsaved edit); `turns` are the earlier turns of a chat, oldest first, without the system message. `model`
-    None means that the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they
-    are.
+    only (an unsaved edit), and `whole`, all of a prompt as YAML, replaces everything that is saved of it; `turns` are
+    the earlier turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
+    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
 
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
@@ -129,6 +129,7 @@ class Request:
     parameters: Parameters = Parameters()
     turns: tuple[Message, ...] | None = None
     template: str | None = None
+    whole: str | None = None
     messages: tuple[Message, ...] = ()
     text: str | None = None
     session_id: str | None = None
@@ -158,6 +159,23 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """One try of a model on a prompt, as evidence of how good it is there.
+
+    `at` is when the request came. `error_type` is None where the model answered; `stars` of the answer by principal.
+    """
+
+    request_id: str
+    prompt: str
+    model: str
+    at: int
+    error_type: str | None = None
+    contract_ok: bool | None = None
+    total_ms: float = 0.0
+    stars: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether an answer keeps its prompt's contract. `ok` is None where there is no contract to keep."""
 
@@ -166,11 +184,26 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Considered:
+    """A model that could have answered, on a node that serves it (None: none does).
+
+    `share` is the probability with which the model was to be chosen, None where it could not be; `excluded` says what
+    spoke against the node.
+    """
+
+    model: str
+    node: str | None
+    share: float | None
+    excluded: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """All that is known of a request; one row of the history, and the final answer of the front door.
 
     `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
-    after the contract trimmed it: what streamed is what is stored.
+    after the contract trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
+    last attempt began; the history does not keep them.
     """
 
     request_id: str
@@ -197,15 +230,17 @@ class Outcome:
     attempts: tuple[Attempt, ...] = ()
     error_type: str | None = None
     error: str | None = None
+    candidates: tuple[Considered, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The request waits; `position` counts from 1, `reason` says for what."""
+    """The request waits; `position` counts from 1, `reason` says for what, `seconds` for how long, if that is known."""
 
     request_id: str
     position: int
     reason: str
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,15 +401,51 @@ class LoadProgress:
     done: bool = False
 
 
+HealthState = Literal["healthy", "ejected", "trial", "resting", "misconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """Whether a node gets requests, from what came of those before.
+
+    `healthy`; `ejected` it failed; `trial` the next request decides; `resting` it has too much to do; `misconfigured`
+    it refuses our credentials, until somebody mends that. `seconds`: until it may be called, None where that takes a
+    person.
+    """
+
+    state: HealthState = "healthy"
+    seconds: float | None = 0.0
+    reason: str = ""
+    failures_in_a_row: int = 0
+    ejections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvent:
+    """One change of a node. `at_ms` is Unix milliseconds; `detail` is a few words, never of a request's text."""
+
+    at_ms: int
+    node: str
+    kind: str
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours."""
+    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours.
+
+    `running` requests of at most `concurrency` (None: any number); one that is `draining` gets no new ones.
+    """
 
     name: str
     kind: str
     status: NodeStatus
     stats: NodeStats
     prompts: tuple[str, ...] = ()
+    health: NodeHealth = NodeHealth()
+    running: int = 0
+    concurrency: int | None = None
+    draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -576,3 +647,40 @@ class PromptState:
     labels: Mapping[str, int] = field(default_factory=dict)
     file: FileState | None = None
     conflict: PromptConflict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node that was added at run time, as it is kept.
+
+    `config` is what its kind takes, without secrets; `sealed` are those, which nothing but this node at this `origin`
+    (scheme, host and port) can open. `owner` is who runs it, in the words of whoever added it.
+    """
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    origin: str
+    added_by: str
+    at: int
+    owner: str = ""
+    sealed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was sent to a node and what came back, as far as it came; secrets are masked, long texts cut.
+
+    `sent` and `received` are header lines; `status` is None where no answer came. `extracted` is the text that was
+    found in it, `error` why there is none.
+    """
+
+    line: str = ""
+    sent: tuple[str, ...] = ()
+    body: str = ""
+    status: int | None = None
+    received: tuple[str, ...] = ()
+    answer: str = ""
+    extracted: str = ""
+    error: str | None = None
+    milliseconds: float = 0.0

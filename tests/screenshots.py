@@ -18,7 +18,7 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("overview", "history", "compare", "nodes")
+TABS = ("overview", "versions", "history", "compare", "nodes")
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")
@@ -36,10 +36,13 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         roles = shutil.copy(ROOT / "config" / "roles.yaml", home)
-        app = RunningApp(Path(home), environment={"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles}).start()
+        prompts = shutil.copytree(ROOT / "prompts", Path(home) / "prompts")  # saved versions go into the files
+        given = {"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles, "HERDING_PROMPTS": str(prompts)}
+        app = RunningApp(Path(home), environment=given).start()
         try:
             opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
             token = people(app.url)
+            versions(app.url)
             with visitor(opened, app.url, ADMIN_TOKEN) as page:
                 use(page, app.url, USED)
             with visitor(opened, app.url, token) as page:
@@ -74,6 +77,17 @@ def people(url: str) -> str:
     return token
 
 
+def versions(url: str) -> None:
+    """A prompt with a few versions and labels."""
+    http, path = Admin(url).http, "/api/v1/prompts/entity_recognition"
+    content = http.get(path).raise_for_status().json()["content"]
+    for number, message in enumerate(("Cooler", "Asked for JSON only: two models began with a greeting. " * 5, ""), 2):
+        content["parameters"] = {"temperature": number / 10, "max_tokens": 200}
+        content["contract"] = {"json_schema": {"type": "object"}, "max_words": 40 * number}
+        http.put(path, json=content | {"message": message}).raise_for_status()
+        http.put(f"{path}/labels/prod", json={"version": number - 1, "message": message}).raise_for_status()
+
+
 def use(page: Page, url: str, prompts: tuple[str, ...]) -> None:
     """Leave some requests in the history."""
     for prompt in prompts:
@@ -99,6 +113,9 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
             page.wait_for_timeout(1500)
             if tab == "history":
                 bench.history_rows().first.get_by_role("button").click()
+            if tab == "versions":
+                page.locator("#version-list .row-pick").nth(1).click()
+                page.locator("#version-labels summary").click()
             if tab == "compare":
                 compare(page)
             shoot(page, f"{tab}-{end}")
@@ -120,6 +137,7 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
 
 def compare(page: Page) -> None:
     """Three columns with their answers."""
+    page.locator("#compare-variables textarea").first.wait_for()
     page.locator("#compare-add").click()
     page.locator("#compare-b-temperature input").fill("1.4")
     page.locator("#compare-c-max-tokens input").fill("12")

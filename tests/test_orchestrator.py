@@ -14,6 +14,7 @@ import pytest
 from herding.errors import (
     AccessError,
     BadResponseError,
+    BusyNodeError,
     ConnectError,
     ContextLengthError,
     CutStreamError,
@@ -300,7 +301,7 @@ async def test_the_least_busy_node_gets_the_next_request(tmp_path: Path) -> None
         ("hang-after:3", DeadlineError, ("partial", "One two three")),
         ("cut-after:3", CutStreamError, ("partial", "One two three")),
         ("status:500", StatusError, ("failed", "")),
-        ("status:429;ra=7", StatusError, ("failed", "")),
+        ("status:429;ra=7", BusyNodeError, ("failed", "")),
         ("status:401", MisconfiguredError, ("failed", "")),
         ("html", BadResponseError, ("failed", "")),
         ("empty", BadResponseError, ("failed", "")),

@@ -39,9 +39,11 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "nodes": lambda o, who: o.nodes(who),
     "models": lambda o, who: o.models(who),
     "metrics": lambda o, who: o.metrics(who),
+    "node_events": lambda o, who: o.node_events(who),
+    "mend_node": lambda o, who: o.mend_node("echo", who),
     "switch_model": lambda o, who: o.switch_model("echo", "echo", who),
 }
-OPEN_TO_ALL = {"read_prompts", "watch_prompts", "ready", "upkeep", "watch"}
+OPEN_TO_ALL = {"alias", "follow_demand", "learn", "probe", "read_prompts", "watch_prompts", "ready", "upkeep", "watch"}
 
 
 def public_methods() -> set[str]:

@@ -92,7 +92,7 @@ async def assert_over(found: Guarded, answer: str) -> None:
     [use] = await found.place.store.usage("ada", (LIMIT,))
     assert 0 <= use.used < 100  # and not the thousand that were reserved
     assert found.place.orchestrator._flights == {}
-    assert not +found.place.orchestrator._dispatcher._busy
+    assert all(not found.place.orchestrator.fleet.slots.load(name).running for name in found.place.herd)
 
 
 async def follow(found: Guarded, request: Request, until: type, meanwhile: Callable[[], Awaitable[None]]) -> None:

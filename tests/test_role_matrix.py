@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app import Parts, create
-from herding.access.operations import ADMINISTER, PATHS, PUBLISH, RIGHTS, SAVE
+from herding.access.operations import ADMINISTER, MANAGE_NODES, PATHS, PUBLISH, RIGHTS, SAVE
 from herding.api.docs import describe
 from herding.settings import Settings
 from herding.ui.guard import EVERYBODY, REFUSED, GuardedBlocks, right_of
@@ -54,6 +54,7 @@ MORE: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/prompts/{key}/resolve"): SAVE,
     ("POST", "/api/v1/prompts.zip"): SAVE,
     ("GET", "/api/v1/conflicts"): SAVE,
+    ("POST", "/api/v1/nodes"): MANAGE_NODES,
     ("GET", "/api/v1/users"): ADMINISTER,
     ("POST", "/api/v1/users"): ADMINISTER,
     ("GET", "/api/v1/users/{user_id}"): ADMINISTER,
@@ -207,7 +208,7 @@ async def test_the_public_routes_and_those_with_more_than_a_path_exist(site: Sit
 
 async def test_a_path_that_does_not_exist_is_not_there_for_anybody(site: Site) -> None:
     for role in site.headers:
-        for path in ("/api/v1/ghost", "/v1/ghost", "/api/server/register", "/gradio_api/deep_link", "/monitoring"):
+        for path in ("/api/v1/ghost", "/v1/ghost", "/api/server/ghost", "/gradio_api/deep_link", "/monitoring"):
             assert (await send(site, role, "GET", path, None)).status_code == 404, (role, path)
 
 

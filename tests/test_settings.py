@@ -229,3 +229,18 @@ def test_a_secret_that_is_blank_is_none(monkeypatch: pytest.MonkeyPatch) -> None
     assert secret("MY_KEY") == "canary"
     monkeypatch.delenv("MY_KEY")
     assert secret("MY_KEY") is None
+
+
+def test_hosts_that_added_nodes_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().allowed_hosts == []
+    hosts = ["gpu.lan", "10.0.0.5:8000", "http://gpu.lan:8000", "[fd00::5]:8000"]
+    monkeypatch.setenv("HERDING_ALLOWED_HOSTS", json.dumps(hosts))
+    assert Settings().allowed_hosts == hosts
+
+
+@pytest.mark.parametrize("entry", ["*", "10.0.0.0/8", "http://a@b", "gpu.lan/v1", "a b", ""])
+def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
+    monkeypatch.setenv("HERDING_ALLOWED_HOSTS", json.dumps([entry]))
+    with pytest.raises(ConfigError, match="is no host") as caught:
+        read_settings()
+    assert caught.value.key == "HERDING_ALLOWED_HOSTS"

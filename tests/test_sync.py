@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from herding.errors import ConfigError, ConflictError, NotFoundError, StoreError, UserError, VersionConflictError
+from herding.fleet import Fleet
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
 from herding.sync import Step, decide
@@ -282,7 +283,8 @@ async def test_a_save_that_dies_before_the_file_is_made_up_for(
             await place.orchestrator.studio.save(key, data("two"), USER)
     assert "one" in text(place)
     library = Library(place.prompts)
-    parts: Any = {"library": library, "herd": place.herd, "store": place.store, "accounts": place.accounts}
+    parts: Any = {"library": library, "fleet": Fleet(place.herd), "store": place.store, "accounts": place.accounts}
+    parts["registry"] = place.orchestrator.registry
     again = Orchestrator(**parts, still_valid=place.gatehouse.still_valid)
     await again.read_prompts()
     assert "two" in text(place, key)

@@ -16,6 +16,7 @@ PROMPTS: Final = "prompts"
 HISTORY: Final = "history"
 NODES: Final = "nodes"
 SWITCH_MODEL: Final = "switch_model"
+MANAGE_NODES: Final = "manage_nodes"
 MODELS: Final = "models"
 USAGE: Final = "usage"
 TOKENS: Final = "tokens"
@@ -47,6 +48,8 @@ PATHS: Final = {
     "/api/v1/prompts/{key}/labels/{label}/take_back": PROMPTS,
     "/api/v1/prompts/{key}/yaml": PROMPTS,
     "/api/v1/prompts/{key}/resolve": PROMPTS,
+    "/api/v1/prompts/{key}/draft": PROMPTS,
+    "/api/v1/drafts": PROMPTS,
     "/api/v1/prompts.zip": PROMPTS,
     "/api/v1/conflicts": PROMPTS,
     "/api/v1/score": RATE,
@@ -56,7 +59,15 @@ PATHS: Final = {
     "/api/v1/history.csv": HISTORY,
     "/api/v1/history.jsonl": HISTORY,
     "/api/v1/nodes": NODES,
+    "/api/v1/nodes/events": NODES,
+    "/api/v1/nodes/{node}/mend": MANAGE_NODES,
     "/api/v1/nodes/{node}/model": SWITCH_MODEL,
+    "/api/v1/nodes/{node}": MANAGE_NODES,
+    "/api/v1/nodes/added": MANAGE_NODES,
+    "/api/v1/nodes/test": MANAGE_NODES,
+    "/api/server/register": MANAGE_NODES,
+    "/api/server/workers": MANAGE_NODES,
+    "/api/server/offline": MANAGE_NODES,
     "/api/v1/models": MODELS,
     "/api/v1/usage": USAGE,
     "/api/v1/allowed_tabs": USAGE,
@@ -79,5 +90,5 @@ PATHS: Final = {
 }
 """The operation behind each path of the API, as its routes are written."""
 
-TABS: Final = ("engineer", "overview", "history", "compare", "nodes", "usage", "access")
+TABS: Final = ("engineer", "overview", "versions", "history", "compare", "nodes", "usage", "access")
 """The tabs of the UI."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,8 +21,10 @@ from herding.api.reply import reply
 from herding.errors import (
     AccessError,
     AuthenticationError,
+    BusyNodeError,
     ConfigError,
     ConflictError,
+    CrowdedError,
     DeadlineError,
     HerdingError,
     LimitError,
@@ -38,8 +41,10 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (UserError, 422),
     (AuthenticationError, 401),
     (AccessError, 403),
+    (CrowdedError, 503),
     (LimitError, 429),
     (NoNodeError, 503),
+    (BusyNodeError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
     (StoreError, 503),
@@ -51,6 +56,7 @@ _OPENAI_CODES = {
     "unauthorized": "invalid_api_key",
     "forbidden": "permission_denied",
     "limit_reached": "rate_limit_exceeded",
+    "queue_full": "rate_limit_exceeded",
     "context_length": "context_length_exceeded",
 }
 CLIENT_LEFT = 499
@@ -96,7 +102,8 @@ def status_of(error: HerdingError) -> int:
 
 def problem_of(error: HerdingError) -> Problem:
     """The problem that an error is."""
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, LimitError) else {}
+    wait = getattr(error, "retry_after", None)
+    headers = {} if wait is None else {"Retry-After": str(max(1, ceil(wait)))}
     return Problem(status_of(error), error.type, error.message, error.param, error.request_id, headers)
 
 

@@ -25,7 +25,30 @@ ANSWER: Json = {
     "usage": {"input_tokens": 61, "output_tokens": 17, "source": "node"},
     "timings": {"queued_ms": 0.4, "first_token_ms": 35.2, "total_ms": 180.9},
     "contract": {"ok": True, "reason": None},
-    "routing": {"policy": "least_busy", "reason": "only local serves it", "candidates": None, "attempts": []},
+    "routing": {
+        "policy": "only",
+        "reason": "herding/cria is the only model that can answer; local serves it",
+        "candidates": [
+            {"model": "herding/cria", "node": "local", "share": 1.0, "excluded": None},
+            {
+                "model": "HuggingFaceTB/SmolLM2-360M-Instruct",
+                "node": None,
+                "share": None,
+                "excluded": "no node serves it",
+            },
+        ],
+        "attempts": [
+            {
+                "number": 1,
+                "node": "local",
+                "model": "herding/cria",
+                "started_at": 1_790_000_000_000,
+                "total_ms": 180.5,
+                "error_type": None,
+                "error": None,
+            }
+        ],
+    },
 }
 EVENTS = (
     f'event: start\ndata: {{"request_id": "{REQUEST_ID}", "model": "herding/cria", "node": "local", "reason": "..."}}'
@@ -104,6 +127,14 @@ CONFLICT: Json = {"key": "greeting", "base": 2, "ours": 3, "theirs": 4, "at": "2
 CHOICE: Json = {"version": 4, "message": "the file is right"}
 SAVED: Json = {"key": "greeting", "version": 4, "new": False, "changed": False, "file": "written"}
 IMPORTED: Json = {"key": "greeting", "saved": SAVED, "error": None}
+DRAFT: Json = {
+    "variables": {"name": "Hanna"},
+    "template": None,
+    "parameters": {"temperature": 0.2},
+    "whole": None,
+    "base": 3,
+}
+KEPT: Json = {"key": "greeting", **DRAFT, "updated_at": "2026-01-31T12:00:00.000+00:00"}
 ENTRY: Json = {
     **ANSWER,
     "status": "succeeded",
@@ -113,6 +144,57 @@ ENTRY: Json = {
 }
 HISTORY: Json = {"entries": [ENTRY], "total": 1, "offset": 0, "limit": 25}
 NODE: Json = {"name": "local", "kind": "local", "status": {"state": "ready", "serves": ["herding/cria"]}}
+NODE_EVENT: Json = {
+    "at": "2026-01-31T12:00:00.000+00:00",
+    "node": "local",
+    "kind": "ejected",
+    "detail": "cannot be reached: 3 failures in a row; out for 5 s",
+}
+NEW_NODE: Json = {
+    "kind": "template",
+    "name": "chatglm",
+    "models": ["chatglm2-6b"],
+    "url": "http://127.0.0.1:8008/api/generate",
+    "headers": {"Authorization": "Bearer {SECRET}"},
+    "body": {"input": "{USER_PROMPT}", "model_name": "{MODEL_NAME}", "temperature": "{MODEL_TEMPERATURE}"},
+    "response_extract": "data.items[].attributes.answer",
+    "secret": "sk-...",
+    "owner": "operategpt",
+}
+ADDED_NODE: Json = {
+    "name": "chatglm",
+    "kind": "template",
+    "config": {name: value for name, value in NEW_NODE.items() if name not in ("secret", "owner")},
+    "origin": "http://127.0.0.1:8008",
+    "owner": "operategpt",
+    "added_by": "ada",
+    "at": "2026-01-31T12:00:00.000+00:00",
+}
+TRIAL: Json = {**NEW_NODE, "prompt": "who are you?"}
+EXCHANGE: Json = {
+    "line": "POST http://127.0.0.1:8008/api/generate",
+    "sent": ["authorization: Bearer [key removed]"],
+    "body": '{"input":"who are you?","model_name":"chatglm2-6b","temperature":0.7}',
+    "status": 200,
+    "received": ["content-type: application/json"],
+    "answer": '"I am ChatGLM2-6B."',
+    "extracted": "I am ChatGLM2-6B.",
+    "error": None,
+    "milliseconds": 41.5,
+}
+OFFLINE: Json = {"model_name": "chatglm2-6b", "req_url_template": "http://127.0.0.1:8008/api/generate"}
+REGISTER: Json = {
+    **OFFLINE,
+    "body": {"input": "{USER_PROMPT}", "model_name": "{MODEL_NAME}"},
+    "owner": "operategpt",
+    "response_extract": "",
+}
+REGISTERED: Json = {"success": True, "msg": "register LLM chatglm2-6b succeed!"}
+WORKERS: Json = {"success": True, "data": [OFFLINE]}
+GONE_OFFLINE: Json = {
+    "success": True,
+    "msg": "remove llm worker(model_name=chatglm2-6b, url=http://127.0.0.1:8008/api/generate) succeed!",
+}
 SWITCH: Json = {"model": "herding/cria", "stream": False}
 MODEL: Json = {
     "id": "herding/cria",
@@ -123,7 +205,7 @@ MODEL: Json = {
 }
 PROGRESS = 'event: progress\ndata: {"fraction": 0.5, "stage": "loading", "done": false}\n\n'
 SEED_CHAT: Json = {"input": "Hello! Who are you?", "model_name": "herding/cria"}
-SEED_ANSWER: Json = {"success": True, "msg": "herding/cria on local answered", "result": "I am cria."}
+SEED_ANSWER: Json = {"success": True, "msg": "execute succeed", "result": "I am cria."}
 CHAT: Json = {"model": "herding/cria", "messages": [{"role": "user", "content": "Hello! Who are you?"}]}
 COMPLETION: Json = {"model": "herding/cria", "prompt": "Hello", "max_tokens": 50}
 USAGE: Json = {"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11}

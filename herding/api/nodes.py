@@ -29,6 +29,17 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """The nodes that you may use, at this moment, and what they did in the last 24 hours."""
         return reply({"nodes": [shapes.node(info) for info in await orchestrator.nodes(who)]})
 
+    @routes.get("/nodes/events", responses=examples.answers({"events": [examples.NODE_EVENT]}))
+    async def node_events(who: Caller) -> Response:
+        """What happened to the nodes since the app started, the newest first: ejected, recovered, switched ..."""
+        return reply({"events": [shapes.node_event(event) for event in await orchestrator.node_events(who)]})
+
+    @routes.post("/nodes/{node}/mend", responses=examples.answers({"node": "local", "mended": True}))
+    async def mend(node: str, who: Caller) -> Response:
+        """Say that a node was mended (its key, its address, its program): it is tried again at once."""
+        await orchestrator.mend_node(node, who)
+        return reply({"node": node, "mended": True})
+
     @routes.post("/nodes/{node}/model", responses=examples.answers(examples.NODE, events=examples.PROGRESS))
     async def switch(node: str, body: ModelBody, request: Request, who: Caller) -> Response:
         """Switch a node to another model: events `progress`, or without `stream` the node when it is done.

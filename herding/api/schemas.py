@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from herding.api import examples
+from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt, PromptParameters
 from herding.values import Limit, Message, Request, User
 
@@ -109,6 +110,24 @@ class ChoiceBody(Body):
 
     version: StrictInt
     message: str = Field(default="", max_length=500, description="why")
+
+
+class DraftBody(Body):
+    """Unsaved edits of a prompt; what is left out is as the prompt has it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{k: v for k, v in examples.DRAFT.items() if k != "base"}]}
+    )
+
+    variables: dict[str, Any] = Field(default_factory=dict, description="inputs; they are not checked yet")
+    template: str | None = Field(default=None, description="its text (`messages`, `prompt` or `variants`) as YAML")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="sampling parameters, not checked yet")
+    whole: str | None = Field(default=None, description="all of the prompt as YAML, in the place of the other edits")
+    base: StrictInt | None = Field(default=None, ge=0, description="the version they are based on; null: the newest")
+
+    def value(self) -> Edits:
+        """The same for the orchestrator."""
+        return Edits(self.variables, self.template, self.parameters, self.whole)
 
 
 class _OfRequest(Body):

@@ -13,7 +13,7 @@ from herding.api.openai_bodies import EitherChatBody
 from herding.api.presence import while_there
 from herding.api.prompt_models import AUTO, model_of
 from herding.api.reply import reply
-from herding.errors import HerdingError
+from herding.errors import HerdingError, NodeError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import Message, Principal
 
@@ -25,7 +25,10 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
     @routes.post("/chat/completions", responses=examples.answers(examples.SEED_ANSWER))
     async def chat(body: EitherChatBody, request: Request, who: Caller) -> Response:
-        """Answer one `input` with `success`, `msg` and `result`; or OpenAI's `messages` as `/v1` does."""
+        """Answer one `input` with `success`, `msg` and `result`; or OpenAI's `messages` as `/v1` does.
+
+        An `input` that finds no answer is told with `success` false, in an answer of status 200.
+        """
         if body.input is None:
             return await completions.chat(body, request, who)
         return await _older(body.input, body, request, who)
@@ -41,9 +44,10 @@ def router(orchestrator: Orchestrator) -> APIRouter:
                 response_format=body.form(),
             )
             outcome = await while_there(request.receive, orchestrator.run(wanted, who))
+        except (UserError, NodeError) as error:
+            return reply({"success": False, "msg": f"worker execute error: {error.message}", "result": None})
         except HerdingError as error:
             return reply({"success": False, "msg": error.message, "result": None}, status_of(error))
-        said = f"{outcome.model} on {outcome.node} answered"
-        return reply({"success": True, "msg": said, "result": outcome.answer})
+        return reply({"success": True, "msg": "execute succeed", "result": outcome.answer})
 
     return routes

@@ -10,7 +10,9 @@ from herding.values import (
     Entry,
     Limit,
     LimitUse,
+    NodeEvent,
     NodeInfo,
+    NodeRecord,
     Outcome,
     Parameters,
     Principal,
@@ -25,7 +27,8 @@ Json = dict[str, Any]
 
 def answer(outcome: Outcome) -> Json:
     """A finished request, as whoever sent it sees it. Times are in milliseconds."""
-    routing = {"policy": outcome.policy, "reason": outcome.reason, "candidates": None}
+    considered = [asdict(candidate) for candidate in outcome.candidates] or None
+    routing = {"policy": outcome.policy, "reason": outcome.reason, "candidates": considered}
     return {
         "request_id": outcome.request_id,
         "text": outcome.answer,
@@ -100,6 +103,24 @@ def prompt(info: PromptInfo) -> Json:
 def node(info: NodeInfo) -> Json:
     """A node, its state, and what it did in the last 24 hours."""
     return asdict(info)
+
+
+def node_record(found: NodeRecord) -> Json:
+    """A node that was added at run time, as it was given, without its secrets."""
+    return {
+        "name": found.name,
+        "kind": found.kind,
+        "config": dict(found.config),
+        "origin": found.origin,
+        "owner": found.owner,
+        "added_by": found.added_by,
+        "at": instant(found.at),
+    }
+
+
+def node_event(event: NodeEvent) -> Json:
+    """A change of a node."""
+    return {"at": instant(event.at_ms), "node": event.node, "kind": event.kind, "detail": event.detail}
 
 
 def user(found: User) -> Json:

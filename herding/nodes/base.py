@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -22,20 +22,38 @@ class Deadlines(Strict):
     total: float = Field(default=600, gt=0)
 
 
+class AutoSwitch(Strict):
+    """That a node may be switched by demand: `after_seconds` of it, and once in `every_minutes` at most."""
+
+    after_seconds: float = Field(default=2, ge=0)
+    every_minutes: float = Field(default=10, ge=0)
+
+
 class Node(ABC):
     """A place that runs models.
 
     A kind must say how to `stream`; whatever else it can do, it overrides. `stream` raises a NodeError (or a
     UserError where the request is at fault), always ends with a chunk that has a finish reason, and stops the
-    generation when it is closed.
+    generation when it is closed. `concurrency` is how many requests it takes at once, None for any number.
+    A kind of ours calls `came_back` when the engine serves a model and did not before.
     """
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str, *, models: Sequence[str] = (), deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        models: Sequence[str] = (),
+        deadlines: Deadlines | None = None,
+        concurrency: int | None = None,
+    ) -> None:
         self.name = name
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
+        self.concurrency = concurrency
+        self.auto_switch: AutoSwitch | None = None
+        self.came_back: Callable[[], None] = lambda: None
 
     @abstractmethod
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:

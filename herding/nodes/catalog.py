@@ -6,16 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 from pydantic import Field, field_validator
 
 from herding import files
 from herding.files import Strict
 from herding.nodes.base import Node
 from herding.nodes.echo import EchoConfig, EchoNode
+from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
+from herding.nodes.template import TemplateConfig, TemplateNode
 
-NodeConfig = Annotated[LocalConfig | OpenAIConfig | EchoConfig, Field(discriminator="kind")]
+NodeConfig = Annotated[
+    LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig, Field(discriminator="kind")
+]
+RemoteConfig = HerdingConfig | OpenAIConfig | TemplateConfig
+"""Nodes on other machines: those that can be added at run time."""
+
+Secret = Callable[[str], str | None]
+"""The secret that a configuration refers to by its name."""
 
 
 class Herd(Strict):
@@ -37,16 +47,27 @@ def read_herd(path: Path) -> Herd:
     return files.read(path).build(Herd)
 
 
-def build(herd: Herd, *, secret: Callable[[str], str | None], node_secret: str | None) -> dict[str, Node]:
+def build(herd: Herd, *, secret: Secret, node_secret: str | None) -> dict[str, Node]:
     """A node for each entry, by name; none of them has started."""
     return {config.name: _node(config, secret, node_secret) for config in herd.nodes}
 
 
-def _node(config: NodeConfig, secret: Callable[[str], str | None], node_secret: str | None) -> Node:
+def remote(config: RemoteConfig, *, secret: Secret, transport: httpx.AsyncBaseTransport | None = None) -> Node:
+    """A node on another machine, whose requests `transport` carries; it has not started."""
+    match config:
+        case HerdingConfig():
+            return HerdingNode(config, secret=secret, transport=transport)
+        case OpenAIConfig():
+            return OpenAINode(config, secret=secret, transport=transport)
+        case TemplateConfig():
+            return TemplateNode(config, secret=secret, transport=transport)
+
+
+def _node(config: NodeConfig, secret: Secret, node_secret: str | None) -> Node:
     match config:
         case LocalConfig():
             return LocalNode(config, node_secret=node_secret)
-        case OpenAIConfig():
-            return OpenAINode(config, secret=secret)
         case EchoConfig():
             return EchoNode(config)
+        case _:
+            return remote(config, secret=secret)

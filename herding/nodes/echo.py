@@ -20,6 +20,7 @@ class EchoConfig(Strict):
     name: str
     models: list[str] = Field(default=["echo"], min_length=1)
     delay: float = Field(default=0.0, ge=0)
+    concurrency: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
 
 
@@ -29,7 +30,7 @@ class EchoNode(Node):
     kind: ClassVar[str] = "echo"
 
     def __init__(self, config: EchoConfig) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines)
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
         self._delay = config.delay
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:

@@ -29,10 +29,18 @@ _STATES: dict[str, NodeState] = {"idle": "starting", "loading": "loading", "read
 class EngineClient:
     """Talks to one engine at `base_url` with its shared secret."""
 
-    def __init__(self, base_url: str, secret: str, *, name: str, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        secret: str,
+        *,
+        name: str,
+        deadlines: Deadlines,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._name = name
         headers = {"Authorization": f"Bearer {secret}"}
-        self._http = http.client(deadlines, base_url=base_url, headers=headers)
+        self._http = http.client(deadlines, transport=transport, base_url=base_url, headers=headers)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -63,10 +71,8 @@ class EngineClient:
     async def count(self, call: Call) -> tuple[int, int]:
         """Input tokens of `call` and the context length, both from the engine's own tokenizer."""
         with http.node_errors(self._name):
-            response = await self._http.post("/count", json=_body(call), timeout=STATUS_TIMEOUT)
-            if response.status_code != 200:
-                raise await self._refusal(response)
-            data = _object(response.text, self._name)
+            async with self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response:
+                data = await self._told(response)
         return data["input_tokens"], data["context_length"]
 
     async def generate(self, call: Call) -> AsyncGenerator[Chunk, None]:
@@ -96,10 +102,13 @@ class EngineClient:
 
     async def _get(self, path: str) -> dict[str, Any]:
         with http.node_errors(self._name):
-            response = await self._http.get(path, timeout=STATUS_TIMEOUT)
-            if response.status_code != 200:
-                raise await self._refusal(response)
-            return _object(response.text, self._name)
+            async with self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response:
+                return await self._told(response)
+
+    async def _told(self, response: httpx.Response) -> dict[str, Any]:
+        if response.status_code != 200:
+            raise await self._refusal(response)
+        return _object((await http.error_body(response)).decode(errors="replace"), self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
         async for events in data_lines(response.aiter_raw()):

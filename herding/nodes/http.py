@@ -14,6 +14,7 @@ from yarl import URL
 
 from herding.errors import (
     BadResponseError,
+    BusyNodeError,
     ConnectError,
     CutStreamError,
     DeadlineError,
@@ -24,11 +25,9 @@ from herding.errors import (
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
-from herding.nodes.transport import AiohttpTransport, Answer, patience
+from herding.nodes.transport import AiohttpTransport, Carrier, Plain, Response, patience
 
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-Response = httpx.Response | Answer
-"""An open answer."""
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 MAX_CONNECTIONS = 256
 MAX_ERROR = 64_000
@@ -88,6 +87,19 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
         raise BadResponseError(f"Node '{node}' sent an answer that cannot be decoded.", node=node) from None
 
 
+@asynccontextmanager
+async def opened(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str
+) -> AsyncIterator[httpx.Response]:
+    """An open response with status 200 that is not compressed; anything else becomes a NodeError."""
+    response = await transport.handle_async_request(request)
+    try:
+        await _check(response, node)
+        yield response
+    finally:
+        await response.aclose()
+
+
 class Posts:
     """Posts JSON to one server, as its `client` would.
 
@@ -95,28 +107,34 @@ class Posts:
     putting URLs together): that takes longer than the request itself. Whoever reads an answer has a deadline for it.
     """
 
-    def __init__(self, client: httpx.AsyncClient, transport: AiohttpTransport) -> None:
-        self._base, self._transport = str(client.base_url).rstrip("/"), transport
+    def __init__(self, client: httpx.AsyncClient, transport: httpx.AsyncBaseTransport) -> None:
+        self._base = str(client.base_url).rstrip("/")
+        self._carrier = transport if isinstance(transport, Carrier) else Plain(transport)
         host = client.base_url.netloc.decode("ascii")
         self._headers = CIMultiDict([("Host", host), *client.headers.items(), ("Content-Type", "application/json")])
         self._patience = patience(client.timeout.as_dict() | {"read": None})
         self._urls: dict[str, URL] = {}
 
     @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[Answer]:
+    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[Response]:
         """An open answer with status 200 to a JSON body; other statuses become NodeErrors."""
         url = self._urls.get(path) or self._urls.setdefault(path, URL(str(httpx.URL(self._base + path)), encoded=True))
-        content = _to_json(body).encode()
-        answer = await self._transport.send("POST", url, headers=self._headers, content=content, timeout=self._patience)
+        content = to_json(body).encode()
+        answer = await self._carrier.send("POST", url, headers=self._headers, content=content, timeout=self._patience)
         try:
-            if answer.status_code != 200:
-                raise await status_error(answer, node)
-            if answer.headers.get("content-encoding", "identity") != "identity":
-                message = f"Node '{node}' sent a compressed answer, which it was not asked for."
-                raise BadResponseError(message, node=node)
+            await _check(answer, node)
             yield answer
         finally:
             await answer.aclose()
+
+
+async def _check(response: Response, node: str) -> None:
+    """A NodeError for any status but 200, and for what is compressed."""
+    if response.status_code != 200:
+        raise await status_error(response, node)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        message = f"Node '{node}' sent a compressed answer, which it was not asked for."
+        raise BadResponseError(message, node=node)
 
 
 async def status_error(response: Response, node: str) -> NodeError:
@@ -130,7 +148,8 @@ async def status_error(response: Response, node: str) -> NodeError:
             f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
         )
     message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
-    return StatusError(message, status=status, node=node, retry_after=_retry_after(response))
+    kind = BusyNodeError if status == 429 else StatusError
+    return kind(message, status=status, node=node, retry_after=_retry_after(response))
 
 
 async def error_body(response: Response) -> bytes:

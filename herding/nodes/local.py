@@ -14,7 +14,7 @@ from pydantic import Field
 
 from herding.errors import NodeError, NoNodeError, UserError
 from herding.files import Strict
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.child import Child
 from herding.nodes.engine_client import EngineClient
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
@@ -37,6 +37,8 @@ class LocalConfig(Strict):
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
     threads: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=8, ge=1)
+    auto_switch: AutoSwitch | None = None
     deadlines: Deadlines = Deadlines()
 
 
@@ -46,7 +48,8 @@ class LocalNode(Node):
     kind: ClassVar[str] = "local"
 
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None) -> None:
-        super().__init__(config.name, deadlines=config.deadlines)
+        super().__init__(config.name, deadlines=config.deadlines, concurrency=config.concurrency)
+        self.auto_switch = config.auto_switch
         self._config = config
         self._model = config.model
         self._offers = tuple(dict.fromkeys([config.model, *config.models, *config.paths]))
@@ -100,8 +103,10 @@ class LocalNode(Node):
             except NodeError as error:
                 told, silent = NodeStatus("down", offers=self._offers, detail=error.message), True
             if client is self._client:  # else it died meanwhile, and this is old news
-                self._last, self._silent = told, silent
+                before, self._last, self._silent = self._last, told, silent
                 self._model = next(iter(told.serves), self._model)
+                if told.serves and not before.serves:
+                    self.came_back()
         return self._last
 
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:

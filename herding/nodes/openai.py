@@ -27,7 +27,7 @@ from herding.nodes import http, vectors
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
-from herding.nodes.transport import AiohttpTransport, Answer
+from herding.nodes.transport import Response
 from herding.values import Call, Chunk, Embeddings, FinishReason, NodeStatus, Usage
 
 PROBE_EVERY = 10.0
@@ -55,6 +55,7 @@ class OpenAIConfig(Strict):
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=64, ge=1)
     deadlines: Deadlines = Deadlines()
 
     @field_validator("base_url")
@@ -86,9 +87,9 @@ class OpenAINode(Node):
         config: OpenAIConfig,
         *,
         secret: Callable[[str], str | None],
-        transport: AiohttpTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines)
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
         self._config = config
         key = secret(config.api_key_env) if config.api_key_env else None
         self._key = key if key and key.isascii() and key.isprintable() else None  # no header carries another
@@ -220,7 +221,7 @@ class OpenAINode(Node):
             "messages": [{"role": m.role, "content": m.content} for m in call.messages],
         }
 
-    async def _expect_events(self, response: Answer) -> None:
+    async def _expect_events(self, response: Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
             _event((await http.error_body(response)).decode(errors="replace"), self.name)

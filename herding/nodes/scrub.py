@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from urllib.parse import quote
+
 MASK = "[key removed]"
 
 
@@ -29,6 +33,34 @@ class Scrubber:
         """What was held back, and is only the beginning of it."""
         held, self._held = self._held, ""
         return held
+
+
+class Scrubbers:
+    """Removes several secrets, also as they are written in a URL or in JSON."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
+        self.secrets = sorted(forms, key=len, reverse=True)
+        self._each = [Scrubber(secret) for secret in self.secrets]
+
+    def feed(self, text: str) -> str:
+        """What is certain now not to be one of the secrets, or a part of it."""
+        for scrubber in self._each:
+            text = scrubber.feed(text)
+        return text
+
+    def end(self) -> str:
+        """What was held back, and is only the beginning of one."""
+        text = ""
+        for scrubber in self._each:
+            text = scrubber.feed(text) + scrubber.end()
+        return text
+
+    def whole(self, text: str) -> str:
+        """A whole text without the secrets."""
+        for secret in self.secrets:
+            text = scrubbed(text, secret)
+        return text
 
 
 def scrubbed(text: str, secret: str | None) -> str:

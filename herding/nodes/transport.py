@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -10,6 +11,7 @@ from weakref import WeakSet
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
@@ -33,15 +35,49 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
 """What aiohttp raises, as httpx calls it; the first that fits counts."""
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class Carrier(httpx.AsyncBaseTransport):
+    """Carries httpx's requests, and others without httpx's objects around them, which take longer than the request."""
+
+    @abstractmethod
+    async def send(
+        self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        """The answer, as soon as its head is there; raises what httpx would."""
+
+
+class Plain(Carrier):
+    """Any other transport of httpx's as a carrier."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._inner.handle_async_request(request)
+
+    async def send(
+        self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        patience = {"pool": timeout.connect, "connect": timeout.sock_connect, "read": timeout.sock_read}
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+        extensions = {"timeout": patience}
+        asked = httpx.Request(method, str(url), headers=pairs, content=content, extensions=extensions)
+        return await self._inner.handle_async_request(asked)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class AiohttpTransport(Carrier):
     """Sends httpx's requests over aiohttp's connections, and nothing that httpx did not ask for.
 
     No cookies, redirects, decompression, proxies or credentials of aiohttp's own. A request that goes to a kept
-    connection just as the server closes it, and gets no answer, is sent once more.
+    connection just as the server closes it, and gets no answer, is sent once more. A `resolver` of the caller's is
+    asked for every new connection.
     """
 
-    def __init__(self, *, max_connections: int) -> None:
+    def __init__(self, *, max_connections: int, resolver: AbstractResolver | None = None) -> None:
         self._max_connections = max_connections
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -57,7 +93,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def send(
         self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
     ) -> Answer:
-        """The answer, as soon as its head is there; raises what httpx would."""
         asked: dict[str, Any] = {"headers": headers, "data": content or None, "timeout": timeout}
         session = self._opened()
         _kept.set(False)
@@ -83,7 +118,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 limit=self._max_connections,
                 keepalive_timeout=KEPT_SECONDS,
                 ssl=httpx.create_ssl_context(trust_env=False),
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                use_dns_cache=self._resolver is None,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
@@ -112,6 +148,10 @@ class Answer:
     async def aclose(self) -> None:
         """Let go of the connection."""
         self._answer.close()
+
+
+Response = httpx.Response | Answer
+"""An open answer."""
 
 
 def patience(timeout: Mapping[str, float | None]) -> aiohttp.ClientTimeout:

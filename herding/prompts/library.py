@@ -24,7 +24,7 @@ from herding.prompts.variables import clean
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
 MAX_KEY = 200
-RESERVED = frozenset({"versions", "diff", "labels", "yaml", "resolve"})
+RESERVED = frozenset({"versions", "diff", "labels", "yaml", "resolve", "draft"})
 """No folder's part of a new key: behind a key, the API has doors of these names."""
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Library:
 
     def check(self, key: str, data: Mapping[str, Any]) -> Loaded:
         """The prompt that `save` would make of `data`, with the place of its file; raises what `save` raises."""
-        _check_key(key)
+        check_key(key)
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
         with self._lock:
@@ -129,7 +129,7 @@ class Library:
         ConflictError where a file is in the way, ConfigError where the directory does not take it, and whatever
         `approve` raises.
         """
-        _check_key(key)
+        check_key(key)
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
         with self._lock:
@@ -231,7 +231,8 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None and len(text) <= MAX_KEY
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """UserError where no new prompt can be called so."""
     if not is_key(key):
         message = f"A prompt's key has letters, digits, '_', '-', '.' and '/', and at most {MAX_KEY} of them."
         raise UserError(message, param="key")
@@ -299,3 +300,13 @@ def parse_body(text: str, prompt: Prompt) -> Prompt:
     except ValidationError as error:
         message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
         raise UserError(f"The edited template is not usable: {message}.", param="template") from None
+
+
+def parse_prompt(key: str, text: str) -> Prompt:
+    """The prompt that an editor holds whole, as the YAML of a file; UserError names the line and the key at fault."""
+    try:
+        return _build(files.Source(text), Path(f"{key}.yaml"), key).prompt
+    except ConfigError as error:
+        place = f" (line {error.line})" if error.line else ""
+        name = f"{error.key}: " if error.key else ""
+        raise UserError(f"This is no prompt yet{place}: {name}{error.reason}.", param=error.key or "whole") from None

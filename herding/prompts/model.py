@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from herding.files import PlacedError, Strict
+from herding.prompts.alias import Alias
 from herding.prompts.condition import Condition
 from herding.prompts.coverage import cover
 from herding.prompts.families import check_families
@@ -19,6 +20,7 @@ from herding.prompts.kinds import check_kinds
 from herding.prompts.origins import ANY, Origin
 from herding.prompts.patterns import check_pattern
 from herding.prompts.render import placeholders
+from herding.prompts.routing import Routing
 from herding.prompts.variables import Variable
 from herding.values import Message, Parameters
 
@@ -161,7 +163,8 @@ class Contract(Strict):
 class Prompt(Body):
     """A named template with typed variables, target models, parameters and a contract.
 
-    `roles` are the only ones that may see and run it; web pages of the origins `cors` may run it by a link.
+    `roles` are the only ones that may see and run it; web pages of the origins `cors` may run it by a link, which
+    `alias` makes shorter. `routing` says how a target model is chosen; left out, by the stars that answers got.
     """
 
     name: str = Field(min_length=1, max_length=200)
@@ -175,6 +178,8 @@ class Prompt(Body):
     variables: dict[Name, Variable] = Field(default_factory=dict)
     parameters: PromptParameters = PromptParameters()
     contract: Contract = Contract()
+    routing: Routing | None = None
+    alias: Alias | None = None
 
     @field_validator("cors")
     @classmethod
@@ -201,6 +206,15 @@ class Prompt(Body):
             raise ValueError("chat: true needs messages, and the last one has role user")
         if self.chat and any(template.families for template in self.templates()):
             raise ValueError("chat: true goes without templates: a raw text has no earlier turns")
+        return self
+
+    @model_validator(mode="after")
+    def _models_and_variables_are_named(self) -> Prompt:
+        if self.routing and self.routing.pinned and self.routing.pinned not in self.target_models:
+            raise PlacedError("this is not one of the target_models", "routing", "pinned")
+        for name in (self.alias.variables if self.alias else {}).values():
+            if name not in self.variables:
+                raise PlacedError(f"'{name}' is not declared under variables", "alias", "variables")
         return self
 
     @model_validator(mode="after")

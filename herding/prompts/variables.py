@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, field_validator, model_validator
+from pydantic import Field, FiniteFloat, TypeAdapter, field_validator, model_validator
 
 from herding.errors import VariableError
 from herding.files import Strict
@@ -204,6 +204,9 @@ Variable = Annotated[
 ]
 
 
+_KNOWN: TypeAdapter[dict[str, Variable]] = TypeAdapter(dict[str, Variable])
+
+
 def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Value]:
     """A checked value for each declared variable; VariableError names the one at fault and says what to do."""
     for name in given:
@@ -211,6 +214,20 @@ def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[st
             known = ", ".join(variables) or "none"
             raise VariableError(f"This prompt has no variable '{name}'. Its variables: {known}.", param=name)
     return {name: _value(name, variable, given.get(name)) for name, variable in variables.items()}
+
+
+def faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with given values, by variable; what must be given and is not yet is not wrong."""
+    found = {}
+    for name, variable in _KNOWN.validate_python(dict(variables)).items():
+        value = given.get(name)
+        if value is None or (value in ("", []) and variable.must_be_given):
+            continue
+        try:
+            variable.check(value)
+        except VariableError as error:
+            found[name] = error.message
+    return found
 
 
 def _value(name: str, variable: Variable, given: Any) -> Value:

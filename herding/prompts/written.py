@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 ORDER = (
-    *("name", "description", "tags", "label", "chat", "roles", "cors", "target_models", "version", "variables"),
-    *("messages", "prompt", "templates", "variants", "parameters", "param", "contract"),
+    *("name", "description", "tags", "label", "chat", "roles", "cors", "alias", "target_models", "version"),
+    *("variables", "messages", "prompt", "templates", "variants", "parameters", "param", "contract", "routing"),
 )
 """The keys of a prompt as a file has them, those of the older form included."""
 

@@ -14,10 +14,11 @@ from functools import partial
 from sqlalchemy import URL, Connection
 
 from herding.errors import HerdingError, StoreError
-from herding.store import accounts, erase, ledger, queries, statistics, writes
+from herding.store import accounts, erase, evidence, ledger, queries, statistics, writes
 from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import journal_mode
 from herding.store.migrate import migrate
+from herding.store.nodes import NodeStore
 from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
@@ -35,6 +36,7 @@ from herding.values import (
     PromptStats,
     Score,
     Token,
+    Trial,
     User,
 )
 
@@ -60,7 +62,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore):
+class Store(StudioStore, NodeStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
@@ -176,6 +178,10 @@ class Store(StudioStore):
     async def facets(self, *, principal: str | None) -> Facets:
         """The prompts, models and nodes that occur in all requests, or in those of one principal."""
         return await self._reader.run(lambda c: queries.facets(c, principal=principal))
+
+    async def trials(self, *, limit: int) -> list[Trial]:
+        """How models did on prompts, oldest first: of the newest `limit` requests, and of as many rated last."""
+        return await self._reader.run(partial(evidence.trials, limit=limit))
 
     async def prompt_stats(self) -> dict[str, PromptStats]:
         """Uses and stars by prompt key."""

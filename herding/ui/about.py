@@ -27,12 +27,21 @@ def tags(prompt: PromptInfo) -> Html:
     return join([*marks, *(chip(tag) for tag in prompt.tags)])
 
 
-def prompt(info: PromptInfo | None) -> Html:
+def prompt(info: PromptInfo | None, *, new: bool = False) -> Html:
     """Description and tags, below the picker."""
     if info is None:
         return empty("No prompts yet", "Put a YAML file into the prompts directory, then open this page again.")
     words = el("p", info.description) if info.description else None
-    return el("div", words, el("div", label(info), tags(info), cls="chips"), cls="about")
+    mark = chip("not saved yet", "accent") if new else label(info)
+    return el("div", words, el("div", mark, _version(info), tags(info), cls="chips"), cls="about")
+
+
+def _version(info: PromptInfo) -> Html | None:
+    """The version that is shown, where a key alone means another one."""
+    served = info.labels.get("prod", info.newest)
+    if info.version in (0, served):
+        return None
+    return chip(f"version {info.version}, served is {served}", "busy", title="a key alone means the served version")
 
 
 def instead(key: str, *, known: bool, running: bool) -> Html:
@@ -77,6 +86,11 @@ def edited(what: str, changed: bool, *, may_edit: bool = True) -> Html:
             f" The next run uses the {what} as shown here; the file stays as it is.",
         )
     return Html() if may_edit else el("p", "Your role may read the template, not change it.", cls="muted")
+
+
+def begun() -> Html:
+    """The mark on a prompt that is not saved yet."""
+    return el("p", chip("new", "accent"), " Try it as it stands; it is nobody else's before you save it.")
 
 
 def variant(name: str | None) -> Html:

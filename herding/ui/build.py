@@ -24,12 +24,15 @@ from herding.ui.identity import identity, log_in, user_of
 from herding.ui.nodes import Nodes, Shown
 from herding.ui.overview import Overview
 from herding.ui.usage import Usage
+from herding.ui.versions import Versions
+from herding.ui.versions_ways import VersionsWays
 from herding.values import Principal
 
 LOOK_EVERY = 1.5
 TABS = {
     "engineer": "Prompt engineer",
     "overview": "Overview",
+    "versions": "Versions",
     "history": "History",
     "compare": "Compare",
     "nodes": "Nodes",
@@ -39,6 +42,7 @@ TABS = {
 RIGHTS = {
     "engineer": {RUN, PROMPTS},
     "overview": {RUN, PROMPTS},
+    "versions": {PROMPTS},
     "history": {HISTORY},
     "compare": {RUN, PROMPTS},
     "nodes": {NODES},
@@ -78,6 +82,8 @@ class Page:
                 self.engineer = Engineer(orchestrator)
             with self._tab("overview") as self.tab_overview:
                 self.overview = Overview(orchestrator)
+            with self._tab("versions") as self.tab_versions:
+                self.versions = Versions(orchestrator)
             with self._tab("history") as self.tab_history:
                 self.history = History(orchestrator)
             with self._tab("compare") as self.tab_compare:
@@ -106,14 +112,17 @@ class Page:
         self._wire_tabs()
         for key, tab in self._tabs.items():
             tab.select(None, None, None, js=f"() => ({_REMEMBER % 'tab'})('{key}')")
-        engineer.picker.change(None, [engineer.picker], None, js=_REMEMBER % "prompt")
+        for picker in (engineer.picker, self.versions.picker):
+            picker.change(None, [picker], None, js=_REMEMBER % "prompt")
         self._wire_opening()
 
     def _wire_tabs(self) -> None:
         """What is loaded when a tab is opened, and what ends when another one is."""
         overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
         compare, asked = self.compare, [self.compare.bench, self.compare.owner]
+        versions = self.versions
         on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
+        on(self.tab_versions.select, versions.opened, [versions.view], versions.outputs, name="versions", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
         on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
         watched = [self.head, self.timer, *nodes.outputs]
@@ -121,7 +130,7 @@ class Page:
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
         on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
-        lasting = [nodes.timer, self.usage.timer, self.access.tokens.secret]
+        lasting = [nodes.timer, self.usage.timer, versions.timer, self.access.tokens.secret]
         for key, tab in self._tabs.items():
             on(tab.select, look_away(key), [], lasting, name=f"look_away_{key}", **now)
 
@@ -138,6 +147,14 @@ class Page:
                 **now,
             ),
             on(overview.list.open, overview.open_card, [], [self.tabs, engineer.picker], name="open_card", **now),
+            on(
+                self.versions.open.click,
+                self.versions.to_engineer,
+                [self.versions.view],
+                [self.tabs, engineer.picker],
+                name="version_open",
+                **now,
+            ),
         ]
         for number, opened in enumerate(opens):
             chosen = on(
@@ -146,10 +163,13 @@ class Page:
             engineer.elsewhere.follow(chosen)
         tabs = {"tabs": self.tabs, "compare": self.compare, "history": self.history, "engineer": engineer}
         Ways(self._orchestrator, **tabs)
+        VersionsWays(
+            self._orchestrator, tabs=self.tabs, versions=self.versions, overview=overview, compare=self.compare
+        )
 
     @property
     def _tabs(self) -> dict[str, Any]:
-        first = (self.tab_engineer, self.tab_overview, self.tab_history, self.tab_compare)
+        first = (self.tab_engineer, self.tab_overview, self.tab_versions, self.tab_history, self.tab_compare)
         return dict(zip(TABS, (*first, self.tab_nodes, self.tab_usage, self.tab_access), strict=True))
 
     @needs(EVERYBODY)
@@ -205,7 +225,8 @@ class Page:
 
 def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
     """The event of another tab than those that had timers run or showed a token: all that ends."""
-    ends = {"nodes": gr.update(active=False), "usage": gr.update(active=False), "access": secret.GONE}
+    rests = gr.update(active=False)
+    ends = {"nodes": rests, "usage": rests, "versions": rests, "access": secret.GONE}
 
     @needs(EVERYBODY)
     async def away() -> list[Any]:

@@ -12,7 +12,7 @@ from herding.errors import UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare import Compare
 from herding.ui.compare_bench import FIRST, Bench, Setting
-from herding.ui.desk import Desk, Draft, is_edited
+from herding.ui.desk import Desk, is_edited
 from herding.ui.engineer import Engineer
 from herding.ui.guard import needs, on, who
 from herding.ui.history import History
@@ -74,12 +74,17 @@ class Ways:
         """Lay inputs and parameters on the desk; another version than the served one comes as an edited template."""
         served = await self._orchestrator.prompt(setting.prompt, principal)
         wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
-        other = is_edited(wanted.body, served)
+        shown = await self._engineer.editor.keeper.opened(served, principal)
+        other = is_edited(wanted.body, shown.body)
         if other and EDIT not in principal.rights:
             raise UserError("Your role can use only the served version there. Choose it in this column first.")
-        draft = desk.drafts.setdefault(served.key, Draft())
-        draft.values, draft.parameters = bench.given(served), setting.parameters
-        draft.template = wanted.body if other else None
+        desk.prompt = shown
+        await self._engineer.editor.keeper.load(desk, principal)
+        draft = desk.draft
+        draft.values = {name: value for name, value in bench.given(served).items() if name in shown.variables}
+        draft.parameters = setting.parameters
+        draft.template, draft.whole, draft.as_whole = wanted.body if other else None, None, False
+        draft.turned += 1
 
     async def _shown(self, desk: Desk, setting: Setting, principal: Principal) -> list[Any]:
         updates = await self._engineer.show(setting.prompt, desk, principal)

@@ -8,29 +8,35 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import EDIT, RUN
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.access.operations import EDIT, PUBLISH, SAVE
+from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
+from herding.prompts.variables import faults
 from herding.ui import about
-from herding.ui.desk import Desk
+from herding.ui.confirm import Confirm
+from herding.ui.desk import Desk, is_new, reference
+from herding.ui.draft_keeper import Keeper
+from herding.ui.draft_pane import DraftPane
 from herding.ui.form import Form
 from herding.ui.format import Html, el
-from herding.ui.guard import needs, on, who
 from herding.ui.parameters import ParameterFields, overrides
-from herding.values import Principal, Request
+from herding.values import Principal, PromptInfo, Request
+
+DELETE = "Delete this prompt with its file? Its versions stay in the history, and saving it again brings it back."
 
 
 class Editor:
-    """Fields, the marks that tell of edits, and their handlers.
+    """Fields and the marks that tell of edits; `Editing` has their handlers.
 
-    `owner` is an unseen field with the key of the prompt that the fields show, so that what a browser sends late is
-    never taken for edits of another prompt. `typed` is an unseen button that `page.js` presses when a person typed or
+    `owner` is an unseen field that tells what the fields show (`Desk.owner`), so that what a browser sends late is
+    never taken for edits of something else. `typed` is an unseen button that `page.js` presses when a person typed or
     pasted something: Gradio's own events miss half of that (`input`), or fire for our updates as well (`change`),
     while some fields still show the prompt before.
     """
 
-    def __init__(self, orchestrator: Orchestrator, desk: gr.State) -> None:
-        self._orchestrator, self._desk = orchestrator, desk
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._orchestrator = orchestrator
+        self.keeper = Keeper(orchestrator)
         self.owner = gr.Textbox(visible=False, interactive=True, elem_id="form-owner")
         self.typed = gr.Button("", elem_id="form-typed")
         with gr.Row(elem_classes=["section-head"]):
@@ -39,16 +45,23 @@ class Editor:
         with gr.Column(elem_id="variables", elem_classes=["fields"]):
             self.form = Form()
         self.check = gr.HTML(elem_id="variant", elem_classes=["check"])
-        with gr.Accordion("Template", open=False, elem_id="template-section"):
+        with gr.Accordion("Template", open=False, elem_id="template-section") as self.section:
             self._build_template()
         with gr.Accordion("Parameters", open=False, elem_id="parameters-section"):
             self.parameters_mark = gr.HTML(elem_id="param-mark")
             self.parameters = ParameterFields()
             self.revert_parameters = gr.Button("Revert parameters", size="sm", visible=False, elem_id="param-revert")
-        self._wire()
+        self.pane = DraftPane()
 
     def _build_template(self) -> None:
-        self.template_mark = gr.HTML(elem_id="template-mark")
+        self.as_whole = gr.Checkbox(
+            label="Whole prompt (YAML)",
+            info="variables, variants, contract, models and all else",
+            interactive=True,
+            visible=False,
+            elem_id="template-whole",
+        )
+        self.template_mark = gr.HTML(elem_id="template-mark", elem_classes=["note"])
         self.template = gr.Code(
             language="yaml",
             lines=8,
@@ -59,19 +72,13 @@ class Editor:
             buttons=["copy"],
             elem_id="template",
         )
-        self.revert_template = gr.Button("Revert template", size="sm", visible=False, elem_id="template-revert")
-
-    def _wire(self) -> None:
-        given, shown = [self._desk, *self.fields], [self._desk, *self.outputs]
-        changes = [self.typed.click, *self.form.choices]
-        marked, now = [self._desk, *self.marks], {"queue": False}
-        # What changes the draft, for whoever wants to follow it.
-        self.changes = [
-            on(changes, self.edited, given, marked, name="edited", trigger_mode="always_last", **now),
-            on(self.reset.click, self.to_defaults, given, shown, name="to_defaults", **now),
-            on(self.revert_template.click, self.revert_text, given, shown, name="revert_template", **now),
-            on(self.revert_parameters.click, self.revert_numbers, given, shown, name="revert_parameters", **now),
-        ]
+        self.fault = gr.HTML(elem_id="template-fault", elem_classes=["check", "note"])
+        with gr.Row(elem_classes=["template-row"]):
+            self.revert_template = gr.Button(
+                "Revert template", size="sm", scale=0, min_width=120, visible=False, elem_id="template-revert"
+            )
+            words = {"right": PUBLISH, "name": "delete", "elem_id": "prompt-delete"}
+            self.remove = Confirm("Delete prompt", DELETE, "Delete it", **words)
 
     @property
     def fields(self) -> list[Any]:
@@ -81,32 +88,44 @@ class Editor:
     @property
     def marks(self) -> list[Any]:
         """What tells of the edits."""
-        return [self.check, self.template_mark, self.revert_template, self.parameters_mark, self.revert_parameters]
+        template = [self.template_mark, self.fault, self.revert_template]
+        return [self.check, *template, self.parameters_mark, self.revert_parameters, *self.pane.outputs]
+
+    @property
+    def told(self) -> list[Any]:
+        """What may change while one types."""
+        return [*self.form.components, *self.parameters.components, *self.marks]
 
     @property
     def outputs(self) -> list[Any]:
-        return [*self.fields, *self.marks]
+        return [*self.fields, self.section, self.as_whole, *self.remove.outputs, *self.marks]
 
     async def show(self, desk: Desk, principal: Principal) -> list[Any]:
         """Updates of `outputs` for the prompt on the desk, with the edits made on it."""
-        prompt, draft = desk.prompt, desk.draft
-        if prompt is None:
+        prompt, shown, draft = desk.prompt, desk.shown, desk.draft
+        if prompt is None or shown is None:
             return [gr.skip() for _ in self.outputs]
-        body = prompt.body if draft.template is None else draft.template
+        whole: dict[str, Any] = {
+            "value": draft.as_whole,
+            "visible": SAVE in principal.rights,
+            "interactive": not is_new(prompt),
+        }
         return [
-            prompt.key,
-            *self._form(desk),
-            gr.update(value=body, interactive=EDIT in principal.rights),
-            *self.parameters.show(prompt.parameters, draft.parameters),
-            *await self._marks(desk, principal),
+            desk.owner,
+            *self._form(desk, shown),
+            gr.update(value=desk.text, interactive=EDIT in principal.rights),
+            *self.parameters.show(shown.parameters, draft.parameters),
+            gr.update(open=True) if is_new(prompt) else gr.skip(),
+            gr.update(**whole),
+            *self.remove.shows(PUBLISH in principal.rights and not is_new(prompt)),
+            *await self.tell(desk, principal),
         ]
 
-    def _form(self, desk: Desk) -> list[Any]:
+    def _form(self, desk: Desk, shown: PromptInfo) -> list[Any]:
         """The fields of the variables; those that stay out of sight are left alone."""
-        if desk.prompt is None:
-            return []
-        shape = self.form.shape(desk.prompt.variables)
-        updates = self.form.show(desk.prompt.variables, desk.draft.values, before=desk.shape)
+        desk.faults = faults(shown.variables, desk.draft.values)
+        shape = self.form.shape(shown.variables)
+        updates = self.form.show(shown.variables, desk.draft.values, before=desk.shape, wrong=desk.faults)
         desk.shape = shape
         return updates
 
@@ -115,74 +134,65 @@ class Editor:
 
         `strict`: UserError where they are not, or where a field cannot be read.
         """
-        owner, size = fields[0], len(self.form.components)
+        owner, size, shown = fields[0], len(self.form.components), desk.shown
         values, template, parameters = fields[1 : size + 1], fields[size + 1], fields[size + 2 :]
-        if desk.prompt is None or owner != desk.prompt.key:
+        if shown is None or owner != desk.owner:
             if strict and owner:
                 raise UserError("This page is not up to date any more. Load it again, then run.", param="prompt")
             return False
-        edits = self.parameters.read(desk.prompt.parameters, parameters)
-        desk.keep(self.form.read(desk.prompt.variables, values, strict=strict), str(template or ""), edits)
+        edits = self.parameters.read(shown.parameters, parameters)
+        desk.keep(self.form.read(shown.variables, values, strict=strict), str(template or ""), edits)
         return True
 
-    @needs(RUN)
-    async def edited(self, desk: Desk, request: gr.Request, *fields: Any) -> list[Any]:
-        """Tell which variant the form picks now, what is wrong with it, and what is not saved."""
-        if not self.keep(desk, fields):
-            return [desk, *(gr.skip() for _ in self.marks)]
-        return [desk, *await self._marks(desk, who(request))]
+    def fitted(self, desk: Desk, before: PromptInfo) -> list[Any]:
+        """Updates of the fields where the YAML that is written asks for others, or something is wrong with them."""
+        shown = desk.shown or before
+        if (shown.variables, shown.parameters) != (before.variables, before.parameters):
+            return [*self._form(desk, shown), *self.parameters.show(shown.parameters, desk.draft.parameters)]
+        told, desk.faults = desk.faults, faults(shown.variables, desk.draft.values)
+        return [*self.form.tell(shown.variables, desk.faults, told), *(gr.skip() for _ in self.parameters.components)]
 
-    @needs(RUN)
-    async def to_defaults(self, desk: Desk, request: gr.Request, *fields: Any) -> list[Any]:
-        """Put the defaults back into the form."""
-        self.keep(desk, fields)
-        desk.draft.values = {}
-        return [desk, *await self.show(desk, who(request))]
-
-    @needs(EDIT)
-    async def revert_text(self, desk: Desk, request: gr.Request, *fields: Any) -> list[Any]:
-        """Back to the prompt's own template."""
-        self.keep(desk, fields)
-        desk.draft.template = None
-        return [desk, *await self.show(desk, who(request))]
-
-    @needs(RUN)
-    async def revert_numbers(self, desk: Desk, request: gr.Request, *fields: Any) -> list[Any]:
-        """Back to the prompt's own parameters."""
-        self.keep(desk, fields)
-        desk.draft.parameters = {}
-        return [desk, *await self.show(desk, who(request))]
-
-    async def _marks(self, desk: Desk, principal: Principal) -> list[Any]:
+    async def tell(self, desk: Desk, principal: Principal) -> list[Any]:
         draft, may_edit = desk.draft, EDIT in principal.rights
+        text, numbers = draft.template is not None or draft.whole is not None, bool(draft.parameters)
+        what, new = "prompt" if draft.as_whole else "template", desk.prompt is not None and is_new(desk.prompt)
+        told, wrong = await self._checked(desk, principal)
         return [
-            await self._checked(desk, principal),
-            about.edited("template", draft.template is not None, may_edit=may_edit),
-            gr.update(visible=draft.template is not None),
-            about.edited("parameters", bool(draft.parameters)),
-            gr.update(visible=bool(draft.parameters)),
+            told,
+            about.begun() if new else about.edited(what, text, may_edit=may_edit),
+            about.wrong(wrong) if wrong else "",
+            gr.update(visible=text and not new, value=f"Revert {what}"),
+            about.edited("parameters", numbers),
+            gr.update(visible=numbers),
+            *self.pane.show(desk, await self.keeper.others(desk, principal), principal),
         ]
 
-    async def _checked(self, desk: Desk, principal: Principal) -> Html:
-        """The variant that the inputs pick, or what stands in the way of a run."""
+    async def _checked(self, desk: Desk, principal: Principal) -> tuple[Html, HerdingError | None]:
+        """The variant that the inputs pick or what is wrong with them; and what is wrong with the edited text."""
         try:
             rendered = await self._orchestrator.preview(replace(asked(desk), turns=()), principal)
+        except VariableError as error:
+            return Html() if error.param in desk.faults else about.wrong(error), None
         except HerdingError as error:
-            return about.wrong(error)
-        return about.variant(rendered.variant)
+            edited = desk.draft.template is not None or desk.draft.whole is not None
+            return (Html(), error) if edited else (about.wrong(error), None)
+        return about.variant(rendered.variant), None
 
 
 def asked(desk: Desk, *, model: str | None = None) -> Request:
     """What the desk asks for; only what differs from the prompt goes with it."""
-    prompt, draft = desk.prompt, desk.draft
-    if prompt is None:
+    prompt, shown, draft = desk.prompt, desk.shown, desk.draft
+    if prompt is None or shown is None:
         raise NotFoundError("There is no prompt to run. Put a prompt file into the prompts directory.", param="prompt")
+    if is_new(prompt) and draft.whole is None:
+        raise UserError("This prompt is empty. Write it as YAML first.", param="whole")
     return Request(
-        prompt=prompt.key,
+        prompt=reference(prompt),
         variables=draft.values,
         model=model,
         parameters=overrides(draft.parameters),
-        turns=tuple(draft.turns) if prompt.chat else (),
+        turns=tuple(draft.turns) if shown.chat else (),
         template=draft.template,
-        session_id=draft.chat if prompt.chat else None,
+        whole=draft.whole,
+        session_id=draft.chat if shown.chat else None,
     )

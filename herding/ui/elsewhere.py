@@ -12,7 +12,7 @@ import gradio as gr
 from herding.access.operations import RATE, RUN
 from herding.ui import calls
 from herding.ui.calls import KINDS, SCORES, Wanted
-from herding.ui.desk import Desk
+from herding.ui.desk import Desk, is_new
 from herding.ui.editor import asked
 from herding.ui.format import Html, el, empty, join
 from herding.ui.guard import needs, on, who
@@ -26,6 +26,7 @@ _OWN_NOTES: dict[str, list[object]] = {
     "javascript": ["For pages of this address; those of other sites use the link, where the prompt's cors names them."],
     "node": [join(["Save it as ", el("code", "call.mjs"), "; Node 18 or newer runs it."])],
 }
+NOT_SAVED = empty("Not saved yet", "Save the prompt; the calls for it appear here then.")
 NO_PROMPT = empty("Nothing to call yet", "Choose a prompt; the calls for it appear here.")
 
 
@@ -66,8 +67,8 @@ class Elsewhere:
 
 def shown(desk: Desk, model: str | None, principal: Principal, base: str) -> Html:
     """The calls of the prompt on the desk, one of them in sight."""
-    if desk.prompt is None:
-        return NO_PROMPT
+    if desk.prompt is None or is_new(desk.prompt):
+        return NOT_SAVED if desk.prompt else NO_PROMPT
     wanted, outcome = _wanted(desk, model, principal, base), desk.draft.outcome
     rated = outcome is not None and RATE in principal.rights
     score = wanted.score(outcome.request_id, desk.draft.stars or 5) if outcome and rated else None
@@ -141,8 +142,8 @@ def _notes(kind: str, wanted: Wanted, desk: Desk) -> list[Html]:
         notes.append("A link carries variables only; the model and the parameters are the prompt's own.")
     if kind == "link" and len(calls.link(wanted)) > LONG_LINK:
         notes.append("This link is very long; many programs will not take it.")
-    if desk.draft.template is not None:
-        notes.append("The template is edited and not saved; the call runs the prompt as it is saved.")
+    if desk.draft.template is not None or desk.draft.whole is not None:
+        notes.append("The prompt is edited and not saved; the call runs the prompt as it is saved.")
     if desk.prompt and desk.prompt.chat and kind not in ("link", "openai"):
         notes.append(join(["Add a ", el("code", "session_id"), " of your own, and its turns are remembered."]))
     return [el("ul", *(el("li", note) for note in notes), cls="call-notes muted")] if notes else []

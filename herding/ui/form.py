@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -67,13 +68,24 @@ class Form:
         kinds = (variable["type"] for variable in list(variables.values())[:SLOTS])
         return tuple(kind if kind in ("choice", "boolean") else "text" for kind in kinds)
 
-    def show(self, variables: Variables, values: Mapping[str, Any], *, before: Sequence[str] | None = ()) -> list[Any]:
+    def show(
+        self,
+        variables: Variables,
+        values: Mapping[str, Any],
+        *,
+        before: Sequence[str] | None = (),
+        wrong: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Any]:
         """Updates of `components`: the fields of these variables, holding `values`, else the defaults.
 
         `before` is the shape that the form has, None if unknown; what is out of sight and stays so costs nothing.
+        `wrong` says what is wrong with the values, by name.
         """
         given = {name: values.get(name, start(variable)) for name, variable in variables.items()}
-        faces = [_face(name, variables[name], given[name]) for name in list(variables)[:SLOTS]]
+        faces = [
+            _face(name, variables[name], given[name]) | _told(variables[name], wrong.get(name))
+            for name in list(variables)[:SLOTS]
+        ]
         updates = []
         shapes = (UNKNOWN if before is None else before, self.shape(variables), faces)
         for was, now, face in zip_longest(*shapes, fillvalue=""):
@@ -83,6 +95,15 @@ class Form:
         rest = {name: given[name] for name in list(variables)[SLOTS:]}
         written = yaml.safe_dump(rest, allow_unicode=True, sort_keys=False) if rest else ""
         return [*updates, gr.update(value=written, visible=bool(rest))]
+
+    def tell(self, variables: Variables, wrong: Mapping[str, str], before: Mapping[str, str]) -> list[Any]:
+        """Updates of `components` where what is wrong with a field is not what it was `before`."""
+        updates: list[Any] = []
+        for name, kind in zip(list(variables)[:SLOTS], self.shape(variables), strict=True):
+            changed = wrong.get(name) != before.get(name)
+            told = gr.update(**_told(variables[name], wrong.get(name))) if changed else gr.skip()
+            updates += [told if kind == field else gr.skip() for field in KINDS]
+        return updates + [gr.skip()] * (PER_SLOT * SLOTS - len(updates) + 1)
 
     def read(self, variables: Variables, given: Sequence[Any], *, strict: bool = False) -> dict[str, Any]:
         """The values in the form, by name; where the editor of the rest is broken, UserError if `strict`."""
@@ -136,7 +157,7 @@ def _slot(name: str) -> Slot:
 
 def _face(name: str, variable: Mapping[str, Any], given: Any) -> dict[str, Any]:
     """The update that gives a field the face of a variable."""
-    face: dict[str, Any] = {"label": name, "info": hint(variable), "visible": True}
+    face: dict[str, Any] = {"label": name, "visible": True}
     match variable["type"]:
         case "boolean":
             return gr.update(value=bool(given), **face)
@@ -150,6 +171,13 @@ def _face(name: str, variable: Mapping[str, Any], given: Any) -> dict[str, Any]:
             return gr.update(value=str(given), lines=_lines(variable, given), max_lines=14, **face)
         case _:
             return gr.update(value=value(given), lines=1, max_lines=1, **face)
+
+
+def _told(variable: Mapping[str, Any], wrong: str | None) -> dict[str, Any]:
+    """The words under the name of a field: what it may hold, or what is wrong with what it holds."""
+    plain = {"info": hint(variable), "elem_classes": ["variable"]}
+    words = f"{wrong[:1].upper()}{wrong[1:]}" if wrong else ""
+    return {"info": f"⚠ {words}.", "elem_classes": ["variable", "faulty"]} if wrong else plain
 
 
 def _lines(variable: Mapping[str, Any], given: Any) -> int:

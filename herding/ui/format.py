@@ -141,6 +141,13 @@ def day(unix_ms: int) -> Html:
     return el("time", f"{found:%-d %b %Y}", datetime=iso, title=title, data_form="day")
 
 
+def clock(unix_ms: int) -> Html:
+    """The time of an instant, which the page shows with its day if that is another one; its title tells both."""
+    found = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    iso = found.isoformat(timespec="seconds")
+    return el("time", f"{found:%H:%M:%S} UTC", datetime=iso, title=f"{when(unix_ms)} UTC", data_form="clock")
+
+
 def span(ms: float) -> str:
     """A long time, roughly: `under a minute`, `5 min`, `3 h 20 min`, `12 days`."""
     minutes = round(ms / 60_000)

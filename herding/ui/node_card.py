@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from herding.ui.format import Html, chip, duration, el, facts, join, size, state_chip
 from herding.ui.meter import meter
-from herding.values import Gpu, NodeInfo, NodeStats, NodeStatus, System
+from herding.values import Gpu, NodeHealth, NodeInfo, NodeStats, NodeStatus, System
 
 DAY_MS = 24 * 3600 * 1000
+_HEALTH = {
+    "ejected": ("out after failures", "bad"),
+    "trial": ("on trial", "warn"),
+    "resting": ("rests", "warn"),
+    "misconfigured": ("refuses our key", "bad"),
+}
 
 
 def card(node: NodeInfo) -> Html:
     """The whole card, without the control that switches models."""
     status = node.status
     title = el(
-        "div", el("h3", node.name), el("code", node.kind, cls="muted"), state_chip(status.state), cls="card-head"
+        "div",
+        el("h3", node.name),
+        el("code", node.kind, cls="muted"),
+        state_chip(status.state),
+        _health(node.health),
+        chip("takes no new requests", "warn") if node.draining else None,
+        cls="card-head",
     )
     loading = bar(status.progress, status.detail or "Loading") if status.state in ("loading", "starting") else None
     detail = (
@@ -21,7 +33,9 @@ def card(node: NodeInfo) -> Html:
         if status.detail and not loading
         else None
     )
-    return join([title, loading, detail, _now(status), _prompts(node), _day(node.stats), _machine(status)])
+    return join(
+        [title, loading, detail, _trouble(node.health), _now(node), _prompts(node), _day(node.stats), _machine(status)]
+    )
 
 
 def bar(fraction: float | None, stage: str) -> Html:
@@ -44,15 +58,33 @@ def bar(fraction: float | None, stage: str) -> Html:
     )
 
 
-def _now(status: NodeStatus) -> Html:
+def _health(health: NodeHealth) -> Html | None:
+    """A mark for a node that gets no requests, or is on trial."""
+    words, tone = _HEALTH.get(health.state, ("", ""))
+    return chip(words, tone) if words else None
+
+
+def _trouble(health: NodeHealth) -> Html | None:
+    """Why it gets none, and until when."""
+    if health.state == "healthy":
+        return None
+    until = f" Next try in {health.seconds:.0f} s." if health.seconds else ""
+    if health.seconds is None:
+        until = " It is not called until somebody has mended it."
+    return el("p", f"The node {health.reason or 'failed'}.{until}", cls="wrong")
+
+
+def _now(node: NodeInfo) -> Html:
+    status = node.status
     served = join(chip(model, "good") for model in status.serves)
-    waiting = f"{status.active} running, {status.waiting} waiting" if status.active or status.waiting else "idle"
+    places = f" of {node.concurrency} places" if node.concurrency else " requests"
+    load = f"{node.running}{places}" if node.running else "idle"
     serves = el("div", el("dt", "Serves now"), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
     return facts(
         [
             ("Context", f"{status.context_length:,} tokens" if status.context_length else ""),
             ("Device", status.device),
-            ("Load", waiting if status.state == "ready" else ""),
+            ("Load", load if status.state == "ready" else ""),
         ],
         before=serves,
     )

@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import SWITCH_MODEL
+from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
+from herding.ui.confirm import Confirm
 from herding.ui.format import Html, el, empty, join, panel
 from herding.ui.guard import needs, on, who
 from herding.ui.node_card import bar, card
+from herding.ui.node_form import NodeForm, refused
 from herding.values import NodeInfo, Principal
 
 SLOTS = 12
@@ -23,7 +25,7 @@ EVERY = 3.0
 
 @dataclass
 class Slot:
-    """The place of one node: its card, and the control that switches its model."""
+    """The place of one node: its card, the control that switches its model, and the button that removes it."""
 
     number: gr.State
     box: gr.Column
@@ -32,18 +34,21 @@ class Slot:
     model: gr.Dropdown
     switch: gr.Button
     progress: gr.HTML
+    remove: Confirm
 
     @property
     def faces(self) -> list[Any]:
         """What every refresh redraws; the control's choice is not among it."""
-        return [self.box, self.card, self.control, self.model]
+        return [self.box, self.card, self.control, self.model, *self.remove.outputs]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Which node each slot shows, and what it offers; a refresh leaves a control alone whose offers stay."""
+    """Which node each slot shows, what it offers and whether it can be removed; a refresh leaves a control alone
+    where that stays. `manages` is whether the form is there."""
 
-    nodes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    nodes: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
+    manages: bool = False
 
 
 class Nodes:
@@ -54,6 +59,7 @@ class Nodes:
         self.shown = gr.State(Shown())
         self.timer = gr.Timer(EVERY, active=False)
         self.summary = gr.HTML(elem_id="nodes-summary")
+        self.form = NodeForm(orchestrator)
         with gr.Row(elem_classes=["herd"]):
             self._slots = [_slot(number) for number in range(SLOTS)]
         self.more = gr.HTML(elem_id="nodes-more", visible=False)
@@ -63,25 +69,32 @@ class Nodes:
         for number, slot in enumerate(self._slots):
             given = [slot.number, self.shown, slot.model]
             on(slot.switch.click, self.switch, given, [slot.switch, slot.progress], name=f"nodes_switch_{number}")
+            gone = [*slot.remove.outputs, slot.progress]
+            on(slot.remove.yes.click, self.remove, given[:2], gone, name=f"nodes_remove_{number}")
 
     @property
     def outputs(self) -> list[Any]:
         """What every refresh redraws."""
         faces = [face for slot in self._slots for face in slot.faces]
-        return [self.shown, self.timer, self.summary, self.more, *faces]
+        return [self.shown, self.timer, self.summary, self.form.box, self.more, *faces]
 
     def show(self, herd: Sequence[NodeInfo], shown: Shown, principal: Principal) -> list[Any]:
         """Updates of `outputs` for the herd as it is now; the refreshing goes on."""
         may_switch = SWITCH_MODEL in principal.rights
-        now = Shown(tuple((node.name, node.status.offers) for node in herd[:SLOTS]))
+        manages = MANAGE_NODES in principal.rights
+        added = self._orchestrator.registry.names if manages else frozenset()
+        now = Shown(tuple((node.name, node.status.offers, node.name in added) for node in herd[:SLOTS]), manages)
         before = dict(enumerate(shown.nodes))
         faces: list[Any] = []
         for number, node in enumerate(herd[:SLOTS]):
-            faces += _faces(node, may_switch=may_switch, known=before.get(number) == now.nodes[number])
+            known = before.get(number) == now.nodes[number]
+            faces += _faces(node, may_switch=may_switch, known=known)
+            faces += [gr.skip(), gr.skip()] if known else Confirm.shows(node.name in added)
         unused = SLOTS - len(herd[:SLOTS])
-        faces += [gr.update(visible=False), gr.skip(), gr.skip(), gr.skip()] * unused
+        faces += [gr.update(visible=False), *[gr.skip()] * 5] * unused
         more = join(el("div", card(node), cls="node") for node in herd[SLOTS:])
-        head = [_summary(herd), gr.update(value=more, visible=bool(more))]
+        form = gr.skip() if shown.manages == manages else gr.update(visible=manages)
+        head = [_summary(herd), form, gr.update(value=more, visible=bool(more))]
         return [now, gr.update(active=True), *head, *faces]
 
     @needs(SWITCH_MODEL)
@@ -103,6 +116,20 @@ class Nodes:
             last = panel("bad", f"{model} could not be loaded", el("p", error.message), role="alert")
         yield [gr.update(value="Switch", interactive=True), last]
 
+    @needs(MANAGE_NODES)
+    async def remove(self, number: int, shown: Shown, request: gr.Request) -> AsyncGenerator[list[Any], None]:
+        """Remove the node of a slot; what runs on it ends first, and its card goes with the next refresh."""
+        if number >= len(shown.nodes):
+            raise UserError("This node is not there any more.", param="node")
+        name = shown.nodes[number][0]
+        yield [*Confirm.shows(False), bar(None, f"{name} gets no more requests; those that it has end first")]
+        try:
+            await self._orchestrator.registry.remove(name, who(request))
+        except HerdingError as error:
+            yield [*Confirm.shows(True), refused(f"{name} was not removed", error)]
+            return
+        yield [gr.skip(), gr.skip(), ""]
+
 
 def _slot(number: int) -> Slot:
     with gr.Column(visible=False, min_width=320, elem_id=f"nodes-{number}", elem_classes=["node"]) as box:
@@ -113,8 +140,27 @@ def _slot(number: int) -> Slot:
             )
             switch = gr.Button("Switch", size="sm", scale=0, min_width=90, elem_id=f"nodes-{number}-switch")
         progress = gr.HTML(elem_id=f"nodes-{number}-progress")
+        remove = _remove(number)
     return Slot(
-        number=gr.State(number), box=box, card=face, control=control, model=model, switch=switch, progress=progress
+        number=gr.State(number),
+        box=box,
+        card=face,
+        control=control,
+        model=model,
+        switch=switch,
+        progress=progress,
+        remove=remove,
+    )
+
+
+def _remove(number: int) -> Confirm:
+    return Confirm(
+        "Remove",
+        "The node gets no more requests, and is gone with its secret when those that it has are over.",
+        "Remove this node",
+        right=MANAGE_NODES,
+        name=f"nodes_remove_{number}",
+        elem_id=f"nodes-{number}-remove",
     )
 
 

@@ -15,6 +15,10 @@ _ERRORS = {
     "forbidden": "Not allowed",
     "limit_reached": "Limit reached",
     "no_node": "No model is up for this",
+    "no_turn": "No model became free in time",
+    "queue_full": "Too many of your requests wait",
+    "crowded": "Too many requests wait",
+    "node_busy": "The model has too much to do",
     "store_error": "The database has trouble",
     "internal_error": "Something broke",
 }
@@ -22,8 +26,14 @@ _ERRORS = {
 
 def waiting(event: Queued | None, ms: float) -> Html:
     """A request that no node has taken yet."""
-    why = f"Waiting for the model ({event.reason})" if event else "Waiting for the model"
-    return el("div", _pulse(), el("span", why), _clock(ms), cls="status-line")
+    return el("div", _pulse(), el("span", _place(event)), _clock(ms), cls="status-line")
+
+
+def _place(event: Queued | None) -> str:
+    if event is None:
+        return "Waiting for the model"
+    soon = f", about {max(1, round(event.seconds))} s" if event.seconds is not None else ""
+    return f"Place {event.position} in the queue{soon}: {event.reason}"
 
 
 def answering(event: Started, ms: float, *, begun: bool) -> Html:

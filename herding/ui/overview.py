@@ -10,7 +10,7 @@ import gradio as gr
 from herding.access.operations import RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui import about, finding, prompt_page
+from herding.ui import about, conflicts, finding, prompt_page
 from herding.ui.finding import ANY_TAG, NAME, ORDERS, PAGE, TOP, Found, Wish, find
 from herding.ui.format import Html, chip, day, el, empty, join, mean, plural
 from herding.ui.guard import needs, on, who
@@ -46,9 +46,11 @@ class Overview:
                 self.list = pick_list("overview-list")
                 self.more = gr.Button("Show more", size="sm", visible=False, elem_id="overview-more")
             with gr.Column(scale=5, min_width=320, elem_id="overview-detail", elem_classes=["detail"]):
-                self.open = gr.Button(
-                    "Open in engineer", variant="primary", size="sm", visible=False, elem_id="overview-open"
-                )
+                with gr.Row(elem_classes=["answers"]):
+                    self.open = gr.Button(
+                        "Open in engineer", variant="primary", size="sm", visible=False, elem_id="overview-open"
+                    )
+                    self.versions = gr.Button("Versions", size="sm", visible=False, elem_id="overview-versions")
                 self.page = gr.HTML(NOT_CHOSEN, elem_id="overview-page")
         self._wire()
 
@@ -88,7 +90,7 @@ class Overview:
         on(changed, self.filtered, self.filters, self.outputs, name="overview_filter", **now)
         on(self.folders.pick, self.enter, self.filters, self.outputs, name="overview_folder", **now)
         on(self.more.click, self.show_more, self.filters, self.outputs, name="overview_more", queue=False)
-        chosen = [self.chosen, self.page, self.open]
+        chosen = [self.chosen, self.page, self.open, self.versions]
         on(self.list.pick, self.pick, [], chosen, name="overview_pick", queue=False, trigger_mode="multiple")
         self.search.change(None, [self.search], None, js=_REMEMBER % ("", "q", "q"))
         self.order.change(None, [self.order], None, js=_REMEMBER % (NAME, "sort", "sort"))
@@ -124,6 +126,7 @@ class Overview:
         principal = who(request)
         prompts = await self._orchestrator.prompts(principal)
         broken = about.broken(await self._orchestrator.broken_prompts(principal))
+        clashes = await conflicts.line(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
         wish = Wish.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
         if not any(finding.within(prompt.key, wish.folder) for prompt in prompts):
@@ -140,7 +143,7 @@ class Overview:
             wish.folder,
             most,
             gr.update(choices=choices, value=wish.tag),
-            gr.update(value=broken, visible=bool(broken)),
+            gr.update(value=join([broken, clashes]), visible=bool(broken or clashes)),
         ]
 
     @needs(RUN)
@@ -162,11 +165,13 @@ class Overview:
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open the page of a prompt."""
         key = picked(event)
-        prompts = await self._orchestrator.prompts(who(request))
+        principal = who(request)
+        prompts = await self._orchestrator.prompts(principal)
         found = next((prompt for prompt in prompts if prompt.key == key), None)
         if found is None:
             raise NotFoundError(f"There is no prompt '{key}' any more.", param="prompt")
-        return [key, prompt_page.page(found), gr.update(visible=True)]
+        may_look = gr.update(visible="versions" in principal.tabs)
+        return [key, prompt_page.page(found), gr.update(visible=True), may_look]
 
     @needs(RUN)
     async def to_engineer(self, chosen: str) -> list[Any]:

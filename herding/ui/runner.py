@@ -14,7 +14,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui import about
 from herding.ui import stars as star
 from herding.ui.answer import FORGOTTEN, SAVED, AnswerPane, Progress
-from herding.ui.desk import Desk
+from herding.ui.desk import Desk, reference
 from herding.ui.editor import Editor, asked
 from herding.ui.guard import needs, on, who
 from herding.ui.pace import paced
@@ -77,13 +77,23 @@ class Runner:
         idle, chat = desk.running is None, is_chat(desk)
         pane = self.pane.shows(desk.draft, chat=chat) if idle else [gr.skip() for _ in self.pane.components]
         run = gr.update(interactive=idle and desk.prompt is not None)
-        return [*models(desk.prompt), run, gr.update(visible=chat, interactive=idle), *pane]
+        return [*models(desk.shown), run, gr.update(visible=chat, interactive=idle), *pane]
 
     async def models(self, desk: Desk, chosen: str | None, principal: Principal) -> list[Any]:
         """The model picker and the note below it, for the models that are up by now."""
-        prompts = await self._orchestrator.prompts(principal)
-        now = next((prompt for prompt in prompts if desk.prompt and prompt.key == desk.prompt.key), None)
-        return models(now, chosen)
+        return models(await self._now(desk, principal), chosen)
+
+    async def _now(self, desk: Desk, principal: Principal) -> PromptInfo | None:
+        """The prompt on the desk, with who serves it now."""
+        prompt, draft = desk.prompt, desk.draft
+        if prompt is None:
+            return None
+        try:
+            if draft.sketch and draft.sketched:
+                return await self._orchestrator.sketch(prompt.key, draft.sketched, principal)
+            return await self._orchestrator.prompt(reference(prompt), principal)
+        except NotFoundError:
+            return None
 
     @needs(RUN)
     async def start(
@@ -205,11 +215,11 @@ def models(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:
     served = prompt.served if prompt else {}
     up = {model: f"{model} · {', '.join(nodes)}" for model, nodes in served.items() if nodes}
     choices = [("auto", AUTO), *((shown, model) for model, shown in up.items())]
-    note = about.nobody(prompt) if prompt and not up else ""
+    note = about.nobody(prompt) if prompt and prompt.target_models and not up else ""
     picker = gr.update(choices=choices, value=chosen if chosen in up else AUTO)
     return [picker, gr.update(value=note, visible=bool(note))]
 
 
 def is_chat(desk: Desk) -> bool:
     """Whether the prompt on the desk is a chat over several turns."""
-    return desk.prompt is not None and desk.prompt.chat
+    return desk.shown is not None and desk.shown.chat

@@ -14,6 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
 from herding.api import doors
+from herding.api.aliases import Aliases
 from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
 from herding.api.json_route import Shortcut
@@ -46,6 +47,7 @@ def web(place: Place) -> FastAPI:
     app.add_middleware(Shortcut, routes=busy)
     app.add_middleware(Identify, gatehouse=place.gatehouse)
     app.add_middleware(OtherOrigins, orchestrator=place.orchestrator, stranger=place.gatehouse.stranger)
+    app.add_middleware(Aliases, orchestrator=place.orchestrator)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test", "127.0.0.1"])
     app.add_middleware(Shield, max_body=MAX_BODY)
     return app

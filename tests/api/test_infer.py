@@ -62,6 +62,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
     row = await place.row()
     body = response.json()
     timings, attempts = body.pop("timings"), body["routing"].pop("attempts")
+    candidates = [{"model": "echo", "node": "echo", "share": 1.0, "excluded": None}]
     assert body == {
         "request_id": row.request_id,
         "text": "a b",
@@ -73,7 +74,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
         "finish_reason": "stop",
         "usage": {"input_tokens": 2, "output_tokens": 2, "source": "node"},
         "contract": {"ok": None, "reason": None},
-        "routing": {"policy": "least_busy", "reason": row.reason, "candidates": None},
+        "routing": {"policy": "only", "reason": row.reason, "candidates": candidates},
     }
     assert set(timings) == {"queued_ms", "first_token_ms", "total_ms"}
     assert [attempt["node"] for attempt in attempts] == ["echo"]
@@ -172,7 +173,8 @@ async def test_a_request_that_waits_says_so(tmp_path: Path) -> None:
         asyncio.get_running_loop().call_later(0.2, node.arrive)
         (first, queued), *_, (last, done) = events(await infer(api, prompt="say", stream=True))
     assert (first, last) == ("queued", "done")
-    assert queued == {"request_id": done["request_id"], "position": 1, "reason": "late is loading its model"}
+    waits = {"position": 1, "reason": "late is loading its model", "seconds": None}
+    assert queued == {"request_id": done["request_id"], **waits}
 
 
 async def test_an_error_before_the_stream_is_an_http_error(api: httpx.AsyncClient) -> None:
@@ -195,7 +197,7 @@ async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:
     [
         ("status:500", 502, "node_status"),
         ("status:401", 502, "node_misconfigured"),
-        ("status:429;ra=3", 502, "node_status"),
+        ("status:429;ra=3", 503, "node_busy"),
         ("html", 502, "node_bad_response"),
         ("hang", 504, "node_timeout"),
         ("cut-after:2", 502, "node_cut_stream"),

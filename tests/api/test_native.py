@@ -229,7 +229,7 @@ async def test_a_guest_switches_nothing(http: httpx.AsyncClient) -> None:
 
 async def test_one_input_gets_one_result(api: httpx.AsyncClient) -> None:
     response = await api.post(f"{V1}/chat/completions", json={"input": "hi you", "model_name": "echo"})
-    assert response.json() == {"success": True, "msg": "echo on echo answered", "result": "hi you"}
+    assert response.json() == {"success": True, "msg": "execute succeed", "result": "hi you"}
 
 
 async def test_the_same_path_takes_messages(api: httpx.AsyncClient) -> None:
@@ -239,20 +239,20 @@ async def test_the_same_path_takes_messages(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status"),
+    "body",
     [
-        ({"input": "hi", "model_name": "ghost"}, 404),
-        ({"input": "a\x00b"}, 422),
-        ({"input": "hi", "n": 2}, 422),
-        ({"input": "hi", "variables": {"a": 1}}, 422),
+        {"input": "hi", "model_name": "ghost"},
+        {"input": "a\x00b"},
+        {"input": "hi", "n": 2},
+        {"input": "hi", "variables": {"a": 1}},
     ],
 )
-async def test_an_input_that_fails(api: httpx.AsyncClient, body: dict[str, Any], status: int) -> None:
+async def test_an_input_that_fails(api: httpx.AsyncClient, body: dict[str, Any]) -> None:
     response = await api.post(f"{V1}/chat/completions", json=body)
-    assert response.status_code == status
+    assert response.status_code == 200
     answer = response.json()
     assert (answer["success"], answer["result"]) == (False, None)
-    assert answer["msg"]
+    assert answer["msg"].startswith("worker execute error: ")
 
 
 # Rights

@@ -34,14 +34,18 @@ STATUS = {
     "unauthorized": 401,
     "forbidden": 403,
     "limit_reached": 429,
+    "queue_full": 429,
+    "crowded": 503,
     "node_error": 502,
     "node_unreachable": 502,
     "node_timeout": 504,
     "node_status": 502,
+    "node_busy": 503,
     "node_bad_response": 502,
     "node_cut_stream": 502,
     "node_misconfigured": 502,
     "no_node": 503,
+    "no_turn": 503,
     "store_error": 503,
 }
 
@@ -79,6 +83,8 @@ def test_every_error_has_a_type_and_a_status_of_its_own() -> None:
         (errors.LimitError("Wait.", retry_after=0.2), 429, "1"),
         (errors.LimitError("Wait.", retry_after=61), 429, "61"),
         (errors.NoNodeError("None."), 503, None),
+        (errors.NoTurnError("None.", retry_after=7), 503, "7"),
+        (errors.CrowdedError("Full.", retry_after=3), 503, "3"),
         (errors.ConfigError("wrong", file="a.yaml", line=3, key="k"), 503, None),
     ],
 )

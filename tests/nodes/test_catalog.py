@@ -64,3 +64,36 @@ def test_a_node_may_have_models_for_embeddings_only(tmp_path: Path) -> None:
     path.write_text("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', embedding_models: [e]}\n")
     node = catalog.build(catalog.read_herd(path), secret=lambda _: None, node_secret=None)["a"]
     assert (node.serves, node.embeds) == ((), ("e",))
+
+
+async def test_engines_and_templates_come_from_the_file_with_secrets_of_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "nodes.yaml"
+    path.write_text(
+        "nodes:\n"
+        "  - {kind: herding, name: far, base_url: 'http://10.0.0.5:8100/', secret_env: FAR}\n"
+        "  - {kind: template, name: any, models: [m], url: 'http://10.0.0.5/x', body: '{USER_PROMPT}',\n"
+        "     headers: {X-Key: '{SECRET:A}'}, secrets: {A: MY_KEY}}\n"
+        "  - {kind: openai, name: hosted, base_url: 'http://10.0.0.5/v1', models: [m], concurrency: 3}\n"
+        "  - {kind: echo, name: echo}\n  - {kind: local, name: local}\n"
+    )
+    herd = catalog.build(catalog.read_herd(path), secret={"MY_KEY": "x"}.get, node_secret=None)
+    assert [node.kind for node in herd.values()] == ["herding", "template", "openai", "echo", "local"]
+    assert [node.concurrency for node in herd.values()] == [8, 16, 3, None, 8]
+    assert (await herd["far"].status()).detail == "Set FAR to the engine's secret to switch this node on."
+    assert herd["any"].serves == ("m",)
+    for node in herd.values():
+        await node.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("nodes:\n  - {kind: herding, name: a, base_url: 'ftp://x'}\n", 2, "http"),
+        ("nodes:\n  - kind: template\n    name: a\n    models: [m]\n    url: http://x\n", 2, "USER_PROMPT"),
+        ("nodes:\n  - {kind: echo, name: a, concurrency: 0}\n", 2, "greater"),
+    ],
+)
+def test_a_mistake_of_the_other_kinds_is_named_too(tmp_path: Path, text: str, line: int, words: str) -> None:
+    error = refused(tmp_path, text)
+    assert error.line == line
+    assert words in error.reason

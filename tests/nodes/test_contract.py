@@ -9,6 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from herding.nodes.base import Node
+from herding.nodes.template import TemplateConfig, TemplateNode
 from herding.running import Running
 from herding.values import Call, Message, Parameters
 from tests.support.fakenode import FakeNode
@@ -17,19 +18,34 @@ from tests.support.nodes import Scripted, echo, openai
 SENTENCE = "One two three four five"
 
 
-@pytest.fixture(params=["echo", "openai", "scripted"])
+@pytest.fixture(params=["echo", "openai", "template", "scripted"])
 async def node(request: pytest.FixtureRequest, faulty: FakeNode) -> AsyncIterator[Node]:
     match request.param:
         case "echo":
             made: Node = echo("echo", "slow:0.05", delay=0.05)
         case "openai":
             made = openai(faulty.url, "slow:0.05")
+        case "template":
+            made = TemplateNode(templated(f"{faulty.url}/chat/completions"), secret=lambda _: None)
         case _:
             words = [f" {word}" if number else word for number, word in enumerate(SENTENCE.split())]
             made = Scripted("scripted", words, models=["slow:0.05"])
     await made.start()
     yield made
     await made.close()
+
+
+def templated(url: str) -> TemplateConfig:
+    """The OpenAI protocol, as somebody would write it down who knows no better way."""
+    return TemplateConfig(
+        kind="template",
+        name="template",
+        models=["slow:0.05"],
+        url=url,
+        body={"model": "{MODEL_NAME}", "messages": "{MESSAGES}", "stream": True},
+        response_extract="choices[].delta.content",
+        stream="sse",
+    )
 
 
 def ask(node: Node) -> Call:

@@ -12,6 +12,7 @@ import pytest
 
 from herding.errors import (
     BadResponseError,
+    BusyNodeError,
     ConfigError,
     ConnectError,
     ContextLengthError,
@@ -128,7 +129,7 @@ async def test_raw_text_goes_to_completions(faulty: FakeNode) -> None:
         ("cut-after:0", BadResponseError, ""),
         ("slow:1.5", DeadlineError, ""),
         ("status:500", StatusError, ""),
-        ("status:429;ra=7", StatusError, ""),
+        ("status:429;ra=7", BusyNodeError, ""),
         ("status:401", MisconfiguredError, ""),
         ("status:403", MisconfiguredError, ""),
         ("unknown", StatusError, ""),

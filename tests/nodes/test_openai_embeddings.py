@@ -9,6 +9,7 @@ import pytest
 
 from herding.errors import (
     BadResponseError,
+    BusyNodeError,
     ConnectError,
     ContextLengthError,
     DeadlineError,
@@ -87,7 +88,7 @@ async def test_a_server_without_base64_is_asked_for_numbers_and_never_again(faul
         ("hang", DeadlineError),
         ("status:400", StatusError),
         ("status:500", StatusError),
-        ("status:429;ra=7", StatusError),
+        ("status:429;ra=7", BusyNodeError),
         ("status:401", MisconfiguredError),
         ("context-length", ContextLengthError),
     ],

@@ -331,3 +331,14 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
     async with calling(talk) as (client, _):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/")
+
+
+async def test_any_transport_of_httpx_can_carry_posts() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["content-length"] == "2"
+        return httpx.Response(200, stream=httpx.ByteStream(request.content))
+
+    transport = httpx.MockTransport(answer)
+    client = http.client(SHORT, base_url="http://node.test", transport=transport)
+    async with client, http.Posts(client, transport).post("/", {}, node="n") as response:
+        assert b"".join([data async for data in response.aiter_raw()]) == b"{}"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from herding.errors import VariableError
-from herding.prompts.variables import Variable, fill, show
+from herding.prompts.variables import Variable, faults, fill, show
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Variable)
 
@@ -252,3 +252,17 @@ def test_any_value_is_either_taken_or_refused(given: Any) -> None:
     for kind in [*(variable(kind) for kind in kinds), variable("choice", choices=["a"])]:
         with contextlib.suppress(VariableError):
             assert isinstance(show(value(kind, given)), str)
+
+
+def test_faults_are_those_of_what_is_given() -> None:
+    variables: dict[str, dict[str, Any]] = {
+        "must": {"type": "number"},
+        "may": {"type": "number", "required": False},
+        "has": {"type": "integer", "default": 3, "max": 9},
+        "text": {"type": "text", "default": "", "max_chars": 3},
+    }
+    assert faults(variables, {}) == {}
+    assert faults(variables, {"must": "", "may": "", "has": "9", "text": "abc"}) == {}
+    found = faults(variables, {"must": "x", "may": "1e", "has": "", "text": "abcd", "other": "?"})
+    assert set(found) == {"must", "may", "has", "text"}
+    assert found["must"].startswith("must be a number")

@@ -45,13 +45,17 @@ class FakeNode:
 
     Faults: ok, hang, hang-after:N, cut-after:N, status:N[;ra=S], html, empty, only-done, badjson, error-in-200,
     error-in-stream, redirect, slow:S, no-usage, usage:N, echo-headers, endless, bad-utf8, gzip, context-length,
-    bad-schema, unknown. Every answer sets a cookie. Those of embeddings alone are in `embeddings`.
+    bad-schema, unknown, slow-ttfb:S (before the first byte), drip:S (between any two bytes), flaky:N (N calls fail, N
+    are answered, and so on). What follows an `@` only tells models with one fault apart; `fault`, where set, is that
+    of all models. Every answer sets a cookie. Those of embeddings alone are in `embeddings`.
     """
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.models_fault = "ok"
+        self.fault: str | None = None
         self.url = ""
+        self._answers = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self.answer, methods=["POST"]),
@@ -76,12 +80,20 @@ class FakeNode:
     async def answer(self, request: Request) -> Response:
         seen = Seen(request.url.path, dict(request.headers), await request.json())
         self.seen.append(seen)
-        fault, _, detail = seen.body["model"].partition(":")
+        shown = self.fault or seen.body["model"].partition("@")[0]
+        fault, _, detail = shown.partition(":")
+        if fault == "flaky":
+            fault, detail = self._flaky(int(detail))
         if fault == "hang":
             await self._hang(request, seen)
+        if fault == "slow-ttfb":
+            await asyncio.sleep(float(detail))
         if special := _special(fault, detail):
             return special
-        return StreamingResponse(self._watched(_stream(fault, detail, seen), seen), media_type=EVENTS)
+        events = _stream(fault, detail, seen)
+        if fault == "drip":
+            events = _dripping(events, float(detail))
+        return StreamingResponse(self._watched(events, seen), media_type=EVENTS)
 
     async def embeddings(self, request: Request) -> Response:
         seen = Seen(request.url.path, dict(request.headers), await request.json())
@@ -90,6 +102,10 @@ class FakeNode:
         if fault == "hang":
             await self._hang(request, seen)
         return _special(fault, detail) or embedded(fault, seen.body)
+
+    def _flaky(self, calls: int) -> tuple[str, str]:
+        self._answers += 1
+        return ("status", "500") if (self._answers - 1) // calls % 2 == 0 else ("ok", "")
 
     async def _hang(self, request: Request, seen: Seen) -> None:
         """Never answers; notes when the caller leaves."""
@@ -156,6 +172,14 @@ async def _stream(fault: str, detail: str, seen: Seen) -> AsyncIterator[bytes]:
         made = int(number) if fault == "usage" else len(words)
         yield _event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": made}})
     yield b"data: [DONE]\n\n"
+
+
+async def _dripping(events: AsyncIterator[bytes], pause: float) -> AsyncIterator[bytes]:
+    """The same, one byte after the other."""
+    async for event in events:
+        for byte in event:
+            await asyncio.sleep(pause)
+            yield bytes([byte])
 
 
 def _words(fault: str, seen: Seen) -> Any:

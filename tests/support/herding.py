@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from textwrap import dedent
 from types import MappingProxyType
 from typing import Any
 
 from herding.access.role_file import Roles
+from herding.access.seal import Seal
 from herding.accounts import Accounts
+from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
 from herding.nodes.base import Node
+from herding.nodes.guard import Guard
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
+from herding.registry import Registry
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support.people import ROLES, principal
@@ -74,11 +80,30 @@ class Place:
         return row
 
 
+class First(Random):
+    """Chance that always falls on the first of equals, for tests that are not about chance."""
+
+    def random(self) -> float:
+        return 0.0
+
+    def sample(self, population: Sequence[Any], k: int, *, counts: object = None) -> list[Any]:
+        return list(population[:k])
+
+
 @asynccontextmanager
 async def herding(
-    home: Path, *nodes: Node, roles: Roles = ROLES, gate: Mapping[str, Any] = MappingProxyType({}), **options: Any
+    home: Path,
+    *nodes: Node,
+    roles: Roles = ROLES,
+    gate: Mapping[str, Any] = MappingProxyType({}),
+    rng: Random | None = None,
+    tick: Callable[[], float] = time.monotonic,
+    **options: Any,
 ) -> AsyncIterator[Place]:
-    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse."""
+    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse, `rng` chooses among equals.
+
+    `tick` is the clock of the fleet, in seconds.
+    """
     prompts = home / "prompts"
     library = Library(prompts)
     clock: Callable[[], int] | None = options.get("clock")
@@ -87,14 +112,16 @@ async def herding(
     herd = {node.name: node for node in nodes}
     gatehouse = Gatehouse(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
     accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse, **timed)
-    found = {"library": library, "herd": herd, "store": store, "accounts": accounts}
+    fleet = Fleet(herd, clock=tick, rng=rng or First())
+    registry = Registry(fleet=fleet, store=store, seal=Seal(KEY), guard=Guard(loopback=True), **timed)
+    found = {"library": library, "fleet": fleet, "store": store, "accounts": accounts, "registry": registry}
     orchestrator = Orchestrator(**found, still_valid=gatehouse.still_valid, **options)
     place = Place(orchestrator, library, store, herd, prompts, gatehouse)
     place.write("say", SAY)
     try:
         yield place
     finally:
-        for node in nodes:
+        for node in {*nodes, *fleet.values()}:
             await node.close()
         await store.close()
 

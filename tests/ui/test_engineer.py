@@ -116,7 +116,12 @@ async def test_the_variant_and_what_is_wrong_show_while_one_types(desktop: Deskt
     await edit(desktop, fields(desktop)[0], "2500")
     assert "far" in desktop.value(check)
     await edit(desktop, fields(desktop)[0], "a lot")
-    assert "must be a number" in desktop.value(check)
+    assert "Must be a number" in desktop.prop(fields(desktop)[0], "info")
+    assert "faulty" in desktop.prop(fields(desktop)[0], "elem_classes")
+    assert desktop.value(check) == ""
+    await edit(desktop, fields(desktop)[0], "7")
+    assert "near" in desktop.value(check)
+    assert "a number of at least 0" in desktop.prop(fields(desktop)[0], "info")
 
 
 async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Desktop) -> None:
@@ -143,7 +148,7 @@ async def test_a_run_streams_and_tells_how_it_went(desktop: Desktop) -> None:
     assert "Succeeded" in statuses[-1]
     assert desktop.value(pane.text) == "far 3000 kind no "
     assert "counted by the node" in desktop.value(pane.figures)
-    assert "only echo serves" in desktop.value(pane.figures)
+    assert "echo is the only model that can answer; echo serves it" in desktop.value(pane.figures)
     assert desktop.prop(pane.feedback, "visible") is True
     assert desktop.prop(desktop.page.engineer.runner.run, "interactive") is True
     row = await desktop.place.row()

@@ -93,7 +93,8 @@ async def test_a_switch_without_node_or_model_or_right_is_refused(desktop: Deskt
 
 
 async def test_more_nodes_than_places_are_still_shown(desktop: Desktop) -> None:
-    desktop.place.orchestrator._herd.update({f"n{number}": echo(f"n{number}") for number in range(SLOTS)})
+    for number in range(SLOTS):
+        desktop.place.orchestrator.fleet.add(echo(f"n{number}"))
     await desktop.fire("watch")
     assert desktop.prop(desktop.page.nodes._slots[-1].box, "visible") is True
     assert str(desktop.value(desktop.page.nodes.more)).count("<h3>") == 4

@@ -28,21 +28,31 @@
     true,
   );
 
-  // What is typed or pasted into the form is told after a moment's rest, and at the latest when the field is left.
+  // What is typed or pasted into the form is told after a moment's rest, after half a second of typing without one, and
+  // at the latest when the field is left.
   const typing = "#variables, #template, #parameters-section";
   const isTyped = (field) => field.closest?.(typing) && field.matches("textarea, input:not([role], [type=checkbox]), .cm-content");
   let rest = 0;
+  let since = 0;
   const tell = () => {
     if (!rest) return;
     clearTimeout(rest);
     rest = 0;
     document.querySelector("#form-typed")?.click();
   };
-  document.addEventListener("input", (event) => {
+  const typed = (event) => {
     if (!isTyped(event.target)) return;
+    if (!rest) since = Date.now();
     clearTimeout(rest);
-    rest = setTimeout(tell, 250);
-  });
+    rest = setTimeout(tell, Math.max(0, Math.min(250, since + 500 - Date.now())));
+  };
+  document.addEventListener("input", typed);
+  // The code editor does many keys, and the clipboard, by itself: no input event tells of them.
+  const idle = /^(Arrow|Page|Home|End|Shift|Control|Alt|Meta|Escape|Caps)/;
+  const inCode = (event) => {
+    if (event.target.matches?.(".cm-content") && !idle.test(event.key ?? "")) typed(event);
+  };
+  for (const kind of ["keydown", "paste", "cut", "drop"]) document.addEventListener(kind, inCode, true);
   document.addEventListener("focusout", tell);
 
   // A click into a picker selects what is in it, so that typing searches at once.
@@ -73,11 +83,15 @@
   // Times are written in UTC; show them in the reader's own zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const ofToday = (date) => date.toDateString() === new Date().toDateString();
+  const formOf = (form, date) => (form === "day" ? day : form === "clock" && ofToday(date) ? clock : full);
   const localise = (root) =>
     root.querySelectorAll("time[datetime]:not([data-local])").forEach((time) => {
       time.dataset.local = "";
       time.title ||= time.textContent;
-      time.textContent = (time.dataset.form === "day" ? day : full).format(new Date(time.dateTime));
+      const date = new Date(time.dateTime);
+      time.textContent = formOf(time.dataset.form, date).format(date);
     });
   new MutationObserver((changes) => {
     changes.forEach((change) => follow(change.target));

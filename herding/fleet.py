@@ -1,0 +1,103 @@
+"""The nodes that are there now, how they are, and how much each does: some come and go while the app runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from random import Random
+
+from herding.nodes.base import Node
+from herding.routing.feed import Feed
+from herding.routing.health import Health
+from herding.routing.slots import Slots
+from herding.store import now_ms
+
+DRAIN_SECONDS = 60.0
+
+
+class Fleet(Mapping[str, Node]):
+    """Nodes by name. A node that drains gets no new request; those that it has run to their end.
+
+    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is called when a request that
+    waits may be able to go on, or never will.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], int] = now_ms,
+        rng: Random | None = None,
+    ) -> None:
+        self._nodes: dict[str, Node] = {}
+        self.clock, self.rng = clock, rng or Random()  # noqa: S311 (chance between nodes is no secret)
+        self.feed = Feed(wall)
+        self.slots = Slots(clock)
+        self.health = Health(clock=clock, rng=self.rng, feed=self.feed)
+        self.changed: Callable[[], None] = lambda: None
+        for node in nodes.values():
+            self._enter(node)
+
+    def __getitem__(self, name: str) -> Node:
+        return self._nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def add(self, node: Node) -> None:
+        """From now on `node`, which has started, gets requests; it may take the name of one that was removed."""
+        self._enter(node)
+        self.feed.tell(node.name, "added", f"a node of the kind {node.kind}")
+        self.changed()
+
+    def takes(self, name: str) -> bool:
+        """Whether the node gets new requests."""
+        return not self.slots.load(name).draining
+
+    async def drain(self, name: str, *, seconds: float = DRAIN_SECONDS) -> bool:
+        """Give the node no more requests; True once none runs on it any more, False if that takes too long."""
+        if name not in self._nodes:
+            return True
+        self.slots.drain(name)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.slots.idle(name)
+        except TimeoutError:
+            return False
+        return True
+
+    def resume(self, name: str) -> None:
+        """The node gets requests again."""
+        if name in self._nodes:
+            self.slots.drain(name, draining=False)
+            self.changed()
+
+    async def remove(self, name: str, *, seconds: float = DRAIN_SECONDS) -> None:
+        """Drain the node, forget it and close it; what runs longer than `seconds` breaks off."""
+        await self.drain(name, seconds=seconds)
+        node = self._nodes.pop(name, None)
+        if node is not None:
+            self.slots.remove(name)
+            self.health.forget(name)
+            self.feed.tell(name, "removed")
+            self.changed()
+            await node.close()
+
+    def _enter(self, node: Node) -> None:
+        self._nodes[node.name] = node
+        self.slots.remove(node.name)
+        self.slots.set(node.name, node.concurrency)
+        self.health.forget(node.name)
+        node.came_back = partial(self._came_back, node.name)
+
+    def _came_back(self, name: str) -> None:
+        """What failed is gone: the new program gets its trial at once, and what waits may go on."""
+        if self.health.look(name).state in ("ejected", "trial"):
+            self.health.mend(name)
+        self.changed()

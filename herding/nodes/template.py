@@ -1,0 +1,227 @@
+"""Nodes that speak any HTTP API: a URL, headers, and a body with placeholders, and where in the answer the text is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import ExitStack
+from copy import deepcopy
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlencode
+
+import httpx
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from herding.errors import BadResponseError
+from herding.files import Strict
+from herding.nodes import http
+from herding.nodes.base import Deadlines, Node
+from herding.nodes.extract import Extract
+from herding.nodes.headers import checked_headers
+from herding.nodes.origin import origin_of
+from herding.nodes.placeholders import (
+    MESSAGES,
+    MODEL_NAME,
+    NOT_SET,
+    USER_PROMPT,
+    Values,
+    filled,
+    filled_text,
+    filled_url,
+    names,
+    secret_names,
+    values_of,
+    words,
+)
+from herding.nodes.scrub import Scrubbers
+from herding.nodes.sse import MAX_BYTES, data_lines, text_lines
+from herding.values import Call, Chunk, NodeStatus
+
+BESIDE_THE_LOOP = 100_000
+"""Bytes of an answer that are read in a thread, since requests go on meanwhile."""
+
+MAX_TEMPLATE = 100_000
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class TemplateConfig(Strict):
+    """Any HTTP API in the nodes file.
+
+    `url`, `query`, `headers` and `body` may have the placeholders of `herding.nodes.placeholders`. `response_extract`
+    is a JMESPath to the text, in each event where the node streams. `secrets` map the names of `{SECRET:NAME}` to the
+    environment variables that hold them. An answer that does not stream counts as one token: `first_token` is for all
+    of it.
+    """
+
+    kind: Literal["template"]
+    name: str
+    models: list[str] = Field(min_length=1)
+    url: str
+    method: Literal["POST", "GET"] = "POST"
+    headers: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    body: JsonValue = None
+    response_extract: str = ""
+    stream: Literal[False, "sse", "lines"] = False
+    secrets: dict[Name, str] = Field(default_factory=dict)
+    context_length: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=16, ge=1)
+    deadlines: Deadlines = Deadlines(first_token=120)
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_strict(cls, url: str) -> str:
+        origin_of(url)
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_are_whole(cls, headers: dict[str, str]) -> dict[str, str]:
+        if names(headers) - {MODEL_NAME} - {name for name in names(headers) if name.startswith("SECRET")}:
+            raise ValueError("a header may hold {MODEL_NAME} and secrets, and nothing that a caller wrote")
+        return checked_headers(headers)
+
+    @field_validator("response_extract")
+    @classmethod
+    def _expression_is_one(cls, expression: str) -> str:
+        Extract(expression)
+        return expression
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> TemplateConfig:
+        if not {USER_PROMPT, MESSAGES} & names([self.url, self.query, self.body]):
+            raise ValueError("the prompt goes nowhere: put {USER_PROMPT} into body, query or url")
+        if self.method == "GET" and self.body is not None:
+            raise ValueError("a GET has no body; put the placeholders into url or query")
+        if missing := sorted(secret_names([self.url, self.query, self.headers, self.body]) - self.secrets.keys()):
+            raise ValueError(f"the secret '{missing[0]}' is not given with this node")
+        if len(http.to_json([self.body, self.headers, self.query])) > MAX_TEMPLATE:
+            raise ValueError(f"a template has at most {MAX_TEMPLATE:,} characters")
+        return self
+
+
+class TemplateNode(Node):
+    """Fills the template for every call, and takes the text out of the answer, which may stream."""
+
+    kind: ClassVar[str] = "template"
+
+    def __init__(
+        self,
+        config: TemplateConfig,
+        *,
+        secret: Callable[[str], str | None],
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        found = {name: secret(source) for name, source in config.secrets.items()}
+        self._missing = sorted(config.secrets[name] for name, value in found.items() if not value)
+        self._secrets = {name: value for name, value in found.items() if value}
+        self._method, self._url, self._stream = config.method, config.url, config.stream
+        self._headers = {"content-type": "application/json"} if config.method == "POST" else {}
+        self._headers |= {name.lower(): value for name, value in config.headers.items()}
+        self._query, self._body = dict(config.query), deepcopy(config.body)
+        self._used = names([config.url, config.query, config.headers, config.body])
+        self._extract = Extract(config.response_extract)
+        self._context_length = config.context_length
+        self._carrier = transport or http.carrier()
+        self._http = http.client(config.deadlines, transport=self._carrier)
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return () if self._missing else self.models
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def status(self) -> NodeStatus:
+        if self._missing:
+            return NodeStatus("off", detail=f"Set {', '.join(self._missing)} to switch this node on.")
+        return NodeStatus("ready", serves=self.serves, context_length=self._context_length)
+
+    async def count(self, call: Call) -> tuple[int, int] | None:
+        """An estimate on the safe side, where the context is known."""
+        if self._context_length is None:
+            return None
+        chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
+        return -(-chars // 3), self._context_length
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        scrubbers = Scrubbers(self._secrets.values())
+        with ExitStack() as errors:
+            for secret in scrubbers.secrets:
+                errors.enter_context(http.node_errors(self.name, secret=secret))
+            errors.enter_context(http.node_errors(self.name))
+            async with http.opened(self._carrier, self._request(call), node=self.name) as response:
+                async for piece in self._pieces(response):
+                    if text := scrubbers.feed(piece):
+                        yield Chunk(text=text)
+        yield Chunk(text=scrubbers.end(), finish_reason="stop")
+
+    def _request(self, call: Call) -> httpx.Request:
+        values = values_of(call, self._secrets, self._used)
+        url = filled_url(self._url, values)
+        if asked := _query(self._query, values):
+            url += ("&" if "?" in url else "?") + asked
+        content = b""
+        if self._method == "POST":
+            body = filled(self._body, values)
+            content = b"" if body is None or body is NOT_SET else http.to_json(body).encode("utf-8", "replace")
+        headers = {**self._http.headers, **{name: filled_text(text, values) for name, text in self._headers.items()}}
+        extensions = {"timeout": self._http.timeout.as_dict()}
+        return httpx.Request(self._method, url, headers=headers, content=content, extensions=extensions)
+
+    async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
+        """The texts in the order of their coming; a BadResponseError where there was none."""
+        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        if kind == "text/html" or (self._stream == "sse" and kind != "text/event-stream"):
+            raise await self._unfit(response, kind)
+        if not self._stream:
+            yield await self._whole(response)
+            return
+        heard = False
+        async for piece in self._events(response):
+            heard = True
+            yield piece
+        if not heard:
+            raise BadResponseError(f"Node '{self.name}' sent an empty answer.")
+
+    async def _unfit(self, response: httpx.Response, kind: str) -> BadResponseError:
+        """The error for an answer of a type that is not expected; its own words where it says what went wrong."""
+        said = (await http.error_body(response)).decode(errors="replace") if kind == "application/json" else ""
+        if said:
+            self._extract.piece(said)  # raises what an error in it says
+        expected = "a stream" if self._stream else "text"
+        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of {expected}.")
+
+    async def _whole(self, response: httpx.Response) -> str:
+        body = bytearray()
+        async for data in response.aiter_raw():
+            body += data
+            if len(body) > MAX_BYTES:
+                raise BadResponseError(f"Node '{self.name}' sent more than an answer can be.")
+        try:
+            text = bytes(body).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise BadResponseError(f"Node '{self.name}' sent bytes that are not text.") from None
+        if len(body) > BESIDE_THE_LOOP:
+            return await asyncio.to_thread(self._extract.whole, text)
+        return self._extract.whole(text)
+
+    async def _events(self, response: httpx.Response) -> AsyncIterator[str]:
+        """The text of each event; where the server says that it is at its end, no more is read."""
+        if self._stream == "lines":
+            async for lines in text_lines(response.aiter_raw()):
+                for line in lines:
+                    yield self._extract.piece(line) if self._extract.reads_json else f"{line}\n"
+            return
+        async for events in data_lines(response.aiter_raw()):
+            for data in events:
+                if data == "[DONE]":
+                    return
+                yield self._extract.piece(data)
+
+
+def _query(query: Mapping[str, Any], values: Values) -> str:
+    made = filled(query, values)
+    return urlencode({name: words(value) for name, value in made.items()}, errors="replace")

@@ -1,0 +1,58 @@
+"""Brings back nodes that failed: asks them for one word when nobody else calls them."""
+
+from __future__ import annotations
+
+import asyncio
+from secrets import token_hex
+
+from herding.errors import HerdingError
+from herding.fleet import Fleet
+from herding.nodes.base import Node
+from herding.running import Running
+from herding.values import Call, Message, Parameters
+
+EVERY = 1.0
+QUESTION = Message("user", "Say OK.")
+
+
+class Prober:
+    """Calls nodes whose ejection is over; only a real answer brings one back, not that it listens."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    async def watch(self) -> None:
+        """Runs as long as the app."""
+        while True:
+            await asyncio.sleep(EVERY)
+            await asyncio.gather(*(self.probe(name) for name in self._fleet.health.due()))
+
+    async def probe(self, name: str) -> None:
+        """One small call of a node, where it serves something and may be called."""
+        node = self._fleet.get(name)
+        if node is None or not (node.serves or node.embeds):
+            return
+        permit = self._fleet.health.enter(name)
+        if permit is None:
+            return
+        with permit:
+            try:
+                await _ask(node)
+                permit.succeeded()
+            except HerdingError as error:
+                permit.failed(error)
+        self._fleet.changed()
+
+
+async def _ask(node: Node) -> None:
+    """The smallest answer that shows that the node works. Raises what the node raises."""
+    if not node.serves:
+        await node.embed(node.embeds[0], [QUESTION.content])
+        return
+    call = Call(token_hex(16), node.serves[0], messages=(QUESTION,), parameters=Parameters(max_tokens=1))
+    running = Running(node, call)
+    try:
+        async for _ in running.chunks():
+            pass
+    finally:
+        await running.close()

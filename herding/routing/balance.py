@@ -1,0 +1,46 @@
+"""Which of several nodes that serve the same model: the better of two drawn at random.
+
+Two choices keep the fullest node close to the mean (M. Mitzenmacher, "The Power of Two Choices in Randomized Load
+Balancing", 2001), and unlike the best of all they do not send a burst to one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import exp
+from random import Random
+
+from herding.routing.latency import FADES
+from herding.routing.slots import Load
+
+UNBOUNDED = 16
+"""The concurrency that a node without a bound is taken to have when its work is compared."""
+CURIOUS = 0.8
+"""What share of its rival's latency a node is hoped to take that gave no answer for long."""
+
+
+def pick(nodes: Sequence[str], load: Callable[[str], Load], rng: Random) -> str:
+    """The node to ask, of at least one; equal ones in turn of chance."""
+    if len(nodes) == 1:
+        return nodes[0]
+    first, second = rng.sample(nodes, 2)
+    one, other = load(first), load(second)
+    return first if _cost(one, other) <= _cost(other, one) else second
+
+
+def _cost(load: Load, rival: Load) -> float:
+    """The latency to expect, more by the share of the node that is busy."""
+    return _expected(load, rival) * (1 + load.running / (load.concurrency or UNBOUNDED))
+
+
+def _expected(load: Load, rival: Load) -> float:
+    """The node's latency in ms; where it is unknown, the rival's.
+
+    The older it is beside the rival's, the nearer it counts to a bit less than the rival's: a node that was slow is
+    tried again one day, and not by a burst.
+    """
+    if load.total_ms is None or rival.total_ms is None:
+        return load.total_ms or rival.total_ms or 1.0
+    known = exp(-max(0.0, load.age - rival.age) / FADES)
+    hoped = CURIOUS * rival.total_ms
+    return hoped + (load.total_ms - hoped) * known

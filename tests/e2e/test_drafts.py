@@ -1,0 +1,245 @@
+"""Writing prompts in a real browser: drafts outlive everything, two people do not write over each other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.doors import ADMIN_TOKEN, Admin
+from tests.e2e.running_app import RunningApp
+from tests.e2e.workbench import LONG, Workbench
+
+pytestmark = pytest.mark.browser
+
+PROMISED = 1.0
+"""Seconds of typing that may be lost."""
+
+SAY = """
+# for the tests
+name: Say
+target_models: [say-echo]
+variables:
+  text: {type: text, default: one two}
+messages:
+  - {role: user, content: "{{text}}"}
+"""
+NODES = "nodes:\n  - {kind: echo, name: echo, models: [say-echo]}\n"
+SENTENCE = "Every key that was pressed more than a second ago is still here, whatever happens to machines. "
+
+
+@pytest.fixture
+def writing(tmp_path: Path) -> Iterator[RunningApp]:
+    """The app of a team, with one prompt and a node that answers at once."""
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "say.yaml").write_text(SAY.lstrip())
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    paths = {"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(tmp_path / "nodes.yaml")}
+    app = RunningApp(tmp_path, environment={**paths, "HERDING_ADMIN_TOKEN": ADMIN_TOKEN}).start()
+    yield app
+    app.stop()
+
+
+def visit(browser: Browser, url: str, token: str = ADMIN_TOKEN) -> Page:
+    """A page of somebody who logged in, in a context of its own."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(20_000)
+    assert context.request.post(f"{url}/login", form={"token": token}).ok
+    return context.new_page()
+
+
+def open_template(page: Page, url: str, prompt: str = "say") -> None:
+    Workbench(page, url).open(prompt)
+    if not page.locator("#template .cm-content").is_visible():
+        page.locator("#template-section > button").first.click()
+    expect(page.locator("#template .cm-content")).to_be_visible()
+
+
+def put(page: Page, text: str) -> None:
+    """Write a template in the place of the one that is there, and wait until it is kept."""
+    page.locator("#template .cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    page.wait_for_timeout(1200)
+    expect(page.locator("#draft-state")).to_contain_text("Draft kept")
+
+
+def template(page: Page) -> str:
+    return page.locator("#template .cm-content").inner_text()
+
+
+def end(mark: str) -> None:
+    """Kill the browser that was started with this argument, as a crash would."""
+    found = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _words(path)]
+    assert found
+    for path in found:
+        with contextlib.suppress(ProcessLookupError):  # the first to go may have taken it along
+            os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def _words(path: Path) -> str:
+    try:
+        return path.read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: Callable[..., Browser]) -> None:
+    mark = f"--of-this-test={uuid4().hex}"
+    page = visit(launch(mark), writing.url)
+    open_template(page, writing.url)
+    page.locator("#template .cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\n# ")
+    pressed: list[float] = []
+    for key in SENTENCE:
+        page.keyboard.type(key)
+        pressed.append(time.monotonic())
+        time.sleep(0.03)
+    killed = time.monotonic()
+    writing.kill()
+    end(mark)
+    writing.start()
+    after = visit(launch(), writing.url)
+    open_template(after, writing.url)
+    expect(after.locator("#draft-state")).to_contain_text("Draft kept")
+    back = template(after).partition("# ")[2].replace("\u00a0", " ").replace("\n", "")
+    sure = SENTENCE[: sum(at <= killed - PROMISED for at in pressed)]
+    assert len(sure) > 20
+    assert SENTENCE.startswith(back.rstrip())
+    assert len(back) >= len(sure.rstrip()), f"typed: {SENTENCE!r}, back: {back!r}"
+
+
+def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_template(page, writing.url)
+    own = template(page)
+    put(page, "prompt: one")
+    put(page, "prompt: two, and much more than forty characters so that it is a step")
+    page.locator("#draft-undo").click()
+    expect(page.locator("#template .cm-content")).to_have_text("prompt: one")
+    page.locator("#draft-redo").click()
+    expect(page.locator("#template .cm-content")).to_contain_text("prompt: two")
+    page.reload()
+    open_template(page, writing.url)
+    expect(page.locator("#template .cm-content")).to_contain_text("prompt: two")
+    page.locator("#draft-discard-ask").click()
+    page.locator("#draft-discard-yes").click()
+    expect(page.locator("#draft-discard-ask")).to_be_hidden()
+    assert template(page) == own
+    page.reload()
+    open_template(page, writing.url)
+    assert template(page) == own
+
+
+def test_keys_that_the_code_editor_does_by_itself_are_kept_too(writing: RunningApp, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_template(page, writing.url)
+    put(page, "prompt: one two")
+    for keys in (["Backspace"] * 4, ["Control+Z"]):
+        for key in keys:
+            page.keyboard.press(key)
+        page.wait_for_timeout(1200)
+        shown = template(page)
+        kept = page.request.get(f"{writing.url}/api/v1/prompts/say/draft").json()["template"]
+        assert kept == shown
+    page.keyboard.press("Enter")
+    page.keyboard.press("Backspace")
+    assert template(page).startswith("prompt: one")
+
+
+def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, chromium: Browser) -> None:
+    token = Admin(writing.url).user("ada", name="Ada")
+    mine, hers = visit(chromium, writing.url), visit(chromium, writing.url, token)
+    for page in (mine, hers):
+        open_template(page, writing.url)
+    put(hers, 'prompt: "hers {{text}}"')
+    put(mine, 'prompt: "mine {{text}}"')
+    expect(mine.locator("#draft-others")).to_contain_text("ada edits this prompt too")
+    hers.locator("#save-message").get_by_role("textbox").fill("a raw text")
+    hers.locator("#save-version").click()
+    expect(hers.locator("#save-note")).to_contain_text("Saved as version 2")
+    mine.locator("#save-version").click()
+    clash = mine.locator("#save-conflict")
+    expect(clash).to_contain_text("ada saved version 2")
+    expect(clash).to_contain_text("a raw text")
+    clash.get_by_text("Show their version").click()
+    expect(clash).to_contain_text("hers {{text}}")
+    assert "mine {{text}}" in template(mine)
+    mine.locator("#save-mine").click()
+    expect(mine.locator("#save-note")).to_contain_text("Saved as version 3")
+    file = Path(writing.home / "prompts" / "say.yaml").read_text()
+    assert "# for the tests" in file
+    assert "mine {{text}}" in file
+
+
+def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    bench = Workbench(page, writing.url).open("say")
+    page.locator("#new-prompt").click()
+    key = page.locator("#new-prompt-key").get_by_role("textbox")
+    expect(key).to_be_focused()
+    key.fill("mail/short")
+    page.keyboard.press("Enter")
+    expect(page.locator("#prompt-about")).to_contain_text("not saved yet")
+    expect(page.locator("#template .cm-content")).to_be_visible()
+    good = 'name: Short\ntarget_models: [say-echo]\nvariables: {n: {type: integer, max: 9}}\nprompt: "n is {{n}}"\n'
+    page.locator("#template .cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(good + "colour: 1\n")
+    expect(page.locator("#template-fault")).to_contain_text("line 5")
+    expect(page.locator("#template-fault")).to_contain_text("colour")
+    put(page, good)
+    expect(page.locator("#template-fault")).to_be_empty()
+    bench.fill("n", "ten")
+    expect(page.locator("#variables")).to_contain_text("Must be a number")
+    bench.run()
+    bench.expect_status("Not run")
+    bench.fill("n", "7")
+    expect(page.locator("#variables")).not_to_contain_text("Must be a number")
+    page.wait_for_timeout(800)
+    page.reload()
+    open_template(page, writing.url, "mail/short")
+    assert "n is {{n}}" in template(page)
+    bench.run()
+    bench.expect_status("Succeeded")
+    assert bench.answer == "n is 7"
+    page.locator("#save-version").click()
+    expect(page.locator("#save-note")).to_contain_text("Saved as version 1")
+    answer = httpx.get(
+        f"{writing.url}/api/v1/prompts/mail/short",
+        headers={"authorization": f"Bearer {ADMIN_TOKEN}"},
+        trust_env=False,
+    )
+    assert answer.json()["version"] == 1
+    assert (writing.home / "prompts" / "mail" / "short.yaml").exists()
+
+
+def test_what_is_typed_is_not_disturbed_by_being_kept(writing: RunningApp, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_template(page, writing.url)
+    field = page.locator("#variables textarea, #variables input").first
+    field.fill("")
+    field.press_sequentially(SENTENCE, delay=25)
+    expect(page.locator("#draft-state")).to_contain_text(re.compile("kept"), timeout=LONG)
+    page.wait_for_timeout(800)
+    assert field.input_value() == SENTENCE
+    page.locator("#template .cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# " + SENTENCE + "\n", delay=20)
+    page.wait_for_timeout(800)
+    assert template(page).splitlines()[0].strip() == "# " + SENTENCE.strip()

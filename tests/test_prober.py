@@ -1,0 +1,88 @@
+"""Nodes that failed come back by a small call, without anybody's traffic."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from random import Random
+
+from herding.errors import ConnectError
+from herding.fleet import Fleet
+from herding.nodes.base import Node
+from herding.prober import Prober
+from herding.values import Call, Chunk
+from tests.support.nodes import Scripted
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Moody(Node):
+    """Answers, or fails, as it is told; counts what it was asked."""
+
+    kind = "moody"
+    well = False
+
+    def __init__(self) -> None:
+        super().__init__("moody", models=["m"])
+        self.asked: list[Call] = []
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        self.asked.append(call)
+        if not self.well:
+            raise ConnectError("away", node=self.name)
+        yield Chunk(text="OK")
+        yield Chunk(finish_reason="length")
+
+
+def eject(fleet: Fleet, name: str) -> None:
+    for _ in range(3):
+        permit = fleet.health.enter(name)
+        assert permit is not None
+        permit.failed(ConnectError("away"))
+    assert fleet.health.look(name).state == "ejected"
+
+
+async def test_a_node_that_answers_again_is_back_and_one_that_does_not_stays_out_longer() -> None:
+    node, clock = Moody(), Clock()
+    fleet = Fleet({"moody": node}, clock=clock, rng=Random(1))
+    prober, pumped = Prober(fleet), []
+    fleet.changed = lambda: pumped.append(1)
+    eject(fleet, "moody")
+    assert fleet.health.due() == []
+    clock.now += 10
+    assert fleet.health.due() == ["moody"]
+    await prober.probe("moody")
+    assert (fleet.health.look("moody").state, len(node.asked)) == ("ejected", 1)
+    assert node.asked[0].parameters.max_tokens == 1
+    node.well = True
+    clock.now += 20
+    await prober.probe("moody")
+    assert fleet.health.look("moody").state == "healthy"
+    assert [event.kind for event in fleet.feed.events()] == ["recovered", "ejected", "ejected"]
+    assert len(pumped) == 2
+
+
+async def test_one_that_serves_nothing_or_may_not_be_called_is_left_alone() -> None:
+    silent, clock = Scripted("silent", ["a"], models=()), Clock()
+    fleet = Fleet({"silent": silent}, clock=clock)
+    eject(fleet, "silent")
+    await Prober(fleet).probe("silent")
+    clock.now += 10
+    await Prober(fleet).probe("silent")
+    await Prober(fleet).probe("gone")
+    assert silent.calls == []
+
+
+async def test_an_engine_that_was_started_again_gets_its_trial_at_once() -> None:
+    node = Moody()
+    fleet = Fleet({"moody": node}, clock=Clock())
+    eject(fleet, "moody")
+    node.came_back()
+    assert fleet.health.look("moody").state == "trial"
+    assert fleet.health.may("moody")
