@@ -30,6 +30,7 @@ from herding.api import doors
 from herding.api.aliases import Aliases
 from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
+from herding.api.json_route import Shortcut
 from herding.api.proxies import BehindProxies
 from herding.api.shield import Shield
 from herding.errors import HerdingError
@@ -140,10 +141,11 @@ def create(found: Parts, settings: Settings) -> FastAPI:
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
     app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    doors.install(app, found.orchestrator, found.gatehouse)
+    busy = doors.install(app, found.orchestrator, found.gatehouse)
     mount(app, found.orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
     app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Shortcut, routes=busy)
     app.add_middleware(Identify, gatehouse=found.gatehouse)
     app.add_middleware(OtherOrigins, orchestrator=found.orchestrator, stranger=found.gatehouse.stranger)
     app.add_middleware(Aliases, orchestrator=found.orchestrator)

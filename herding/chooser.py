@@ -188,6 +188,10 @@ class Chooser:
 
     # When nobody can
 
+    def hopes(self, search: Search) -> bool:
+        """Whether there is somebody to try, or will be soon."""
+        return self._hopeless(search, self.serving(search)) is None
+
     def _hopeless(self, search: Search, nodes: Sequence[Node]) -> HerdingError | None:
         """Why waiting leads to nothing; None where it does."""
         wait = self._fleet.health.wait([node.name for node in nodes])

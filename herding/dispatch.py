@@ -171,7 +171,9 @@ class Dispatcher:
         if node and candidate.model in search.served(node):  # else it died, and may be tried again when it is back
             search.failed.add(candidate.node)
         flight = search.flight
-        if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS or not self._budget.may_retry():
+        if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS:
+            return False
+        if not self._chooser.hopes(search) or not self._budget.may_retry():
             return False
         await asyncio.sleep(pause(search.attempt, self._fleet.rng))
         search.attempt += 1

@@ -28,6 +28,8 @@ from herding.values import (
     Verdict,
 )
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 CHARS_PER_TOKEN = 4
 ANSWER_TOKENS = 256
 """What an answer is taken to need where no `max_tokens` is set."""
@@ -222,7 +224,7 @@ def _written(rendered: Rendered) -> str:
     if rendered.messages is None:
         return rendered.text or ""
     messages = [{"role": m.role, "content": m.content} for m in rendered.messages]
-    return json.dumps(messages, ensure_ascii=False)
+    return _to_json(messages)
 
 
 def without_texts(outcome: Outcome) -> Outcome:

@@ -81,12 +81,13 @@ class Gatehouse:
         LimitError for an address that tried too many wrong ones.
         """
         secret = parse(text)
-        if not self._is_proven(secret):
+        digest = secret.digest(self._token_key) if secret else b""
+        if not self._is_proven(secret, digest):
             self._failures.check(address)
         if self._is_operator(text):
             return self._operator()
         known = await self._find(secret.id) if secret else None
-        if secret is None or known is None or not self._valid(known) or not secret.fits(known.digest, self._token_key):
+        if known is None or not self._valid(known) or not hmac.compare_digest(digest, known.digest):
             self._failures.check(address)  # many tries at once have passed the first check together
             self._failures.note(address)
             raise AuthenticationError(_WRONG)
@@ -204,10 +205,10 @@ class Gatehouse:
             self._known[token_id] = fresh
         return fresh
 
-    def _is_proven(self, secret: Secret | None) -> bool:
+    def _is_proven(self, secret: Secret | None, digest: bytes) -> bool:
         """Whether this very token was right before, so that it is no guess."""
         held = self._known.get(secret.id) if secret else None
-        return held is not None and secret is not None and held.proven and secret.fits(held.digest, self._token_key)
+        return held is not None and held.proven and hmac.compare_digest(digest, held.digest)
 
     def _valid(self, known: _Known) -> bool:
         token = known.token

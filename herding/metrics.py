@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -22,20 +23,22 @@ class Metrics:
         self._herd = herd
         self._registry = kept = CollectorRegistry()
         by_answer = ["prompt", "model", "node"]
-        self._requests = Counter(
-            "herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept
-        )
-        self._tokens = Counter("herding_tokens", "Tokens in and out.", ["model", "node", "direction"], registry=kept)
-        self._attempts = Counter("herding_attempts", "Calls of nodes, by result.", ["node", "result"], registry=kept)
-        self._breaches = Counter("herding_contract_breaches", "Answers that broke it.", ["prompt"], registry=kept)
+        requests = Counter("herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept)
+        tokens = Counter("herding_tokens", "Tokens in and out.", ["model", "node", "direction"], registry=kept)
+        attempts = Counter("herding_attempts", "Calls of nodes, by result.", ["node", "result"], registry=kept)
+        breaches = Counter("herding_contract_breaches", "Answers that broke it.", ["prompt"], registry=kept)
         self._refused = Counter("herding_requests_over_limit", "Requests that a limit refused.", registry=kept)
-        self._total = Histogram(
+        total = Histogram(
             "herding_request_seconds", "From arrival to the end.", ["node"], buckets=_SECONDS, registry=kept
         )
-        self._first = Histogram(
+        first = Histogram(
             "herding_first_token_seconds", "From arrival to the first token.", ["node"], buckets=_SECONDS, registry=kept
         )
         self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
+        # To look up what counts for some labels takes longer than to count.
+        self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
+        self._attempts, self._breaches = cache(attempts.labels), cache(breaches.labels)
+        self._total, self._first = cache(total.labels), cache(first.labels)
         Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
         Gauge("herding_waiting_requests", "Requests that wait for a place now.", registry=kept).set_function(waiting)
 
@@ -43,16 +46,16 @@ class Metrics:
         """A request that has a row ended."""
         node = outcome.node or ""
         model = outcome.model if outcome.node and outcome.model else ""  # without a node it is what a caller wrote
-        self._requests.labels(outcome.prompt, model, node, outcome.status).inc()
-        self._tokens.labels(model, node, "in").inc(outcome.usage.input_tokens)
-        self._tokens.labels(model, node, "out").inc(outcome.usage.output_tokens)
-        self._total.labels(node).observe(outcome.timings.total_ms / 1000)
+        self._requests(outcome.prompt, model, node, outcome.status).inc()
+        self._tokens(model, node, "in").inc(outcome.usage.input_tokens)
+        self._tokens(model, node, "out").inc(outcome.usage.output_tokens)
+        self._total(node).observe(outcome.timings.total_ms / 1000)
         if outcome.timings.first_token_ms is not None:
-            self._first.labels(node).observe(outcome.timings.first_token_ms / 1000)
+            self._first(node).observe(outcome.timings.first_token_ms / 1000)
         if outcome.contract.ok is False:
-            self._breaches.labels(outcome.prompt).inc()
+            self._breaches(outcome.prompt).inc()
         for attempt in outcome.attempts:
-            self._attempts.labels(attempt.node, attempt.error_type or "answered").inc()
+            self._attempts(attempt.node, attempt.error_type or "answered").inc()
 
     def over_limit(self) -> None:
         """A limit refused a request."""

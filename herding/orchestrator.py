@@ -281,7 +281,7 @@ class Orchestrator:
         except StoreError:
             self._flights.pop(flight.id, None)
             raise
-        await asyncio.shield(written)
+        await written
         self._metrics.ended(outcome)
         self._learning.ended(outcome)
         return outcome

@@ -49,6 +49,8 @@ class Running:
 
     async def close(self) -> None:
         """End the generation, if it still runs, and wait until the node let go of it."""
+        if self._task.done():  # as after every answer that came to its end
+            return
         self._task.cancel()
         await asyncio.wait([self._task])  # unlike awaiting the task, this lets our own cancellation through
 

@@ -38,8 +38,13 @@ class Parameters:
 
     def over(self, base: Parameters) -> Parameters:
         """These parameters laid over `base`: what is set here wins."""
+        if base == _MODELS_OWN:
+            return self
         set_here = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
         return replace(base, **set_here)
+
+
+_MODELS_OWN = Parameters()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Every fault of a node: what its caller gets, what becomes of the node, what is counted; and that a healthy node hides it.
+"""Every fault of a node: what its caller gets, what becomes of the node, what is counted; a healthy node hides it.
 
 Times pass by a clock that can be moved on, so that ejections end when a test wants it.
 """
@@ -352,10 +352,8 @@ async def test_a_node_that_is_well_again_comes_back_without_traffic(
         clock.ahead += 13
         await until(lambda: health(place) == "healthy")
         assert len(ill.calls()) == IN_A_ROW + 2
-        nodes_of_answers = {
-            outcome.node for _ in range(ROUND) if isinstance(outcome := await ask(place, "ok"), Outcome)
-        }
-        assert "ill" in nodes_of_answers
+        again = [await ask(place, "ok") for _ in range(ROUND)]
+        assert "ill" in {outcome.node for outcome in again if isinstance(outcome, Outcome)}
         assert len(await place.rows()) == 2 * ROUND
 
 
@@ -412,6 +410,17 @@ async def test_where_all_fails_there_are_few_more_calls_than_requests(
             assert all(isinstance(error, HerdingError) for error in errors)
         assert 0 < len(ill.calls()) <= 1.2 * requests + minimum
         assert max(len(row.attempts) for row in await place.rows()) <= 3
+
+
+async def test_failures_that_nobody_could_mend_leave_the_retries_to_others(
+    tmp_path: Path, ill: FakeNode, well: FakeNode
+) -> None:
+    nodes = (node(ill, "status:400", "alone"), node(ill, "html", "ill"), node(well, "html", "well"))
+    async with herding(tmp_path, *nodes) as place:
+        for _ in range(ROUND):
+            assert isinstance(await ask(place, "status:400"), StatusError)
+        for _ in range(ROUND):
+            assert isinstance(await ask(place, "html"), Outcome)
 
 
 @asynccontextmanager

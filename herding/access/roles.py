@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from herding.access.operations import ADMINISTER, HISTORY, HISTORY_ALL
 from herding.errors import AccessError
@@ -18,6 +19,11 @@ def require(who: Principal, right: str) -> None:
 
 def allows(patterns: Sequence[str], name: str) -> bool:
     """Whether one of the glob patterns fits `name`."""
+    return _fits(tuple(patterns), name)
+
+
+@lru_cache(maxsize=10_000)
+def _fits(patterns: tuple[str, ...], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

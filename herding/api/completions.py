@@ -33,10 +33,15 @@ class Completions:
             wanted = await prompt_request(
                 self._orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
             )
+            wanted = replace(wanted, session_id=body.session_id, response_format=body.form())
         else:
-            model = model_of(body.model, body.variables)
-            wanted = values.Request(model=model, parameters=parameters, messages=messages)
-        wanted = replace(wanted, session_id=body.session_id, response_format=body.form())
+            wanted = values.Request(
+                model=model_of(body.model, body.variables),
+                parameters=parameters,
+                messages=messages,
+                session_id=body.session_id,
+                response_format=body.form(),
+            )
         return await self._answer(body, request, self._orchestrator.stream(wanted, who), CHAT)
 
     async def text(self, body: CompletionBody, request: Request, who: Principal) -> Response:

@@ -27,13 +27,17 @@ from herding.api import (
     users,
     versions,
 )
+from herding.api.json_route import JsonRoute, Routes
 from herding.gatehouse import Gatehouse
 from herding.orchestrator import Orchestrator
 
 
-def install(app: FastAPI, orchestrator: Orchestrator, gatehouse: Gatehouse) -> None:
-    """Open the front doors of `app`; those that are used most come first, the one for unknown paths last."""
-    for room in (
+def install(app: FastAPI, orchestrator: Orchestrator, gatehouse: Gatehouse) -> Routes:
+    """Open the front doors of `app`; those that are used most come first, the one for unknown paths last.
+
+    Returns the routes that `Shortcut` may go straight to.
+    """
+    rooms = (
         infer,
         openai,
         seed_chat,
@@ -51,9 +55,13 @@ def install(app: FastAPI, orchestrator: Orchestrator, gatehouse: Gatehouse) -> N
         tokens,
         users,
         operations,
-    ):
-        app.include_router(room.router(orchestrator))
+    )
+    routers = [room.router(orchestrator) for room in rooms]
+    for router in routers:
+        app.include_router(router)
     app.include_router(login.router(gatehouse))
     app.include_router(docs.router(app))
     app.include_router(unknown.router())
     errors.install(app)
+    busy = [route for router in routers for route in router.routes if isinstance(route, JsonRoute)]
+    return {(method, route.path): route for route in busy for method in route.methods or ()}

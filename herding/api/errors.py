@@ -107,15 +107,25 @@ def problem_of(error: HerdingError) -> Problem:
     return Problem(status_of(error), error.type, error.message, error.param, error.request_id, headers)
 
 
+def answer_to(request: Request, error: HerdingError) -> Response:
+    """The HTTP answer to an error that a route raised."""
+    problem = problem_of(error)
+    if problem.status == 500:
+        log.error("%s %s: %s", request.method, request.scope["path"], error)
+    return problem.answer(request)
+
+
+def nobody_listens() -> Response:
+    """The HTTP answer for the record, where the caller has left."""
+    return Response(status_code=CLIENT_LEFT)
+
+
 def install(app: FastAPI) -> None:
     """Answer every HerdingError that a route raises, and what the framework itself refuses, in one shape."""
 
     @app.exception_handler(HerdingError)
     async def answer(request: Request, error: HerdingError) -> Response:
-        problem = problem_of(error)
-        if problem.status == 500:
-            log.error("%s %s: %s", request.method, request.scope["path"], error)
-        return problem.answer(request)
+        return answer_to(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -132,8 +142,8 @@ def install(app: FastAPI) -> None:
         return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).answer(request)
 
     @app.exception_handler(Left)
-    async def nobody_listens(_: Request, __: Left) -> Response:
-        return Response(status_code=CLIENT_LEFT)
+    async def left(_: Request, __: Left) -> Response:
+        return nobody_listens()
 
 
 def _is_json(request: Request) -> bool:

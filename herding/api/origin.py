@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +45,11 @@ def address_of(scope: Mapping[str, Any]) -> str:
     client = scope.get("client")
     if not client:
         return UNKNOWN
-    said = str(client[0])
+    return _machine(str(client[0]))
+
+
+@lru_cache(maxsize=4096)
+def _machine(said: str) -> str:
     host = said.partition("]")[0].lstrip("[") if said.startswith("[") else said
     if host.count(":") == 1:  # some proxies tell the port as well
         host = host.partition(":")[0]

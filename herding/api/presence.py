@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
-PATIENCE = 0.02
+PATIENCE = 0.2
 """Seconds until somebody looks whether the caller is still there: most answers are there before, and looking costs."""
 
 

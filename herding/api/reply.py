@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import orjson
 from fastapi import Response
 
 
 def dump(value: Any) -> bytes:
     """`value` as JSON in UTF-8; half a character (a lone surrogate) becomes its JSON escape."""
+    with suppress(TypeError):  # for what orjson, ten times as fast, does not take, such as half a character
+        return orjson.dumps(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 

@@ -7,15 +7,17 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from herding.errors import UserError
 from herding.nodes import http
 from herding.nodes.origin import Address, Origin, origin_of
-from herding.nodes.transport import AiohttpTransport
+from herding.nodes.transport import AiohttpTransport, Carrier, Response
 
 Resolve = Callable[[str, int, socket.AddressFamily], Awaitable[list[ResolveResult]]]
 """Looks a host up as aiohttp's resolvers do; OSError where it has no address."""
@@ -82,7 +84,7 @@ class Guard:
             return f"{where} is {kind}, and closed to nodes that are added while Herding runs. {advice}"
         return None
 
-    def carrier(self, url: str) -> httpx.AsyncBaseTransport:
+    def carrier(self, url: str) -> Carrier:
         """What carries requests to the origin of `url`, and to nothing else."""
         return _GuardedTransport(self, self.check(url))
 
@@ -99,7 +101,7 @@ class Guard:
         return not self._allowed.isdisjoint({origin.host, host, f"{host}:{origin.port}", str(origin)})
 
 
-class _GuardedTransport(httpx.AsyncBaseTransport):
+class _GuardedTransport(Carrier):
     """Checks each request, and each address before a connection to that very address is made."""
 
     def __init__(self, guard: Guard, origin: Origin) -> None:
@@ -108,13 +110,20 @@ class _GuardedTransport(httpx.AsyncBaseTransport):
         self._inner = AiohttpTransport(max_connections=http.MAX_CONNECTIONS, resolver=resolver)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        try:
-            origin = self._guard.check(str(request.url))
-        except UserError as error:
-            raise httpx.ConnectError(error.message, request=request) from None
-        if origin != self._origin:
-            raise httpx.ConnectError(f"{origin} is not where this node is", request=request)
+        self._check(str(request.url))
         return await self._inner.handle_async_request(request)
+
+    async def send(self, method: str, url: URL, **how: Any) -> Response:
+        self._check(str(url))
+        return await self._inner.send(method, url, **how)
+
+    def _check(self, url: str) -> None:
+        try:
+            origin = self._guard.check(url)
+        except UserError as error:
+            raise httpx.ConnectError(error.message) from None
+        if origin != self._origin:
+            raise httpx.ConnectError(f"{origin} is not where this node is")
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -9,6 +9,8 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
+from multidict import CIMultiDict
+from yarl import URL
 
 from herding.errors import (
     BadResponseError,
@@ -23,7 +25,7 @@ from herding.errors import (
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
-from herding.nodes.transport import AiohttpTransport
+from herding.nodes.transport import AiohttpTransport, Carrier, Plain, Response, patience
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
@@ -31,7 +33,7 @@ MAX_CONNECTIONS = 256
 MAX_ERROR = 64_000
 
 
-def carrier() -> httpx.AsyncBaseTransport:
+def carrier() -> AiohttpTransport:
     """What carries requests where nothing else is given."""
     return AiohttpTransport(max_connections=MAX_CONNECTIONS)
 
@@ -92,11 +94,7 @@ async def opened(
     """An open response with status 200 that is not compressed; anything else becomes a NodeError."""
     response = await transport.handle_async_request(request)
     try:
-        if response.status_code != 200:
-            raise await status_error(response, node)
-        if response.headers.get("content-encoding", "identity") != "identity":
-            message = f"Node '{node}' sent a compressed answer, which it was not asked for."
-            raise BadResponseError(message, node=node)
+        await _check(response, node)
         yield response
     finally:
         await response.aclose()
@@ -106,30 +104,40 @@ class Posts:
     """Posts JSON to one server, as its `client` would.
 
     It leaves out what httpx does around a request and a node has no use for (cookies, credentials, redirects, hooks,
-    putting URLs together): that takes longer than the request itself.
+    putting URLs together): that takes longer than the request itself. Whoever reads an answer has a deadline for it.
     """
 
     def __init__(self, client: httpx.AsyncClient, transport: httpx.AsyncBaseTransport) -> None:
-        self._base, self._transport = str(client.base_url).rstrip("/"), transport
+        self._base = str(client.base_url).rstrip("/")
+        self._carrier = transport if isinstance(transport, Carrier) else Plain(transport)
         host = client.base_url.netloc.decode("ascii")
-        self._headers = [("Host", host), *client.headers.items(), ("Content-Type", "application/json")]
-        self._extensions = {"timeout": client.timeout.as_dict()}
-        self._urls: dict[str, httpx.URL] = {}
+        self._headers = CIMultiDict([("Host", host), *client.headers.items(), ("Content-Type", "application/json")])
+        self._patience = patience(client.timeout.as_dict() | {"read": None})
+        self._urls: dict[str, URL] = {}
 
     @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[httpx.Response]:
-        """An open response with status 200 to a JSON body; other statuses become NodeErrors."""
-        async with opened(self._transport, self._request(path, to_json(body).encode()), node=node) as response:
-            yield response
+    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[Response]:
+        """An open answer with status 200 to a JSON body; other statuses become NodeErrors."""
+        url = self._urls.get(path) or self._urls.setdefault(path, URL(str(httpx.URL(self._base + path)), encoded=True))
+        content = to_json(body).encode()
+        answer = await self._carrier.send("POST", url, headers=self._headers, content=content, timeout=self._patience)
+        try:
+            await _check(answer, node)
+            yield answer
+        finally:
+            await answer.aclose()
 
-    def _request(self, path: str, content: bytes) -> httpx.Request:
-        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._base + path))
-        headers = [*self._headers, ("Content-Length", str(len(content)))]
-        stream = httpx.ByteStream(content)
-        return httpx.Request("POST", url, headers=headers, stream=stream, extensions=self._extensions)
+
+async def _check(response: Response, node: str) -> None:
+    """A NodeError for any status but 200, and for what is compressed."""
+    if response.status_code != 200:
+        raise await status_error(response, node)
+    if response.headers.get("content-encoding", "identity") != "identity":
+        message = f"Node '{node}' sent a compressed answer, which it was not asked for."
+        raise BadResponseError(message, node=node)
 
 
-async def status_error(response: httpx.Response, node: str) -> NodeError:
+async def status_error(response: Response, node: str) -> NodeError:
     """The NodeError for a response with an error status."""
     status, said = response.status_code, await _said(response)
     if status in (401, 403):
@@ -144,7 +152,7 @@ async def status_error(response: httpx.Response, node: str) -> NodeError:
     return kind(message, status=status, node=node, retry_after=_retry_after(response))
 
 
-async def error_body(response: httpx.Response) -> bytes:
+async def error_body(response: Response) -> bytes:
     """The first `MAX_ERROR` bytes of a response, as they are: a compressed body could grow without end."""
     body = b""
     async for chunk in response.aiter_raw():
@@ -162,7 +170,7 @@ def message_in(data: Any) -> str:
     return " ".join(str(error).split())[:300] if error else ""
 
 
-async def _said(response: httpx.Response) -> str:
+async def _said(response: Response) -> str:
     try:
         data = httpx.Response(200, content=await error_body(response)).json()
     except (ValueError, RecursionError):
@@ -170,7 +178,7 @@ async def _said(response: httpx.Response) -> str:
     return message_in(data)
 
 
-def _retry_after(response: httpx.Response) -> float | None:
+def _retry_after(response: Response) -> float | None:
     value = response.headers.get("retry-after", "")
     return float(value) if value.isascii() and value.isdigit() else None
 

@@ -27,6 +27,7 @@ from herding.nodes import http, vectors
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
+from herding.nodes.transport import Response
 from herding.values import Call, Chunk, Embeddings, FinishReason, NodeStatus, Usage
 
 PROBE_EVERY = 10.0
@@ -193,7 +194,7 @@ class OpenAINode(Node):
                 asyncio.timeout(limits.first_token) as patience,
                 self._posts.post("/embeddings", body, node=self.name) as response,
             ):
-                async for piece in response.aiter_bytes():
+                async for piece in response.aiter_raw():
                     patience.reschedule(loop.time() + limits.idle)
                     answer += piece
                     if len(answer) > MAX_EMBEDDINGS:
@@ -220,7 +221,7 @@ class OpenAINode(Node):
             "messages": [{"role": m.role, "content": m.content} for m in call.messages],
         }
 
-    async def _expect_events(self, response: httpx.Response) -> None:
+    async def _expect_events(self, response: Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
             _event((await http.error_body(response)).decode(errors="replace"), self.name)
@@ -252,10 +253,11 @@ class _Reader:
                 self.failure = error
                 break
             self._heard = True
-            self.usage = _usage(event) or self.usage
-            choice = _choice(event)
-            self._finish = _finish(choice) or self._finish
-            texts.append(_text(choice))
+            if "usage" in event:
+                self.usage = _usage(event) or self.usage
+            text, finish = _piece(event.get("choices"))
+            self._finish = finish or self._finish
+            texts.append(text)
         return "".join(texts)
 
     def end(self) -> FinishReason:
@@ -269,9 +271,9 @@ class _Reader:
 
 def _event(data: str, node: str) -> dict[str, Any]:
     try:
-        event = _loaded(data)
-    except (ValueError, RecursionError):
-        raise BadResponseError(f"Node '{node}' sent an event that is not JSON.") from None
+        event = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        event = _loaded(data, node)
     if not isinstance(event, dict):
         raise BadResponseError(f"Node '{node}' sent an event that is not an object.")
     if event.get("error"):
@@ -279,12 +281,12 @@ def _event(data: str, node: str) -> dict[str, Any]:
     return event
 
 
-def _loaded(data: str) -> Any:
-    """JSON, also where it holds what orjson, many times as fast, does not take: half a character, or NaN."""
+def _loaded(data: str, node: str) -> Any:
+    """JSON that holds what orjson, many times as fast, does not take: half a character, or NaN."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
         return json.loads(data)
+    except (ValueError, RecursionError):
+        raise BadResponseError(f"Node '{node}' sent an event that is not JSON.") from None
 
 
 def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
@@ -302,23 +304,15 @@ def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
     return Embeddings(found, usage.input_tokens, "node")
 
 
-def _choice(event: dict[str, Any]) -> dict[str, Any]:
-    choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else {}
-    return first if isinstance(first, dict) else {}
-
-
-def _text(choice: dict[str, Any]) -> str:
-    delta = choice.get("delta")
+def _piece(choices: Any) -> tuple[str, FinishReason | None]:
+    """The text of an event's first choice, and why the answer ends with it."""
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        return "", None
+    delta, reason = choice.get("delta"), choice.get("finish_reason")
     text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    return text if isinstance(text, str) else ""
-
-
-def _finish(choice: dict[str, Any]) -> FinishReason | None:
-    reason = choice.get("finish_reason")
-    if reason is None:
-        return None
-    return "length" if reason == "length" else "stop"
+    ended: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
+    return text if isinstance(text, str) else "", ended
 
 
 def _usage(event: dict[str, Any]) -> Usage | None:

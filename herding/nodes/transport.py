@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 KEPT_SECONDS = 15.0
 """How long a connection without a request stays open."""
+
+Headers = Sequence[tuple[str, str]] | Mapping[str, str]
+
+_kept: ContextVar[bool] = ContextVar("kept")
+"""Whether a kept connection carries the request of this task."""
 
 _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
@@ -27,7 +35,39 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
 """What aiohttp raises, as httpx calls it; the first that fits counts."""
 
 
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class Carrier(httpx.AsyncBaseTransport):
+    """Carries httpx's requests, and others without httpx's objects around them, which take longer than the request."""
+
+    @abstractmethod
+    async def send(
+        self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        """The answer, as soon as its head is there; raises what httpx would."""
+
+
+class Plain(Carrier):
+    """Any other transport of httpx's as a carrier."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._inner.handle_async_request(request)
+
+    async def send(
+        self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        patience = {"pool": timeout.connect, "connect": timeout.sock_connect, "read": timeout.sock_read}
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+        extensions = {"timeout": patience}
+        asked = httpx.Request(method, str(url), headers=pairs, content=content, extensions=extensions)
+        return await self._inner.handle_async_request(asked)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class AiohttpTransport(Carrier):
     """Sends httpx's requests over aiohttp's connections, and nothing that httpx did not ask for.
 
     No cookies, redirects, decompression, proxies or credentials of aiohttp's own. A request that goes to a kept
@@ -41,42 +81,40 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        used = SimpleNamespace(kept=False)
-        content = await request.aread()
-        with _httpx_errors(request):
+        timeout, headers = request.extensions.get("timeout", {}), request.headers.multi_items()
+        url, content = URL(str(request.url), encoded=True), await request.aread()
+        try:
+            answer = await self.send(request.method, url, headers=headers, content=content, timeout=patience(timeout))
+        except httpx.RequestError as error:
+            error.request = request
+            raise
+        return httpx.Response(answer.status_code, headers=answer.raw_headers, stream=_Body(answer, request))
+
+    async def send(
+        self, method: str, url: URL, *, headers: Headers, content: bytes, timeout: aiohttp.ClientTimeout
+    ) -> Answer:
+        asked: dict[str, Any] = {"headers": headers, "data": content or None, "timeout": timeout}
+        session = self._opened()
+        _kept.set(False)
+        try:
             try:
-                answer = await self._send(request, content, used)
+                answer = await session.request(method, url, allow_redirects=False, **asked)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                if not used.kept or self._opened().closed:  # we may have let go of the server as it died
+                if not _kept.get() or session.closed:  # we may have let go of the server as it died
                     raise
-                answer = await self._send(request, content, used)
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer, request))
+                answer = await session.request(method, url, allow_redirects=False, **asked)
+        except aiohttp.ClientError as error:
+            raise _as_httpx(error) from error
+        return Answer(answer)
 
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, request: httpx.Request, content: bytes, used: SimpleNamespace) -> aiohttp.ClientResponse:
-        """The answer, as soon as its head is there; notes in `used` whether a kept connection carried it."""
-        timeout = request.extensions.get("timeout", {})
-        return await self._opened().request(
-            request.method,
-            URL(str(request.url), encoded=True),
-            headers=request.headers.multi_items(),
-            data=content or None,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                connect=timeout.get("pool"), sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
-            ),
-            trace_request_ctx=used,
-        )
-
     def _opened(self) -> aiohttp.ClientSession:
         """The session; made at first use, since it belongs to the running event loop."""
         if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_connection_reuseconn.append(_note_kept)
-            connector = aiohttp.TCPConnector(
+            connector = _Connector(
                 limit=self._max_connections,
                 keepalive_timeout=KEPT_SECONDS,
                 ssl=httpx.create_ssl_context(trust_env=False),
@@ -84,39 +122,89 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 use_dns_cache=self._resolver is None,
             )
             self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                trust_env=False,
-                trace_configs=[trace],
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
             )
         return self._session
 
 
-class _Body(httpx.AsyncByteStream):
-    """The bytes of an answer as they come; closing it before its end closes the connection."""
+class Answer:
+    """An open answer, with httpx's names; closing it before its end closes the connection."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, request: httpx.Request) -> None:
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self.status_code = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        self.raw_headers = answer.raw_headers
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        """The bytes as they come."""
+        content = self._answer.content
+        try:
+            while data := await content.readany():
+                yield data
+        except aiohttp.ClientError as error:
+            raise _as_httpx(error) from error
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        self._answer.close()
+
+
+Response = httpx.Response | Answer
+"""An open answer."""
+
+
+def patience(timeout: Mapping[str, float | None]) -> aiohttp.ClientTimeout:
+    """httpx's deadlines in aiohttp's words."""
+    return aiohttp.ClientTimeout(
+        connect=timeout.get("pool"), sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
+    )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The bytes of an answer for httpx."""
+
+    def __init__(self, answer: Answer, request: httpx.Request) -> None:
         self._answer = answer
         self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _httpx_errors(self._request):
-            async for data in self._answer.content.iter_any():
+        try:
+            async for data in self._answer.aiter_raw():
                 yield data
+        except httpx.RequestError as error:
+            error.request = self._request
+            raise
 
     async def aclose(self) -> None:
-        self._answer.close()
+        await self._answer.aclose()
 
 
-async def _note_kept(_: aiohttp.ClientSession, context: SimpleNamespace, __: Any) -> None:
-    context.trace_request_ctx.kept = True
+class _Connector(aiohttp.TCPConnector):
+    """Notes for each request whether a kept connection carries it; aiohttp's own tracing costs ten times as much."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        wire: type[ResponseHandler] = _Wire
+        self._factory = partial(wire, loop=self._loop)
+        self._seen: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *request: Any, **how: Any) -> aiohttp.connector.Connection:
+        connection = await super().connect(*request, **how)
+        carrier = connection.protocol
+        _kept.set(carrier in self._seen)
+        self._seen.add(carrier)
+        return connection
 
 
-@contextmanager
-def _httpx_errors(request: httpx.Request) -> Iterator[None]:
-    try:
-        yield
-    except aiohttp.ClientError as error:
-        kind = next(theirs for ours, theirs in _ERRORS if isinstance(error, ours))
-        raise kind(str(error) or type(error).__name__, request=request) from error
+class _Wire(ResponseHandler):
+    """Resumes only what was paused; aiohttp does so for every chunk, a tenth of what reading an answer costs."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+
+def _as_httpx(error: aiohttp.ClientError) -> httpx.RequestError:
+    kind = next(theirs for ours, theirs in _ERRORS if isinstance(error, ours))
+    return kind(str(error) or type(error).__name__)

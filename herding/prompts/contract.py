@@ -12,6 +12,7 @@ from herding.prompts.model import Contract
 from herding.prompts.patterns import found_in
 from herding.values import Verdict
 
+_NONE = Contract()
 _FENCE = re.compile(r"\A\s*```[a-zA-Z]*[ \t]*\r?\n(.*?)```\s*\Z", re.DOTALL)
 
 
@@ -50,7 +51,7 @@ class Trimmer:
 
 def judge(contract: Contract, answer: str, *, marker_seen: bool) -> Verdict:
     """Whether the trimmed `answer` keeps the contract, and the first reason why not."""
-    if contract == Contract():
+    if contract == _NONE:
         return Verdict()
     reason = _breach(contract, answer, marker_seen=marker_seen)
     return Verdict(ok=reason is None, reason=reason)

@@ -125,7 +125,7 @@ class PromptParameters(Strict):
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
 
     def value(self) -> Parameters:
-        return Parameters(**{**self.model_dump(), "stop": tuple(self.stop)})
+        return Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
 
 
 class Contract(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import ClauseElement, Connection, Dialect, Executable
@@ -25,7 +26,9 @@ class Bulk:
         self._statement = statement
         self._text = ""
         self._fixed: Row = {}
-        self._binds: list[tuple[str, Callable[[Any], Any] | None]] = []
+        self._names: tuple[str, ...] = ()
+        self._pick: Callable[[Row], tuple[Any, ...]] = itemgetter("")
+        self._processed: list[tuple[int, Callable[[Any], Any]]] = []
         self._by_place = True
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> None:
@@ -41,15 +44,19 @@ class Bulk:
         )
         types = {name: bind.type.dialect_impl(dialect) for name, bind in compiled.binds.items()}
         self._by_place = compiled.positiontup is not None
-        self._binds = [(name, types[name].bind_processor(dialect)) for name in compiled.positiontup or types]
+        self._names = tuple(compiled.positiontup or types)
+        self._pick = itemgetter(*self._names)
+        processors = [types[name].bind_processor(dialect) for name in self._names]
+        self._processed = [(place, process) for place, process in enumerate(processors) if process]
         self._fixed = {name: value for name, value in compiled.params.items() if name not in row}
         self._text = str(compiled)
 
     def _values(self, row: Row) -> Any:
         """The values of a row as the driver takes them."""
-        given = self._fixed | row
-        values = [process(given[name]) if process else given[name] for name, process in self._binds]
-        return tuple(values) if self._by_place else {name: values[n] for n, (name, _) in enumerate(self._binds)}
+        values = list(self._pick(self._fixed | row if self._fixed else row))
+        for place, process in self._processed:
+            values[place] = process(values[place])
+        return values if self._by_place else dict(zip(self._names, values, strict=True))
 
 
 class Batch:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
@@ -58,14 +59,16 @@ def write_engine(url: URL) -> Engine:
     engine = _engine(url, pool_size=1)
     if is_sqlite(url):
         event.listen(engine, "connect", _set_up_writer)
-        event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
+        event.listen(engine, "begin", _begin_to_write)
     return engine
 
 
 def schema_engine(url: URL) -> Engine:
     """An engine for migrations, without foreign keys: to alter a table SQLite drops the old one, and its children."""
-    engine = write_engine(url)
+    engine = _engine(url, pool_size=1)
     if is_sqlite(url):
+        event.listen(engine, "connect", _set_up_writer)
+        event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
         event.listen(engine, "connect", _ignore_foreign_keys)
     return engine
 
@@ -104,13 +107,20 @@ def _create(path: Path) -> None:
 
 
 def _engine(url: URL, *, pool_size: int) -> Engine:
-    to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
     try:
         return create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=to_json
+            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=_to_json
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error
+
+
+def _to_json(value: Any) -> str:
+    """`value` as JSON, also where it holds what orjson, ten times as fast, does not take: a number of many digits."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _set_up(connection: Any) -> None:
@@ -145,3 +155,9 @@ def _fold(text: str | None) -> str | None:
 
 def _begin(statement: str, connection: Connection) -> None:
     connection.exec_driver_sql(statement)
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Begins by the driver's own way, in a fraction of the time; so its own errors come out of it."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN IMMEDIATE")

@@ -17,26 +17,12 @@ Row = dict[str, Any]
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """No database takes half a surrogate pair, and PostgreSQL takes no NUL."""
 
-_SAME = (
-    "principal",
-    "prompt",
-    "created_at",
-    "version",
-    "variant",
-    "edited",
-    "session_id",
-    "model",
-    "node",
-    "status",
-    "finish_reason",
-    "policy",
-    "reason",
-    "error_type",
-    "error",
-    "input",
-    "answer",
+_TEXTS = (
+    *("principal", "prompt", "variant", "session_id", "model", "node"),
+    *("policy", "reason", "error_type", "error", "input", "answer"),
 )
-"""Fields of an outcome that are columns of the same name."""
+_SAME = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
+"""Fields of an outcome that are columns of the same name; others may have written the texts among them."""
 
 _same = attrgetter(*_SAME)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
@@ -63,18 +49,23 @@ def storable(value: Any) -> Any:
 
 def request_row(outcome: Outcome) -> Row:
     """The row of table `request` for an outcome."""
-    return dict(zip(_SAME, map(storable, _same(outcome)), strict=True)) | {
+    usage, timings, contract = outcome.usage, outcome.timings, outcome.contract
+    row: Row = dict(zip(_SAME, _same(outcome), strict=True))
+    for name in _TEXTS:
+        if row[name] is not None:
+            row[name] = storable(row[name])
+    return row | {
         "id": storable(outcome.request_id),
         "variables": storable(outcome.variables),
         "parameters": _set_parameters(outcome.parameters),
-        "input_tokens": outcome.usage.input_tokens,
-        "output_tokens": outcome.usage.output_tokens,
-        "usage_source": outcome.usage.source,
-        "queued_ms": outcome.timings.queued_ms,
-        "first_token_ms": outcome.timings.first_token_ms,
-        "total_ms": outcome.timings.total_ms,
-        "contract_ok": outcome.contract.ok,
-        "contract_reason": storable(outcome.contract.reason),
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "usage_source": usage.source,
+        "queued_ms": timings.queued_ms,
+        "first_token_ms": timings.first_token_ms,
+        "total_ms": timings.total_ms,
+        "contract_ok": contract.ok,
+        "contract_reason": storable(contract.reason),
     }
 
 

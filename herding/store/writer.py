@@ -72,6 +72,7 @@ class Writer:
         self._bulks = {name: Bulk(statement) for name, statement in statements.items()}
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -99,7 +100,6 @@ class Writer:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
-        self._engine.dispose()
 
     def _enqueue(self, **work: Any) -> asyncio.Future[Any]:
         if self._closed:
@@ -114,6 +114,7 @@ class Writer:
             jobs, running = self._take()
             if jobs:
                 _settle(self._write(jobs))
+        self._disconnect()
 
     def _take(self) -> tuple[list[Job], bool]:
         """The first job, waiting for it, with all that wait behind it; False after the last."""
@@ -128,7 +129,7 @@ class Writer:
             try:
                 return self._commit(jobs)
             except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for it and the thread lives on
-                self._engine.dispose()  # a fresh connection knows nothing of the trouble
+                self._disconnect()  # a fresh connection knows nothing of the trouble
                 if is_passing(error) and tries < TRIES:
                     continue
                 if is_passing(error) or len(jobs) == 1:
@@ -137,7 +138,8 @@ class Writer:
         return [result for job in jobs for result in self._write([job])]
 
     def _commit(self, jobs: Sequence[Job]) -> list[Result]:
-        with self._engine.connect() as connection, connection.begin() as transaction:
+        connection = self._connected()
+        with connection.begin() as transaction:
             self._lock(connection, [key for job in jobs for key in job.locks])
             batch = Batch(connection, self._bulks)
             for job in jobs:
@@ -149,10 +151,26 @@ class Writer:
                 transaction.commit()
             return self._follow_up(connection, results)
 
+    def _connected(self) -> Connection:
+        """The connection; it is kept, since to fetch it anew for each batch costs as much as to commit."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+        self._engine.dispose()
+
     def _follow_up(self, connection: Connection, results: Sequence[Result]) -> list[Result]:
         """Runs what jobs want behind the commit, once for all that want the same; the others never hear of trouble."""
+        wanted = {result.job.after for result in results if result.job.after and result.error is None}
+        if not wanted:
+            return list(results)
         errors: dict[object, HerdingError] = {}
-        for after in {result.job.after for result in results if result.job.after and result.error is None}:
+        for after in wanted:
             try:
                 with self._turns.committing():
                     after(connection.connection.driver_connection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
-import pandas as pd
 
 from herding.insights import PromptInsights
 from herding.ui.format import Html, el
@@ -16,6 +15,7 @@ COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b
 
 OTHERS_COLOUR = "#857d6d"
 HEIGHT = 300
+KINDS = {"time": "temporal", "requests": "quantitative", "model": "nominal"}
 
 
 def plot(elem_id: str) -> Any:
@@ -43,7 +43,7 @@ def shows(found: PromptInsights) -> Any:
     names = _names(found)
     colours = {name: OTHERS_COLOUR if name == OTHERS else COLOURS[place] for place, name in enumerate(names)}
     return gr.update(
-        value=frame(found, names),
+        value=data(found, names),
         color_map=colours,
         x_bin=f"{found.bucket_ms // 3_600_000}h",
         x_lim=[found.since / 1000, found.until / 1000],
@@ -59,15 +59,10 @@ def title(found: PromptInsights) -> Html:
     return el("div", el("h2", "Over time"), el("span", told, cls="muted"), cls="page-head")
 
 
-def frame(found: PromptInsights, names: list[str]) -> pd.DataFrame:
-    """A line for each bucket and model."""
-    return pd.DataFrame(
-        {
-            "time": pd.to_datetime([bucket.at for bucket in found.buckets], unit="ms"),
-            "requests": [bucket.requests for bucket in found.buckets],
-            "model": [bucket.model if bucket.model in names else OTHERS for bucket in found.buckets],
-        }
-    )
+def data(found: PromptInsights, names: list[str]) -> dict[str, Any]:
+    """A line for each bucket and model, in the form in which the component keeps what it draws."""
+    rows = [[one.at, one.requests, one.model if one.model in names else OTHERS] for one in found.buckets]
+    return {"columns": list(KINDS), "data": rows, "datatypes": dict(KINDS), "mark": "bar"}
 
 
 def _names(found: PromptInsights) -> list[str]:

@@ -17,6 +17,7 @@ from herding.api import doors
 from herding.api.aliases import Aliases
 from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
+from herding.api.json_route import Shortcut
 from herding.api.shield import Shield
 from tests.support.fakenode import free_port
 from tests.support.herding import ADMIN_TOKEN, Place
@@ -28,7 +29,7 @@ MAX_BODY = 50_000
 def web(place: Place) -> FastAPI:
     """The routes inside the guards, in the order of the product, and some routes that misbehave."""
     app = FastAPI(title="Herding", docs_url=None, redoc_url=None, openapi_url=None)
-    doors.install(app, place.orchestrator, place.gatehouse)
+    busy = doors.install(app, place.orchestrator, place.gatehouse)
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -43,6 +44,7 @@ def web(place: Place) -> FastAPI:
         raise RuntimeError("canary: a secret detail")
 
     app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Shortcut, routes=busy)
     app.add_middleware(Identify, gatehouse=place.gatehouse)
     app.add_middleware(OtherOrigins, orchestrator=place.orchestrator, stranger=place.gatehouse.stranger)
     app.add_middleware(Aliases, orchestrator=place.orchestrator)

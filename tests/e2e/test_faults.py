@@ -116,7 +116,7 @@ def test_alone_a_fault_is_an_error_that_says_whose(herd: Herd, fault: str) -> No
     assert f"alone {fault}" in error["message"]
     assert answer.headers.get("retry-after") == ("600" if "429" in fault else None)
     row = herd.row(error["request_id"])
-    assert (row["status"], row["error_type"], len(row["routing"]["attempts"])) == ("failed", kind, 1)
+    assert (row["status"], row["error"]["type"], len(row["routing"]["attempts"])) == ("failed", kind, 1)
 
 
 @pytest.mark.parametrize("fault", AFTER)
@@ -129,7 +129,7 @@ def test_an_answer_that_breaks_off_ends_with_an_error_and_is_kept(herd: Herd, fa
     error = events[-1][1]["error"]
     assert error["type"] == AFTER[fault]
     row = herd.row(error["request_id"])
-    assert (row["status"], row["answer"], row["error_type"]) == ("partial", text, AFTER[fault])
+    assert (row["status"], row["text"], row["error"]["type"]) == ("partial", text, AFTER[fault])
 
 
 @pytest.mark.parametrize("fault", BEFORE)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 
+import httpx
 import pytest
 from aiohttp.abc import ResolveResult
 
 from herding.errors import ConnectError, UserError
+from herding.nodes import http
 from herding.nodes.base import Deadlines
 from herding.nodes.guard import Guard, Resolve
 from herding.nodes.origin import origin_of
@@ -241,6 +243,23 @@ async def test_a_literal_address_is_checked_at_every_request(server: AnyServer) 
     with pytest.raises(ConnectError, match="is not where this node is"):
         await ask(made)
     await made.close()
+
+
+async def test_requests_without_httpx_s_objects_are_checked_as_well(server: AnyServer) -> None:
+    guard = Guard(loopback=True)
+    carrier = guard.carrier(server.url)
+    for base, words in [
+        ("http://169.254.169.254", "machine's secrets"),
+        (f"http://{PUBLIC}", "is not where this node"),
+    ]:
+        posts = http.Posts(http.client(Deadlines(), transport=carrier, base_url=base), carrier)
+        with pytest.raises(httpx.ConnectError, match=words):
+            async with posts.post("/plain", {}, node="any"):
+                pass
+    posts = http.Posts(http.client(Deadlines(), transport=carrier, base_url=server.url), carrier)
+    async with posts.post("/plain", {"input": "hi"}, node="any") as answer:
+        assert answer.status_code == 200
+    await carrier.aclose()
 
 
 async def test_a_proxy_of_the_environment_is_not_asked(server: AnyServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -181,12 +182,20 @@ async def test_a_kept_connection_that_closes_under_a_request_is_replaced() -> No
 
 async def test_a_kept_connection_that_closes_as_its_client_is_closed_is_not_replaced() -> None:
     class Hurried(AiohttpTransport):
-        async def _send(self, *arguments: Any) -> Any:
-            try:
-                return await super()._send(*arguments)
-            except aiohttp.ClientError:
-                await self.aclose()
-                raise
+        def _opened(self) -> Any:
+            session = super()._opened()
+            seen = SimpleNamespace(closed=False)
+
+            async def request(*asked: Any, **more: Any) -> Any:
+                try:
+                    return await session.request(*asked, **more)
+                except aiohttp.ClientError:
+                    await self.aclose()
+                    seen.closed = session.closed
+                    raise
+
+            seen.request = request
+            return seen
 
     async def closes_at_the_second(connection: Connection) -> None:
         await connection.request()
@@ -357,3 +366,14 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
     async with calling(talk) as (client, _):
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get("/")
+
+
+async def test_any_transport_of_httpx_can_carry_posts() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.headers["content-length"] == "2"
+        return httpx.Response(200, stream=httpx.ByteStream(request.content))
+
+    transport = httpx.MockTransport(answer)
+    client = http.client(SHORT, base_url="http://node.test", transport=transport)
+    async with client, http.Posts(client, transport).post("/", {}, node="n") as response:
+        assert b"".join([data async for data in response.aiter_raw()]) == b"{}"

@@ -1,0 +1,145 @@
+"""Insights in a real browser: answers are rated, the figures follow, and what is learned is reset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.running_app import RunningApp
+from tests.e2e.workbench import LONG, Workbench
+
+pytestmark = pytest.mark.browser
+
+LONG_NAME = "an-organisation-with-a-long-name/a-model-of-the-longest-name-there-may-be-Instruct-v0.3-GGUF"
+NODES = f"""
+nodes:
+  - {{kind: echo, name: one, models: [good/model]}}
+  - {{kind: echo, name: two, models: [{LONG_NAME}]}}
+"""
+DUEL = f"""
+name: Duel
+target_models: [good/model, {LONG_NAME}, ghost/model]
+variables: {{text: {{type: text, default: one two three}}}}
+messages: [{{role: user, content: "{{{{text}}}}"}}]
+contract: {{max_words: 5}}
+"""
+STARS = {"good/model": 5, LONG_NAME: 2}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app with two models that echo, and a prompt that asks for either."""
+    home = tmp_path_factory.mktemp("home")
+    prompts = home / "prompts"
+    prompts.mkdir()
+    for key in ("duel", "quiet"):
+        (prompts / f"{key}.yaml").write_text(DUEL.replace("Duel", key.title()))
+    (home / "nodes.yaml").write_text(NODES)
+    given = {"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml")}
+    running = RunningApp(home, environment=given).start()
+    yield running
+    running.stop()
+
+
+def api(app: RunningApp) -> httpx.Client:
+    return httpx.Client(base_url=app.url, trust_env=False, timeout=30)
+
+
+def ask(app: RunningApp, times: int) -> None:
+    """Answers of each model with the stars that it deserves."""
+    with api(app) as http:
+        for model in STARS:
+            for _ in range(times):
+                done = http.post("/api/v1/infer", json={"prompt": "duel", "model": model}).raise_for_status().json()
+                rated = {"request_id": done["request_id"], "score": STARS[model]}
+                http.post("/api/v1/score", json=rated).raise_for_status()
+
+
+def shares(app: RunningApp) -> dict[str, float]:
+    """The chance of each model to be chosen next."""
+    with api(app) as http:
+        found = http.get("/api/v1/insights/duel").raise_for_status().json()
+    return {model["model"]: model["share"] for model in found["models"]}
+
+
+def open_tab(page: Page, app: RunningApp, prompt: str) -> None:
+    page.goto(f"{app.url}/?tab=insights&prompt={prompt}")
+    expect(page.locator("#insights-outlook li")).to_have_count(3, timeout=LONG)
+    page.wait_for_timeout(500)
+
+
+def test_answers_are_rated_looked_at_and_forgotten(app: RunningApp, page: Page) -> None:
+    ask(app, 10)
+    bench = Workbench(page, app.url).open("duel")
+    bench.run()
+    bench.expect_status("Succeeded")
+    bench.rate_by_keyboard(5)
+    page.locator(".candidates summary").click()
+    expect(page.locator(".candidates")).to_contain_text("no node serves it")
+    expect(page.locator(".candidates li")).to_have_count(3)
+
+    bench.tab("Insights")
+    expect(page.locator("#insights-prompt input")).to_have_value(re.compile("Duel"), timeout=LONG)
+    matrix = page.locator("#insights-matrix")
+    expect(matrix).to_contain_text("21 requests in the last 30 days")
+    expect(matrix.locator("tbody tr")).to_have_count(3)
+    row = matrix.locator("tbody tr").filter(has_text="good/model")
+    expect(row).to_contain_text("5.0 ★")
+    expect(row).to_contain_text("ratings")
+    bars = page.locator("#insights-plot svg [aria-roledescription='bar'], #insights-plot canvas")
+    expect(bars.first).to_be_visible(timeout=LONG)
+    before = shares(app)
+    assert before["good/model"] > 0.8
+    expect(page.locator("#insights-outlook")).to_contain_text("5.0 stars from")
+
+    page.locator("#insights-reset-ask").click()
+    expect(page.locator("#insights-reset-question")).to_contain_text("cannot be undone")
+    page.locator("#insights-reset-no").click()
+    expect(page.locator("#insights-reset-question")).to_be_hidden()
+    assert shares(app) == pytest.approx(before, abs=0.01)
+    page.locator("#insights-reset-ask").click()
+    page.locator("#insights-reset-yes").click()
+    expect(page.locator("#insights-news")).to_contain_text("is forgotten", timeout=LONG)
+    expect(page.locator("#insights-outlook")).to_contain_text("nothing is known of it on this prompt yet")
+    expect(row).to_contain_text("5.0 ★")
+    after = shares(app)
+    assert after["good/model"] == pytest.approx(after[LONG_NAME], abs=0.01)
+
+    app.kill()
+    app.start()
+    assert shares(app) == pytest.approx(after, abs=0.01)
+
+
+def test_another_prompt_and_time_are_chosen_by_keyboard_and_stay_in_the_address(app: RunningApp, page: Page) -> None:
+    open_tab(page, app, "duel")
+    box = page.locator("#insights-prompt input")
+    box.focus()
+    box.fill("quiet")
+    page.keyboard.press("Enter")
+    expect(page.locator("#insights-matrix")).to_contain_text("Nothing ran in this time", timeout=LONG)
+    expect(page.locator("#insights-plot")).to_be_hidden()
+    assert "prompt=quiet" in page.url
+    page.locator("#insights-days input").click()
+    page.get_by_role("option", name="last 7 days").click()
+    page.locator("#insights-prompt input").click()
+    page.get_by_role("option", name="Duel").click()
+    expect(page.locator("#insights-matrix")).to_contain_text("in the last 7 days", timeout=LONG)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_tab_fits_a_narrow_screen(app: RunningApp, chromium: Browser, theme: str) -> None:
+    ask(app, 1)
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
+    try:
+        page = context.new_page()
+        open_tab(page, app, "duel")
+        expect(page.locator("#insights-matrix tbody tr").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        widths = page.locator("#insights-matrix tr").evaluate_all("rows => rows.map(row => row.scrollWidth)")
+        assert max(widths) <= 390
+    finally:
+        context.close()
