@@ -9,6 +9,7 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from herding import values
+from herding.api.answered import Headers, headers, noted
 from herding.api.openai_bodies import ChatBody, CompletionBody
 from herding.api.openai_shapes import CHAT, TEXT, Style
 from herding.api.openai_stream import chunks
@@ -60,9 +61,11 @@ class Completions:
         self, body: ChatBody | CompletionBody, request: Request, stream: AsyncGenerator[Event, None], style: Style
     ) -> Response:
         if body.stream:
-            return EventStream(chunks(stream, style, include_usage=body.include_usage))
+            told: Headers = {}
+            pieces = chunks(noted(stream, told), style, include_usage=body.include_usage)
+            return EventStream(pieces, later=told)
         outcome = await while_there(request.receive, _outcome(stream))
-        return reply(style.answer(outcome), headers={"x-request-id": outcome.request_id})
+        return reply(style.answer(outcome), headers=headers(outcome))
 
 
 async def _outcome(stream: AsyncGenerator[Event, None]) -> Outcome:

@@ -57,6 +57,7 @@ EVENTS = (
 SCORE: Json = {"request_id": REQUEST_ID, "score": 5}
 FEEDBACK: Json = {"request_id": REQUEST_ID, "comment": "Found both names."}
 SCORED: Json = {**SCORE, "comment": "Found both names."}
+PREFERENCE: Json = {"better": REQUEST_ID, "worse": "1c0d6bd2e6f95b6fae7f30505cf5c107", "verdict": "better"}
 NEW_PROMPT: Json = {
     "name": "Greeting",
     "description": "Greets somebody by name.",

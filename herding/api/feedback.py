@@ -1,4 +1,4 @@
-"""Stars and comments on requests."""
+"""Stars and comments on requests, and which of two is better."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from herding.api import examples, shapes
 from herding.api.caller import Caller
 from herding.api.reply import reply
-from herding.api.schemas import FeedbackBody, ScoreBody
+from herding.api.schemas import FeedbackBody, PreferenceBody, ScoreBody
 from herding.orchestrator import Orchestrator
 
 
@@ -24,5 +24,17 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def feedback(body: FeedbackBody, who: Caller) -> Response:
         """Say something about a request; an empty text takes it back."""
         return reply(shapes.score(await orchestrator.comment(body.id, body.text, who)))
+
+    @routes.post("/preference", responses=examples.answers(examples.PREFERENCE))
+    async def preference(body: PreferenceBody, who: Caller) -> Response:
+        """Say which of two answers is better, or that they are equal; a verdict of null takes back what you said.
+
+        You have one verdict on two requests, in whichever order you name them; a new one replaces it.
+        """
+        if body.verdict is None:
+            await orchestrator.preferences.take_back(body.better, body.worse, who)
+        else:
+            await orchestrator.preferences.prefer(body.better, body.worse, who, equal=body.verdict == "equal")
+        return reply(body.model_dump())
 
     return routes

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Request, Response
 
 from herding import values
 from herding.api import examples, shapes
+from herding.api.answered import Headers, headers, noted
 from herding.api.caller import Caller
 from herding.api.cors import REFUSED, welcomes
 from herding.api.errors import problem_of
@@ -26,12 +27,13 @@ from herding.orchestrator import Orchestrator
 from herding.values import Delta, Done, Event, Outcome, Queued, Started
 
 Show = Callable[[Outcome], shapes.Json]
+Answer = tuple[bytes, Headers]
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
     """Routes that run prompts."""
     routes = APIRouter(prefix="/api/v1", tags=["run"])
-    replies = Replies()
+    replies: Replies[Answer] = Replies(size=lambda answer: len(answer[0]))
 
     @routes.post("/infer", responses=examples.answers(examples.ANSWER, events=examples.EVENTS))
     async def infer(
@@ -50,14 +52,17 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         if body.stream:
             if idempotency_key:
                 raise UserError("Idempotency-Key is for answers that do not stream. Leave one of them out.")
-            return EventStream(events(orchestrator.stream(wanted, who), show))
+            told: Headers = {}
+            return EventStream(events(noted(orchestrator.stream(wanted, who), told), show), later=told)
 
-        async def run() -> bytes:
-            return dump(show(await orchestrator.run(wanted, who)))
+        async def run() -> Answer:
+            outcome = await orchestrator.run(wanted, who)
+            return dump(show(outcome)), headers(outcome)
 
         digest = sha256(await request.body()).digest()
         work = replies.once((who.id, idempotency_key), digest, run) if idempotency_key else run()
-        return Response(await while_there(request.receive, work), media_type="application/json")
+        content, told = await while_there(request.receive, work)
+        return Response(content, headers=told, media_type="application/json")
 
     @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER))
     async def run(prompt: str, request: Request, who: Caller) -> Response:
@@ -65,12 +70,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
         For links and scripts of this site, and for web pages of the origins that the prompt names under `cors`.
         """
-        headers = dict(request.headers.raw)
-        if not same_origin(headers) and not await welcomes(orchestrator, prompt, headers, who):
+        asked = dict(request.headers.raw)
+        if not same_origin(asked) and not await welcomes(orchestrator, prompt, asked, who):
             raise AccessError(REFUSED)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
         wanted = values.Request(prompt, variables)
-        return reply(shapes.answer(await while_there(request.receive, orchestrator.run(wanted, who))))
+        outcome = await while_there(request.receive, orchestrator.run(wanted, who))
+        return reply(shapes.answer(outcome), headers=headers(outcome))
 
     @routes.post(
         "/requests/{request_id}/cancel",

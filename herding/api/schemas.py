@@ -176,6 +176,16 @@ class FeedbackBody(_OfRequest):
         return self.comment or self.feedback or ""
 
 
+class PreferenceBody(Body):
+    """Which of two answers is better; the verdict `equal` says that neither is, and null takes back what you said."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [examples.PREFERENCE]})
+
+    better: str = Field(min_length=1, max_length=100, description="the id of a request")
+    worse: str = Field(min_length=1, max_length=100, description="the id of another request")
+    verdict: Literal["better", "equal"] | None = "better"
+
+
 class ModelBody(Body):
     """A model to switch a node to."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -29,14 +29,15 @@ def data_only(data: Any) -> bytes:
 class EventStream(StreamingResponse):
     """Sends events as they come, and closes their source as soon as the caller leaves.
 
-    The answer begins with the first event: an error before it is still an HTTP error with a status of its own.
+    The answer begins with the first event: an error before it is still an HTTP error with a status of its own, and
+    `later` are headers that are known by then.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], *, later: Mapping[str, str] | None = None) -> None:
         super().__init__(events, headers=_HEADERS)
-        self._events = events
+        self._events, self._later = events, {} if later is None else later
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's)
         with suppress(Left):
@@ -45,6 +46,7 @@ class EventStream(StreamingResponse):
     async def _send(self, send: Send) -> None:
         async with aclosing(self._events) as events:
             first = await anext(events, b"")
+            self.headers.update(self._later)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": first, "more_body": True})
             async for data in events:

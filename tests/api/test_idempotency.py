@@ -90,7 +90,7 @@ class Run:
 
 
 async def test_one_who_leaves_does_not_end_the_run_of_others() -> None:
-    replies, run = Replies(), Run()
+    replies, run = Replies(size=len), Run()
     first = asyncio.create_task(replies.once(OF_ME, b"1", run))
     second = asyncio.create_task(replies.once(OF_ME, b"1", run))
     await asyncio.sleep(0)
@@ -100,7 +100,7 @@ async def test_one_who_leaves_does_not_end_the_run_of_others() -> None:
 
 
 async def test_when_all_leave_the_run_ends_and_the_next_one_is_new() -> None:
-    replies, run = Replies(), Run(seconds=10)
+    replies, run = Replies(size=len), Run(seconds=10)
     both = [asyncio.create_task(replies.once(OF_ME, b"1", run)) for _ in range(2)]
     await asyncio.sleep(0.01)
     for task in both:
@@ -113,7 +113,7 @@ async def test_when_all_leave_the_run_ends_and_the_next_one_is_new() -> None:
 
 async def test_an_answer_is_forgotten_after_a_day() -> None:
     now = 0.0
-    replies, run = Replies(monotonic=lambda: now), Run()
+    replies, run = Replies(size=len, monotonic=lambda: now), Run()
     await replies.once(OF_ME, b"1", run)
     now = KEPT_SECONDS
     await replies.once(OF_ME, b"1", run)
@@ -125,7 +125,7 @@ async def test_an_answer_is_forgotten_after_a_day() -> None:
 
 
 async def test_the_longest_unused_answers_go_first() -> None:
-    replies, run = Replies(most=2), Run(seconds=0)
+    replies, run = Replies(size=len, most=2), Run(seconds=0)
     for key in ("a", "b", "a", "c"):
         await replies.once(("me", key), b"1", run)
     assert run.began == 3
@@ -136,7 +136,7 @@ async def test_the_longest_unused_answers_go_first() -> None:
 
 
 async def test_large_answers_do_not_fill_the_memory() -> None:
-    replies = Replies(most_bytes=100)
+    replies = Replies(size=len, most_bytes=100)
     for number in range(10):
         await replies.once(("me", str(number)), b"1", Run(b"x" * 40, seconds=0))
     assert len(replies._kept) == 2
