@@ -31,6 +31,7 @@ benchmark: .venv/.dev
 	$(BIN) benchmarks/engine.py
 	$(BIN) benchmarks/gateway.py
 	$(BIN) benchmarks/compare.py
+	$(BIN) benchmarks/prompts.py
 	$(BIN) benchmarks/routing.py
 
 # Trains the bundled model anew into data/cria (two or three hours) and measures it.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import tempfile
@@ -31,6 +32,7 @@ WHO = Principal(
     "local", "admin", frozenset({"run", "prompts", "save", "publish", "rate"}), nodes=("*",), prompts=("*",)
 )
 HOST = "http://127.0.0.1:7860"
+SESSION = "benchmark"
 
 
 def main() -> None:
@@ -55,9 +57,8 @@ async def measure(settings: Settings, options: argparse.Namespace) -> dict[str, 
     """Milliseconds by what was asked."""
     async with parts(settings) as found:
         print(f"Saving {options.versions} versions of {options.prompts:,} prompts ...", flush=True)
-        keys = await fill(found, options)
+        keys = await fill(found, settings.prompts, options)
         async with Served(found, settings) as (client, demo):
-
             await fired(client, demo, "landed", {})  # the page opens, and knows its choices
 
             async def event(name: str, **fields: Any) -> None:
@@ -78,8 +79,8 @@ async def measure(settings: Settings, options: argparse.Namespace) -> dict[str, 
             return taken
 
 
-async def fill(found: Parts, options: argparse.Namespace) -> list[str]:
-    """Prompts with their versions, a request for every tenth and stars for that; the keys."""
+async def fill(found: Parts, prompts: Path, options: argparse.Namespace) -> list[str]:
+    """Prompts with their versions, as edits of files; a request for every tenth and stars for that; the keys."""
     orchestrator = found.orchestrator
     keys = [f"team{number % 20}/prompt{number:04}" for number in range(options.prompts)]
     for version in range(1, options.versions + 1):
@@ -92,10 +93,15 @@ async def fill(found: Parts, options: argparse.Namespace) -> list[str]:
                 "variables": {"text": {"type": "text", "default": "one two"}},
                 "messages": [{"role": "user", "content": f"Version {version}: {{{{text}}}} " * 8}],
             }
-            await orchestrator.studio.save(key, content, WHO)
+            file = prompts / f"{key}.yaml"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(content))
+        await orchestrator.read_prompts()
     for key in keys[::10]:
         outcome = await orchestrator.run(Request(key), WHO)
         await orchestrator.rate(outcome.request_id, 4, WHO)
+    last = await orchestrator.prompt(keys[-1], WHO)
+    assert last.version == options.versions, f"{last.version} versions were kept"
     return keys
 
 
@@ -121,10 +127,10 @@ async def fired(client: httpx.AsyncClient, demo: Any, name: str, fields: dict[st
     """One event from its join to its end."""
     function = next(function for function in demo.fns.values() if function.api_name == name)
     data = [fields.get(str(component.elem_id).replace("-", "_")) for component in function.inputs]
-    joined = await client.post(f"/gradio_api/call/{name}", json={"data": data, "session_hash": "one"})
-    joined.raise_for_status()
-    ended = await client.get(f"/gradio_api/call/{name}/{joined.json()['event_id']}")
-    if "event: complete" not in ended.text:
+    body = {"data": data, "fn_index": function._id, "session_hash": SESSION, "event_data": None, "trigger_id": None}
+    (await client.post("/gradio_api/queue/join", json=body)).raise_for_status()
+    ended = await client.get(f"/gradio_api/queue/data?session_hash={SESSION}")
+    if '"success":true' not in ended.text.replace(" ", ""):
         sys.exit(f"The event {name} failed: {ended.text[-500:]}")
 
 
