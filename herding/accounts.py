@@ -173,7 +173,7 @@ class Accounts:
         return await self._store.usage(who.account or who.id, who.limits)
 
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
-        """Delete the texts of the principal's own requests, of all with None; says of how many.
+        """Delete the texts of the principal's own requests, of all with None, and their drafts then; says of how many.
 
         Counts, times and stars stay. Ids of others' requests are passed over. LimitError for whoever does it again and
         again: each time the whole database is written anew.

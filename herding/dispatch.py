@@ -125,7 +125,7 @@ class Dispatcher:
                         return
                     yield self._queued(wish, place)
         except NoTurnError:
-            if self._chooser.serving(wish.about):
+            if self._chooser.serving(wish.about) or self._chooser.coming(wish.about):
                 raise
             raise wish.about.failure or self._chooser.nobody(wish.about) from None
         finally:

@@ -50,6 +50,7 @@ from herding.insights import Insights
 from herding.learning import Learning
 from herding.memory import recall
 from herding.metrics import Metrics
+from herding.preferences import Preferences
 from herding.prober import Prober
 from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
@@ -139,6 +140,7 @@ class Orchestrator:
         self.studio = Studio(**edited, roles=role_names, clock=clock)
         written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
         self.drafts = Drafts(**written, find=self._find, clock=clock)
+        self.preferences = Preferences(store=store, see=self._rateable, clock=clock)
         looked_at: dict[str, Any] = {"store": store, "learning": self._learning, "fleet": fleet}
         self.insights = Insights(**looked_at, find=self._find, clock=clock)
 

@@ -312,6 +312,17 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """What one principal says of the answers of two requests: the first is better, or they are `equal`."""
+
+    better: str
+    worse: str
+    principal: str
+    equal: bool = False
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the history: a request's outcome with the stars and the comment of the principal who looks."""
 

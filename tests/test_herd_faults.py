@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,16 @@ from herding.errors import (
     HerdingError,
     MisconfiguredError,
     NoNodeError,
+    NoTurnError,
     StatusError,
 )
-from herding.nodes.base import Deadlines
+from herding.nodes.base import Deadlines, Node
 from herding.nodes.openai import OpenAINode
-from herding.values import Outcome, Request
+from herding.values import Call, Chunk, Outcome, Request
 from tests.e2e.tls import page, site
 from tests.support.fakenode import WORDS, FakeNode, fakenode, free_port
 from tests.support.herding import ADMIN, Place, herding
-from tests.support.nodes import openai
+from tests.support.nodes import Late, openai
 
 ROUND = 30
 IN_A_ROW = 3
@@ -393,6 +394,83 @@ async def test_while_all_are_out_one_call_a_node_is_a_trial_and_the_others_end_a
         outcomes = await asyncio.gather(*(ask(place, "ok") for _ in range(ROUND)))
         assert {type(outcome) for outcome in outcomes} == {Outcome}
         assert (health(place), health(place, "well")) == ("healthy", "healthy")
+
+
+# Nodes that die and are started again
+
+
+class Mortal(Node):
+    """Its engine dies under all its calls at once, which a look shows; the next engine answers."""
+
+    kind = "mortal"
+
+    def __init__(self, name: str, *, concurrency: int) -> None:
+        super().__init__(name, models=("echo",), concurrency=concurrency)
+        self.running, self._died = 0, asyncio.Event()
+        self._away = self._reborn = False
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return () if self._away else self.models
+
+    @property
+    def expects(self) -> tuple[str, ...]:
+        return self.models if self._away else ()
+
+    def die(self) -> None:
+        self._died.set()
+
+    def come_back(self) -> None:
+        self._away, self._reborn = False, True
+        self.came_back()
+
+    async def look_again(self) -> None:
+        self._away = self._died.is_set() and not self._reborn
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        if not self._reborn:
+            self.running += 1
+            await self._died.wait()
+            raise CutStreamError("Its engine died.", node=self.name)
+        yield Chunk(text="alive", finish_reason="stop")
+
+
+async def test_who_waits_for_an_engine_that_dies_waits_for_the_next_one(tmp_path: Path) -> None:
+    mortal = Mortal("mortal", concurrency=IN_A_ROW)
+    async with herding(tmp_path, mortal) as place:
+        asked = [asyncio.create_task(ask(place, "echo")) for _ in range(2 * IN_A_ROW)]
+        waiting = place.orchestrator._dispatcher
+        await until(lambda: (mortal.running, waiting.waiting) == (IN_A_ROW, IN_A_ROW))
+        mortal.die()
+        await until(lambda: waiting.waiting == 2 * IN_A_ROW)
+        assert health(place, "mortal") == "ejected"
+        mortal.come_back()
+        outcomes = await asyncio.gather(*asked)
+        assert [outcome.answer for outcome in outcomes if isinstance(outcome, Outcome)] == ["alive"] * 2 * IN_A_ROW
+        assert health(place, "mortal") == "healthy"
+
+
+async def test_who_waits_for_an_engine_that_does_not_come_is_told_to_try_later(tmp_path: Path) -> None:
+    async with herding(tmp_path, Late("late", ["fine"]), wait_seconds=0.1) as place:
+        error = await ask(place, "echo")
+        assert isinstance(error, NoTurnError)
+        assert problem_of(error).status == 503
+        assert "Try again later" in error.message
+
+
+async def test_while_one_node_is_out_its_requests_wait_for_another_that_comes(tmp_path: Path, ill: FakeNode) -> None:
+    late = Late("late", ["fine"], models=("status:500",))
+    async with herding(tmp_path, node(ill, "status:500", "ill")) as place:
+        for _ in range(IN_A_ROW):
+            assert isinstance(await ask(place, "status:500"), StatusError)
+        assert isinstance(await ask(place, "status:500"), NoNodeError)
+        place.orchestrator.fleet.add(late)
+        asked = asyncio.create_task(ask(place, "status:500"))
+        await until(lambda: place.orchestrator._dispatcher.waiting == 1)
+        late.arrive()
+        outcome = await asked
+        assert isinstance(outcome, Outcome)
+        assert (outcome.node, outcome.answer) == ("late", "fine")
 
 
 # Retries

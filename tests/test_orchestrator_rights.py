@@ -39,6 +39,7 @@ CASES: dict[str, Callable[[Orchestrator, Principal], Any]] = {
     "nodes": lambda o, who: o.nodes(who),
     "models": lambda o, who: o.models(who),
     "metrics": lambda o, who: o.metrics(who),
+    "sketch": lambda o, who: o.sketch("say", "name: Say\ntarget_models: [echo]\nprompt: hi\n", who),
     "node_events": lambda o, who: o.node_events(who),
     "mend_node": lambda o, who: o.mend_node("echo", who),
     "switch_model": lambda o, who: o.switch_model("echo", "echo", who),

@@ -55,6 +55,7 @@ PATHS: Final = {
     "/api/v1/conflicts": PROMPTS,
     "/api/v1/score": RATE,
     "/api/v1/feedback": RATE,
+    "/api/v1/preference": RATE,
     "/api/v1/history": HISTORY,
     "/api/v1/history/{request_id}": HISTORY,
     "/api/v1/history.csv": HISTORY,

@@ -39,7 +39,10 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
     @routes.delete("", responses=examples.answers({"forgotten": 12}))
     async def forget_all(who: Caller) -> Response:
-        """Delete the texts of all your own requests: variables, input, answer, comments. Counts and stars stay."""
+        """Delete the texts of all your own requests: variables, input, answer, comments. Counts and stars stay.
+
+        Your drafts of prompts go as well.
+        """
         return reply({"forgotten": await orchestrator.accounts.forget(None, who)})
 
     @routes.delete("/{request_id}", responses=examples.answers({"forgotten": 1}))

@@ -1,4 +1,4 @@
-"""Takes the content out of requests, and its traces out of SQLite's files.
+"""Takes the content out of requests, drafts altogether, and the traces of both out of SQLite's files.
 
 SQLite overwrites what is deleted (`secure_delete`), but not what it moved to another page before, and its journal holds
 pages as they were, or as they became. So the file is written anew and the journal cut, which takes time in proportion
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from herding.errors import StoreError
 from herding.store.engine import LARGEST_JOURNAL
+from herding.store.prompt_tables import draft, draft_step
 from herding.store.rows import Row, storable
 from herding.store.tables import attempt, comment, request
 
@@ -50,6 +51,17 @@ def blank(principal: str, request_ids: Sequence[str]) -> Callable[[Connection], 
         connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
         connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
         return len(found)
+
+    return task
+
+
+def drop_drafts(principal: str) -> Callable[[Connection], int]:
+    """A task that deletes all drafts of a principal with their steps, and says how many."""
+    principal = storable(principal)
+
+    def task(connection: Connection) -> int:
+        connection.execute(delete(draft_step).where(draft_step.c.principal == principal))
+        return int(connection.execute(delete(draft).where(draft.c.principal == principal)).rowcount)
 
     return task
 

@@ -20,6 +20,7 @@ from herding.store.gate import journal_mode
 from herding.store.insights import InsightStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
+from herding.store.preferences import PreferenceStore
 from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
@@ -63,7 +64,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore, NodeStore, InsightStore):
+class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
@@ -212,11 +213,14 @@ class Store(StudioStore, NodeStore, InsightStore):
     async def forget(self, *, principal: str, request_ids: Sequence[str] | None) -> int:
         """Blanks the texts of a principal's requests, of all with None; says how many; ids of others are ignored.
 
+        With None their drafts go as well.
+
         Variables, input, answer, errors and everybody's comments go; counts, times and stars stay. On SQLite the texts
         are in none of its files on return; nothing else is written while it rewrites them. A request that still runs
         writes its texts when it ends.
         """
         if request_ids is None:
+            await self._writer.call(erase.drop_drafts(principal), after=erase.purge)
             request_ids = await self._reader.run(lambda c: erase.owned(c, principal))
         count, size = 0, erase.ERASED
         for start in range(0, len(request_ids), size):

@@ -136,6 +136,8 @@ class Page:
         on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
+        gone, drafts = self.usage.data.forgotten, [self.engineer.desk]
+        on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
         on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
         lasting = [nodes.timer, self.usage.timer, versions.timer, self.access.tokens.secret]
         for key, tab in self._tabs.items():
@@ -221,6 +223,15 @@ class Page:
         if not _runs(principal):
             return [*head, gr.skip(), gr.skip()]
         return [*head, *await self.engineer.runner.models(desk, chosen, principal)]
+
+    @needs(HISTORY)
+    async def forgotten(self, desk: Desk, request: gr.Request) -> list[Any]:
+        """The drafts of the reader are deleted: what the first tab still holds of them goes, too."""
+        principal = who(request)
+        if not _runs(principal) or desk.running is not None:
+            return [gr.skip() for _ in self.engineer.outputs]
+        desk.drafts.clear()
+        return await self.engineer.show(desk.prompt.key if desk.prompt else None, desk, principal)
 
     @needs(NODES)
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:

@@ -20,7 +20,7 @@ from herding.ui.compare_lane import LanePane
 from herding.ui.compare_run import CompareRun, Panes
 from herding.ui.compare_summary import NOTHING
 from herding.ui.form import Form
-from herding.ui.format import el
+from herding.ui.format import el, join
 from herding.ui.guard import needs, on, who
 from herding.values import Principal
 
@@ -54,7 +54,7 @@ class Compare:
         with gr.Row(elem_classes=["lanes"], elem_id="compare-columns"):
             self.lanes = [LanePane(orchestrator, self.bench, number) for number in range(len(LETTERS))]
         with gr.Column(elem_classes=["sheet"]):
-            self.diff = DiffPane(self.bench)
+            self.diff = DiffPane(orchestrator, self.bench)
         with gr.Column(elem_classes=["sheet"]):
             gr.HTML(el("h2", "Summary of this session"))
             self.summary = gr.HTML(NOTHING, elem_id="compare-summary")
@@ -141,14 +141,14 @@ class Compare:
             bench,
             bench.key,
             gr.update(choices=choices, value=bench.key or None, interactive=not bench.running),
-            about.prompt(bench.prompt),
+            join([bench.notice, about.prompt(bench.prompt)]),
             gr.update(interactive=bench.prompt is not None and not bench.running),
             self._room(bench),
             "" if fresh else gr.skip(),
             *(self._form(bench) if fresh else [gr.skip() for _ in self.form.components]),
             *await self._choices.of(bench, self.lanes, prompts, principal, fill=fresh),
             *(answers if fresh else [gr.skip() for _ in answers]),
-            *(await self.diff.shows(bench) if fresh else [gr.skip() for _ in self.diff.outputs]),
+            *(await self.diff.shows(bench, principal) if fresh else [gr.skip() for _ in self.diff.outputs]),
         ]
 
     def _form(self, bench: Bench) -> list[Any]:
@@ -181,14 +181,14 @@ class Compare:
             lane.open, lane.setting = True, replace(last)
         return [bench, *await self._fitted(bench, who(request), fill=True), self._room(bench)]
 
-    def _less(self, number: int) -> Callable[[Bench], Awaitable[list[Any]]]:
+    def _less(self, number: int) -> Callable[[Bench, gr.Request], Awaitable[list[Any]]]:
         @needs(RUN)
-        async def less(bench: Bench) -> list[Any]:
+        async def less(bench: Bench, request: gr.Request) -> list[Any]:
             """The column goes; its runs stay in the summary."""
             if not bench.running:
                 bench.lanes[number].open = False
             box = gr.update(visible=bench.lanes[number].open)
-            return [bench, box, self._room(bench), *await self.diff.shows(bench)]
+            return [bench, box, self._room(bench), *await self.diff.shows(bench, who(request))]
 
         return less
 

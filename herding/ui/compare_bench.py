@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from herding.ui.answer import Progress
+from herding.ui.format import Html
 from herding.ui.parameters import overrides
 from herding.values import Outcome, PromptInfo, Request
 
 LETTERS = "ABCDEF"
 FIRST = 2
 """Columns that are there at first."""
+
+DRAFT = "my draft"
+"""In the place of a version: what the person changed and did not save. No label has a space in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,13 @@ class Setting:
     max_tokens: int | None = None
 
     @property
+    def is_draft(self) -> bool:
+        """Whether it runs the person's own draft."""
+        return self.version == DRAFT
+
+    @property
     def reference(self) -> str:
-        """The prompt as a request names it."""
+        """The prompt as a request names it; of a draft, what it is called."""
         return f"{self.prompt}@{self.version}" if self.version else self.prompt
 
     @property
@@ -86,6 +95,7 @@ class Bench:
 
     `values` are the inputs of every prompt that was chosen; `shape` is what the form looks like now, None where nobody
     knows. `fresh` says that the page does not show yet what is here; `stopped`, that the running columns are to end.
+    `notice` is what there is to say of how the columns came to be what they are.
     """
 
     prompt: PromptInfo | None = None
@@ -95,6 +105,7 @@ class Bench:
     fresh: bool = True
     running: bool = False
     stopped: bool = False
+    notice: Html = field(default_factory=Html)
 
     @property
     def key(self) -> str:
@@ -108,7 +119,7 @@ class Bench:
 
     def start_with(self, prompt: PromptInfo | None) -> None:
         """Another prompt: every column runs it, as it is, and the old answers go."""
-        self.prompt, self.fresh = prompt, True
+        self.prompt, self.fresh, self.notice = prompt, True, Html()
         for lane in self.lanes:
             lane.progress = None
             lane.setting = Setting(self.key)

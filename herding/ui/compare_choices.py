@@ -9,7 +9,8 @@ from typing import Any
 from herding.errors import NotFoundError, StoreError
 from herding.orchestrator import Orchestrator
 from herding.ui import about
-from herding.ui.compare_bench import Bench, Lane, Setting
+from herding.ui.compare_bench import DRAFT, Bench, Lane, Setting
+from herding.ui.compare_draft import OwnDrafts
 from herding.ui.compare_lane import LanePane, Pairs
 from herding.values import Principal, PromptInfo
 
@@ -22,6 +23,7 @@ class Choices:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
+        self._drafts = OwnDrafts(orchestrator)
 
     async def of(
         self, bench: Bench, panes: Sequence[LanePane], prompts: Sequence[PromptInfo], who: Principal, *, fill: bool
@@ -43,16 +45,19 @@ class Choices:
         return updates
 
     async def _info(self, lane: Lane, served: PromptInfo | None, who: Principal) -> PromptInfo | None:
-        """The prompt that a column runs; a version that is not there any more gives way to the served one."""
+        """The prompt that a column runs; a version or draft that is not there any more gives way to the served one."""
         if lane.setting.version and served is not None:
             try:
+                if lane.setting.is_draft:
+                    return await self._drafts.info(served, who)
                 return await self._orchestrator.prompt(lane.setting.reference, who)
             except (NotFoundError, StoreError):
                 lane.setting = Setting(served.key, model=lane.setting.model)
         return served
 
     async def _versions(self, prompt: PromptInfo, who: Principal) -> Pairs:
-        """The versions of a prompt: the served one, those of its labels, and the newest by number."""
+        """The versions of a prompt: the served one, one's own draft, those of the labels, and the newest by number."""
+        draft = [("my draft · not saved", DRAFT)] if await self._drafts.of(prompt.key, who) else []
         first = f"v{prompt.version} · served" if prompt.version else "served"
         named = [(f"v{number} · {label}", label) for label, number in prompt.labels.items()]
         newest = [(f"v{prompt.newest} · newest", "newest")] if prompt.newest > prompt.version else []
@@ -61,7 +66,7 @@ class Choices:
             numbers = [
                 found.number for found in await self._orchestrator.studio.versions(prompt.key, who, limit=VERSIONS)
             ]
-        return [(first, ""), *newest, *named, *((f"v{number}", str(number)) for number in numbers)]
+        return [(first, ""), *draft, *newest, *named, *((f"v{number}", str(number)) for number in numbers)]
 
 
 def takes(prompt: PromptInfo, chosen: PromptInfo | None) -> bool:

@@ -1,4 +1,4 @@
-"""What two answers have in common and where they part, word by word."""
+"""What two answers have in common and where they part, word by word, and which of them is better."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from typing import Any
 import gradio as gr
 
 from herding.access.operations import RUN
+from herding.orchestrator import Orchestrator
 from herding.ui.compare_bench import Bench, Lane
+from herding.ui.compare_preference import PreferencePane
 from herding.ui.format import Html, el, empty, join, plural
-from herding.ui.guard import needs, on
+from herding.ui.guard import needs, on, who
+from herding.values import Principal
 
 MOST_WORDS = 3_000
 NONE = empty("Nothing to compare yet", "Once two columns have an answer, their words stand side by side here.")
@@ -21,28 +24,32 @@ _WORD = re.compile(r"\S+\s*")
 
 
 class DiffPane:
-    """Two pickers of columns, and the differences of their answers."""
+    """Two pickers of columns, which of their answers is better, and the differences of these."""
 
-    def __init__(self, bench: gr.State) -> None:
+    def __init__(self, orchestrator: Orchestrator, bench: gr.State) -> None:
         with gr.Row(elem_classes=["diff-row"]):
             gr.HTML(el("h2", "Differences"))
             self.left = _picker("Answer of", "compare-diff-left")
             self.right = _picker("against", "compare-diff-right")
+        self.preference = PreferencePane(orchestrator, bench, self.left, self.right)
         self.shown = gr.HTML(NONE, elem_id="compare-diff")
         given = [bench, self.left, self.right]
-        changed = [self.left.input, self.right.input]
-        on(changed, self.differ, given, [self.shown], name="compare_diff", queue=False)
+        changed, shown = [self.left.input, self.right.input], [self.shown, *self.preference.outputs]
+        on(changed, self.differ, given, shown, name="compare_diff", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.left, self.right, self.shown]
+        return [self.left, self.right, self.shown, *self.preference.outputs]
 
     @needs(RUN)
-    async def differ(self, bench: Bench, left: str | None, right: str | None) -> Html:
-        """The differences of the two chosen answers."""
-        return await _between(_answered(bench), left, right)
+    async def differ(self, bench: Bench, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
+        """The differences of the two chosen answers, and which of them was said to be better."""
+        between = await _between(_answered(bench), left, right)
+        return [between, *await self.preference.shows(bench, left, right, who(request))]
 
-    async def shows(self, bench: Bench, left: str | None = None, right: str | None = None) -> list[Any]:
+    async def shows(
+        self, bench: Bench, principal: Principal, left: str | None = None, right: str | None = None
+    ) -> list[Any]:
         """Updates of `outputs` for the answers that are there; the chosen columns stay where they have one."""
         lanes = _answered(bench)
         letters = [lane.letter for lane in lanes]
@@ -51,7 +58,8 @@ class DiffPane:
         second = right if right in others else next(iter(others), None)
         choices = [(f"Column {letter}", letter) for letter in letters]
         pickers = [gr.update(choices=choices, value=held, interactive=len(lanes) > 1) for held in (first, second)]
-        return [*pickers, await _between(lanes, first, second)]
+        preference = await self.preference.shows(bench, first, second, principal)
+        return [*pickers, await _between(lanes, first, second), *preference]
 
 
 def words(left: str, right: str) -> Html:

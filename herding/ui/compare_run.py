@@ -13,14 +13,15 @@ from herding.access.operations import RUN
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.answer import Progress
-from herding.ui.compare_bench import Bench, Lane, Ran
+from herding.ui.compare_bench import Bench, Lane, Ran, Setting
 from herding.ui.compare_diff import DiffPane
+from herding.ui.compare_draft import OwnDrafts
 from herding.ui.compare_lane import LanePane
 from herding.ui.compare_summary import table, told
 from herding.ui.format import Html, el
 from herding.ui.guard import needs, on, who
 from herding.ui.together import together
-from herding.values import Principal
+from herding.values import Principal, Request
 
 Updates = dict[Any, Any]
 
@@ -50,6 +51,7 @@ class CompareRun:
 
     def __init__(self, orchestrator: Orchestrator, panes: Panes, *, keep: Callable[..., None]) -> None:
         self._orchestrator, self._panes, self._keep = orchestrator, panes, keep
+        self._drafts = OwnDrafts(orchestrator)
 
     def wire(self, inputs: Sequence[Any]) -> None:
         """Connect the buttons."""
@@ -79,7 +81,7 @@ class CompareRun:
                     yield update
         finally:
             bench.running = False
-        diff = zip(self._panes.diff.outputs, await self._panes.diff.shows(bench, left, right), strict=True)
+        diff = zip(self._panes.diff.outputs, await self._panes.diff.shows(bench, principal, left, right), strict=True)
         done = {self._panes.summary: table(bench), self._panes.said: _note(told(bench))}
         yield {**self._busy(bench, busy=False), **done, **dict(diff)}
 
@@ -105,11 +107,16 @@ class CompareRun:
 
     async def _stream(self, lane: Lane, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
         """The stream of a column, which gets those of the inputs that its prompt knows."""
-        found = await self._orchestrator.find(lane.setting.reference, principal)
-        given = {name: held for name, held in values.items() if name in found.prompt.variables}
-        async with contextlib.aclosing(self._orchestrator.stream(lane.setting.request(given), principal)) as events:
+        request = await self._asked(lane.setting, values, principal)
+        async with contextlib.aclosing(self._orchestrator.stream(request, principal)) as events:
             async for event in events:
                 yield event
+
+    async def _asked(self, setting: Setting, values: dict[str, Any], principal: Principal) -> Request:
+        if setting.is_draft:
+            return await self._drafts.request(setting, values, principal)
+        found = await self._orchestrator.find(setting.reference, principal)
+        return setting.request({name: held for name, held in values.items() if name in found.prompt.variables})
 
     async def _told(
         self, number: int, lane: Lane, said: Sequence[Any], principal: Principal, ended: set[int]
@@ -158,9 +165,11 @@ class CompareRun:
         return [(number, lane) for number, lane in enumerate(bench.lanes) if lane.open]
 
     def _busy(self, bench: Bench, *, busy: bool) -> Updates:
-        """While columns run, none comes or goes and no other prompt can be chosen."""
+        """While columns run, none comes or goes, no other prompt can be chosen, and the old answers are not judged."""
         panes, room = self._panes, not all(lane.open for lane in bench.lanes)
+        old = panes.diff.preference.buttons if busy else []
         return {
+            **{button: gr.update(interactive=False) for button in old},
             panes.picker: gr.update(interactive=not busy),
             panes.run: gr.update(value="Running …" if busy else "Run all", interactive=not busy),
             panes.stop: gr.update(interactive=busy),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import EDIT, HISTORY, RUN
-from herding.errors import UserError
+from herding.access.operations import EDIT, HISTORY, RUN, SAVE
+from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
+from herding.prompts.edits import Edits
 from herding.ui.compare import Compare
 from herding.ui.compare_bench import FIRST, Bench, Setting
-from herding.ui.desk import Desk, is_edited
+from herding.ui.compare_draft import OwnDrafts, edits_to
+from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
+from herding.ui.format import Html, el, join, panel
 from herding.ui.guard import needs, on, who
 from herding.ui.history import History
 from herding.ui.runner import models
@@ -29,6 +33,7 @@ class Ways:
         self, orchestrator: Orchestrator, *, tabs: gr.Tabs, compare: Compare, history: History, engineer: Engineer
     ) -> None:
         self._orchestrator, self._compare, self._engineer = orchestrator, compare, engineer
+        self._drafts = OwnDrafts(orchestrator)
         now: dict[str, Any] = {"queue": False}
         asked = [history.chosen, compare.bench]
         opened = on(history.compare.click, self.replay, asked, [compare.bench, tabs], name="history_compare", **now)
@@ -52,58 +57,98 @@ class Ways:
         bench.values[prompt.key] = dict(row.variables)
         for number, lane in enumerate(bench.lanes):
             lane.open = number < FIRST
-        bench.lanes[0].setting = _ran(row, prompt)
+        bench.lanes[0].setting = ran = await self._ran(row, prompt, principal)
+        bench.notice = _unsaved(ran, prompt) if row.edited else Html()
         bench.lanes[1].setting = Setting(prompt.key, model=_other(row, prompt))
         return [bench, gr.update(selected="compare")]
+
+    async def _ran(self, row: Outcome, prompt: PromptInfo, principal: Principal) -> Setting:
+        """What a request ran, where it differs from what its prompt is now."""
+        own, given = prompt.parameters, row.parameters
+        version = str(row.version) if row.version not in (0, prompt.version) else ""
+        if version:
+            try:
+                own = (await self._orchestrator.prompt(f"{prompt.key}@{version}", principal)).parameters
+            except NotFoundError:  # it is not there for this role: the served one is the nearest
+                version = ""
+        return Setting(
+            prompt.key,
+            version=version,
+            model=row.model or "",
+            temperature=given.temperature if given.temperature != own.temperature else None,
+            max_tokens=given.max_tokens if given.max_tokens != own.max_tokens else None,
+        )
 
     def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
         @needs(RUN)
         async def use(desk: Desk, bench: Bench, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
-            """Open the first tab with what the column runs, and the inputs."""
+            """Make what the column runs, and the inputs, the draft of the first tab, and open that."""
             principal = who(request)
             if desk.running is not None:
                 raise UserError(BUSY)
             self._compare.keep(bench, owner, fields)
-            setting = bench.lanes[number].setting
-            await self._put(desk, bench, setting, principal)
-            return [gr.update(selected="engineer"), *await self._shown(desk, setting, principal)]
+            lane = bench.lanes[number]
+            await self._put(desk, bench, lane.setting, principal)
+            shown = await self._shown(desk, lane.setting, lane.letter, principal)
+            return [gr.update(selected="engineer"), *shown]
 
         return use
 
     async def _put(self, desk: Desk, bench: Bench, setting: Setting, principal: Principal) -> None:
-        """Lay inputs and parameters on the desk; another version than the served one comes as an edited template."""
+        """Make what a column runs the draft of the first tab: another version comes as edits of the one shown there."""
+        keeper = self._engineer.editor.keeper
         served = await self._orchestrator.prompt(setting.prompt, principal)
-        wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
-        shown = await self._engineer.editor.keeper.opened(served, principal)
-        other = is_edited(wanted.body, shown.body)
-        if other and EDIT not in principal.rights:
-            raise UserError("Your role can use only the served version there. Choose it in this column first.")
+        shown = await keeper.opened(served, principal)
+        wanted, edits = await self._wanted(setting, served, shown, principal)
+        given = {name: held for name, held in bench.given(wanted).items() if name in wanted.variables}
         desk.prompt = shown
-        await self._engineer.editor.keeper.load(desk, principal)
-        draft = desk.draft
-        draft.values = {name: value for name, value in bench.given(served).items() if name in shown.variables}
-        draft.parameters = setting.parameters
-        draft.template, draft.whole, draft.as_whole = wanted.body if other else None, None, False
-        draft.turned += 1
+        await keeper.load(desk, principal)
+        desk.take(replace(edits, variables=given))
+        desk.draft.undone, desk.draft.step = [], None
 
-    async def _shown(self, desk: Desk, setting: Setting, principal: Principal) -> list[Any]:
+    async def _wanted(
+        self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
+    ) -> tuple[PromptInfo, Edits]:
+        """The prompt that a column runs, and what makes it of the version that the first tab shows."""
+        if setting.is_draft:
+            kept = await self._drafts.edits(setting.prompt, principal)
+            both = {**kept.parameters, **setting.parameters}
+            return await self._drafts.info(served, principal), replace(kept, parameters=both)
+        wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
+        edits = edits_to(wanted, shown, setting.parameters)
+        if (edits.template and EDIT not in principal.rights) or (edits.whole and SAVE not in principal.rights):
+            raise UserError("Your role can use only the served version there. Choose it in this column first.")
+        return wanted, edits
+
+    async def _shown(self, desk: Desk, setting: Setting, letter: str, principal: Principal) -> list[Any]:
         updates = await self._engineer.show(setting.prompt, desk, principal)
         picker = models(desk.prompt, setting.model)[0]
         model = self._engineer.runner.model
+        about, told = self._engineer.about, _taken(letter, setting, desk)
+        instead = {model: picker, about: join([told, updates[self._engineer.outputs.index(about)]])}
         pairs = zip(self._engineer.outputs, updates, strict=True)
-        return [picker if component is model else update for component, update in pairs]
+        return [instead.get(component, update) for component, update in pairs]
 
 
-def _ran(row: Outcome, prompt: PromptInfo) -> Setting:
-    """What a request ran, where it differs from what its prompt is now."""
-    own, given = prompt.parameters, row.parameters
-    return Setting(
-        prompt.key,
-        version=str(row.version) if row.version not in (0, prompt.version) else "",
-        model=row.model or "",
-        temperature=given.temperature if given.temperature != own.temperature else None,
-        max_tokens=given.max_tokens if given.max_tokens != own.max_tokens else None,
+def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
+    """What is to be known of the replay of a request whose text was edited for that run."""
+    number = ran.version or str(prompt.version or "")
+    words = (
+        "The edited text itself is not kept with the request; what exactly was sent stands in the history. "
+        f"Column A runs the saved {f'version {number}' if number else 'prompt'} in its place."
     )
+    return panel("warn", "This request ran with a text that was edited and not saved", el("p", words), role="status")
+
+
+def _taken(letter: str, setting: Setting, desk: Desk) -> Html:
+    """That a column is the draft now; the pane of the draft tells whether it is kept."""
+    version = f"version {setting.version}" if setting.version else "as it is served"
+    what = "your draft" if setting.is_draft else version
+    model = f", for {setting.model}" if setting.model else ""
+    words = f"{setting.prompt} ({what}){model}, with the inputs and parameters of the column."
+    if desk.draft.trouble is None:
+        words += " It is kept as your draft; Undo brings back what was here before."
+    return panel("calm", f"Taken over from column {letter} of Compare", el("p", words), role="status")
 
 
 def _other(row: Outcome, prompt: PromptInfo) -> str:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from herding.errors import HerdingError
 from herding.ui.format import text
+from herding.ui.whole import WholeBlocks
 from herding.values import Principal
 
 BROKEN = "Something broke inside Herding; the log has the details."
@@ -77,7 +78,7 @@ def right_of(event: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-class GuardedBlocks(gr.Blocks):
+class GuardedBlocks(WholeBlocks):
     """Blocks whose every event, however it is called, passes the same gate; what is not marked is refused."""
 
     async def process_api(

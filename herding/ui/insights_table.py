@@ -32,7 +32,8 @@ def table(found: PromptInsights) -> Html:
     caption = el("caption", "Versions and models, with the figures of each", cls="sr")
     shown = el("table", caption, head, body, cls="matrix")
     title = el("div", el("h2", "Versions and models"), _counted(found), cls="page-head")
-    return join([title, el("div", shown, cls="matrix-frame"), _notes()])
+    frame = el("div", shown, cls="matrix-frame", role="region", tabindex="0", aria_label="Versions and models")
+    return join([title, frame, _notes()])
 
 
 def rate(part: float | None) -> str:

@@ -21,11 +21,17 @@ MEANING = (
 NO_CHOICE = (
     "Whether texts of yours are kept is a choice of users who log in with a token. What you ask and get here is kept."
 )
-ALL_GONE = "Variables, inputs, answers, errors and comments go; counts, times and stars stay. This cannot be undone."
+ALL_GONE = (
+    "Variables, inputs, answers, errors and comments go, and your drafts of prompts; counts, times and stars stay. "
+    "This cannot be undone."
+)
 
 
 class OwnData:
-    """The switch that keeps texts out of the history, and the button that takes the old ones out of it."""
+    """The switch that keeps texts out of the history, and the button that takes the old ones out of it.
+
+    After `forgotten` the page is to show no drafts any more.
+    """
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._accounts = orchestrator.accounts
@@ -36,7 +42,7 @@ class OwnData:
         )
         self.choice_note = gr.HTML(elem_id="opt-out-note", elem_classes=["note"])
         self.forget = Confirm(
-            "Delete the texts of all my requests",
+            "Delete all my texts",
             ALL_GONE,
             "Delete all texts",
             right=HISTORY,
@@ -50,7 +56,7 @@ class OwnData:
         chosen = [self.opt_out, self.choice_note]
         on(self.opt_out.input, self.choose, [self.opt_out], chosen, name="opt_out", trigger_mode="always_last")
         gone = [*self.forget.outputs, self.forget_note]
-        on(self.forget.yes.click, self.delete, [], gone, name="forget_all")
+        self.forgotten = on(self.forget.yes.click, self.delete, [], gone, name="forget_all")
 
     @property
     def outputs(self) -> list[Any]:
@@ -74,7 +80,7 @@ class OwnData:
 
     @needs(HISTORY)
     async def delete(self, request: gr.Request) -> list[Any]:
-        """Delete the texts of all of the reader's requests."""
+        """Delete the texts of all of the reader's requests, and their drafts."""
         count = await self._accounts.forget(None, who(request))
-        said = done(f"The texts of {plural(count, 'request')} are deleted.")
-        return [*self.forget.shows(True), said if count else el("p", "You have no requests.", cls="muted")]
+        requests = f"The texts of {plural(count, 'request')} are deleted." if count else "You have no requests."
+        return [*self.forget.shows(True), done(f"{requests} You have no drafts any more.")]

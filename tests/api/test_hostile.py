@@ -18,6 +18,7 @@ POSTS = (
     "/api/v1/infer",
     "/api/v1/score",
     "/api/v1/feedback",
+    "/api/v1/preference",
     "/api/v1/nodes/echo/model",
     "/api/v1/chat/completions",
     "/v1/chat/completions",

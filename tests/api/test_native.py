@@ -73,6 +73,36 @@ async def test_stars_and_comment(api: httpx.AsyncClient) -> None:
     assert (await api.post(f"{V1}/score", json={"request_id": request_id, "score": None})).json()["score"] is None
 
 
+async def test_one_answer_is_better_than_another(api: httpx.AsyncClient, place: Place) -> None:
+    one, two = await run(api), await run(api)
+    path, pair = f"{V1}/preference", {"better": one, "worse": two}
+    for verdict in ("better", "equal"):
+        said = await api.post(path, json=pair | {"verdict": verdict})
+        assert (said.status_code, said.json()) == (200, pair | {"verdict": verdict})
+        kept = await place.store.preference(one, two, ADMIN.id)
+        assert kept is not None
+        assert kept.equal == (verdict == "equal")
+    assert (await api.post(path, json={"better": two, "worse": one})).json()["verdict"] == "better"
+    turned = await place.store.preference(one, two, ADMIN.id)
+    assert turned is not None
+    assert (turned.better, turned.worse) == (two, one)
+    assert (await api.post(path, json=pair | {"verdict": None})).json() == pair | {"verdict": None}
+    assert await place.store.preference(one, two, ADMIN.id) is None
+
+
+async def test_a_preference_that_is_none(api: httpx.AsyncClient) -> None:
+    one = await run(api)
+    for body, status in (
+        ({"better": one, "worse": one}, 400),
+        ({"better": one, "worse": "ghost"}, 404),
+        ({"better": one}, 422),
+        ({"better": one, "worse": "ghost", "verdict": "worse"}, 422),
+        ({"better": one, "worse": "ghost", "x": 1}, 422),
+        ({"better": one, "worse": ""}, 422),
+    ):
+        assert (await api.post(f"{V1}/preference", json=body)).status_code == status, body
+
+
 async def test_the_older_names(api: httpx.AsyncClient) -> None:
     request_id = await run(api)
     await api.post(f"{V1}/score", json={"inference_id": request_id, "score": 2})

@@ -65,8 +65,12 @@ def herd(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 def serving(app: RunningApp) -> list[str]:
     """The names of the nodes that are ready."""
-    answer = httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=30).raise_for_status()
-    return [node["name"] for node in answer.json()["nodes"] if node["status"]["state"] == "ready"]
+    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=30))
+
+
+def ready_in(answer: httpx.Response) -> list[str]:
+    nodes = answer.raise_for_status().json()["nodes"]
+    return [node["name"] for node in nodes if node["status"]["state"] == "ready"]
 
 
 @pytest.mark.slow
@@ -76,7 +80,7 @@ async def test_killed_engines_fail_only_what_had_begun_and_lose_nothing(herd: Ru
     limits = httpx.Limits(max_connections=CALLERS + 4)
     async with httpx.AsyncClient(base_url=herd.url, trust_env=False, timeout=120, limits=limits) as http:
         callers = [asyncio.create_task(calling(http, stop)) for _ in range(CALLERS)]
-        killed = await killing(herd, both=victims == "each in turn")
+        killed = await killing(herd, http, both=victims == "each in turn")
         stop.set()
         told = [one for found in await asyncio.gather(*callers) for one in found]
         rows = await history(http)
@@ -132,8 +136,8 @@ async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, Any]]:
             yield name, json.loads(line.removeprefix("data: "))
 
 
-async def killing(app: RunningApp, *, both: bool) -> int:
-    """Kill engines again and again, always the same node's or in turn; returns how many were."""
+async def killing(app: RunningApp, http: httpx.AsyncClient, *, both: bool) -> int:
+    """Kill engines that serve again and again, always the same node's or in turn; returns how many were."""
     first, second = app.children()
     engines, killed = {"first": first, "second": second}, 0
     turn = cycle(engines if both else ["first"])
@@ -141,10 +145,10 @@ async def killing(app: RunningApp, *, both: bool) -> int:
     end = loop.time() + SECONDS
     while loop.time() < end:
         await asyncio.sleep(EVERY)
-        name = next(turn)
+        name, ready = next(turn), ready_in(await http.get("/api/v1/nodes"))
         engines = living(app, engines)
-        if pid := engines.get(name):
-            os.kill(pid, signal.SIGKILL)
+        if name in ready and name in engines:
+            os.kill(engines[name], signal.SIGKILL)
             killed += 1
     return killed
 

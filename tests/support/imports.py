@@ -22,6 +22,7 @@ ORCHESTRATOR = {
     "memory",
     "studio",
     "drafts",
+    "preferences",
     "sync",
     "shelf",
     "gatehouse",

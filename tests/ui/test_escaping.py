@@ -12,8 +12,8 @@ from herding.ui.format import Html, el, facts, text
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
 KNOWN = re.compile(
-    "a|b|button|code|dd|div|dl|dt|fieldset|h[1-4]|header|i|input|label|legend|li|nav|ol|p|path|pre|q|rect|circle|section"
-    "|span|strong|svg|table|tbody|td|th|thead|time|tr|ul"
+    "a|b|button|code|dd|details|div|dl|dt|fieldset|h[1-4]|header|i|input|label|legend|li|nav|ol|p|path|pre|q|rect|circle|section"
+    "|span|strong|summary|svg|table|tbody|td|th|thead|time|tr|ul"
 )
 CHAT = f"""
     name: "<b>"
