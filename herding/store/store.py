@@ -220,8 +220,8 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         writes its texts when it ends.
         """
         if request_ids is None:
-            await self._writer.call(erase.drop_drafts(principal), after=erase.purge)
             request_ids = await self._reader.run(lambda c: erase.owned(c, principal))
+            await self._writer.call(erase.drop_drafts(principal), after=None if request_ids else erase.purge)
         count, size = 0, erase.ERASED
         for start in range(0, len(request_ids), size):
             task = erase.blank(principal, request_ids[start : start + size])

@@ -16,7 +16,7 @@ from herding.ui.elsewhere import Elsewhere
 from herding.ui.format import join
 from herding.ui.guard import needs, on, who
 from herding.ui.new_prompt import NewPrompt
-from herding.ui.runner import Runner
+from herding.ui.runner import Runner, faulty
 from herding.ui.save_form import at_rest
 from herding.ui.saving import Saving
 from herding.values import Principal, PromptInfo
@@ -59,7 +59,7 @@ class Engineer:
         begun = self.new.wire(self.desk, self.outputs, self.show)
         ways: dict[str, Any] = {"desk": self.desk, "editor": self.editor, "outputs": self.outputs, "show": self.show}
         saving = Saving(self._orchestrator, **ways)
-        refit = [self.runner.model, self.runner.note]
+        refit = [self.runner.model, self.runner.note, self.runner.faults]
         for number, event in enumerate(editing.changes):
             on(event.then, self.refit, [self.desk, self.runner.model], refit, name=f"refit_{number}", queue=False)
         for event in (chosen, begun, *saving.changes, *editing.changes, *self.runner.changes):
@@ -86,10 +86,10 @@ class Engineer:
 
     @needs(RUN)
     async def refit(self, desk: Desk, model: str | None, request: gr.Request) -> list[Any]:
-        """The models of a prompt whose YAML is edited."""
+        """The models of a prompt whose YAML is edited, and what keeps it from a run."""
         if desk.draft.sketch is None:
-            return [gr.skip(), gr.skip()]
-        return await self.runner.models(desk, model, who(request))
+            return [gr.skip(), gr.skip(), faulty(desk)]
+        return [*await self.runner.models(desk, model, who(request)), faulty(desk)]
 
     async def show(self, key: str | None, desk: Desk, principal: Principal) -> list[Any]:
         """Updates of `outputs` for the prompt `key` as its file is now, or for the first one."""

@@ -16,6 +16,7 @@ from herding.ui import stars as star
 from herding.ui.answer import FORGOTTEN, SAVED, AnswerPane, Progress
 from herding.ui.desk import Desk, reference
 from herding.ui.editor import Editor, asked
+from herding.ui.format import Html, el, join
 from herding.ui.guard import needs, on, who
 from herding.ui.pace import paced
 from herding.values import Message, Principal, PromptInfo, Request
@@ -42,6 +43,7 @@ class Runner:
             )
             self.run = gr.Button("Run", variant="primary", scale=2, min_width=90, elem_id="run")
             self.stop = gr.Button("Stop", variant="stop", interactive=False, scale=1, min_width=80, elem_id="stop")
+        self.faults = gr.HTML(elem_id="run-faults", elem_classes=["check", "note"])
         self.note = gr.HTML(elem_id="model-note", visible=False)
         self.new_chat = gr.Button("New chat", size="sm", visible=False, elem_id="new-chat")
         self.pane = AnswerPane()
@@ -70,14 +72,14 @@ class Runner:
     @property
     def outputs(self) -> list[Any]:
         """What follows the chosen prompt."""
-        return [self.model, self.note, self.run, self.new_chat, *self.pane.components]
+        return [self.model, self.note, self.faults, self.run, self.new_chat, *self.pane.components]
 
     def show(self, desk: Desk) -> list[Any]:
         """Updates of `outputs` for the prompt on the desk; a running answer is not disturbed."""
         idle, chat = desk.running is None, is_chat(desk)
         pane = self.pane.shows(desk.draft, chat=chat) if idle else [gr.skip() for _ in self.pane.components]
         run = gr.update(interactive=idle and desk.prompt is not None)
-        return [*models(desk.shown), run, gr.update(visible=chat, interactive=idle), *pane]
+        return [*models(desk.shown), faulty(desk), run, gr.update(visible=chat, interactive=idle), *pane]
 
     async def models(self, desk: Desk, chosen: str | None, principal: Principal) -> list[Any]:
         """The model picker and the note below it, for the models that are up by now."""
@@ -218,6 +220,15 @@ def models(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:
     note = about.nobody(prompt) if prompt and prompt.target_models and not up else ""
     picker = gr.update(choices=choices, value=chosen if chosen in up else AUTO)
     return [picker, gr.update(value=note, visible=bool(note))]
+
+
+def faulty(desk: Desk) -> Html:
+    """The fields to mend before a run. The button stays live: the page may tell late of one that is mended."""
+    if not desk.faults:
+        return Html()
+    listed = join([part for name in desk.faults for part in (", ", el("code", name))][1:])
+    says = "its field says" if len(desk.faults) == 1 else "their fields say"
+    return el("p", "⚠ Mend ", listed, f" before you run: {says} what is wrong.", cls="wrong", role="status")
 
 
 def is_chat(desk: Desk) -> bool:

@@ -79,15 +79,15 @@ async def test_one_answer_is_better_than_another(api: httpx.AsyncClient, place: 
     for verdict in ("better", "equal"):
         said = await api.post(path, json=pair | {"verdict": verdict})
         assert (said.status_code, said.json()) == (200, pair | {"verdict": verdict})
-        kept = await place.store.preference(one, two, ADMIN.id)
+        kept = await place.store.preference(one, two, "admin")
         assert kept is not None
         assert kept.equal == (verdict == "equal")
     assert (await api.post(path, json={"better": two, "worse": one})).json()["verdict"] == "better"
-    turned = await place.store.preference(one, two, ADMIN.id)
+    turned = await place.store.preference(one, two, "admin")
     assert turned is not None
     assert (turned.better, turned.worse) == (two, one)
     assert (await api.post(path, json=pair | {"verdict": None})).json() == pair | {"verdict": None}
-    assert await place.store.preference(one, two, ADMIN.id) is None
+    assert await place.store.preference(one, two, "admin") is None
 
 
 async def test_a_preference_that_is_none(api: httpx.AsyncClient) -> None:

@@ -114,6 +114,22 @@ async def test_no_text_is_left_on_the_disk(journal: str, path: Path, url: str, o
     assert on_disk(path) == 0
 
 
+async def test_drafts_go_with_all_texts_and_leave_nothing_on_the_disk(store: Store, path: Path, outcome) -> None:
+    for principal in ("ada", "bob"):
+        for at in (0, 20_000):
+            text = f"{CANARY}-draft-{principal}-{at} " * 200
+            await store.save_draft(principal, "greet", text, base=1, at=at)
+    await store.finish(outcome(1, answer="a"))
+    await store.forget(principal="ada", request_ids=[outcome(1).request_id])
+    assert await store.draft("ada", "greet")
+    assert await store.forget(principal="ada", request_ids=None) == 1
+    assert await store.drafts("ada") == ()
+    assert await store.draft_steps("ada", "greet") == ()
+    assert len(await store.draft_steps("bob", "greet")) == 2
+    await store.forget(principal="bob", request_ids=None)
+    assert on_disk(path) == 0
+
+
 async def test_the_journal_is_kept_again_afterwards(store: Store, path: Path, outcome) -> None:
     await store.forget(principal="ada", request_ids=None)
     setting = "PRAGMA journal_size_limit"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from herding.errors import NotFoundError, UserError
-from herding.ui.compare_bench import LETTERS, Bench
+from herding.access.operations import RATE
+from herding.errors import AccessError, NotFoundError, UserError
+from herding.prompts.edits import Edits
+from herding.ui.compare_bench import DRAFT, LETTERS, Bench
 from herding.ui.compare_lane import LanePane
-from herding.values import Outcome
+from herding.values import Outcome, Request
 from tests.support.herding import GUEST
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
@@ -304,3 +307,152 @@ async def test_columns_run_at_the_same_time(desktop: Desktop) -> None:
         await asyncio.sleep(0)
     assert together
     assert len(await rows(desktop)) == 4
+
+
+async def ran(desktop: Desktop, prompt: str = "say") -> list[str]:
+    """Two columns with their answers; the ids of their requests."""
+    await opened(desktop, prompt)
+    await desktop.fire("compare_run")
+    return [lane.outcome.request_id for lane in bench(desktop).lanes[:2] if lane.outcome]
+
+
+async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop) -> None:
+    diff = desktop.page.compare.diff
+    pane, preferences = diff.preference, desktop.place.orchestrator.preferences
+    await opened(desktop)
+    assert not any(desktop.prop(button, "interactive") for button in pane.buttons)
+    one, two = await ran(desktop)
+    assert [desktop.prop(button, "interactive") for button in pane.buttons] == [True, True, True, False]
+    assert desktop.value(pane.right) == "B is better"
+    for name, told, better in (("right", "B is better than A", two), ("left", "A is better than B", one)):
+        await desktop.fire(f"compare_prefer_{name}")
+        said = await preferences.of(one, two, desktop.who)
+        assert said is not None
+        assert (said.better, said.equal) == (better, False)
+        assert told in desktop.value(pane.note)
+        assert desktop.prop(getattr(pane, name), "variant") == "primary"
+    assert desktop.prop(pane.right, "variant") == "secondary"
+    desktop.set(diff.left, "B")
+    desktop.set(diff.right, "A")
+    await desktop.fire("compare_diff")
+    assert "A is better than B" in desktop.value(pane.note)
+    assert desktop.value(pane.left) == "B is better"
+    assert desktop.prop(pane.right, "variant") == "primary"
+    await desktop.fire("compare_prefer_equal")
+    assert "B and A are equal" in desktop.value(pane.note)
+    await desktop.fire("compare_prefer_nothing")
+    assert await preferences.of(one, two, desktop.who) is None
+    assert "Which answer is better?" in desktop.value(pane.note)
+    assert desktop.prop(pane.back, "interactive") is False
+
+
+async def test_a_new_run_has_no_verdict_yet_and_an_old_one_is_not_judged_meanwhile(desktop: Desktop) -> None:
+    pane = desktop.page.compare.diff.preference
+    one, two = await ran(desktop)
+    await desktop.fire("compare_prefer_left")
+    steps = desktop.steps("compare_run")
+    await anext(steps)
+    assert not any(desktop.prop(button, "interactive") for button in pane.buttons)
+    await desktop.fire("compare_prefer_right")
+    assert "not on this page" in desktop.value(pane.note)
+    async for _ in steps:
+        pass
+    assert "Which answer is better?" in desktop.value(pane.note)
+    said = await desktop.place.orchestrator.preferences.of(one, two, desktop.who)
+    assert said is not None
+    assert said.better == one
+
+
+async def test_whoever_may_not_rate_is_not_asked_which_is_better(desktop: Desktop) -> None:
+    pane = desktop.page.compare.diff.preference
+    desktop.who = replace(GUEST, rights=GUEST.rights - {RATE})
+    await ran(desktop)
+    assert desktop.prop(pane.box, "visible") is False
+    with pytest.raises(AccessError):
+        await desktop.fire("compare_prefer_left")
+
+
+async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) -> None:
+    drafts = desktop.place.orchestrator.drafts
+    lanes = await opened(desktop)
+    assert DRAFT not in choices(desktop, lanes[0].version)
+    await drafts.keep("say", Edits(template="prompt: 'drafted {{text}}'", parameters={"max_tokens": 2}), desktop.who)
+    await desktop.fire("compare")
+    assert DRAFT in choices(desktop, lanes[1].version)
+    await put(desktop, lanes[1].version, DRAFT)
+    assert desktop.prop(lanes[1].max_tokens, "placeholder") == "2"
+    await desktop.fire("compare_run")
+    assert [desktop.value(lane.text) for lane in lanes[:2]] == ["one two three", "drafted one"]
+    assert {row.edited for row in await rows(desktop)} == {True, False}
+    desktop.set(lanes[1].max_tokens, 3)
+    await desktop.fire("compare_run")
+    assert desktop.value(lanes[1].text) == "drafted one two"
+    await desktop.fire("compare_use_1")
+    assert "drafted {{text}}" in desktop.value(desktop.page.engineer.editor.template)
+    kept = await drafts.of("say", desktop.who)
+    assert kept is not None
+    assert kept.edits.parameters == {"max_tokens": 3}
+    await drafts.discard("say", desktop.who)
+    await desktop.fire("compare_run")
+    assert "no draft of &#x27;say&#x27; any more" in desktop.value(lanes[1].problem).replace("&#39;", "&#x27;")
+    await desktop.fire("compare")
+    assert desktop.value(lanes[1].version) == ""
+
+
+async def test_a_whole_draft_runs_with_the_inputs_that_it_knows(desktop: Desktop) -> None:
+    whole = "name: Say\ntarget_models: [echo]\nvariables: {more: {type: text, default: all}}\nprompt: 'new {{more}}'\n"
+    await desktop.place.orchestrator.drafts.keep("say", Edits(whole=whole), desktop.who)
+    lanes = await opened(desktop)
+    await put(desktop, lanes[0].version, DRAFT)
+    await desktop.fire("compare_run")
+    assert [desktop.value(lane.text) for lane in lanes[:2]] == ["new all", "one two three"]
+
+
+async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) -> None:
+    engineer, drafts = desktop.page.engineer, desktop.place.orchestrator.drafts
+    text = (
+        "name: Say\ntarget_models: [echo]\nvariables: {{text: {{type: text, default: x}}}}\nprompt: '{} {{{{text}}}}'\n"
+    )
+    desktop.place.write("say", text.format("first") + "parameters: {temperature: 0.1, max_tokens: 9}\n")
+    await desktop.fire("compare", prompt="say")
+    desktop.place.write("say", text.format("second") + "parameters: {temperature: 0.2, max_tokens: 9}\n")
+    lanes = await opened(desktop)
+    number = max(int(held) for held in choices(desktop, lanes[0].version) if held.isdigit()) - 1
+    await put(desktop, lanes[1].version, str(number))
+    desktop.set(desktop.page.compare.form.components[0], "typed")
+    await desktop.fire("compare_use_1")
+    kept = await drafts.of("say", desktop.who)
+    assert kept is not None
+    assert "first {{text}}" in str(kept.edits.template)
+    assert (kept.edits.parameters, kept.edits.variables) == ({"temperature": 0.1}, {"text": "typed"})
+    assert "Taken over from column B" in desktop.value(engineer.about)
+    assert f"version {number}" in desktop.value(engineer.about)
+
+
+async def test_a_version_with_another_contract_becomes_a_whole_draft(desktop: Desktop) -> None:
+    drafts, plain = desktop.place.orchestrator.drafts, "name: Say\ntarget_models: [echo]\nprompt: hi\n"
+    desktop.place.write("say", plain + "contract: {max_words: 5}\nparameters: {temperature: 0.5}\n")
+    await desktop.fire("compare", prompt="say")
+    desktop.place.write("say", plain)
+    lanes = await opened(desktop)
+    number = max(int(held) for held in choices(desktop, lanes[0].version) if held.isdigit()) - 1
+    await put(desktop, lanes[0].version, str(number))
+    await desktop.fire("compare_use_0")
+    kept = await drafts.of("say", desktop.who)
+    assert kept is not None
+    assert "max_words: 5" in str(kept.edits.whole)
+    assert "temperature: 0.5" in str(kept.edits.whole)
+
+
+async def test_the_replay_of_an_edited_run_says_that_its_text_is_not_there(desktop: Desktop) -> None:
+    place, about = desktop.place, desktop.page.compare.about
+    edited = await place.orchestrator.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
+    plain = await place.orchestrator.run(Request("say"), desktop.who)
+    for row, told in ((edited, True), (plain, False)):
+        await desktop.fire("history_pick", row.request_id)
+        await desktop.fire("history_compare")
+        await desktop.fire("compare_replayed")
+        assert ("edited and not saved" in desktop.value(about)) is told
+        assert (f"Column A runs the saved version {row.version} in its place" in desktop.value(about)) is told
+    await desktop.fire("compare_run")
+    assert desktop.value(desktop.page.compare.lanes[0].text) == "one two three"

@@ -87,6 +87,24 @@ async def test_what_the_browser_sends_while_the_prompt_changes_is_no_edit_of_the
     assert desktop.value(fields(desktop)[0]) == "1200"
 
 
+async def test_the_run_button_tells_of_a_field_that_is_wrong(desktop: Desktop) -> None:
+    engineer = desktop.page.engineer
+    desktop.set(engineer.picker, "varied")
+    await desktop.fire("choose")
+    faults, field = engineer.runner.faults, engineer.editor.form.components[0]
+    for typed, told in (("many", True), ("900", False), ("-1", True)):
+        desktop.set(field, typed)
+        await desktop.fire("edited")
+        await desktop.fire("refit_0")
+        assert ("Mend <code>error</code> before you run" in desktop.value(faults)) is told
+    desktop.set(engineer.picker, "say")
+    await desktop.fire("choose")
+    assert desktop.value(faults) == ""
+    desktop.set(engineer.picker, "varied")
+    await desktop.fire("choose")
+    assert "error" in desktop.value(faults)
+
+
 async def test_reset_puts_the_defaults_back_and_leaves_the_template(desktop: Desktop) -> None:
     editor = desktop.page.engineer.editor
     await edit(desktop, fields(desktop)[0], "other")

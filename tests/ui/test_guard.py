@@ -29,7 +29,7 @@ OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
 OF_ONESELF = {"usage", "usage_look", "opt_out"}
 OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
 OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
-OF_HISTORY.add("history_compare")
+OF_HISTORY |= {"history_compare", "drafts_forgotten"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:

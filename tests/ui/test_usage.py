@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from herding.errors import AccessError
+from herding.prompts.edits import Edits
 from herding.ui.usage import limits
 from herding.values import Limit, LimitUse, Request, User
 from tests.support.herding import GUEST, OTHER
@@ -102,6 +103,27 @@ async def test_deleting_all_texts_asks_first_and_takes_only_ones_own(desktop: De
     assert "The texts of 2 requests are deleted." in desktop.value(note)
     assert desktop.prop(forget.row, "visible") is False
     assert {row.principal: bool(row.answer) for row in await desktop.place.rows()} == {GUEST.id: False, OTHER.id: True}
+
+
+async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None:
+    engineer, drafts = desktop.page.engineer, desktop.place.orchestrator.drafts
+    forget, note = desktop.page.usage.data.forget, desktop.page.usage.data.forget_note
+    assert "your drafts of prompts" in desktop.value(forget.question)
+    field = engineer.editor.form.components[0]
+    desktop.set(field, "a secret")
+    await desktop.fire("edited")
+    await drafts.keep("varied", Edits({"note": "mine"}), desktop.who)
+    await drafts.keep("say", Edits({"text": "theirs"}), ADA)
+    await desktop.fire("forget_all")
+    assert "You have no requests. You have no drafts any more." in desktop.value(note)
+    assert await drafts.mine(desktop.who) == ()
+    assert await drafts.steps("say", desktop.who) == ()
+    assert [kept.edits.variables for kept in await drafts.mine(ADA)] == [{"text": "theirs"}]
+    await desktop.fire("drafts_forgotten")
+    assert desktop.value(field) == "one two three"
+    assert "kept" not in desktop.value(engineer.editor.pane.state).replace("is kept as a draft", "")
+    await desktop.fire("edited")
+    assert await drafts.mine(desktop.who) == ()
 
 
 async def test_whoever_may_not_is_refused(desktop: Desktop) -> None:
