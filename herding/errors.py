@@ -17,7 +17,8 @@ HerdingError                 the root; its message says what to do next
 │   ├── ConnectError         the node could not be reached at all
 │   ├── DeadlineError        the node did not answer in time
 │   ├── StatusError          the node answered with an HTTP error status
-│   │   └── BusyNodeError    ... it has too much to do (429)
+│   │   ├── BusyNodeError    ... it has too much to do (429, or 503 with a time to come back)
+│   │   └── RefusalError     ... it blames the request, which another node may take
 │   ├── BadResponseError     the node answered with something that is not its protocol
 │   ├── CutStreamError       the node stopped in the middle of an answer
 │   ├── MisconfiguredError   the node refuses our credentials: the operator must act
@@ -183,6 +184,22 @@ class BusyNodeError(StatusError):
     """The node has too much to do (HTTP 429): it is well, and wants to be left alone for `retry_after` seconds."""
 
     type = "node_busy"
+
+
+class RefusalError(StatusError):
+    """The node blames the request (HTTP 400, 409, 413, 422): nobody may eject a node by sending it nonsense."""
+
+    type = "node_refused"
+
+
+def status_error(
+    message: str, *, status: int, node: str | None = None, retry_after: float | None = None
+) -> StatusError:
+    """The error for an HTTP error status of a node."""
+    kind = RefusalError if status in (400, 409, 413, 422) else StatusError
+    if status == 429 or (status == 503 and retry_after is not None):
+        kind = BusyNodeError
+    return kind(message, status=status, node=node, retry_after=retry_after)
 
 
 class BadResponseError(NodeError):

@@ -14,8 +14,8 @@ from herding.errors import (
     ContextLengthError,
     CutStreamError,
     NodeError,
-    StatusError,
     UserError,
+    status_error,
 )
 from herding.nodes import http
 from herding.nodes.base import Deadlines
@@ -129,7 +129,7 @@ class EngineClient:
         if kind == "context_length":
             return ContextLengthError(message)
         if status == 409:
-            return StatusError(message, status=status, node=self._name)
+            return status_error(message, status=status, node=self._name)
         return UserError(message, param=error.get("param"))
 
 

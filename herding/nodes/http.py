@@ -14,16 +14,15 @@ import httpx
 from multidict import CIMultiDict
 from yarl import URL
 
+from herding import errors
 from herding.errors import (
     BadResponseError,
-    BusyNodeError,
     ConnectError,
     CutStreamError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
     NodeError,
-    StatusError,
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
@@ -150,8 +149,7 @@ async def status_error(response: Response, node: str) -> NodeError:
             f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
         )
     message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
-    kind = BusyNodeError if status == 429 else StatusError
-    return kind(message, status=status, node=node, retry_after=_retry_after(response))
+    return errors.status_error(message, status=status, node=node, retry_after=_retry_after(response))
 
 
 async def error_body(response: Response) -> bytes:

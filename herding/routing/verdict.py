@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from herding.errors import HerdingError, MisconfiguredError, NodeError, NoNodeError, StatusError
+from herding.errors import (
+    BusyNodeError,
+    HerdingError,
+    MisconfiguredError,
+    NodeError,
+    NoNodeError,
+    RefusalError,
+    StatusError,
+)
 
 Verdict = Literal["failure", "rest", "misconfigured", "none"]
-
-BLAMELESS = frozenset({400, 409, 413, 422})
-"""Statuses by which a server blames the request; nobody may eject a node by sending it nonsense."""
 
 _WORDS = {
     "node_unreachable": "cannot be reached",
@@ -24,13 +29,11 @@ def verdict(error: HerdingError) -> Verdict:
     """Whether an error counts against the node, or asks for a rest (429, or 503 that says for how long)."""
     if isinstance(error, MisconfiguredError):
         return "misconfigured"
-    if isinstance(error, NoNodeError) or not isinstance(error, NodeError):
-        return "none"
-    if not isinstance(error, StatusError):
-        return "failure"
-    if error.status == 429 or (error.status == 503 and error.retry_after is not None):
+    if isinstance(error, BusyNodeError):
         return "rest"
-    return "none" if error.status in BLAMELESS else "failure"
+    if isinstance(error, NoNodeError | RefusalError) or not isinstance(error, NodeError):
+        return "none"
+    return "failure"
 
 
 def words(error: HerdingError) -> str:

@@ -13,7 +13,7 @@ import openai as official
 import pytest
 
 from tests.api.conftest import ADMIN, client, live, web
-from tests.api.test_leaving import leave, status_within_a_second, until
+from tests.api.test_leaving import leave, status_soon, until
 from tests.support.embeddings import vector
 from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
@@ -137,7 +137,7 @@ async def test_whoever_leaves_ends_the_call(place: Place, faulty: FakeNode) -> N
     async with live(place) as base:
         body = {"model": "hang", "input": "x"}
         await leave(base, "/v1/embeddings", body, lambda: faulty.calls("hang"))
-        await status_within_a_second(place, "abandoned")
+        await status_soon(place, "abandoned")
         await until(lambda: faulty.calls("hang")[0].left)
 
 
@@ -151,6 +151,7 @@ async def test_the_lists_name_the_models(api: httpx.AsyncClient) -> None:
     assert (listed["embed"], listed["echo"]) == ("hosted", "echo")
     assert (await api.get("/v1/models/embed")).status_code == 200
     models = {one["id"]: one for one in (await api.get("/api/v1/models")).json()["models"]}
+    assert models["embed"].pop("stats")["total"] == 0
     assert models["embed"] == {"id": "embed", "nodes": [], "embeds": ["hosted"], "offered_by": [], "prompts": []}
     assert models["echo"]["embeds"] == []
     nodes = {one["name"]: one["status"] for one in (await api.get("/api/v1/nodes")).json()["nodes"]}

@@ -93,7 +93,7 @@ async def test_one_answer_is_better_than_another(api: httpx.AsyncClient, place: 
 async def test_a_preference_that_is_none(api: httpx.AsyncClient) -> None:
     one = await run(api)
     for body, status in (
-        ({"better": one, "worse": one}, 400),
+        ({"better": one, "worse": one}, 422),
         ({"better": one, "worse": "ghost"}, 404),
         ({"better": one}, 422),
         ({"better": one, "worse": "ghost", "verdict": "worse"}, 422),

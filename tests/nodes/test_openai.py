@@ -20,6 +20,7 @@ from herding.errors import (
     DeadlineError,
     HerdingError,
     MisconfiguredError,
+    RefusalError,
     StatusError,
     UserError,
 )
@@ -104,7 +105,7 @@ async def test_a_form_that_a_server_refuses_is_the_callers_fault(faulty: FakeNod
         await answer(openai(faulty.url), asked)
     assert caught.value.param == "response_format"
     error, _ = await fails(openai(faulty.url), "bad-schema")
-    assert type(error) is StatusError
+    assert type(error) is RefusalError
 
 
 async def test_tokens_are_estimated_where_the_context_is_known() -> None:

@@ -15,6 +15,7 @@ from herding.errors import (
     DeadlineError,
     HerdingError,
     MisconfiguredError,
+    RefusalError,
     StatusError,
     UserError,
 )
@@ -86,7 +87,7 @@ async def test_a_server_without_base64_is_asked_for_numbers_and_never_again(faul
         ("redirect", BadResponseError),
         ("gzip", BadResponseError),
         ("hang", DeadlineError),
-        ("status:400", StatusError),
+        ("status:400", RefusalError),
         ("status:500", StatusError),
         ("status:429;ra=7", BusyNodeError),
         ("status:401", MisconfiguredError),

@@ -19,8 +19,8 @@ from herding.errors import (
     MisconfiguredError,
     NodeError,
     NoNodeError,
-    StatusError,
     UserError,
+    status_error,
 )
 from herding.routing.feed import Feed
 from herding.routing.health import Health
@@ -188,9 +188,9 @@ def test_a_caller_who_leaves_says_nothing_about_the_node_and_frees_the_trial(sit
         UserError("No."),
         ContextLengthError("Too long."),
         NoNodeError("None."),
-        StatusError("No.", status=400),
-        StatusError("No.", status=413),
-        StatusError("No.", status=422),
+        status_error("No.", status=400),
+        status_error("No.", status=413),
+        status_error("No.", status=422),
     ],
 )
 def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, error: HerdingError) -> None:
@@ -211,9 +211,9 @@ def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, erro
         NodeError("?"),
         CutStreamError("Cut."),
         BadResponseError("?"),
-        StatusError("?", status=500),
-        StatusError("?", status=503),
-        StatusError("?", status=404),
+        status_error("?", status=500),
+        status_error("?", status=503),
+        status_error("?", status=404),
     ],
 )
 def test_faults_of_the_node_do(site: Site, error: HerdingError) -> None:
@@ -279,7 +279,7 @@ def test_a_node_that_says_429_rests_as_long_as_it_says(site: Site) -> None:
 
 
 def test_a_node_that_says_503_and_when_rests_as_well(site: Site) -> None:
-    site.fail(StatusError("Loading.", status=503, retry_after=2), times=1)
+    site.fail(status_error("Loading.", status=503, retry_after=2), times=1)
     assert (site.state, site.seconds) == ("resting", 2)
 
 
@@ -373,7 +373,7 @@ def test_events_tell_what_happened_but_no_text_of_a_request(site: Site) -> None:
     site.wall = 7
     site.eject()
     site.clock.wait(site.seconds)
-    site.fail(StatusError("my secret text", status=500))
+    site.fail(status_error("my secret text", status=500))
     newest, oldest = site.feed.events()
     assert (oldest.at_ms, oldest.node, oldest.kind) == (7, "a", "ejected")
     assert oldest.detail.startswith("cannot be reached: 3 failures in a row; out for")
