@@ -46,7 +46,7 @@ class LanePane:
                 self.remove = self._button(f"Remove {self.letter}", "remove")
             self._build_setting()
             self._build_answer()
-            self.use = self._button(f"Use {self.letter} in the first tab", "use")
+            self.use = self._button(f"Use {self.letter} as my draft", "use")
         rated = [bench, self.stars]
         options: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
         on(self.stars.rate, self.rate, rated, [self.note], name=f"compare_rate_{number}", **options)

@@ -104,7 +104,9 @@ class Ways:
         desk.prompt = shown
         await keeper.load(desk, principal)
         desk.take(replace(edits, variables=given))
-        desk.draft.undone, desk.draft.step = [], None
+        draft = desk.draft
+        draft.undone, draft.step, draft.clash = [], None, None
+        draft.base = draft.base if setting.is_draft else shown.version
 
     async def _wanted(
         self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
@@ -147,7 +149,7 @@ def _taken(letter: str, setting: Setting, desk: Desk) -> Html:
     model = f", for {setting.model}" if setting.model else ""
     words = f"{setting.prompt} ({what}){model}, with the inputs and parameters of the column."
     if desk.draft.trouble is None:
-        words += " It is kept as your draft; Undo brings back what was here before."
+        words += " It is kept as your draft; Undo goes back."
     return panel("calm", f"Taken over from column {letter} of Compare", el("p", words), role="status")
 
 

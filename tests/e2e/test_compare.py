@@ -44,6 +44,11 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=keep_it_short", trust_env=False).text.splitlines()
     assert len([line for line in lines if "capital of Italy" in line]) == 4
     assert len([line for line in lines if '"stars": 1' in line]) == 1
+    page.locator("#compare-prefer-right").click()
+    expect(page.locator("#compare-prefer-note")).to_contain_text("B is better than A", timeout=LONG)
+    page.get_by_role("tab", name="History").click()
+    page.get_by_role("tab", name="Compare").click()
+    expect(page.locator("#compare-prefer-note")).to_contain_text("B is better than A", timeout=LONG)
     page.locator("#compare-c-use").click()
     expect(page.locator("#run")).to_be_visible(timeout=LONG)
     expect(page.locator("#variables textarea").first).to_have_value("What is the capital of Italy?")

@@ -410,9 +410,7 @@ async def test_a_whole_draft_runs_with_the_inputs_that_it_knows(desktop: Desktop
 
 async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) -> None:
     engineer, drafts = desktop.page.engineer, desktop.place.orchestrator.drafts
-    text = (
-        "name: Say\ntarget_models: [echo]\nvariables: {{text: {{type: text, default: x}}}}\nprompt: '{} {{{{text}}}}'\n"
-    )
+    text = "name: Say\ntarget_models: [echo]\nvariables: {{text: {{type: text}}}}\nprompt: '{} {{{{text}}}}'\n"
     desktop.place.write("say", text.format("first") + "parameters: {temperature: 0.1, max_tokens: 9}\n")
     await desktop.fire("compare", prompt="say")
     desktop.place.write("say", text.format("second") + "parameters: {temperature: 0.2, max_tokens: 9}\n")
@@ -420,9 +418,15 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     number = max(int(held) for held in choices(desktop, lanes[0].version) if held.isdigit()) - 1
     await put(desktop, lanes[1].version, str(number))
     desktop.set(desktop.page.compare.form.components[0], "typed")
+    await drafts.keep("say", Edits(template="prompt: older"), desktop.who, base=1)
+    desktop.value(engineer.desk).drafts.clear()
     await desktop.fire("compare_use_1")
     kept = await drafts.of("say", desktop.who)
     assert kept is not None
+    assert kept.base == number + 1
+    await desktop.fire("undo")
+    assert "prompt: older" in desktop.value(engineer.editor.template)
+    await desktop.fire("redo")
     assert "first {{text}}" in str(kept.edits.template)
     assert (kept.edits.parameters, kept.edits.variables) == ({"temperature": 0.1}, {"text": "typed"})
     assert "Taken over from column B" in desktop.value(engineer.about)
