@@ -53,7 +53,7 @@ async def fill(store: Store, rows: list[Outcome]) -> None:
 
 
 @pytest.fixture(params=["persist", "wal"])
-def journal(request, monkeypatch: pytest.MonkeyPatch) -> str:
+def journal(library: ModuleType, request, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(engine, "journal_mode", lambda version, *, network: request.param)
     return str(request.param)
 
@@ -95,9 +95,7 @@ async def test_only_the_principals_own_requests_are_forgotten(store: Store, outc
 
 
 @pytest.mark.parametrize("size", [20, 700, 30_000])
-async def test_no_text_is_left_on_the_disk(
-    library: ModuleType, journal: str, path: Path, url: str, outcome, size: int
-) -> None:
+async def test_no_text_is_left_on_the_disk(journal: str, path: Path, url: str, outcome, size: int) -> None:
     store = await Store.open(url)
     assert (await store.check()).journal_mode == journal
     sizes = random.Random(size)

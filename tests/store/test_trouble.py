@@ -71,14 +71,14 @@ async def test_a_lock_that_stays_is_an_error_for_all_and_then_over(
 ) -> None:
     monkeypatch.setattr(engine, "LOCK_WAIT", 20)
     store = await Store.open(url)
-    locked: list[object] = []
-    event.listen(store._writer._engine, "handle_error", locked.append)
     mode = (await store.check()).journal_mode
     other = library.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
+    tries: list[object] = []  # after each lock that it meets, the writer connects anew
+    event.listen(store._writer._engine, "connect", lambda connection, _: tries.append(connection), insert=True)
     ends = await asyncio.gather(*(store.finish(outcome(number)) for number in range(20)), return_exceptions=True)
     assert all(isinstance(end, StoreError) and "locked" in end.message for end in ends)
-    assert 0 < len(locked) < 20  # they wait for the lock together, not one after the other
+    assert 0 < len(tries) < 20  # they wait for the lock together, not one after the other
     if mode == "wal":
         assert await total(store) == 0  # reading goes on
     else:
