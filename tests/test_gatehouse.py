@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from herding.access.tokens import mint
 from herding.errors import AuthenticationError, LimitError, StoreError
 from herding.gatehouse import OPERATOR, REMEMBER_SECONDS, REMEMBERED
 from herding.values import Limit, Principal, User
+from tests.support.database import rows
 from tests.support.house import BOSS, HERE, KEY, OPERATOR_TOKEN, SHIPPED, THERE, House, housing, public
 
 DAY = 24 * 3600
@@ -174,8 +174,7 @@ async def no_database(token_id: str) -> None:
 
 
 def dump(house: House) -> list[str]:
-    with sqlite3.connect(f"file:{house.file.parent / 'herding.sqlite'}?mode=ro", uri=True) as connection:
-        return list(connection.iterdump())
+    return rows(house.file.parent / "herding.sqlite")
 
 
 async def test_after_a_rotation_both_tokens_work_for_a_day(house: House) -> None:

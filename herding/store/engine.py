@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import sqlite3
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,17 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from herding.errors import ConfigError, StoreError
-from herding.store.gate import journal_mode, network_filesystem
+from herding.store import driver
+from herding.store.gate import ROLLBACK, journal_mode, network_filesystem
 
 LOCK_WAIT = 10_000
 """How long SQLite waits for a lock, in milliseconds."""
 
 LARGEST_JOURNAL = 16 * 1024 * 1024
 """Bytes of the journal that stay on disk between transactions."""
+
+CHECKPOINT = 1_000
+"""Pages (of 4 KiB) in a write-ahead log that the next commit moves into the file."""
 
 READERS = 4
 """How many reads run at once."""
@@ -58,7 +61,7 @@ def write_engine(url: URL) -> Engine:
     """An engine with one connection, for the one thread that writes."""
     engine = _engine(url, pool_size=1)
     if is_sqlite(url):
-        event.listen(engine, "connect", _set_up_writer)
+        event.listen(engine, "connect", partial(_set_up_writer, _wanted_journal(url)))
         event.listen(engine, "begin", _begin_to_write)
     return engine
 
@@ -67,7 +70,7 @@ def schema_engine(url: URL) -> Engine:
     """An engine for migrations, without foreign keys: to alter a table SQLite drops the old one, and its children."""
     engine = _engine(url, pool_size=1)
     if is_sqlite(url):
-        event.listen(engine, "connect", _set_up_writer)
+        event.listen(engine, "connect", partial(_set_up_writer, _wanted_journal(url)))
         event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
         event.listen(engine, "connect", _ignore_foreign_keys)
     return engine
@@ -89,14 +92,33 @@ def prepare_file(url: URL) -> None:
         _create(path)
     except OSError as error:
         raise StoreError(f"The database file {path} cannot be made: {error.strerror}.") from error
-    kind = network_filesystem(str(path.resolve()), _MOUNTS.read_text("utf-8")) if _MOUNTS.exists() else None
-    if kind:
+    if kind := _network(path):
         _log.warning(
             "The database %s is on a network file system (%s), where locks may fail and damage it. "
             "Put it on a local disk, or set DATABASE_URL to a PostgreSQL server.",
             path,
             kind,
         )
+
+
+def journal(connection: Connection) -> str | None:
+    """How the file is written: `wal` or `persist`; None where it is no file of ours.
+
+    WAL is a setting of the file. The kind of rollback journal is one of each connection, and the writer's counts.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    found = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    return "wal" if found == "wal" else ROLLBACK
+
+
+def _wanted_journal(url: URL) -> str:
+    network = _network(Path(url.database or "").absolute())
+    return journal_mode(driver.SQLITE.sqlite_version_info, network=network is not None)
+
+
+def _network(path: Path) -> str | None:
+    return network_filesystem(str(path.resolve()), _MOUNTS.read_text("utf-8")) if _MOUNTS.exists() else None
 
 
 def _create(path: Path) -> None:
@@ -109,7 +131,12 @@ def _create(path: Path) -> None:
 def _engine(url: URL, *, pool_size: int) -> Engine:
     try:
         return create_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=not is_sqlite(url), json_serializer=_to_json
+            url,
+            module=driver.SQLITE if is_sqlite(url) else None,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=not is_sqlite(url),
+            json_serializer=_to_json,
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error
@@ -130,10 +157,13 @@ def _set_up(connection: Any) -> None:
     connection.execute("PRAGMA cache_size = -16384")
 
 
-def _set_up_writer(connection: Any, _record: object) -> None:
+def _set_up_writer(wanted: str, connection: Any, _record: object) -> None:
     _set_up(connection)
-    connection.execute(f"PRAGMA journal_mode = {journal_mode(sqlite3.sqlite_version_info)}")
+    (found,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+    if found != wanted:  # the disk has no shared memory, which WAL needs
+        connection.execute(f"PRAGMA journal_mode = {ROLLBACK}")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
     connection.execute(f"PRAGMA journal_size_limit = {LARGEST_JOURNAL}")
     connection.execute("PRAGMA secure_delete = ON")
 

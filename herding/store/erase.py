@@ -7,15 +7,16 @@ to its size. PostgreSQL keeps the old rows until they are vacuumed, and its log 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from herding.errors import StoreError
+from herding.store import driver
 from herding.store.engine import LARGEST_JOURNAL
 from herding.store.prompt_tables import draft, draft_step
+from herding.store.rewrite import rewrite
 from herding.store.rows import Row, storable
 from herding.store.tables import attempt, comment, request
 
@@ -81,11 +82,14 @@ def _drop_stops(connection: Connection, ids: Sequence[str]) -> None:
 
 def purge(connection: Any) -> None:
     """Takes the traces of what was erased out of the files; `connection` is the driver's own. Raises StoreError."""
-    if not isinstance(connection, sqlite3.Connection):
+    if not isinstance(connection, driver.SQLITE.Connection):
         return
     connection.execute("PRAGMA journal_size_limit = 0")
     try:
-        connection.execute("VACUUM")
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            rewrite(connection)
+        else:
+            connection.execute("VACUUM")
     finally:
         connection.execute(f"PRAGMA journal_size_limit = {LARGEST_JOURNAL}")
     busy, _pages, _copied = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -7,21 +7,25 @@ from pathlib import PurePosixPath
 
 Version = tuple[int, int, int]
 
+ROLLBACK = "persist"
+"""The rollback journal to use. With `synchronous=FULL` it keeps a commit through a power cut, which `delete` does not
+(the directory is not synced), and it commits three times as often a second as `truncate`."""
+
 _NETWORK = re.compile(
     r"nfs\d?|cifs|smb\d?|smbfs|smb3|ncpfs|afs|9p|ceph|glusterfs|lustre|gfs2?|ocfs2|davfs2?|beegfs|orangefs|fuse|fuse\..+"
 )
 """Kinds of file system that are reached through a network, or through a program that may do anything."""
 
 
-def journal_mode(version: Version) -> str:
-    """`wal` where several connections may use it safely, else `persist`, a rollback journal.
+def journal_mode(version: Version, *, network: bool) -> str:
+    """`wal` where several connections may use it safely, else a rollback journal.
 
-    Before 3.51.3 (and 3.50.7 and 3.44.6 of the older lines) a checkpoint that meets a commit of another connection can
-    corrupt the file (https://sqlite.org/wal.html). With `synchronous=FULL`, `persist` keeps a commit through a power
-    cut (`delete` does not: the directory is not synced) and commits three times as often a second as `truncate`.
+    WAL needs memory that all its users share, so one computer, not a `network` file system. Before 3.51.3 (and 3.50.7
+    and 3.44.6 of the older lines) a checkpoint that meets a commit of another connection can corrupt the file
+    (https://sqlite.org/wal.html).
     """
     fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
-    return "wal" if fixed else "persist"
+    return "wal" if fixed and not network else ROLLBACK
 
 
 def network_filesystem(path: str, mounts: str) -> str | None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
-from herding.store import accounts, erase, evidence, ledger, queries, statistics, writes
-from herding.store.engine import is_sqlite, parsed, prepare_file, read_engine, schema_engine, write_engine
-from herding.store.gate import journal_mode
+from herding.store import accounts, driver, erase, evidence, ledger, queries, statistics, writes
+from herding.store.engine import is_sqlite, journal, parsed, prepare_file, read_engine, schema_engine, write_engine
+from herding.store.gate import ROLLBACK
 from herding.store.insights import InsightStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
@@ -25,6 +25,7 @@ from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
 from herding.store.studio import StudioStore
+from herding.store.trouble import explained
 from herding.store.turns import NoTurns, Turns
 from herding.store.writer import Writer
 from herding.values import (
@@ -84,14 +85,8 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         Raises ConfigError for a URL or schema that is not ours, StoreError for a database that is damaged or away.
         """
         found = parsed(url)
-        turns = _turns(found)
-        reader = Reader(read_engine(found), turns)
-        try:
-            await reader.aside(lambda: _prepare(found))
-        except BaseException:
-            reader.close()
-            raise
-        engine = write_engine(found)
+        turns = _turns(await asyncio.to_thread(_prepare, found))
+        reader, engine = Reader(read_engine(found), turns), write_engine(found)
         writer = Writer(engine, statements=writes.statements(engine.dialect.name), turns=turns, lock=writes.lock)
         store = cls(url=found, writer=writer, reader=reader, clock=clock)
         if not beside_app:
@@ -282,13 +277,13 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         """Whether a row could be written now, tried out with a small write; does not raise."""
         mode, problem = None, None
         try:
-            mode = await self._reader.run(_journal_mode)
+            mode = await self._reader.run(journal)
             await self._writer.call(writes.probe)
         except HerdingError as error:
             problem = error.message
         return StoreStatus(
             writable=problem is None,
-            database=f"SQLite {sqlite3.sqlite_version}" if is_sqlite(self._url) else self._url.get_backend_name(),
+            database=f"SQLite {driver.SQLITE.sqlite_version}" if is_sqlite(self._url) else self._url.get_backend_name(),
             journal_mode=mode,
             checked_at=self._clock(),
             problem=problem,
@@ -324,29 +319,24 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         return await self._reader.run(lambda c: queries.load(c, [key.id for key in keys], viewer=viewer))
 
 
-def _turns(url: URL) -> Turns:
+def _turns(mode: str | None) -> Turns:
     """Reads and commits meet on a rollback journal only."""
-    meet = is_sqlite(url) and journal_mode(sqlite3.sqlite_version_info[:3]) != "wal"
-    return Turns() if meet else NoTurns()
+    return Turns() if mode == ROLLBACK else NoTurns()
 
 
-def _prepare(url: URL) -> None:
-    """Blocking: the file, and its schema."""
+def _prepare(url: URL) -> str | None:
+    """Blocking: the file, and its schema; says how the file is written."""
     if is_sqlite(url):
         prepare_file(url)
     engine = schema_engine(url)
     try:
         migrate(engine)
+        with engine.connect() as connection:
+            return journal(connection)
+    except SQLAlchemyError as error:
+        raise explained(error) from error
     finally:
         engine.dispose()
-
-
-def _journal_mode(connection: Connection) -> str | None:
-    """WAL is a setting of the file; the kind of rollback journal is one of each connection, and the writer's counts."""
-    if connection.dialect.name != "sqlite":
-        return None
-    found = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
-    return found if found == "wal" else journal_mode(sqlite3.sqlite_version_info[:3])
 
 
 def _log_trouble(future: asyncio.Future[None]) -> None:

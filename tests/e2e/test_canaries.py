@@ -93,7 +93,7 @@ def places_of(canary: str, told: dict[str, str]) -> list[str]:
 
 def test_the_search_finds_what_is_kept(told: dict[str, str]) -> None:
     found = places_of(KEPT, told)
-    assert any(place.endswith(".sqlite") for place in found)
+    assert any(place.endswith((".sqlite", ".sqlite-wal")) for place in found)
     assert {"/api/v1/history.csv", "/api/v1/history.jsonl", "said"} <= set(found)
 
 

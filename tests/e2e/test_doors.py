@@ -7,12 +7,12 @@ import json
 import os
 import re
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from typing import Any
 import httpx
 import pytest
 
+from herding.store import driver
 from tests.e2e.running_app import ROOT, RunningApp
+from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
 
 OPERATOR = "canary-of-the-operator-7Q"
@@ -109,9 +111,7 @@ class Doors:
         return text
 
     def database(self) -> list[str]:
-        uri = f"file:{self.app.home / 'herding.sqlite'}?mode=ro"
-        with sqlite3.connect(uri, uri=True) as connection:
-            return [line for line in connection.iterdump() if "last_used" not in line]
+        return rows(self.app.home / "herding.sqlite")
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +359,7 @@ def test_what_the_database_holds_of_a_token_is_no_token(doors: Doors) -> None:
     token = doors.token("hashed")
     public, secret = token.split("_")[1:]
     uri = f"file:{doors.app.home / 'herding.sqlite'}?mode=ro"
-    with sqlite3.connect(uri, uri=True) as connection:
+    with closing(driver.SQLITE.connect(uri, uri=True)) as connection:
         [(digest,)] = connection.execute("SELECT digest FROM token WHERE id = ?", (public,)).fetchall()
     assert digest not in {sha256(secret.encode()).digest(), sha256(token.encode()).digest()}  # it is keyed
     for number, text in enumerate((digest.hex(), f"hl_{public}_{digest.hex()}", f"hl_{public}_{digest.hex()[:43]}")):

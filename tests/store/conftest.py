@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import event
 
-from herding.store import Store
+import herding
+from herding.store import Store, driver
 from herding.values import Outcome
 
 Make = Callable[..., Outcome]
+
+
+@pytest.fixture(params=["newest", "standard"])
+def library(request, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The SQLite of the store, and of whoever else opens its file here: the newest at hand, then Python's own."""
+    if request.param == "standard":
+        monkeypatch.setattr(driver, "SQLITE", sqlite3)
+    return driver.SQLITE
+
+
+@pytest.fixture
+def environment(library: ModuleType, tmp_path: Path) -> dict[str, str]:
+    """For another process of ours, which uses the same library as this one."""
+    places = [Path(herding.__file__).parents[1]]
+    if library is sqlite3:
+        without = tmp_path / "without"
+        without.mkdir()
+        (without / "pysqlite3.py").write_text("raise ImportError")
+        places.append(without)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herding.errors import StoreError
-from herding.store import Store, drafts
+from herding.store import Store, drafts, driver
 from herding.store.rows import storable
 from herding.values import Draft, DraftStep
 
@@ -156,7 +155,7 @@ async def test_a_poisoned_draft_fails_alone(store: Store, busy_writer) -> None:
 
 async def test_a_draft_is_on_the_disk_when_its_save_returns(store: Store, path: Path) -> None:
     await save(store, "a", 1)
-    with sqlite3.connect(path) as other:
+    with driver.SQLITE.connect(path) as other:
         assert other.execute("SELECT content FROM draft").fetchall() == [("a",)]
         assert other.execute("SELECT content FROM draft_step").fetchall() == [("a",)]
     other.close()

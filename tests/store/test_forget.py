@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from herding.errors import StoreError
-from herding.store import Store, engine
-from herding.store.gate import journal_mode
+from herding.store import Store, driver, engine
 from herding.values import Attempt, HistoryFilter, Outcome, Parameters, Timings, Usage, Verdict
 
 CANARY = "canary"
@@ -54,9 +53,8 @@ async def fill(store: Store, rows: list[Outcome]) -> None:
 
 
 @pytest.fixture(params=["persist", "wal"])
-def journal(request, monkeypatch: pytest.MonkeyPatch) -> str:
-    for module in ("engine", "store"):
-        monkeypatch.setattr(f"herding.store.{module}.journal_mode", lambda version: request.param)
+def journal(library: ModuleType, request, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(engine, "journal_mode", lambda version, *, network: request.param)
     return str(request.param)
 
 
@@ -130,24 +128,43 @@ async def test_drafts_go_with_all_texts_and_leave_nothing_on_the_disk(store: Sto
     assert on_disk(path) == 0
 
 
-async def test_the_journal_is_kept_again_afterwards(store: Store, path: Path, outcome) -> None:
+async def test_texts_go_while_others_read(library: ModuleType, path: Path, store: Store, outcome) -> None:
+    await fill(store, [outcome(n, **told(n, 3000)) for n in range(60)])
+    reads = 0
+
+    async def read() -> None:
+        nonlocal reads
+        while True:
+            await store.history(HistoryFilter(text="canary"), viewer="ada", offset=0, limit=9)
+            reads += 1
+
+    readers = [asyncio.ensure_future(read()) for _ in range(8)]
+    assert await store.forget(principal="ada", request_ids=None) == 60
+    assert on_disk(path) == 0
+    for reader in readers:
+        reader.cancel()
+    ends = await asyncio.gather(*readers, return_exceptions=True)
+    assert {type(end) for end in ends} == {asyncio.CancelledError}
+    assert reads > 0
+
+
+async def test_the_journal_is_kept_again_afterwards(library: ModuleType, store: Store, path: Path, outcome) -> None:
     await store.forget(principal="ada", request_ids=None)
     setting = "PRAGMA journal_size_limit"
     assert await store._writer.call(lambda c: c.exec_driver_sql(setting).scalar()) == engine.LARGEST_JOURNAL
-    if journal_mode(sqlite3.sqlite_version_info[:3]) == "persist":
-        await store.finish(outcome(1))
-        assert path.with_name(f"{path.name}-journal").stat().st_size > 0
+    await store.finish(outcome(1))
+    beside = "-wal" if (await store.check()).journal_mode == "wal" else "-journal"
+    assert path.with_name(f"{path.name}{beside}").stat().st_size > 0
 
 
 async def test_a_reader_that_keeps_the_old_texts_is_told_of(
     path: Path, url: str, outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("engine", "store"):
-        monkeypatch.setattr(f"herding.store.{module}.journal_mode", lambda version: "wal")
+    monkeypatch.setattr(engine, "journal_mode", lambda version, *, network: "wal")
     monkeypatch.setattr(engine, "LOCK_WAIT", 20)
     store = await Store.open(url)
     await store.finish(outcome(1, answer=CANARY))
-    other = sqlite3.connect(path, isolation_level=None)
+    other = driver.SQLITE.connect(path, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM request").fetchone()
     with pytest.raises(StoreError, match="old copies open"):
@@ -162,7 +179,7 @@ async def test_a_reader_that_keeps_the_old_texts_is_told_of(
 async def test_a_purge_that_fails_is_told_to_its_callers_only(store: Store, outcome, busy_writer) -> None:
     def fails(connection: object) -> None:
         runs.append(connection)
-        raise sqlite3.OperationalError("no room")
+        raise driver.SQLITE.OperationalError("no room")
 
     runs: list[object] = []
     with busy_writer():

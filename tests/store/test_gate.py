@@ -27,7 +27,11 @@ from herding.store.gate import journal_mode, network_filesystem
     ],
 )
 def test_only_a_fixed_sqlite_gets_a_write_ahead_log(version: tuple[int, int, int], mode: str) -> None:
-    assert journal_mode(version) == mode
+    assert journal_mode(version, network=False) == mode
+
+
+def test_a_network_file_system_gets_none() -> None:
+    assert journal_mode((3, 53, 4), network=True) == "persist"
 
 
 MOUNTS = r"""

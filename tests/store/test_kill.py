@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import herding
 from herding.store import Store
 from herding.values import HistoryFilter
 
@@ -55,14 +53,13 @@ for round in range(rounds):
 """
 
 
-def run_nursery(url: str, said: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(herding.__file__).parents[1])}
+def run_nursery(url: str, said: Path, environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", NURSERY, url, said, str(ROUNDS)], env=environment, check=True, timeout=60)
 
 
-async def test_acknowledged_rows_survive_kill(url: str, tmp_path: Path) -> None:
+async def test_acknowledged_rows_survive_kill(url: str, tmp_path: Path, environment: dict[str, str]) -> None:
     said = tmp_path / "acknowledged"
-    run_nursery(url, said)
+    run_nursery(url, said, environment)
     lines = [line.split() for line in said.read_text().splitlines()]
     store = await Store.open(url)
     found = {entry.outcome.request_id: entry async for entry in store.export(HistoryFilter(), viewer="ada")}

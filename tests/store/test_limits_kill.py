@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-import herding
 from herding.errors import LimitError
 from herding.store import Store
 from herding.values import Limit, Outcome
@@ -39,9 +36,8 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def live_and_die(url: str, life: int, patience: int) -> int:
+def live_and_die(url: str, life: int, patience: int, environment: dict[str, str]) -> int:
     """Starts an app with 50 callers, and kills it after some were admitted; says how many knew that they were."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(herding.__file__).parents[1])}
     command = [sys.executable, "-c", CHILD, url, str(life), str(ALLOWED)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -51,8 +47,8 @@ def live_and_die(url: str, life: int, patience: int) -> int:
     return heard.count("admitted\n")
 
 
-async def test_a_limit_holds_over_kill(url: str) -> None:
-    knew = [live_and_die(url, life, patience=1 + life) for life in range(5)]
+async def test_a_limit_holds_over_kill(url: str, environment: dict[str, str]) -> None:
+    knew = [live_and_die(url, life, patience=1 + life, environment=environment) for life in range(5)]
     store = await Store.open(url)
     (use,) = await store.usage("ada", [LIMIT])
     assert 0 < sum(knew) <= use.used <= ALLOWED

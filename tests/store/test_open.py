@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from alembic import command
@@ -22,8 +22,9 @@ from sqlalchemy import insert
 
 import herding
 from herding.errors import ConfigError, StoreError
-from herding.store import Store, engine
+from herding.store import Store, driver, engine
 from herding.store.engine import parsed, prepare_file, schema_engine
+from herding.store.gate import journal_mode
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
 from herding.store.tables import Base, request
@@ -34,14 +35,18 @@ ROOT = Path(herding.__file__).parents[1]
 
 def change(path: Path, statement: str) -> None:
     """Changes a closed database behind the store's back."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = driver.SQLITE.connect(path, isolation_level=None)
     connection.execute(statement)
     connection.close()
 
 
-async def test_file_and_directory_are_private(path: Path, url: str) -> None:
-    await (await Store.open(url)).close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+async def test_files_and_directory_are_private(library: ModuleType, path: Path, url: str) -> None:
+    store = await Store.open(url)
+    await store.add_user(User("ada", "Ada", "engineer"))
+    files = {file.name.removeprefix(path.name): stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    beside = ("-wal", "-shm") if (await store.check()).journal_mode == "wal" else ("-journal",)
+    assert files == dict.fromkeys(("", *beside), 0o600)
+    await store.close()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
@@ -156,13 +161,12 @@ async def test_a_migration_that_dies_half_way_leaves_nothing(url: str, monkeypat
     await store.close()
 
 
-def test_processes_may_open_a_new_database_at_once(url: str) -> None:
+def test_processes_may_open_a_new_database_at_once(url: str, environment: dict[str, str]) -> None:
     script = (
         "import asyncio, sys\nfrom herding.store import Store\n"
         "async def main():\n    await (await Store.open(sys.argv[1])).close()\n"
         "asyncio.run(main())"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = [subprocess.Popen([sys.executable, "-c", script, url], env=environment) for _ in range(4)]
     assert [process.wait(30) for process in started] == [0] * 4
 
@@ -242,7 +246,66 @@ async def test_a_network_disk_is_warned_about(
     assert "network file system (nfs)" in caplog.text
 
 
-async def test_the_connections_are_set_up_for_safety(store: Store) -> None:
+async def test_a_network_disk_gets_a_rollback_journal(
+    library: ModuleType, url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await Store.open(url)).close()
+    mounts = path.parent / "mounts"
+    mounts.write_text("server:/x / nfs rw 0 0\n")
+    monkeypatch.setattr(engine, "_MOUNTS", mounts)
+    store = await Store.open(url)
+    assert (await store.check()).journal_mode == "persist"
+    await store.close()
+
+
+def test_a_disk_without_shared_memory_gets_a_rollback_journal(library: ModuleType, tmp_path: Path) -> None:
+    connection = library.connect(f"{(tmp_path / 'x.db').as_uri()}?vfs=unix-dotfile", uri=True)
+    engine._set_up_writer("wal", connection, None)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("persist",)
+    connection.close()
+
+
+async def test_a_database_goes_from_one_library_to_the_other_and_back(
+    url: str, outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, library in enumerate([sqlite3, driver.newest(), sqlite3, driver.newest()], 1):
+        monkeypatch.setattr(driver, "SQLITE", library)
+        store = await Store.open(url)
+        status = await store.check()
+        assert status.database == f"SQLite {library.sqlite_version}"
+        assert status.journal_mode == journal_mode(library.sqlite_version_info, network=False)
+        await store.finish(outcome(number))
+        assert (await store.history(HistoryFilter(), viewer="x", offset=0, limit=9)).total == number
+        await store.close()
+
+
+async def test_a_process_beside_sees_and_is_seen(url: str, outcome, environment: dict[str, str]) -> None:
+    script = (
+        "import asyncio, sys\nfrom herding.store import Store\nfrom herding.values import User\n"
+        "async def main():\n"
+        "    store = await Store.open(sys.argv[1], beside_app=True)\n"
+        "    print([user.id for user in await store.users()])\n"
+        "    for number in range(50):\n        await store.add_user(User(f'b{number}', 'B', 'engineer'))\n"
+        "    await store.close()\n"
+        "asyncio.run(main())"
+    )
+    store = await Store.open(url)
+    await store.add_user(User("ada", "Ada", "engineer"))
+    beside = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, url, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    said = asyncio.ensure_future(beside.communicate())
+    count = 0
+    while not said.done():
+        await store.finish(outcome(count))
+        count += 1
+    assert (await said)[0] == b"['ada']\n"
+    assert len(await store.users()) == 51
+    assert (await store.history(HistoryFilter(), viewer="x", offset=0, limit=1)).total == count
+    await store.close()
+
+
+async def test_the_connections_are_set_up_for_safety(library: ModuleType, store: Store) -> None:
     def settings(connection) -> list[object]:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
         return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from sqlalchemy import Connection
@@ -140,8 +140,8 @@ async def test_a_task_that_refuses_is_undone_alone(store: Store, outcome, busy_w
     assert await ids(store) == {outcome(1).request_id}
 
 
-async def test_a_lock_of_another_program_is_waited_for(store: Store, path: Path, outcome) -> None:
-    other = sqlite3.connect(path, isolation_level=None)
+async def test_a_lock_of_another_program_is_waited_for(library: ModuleType, store: Store, path: Path, outcome) -> None:
+    other = library.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     write = asyncio.ensure_future(store.finish(outcome(1)))
     read = asyncio.ensure_future(store.history(HistoryFilter(), viewer="ada", offset=0, limit=1))
@@ -152,7 +152,7 @@ async def test_a_lock_of_another_program_is_waited_for(store: Store, path: Path,
     await asyncio.gather(write, read)
 
 
-async def test_readers_and_writer_get_along(store: Store, path: Path, outcome) -> None:
+async def test_readers_and_writer_get_along(library: ModuleType, store: Store, path: Path, outcome) -> None:
     """No visible lock error under eight readers here, two of another program, and eight callers that write."""
     end = time.monotonic() + 2
     numbers = iter(range(1_000_000))
@@ -173,7 +173,7 @@ async def test_readers_and_writer_get_along(store: Store, path: Path, outcome) -
 
     def read_outside() -> int:
         count = 0
-        with sqlite3.connect(path, timeout=10) as other:
+        with library.connect(path, timeout=10) as other:
             while time.monotonic() < end:
                 other.execute("SELECT count(answer) FROM request").fetchone()
                 count += 1

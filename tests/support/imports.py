@@ -60,6 +60,8 @@ ONLY_IN: dict[str, set[str]] = {
     "sqlmodel": {"store"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
+    "sqlite3": {"store"},
+    "pysqlite3": {"store"},
     "torch": {"engine"},
     "transformers": {"engine"},
     "fastapi": {"api", "engine", "app"},
