@@ -41,6 +41,7 @@ ROUND = 30
 IN_A_ROW = 3
 SAID = "".join(WORDS)
 HASTY = Deadlines(connect=1, first_token=0.6, idle=0.6, total=5)
+PATIENT = Deadlines(connect=20, first_token=20, idle=20, total=60)
 KEY = "sk-the-key-of-the-operator"
 
 
@@ -69,7 +70,7 @@ CASES = [
     Case("cut-after:3", CutStreamError, 502, began=True),
     Case("status:500", StatusError, 502),
     Case("status:503", StatusError, 502),
-    Case("status:503;ra=7", StatusError, 502, "resting", 1),
+    Case("status:503;ra=7", BusyNodeError, 503, "resting", 1, blamed=False),
     Case("status:429;ra=7", BusyNodeError, 503, "resting", 1, blamed=False),
     Case("status:429;ra=3600", BusyNodeError, 503, "resting", 1, blamed=False),
     Case("status:401", MisconfiguredError, 502, "misconfigured", 1, blamed=False),
@@ -126,7 +127,8 @@ def anew(server: FakeNode, fault: str | None = None) -> FakeNode:
 
 def node(server: FakeNode | str, model: str, name: str, **more: Any) -> OpenAINode:
     url = server if isinstance(server, str) else server.url
-    return openai(url, model, name=name, **{"deadlines": HASTY, **more})
+    deadlines = PATIENT if name == "well" else HASTY
+    return openai(url, model, name=name, **{"deadlines": deadlines, **more})
 
 
 async def ask(place: Place, model: str) -> Outcome | HerdingError:
