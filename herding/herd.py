@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from herding.access.roles import allows
+from herding.fleet import Fleet
 from herding.nodes.base import Node
-from herding.values import ModelInfo, Principal
+from herding.values import ModelInfo, NodeInfo, NodeStats, Principal
 
 
 def usable(herd: Mapping[str, Node], who: Principal) -> list[Node]:
@@ -17,6 +19,30 @@ def usable(herd: Mapping[str, Node], who: Principal) -> list[Node]:
 def knows(nodes: Iterable[Node], model: str) -> bool:
     """Whether a node serves the model, or could."""
     return any(model in (*node.serves, *node.expects, *node.offers) for node in nodes)
+
+
+async def node_infos(
+    fleet: Fleet, nodes: Sequence[Node], stats: Mapping[str, NodeStats], prompts: Mapping[str, Sequence[str]]
+) -> list[NodeInfo]:
+    """The nodes at this moment; `prompts` maps keys to target models."""
+    statuses = await asyncio.gather(*(node.status() for node in nodes))
+    found = []
+    for node, status in zip(nodes, statuses, strict=True):
+        load, served = fleet.slots.load(node.name), set(status.serves)
+        found.append(
+            NodeInfo(
+                name=node.name,
+                kind=node.kind,
+                status=status,
+                stats=stats.get(node.name, NodeStats()),
+                prompts=tuple(key for key, models in prompts.items() if served & set(models)),
+                health=fleet.health.look(node.name),
+                running=load.running,
+                concurrency=load.concurrency,
+                draining=load.draining,
+            )
+        )
+    return found
 
 
 def model_infos(nodes: Sequence[Node], prompts: Mapping[str, Sequence[str]]) -> list[ModelInfo]:

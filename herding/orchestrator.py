@@ -45,20 +45,20 @@ from herding.errors import (
 )
 from herding.fleet import Fleet
 from herding.flight import Flight
-from herding.herd import model_infos, usable
+from herding.herd import model_infos, node_infos, usable
 from herding.insights import Insights
 from herding.learning import Learning
+from herding.listing import Listing
 from herding.memory import recall
 from herding.metrics import Metrics
 from herding.preferences import Preferences
 from herding.prober import Prober
-from herding.prompts.body import dump_body
 from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, check_key, parse_body, parse_prompt
 from herding.prompts.model import Prompt, PromptParameters
 from herding.prompts.variables import clean, fill
 from herding.registry import Registry
-from herding.shelf import DEV, Edition, Head, Shelf, no_prompt
+from herding.shelf import Edition, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
 from herding.sync import Sync
@@ -74,13 +74,11 @@ from herding.values import (
     ModelInfo,
     NodeEvent,
     NodeInfo,
-    NodeStats,
     Outcome,
     Page,
     Parameters,
     Principal,
     PromptInfo,
-    PromptStats,
     Request,
     Score,
 )
@@ -133,10 +131,10 @@ class Orchestrator:
         counts = {"running": lambda: len(self._flights), "waiting": lambda: self._dispatcher.waiting}
         self._metrics = Metrics(fleet, **counts)
         self._shelf = Shelf(store)
-        self._tally = Tally(store.prompt_stats)
-        self._bodies: dict[str, tuple[Prompt, str]] = {}
         self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
         edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
+        shown: dict[str, Any] = {"library": library, "shelf": self._shelf, "sync": self._sync, "fleet": fleet}
+        self._listing = Listing(**shown, tally=Tally(store.prompt_stats))
         self.studio = Studio(**edited, roles=role_names, clock=clock)
         written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
         self.drafts = Drafts(**written, find=self._find, clock=clock)
@@ -337,36 +335,20 @@ class Orchestrator:
     async def prompts(self, who: Principal) -> list[PromptInfo]:
         """All prompts that `who` may use, as their files are now, with who serves them and how they did."""
         require(who, PROMPTS)
-        return await self._prompt_infos(await self._visible(who), who)
+        return await self._listing.infos(await self._listing.visible(who), who)
 
     async def prompt(self, reference: str, who: Principal) -> PromptInfo:
         """One prompt, as its file is now. Raises what `find` raises."""
         require(who, PROMPTS)
         await asyncio.to_thread(self._library.refresh)
-        (info,) = await self._prompt_infos([await self._find(reference, who)], who)
+        (info,) = await self._listing.infos([await self._find(reference, who)], who)
         return info
 
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
         """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""
         require(who, PROMPTS)
         found, prompt = await self._asked(Request(prompt=key, whole=whole), who)
-        (info,) = await self._prompt_infos([replace(found, prompt=prompt)], who)
-        self._bodies.pop(key, None)
-        return info
-
-    async def _visible(self, who: Principal) -> list[Edition]:
-        """The prompts that `who` may see, as they are served; without a number while the store takes no new one."""
-        await asyncio.to_thread(self._library.refresh)
-        found: dict[str, Edition] = {}
-        try:
-            await self._sync.settle()
-        except StoreError:
-            for key, loaded in self._library.snapshot.prompts.items():
-                found[key] = Edition(key, 0, loaded.prompt, loaded.notes)
-        for key in list(self._shelf.heads):
-            with suppress(StoreError, NotFoundError):
-                found[key] = await self._shelf.find(key)
-        return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
+        return await self._listing.sketch(replace(found, prompt=prompt), who)
 
     def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
         """The key of the prompt with the short address `path`, and names in its query with the variables they mean."""
@@ -393,48 +375,10 @@ class Orchestrator:
         """Runs as long as the app: an edit of a prompt file is a version within two seconds."""
         await self._sync.watch()
 
-    async def _prompt_infos(self, prompts: Sequence[Edition], who: Principal) -> list[PromptInfo]:
-        stats = await self._tally.read()
-        return [self._prompt_info(found, stats, who) for found in prompts]
-
     async def broken_prompts(self, who: Principal) -> tuple[ConfigError, ...]:
         """What is wrong with the files that did not load."""
         require(who, PROMPTS)
         return self._library.snapshot.broken
-
-    def _prompt_info(self, found: Edition, stats: Mapping[str, PromptStats], who: Principal) -> PromptInfo:
-        prompt, herd = found.prompt, usable(self._herd, who)
-        head = self._shelf.heads.get(found.key, Head(found.number))
-        served = {m: tuple(node.name for node in herd if m in node.serves) for m in prompt.target_models}
-        return PromptInfo(
-            key=found.key,
-            name=prompt.name,
-            description=prompt.description,
-            tags=tuple(prompt.tags),
-            label=head.label_of(found.number) or DEV,
-            chat=prompt.chat,
-            target_models=tuple(prompt.target_models),
-            variables={name: variable.model_dump() for name, variable in prompt.variables.items()},
-            body=self._body(found),
-            parameters=prompt.parameters.value(),
-            contract=prompt.contract.model_dump(exclude_none=True),
-            served=served,
-            stats=stats.get(found.key, PromptStats()),
-            notes=found.notes,
-            version=found.number,
-            roles=None if prompt.roles is None else tuple(prompt.roles),
-            cors=tuple(prompt.cors or ()),
-            content=prompt.content,
-            newest=head.newest,
-            labels=dict(head.labels),
-        )
-
-    def _body(self, found: Edition) -> str:
-        """The prompt's text as YAML; it is written anew when another version is served."""
-        known = self._bodies.get(found.key)
-        if known is None or known[0] is not found.prompt:
-            known = self._bodies[found.key] = (found.prompt, dump_body(found.prompt))
-        return known[1]
 
     # History
 
@@ -468,28 +412,8 @@ class Orchestrator:
         require(who, NODES)
         herd = usable(self._herd, who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
-        statuses = await asyncio.gather(*(node.status() for node in herd))
-        prompts = await self._visible(who)
-        return [
-            NodeInfo(
-                name=node.name,
-                kind=node.kind,
-                status=status,
-                stats=stats.get(node.name, NodeStats()),
-                prompts=tuple(p.key for p in prompts if set(p.prompt.target_models) & set(status.serves)),
-                **self._fleet_facts(node.name),
-            )
-            for node, status in zip(herd, statuses, strict=True)
-        ]
-
-    def _fleet_facts(self, name: str) -> dict[str, Any]:
-        load = self.fleet.slots.load(name)
-        return {
-            "health": self.fleet.health.look(name),
-            "running": load.running,
-            "concurrency": load.concurrency,
-            "draining": load.draining,
-        }
+        prompts = {found.key: found.prompt.target_models for found in await self._listing.visible(who)}
+        return await node_infos(self.fleet, herd, stats, prompts)
 
     async def node_events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
         """What happened to the nodes that `who` may use since the app started, the newest first."""
@@ -508,7 +432,7 @@ class Orchestrator:
     async def models(self, who: Principal) -> list[ModelInfo]:
         """Every model that `who` may use, with its nodes and the prompts that target it."""
         require(who, MODELS)
-        visible = await self._visible(who) if PROMPTS in who.rights else []
+        visible = await self._listing.visible(who) if PROMPTS in who.rights else []
         return model_infos(usable(self._herd, who), {found.key: found.prompt.target_models for found in visible})
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:

@@ -13,6 +13,7 @@ ORCHESTRATOR = {
     "dispatch",
     "flight",
     "learning",
+    "listing",
     "insights",
     "matrix",
     "demand",
