@@ -1,0 +1,110 @@
+"""The Nodes tab in a real browser: a node is tried, added, watched, mended and removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.running_app import RunningApp
+from tests.e2e.workbench import LONG, Workbench
+from tests.support.anyserver import AnyServer, anyserver
+from tests.support.fakenode import FakeNode, fakenode
+
+pytestmark = pytest.mark.browser
+
+KEY = "sk-a-key-that-nobody-may-see"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[RunningApp]:
+    (tmp_path / "nodes.yaml").write_text("nodes:\n  - {kind: echo, name: one, models: [echo]}\n")
+    running = RunningApp(tmp_path, environment={"HERDING_NODES": str(tmp_path / "nodes.yaml")}).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[AnyServer]:
+    with anyserver() as found:
+        yield found
+
+
+@pytest.fixture
+def hosted() -> Iterator[FakeNode]:
+    with fakenode() as found:
+        yield found
+
+
+def opened(page: Page, app: RunningApp) -> None:
+    """The tab with its form unfolded."""
+    Workbench(page, app.url).open().tab("Nodes")
+    expect(card(page, "one")).to_be_visible(timeout=LONG)
+    page.locator("#node-form").get_by_role("button", name="Add a node").click()
+    expect(page.locator("#node-name input")).to_be_visible(timeout=LONG)
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".node").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def fill(page: Page, **fields: str) -> None:
+    for name, text in fields.items():
+        page.locator(f"#node-{name} input, #node-{name} textarea").first.fill(text)
+
+
+def ask(app: RunningApp, model: str) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    return httpx.post(f"{app.url}/v1/chat/completions", json=body, trust_env=False, timeout=30)
+
+
+def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, server: AnyServer) -> None:
+    opened(page, app)
+    expect(page.locator("#nodes-events")).to_contain_text("Nothing since the app started")
+    page.locator("#node-kind input").click()
+    page.get_by_role("option", name="Any HTTP API, by template").click()
+    expect(page.locator("#node-template")).to_be_visible(timeout=LONG)
+    fill(page, name="glm", url=f"{server.url}/api/generate", models="chatglm2-6b", prompt="who are you?")
+    page.locator("#node-test").click()
+    expect(page.locator("#node-exchange")).to_contain_text("You said: who are you?", timeout=LONG)
+    expect(page.locator("#node-exchange")).to_contain_text("HTTP 200")
+    page.locator("#node-add").click()
+    expect(page.locator("#node-note")).to_contain_text("glm is added", timeout=LONG)
+    expect(card(page, "glm")).to_contain_text("chatglm2-6b", timeout=LONG)
+    expect(page.locator("#nodes-events")).to_contain_text("added", timeout=LONG)
+    assert ask(app, "chatglm2-6b").json()["choices"][0]["message"]["content"] == "You said: hi"
+
+    card(page, "glm").get_by_role("button", name="Remove", exact=True).click()
+    card(page, "glm").get_by_role("button", name="Remove this node").click()
+    expect(card(page, "glm")).to_have_count(0, timeout=LONG)
+    expect(page.locator("#nodes-events")).to_contain_text("removed", timeout=LONG)
+    assert ask(app, "chatglm2-6b").status_code == 404
+
+
+def test_a_node_that_refuses_its_key_is_mended_in_the_page(app: RunningApp, page: Page, hosted: FakeNode) -> None:
+    opened(page, app)
+    fill(page, name="hosted", url=hosted.url, models="status:401", secret=KEY)
+    page.locator("#node-add").click()
+    expect(page.locator("#node-note")).to_contain_text("hosted is added", timeout=LONG)
+    assert ask(app, "status:401").status_code == 502
+    expect(card(page, "hosted")).to_contain_text("refuses our key", timeout=LONG)
+    expect(page.locator("#nodes-events")).to_contain_text("misconfigured")
+    assert ask(app, "status:401").status_code == 503
+    assert len(hosted.calls()) == 1
+    hosted.fault = "ok"
+    card(page, "hosted").get_by_role("button", name="It is mended: try again now").click()
+    expect(card(page, "hosted")).to_contain_text("on trial", timeout=LONG)
+    assert ask(app, "status:401").status_code == 200
+    expect(page.locator("#nodes-events")).to_contain_text("recovered", timeout=LONG)
+    assert KEY not in page.content()
+
+
+def test_what_cannot_be_a_node_is_refused_with_words(app: RunningApp, page: Page) -> None:
+    opened(page, app)
+    fill(page, name="inside", url="http://169.254.169.254/v1", models="m")
+    page.locator("#node-add").click()
+    expect(page.locator("#node-note")).to_contain_text("The node was not added", timeout=LONG)
+    expect(card(page, "inside")).to_have_count(0)
