@@ -12,7 +12,6 @@ from herding.errors import (
     StatusError,
 )
 from herding.prompts.model import Prompt
-from herding.prompts.routing import Routing
 from herding.routing.policies import Policies
 from herding.routing.policy import Choice, RoutingSettings
 from herding.routing.quality import Sample
@@ -25,6 +24,9 @@ REMEMBERED = 20_000
 
 BLAMED = frozenset(kind.type for kind in (BadResponseError, CutStreamError, DeadlineError, StatusError))
 """Failures that speak against a model. That a node is away, busy or refuses us says nothing of what it runs."""
+
+_USUAL = RoutingSettings()
+"""Of prompts that say nothing of it, which are most."""
 
 ENDED = ("succeeded", "partial", "failed")
 
@@ -93,7 +95,9 @@ class Learning:
 
 def settings(prompt: Prompt) -> RoutingSettings:
     """What a prompt says about its routing, in the words of the policies."""
-    said = prompt.routing or Routing()
+    said = prompt.routing
+    if said is None:
+        return _USUAL
     return RoutingSettings(
         policy=said.policy,
         pinned=said.pinned,
