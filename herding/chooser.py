@@ -107,14 +107,17 @@ class Chooser:
 
     def coming(self, search: Search) -> list[Node]:
         """Those of them that will serve one of the models soon."""
-        models = set() if search.embeds else set(self.models(search.flight))
+        models = self._answering(search)
         return [node for node in self.allowed(search.flight) if models & set(node.expects)]
 
     def switchable(self, search: Search) -> list[Node]:
         """Those of them that requests may switch to one of the models."""
-        models = set() if search.embeds else set(self.models(search.flight))
-        nodes = self.allowed(search.flight)
+        models, nodes = self._answering(search), self.allowed(search.flight)
         return [node for node in nodes if node.auto_switch and node.serves and models & set(node.offers)]
+
+    def _answering(self, search: Search) -> set[str]:
+        """The models that may be loaded for it; no node loads one for embeddings."""
+        return set() if search.embeds else set(self.models(search.flight))
 
     def take(self, wish: Wish) -> Lease | None:
         """A place for a call, or None while all who could have it are full. Raises what ends the request."""
@@ -135,7 +138,7 @@ class Chooser:
     def _free(self, name: str) -> bool:
         return self._fleet.slots.free(name) and self._fleet.health.may(name)
 
-    def _lease(self, search: Search, choice: Choice, model: str, names: Sequence[str]) -> Lease | None:
+    def _lease(self, search: Search, choice: Choice, model: str, names: Sequence[str]) -> Lease:
         fleet, flight = self._fleet, search.flight
         name = balance.pick(names, fleet.slots.load, fleet.rng)
         permit, slot = fleet.health.enter(name), fleet.slots.take(name)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from herding.access.roles import allows
 from herding.chooser import Lease, Search
 from herding.dispatch import Dispatcher
 from herding.errors import (
@@ -23,6 +22,7 @@ from herding.errors import (
     VariableError,
 )
 from herding.flight import Flight
+from herding.herd import usable
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
 from herding.prompts.variables import clean
@@ -74,7 +74,7 @@ class Embedder:
     ) -> tuple[Outcome, Embeddings]:
         """A vector for each text; the request's row is durable on return, and before an error too."""
         _check(texts)
-        if not any(model in node.embeds for node in self._allowed(who)):
+        if not any(model in node.embeds for node in usable(self._herd, who)):
             raise self._nobody(model, who)
         flight = TextsFlight(texts, request_id=uuid4().hex, arrived_at=self._clock(), who=who, model=model)
         await self._admit(flight, flight.input_tokens)
@@ -133,12 +133,9 @@ class Embedder:
             flight.tried(candidate, began_at, flight.elapsed_ms - began, failure)
             self._dispatcher.leave(lease)
 
-    def _allowed(self, who: Principal) -> list[Node]:
-        return [node for name, node in self._herd.items() if allows(who.nodes, name)]
-
     def _nobody(self, model: str, who: Principal) -> NotFoundError:
         """Why no node makes embeddings with a model, and which models there are."""
-        able = dict.fromkeys(model for node in self._allowed(who) for model in node.embeds)
+        able = dict.fromkeys(model for node in usable(self._herd, who) for model in node.embeds)
         advice = "Add embedding_models to a node in the nodes file, or set its key."
         if able:
             advice = f"These are there: {', '.join(able)}."

@@ -12,23 +12,19 @@ from herding.errors import (
     StatusError,
 )
 from herding.prompts.model import Prompt
+from herding.prompts.routing import Routing
 from herding.routing.policies import Policies
 from herding.routing.policy import Choice, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.store import Store
-from herding.values import Outcome, Reset, Trial
+from herding.values import TELLING, Outcome, Reset, Trial
 
 REMEMBERED = 20_000
 """Requests that are read again at the start, and as many that were rated."""
 
 BLAMED = frozenset(kind.type for kind in (BadResponseError, CutStreamError, DeadlineError, StatusError))
 """Failures that speak against a model. That a node is away, busy or refuses us says nothing of what it runs."""
-
-_USUAL = RoutingSettings()
-"""Of prompts that say nothing of it, which are most."""
-
-ENDED = ("succeeded", "partial", "failed")
 
 
 class Learning:
@@ -57,7 +53,7 @@ class Learning:
 
     def ended(self, outcome: Outcome) -> None:
         """A request ended; every try of a model tells of it."""
-        if not outcome.prompt or outcome.status not in ENDED:
+        if not outcome.prompt or outcome.status not in TELLING:
             return
         for attempt in outcome.attempts:
             self._take(
@@ -95,9 +91,10 @@ class Learning:
 
 def settings(prompt: Prompt) -> RoutingSettings:
     """What a prompt says about its routing, in the words of the policies."""
-    said = prompt.routing
-    if said is None:
-        return _USUAL
+    return _told(prompt.routing) if prompt.routing else _USUAL
+
+
+def _told(said: Routing) -> RoutingSettings:
     return RoutingSettings(
         policy=said.policy,
         pinned=said.pinned,
@@ -105,3 +102,7 @@ def settings(prompt: Prompt) -> RoutingSettings:
         slow_ms=said.slow_seconds * 1000,
         fast_ms=said.fast_seconds * 1000,
     )
+
+
+_USUAL = _told(Routing())
+"""For prompts that say nothing of it, which are most."""

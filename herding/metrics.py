@@ -17,9 +17,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 class Metrics:
     """Counts since this process started. Labels are names of ours only: callers cannot make new ones."""
 
-    def __init__(
-        self, herd: Mapping[str, Node], *, running: Callable[[], int], waiting: Callable[[], int] = lambda: 0
-    ) -> None:
+    def __init__(self, herd: Mapping[str, Node], *, running: Callable[[], int], waiting: Callable[[], int]) -> None:
         self._herd = herd
         self._registry = kept = CollectorRegistry()
         by_answer = ["prompt", "model", "node"]

@@ -113,7 +113,7 @@ class Orchestrator:
         role_names: Callable[[], Sequence[str]] = lambda: (GUEST, ADMIN),
     ) -> None:
         self._library = library
-        self.fleet = self._herd = fleet
+        self.fleet = fleet
         self._store = store
         self.accounts = accounts
         self.registry = registry
@@ -410,7 +410,7 @@ class Orchestrator:
     async def nodes(self, who: Principal) -> list[NodeInfo]:
         """The nodes that `who` may use, at this moment."""
         require(who, NODES)
-        herd = usable(self._herd, who)
+        herd = usable(self.fleet, who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
         prompts = {found.key: found.prompt.target_models for found in await self._listing.visible(who)}
         return await node_infos(self.fleet, herd, stats, prompts)
@@ -424,22 +424,24 @@ class Orchestrator:
     async def mend_node(self, node: str, who: Principal) -> None:
         """Somebody mended a node: it is tried again at once, whatever it did before."""
         require(who, MANAGE_NODES)
-        if node not in self._herd or not allows(who.nodes, node):
-            raise NotFoundError(f"There is no node '{node}'.", param="node")
+        self._check_node(node, who)
         self.fleet.health.mend(node)
         self.fleet.changed()
+
+    def _check_node(self, node: str, who: Principal) -> None:
+        if node not in self.fleet or not allows(who.nodes, node):
+            raise NotFoundError(f"There is no node '{node}'.", param="node")
 
     async def models(self, who: Principal) -> list[ModelInfo]:
         """Every model that `who` may use, with its nodes and the prompts that target it."""
         require(who, MODELS)
         visible = await self._listing.visible(who) if PROMPTS in who.rights else []
-        return model_infos(usable(self._herd, who), {found.key: found.prompt.target_models for found in visible})
+        return model_infos(usable(self.fleet, who), {found.key: found.prompt.target_models for found in visible})
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
         """Switch a node to another model; yields progress. The switch goes on when the caller leaves."""
         require(who, SWITCH_MODEL)
-        if node not in self._herd or not allows(who.nodes, node):
-            raise NotFoundError(f"There is no node '{node}'.", param="node")
+        self._check_node(node, who)
         async with aclosing(self._switcher.switch(node, model)) as steps:
             async for progress in steps:
                 yield progress
@@ -469,14 +471,14 @@ class Orchestrator:
     async def metrics(self, who: Principal) -> bytes:
         """Counts and times for monitoring, as Prometheus reads them."""
         require(who, METRICS)
-        return self._metrics.text(node.name for node in usable(self._herd, who))
+        return self._metrics.text(node.name for node in usable(self.fleet, who))
 
     async def ready(self) -> str | None:
         """None when a request can be served now, else what is missing."""
         problem = (await self._store.check()).problem
         if problem:
             return problem
-        able = any(node.serves or node.embeds for node in self._herd.values())
+        able = any(node.serves or node.embeds for node in self.fleet.values())
         return None if able else "No node serves a model yet."
 
 

@@ -13,6 +13,9 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 `cancelled` the caller stopped it; `abandoned` the caller went away; `interrupted` the app died while it ran.
 """
 
+TELLING: tuple[Status, ...] = ("succeeded", "partial", "failed")
+"""How requests end that say something of the model; the others were stopped by people."""
+
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 """Why generation ended: end of turn or stop string, `max_tokens` reached, stopped by us, or the node failed."""
 

@@ -8,10 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, desc, select, union
 
 from herding.store.tables import attempt, request, score
-from herding.values import Trial
-
-ENDED = ("succeeded", "partial", "failed")
-"""How requests end that say something of a model; the others were stopped by people."""
+from herding.values import TELLING, Trial
 
 
 def trials(connection: Connection, *, limit: int) -> list[Trial]:
@@ -40,7 +37,7 @@ def trials(connection: Connection, *, limit: int) -> list[Trial]:
 
 
 def _newest(limit: int) -> Select[Any]:
-    newest = select(request.c.id).where(request.c.prompt != "", request.c.status.in_(ENDED))
+    newest = select(request.c.id).where(request.c.prompt != "", request.c.status.in_(TELLING))
     return select(newest.order_by(desc(request.c.created_at), desc(request.c.id)).limit(limit).subquery())
 
 
@@ -55,6 +52,6 @@ def _tries(ids: Select[Any]) -> Select[Any]:
     return (
         select(*columns, *tried)
         .select_from(request.join(attempt, attempt.c.request_id == request.c.id))
-        .where(request.c.id.in_(ids), request.c.prompt != "", request.c.status.in_(ENDED))
+        .where(request.c.id.in_(ids), request.c.prompt != "", request.c.status.in_(TELLING))
         .order_by(request.c.created_at, request.c.id, attempt.c.number)
     )

@@ -7,12 +7,11 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Select, Subquery, delete, desc, func, insert, select
 from sqlmodel import Field
 
-from herding.store.evidence import ENDED
 from herding.store.reader import Reader
 from herding.store.rows import storable
 from herding.store.tables import Base, attempt, request, score
 from herding.store.writer import Writer
-from herding.values import ModelStats, Reset, Tried
+from herding.values import TELLING, ModelStats, Reset, Tried
 
 
 class LearningResetRow(Base, table=True):
@@ -68,7 +67,7 @@ def _resets(connection: Connection) -> dict[str, Reset]:
 def _of(what: Select[Any], prompt: str, since: int) -> Select[Any]:
     """Those columns of the requests that count; the index over the newest requests holds what is asked for."""
     columns = request.c
-    return what.where(columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(ENDED))
+    return what.where(columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(TELLING))
 
 
 def _count(connection: Connection, prompt: str, since: int) -> int:

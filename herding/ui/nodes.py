@@ -126,9 +126,7 @@ class Nodes:
     @needs(MANAGE_NODES)
     async def mend(self, number: int, shown: Shown, request: gr.Request) -> list[Any]:
         """Have the node of a slot tried again at once."""
-        if number >= len(shown.nodes):
-            raise UserError("This node is not there any more.", param="node")
-        name = shown.nodes[number][0]
+        name = _named(number, shown)
         await self._orchestrator.mend_node(name, who(request))
         said = el("p", f"✓ The next request tries {name} again.", cls="saved", role="status")
         return [gr.update(visible=False), said]
@@ -136,9 +134,7 @@ class Nodes:
     @needs(MANAGE_NODES)
     async def remove(self, number: int, shown: Shown, request: gr.Request) -> AsyncGenerator[list[Any], None]:
         """Remove the node of a slot; what runs on it ends first, and its card goes with the next refresh."""
-        if number >= len(shown.nodes):
-            raise UserError("This node is not there any more.", param="node")
-        name = shown.nodes[number][0]
+        name = _named(number, shown)
         yield [*Confirm.shows(False), bar(None, f"{name} gets no more requests; those that it has end first")]
         try:
             await self._orchestrator.registry.remove(name, who(request))
@@ -146,6 +142,13 @@ class Nodes:
             yield [*Confirm.shows(True), refused(f"{name} was not removed", error)]
             return
         yield [gr.skip(), gr.skip(), ""]
+
+
+def _named(number: int, shown: Shown) -> str:
+    """The name of the node in a slot."""
+    if number >= len(shown.nodes):
+        raise UserError("This node is not there any more.", param="node")
+    return shown.nodes[number][0]
 
 
 def _slot(number: int) -> Slot:

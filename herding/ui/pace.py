@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 from herding.errors import HerdingError
 from herding.values import Event
 
 EVERY = 0.04
 BEAT = 0.5
+
+T = TypeVar("T")
 
 
 async def paced(
@@ -26,7 +29,7 @@ async def paced(
     try:
         ended = False
         while not ended:
-            batch = await _batch(queue, beat)
+            batch = await waiting(queue, beat)
             ended = bool(batch) and batch[-1] is None
             yield [event for event in batch if event is not None]
             await asyncio.sleep(0 if ended else every)
@@ -46,7 +49,7 @@ async def _pump(events: AsyncGenerator[Event, None], queue: asyncio.Queue[Event 
         queue.put_nowait(None)
 
 
-async def _batch(queue: asyncio.Queue[Event | None], beat: float) -> list[Event | None]:
+async def waiting(queue: asyncio.Queue[T], beat: float) -> list[T]:
     """All that waits; if nothing does, the next that comes within `beat` seconds."""
     try:
         async with asyncio.timeout(beat):

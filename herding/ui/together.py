@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 
 from herding.errors import HerdingError
-from herding.ui.pace import BEAT
+from herding.ui.pace import BEAT, waiting
 from herding.values import Event
 
 EVERY = 0.08
@@ -28,7 +28,7 @@ async def together(
     open_ = len(pumps)
     try:
         while open_:
-            batch = await _batch(queue, beat)
+            batch = await waiting(queue, beat)
             open_ -= batch.count(None)
             yield [said for said in batch if said is not None]
             await asyncio.sleep(every if open_ else 0)
@@ -49,15 +49,3 @@ async def _pump(number: int, events: AsyncGenerator[Event, None], queue: asyncio
         queue.put_nowait((number, error))
     finally:
         queue.put_nowait(None)
-
-
-async def _batch(queue: asyncio.Queue[Said | None], beat: float) -> list[Said | None]:
-    """All that waits; if nothing does, the next that comes within `beat` seconds."""
-    try:
-        async with asyncio.timeout(beat):
-            batch = [await queue.get()]
-    except TimeoutError:
-        return []
-    while not queue.empty():
-        batch.append(queue.get_nowait())
-    return batch
