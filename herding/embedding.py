@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 from herding.chooser import Lease, Search
 from herding.dispatch import Dispatcher
@@ -23,6 +22,7 @@ from herding.errors import (
 )
 from herding.flight import Flight
 from herding.herd import usable
+from herding.ids import new_id
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
 from herding.prompts.variables import clean
@@ -76,7 +76,7 @@ class Embedder:
         _check(texts)
         if not any(model in node.embeds for node in usable(self._herd, who)):
             raise self._nobody(model, who)
-        flight = TextsFlight(texts, request_id=uuid4().hex, arrived_at=self._clock(), who=who, model=model)
+        flight = TextsFlight(texts, request_id=new_id(), arrived_at=self._clock(), who=who, model=model)
         await self._admit(flight, flight.input_tokens)
         try:
             made = await self._answer(flight, dimensions)

@@ -9,7 +9,6 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
-from secrets import token_hex
 from typing import Any
 
 from herding.access.operations import (
@@ -46,6 +45,7 @@ from herding.errors import (
 from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, node_infos, usable
+from herding.ids import new_id
 from herding.insights import Insights
 from herding.learning import Learning
 from herding.listing import Listing
@@ -222,7 +222,7 @@ class Orchestrator:
 
     def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
         flight = Flight(
-            request_id=token_hex(16),
+            request_id=new_id(),
             arrived_at=self._clock(),
             who=who,
             prompt=prompt,

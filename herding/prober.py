@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from secrets import token_hex
 
 from herding.errors import HerdingError
 from herding.fleet import Fleet
+from herding.ids import new_id
 from herding.nodes.base import Node
 from herding.running import Running
 from herding.values import Call, Message, Parameters
@@ -49,7 +49,7 @@ async def _ask(node: Node) -> None:
     if not node.serves:
         await node.embed(node.embeds[0], [QUESTION.content])
         return
-    call = Call(token_hex(16), node.serves[0], messages=(QUESTION,), parameters=Parameters(max_tokens=1))
+    call = Call(new_id(), node.serves[0], messages=(QUESTION,), parameters=Parameters(max_tokens=1))
     running = Running(node, call)
     try:
         async for _ in running.chunks():

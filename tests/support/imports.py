@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-BOTTOM = {"errors", "values"}
+BOTTOM = {"errors", "values", "ids"}
 ORCHESTRATOR = {
     "orchestrator",
     "dispatch",
@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "errors": {"errors"},
     "values": {"values"},
+    "ids": {"ids"},
     "files": LOWER,
     "settings": LOWER,
     **{room: LOWER | {room} for room in MIDDLE},
