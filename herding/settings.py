@@ -173,6 +173,6 @@ def read_settings() -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"HERDING_{name.upper()}"
-        raise ConfigError(f"{first['msg']}.", key=variable) from None
+        raise ConfigError(f"{first['msg'].removeprefix('Value error, ')}.", key=variable) from None
     except SettingsError as error:
         raise ConfigError(f"{error}; write a JSON list.") from None

@@ -43,7 +43,7 @@ PUBLIC = {
     ("GET", "/logout"),
     ("POST", "/logout"),
 }
-NO_ROUTE = {"/api/{path}", "/v1/{path}"}
+NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
 PARTS = {"/docs/{file}": "/docs"}
 MORE: dict[tuple[str, str], str] = {
     ("PUT", "/api/v1/prompts/{key}"): SAVE,

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class LimitEntry(Strict):
-    """A limit in the roles file; `interval` is in hours."""
+    """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
 
     type: Literal["request", "token"]
-    interval: float = Field(gt=0, le=24 * 31)
-    limit: int = Field(ge=0)
+    interval: float = Field(gt=0, le=24 * 31, strict=True)
+    limit: int = Field(ge=0, le=10**12, strict=True)
 
     def value(self) -> Limit:
         return Limit(self.type, self.interval, self.limit)

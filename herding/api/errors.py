@@ -90,7 +90,7 @@ class Problem:
 
     def answer(self, request: Request) -> Response:
         """The HTTP answer, in the shape of the API that was asked."""
-        if not request.scope["path"].startswith("/v1/"):
+        if not f"{request.scope['path']}/".startswith("/v1/"):
             return reply(self.native(), self.status, self.headers)
         return reply(self.openai(), 400 if self.status == 422 else self.status, self.headers)
 
@@ -129,9 +129,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        param = ".".join(str(part) for part in first["loc"][1:]) or None
-        message = f"{param or 'The request'}: {first['msg'].removeprefix('Value error, ')}."
+        message, param = _told(error)
         if param is None and not _is_json(request):
             message = "Send JSON, with the header 'Content-Type: application/json'."
         return Problem(422, UserError.type, message, param).answer(request)
@@ -144,6 +142,38 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Left)
     async def left(_: Request, __: Left) -> Response:
         return nobody_listens()
+
+
+def _told(error: RequestValidationError) -> tuple[str, str | None]:
+    """What is wrong with a request, and with which part of it: the first fault that was found.
+
+    A value that may have several forms has a fault for each of them; that of the form it comes closest to is told.
+    """
+    faults = error.errors()
+    first = faults[0]
+    if first["type"] == "json_invalid":
+        return f"The body is not JSON: {first['ctx']['error']} (at character {first['loc'][-1] + 1}).", None
+    if len(_place(first, error.body)) < len(first["loc"]) - 1:
+        forms = first["loc"][:-1]
+        first = max((one for one in faults if one["loc"][: len(forms)] == forms), key=lambda one: len(one["loc"]))
+    param = ".".join(str(part) for part in _place(first, error.body)) or None
+    return f"{param or 'The request'}: {first['msg'].removeprefix('Value error, ')}.", param
+
+
+def _place(fault: Any, body: Any) -> list[int | str]:
+    """Where a fault is, without what only the validator knows: the names of the forms that a value may have."""
+    kind, *path = fault["loc"]
+    if kind != "body":
+        return path
+    place: list[int | str] = []
+    for part in path:
+        inside = isinstance(body, dict) and part in body
+        if inside or (isinstance(body, list) and isinstance(part, int) and part < len(body)):
+            body = body[part]
+        elif part != path[-1] or fault["type"] != "missing":
+            continue
+        place.append(part)
+    return place
 
 
 def _is_json(request: Request) -> bool:

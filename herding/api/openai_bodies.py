@@ -50,7 +50,7 @@ class _Body(BaseModel):
     """What both kinds of completion share."""
 
     model: str = Field(default="auto", description="a model id, `auto`, or `prompt:<key>`")
-    variables: dict[str, Any] = Field(default_factory=dict, description="of the prompt, where `model` names one")
+    variables: dict[str, Any] | None = Field(default=None, description="of the prompt, where `model` names one")
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: float | None = None

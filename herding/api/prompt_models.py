@@ -38,7 +38,7 @@ async def prompt_request(
     return Request(prompt=reference, variables=variables, turns=tuple(turns) or None, parameters=parameters)
 
 
-def model_of(model: str, variables: Mapping[str, Any]) -> str | None:
+def model_of(model: str, variables: Mapping[str, Any] | None) -> str | None:
     """The model of a request without prompt, None for any; UserError where a prompt was meant."""
     if variables:
         raise UserError(f"Variables belong to a prompt; name one as the model: '{PREFIX}<key>'.", param="variables")

@@ -199,7 +199,7 @@ class LimitBody(Body):
     """At most so many requests, or tokens in and out together, in any so many hours."""
 
     type: Literal["request", "token"]
-    interval: float = Field(gt=0, le=24 * 31, description="hours")
+    interval: float = Field(gt=0, le=24 * 31, strict=True, description="hours")
     limit: StrictInt = Field(ge=0, le=10**12)
 
     def value(self) -> Limit:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request, Response
 
 from herding import values
 from herding.api import examples
+from herding.api.answered import headers
 from herding.api.caller import Caller
 from herding.api.completions import Completions
-from herding.api.errors import status_of
+from herding.api.errors import problem_of
 from herding.api.openai_bodies import EitherChatBody
 from herding.api.presence import while_there
 from herding.api.prompt_models import AUTO, model_of
@@ -47,7 +48,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         except (UserError, NodeError) as error:
             return reply({"success": False, "msg": f"worker execute error: {error.message}", "result": None})
         except HerdingError as error:
-            return reply({"success": False, "msg": error.message, "result": None}, status_of(error))
-        return reply({"success": True, "msg": "execute succeed", "result": outcome.answer})
+            problem = problem_of(error)
+            return reply({"success": False, "msg": error.message, "result": None}, problem.status, problem.headers)
+        return reply({"success": True, "msg": "execute succeed", "result": outcome.answer}, headers=headers(outcome))
 
     return routes

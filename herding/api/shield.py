@@ -6,6 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
+from fastapi import Request
+
+from herding.api.errors import Problem
 from herding.api.origin import same_origin
 
 MAX_BODY = 8_000_000
@@ -128,7 +131,9 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = f'{{"error": {{"type": "refused", "message": "{message}"}}}}'.encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    answer = Problem(status, "refused", message, headers={"connection": "close"}).answer(Request(scope))
+    await answer(scope, _nothing, send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

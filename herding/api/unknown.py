@@ -11,9 +11,11 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def router() -> APIRouter:
-    """Routes for everything else below `/api` and `/v1`; the last to be included."""
+    """Routes for everything else at and below `/api` and `/v1`; the last to be included."""
     routes = APIRouter(include_in_schema=False)
 
+    @routes.api_route("/v1", methods=_METHODS)
+    @routes.api_route("/api", methods=_METHODS)
     @routes.api_route("/api/{path:path}", methods=_METHODS)
     @routes.api_route("/v1/{path:path}", methods=_METHODS)
     async def unknown(request: Request) -> Response:

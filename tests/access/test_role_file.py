@@ -65,6 +65,10 @@ def test_limits_of_the_user_come_on_top_of_the_roles(tmp_path: Path) -> None:
         ("limits: [{type: money, interval: 1, limit: 1}]", "limits"),
         ("limits: [{type: token, interval: 0, limit: 1}]", "limits"),
         ("limits: [{type: token, interval: 1, limit: -1}]", "limits"),
+        ("limits: [{type: token, interval: 1, limit: yes}]", "limits.0.limit"),
+        ("limits: [{type: token, interval: yes, limit: 1}]", "limits.0.interval"),
+        ("limits: [{type: token, interval: 1, limit: '5'}]", "limits.0.limit"),
+        ("limits: [{type: token, interval: 1, limit: 10000000000000}]", "limits.0.limit"),
         ("allowed_nodes: [x]", "allowed_nodes"),
     ],
 )

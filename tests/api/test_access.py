@@ -260,6 +260,7 @@ async def test_a_user_that_is_not_there(api: httpx.AsyncClient) -> None:
         {"id": "new", "role": "user", "limits": [{"type": "money", "interval": 1, "limit": 1}]},
         {"id": "new", "role": "user", "limits": [{"type": "token", "interval": 0, "limit": 1}]},
         {"id": "new", "role": "user", "limits": [{"type": "token", "interval": 1, "limit": True}]},
+        {"id": "new", "role": "user", "limits": [{"type": "token", "interval": True, "limit": 1}]},
         {"id": "new", "role": "user", "limits": [{"type": "token", "interval": 1, "limit": 1}] * 11},
         {"id": "new", "role": "user", "name": "a\x00b"},
     ],

@@ -14,7 +14,7 @@ from herding.access.operations import PATHS
 from herding.api.docs import describe
 
 PUBLIC = {"/healthz", "/readyz", "/login", "/logout"}
-NO_ROUTE = {"/api/{path}", "/v1/{path}"}
+NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
 """Where everything is answered that does not exist."""
 PARTS = {"/docs/{file}": "/docs"}
 """Paths under the rule of another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from fastapi import FastAPI
 
 from herding.api.caller import who
 from herding.errors import ConnectError
+from herding.values import Limit
 from tests.api.conftest import ADMIN, client, web
 from tests.api.events import events
 from tests.support.herding import NOBODY, Place, herding
 from tests.support.nodes import Scripted, Switchable, echo
+from tests.support.people import principal
 
 V1 = "/api/v1"
 
@@ -262,6 +265,17 @@ async def test_a_guest_switches_nothing(http: httpx.AsyncClient) -> None:
 async def test_one_input_gets_one_result(api: httpx.AsyncClient) -> None:
     response = await api.post(f"{V1}/chat/completions", json={"input": "hi you", "model_name": "echo"})
     assert response.json() == {"success": True, "msg": "execute succeed", "result": "hi you"}
+    assert response.headers["x-herding-model"] == "echo"
+
+
+async def test_the_older_form_says_when_to_come_back(http: httpx.AsyncClient, app: FastAPI) -> None:
+    limited = replace(principal("ada", "user"), limits=(Limit("request", 1, 1),))
+    app.dependency_overrides[who] = lambda: limited
+    body = {"input": "hi you", "model_name": "echo"}
+    assert (await http.post(f"{V1}/chat/completions", json=body)).json()["success"]
+    response = await http.post(f"{V1}/chat/completions", json=body)
+    assert (response.status_code, response.json()["success"]) == (429, False)
+    assert int(response.headers["retry-after"]) > 3500
 
 
 async def test_the_same_path_takes_messages(api: httpx.AsyncClient) -> None:

@@ -13,12 +13,13 @@ from fastapi import FastAPI
 from herding.api.caller import who
 from herding.errors import ConnectError, CutStreamError
 from herding.values import Parameters
-from tests.api.conftest import ADMIN, client, web
+from tests.api.conftest import ADMIN, MAX_BODY, client, web
 from tests.api.events import events
 from tests.support.herding import NOBODY, Place, herding
 from tests.support.nodes import Late, Offering, Scripted, echo
 
 HI = [{"role": "user", "content": "hi you"}]
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 CHAT = """
     name: Chat
     chat: true
@@ -199,7 +200,9 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"messages": []}, "messages", "messages or text"),
         ({"messages": "hi"}, "messages", "list"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "'user'"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, None, ""),
+        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0.type", "'text'"),
+        ({"messages": [HI[0], {"role": "user", "content": None}]}, "messages.1.content", "string"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "required"),
         ({"messages": [{"role": "user", "content": "a\x00"}]}, "messages", "NUL"),
         ({"n": 2}, "n", "not supported"),
         ({"tools": [{"type": "function"}]}, "tools", "not supported"),
@@ -211,7 +214,8 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"max_tokens": 0}, "max_tokens", "greater"),
         ({"seed": 10**30}, "seed", ""),
         ({"stop": [""]}, "stop", ""),
-        ({"stop": 5}, None, ""),
+        ({"stop": 5}, "stop", "string"),
+        ({"stop": ["a", None]}, "stop.1", "string"),
         ({"stream": "maybe"}, "stream", "boolean"),
         ({"model": 5}, "model", "string"),
     ],
@@ -284,6 +288,7 @@ async def test_the_models(tmp_path: Path) -> None:
     [
         ("GET", "/v1/nothing", 404),
         ("POST", "/v1/responses", 404),
+        ("POST", "/v1", 404),
         ("DELETE", "/v1/models", 405),
         ("GET", "/v1/chat/completions", 405),
         ("PATCH", "/v1/a/b/c", 404),
@@ -301,6 +306,27 @@ async def test_json_under_all_its_names(api: httpx.AsyncClient, place: Place, ki
     headers = {"content-type": f"application/{kind}"}
     assert (await api.post("/v1/chat/completions", content=asked, headers=headers)).status_code == 200
     assert await sent(place) == ["ü \U0001f600"]
+
+
+async def test_fields_that_are_null_are_left_out(api: httpx.AsyncClient) -> None:
+    names = ("temperature", "top_p", "max_tokens", "stop", "seed", "stream", "stream_options", "n", "tools", "logprobs")
+    nothing = dict.fromkeys((*names, "response_format", "session_id", "variables", "user", "metadata"))
+    assert (await chat(api, **nothing)).status_code == 200
+    assert (await chat(api, **nothing | {"model": "prompt:say"})).status_code == 200
+
+
+async def test_where_json_breaks_is_said(api: httpx.AsyncClient) -> None:
+    response = await api.post("/v1/completions", content=b"{'a': 1}", headers={"content-type": "application/json"})
+    assert error_of(response)["param"] is None
+    assert "not JSON" in error_of(response)["message"]
+    assert "character 2" in error_of(response)["message"]
+
+
+async def test_what_is_refused_at_the_door_has_the_same_shape(api: httpx.AsyncClient) -> None:
+    large = await chat(api, messages=[{"role": "user", "content": "x" * MAX_BODY}])
+    assert (large.status_code, error_of(large)["type"]) == (413, "invalid_request_error")
+    foreign = await api.post("/v1/completions", json={}, headers={"origin": "https://evil.example"})
+    assert (foreign.status_code, error_of(foreign)["type"]) == (403, "permission_error")
 
 
 async def test_broken_json(api: httpx.AsyncClient) -> None:
