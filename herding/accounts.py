@@ -221,6 +221,8 @@ class Accounts:
     def _checked(self, user: User, who: Principal) -> User:
         """A user who may be written; raises what is wrong with them."""
         self._check_role(user.role)
+        if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's own requests are under that id
+            raise UserError(f"The user '{user.id}' is always an admin. Choose another id.", param="role")
         _check_limits(user.limits)
         self._refuse_more_than(who, user)
         return replace(user, name=_name(user.name or user.id))

@@ -76,7 +76,7 @@ class Flight:
             "variant": rendered.variant,
         }
         self._began = time.perf_counter()
-        self._trimmer = Trimmer(prompt.contract)
+        self._trimmer = Trimmer(prompt.contract, parameters.stop)
         self._answer: list[str] = []
         self._heard = 0
         self._usage: Usage | None = None
@@ -119,7 +119,7 @@ class Flight:
 
     @property
     def complete(self) -> bool:
-        """Whether the stop marker has come: whatever follows is not part of the answer."""
+        """Whether the stop marker or a stop string has come: whatever follows is not part of the answer."""
         return self._trimmer.done
 
     @property
@@ -174,12 +174,13 @@ class Flight:
             error.request_id = self.id
             self._finish = "error"
         else:
-            self._finish = "cancelled" if status in ("cancelled", "abandoned") else self._finish or "stop"
+            ended = "stop" if self._trimmer.done else self._finish or "stop"
+            self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
         self._total_ms = self.elapsed_ms
         if self._status == "succeeded":
-            self._verdict = judge(self.prompt.contract, "".join(self._answer), marker_seen=self._trimmer.done)
+            self._verdict = judge(self.prompt.contract, "".join(self._answer), marker_seen=self._trimmer.marked)
 
     def outcome(self) -> Outcome:
         """All that is known now."""

@@ -122,6 +122,17 @@ async def test_an_id_that_could_be_taken_for_somebody_elses_is_refused(house: Ho
     assert await house.store.users() == ()
 
 
+async def test_nobody_weaker_has_the_id_of_the_operator_whose_requests_would_be_theirs(house: House) -> None:
+    boss = replace(BOSS, id="boss")
+    for id in ("admin", "Admin"):
+        with pytest.raises(UserError, match="always an admin") as caught:
+            await house.accounts.add_user(replace(EVE, id=id), boss)
+        assert caught.value.param == "role"
+    made = await house.accounts.add_user(replace(EVE, id="admin", role="admin"), boss)
+    with pytest.raises(UserError, match="always an admin"):
+        await house.accounts.change_user(replace(made, role="rater"), boss)
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [

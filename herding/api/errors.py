@@ -162,8 +162,8 @@ def _told(error: RequestValidationError) -> tuple[str, str | None]:
 
 def _place(fault: Any, body: Any) -> list[int | str]:
     """Where a fault is, without what only the validator knows: the names of the forms that a value may have."""
-    kind, *path = fault["loc"]
-    if kind != "body":
+    path: list[int | str] = list(fault["loc"][1:])
+    if fault["loc"][0] != "body":
         return path
     place: list[int | str] = []
     for part in path:

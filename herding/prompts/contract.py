@@ -17,28 +17,33 @@ _FENCE = re.compile(r"\A\s*```[a-zA-Z]*[ \t]*\r?\n(.*?)```\s*\Z", re.DOTALL)
 
 
 class Trimmer:
-    """Passes an answer on, piece by piece, up to the stop marker; never shows the marker, not even half of it.
+    """Passes an answer on, piece by piece, up to the stop marker or a stop string; never shows it, not even half of it.
 
-    White space before the marker is dropped with it. An answer that breaks off within the marker loses that part too.
+    White space before the marker is dropped with it. An answer that breaks off within the marker loses that part too;
+    the beginning of a stop string stays. `done` says that one of them came, `marked` that it was the marker.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, stops: Sequence[str] = ()) -> None:
         self._marker = contract.stop_marker
+        self._ends = tuple(stops) if self._marker is None else (self._marker, *stops)
         self._held = ""
-        self.done = False
+        self.done = self.marked = False
 
     def feed(self, piece: str) -> str:
-        """The part of the answer that is certain after `piece`; empty once the marker was seen."""
+        """The part of the answer that is certain after `piece`; empty once the marker or a stop string was seen."""
         if self.done:
             return ""
-        if self._marker is None:
+        if not self._ends:
             return piece
         text = self._held + piece
-        found = text.find(self._marker)
-        if found >= 0:
-            self.done, self._held = True, ""
-            return text[:found].rstrip()
-        certain = text[: len(text) - _overlap(text, self._marker)].rstrip()
+        found = [(start + len(end), start, end) for end in self._ends if (start := text.find(end)) >= 0]
+        if found:
+            _, start, end = min(found)
+            self.done, self.marked, self._held = True, end == self._marker, ""
+            return text[:start].rstrip() if self.marked else text[:start]
+        certain = text[: len(text) - max(_overlap(text, end) for end in self._ends)]
+        if self._marker is not None:
+            certain = certain.rstrip()
         self._held = text[len(certain) :]
         return certain
 

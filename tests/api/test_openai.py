@@ -97,6 +97,17 @@ async def test_parts_roles_and_parameters_arrive(api: httpx.AsyncClient, place: 
     assert (await place.rows())[0].parameters.stop == ("x", "y")
 
 
+async def test_a_stop_string_ends_the_answer_whatever_the_node_makes_of_it(api: httpx.AsyncClient) -> None:
+    messages = [{"role": "user", "content": "one two three four"}]
+    for stop, left in (("thr", "one two "), (["four", " t"], "one"), (["five"], "one two three four")):
+        choice = (await chat(api, messages=messages, stop=stop)).json()["choices"][0]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (left, "stop")
+        *told, _ = events(await chat(api, messages=messages, stop=stop, stream=True))
+        assert "".join(data["choices"][0]["delta"].get("content", "") for _, data in told) == left
+    text = await api.post("/v1/completions", json={"model": "echo", "prompt": "a b c", "stop": " b", "max_tokens": 2})
+    assert text.json()["choices"][0] == {"index": 0, "text": "a", "logprobs": None, "finish_reason": "stop"}
+
+
 async def test_auto_takes_any_model(api: httpx.AsyncClient) -> None:
     assert (await chat(api, model="auto")).json()["model"] == "echo"
     assert (await chat(api, model="auto", response_format={"type": "text"})).status_code == 200

@@ -73,6 +73,25 @@ def test_what_is_shown_early_never_has_to_be_taken_back(marker: str, pieces: lis
                 assert answer.startswith(shown)
 
 
+@given(st.lists(MARKERS, min_size=1, max_size=3), PIECES)
+def test_the_stop_string_that_is_complete_first_ends_the_text_and_none_is_shown(
+    stops: list[str], pieces: list[str]
+) -> None:
+    trimmer = Trimmer(Contract(), stops)
+    shown = "".join([*map(trimmer.feed, pieces), trimmer.end()])
+    text = "".join(pieces)
+    ends = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
+    assert shown == (text[: min(ends)[1]] if ends else text)
+    assert (trimmer.done, trimmer.marked) == (bool(ends), False)
+
+
+def test_a_stop_string_before_the_marker_is_not_the_marker() -> None:
+    for text, shown, marked in (("a b|end| c", "a b", True), ("a b # c|end|", "a b ", False)):
+        trimmer = Trimmer(Contract(stop_marker="|end|"), ["#"])
+        assert "".join([*map(trimmer.feed, text), trimmer.end()]) == shown
+        assert trimmer.marked is marked
+
+
 @given(PIECES)
 def test_without_a_marker_every_piece_passes_at_once(pieces: list[str]) -> None:
     shown, trimmer = stream(None, pieces)
