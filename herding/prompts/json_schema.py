@@ -38,9 +38,7 @@ def fault(schema: dict[str, Any], data: Any) -> str | None:
     except Unresolvable:
         return "the JSON cannot be checked against the schema: a $ref in it leads to nothing"
     except RecursionError:
-        return (
-            "the JSON cannot be checked against the schema: a $ref in it leads back to itself, or too deep"
-        )
+        return "the JSON cannot be checked against the schema: a $ref in it leads back to itself, or too deep"
     except (TimeoutError, regex.error):
         return "the JSON cannot be checked against the schema in the time there is for it"
     return f"the JSON does not fit the schema: {error.message[:200]}" if error else None
