@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from herding.errors import HerdingError, NodeError
@@ -168,6 +170,14 @@ class Flight:
         self.expelled = True
         self.stop()
 
+    async def judge(self) -> None:
+        """Hold the whole answer against the contract. Patterns and schemas may take long; other requests go on then."""
+        self._total_ms = self.elapsed_ms
+        contract = self.prompt.contract
+        held = partial(judge, contract, "".join(self._answer), marker_seen=self._trimmer.marked)
+        slow = contract.regex is not None or contract.json_schema is not None
+        self._verdict = await asyncio.to_thread(held) if slow else held()
+
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """The request is over."""
         if error is not None:
@@ -178,9 +188,9 @@ class Flight:
             self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
-        self._total_ms = self.elapsed_ms
-        if self._status == "succeeded":
-            self._verdict = judge(self.prompt.contract, "".join(self._answer), marker_seen=self._trimmer.marked)
+        self._total_ms = self._total_ms or self.elapsed_ms
+        if self._status != "succeeded":
+            self._verdict = Verdict()
 
     def outcome(self) -> Outcome:
         """All that is known now."""

@@ -56,7 +56,7 @@ from herding.prober import Prober
 from herding.prompts.compose import FREE, Rendered, compose, free_input
 from herding.prompts.library import Library, check_key, parse_body, parse_prompt
 from herding.prompts.model import Prompt, PromptParameters
-from herding.prompts.variables import clean, fill
+from herding.prompts.variables import clean, filled
 from herding.registry import Registry
 from herding.shelf import Edition, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
@@ -167,6 +167,8 @@ class Orchestrator:
                     yield event
             if flight.expelled:
                 raise AuthenticationError("The token of this request is not valid any more.")
+            if not flight.stopped:
+                await flight.judge()
             flight.end("cancelled" if flight.stopped else "succeeded")
         except HerdingError as error:
             flight.end("cancelled" if flight.expelled else "failed", error)
@@ -205,7 +207,7 @@ class Orchestrator:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         _, prompt = await self._asked(request, who)
-        return compose(prompt, fill(prompt.variables, request.variables), request.turns or ())
+        return compose(prompt, await filled(prompt.variables, request.variables), request.turns or ())
 
     async def _prepare(self, request: Request, who: Principal) -> Flight:
         """Check everything about a request that can be checked before it runs."""
@@ -213,7 +215,7 @@ class Orchestrator:
             request = await recall(request, who, store=self._store)
             return self._flight(request, who, FREE, free_input(request), key="", variables={})
         found, prompt = await self._asked(request, who)
-        values = fill(prompt.variables, request.variables)
+        values = await filled(prompt.variables, request.variables)
         request = await recall(request, who, store=self._store, prompt=found)
         rendered = compose(prompt, values, _checked_turns(request))
         edited = prompt is not found.prompt or not found.number

@@ -90,6 +90,7 @@ VERSION: Json = {
     "author": "ada",
     "message": "shorter",
     "source": "ui",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "created_at": "2026-01-31T12:00:00.000+00:00",
 }
 ONE_VERSION: Json = {**VERSION, "key": "greeting", "labels": ["prod"], "content": ONE_PROMPT["content"]}

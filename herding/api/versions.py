@@ -118,7 +118,7 @@ def _files(routes: APIRouter, orchestrator: Orchestrator) -> None:
 
 
 def _about(found: PromptVersion) -> dict[str, Any]:
-    named = {name: getattr(found, name) for name in ("number", "author", "message", "source")}
+    named = {name: getattr(found, name) for name in ("number", "author", "message", "source", "sha256")}
     return named | {"created_at": instant(found.created_at)}
 
 

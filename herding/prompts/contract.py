@@ -13,7 +13,7 @@ from herding.prompts.patterns import found_in
 from herding.values import Verdict
 
 _NONE = Contract()
-_FENCE = re.compile(r"\A\s*```[a-zA-Z]*[ \t]*\r?\n(.*?)```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"\A\s*(?P<fence>`{3,9}+|~{3,9}+)[^\n`]*+\n(?P<inside>.*?)(?P=fence)\s*\Z", re.DOTALL)
 
 
 class Trimmer:
@@ -95,7 +95,7 @@ def _pattern_breach(pattern: str, answer: str) -> str | None:
 def _json_breach(schema: dict[str, Any], answer: str) -> str | None:
     fenced = _FENCE.match(answer)
     try:
-        data = json.loads(fenced[1] if fenced else answer, parse_constant=_refuse)
+        data = json.loads(fenced["inside"] if fenced else answer, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return "the answer is not JSON"
     return fault(schema, data)

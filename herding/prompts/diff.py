@@ -168,6 +168,7 @@ def _fields(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every field with its text."""
     for name, value in data.items():
         if name == "variants":
+            yield f"{name}.order", "\n".join(variant["name"] for variant in value)  # the first that fits is used
             for variant in value:
                 parts = _fields({part: inner for part, inner in variant.items() if part != "name"})
                 yield from ((f"{name}.{variant['name']}.{part}", text) for part, text in parts)

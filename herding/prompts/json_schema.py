@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import jsonschema.validators
@@ -35,8 +35,12 @@ def fault(schema: dict[str, Any], data: Any) -> str | None:
     """What is wrong with `data`, if anything; never fetches a remote reference."""
     try:
         error = next(_validator(schema).iter_errors(data), None)
-    except (Unresolvable, RecursionError, TimeoutError, regex.error) as broken:
-        return f"the JSON cannot be checked against the schema: {type(broken).__name__}"
+    except Unresolvable:
+        return "the JSON cannot be checked against the schema: a $ref in it leads to nothing"
+    except RecursionError:
+        return "the JSON cannot be checked against the schema: a $ref in it leads back to itself, or too deep"
+    except (TimeoutError, regex.error):
+        return "the JSON cannot be checked against the schema in the time there is for it"
     return f"the JSON does not fit the schema: {error.message[:200]}" if error else None
 
 
@@ -64,8 +68,8 @@ def _validator(schema: dict[str, Any]) -> Any:
     return made(schema, registry=Registry())
 
 
-def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (three small functions)
-    """The keywords that hold patterns against texts; `left` says how many seconds there are for it."""
+def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (some small functions)
+    """The keywords that may take long by nature; `left` says how many seconds there are for patterns."""
 
     def fits(pattern: str, text: str) -> bool:
         return found_in(pattern, text, seconds=left())
@@ -94,11 +98,25 @@ def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (t
             else:
                 yield from checker.descend(data[key], wanted, path=key)
 
+    def unique_items(checker: Any, wanted: Any, data: Any, _: Any) -> Iterator[jsonschema.ValidationError]:
+        if wanted and checker.is_type(data, "array") and len(set(map(_distinct, data))) < len(data):
+            yield jsonschema.ValidationError("a list holds an item twice")
+
     return {
         "pattern": pattern,
         "patternProperties": pattern_properties,
         "additionalProperties": additional_properties,
+        "uniqueItems": unique_items,
     }
+
+
+def _distinct(item: Any) -> Hashable:
+    """What only equal items share: 1 is 1.0 in JSON, but neither is true."""
+    if isinstance(item, dict):
+        return dict, frozenset((name, _distinct(value)) for name, value in item.items())
+    if isinstance(item, list):
+        return list, tuple(map(_distinct, item))
+    return (bool, item) if isinstance(item, bool) else item
 
 
 def _check_patterns(schema: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ class Library:
 
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
-        text = old.file.read_text(encoding="utf-8-sig")
+        text = old.file.read_bytes().decode()
         raw = files.Source(text, file=self._shown(old.file)).data
         known = old.prompt.content | ({"label": old.prompt.said_label} if old.prompt.said_label else {})
         return merging.merged(text, merging.settled(raw, known, wanted))

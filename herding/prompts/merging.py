@@ -16,6 +16,7 @@ import yaml
 from herding.prompts.written import ORDER, dump, dump_file
 
 _COMMENT = re.compile(r"[ \t]+#[^\n]*")
+_MARK = "\ufeff"
 _PLAIN = (type(None), bool, int, float, str)
 
 
@@ -32,7 +33,17 @@ class _StuckError(Exception):
 
 
 def merged(text: str, data: Mapping[str, Any]) -> str:
-    """The text of a file that holds `data`: `text`, changed where it holds something else."""
+    """The text of a file that holds `data`: `text`, changed where it holds something else.
+
+    Its line ends stay as they are, and so does a byte order mark.
+    """
+    mark = _MARK if text.startswith(_MARK) else ""
+    ends = "\r\n" if "\r\n" in text else "\n"
+    plain = text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
+    return mark + _merged(plain, data).replace("\n", ends)
+
+
+def _merged(text: str, data: Mapping[str, Any]) -> str:
     if not text.endswith("\n"):
         text += "\n"
     try:

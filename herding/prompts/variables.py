@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -214,6 +215,13 @@ def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[st
             known = ", ".join(variables) or "none"
             raise VariableError(f"This prompt has no variable '{name}'. Its variables: {known}.", param=name)
     return {name: _value(name, variable, given.get(name)) for name, variable in variables.items()}
+
+
+async def filled(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Value]:
+    """As `fill`; where a pattern may take long, others go on meanwhile."""
+    if any(isinstance(variable, TextVariable) and variable.pattern for variable in variables.values()):
+        return await asyncio.to_thread(fill, variables, given)
+    return fill(variables, given)
 
 
 def faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:

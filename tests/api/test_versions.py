@@ -41,6 +41,8 @@ async def test_versions_are_listed_and_read(two: httpx.AsyncClient) -> None:
     assert (await got(two, "my/new/versions?limit=1"))["versions"] == [newest]
     one = await got(two, "my/new/versions/2")
     assert (one["labels"], one["content"]["messages"][0]["content"]) == (["test"], "Be very short.")
+    assert one["sha256"] == newest["sha256"] != first["sha256"]
+    assert len(one["sha256"]) == 64
     again = await two.put(f"{URL}/my/new", json=(await got(two, "my/new/versions/1"))["content"])
     assert (again.status_code, again.json()["version"]) == (200, 3)
     info = await got(two, "my/new")

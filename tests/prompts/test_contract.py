@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -129,12 +130,20 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
         ({"json_schema": {}}, "[" * 100_000, "not JSON"),
         ({"json_schema": {}}, "9" * 10_000, "not JSON"),
         ({"json_schema": {"required": ["a"]}}, '{"b": 1}', "'a' is a required property"),
-        ({"json_schema": {"$ref": "#/$defs/no"}}, "1", "cannot be checked"),
-        ({"json_schema": {"$ref": "#"}}, "1", "cannot be checked"),
+        ({"json_schema": {"$ref": "#/$defs/no"}}, "1", "leads to nothing"),
+        ({"json_schema": {"$ref": "#"}}, "1", "leads back to itself"),
+        ({"json_schema": {"uniqueItems": True}}, '[1, true, "1", [1], {"a": 1}, {"a": true}, null]', None),
+        ({"json_schema": {"uniqueItems": True}}, '[{"a": [1], "b": 2}, {"b": 2.0, "a": [1.0]}]', "holds an item twice"),
+        ({"json_schema": {"uniqueItems": False}}, "[1, 1]", None),
         ({"stop_marker": "|end|"}, "no marker", "the marker |end| is missing"),
         ({"max_words": 5, "max_chars": 3}, "five", "4 characters"),
         ({"json_schema": {}}, '```json\r\n{"a": 1}\r\n```', None),
         ({"json_schema": {}}, '```json\n{"a": 1}\n```\nThat is it.', "not JSON"),
+        ({"json_schema": {}}, '```json5 title="x"\n{"a": "```"}\n```', None),
+        ({"json_schema": {}}, '~~~\n{"a": 1}\n~~~', None),
+        ({"json_schema": {}}, '````json\n{"a": 1}\n````', None),
+        ({"json_schema": {}}, '```\n{"a": 1}\n~~~', "not JSON"),
+        ({"json_schema": {}}, "~" * 100_000, "not JSON"),
         ({"json_schema": {}}, '{"a": NaN}', "not JSON"),
         ({"json_schema": {"patternProperties": {"^n": {"type": "null"}}}}, '{"n1": 1}', "does not fit"),
         ({"json_schema": {"patternProperties": {"^n": {}}, "additionalProperties": False}}, '{"n1": 1}', None),
@@ -176,6 +185,13 @@ def test_a_catastrophic_pattern_ends_soon_and_fails(contract: dict[str, Any]) ->
     verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
     assert time.monotonic() - began < 1.5
     assert verdict.ok is False
+
+
+def test_many_items_are_told_apart_as_soon_as_few() -> None:
+    answer = json.dumps([{"id": number, "tags": [str(number)]} for number in range(20_000)])
+    began = time.monotonic()
+    assert judge(Contract(json_schema={"uniqueItems": True}), answer, marker_seen=False).ok
+    assert time.monotonic() - began < 5
 
 
 def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:

@@ -76,9 +76,15 @@ def test_fields_stand_in_their_sections() -> None:
 def test_variants_are_known_by_their_names() -> None:
     one = {"variants": [{"name": "a", "when": "1 < 2", "prompt": "x"}, {"name": "b", "when": "2 < 1", "prompt": "y"}]}
     other = {"variants": [one["variants"][1] | {"prompt": "z"}, one["variants"][0]]}
-    assert [field.name for field in compare(one, other).fields] == ["variants.b.prompt"]
+    assert [field.name for field in compare(one, other).fields] == ["variants.order", "variants.b.prompt"]
 
 
 def test_a_large_change_ends() -> None:
     found = lines("\n".join(f"a{n}" for n in range(5_000)), "\n".join(f"b{n}" for n in range(5_000)))
     assert len(found) == 5_000
+
+
+def test_the_order_of_variants_is_a_difference() -> None:
+    one, other = ({"name": name, "when": f"a > {number}", "prompt": name} for number, name in enumerate("xy"))
+    (field,) = compare({**GOOD, "variants": [one, other]}, {**GOOD, "variants": [other, one]}).fields
+    assert (field.section, field.name, field.old, field.new) == ("template", "variants.order", "x\ny", "y\nx")

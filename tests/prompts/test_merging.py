@@ -143,3 +143,11 @@ def test_what_means_the_same_keeps_its_form() -> None:
     raw, known = {"a": {}, "b": [1]}, {"a": {"type": "text"}, "b": [1]}
     assert settled(raw, known, {"a": {"type": "text"}, "b": [2]}) == {"a": {}, "b": [2]}
     assert settled([{"a": "x"}], {"a": "x"}, {"a": "x"}) == {"a": "x"}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_line_ends_and_a_byte_order_mark_stay(ends: str, mark: str) -> None:
+    data = with_change(lambda data: data.update(name="Better", description="one\ntwo\n"))
+    plain = merged(TEXT, data)
+    assert merged(mark + TEXT.replace("\n", ends), data) == mark + plain.replace("\n", ends)

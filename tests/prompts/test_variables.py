@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from herding.errors import VariableError
-from herding.prompts.variables import Variable, faults, fill, show
+from herding.prompts.variables import Variable, faults, fill, filled, show
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Variable)
 
@@ -162,6 +163,18 @@ def test_an_optional_text_may_be_blank_whatever_its_pattern() -> None:
 def test_a_pattern_that_never_ends_is_ended() -> None:
     with pytest.raises(VariableError, match="takes too long"):
         value(variable("text", pattern="((a?){30}){30}"), "a" * 5_000 + "!")
+
+
+async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
+    kinds = {"x": variable("text", pattern="((a?){30}){30}")}
+    checking = asyncio.create_task(filled(kinds, {"x": "a" * 5_000 + "!"}))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not checking.done()
+    with pytest.raises(VariableError, match="takes too long"):
+        await checking
+    assert await filled(kinds, {"x": "aa"}) == {"x": "aa"}
+    assert await filled({"x": variable("text")}, {"x": "a"}) == {"x": "a"}
 
 
 def test_a_list_that_must_be_given_is_not_empty() -> None:
