@@ -195,6 +195,11 @@ class Chooser:
         """Whether there is somebody to try, or will be soon."""
         return self._hopeless(search, self.serving(search)) is None
 
+    def sound(self, search: Search) -> bool:
+        """Whether one of those who could be tried shows no sign of failing."""
+        looks = (self._fleet.health.look(node.name) for node in self.serving(search))
+        return any(look.state == "healthy" and not look.failures_in_a_row for look in looks)
+
     def _hopeless(self, search: Search, nodes: Sequence[Node]) -> HerdingError | None:
         """Why waiting leads to nothing; None where it does."""
         wait = self._fleet.health.wait([node.name for node in nodes])

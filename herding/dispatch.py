@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from herding.chooser import Chooser, Lease, Search, Wish
-from herding.errors import HerdingError, NodeError, NoTurnError, UserError
+from herding.errors import HerdingError, NodeError, NoTurnError, RefusalError, UserError
 from herding.fleet import Fleet
 from herding.flight import ANSWER_TOKENS, Flight
 from herding.learning import Learning
@@ -156,6 +156,11 @@ class Dispatcher:
         lease.release()
         self._waiting.pump()
 
+    def answered(self, search: Search) -> None:
+        """A call got its answer."""
+        if search.attempt > 1:
+            self._budget.answered()
+
     async def failed(self, lease: Lease, error: HerdingError) -> None:
         """A call failed. Before its place goes to the next one, the node looks whether it still serves anything."""
         node = self._fleet.get(lease.candidate.node)
@@ -173,7 +178,8 @@ class Dispatcher:
         flight = search.flight
         if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS:
             return False
-        if not self._chooser.hopes(search) or not self._budget.may_retry():
+        sound = not isinstance(error, RefusalError) and self._chooser.sound(search)
+        if not self._chooser.hopes(search) or not self._budget.may_retry(sound=sound):
             return False
         await asyncio.sleep(pause(search.attempt, self._fleet.rng))
         search.attempt += 1
@@ -203,6 +209,7 @@ class Dispatcher:
                         await _let_finish(flight)
                         break
             self._succeeded(flight, lease, began)
+            self.answered(search)
         except (NodeError, UserError) as error:
             failure = error
             await self.failed(lease, error)

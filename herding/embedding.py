@@ -106,7 +106,9 @@ class Embedder:
                 _go_on(flight)
                 raise UserError("The request was stopped.")
             try:
-                return await self._attempt(flight, lease, dimensions)
+                made = await self._attempt(flight, lease, dimensions)
+                self._dispatcher.answered(search)
+                return made
             except NodeError as error:
                 if not await self._dispatcher.again(search, lease, error):
                     raise

@@ -492,6 +492,30 @@ async def test_where_all_fails_there_are_few_more_calls_than_requests(
         assert max(len(row.attempts) for row in await place.rows()) <= 3
 
 
+@pytest.mark.parametrize("fault", ["status:500", "html", "cut-after:0"])
+async def test_of_many_callers_at_once_none_sees_what_a_healthy_node_can_mend(
+    tmp_path: Path, ill: FakeNode, well: FakeNode, fault: str
+) -> None:
+    nodes = (node(ill, fault, "ill", concurrency=64), node(well, fault, "well", concurrency=64))
+    async with herding(tmp_path, *nodes) as place:
+        outcomes = await asyncio.gather(*(ask(place, fault) for _ in range(100)))
+        assert {type(outcome) for outcome in outcomes} == {Outcome}
+        assert len(ill.calls()) > 20
+
+
+async def test_of_many_faults_in_a_row_none_is_seen_beside_a_healthy_node(
+    tmp_path: Path, ill: FakeNode, well: FakeNode
+) -> None:
+    faults = ("status:500", "status:400", "html", "empty", "status:503", "unknown", "error-in-200", "redirect")
+    nodes = [node(ill, fault, f"ill{number}") for number, fault in enumerate(faults)]
+    async with herding(tmp_path, *nodes, openai(well.url, *faults, name="well")) as place:
+        for fault in faults:
+            for _ in range(8):
+                outcome = await ask(place, fault)
+                assert isinstance(outcome, Outcome), outcome
+        assert len(ill.calls()) > 20
+
+
 async def test_failures_that_nobody_could_mend_leave_the_retries_to_others(
     tmp_path: Path, ill: FakeNode, well: FakeNode
 ) -> None:

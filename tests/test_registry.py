@@ -127,6 +127,34 @@ async def test_no_secret_is_kept_in_the_open_returned_or_logged(
     assert not any(SECRET.encode() in file.read_bytes() for file in _files(tmp_path))
 
 
+async def test_credentials_in_a_template_are_kept_as_secrets_wherever_they_are(
+    place: Place, registry: Registry, server: AnyServer
+) -> None:
+    spec = template(f"{server.url}/headers", response_extract="answer") | {
+        "headers": {"Authorization": "Bearer sk-in-header", "X-Auth": "auth-in-header", "X-Key-Version": "2"},
+        "query": {"key": "key-in-query", "q": "plain"},
+        "body": {"input": "{USER_PROMPT}", "deep": [{"api_key": "key-in-body", "stop_token": "###"}], "password": "pw"},
+    }
+    tried = await registry.test_call(spec, "sk-in-header is 2", ADMIN)
+    assert tried.line.endswith("?key=[key removed]&q=plain")
+    assert "authorization: Bearer [key removed]" in tried.sent
+    assert json.loads(tried.body) == {
+        "input": "[key removed] is 2",
+        "deep": [{"api_key": "[key removed]", "stop_token": "###"}],
+        "password": "pw",
+    }
+    await registry.add(spec, ADMIN)
+    shown = repr(await registry.records(ADMIN))
+    secrets = ("sk-in-header", "auth-in-header", "key-in-query", "key-in-body")
+    assert not any(secret in shown for secret in secrets)
+    assert "'X-Key-Version': '2'" in shown
+    await ask(place)
+    sent = server.asked[-1]
+    assert (sent.headers["authorization"], sent.headers["x-auth"]) == ("Bearer sk-in-header", "auth-in-header")
+    assert sent.query == {"key": "key-in-query", "q": "plain"}
+    assert sent.body["deep"] == [{"api_key": "key-in-body", "stop_token": "###"}]
+
+
 def _files(home: Path) -> list[Path]:
     return list(home.glob("herding.sqlite*"))
 

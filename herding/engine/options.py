@@ -51,8 +51,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 
 def check_secret(secret: str, host: str) -> str:
-    """Return `secret`; raise ConfigError where there is none, whatever address the engine binds to."""
-    if secret:
+    """`secret` without blanks around it; ConfigError where nothing is left, whatever address the engine binds to."""
+    if secret := secret.strip():
         return secret
     where = "even on this machine" if is_loopback(host) else f"on {host}, which others can reach,"
     raise ConfigError(

@@ -22,7 +22,13 @@ LEAST_SECRET, MAX_SECRET, MAX_SECRETS = 4, 4_000, 20
 _CONFIG: TypeAdapter[RemoteConfig] = TypeAdapter(Annotated[RemoteConfig, Field(discriminator="kind")])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_TELLING = re.compile("authorization|cookie|key|token|secret|password", re.IGNORECASE)
+_IN_HEADERS = re.compile(".*(auth|cookie|key|token|secret|password|credential).*", re.IGNORECASE)
+_IN_BODY = re.compile(
+    "(x[-_])?((api|access|auth|client|private|secret)[-_]?(key|token|secret)|password|secret)", re.IGNORECASE
+)
+_IN_QUERY = re.compile(f"{_IN_BODY.pattern}|key|token", re.IGNORECASE)
+_SCHEME = re.compile(r"([A-Za-z-]{1,20} +)?(.*)", re.DOTALL)
+"""A word such as `Bearer` before a credential, which a server that repeats the credential may leave out."""
 _OURS = {"api_key_env", "secret_env"}
 
 
@@ -88,8 +94,8 @@ def given_secrets(given: Mapping[str, Any]) -> dict[str, str] | None:
 def read_spec(given: Mapping[str, Any], secrets: Mapping[str, str]) -> Spec:
     """The spec that plain words say, with the secrets of `secrets`; UserError names what is wrong with it.
 
-    The words are those of the nodes file, with `owner` beside, and without environment variables. A header of a
-    template that looks like a credential becomes a secret.
+    The words are those of the nodes file, with `owner` beside, and without environment variables. What looks like a
+    credential in headers, query or body of a template becomes a secret.
     """
     words = {key: value for key, value in given.items() if key not in ("secret", "secrets", "owner")}
     if words.get("kind") not in KINDS:
@@ -99,7 +105,7 @@ def read_spec(given: Mapping[str, Any], secrets: Mapping[str, str]) -> Spec:
     found = dict(secrets)
     match words["kind"]:
         case "template":
-            words["headers"] = _lifted(words.get("headers"), found)
+            words |= _without_credentials(words, found)
             words["secrets"] = {name: name for name in found}
         case "openai" if SECRET in found:
             words["api_key_env"] = SECRET
@@ -125,19 +131,51 @@ def read_config(words: Mapping[str, Any]) -> RemoteConfig:
             f"{place}: {said}." if place else f"{said[:1].upper()}{said[1:]}.", param=place or None
         ) from None
     except RecursionError:
-        raise UserError("This is nested too deeply.", param="body") from None
+        raise _too_deep() from None
 
 
-def _lifted(headers: Any, secrets: dict[str, str]) -> Any:
-    """`headers` with secrets in the place of credentials, which are put into `secrets`."""
-    if not isinstance(headers, Mapping):
-        return {} if headers is None else headers
-    made = dict(headers)
-    for name, value in headers.items():
-        if isinstance(value, str) and _TELLING.search(str(name)) and not names(value) and fits_header(value):
-            key = re.sub(r"[^A-Z0-9_]", "_", f"HEADER_{name}".upper())[:64]
-            made[name], secrets[key] = f"{{SECRET:{key}}}", value
+def _without_credentials(words: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    """Headers, query and body of a template, with secrets in the place of credentials, which are put into `secrets`."""
+    try:
+        return {
+            "headers": _lifted(words.get("headers"), _IN_HEADERS, "HEADER", secrets) or {},
+            "query": _lifted(words.get("query"), _IN_QUERY, "QUERY", secrets) or {},
+            "body": _lifted(words.get("body"), _IN_BODY, "BODY", secrets),
+        }
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _lifted(template: Any, telling: re.Pattern[str], place: str, secrets: dict[str, str]) -> Any:
+    """`template` with secrets, which are put into `secrets`, for the credentials under keys that `telling` fits."""
+    if isinstance(template, list):
+        return [_lifted(part, telling, place, secrets) for part in template]
+    if not isinstance(template, Mapping):
+        return template
+    made = {}
+    for key, value in template.items():
+        if isinstance(value, str) and telling.fullmatch(str(key)):
+            made[key] = _credential(value, f"{place}_{key}", secrets)
+        else:
+            made[key] = _lifted(value, telling, place, secrets)
     return made
+
+
+def _credential(value: str, name: str, secrets: dict[str, str]) -> str:
+    """What stands for a credential; the value itself where it has placeholders, or is too short to be one."""
+    found = _SCHEME.fullmatch(value)
+    scheme, secret = found.groups(default="") if found else ("", value)
+    if names(value) or not fits_header(value) or len(secret) < LEAST_SECRET:
+        return value
+    plain = re.sub(r"[^A-Z0-9_]", "_", name.upper())[:60]
+    free = (f"{plain}{number or ''}" for number in range(len(secrets) + 1))
+    key = next(key for key in free if secrets.get(key, secret) == secret)
+    secrets[key] = secret
+    return f"{scheme}{{SECRET:{key}}}"
+
+
+def _too_deep() -> UserError:
+    return UserError("This is nested too deeply.", param="body")
 
 
 def _check_names(config: RemoteConfig) -> None:

@@ -1,7 +1,8 @@
-"""Server-sent events from a byte stream: only the `data` lines matter here."""
+"""Server-sent events and other streams of text, from the bytes that come."""
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
 
@@ -14,7 +15,7 @@ MAX_BYTES = 8_000_000
 
 
 def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
-    """The data of the events, those together that came together.
+    """The `data` lines without blanks around them, those together that came together: for events of one line of JSON.
 
     BadResponseError for a line, or a stream, that is too long, or is not UTF-8.
     """
@@ -24,6 +25,43 @@ def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
 def text_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
     """The lines that are not empty, of a stream that is no more than lines. Raises what `data_lines` raises."""
     return _lines(chunks, "")
+
+
+async def event_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The data of each event to the letter: its lines joined, and only the one blank after each colon taken away.
+
+    Raises what `data_lines` raises.
+    """
+    held, data = "", list[str]()
+    async for text in plain_text(chunks):
+        *lines, held = (held + text).split("\n")
+        if len(held) > MAX_LINE:
+            raise BadResponseError("The node sent more than an answer can be.")
+        for line in (ended.removesuffix("\r") for ended in lines):
+            if line.startswith(_FIELD):
+                data.append(line.removeprefix(_FIELD).removeprefix(" "))
+            elif not line and data:
+                yield "\n".join(data)
+                data = []
+    if held.startswith(_FIELD):
+        data.append(held.removeprefix(_FIELD).removeprefix(" "))
+    if data:
+        yield "\n".join(data)
+
+
+async def plain_text(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The text as it comes. BadResponseError where it is too long, or not UTF-8."""
+    decoder, seen = getincrementaldecoder("utf-8-sig")(), 0
+    try:
+        async for chunk in chunks:
+            seen += len(chunk)
+            if seen > MAX_BYTES:
+                raise BadResponseError("The node sent more than an answer can be.")
+            if text := decoder.decode(chunk):
+                yield text
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise BadResponseError("The node sent bytes that are not text.") from None
 
 
 async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncIterator[list[str]]:

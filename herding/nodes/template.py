@@ -34,13 +34,21 @@ from herding.nodes.placeholders import (
     words,
 )
 from herding.nodes.scrub import Scrubbers
-from herding.nodes.sse import MAX_BYTES, data_lines, text_lines
+from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
 from herding.values import Call, Chunk, NodeStatus
 
 BESIDE_THE_LOOP = 100_000
 """Bytes of an answer that are read in a thread, since requests go on meanwhile."""
 
 MAX_TEMPLATE = 100_000
+
+_STREAMS = {
+    "text/event-stream": "sse",
+    "application/x-ndjson": "lines",
+    "application/ndjson": "lines",
+    "application/jsonl": "lines",
+}
+"""What a stream of such a type is, whatever the node is said to send."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -49,9 +57,9 @@ class TemplateConfig(Strict):
     """Any HTTP API in the nodes file.
 
     `url`, `query`, `headers` and `body` may have the placeholders of `herding.nodes.placeholders`. `response_extract`
-    is a JMESPath to the text, in each event where the node streams. `secrets` map the names of `{SECRET:NAME}` to the
-    environment variables that hold them. An answer that does not stream counts as one token: `first_token` is for all
-    of it.
+    is a JMESPath to the text, in each event or line where the node streams; without one, `lines` are text as it comes.
+    `secrets` map the names of `{SECRET:NAME}` to the environment variables that hold them. An answer that does not
+    stream counts as one token: `first_token` is for all of it.
     """
 
     kind: Literal["template"]
@@ -174,13 +182,14 @@ class TemplateNode(Node):
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
         """The texts in the order of their coming; a BadResponseError where there was none."""
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
-        if kind == "text/html" or (self._stream == "sse" and kind != "text/event-stream"):
+        form = _STREAMS.get(kind, self._stream)
+        if kind == "text/html" or (form == "sse" and kind != "text/event-stream"):
             raise await self._unfit(response, kind)
         if not self._stream:
             yield await self._whole(response)
             return
         heard = False
-        async for piece in self._events(response):
+        async for piece in self._events(response) if form == "sse" else self._lines(response):
             heard = True
             yield piece
         if not heard:
@@ -210,16 +219,21 @@ class TemplateNode(Node):
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[str]:
         """The text of each event; where the server says that it is at its end, no more is read."""
-        if self._stream == "lines":
-            async for lines in text_lines(response.aiter_raw()):
-                for line in lines:
-                    yield self._extract.piece(line) if self._extract.reads_json else f"{line}\n"
-            return
-        async for events in data_lines(response.aiter_raw()):
-            for data in events:
-                if data == "[DONE]":
-                    return
+        async for data in event_data(response.aiter_raw()):
+            if data.strip() == "[DONE]":
+                return
+            if data.strip() or not self._extract.reads_json:
                 yield self._extract.piece(data)
+
+    async def _lines(self, response: httpx.Response) -> AsyncIterator[str]:
+        """The text of each line, or all text as it comes where no expression says what to take."""
+        if not self._extract.reads_json:
+            async for text in plain_text(response.aiter_raw()):
+                yield text
+            return
+        async for lines in text_lines(response.aiter_raw()):
+            for line in lines:
+                yield self._extract.piece(line)
 
 
 def _query(query: Mapping[str, Any], values: Values) -> str:

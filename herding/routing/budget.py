@@ -17,27 +17,36 @@ LONGEST_SECONDS = 0.25
 class RetryBudget:
     """Allows retries up to the share `SHARE` of the requests of the last `WINDOW` seconds, and `MINIMUM` in any case.
 
-    The minimum, one a second, leaves a lone user all attempts. `clock` is in seconds and never goes back.
+    The minimum, one a second, leaves a lone user all attempts. A retry that was answered gives its place back: only
+    those that fail as well make a failing herd worse. `clock` is in seconds and never goes back.
     """
 
     def __init__(
         self, clock: Callable[[], float], *, share: float = SHARE, minimum: int = MINIMUM, window: int = WINDOW
     ) -> None:
         self._clock, self._share, self._minimum = clock, share, minimum
-        self._calls = Recent(window)
+        self._calls, self._answered = Recent(window), Recent(window)
 
     def requested(self) -> None:
         """A request begins; its first attempt."""
         self._calls.add(self._clock(), failed=False)
 
-    def may_retry(self) -> bool:
-        """Whether a further attempt may be made; one that may is counted."""
+    def may_retry(self, *, sound: bool = False) -> bool:
+        """Whether a further attempt may be made; one that may is counted.
+
+        It always may where there is a `sound` node: one that does not fail others.
+        """
         now = self._clock()
         calls, retries = self._calls.count(now)
-        if retries >= max(self._minimum, self._share * (calls - retries)):
+        wasted = retries - self._answered.count(now)[0]
+        if not sound and wasted >= max(self._minimum, self._share * (calls - retries)):
             return False
         self._calls.add(now, failed=True)
         return True
+
+    def answered(self) -> None:
+        """A retry got its answer."""
+        self._answered.add(self._clock(), failed=False)
 
 
 def pause(retry: int, rng: Random) -> float:

@@ -64,11 +64,11 @@ class Policies:
 
         `busy` is the outstanding work of each model, in any one unit; models without any may be missing.
         """
-        if len(models) == 1:
-            return Choice(policy.ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only model that can answer")
         if settings.pinned is not None and settings.pinned in models:
             pinned = settings.pinned
             return Choice(policy.PINNED, (pinned,), {pinned: 1.0}, f"this prompt is pinned to {pinned}")
+        if len(models) == 1:
+            return Choice(policy.ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only model that can answer")
         if not models:
             raise ValueError("a choice needs at least one model")
         return self._by_name[settings.policy](_Asked(prompt, tuple(models), settings, busy))

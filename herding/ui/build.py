@@ -135,6 +135,8 @@ class Page:
         watched = [self.head, self.timer, *nodes.outputs]
         on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
         on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
+        on(nodes.earlier.click, self.earlier, [nodes.shown], watched, name="nodes_earlier", **now)
+        on(nodes.later.click, self.later, [nodes.shown], watched, name="nodes_later", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
         gone, drafts = self.usage.data.forgotten, [self.engineer.desk]
         on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
@@ -241,6 +243,16 @@ class Page:
         head = [header(herd, principal), gr.update(active=not settled(herd))]
         events = await self._orchestrator.node_events(principal)
         return [*head, *self.nodes.show(herd, events, shown, principal)]
+
+    @needs(NODES)
+    async def earlier(self, shown: Shown, request: gr.Request) -> list[Any]:
+        """The page of nodes before."""
+        return await self.watch(shown.turned(-1), request)
+
+    @needs(NODES)
+    async def later(self, shown: Shown, request: gr.Request) -> list[Any]:
+        """The next page of nodes."""
+        return await self.watch(shown.turned(1), request)
 
 
 def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -13,7 +13,7 @@ from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.confirm import Confirm
-from herding.ui.format import Html, el, empty, join, panel
+from herding.ui.format import Html, el, empty, panel
 from herding.ui.guard import needs, on, who
 from herding.ui.node_card import bar, card
 from herding.ui.node_events import feed
@@ -41,16 +41,21 @@ class Slot:
     @property
     def faces(self) -> list[Any]:
         """What every refresh redraws; the control's choice is not among it."""
-        return [self.box, self.card, self.control, self.model, self.mend, *self.remove.outputs]
+        return [self.box, self.card, self.control, self.model, self.progress, self.mend, *self.remove.outputs]
 
 
 @dataclass(frozen=True)
 class Shown:
     """Which node each slot shows, what it offers and whether it can be removed; a refresh leaves a control alone
-    where that stays. `manages` is whether the form is there."""
+    where that stays. `manages` is whether the form is there, `first` the place in the herd of the first node shown."""
 
     nodes: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
     manages: bool = False
+    first: int = 0
+
+    def turned(self, pages: int) -> Shown:
+        """The same some pages on; where there is none, a refresh shows the last."""
+        return replace(self, first=max(0, self.first + pages * SLOTS))
 
 
 class Nodes:
@@ -64,7 +69,10 @@ class Nodes:
         self.form = NodeForm(orchestrator)
         with gr.Row(elem_classes=["herd"]):
             self._slots = [_slot(number) for number in range(SLOTS)]
-        self.more = gr.HTML(elem_id="nodes-more", visible=False)
+        with gr.Row(visible=False, elem_classes=["pager"]) as self.pager:
+            self.earlier = gr.Button("‹ Earlier", size="sm", scale=0, min_width=100, elem_id="nodes-earlier")
+            self.place = gr.HTML(elem_id="nodes-place")
+            self.later = gr.Button("Later ›", size="sm", scale=0, min_width=100, elem_id="nodes-later")
         self.events = gr.HTML(elem_id="nodes-events")
         self._wire()
 
@@ -80,7 +88,8 @@ class Nodes:
     def outputs(self) -> list[Any]:
         """What every refresh redraws."""
         faces = [face for slot in self._slots for face in slot.faces]
-        return [self.shown, self.timer, self.summary, self.form.box, self.more, self.events, *faces]
+        pager = [self.pager, self.place, self.earlier, self.later]
+        return [self.shown, self.timer, self.summary, self.form.box, *pager, self.events, *faces]
 
     def show(
         self, herd: Sequence[NodeInfo], events: Sequence[NodeEvent], shown: Shown, principal: Principal
@@ -89,19 +98,21 @@ class Nodes:
         may_switch = SWITCH_MODEL in principal.rights
         manages = MANAGE_NODES in principal.rights
         added = self._orchestrator.registry.names if manages else frozenset()
-        now = Shown(tuple((node.name, node.status.offers, node.name in added) for node in herd[:SLOTS]), manages)
+        first = min(shown.first, max(0, len(herd) - 1) // SLOTS * SLOTS)
+        page = herd[first : first + SLOTS]
+        now = Shown(tuple((node.name, node.status.offers, node.name in added) for node in page), manages, first)
         before = dict(enumerate(shown.nodes))
         faces: list[Any] = []
-        for number, node in enumerate(herd[:SLOTS]):
+        for number, node in enumerate(page):
             known = before.get(number) == now.nodes[number]
             faces += _faces(node, may_switch=may_switch, known=known)
+            faces.append(gr.skip() if number in before and before[number][0] == node.name else "")
             faces.append(gr.update(visible=manages and node.health.state != "healthy"))
             faces += [gr.skip(), gr.skip()] if known else Confirm.shows(node.name in added)
-        unused = SLOTS - len(herd[:SLOTS])
-        faces += [gr.update(visible=False), *[gr.skip()] * 6] * unused
-        more = join(el("div", card(node), cls="node") for node in herd[SLOTS:])
+        unused = SLOTS - len(page)
+        faces += [gr.update(visible=False), *[gr.skip()] * 7] * unused
         form = gr.skip() if shown.manages == manages else gr.update(visible=manages)
-        head = [_summary(herd), form, gr.update(value=more, visible=bool(more)), feed(events)]
+        head = [_summary(herd), form, *_pager(first, len(herd)), feed(events)]
         return [now, gr.update(active=True), *head, *faces]
 
     @needs(SWITCH_MODEL)
@@ -113,7 +124,7 @@ class Nodes:
             raise UserError("Choose a model first.", param="model")
         name = shown.nodes[number][0]
         yield [gr.update(value="Switching …", interactive=False), bar(None, f"Asking {name} for {model}")]
-        last: Html = _switched(model)
+        last: Html = _switched(model, name)
         try:
             async with aclosing(self._orchestrator.switch_model(name, model, who(request))) as steps:
                 async for step in steps:
@@ -202,5 +213,13 @@ def _summary(herd: Sequence[NodeInfo]) -> Html:
     return el("p", f"{ready} of {len(herd)} nodes ready. Figures refresh every {EVERY:.0f} seconds.", cls="muted")
 
 
-def _switched(model: str) -> Html:
-    return el("p", f"✓ {model} is loaded.", cls="saved", role="status")
+def _pager(first: int, nodes: int) -> list[Any]:
+    """The row to turn pages, for more nodes than there are slots."""
+    last = min(first + SLOTS, nodes)
+    place = el("span", f"nodes {first + 1}-{last} of {nodes}", cls="muted")
+    able = [gr.update(interactive=first > 0), gr.update(interactive=last < nodes)]
+    return [gr.update(visible=nodes > SLOTS), place, *able]
+
+
+def _switched(model: str, node: str) -> Html:
+    return el("p", f"✓ {model} is loaded on {node}.", cls="saved", role="status")

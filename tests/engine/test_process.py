@@ -23,9 +23,11 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=clean | environment, check=False, **options)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
-def test_it_does_not_start_without_a_secret(host):
-    done = run("--host", host)
+@pytest.mark.parametrize(
+    ("host", "blank"), [("0.0.0.0", {}), ("127.0.0.1", {}), ("::", {"HERDING_NODE_SECRET": " \n"})]
+)
+def test_it_does_not_start_without_a_secret(host, blank):
+    done = run("--host", host, **blank)
     assert done.returncode == 2
     assert "HERDING_NODE_SECRET" in done.stderr
     assert done.stdout == ""

@@ -209,6 +209,25 @@ async def test_an_answer_in_pieces(server: AnyServer, stream: str) -> None:
     assert len(found) >= 3
 
 
+async def test_events_of_plain_text_keep_their_blanks(server: AnyServer) -> None:
+    assert await ask(node(f"{server.url}/sse-words", stream="sse")) == "You said:\n hello"
+
+
+async def test_the_data_lines_of_one_event_belong_together(server: AnyServer) -> None:
+    made = node(f"{server.url}/sse-parts", stream="sse", response_extract="piece")
+    assert await ask(made) == "You said: ü!"
+
+
+@pytest.mark.parametrize(("path", "said"), [("sse", "lines"), ("lines", "sse")])
+async def test_the_type_of_the_answer_says_what_stream_it_is(server: AnyServer, path: str, said: str) -> None:
+    made = node(f"{server.url}/{path}", stream=said, response_extract="piece")
+    assert await ask(made, "hello you") == "You said: hello you "
+
+
+async def test_a_stream_of_text_keeps_its_lines_as_they_are(server: AnyServer) -> None:
+    assert await ask(node(f"{server.url}/text", stream="lines")) == "def f():\n\n    return 'ü'"
+
+
 async def test_lines_without_an_expression_are_the_text(server: AnyServer) -> None:
     assert json.loads((await ask(node(f"{server.url}/lines", stream="lines"))).splitlines()[0]) == {"piece": "You "}
 
@@ -230,7 +249,8 @@ FAULTS: list[tuple[str, dict[str, Any], type[HerdingError], str]] = [
     ("redirect", {}, BadResponseError, "redirect"),
     ("gzip", {}, BadResponseError, "compressed"),
     ("endless", {}, BadResponseError, "more than an answer"),
-    ("endless", {"stream": "lines"}, BadResponseError, "more than an answer"),
+    ("endless", {"stream": "lines"}, BadResponseError, "does not stop answering"),
+    ("endless", {"stream": "lines", "response_extract": "piece"}, BadResponseError, "more than an answer"),
     ("cut", {}, CutStreamError, "closed the connection"),
     ("slow/9", {}, DeadlineError, "in time"),
     ("status/500", {}, StatusError, "HTTP 500: as asked"),

@@ -39,6 +39,20 @@ def test_where_all_fail_a_fifth_more_calls_are_made_and_no_more() -> None:
     assert 1_190 <= calls <= 1_200 + 10
 
 
+def test_a_retry_that_is_answered_costs_nothing() -> None:
+    budget = RetryBudget(Clock(), minimum=3)
+    for _ in range(100):
+        assert budget.may_retry()
+        budget.answered()
+    assert [budget.may_retry() for _ in range(4)] == [True, True, True, False]
+
+
+def test_where_somebody_is_sound_a_retry_may_always_be_made_and_counts() -> None:
+    budget = RetryBudget(Clock(), minimum=3)
+    assert all(budget.may_retry(sound=True) for _ in range(100))
+    assert not budget.may_retry()
+
+
 def test_the_budget_comes_back_with_time() -> None:
     clock = Clock()
     budget = RetryBudget(clock, minimum=3)

@@ -87,6 +87,8 @@ def test_a_pinned_model_is_the_only_one_while_it_is_a_candidate() -> None:
     chooser = Policies(known(), NoChance(), Clock())
     choice = chooser.choose("p", MODELS, RoutingSettings(pinned="c"), busy={})
     assert (choice.order, choice.policy) == (("c",), "pinned")
+    alone = chooser.choose("p", ["c"], RoutingSettings(pinned="c"), busy={})
+    assert (alone.policy, alone.why) == ("pinned", "this prompt is pinned to c")
     assert chooser.shares("p", MODELS, RoutingSettings(pinned="c")) == {"a": 0, "b": 0, "c": 1}
     assert len(policies(known()).choose("p", MODELS, RoutingSettings(pinned="z"), busy={}).order) == 3
 

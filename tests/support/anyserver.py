@@ -78,7 +78,21 @@ def _good(how: str, asked: Asked) -> Response | None:
             return StreamingResponse(_sse(said), media_type=EVENTS)
         case "lines":
             return StreamingResponse(_lines(said), media_type="application/x-ndjson")
+    if parts := _PARTS.get(how):
+        return StreamingResponse(_in_parts(parts), media_type="text/plain" if how == "text" else EVENTS)
     return None
+
+
+_PARTS: dict[str, list[bytes]] = {
+    "sse-words": [b"data: You\n\nda", b"ta:  said:\n\n", b"data:\ndata:  \n\nevent: end\ndata: hello\n\n"],
+    "sse-parts": [
+        b': none\n\nevent: x\ndata: {"piece":\nid: 3\ndata: "You said: "}\r\n\r',
+        b'\ndata:{"piece": "\xc3',
+        b'\xbc"}\n\n\ndata: {"piece": "!"}',
+    ],
+    "text": [b"def f():\n", b"\n    return '\xc3", b"\xbc'"],
+}
+"""Streams, byte by byte as they come."""
 
 
 _BAD: dict[str, Callable[[], Response]] = {
@@ -102,6 +116,12 @@ async def _sse(said: str) -> AsyncIterator[bytes]:
     for word in said.split(" "):
         yield f"data: {json.dumps({'piece': word + ' '})}\n\n".encode()
     yield b'data: {"done": true}\n\ndata: [DONE]\n\n'
+
+
+async def _in_parts(parts: list[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        await asyncio.sleep(0.01)
 
 
 async def _lines(said: str) -> AsyncIterator[bytes]:

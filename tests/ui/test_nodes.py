@@ -92,12 +92,47 @@ async def test_a_switch_without_node_or_model_or_right_is_refused(desktop: Deskt
         await anext(desktop.place.orchestrator.switch_model("other", "new/model", GUEST))
 
 
-async def test_more_nodes_than_places_are_still_shown(desktop: Desktop) -> None:
-    for number in range(SLOTS):
-        desktop.place.orchestrator.fleet.add(echo(f"n{number}"))
+def heads(desktop: Desktop) -> list[str]:
+    """The nodes on the page."""
+    slots = [slot for slot in desktop.page.nodes._slots if desktop.prop(slot.box, "visible")]
+    return [str(desktop.value(slot.card)).split("<h3>")[1].split("<")[0] for slot in slots]
+
+
+async def test_more_nodes_than_places_are_on_more_pages(desktop: Desktop) -> None:
+    nodes, fleet = desktop.page.nodes, desktop.place.orchestrator.fleet
     await desktop.fire("watch")
-    assert desktop.prop(desktop.page.nodes._slots[-1].box, "visible") is True
-    assert str(desktop.value(desktop.page.nodes.more)).count("<h3>") == 4
+    assert desktop.prop(nodes.pager, "visible") is False
+    for number in range(SLOTS):
+        fleet.add(echo(f"n{number}"))
+    await desktop.fire("watch_on")
+    first = heads(desktop)
+    assert len(first) == SLOTS
+    assert (desktop.prop(nodes.earlier, "interactive"), desktop.prop(nodes.later, "interactive")) == (False, True)
+    assert f"nodes 1-12 of {SLOTS + 4}" in desktop.value(nodes.place)
+    await desktop.fire("nodes_later")
+    await desktop.fire("watch_on")
+    assert heads(desktop) == ["n8", "n9", "n10", "n11"]
+    assert (desktop.prop(nodes.earlier, "interactive"), desktop.prop(nodes.later, "interactive")) == (True, False)
+    await desktop.fire("nodes_later")
+    assert heads(desktop) == ["n8", "n9", "n10", "n11"]
+    for number in range(8, SLOTS):
+        await fleet.remove(f"n{number}")
+    await desktop.fire("watch_on")
+    assert heads(desktop) == first
+    assert desktop.prop(nodes.pager, "visible") is False
+
+
+async def test_what_was_said_of_a_node_does_not_stand_below_another(desktop: Desktop) -> None:
+    slot = desktop.page.nodes._slots[3]
+    await desktop.fire("watch")
+    desktop.set(slot.model, "new/model")
+    await desktop.fire("nodes_switch_3")
+    await desktop.fire("watch_on")
+    assert "new/model is loaded on other" in desktop.value(slot.progress)
+    await desktop.place.orchestrator.fleet.remove("slow")
+    desktop.place.orchestrator.fleet.add(echo("last", "m"))
+    await desktop.fire("watch_on")
+    assert desktop.value(slot.progress) == ""
 
 
 def test_the_header_tells_of_the_node_that_matters_most() -> None:
