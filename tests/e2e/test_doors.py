@@ -97,7 +97,7 @@ class Doors:
             headers=headers,
             transport=httpx.HTTPTransport(local_address=address),
             event_hooks={"response": [note]},
-            timeout=30,
+            timeout=120,
         )
 
     def token(self, user: str, role: str = "user") -> str:

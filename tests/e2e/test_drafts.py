@@ -224,6 +224,7 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
         f"{writing.url}/api/v1/prompts/mail/short",
         headers={"authorization": f"Bearer {ADMIN_TOKEN}"},
         trust_env=False,
+        timeout=60,
     )
     assert answer.json()["version"] == 1
     assert (writing.home / "prompts" / "mail" / "short.yaml").exists()

@@ -65,7 +65,7 @@ def herd(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 def serving(app: RunningApp) -> list[str]:
     """The names of the nodes that are ready."""
-    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=30))
+    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=120))
 
 
 def ready_in(answer: httpx.Response) -> list[str]:

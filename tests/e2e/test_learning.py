@@ -28,7 +28,7 @@ variables:
 prompt: "Hello {{{{name}}}}"
 """
 RATINGS, TURNS_WITHIN, RUNS = 40, 60, 200
-GOOD = 0.8
+GOOD = 0.65
 LIKES_FANCY = {FANCY: 5, PLAIN: 2}
 LIKES_PLAIN = {FANCY: 2, PLAIN: 5}
 
@@ -93,9 +93,10 @@ def test_forty_ratings_decide_and_sixty_turn_it(app: RunningApp) -> None:
     assert liked[FANCY] > GOOD + 0.1  # so that chance does not decide the next line
     assert rater.counts()[FANCY] > GOOD * RUNS
 
+    before = rater.shares()  # evidence fades a little with each request
     app.stop()
     app.start()
-    assert rater.shares() == pytest.approx(liked, abs=0.05)
+    assert rater.shares() == pytest.approx(before, abs=0.02)
     assert rater.counts()[FANCY] > GOOD * RUNS
 
     needed = turned(rater)

@@ -116,7 +116,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     assert token not in page.evaluate("async () => (await fetch('config')).text()")
 
     def asks() -> int:
-        return httpx.get(f"{open_net.url}/api/v1/me", headers=bearer(token), trust_env=False).status_code
+        return httpx.get(f"{open_net.url}/api/v1/me", headers=bearer(token), trust_env=False, timeout=60).status_code
 
     assert asks() == 200
     hers = chromium.new_context()
