@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.running_app import RunningApp
-from tests.e2e.workbench import Workbench
+from tests.e2e.workbench import LONG, Workbench
 
 PLAIN, FANCY = "echo-plain", "echo-fancy"
 NODES = f"""
@@ -120,7 +120,7 @@ def turned(rater: Rater) -> int:
 def test_stars_that_are_given_in_the_browser_move_the_requests(app: RunningApp, launch: Callable[..., Browser]) -> None:
     rater = Rater(app.url)
     page = launch().new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(LONG)
     for _ in range(10):
         bench = Workbench(page, app.url).open("greet")
         bench.run()

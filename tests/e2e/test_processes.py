@@ -26,10 +26,10 @@ ME = principal("local", "admin")
 
 def test_no_engine_outlives_a_killed_app(tmp_path: Path) -> None:
     app = RunningApp(tmp_path).start(ready=False)
-    wait_until(app.children, seconds=20, what="the engine process")
+    wait_until(app.children, seconds=120, what="the engine process")
     engines = app.children()
     app.kill()
-    wait_until(lambda: not any(map(alive, engines)), seconds=10, what="the end of the engine")
+    wait_until(lambda: not any(map(alive, engines)), seconds=60, what="the end of the engine")
 
 
 def test_a_terminated_app_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
