@@ -75,18 +75,22 @@ def put(page: Page, text: str, prompt: str = "say") -> None:
 
 def settled(page: Page, prompt: str = "say") -> None:
     """Wait until what is shown is what the app keeps."""
-    end = time.monotonic() + LONG / 1000
-    while "".join(kept(page, prompt).split()) != "".join(template(page).split()):
-        assert time.monotonic() < end, (kept(page, prompt), template(page))
-        page.wait_for_timeout(100)
+    until(page, lambda: "".join(kept(page, prompt, "template").split()) == "".join(template(page).split()))
     expect(page.locator("#draft-state")).to_contain_text("Draft kept")
 
 
-def kept(page: Page, prompt: str) -> str:
-    """The template of the draft that the app keeps, or nothing."""
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + LONG / 1000
+    while not holds():
+        assert time.monotonic() < end
+        page.wait_for_timeout(100)
+
+
+def kept(page: Page, prompt: str, field: str) -> str:
+    """What the app keeps in a field of the draft, or nothing."""
     site = "/".join(page.url.split("/")[:3])
     answer = page.request.get(f"{site}/api/v1/prompts/{prompt}/draft")
-    return str(answer.json()["template"] or "") if answer.ok else ""
+    return str(answer.json()[field] or "") if answer.ok else ""
 
 
 def template(page: Page) -> str:
@@ -219,7 +223,7 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
     bench.expect_status("Not run")
     bench.fill("n", "7")
     expect(page.locator("#variables")).not_to_contain_text("Must be a number")
-    page.wait_for_timeout(800)
+    until(page, lambda: kept(page, "mail/short", "variables") == "{'n': '7'}")
     page.reload()
     open_template(page, writing.url, "mail/short")
     assert "n is {{n}}" in template(page)

@@ -24,6 +24,7 @@ from herding.prompts.library import Library
 from herding.registry import Registry
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
+from tests.support import edits
 from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
@@ -62,7 +63,7 @@ class Place:
         """A prompt file, read at once."""
         path = self.prompts / f"{key}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(dedent(text), encoding="utf-8")
+        edits.write(path, dedent(text))
         self.library.refresh()
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
