@@ -17,7 +17,7 @@ settings.register_profile(
     deadline=None,
     max_examples=100,
     derandomize=True,  # the same examples in every run; `--hypothesis-profile=explore` tries others
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.register_profile("explore", parent=settings.get_profile("herding"), derandomize=False)
 settings.load_profile("herding")

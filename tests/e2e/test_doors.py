@@ -376,7 +376,7 @@ def test_whoever_guesses_tokens_has_to_wait_whatever_address_they_claim(doors: D
     with doors.client(address=CROWD) as crowd:
         assert crowd.get("/api/v1/me", headers={"authorization": f"Bearer {known}"}).status_code == 200
         found = []
-        for number in range(200):
+        for number in range(45):  # well within the minute after which one may guess again
             claim = f"10.{number}.0.1"
             headers = dict.fromkeys(("x-forwarded-for", "x-real-ip"), claim) | {"forwarded": f"for={claim}"}
             headers["authorization"] = f"Bearer hl_{number:012}_{'x' * 43}"
