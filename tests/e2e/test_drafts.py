@@ -75,7 +75,7 @@ def put(page: Page, text: str, prompt: str = "say") -> None:
 
 def settled(page: Page, prompt: str = "say") -> None:
     """Wait until what is shown is what the app keeps."""
-    until(page, lambda: "".join(kept(page, prompt, "template").split()) == "".join(template(page).split()))
+    until(page, lambda: "".join(kept(page, prompt, "template", "whole").split()) == "".join(template(page).split()))
     expect(page.locator("#draft-state")).to_contain_text("Draft kept")
 
 
@@ -86,11 +86,11 @@ def until(page: Page, holds: Callable[[], bool]) -> None:
         page.wait_for_timeout(100)
 
 
-def kept(page: Page, prompt: str, field: str) -> str:
-    """What the app keeps in a field of the draft, or nothing."""
+def kept(page: Page, prompt: str, *fields: str) -> str:
+    """What the app keeps in the fields of the draft, or nothing."""
     site = "/".join(page.url.split("/")[:3])
     answer = page.request.get(f"{site}/api/v1/prompts/{prompt}/draft")
-    return str(answer.json()[field] or "") if answer.ok else ""
+    return "".join(str(answer.json()[field] or "") for field in fields) if answer.ok else ""
 
 
 def template(page: Page) -> str:
