@@ -241,7 +241,9 @@ async def test_a_stream_ends_with_an_error_that_says_why(tmp_path: Path, path: s
                 if "two" in piece:
                     await revoke(found)
         last = [line for line in text.split("\n") if line.startswith("data: {")][-1]
-        error = json.loads(last.removeprefix("data: "))["error"]
+        told = json.loads(last.removeprefix("data: "))
+        assert "error" in told, (text, await found.place.row())
+        error = told["error"]
         assert "not valid any more" in error["message"]
         assert error.get("code", error["type"]) in ("unauthorized", "invalid_api_key")
         assert (await http.get("/api/v1/me")).status_code == 401
