@@ -13,8 +13,13 @@ from tests.support.herding import Place, herding
 from tests.support.nodes import echo
 
 settings.register_profile(
-    "herding", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "herding",
+    deadline=None,
+    max_examples=100,
+    derandomize=True,  # the same examples in every run; `--hypothesis-profile=explore` tries others
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+settings.register_profile("explore", parent=settings.get_profile("herding"), derandomize=False)
 settings.load_profile("herding")
 
 
@@ -29,7 +34,8 @@ def faulty_server() -> Iterator[FakeNode]:
 def faulty(faulty_server: FakeNode) -> FakeNode:
     """The fake node, as if it had just started."""
     faulty_server.seen.clear()
-    faulty_server.models_fault = "ok"
+    faulty_server.models_fault, faulty_server.fault = "ok", None
+    faulty_server.released.clear()
     return faulty_server
 
 

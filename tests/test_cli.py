@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import pytest
 from herding.access.tokens import parse
 from herding.cli import main
 from tests.e2e.running_app import ROOT, RunningApp, wait_until
+from tests.support.fakenode import FakeNode
 
-NODES = "nodes:\n  - {kind: echo, name: slow, models: [slow-echo], delay: 0.05}\n"
-SLOWLY = "name: Slowly\ntarget_models: [slow-echo]\nvariables: {text: {type: text}}\nprompt: '{{text}}'\n"
+SLOWLY = "name: Slowly\ntarget_models: [held]\nprompt: hello\n"
 
 
 @pytest.fixture
@@ -172,12 +172,14 @@ def test_a_key_that_is_not_whole_is_said_in_a_line(shell: Shell, home: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An app that others can reach, with a node that takes its time."""
+def app(tmp_path_factory: pytest.TempPathFactory, faulty_server: FakeNode) -> Iterator[RunningApp]:
+    """An app that others can reach, with a node that ends its answer when it is told to."""
     home = tmp_path_factory.mktemp("home")
     (home / "prompts").mkdir()
     (home / "prompts" / "slowly.yaml").write_text(SLOWLY)
-    (home / "nodes.yaml").write_text(NODES)
+    patience = {"first_token": 300, "idle": 300, "total": 600}
+    node = {"kind": "openai", "name": "slow", "base_url": faulty_server.url, "models": ["held"], "deadlines": patience}
+    (home / "nodes.yaml").write_text(json.dumps({"nodes": [node]}))
     places = {"HERDING_PROMPTS": str(home / "prompts"), "HERDING_NODES": str(home / "nodes.yaml")}
     running = RunningApp(home, environment={"HERDING_HOST": "0.0.0.0", **places}).start()
     yield running
@@ -188,13 +190,13 @@ def beside(app: RunningApp, *arguments: str) -> str:
     """What the command prints, as a process of its own on the app's data."""
     environment = {"PATH": os.environ["PATH"], "HERDING_HOME": str(app.home)}
     command = [sys.executable, "-m", "herding", "token", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip()
 
 
 def me(app: RunningApp, token: str) -> httpx.Response:
-    return httpx.get(f"{app.url}/api/v1/me", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+    return httpx.get(f"{app.url}/api/v1/me", headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
 
 
 def test_the_first_start_tells_an_admin_token_once(app: RunningApp) -> None:
@@ -210,29 +212,32 @@ def test_a_token_works_at_once_and_no_longer_than_it_may(app: RunningApp) -> Non
     new = beside(app, "rotate", public(token))
     assert {me(app, text).status_code for text in (token, new)} == {200}
     beside(app, "revoke", public(token))
-    wait_until(lambda: me(app, token).status_code == 401, seconds=3, what="the end of the token")
+    wait_until(lambda: me(app, token).status_code == 401, seconds=60, what="the end of the token")
     assert me(app, new).status_code == 200
     assert public(new) in beside(app, "list", "--user", "ada")
 
 
-def test_what_runs_in_the_app_goes_on_undisturbed(app: RunningApp) -> None:
+def test_what_runs_in_the_app_goes_on_undisturbed(app: RunningApp, faulty: FakeNode) -> None:
     token = beside(app, "create", "--user", "runner", "--role", "user")
     headers = {"authorization": f"Bearer {token}"}
     answers: list[httpx.Response] = []
 
     def run() -> None:
-        body = {"prompt": "slowly", "variables": {"text": "word " * 100}}
-        answers.append(httpx.post(f"{app.url}/api/v1/infer", json=body, headers=headers, timeout=60, trust_env=False))
+        body = {"prompt": "slowly"}
+        answers.append(httpx.post(f"{app.url}/api/v1/infer", json=body, headers=headers, timeout=300, trust_env=False))
 
     running = threading.Thread(target=run)
     running.start()
-    time.sleep(0.5)
-    beside(app, "list")
-    beside(app, "create", "--user", "other", "--role", "rater")
-    assert running.is_alive()
-    running.join()
+    try:
+        wait_until(lambda: faulty.calls("held"), seconds=60, what="the call of the node")
+        beside(app, "list")
+        beside(app, "create", "--user", "other", "--role", "rater")
+        assert running.is_alive()
+    finally:
+        faulty.released.set()
+        running.join(60)
     assert answers[0].status_code == 200
-    [entry] = httpx.get(f"{app.url}/api/v1/history", headers=headers, trust_env=False).json()["entries"]
+    [entry] = httpx.get(f"{app.url}/api/v1/history", headers=headers, trust_env=False, timeout=60).json()["entries"]
     assert (entry["status"], entry["error"]) == ("succeeded", None)
 
 
@@ -244,4 +249,4 @@ def test_when_a_token_was_used_last_is_written_down(app: RunningApp) -> None:
         row = next(line for line in beside(app, "list").split("\n") if line.startswith(public(token)))
         return row.split()[-2] != "-"
 
-    wait_until(noted, seconds=10, what="the last use")
+    wait_until(noted, seconds=120, what="the last use")

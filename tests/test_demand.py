@@ -11,7 +11,7 @@ import pytest
 from herding.errors import BadResponseError, ConflictError, NoNodeError
 from herding.nodes.base import AutoSwitch, Node
 from herding.values import Call, Chunk, LoadProgress, Queued, Request
-from tests.support.herding import ADMIN, Place, herding, outcome_of
+from tests.support.herding import ADMIN, Clock, Place, herding, outcome_of
 
 EAGER = AutoSwitch(after_seconds=0, every_minutes=10)
 
@@ -53,13 +53,14 @@ async def asked(place: Place, model: str) -> str:
 
 
 async def until_waiting(place: Place, number: int) -> None:
-    while place.orchestrator._dispatcher.waiting < number:  # noqa: ASYNC110 (a test may look often)
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while place.orchestrator._dispatcher.waiting < number:  # noqa: ASYNC110 (a test may look often)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_model_that_requests_wait_for_is_loaded_once(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
-    async with herding(tmp_path, node, wait_seconds=5) as place:
+    async with herding(tmp_path, node, wait_seconds=300) as place:
         waits = [asyncio.create_task(asked(place, "two")) for _ in range(3)]
         await until_waiting(place, 3)
         await place.orchestrator._switcher.look()
@@ -71,7 +72,8 @@ async def test_a_model_that_requests_wait_for_is_loaded_once(tmp_path: Path) -> 
 
 async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
-    async with herding(tmp_path, node, wait_seconds=1) as place:
+    clock = Clock()
+    async with herding(tmp_path, node, wait_seconds=60, tick=clock) as place:
         first = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
         await place.orchestrator._switcher.look()
@@ -80,6 +82,7 @@ async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path:
         await until_waiting(place, 1)
         for _ in range(3):
             await place.orchestrator._switcher.look()
+        clock.ahead = 61
         with pytest.raises(NoNodeError):
             await second
         assert node.loaded == ["two"]
@@ -87,7 +90,7 @@ async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path:
 
 async def test_a_node_is_not_taken_from_those_that_use_it(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
-    async with herding(tmp_path, node, wait_seconds=5) as place:
+    async with herding(tmp_path, node, wait_seconds=300) as place:
         node.gate.clear()
         running = [asyncio.create_task(asked(place, "one")) for _ in range(2)]
         waits = asyncio.create_task(asked(place, "two"))
@@ -102,10 +105,12 @@ async def test_a_node_is_not_taken_from_those_that_use_it(tmp_path: Path) -> Non
 
 async def test_demand_must_last(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two", rule=AutoSwitch(after_seconds=60))
-    async with herding(tmp_path, node, wait_seconds=0.5) as place:
+    clock = Clock()
+    async with herding(tmp_path, node, wait_seconds=50, tick=clock) as place:
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
         await place.orchestrator._switcher.look()
+        clock.ahead = 51
         with pytest.raises(NoNodeError):
             await waits
         assert node.loaded == []
@@ -120,11 +125,13 @@ async def test_without_leave_nothing_is_switched_and_nobody_waits(tmp_path: Path
 
 async def test_a_switch_that_fails_is_told_and_not_tried_at_once_again(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two", broken=["two"])
-    async with herding(tmp_path, node, wait_seconds=0.5) as place:
+    clock = Clock()
+    async with herding(tmp_path, node, wait_seconds=50, tick=clock) as place:
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
         for _ in range(3):
             await place.orchestrator._switcher.look()
+        clock.ahead = 51
         with pytest.raises(NoNodeError):
             await waits
         assert node.loaded == ["two"]
@@ -134,7 +141,7 @@ async def test_a_switch_that_fails_is_told_and_not_tried_at_once_again(tmp_path:
 
 async def test_whoever_waits_is_told_for_what(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
-    async with herding(tmp_path, node, wait_seconds=5) as place:
+    async with herding(tmp_path, node, wait_seconds=300) as place:
         waits = asyncio.create_task(place.events(Request("say", model="two")))
         await until_waiting(place, 1)
         await place.orchestrator._switcher.look()

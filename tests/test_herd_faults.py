@@ -6,7 +6,6 @@ Times pass by a clock that can be moved on, so that ejections end when a test wa
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,19 +28,18 @@ from herding.errors import (
     NoTurnError,
     StatusError,
 )
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import Node
 from herding.nodes.openai import OpenAINode
 from herding.values import Call, Chunk, Outcome, Request
 from tests.e2e.tls import page, site
-from tests.support.fakenode import WORDS, FakeNode, fakenode, free_port
-from tests.support.herding import ADMIN, Place, herding
-from tests.support.nodes import Late, openai
+from tests.support.fakenode import WORDS, FakeNode, fakenode
+from tests.support.herding import ADMIN, Clock, Place, herding
+from tests.support.nodes import PATIENT, Late, openai, patience
+from tests.support.ports import free_port
 
 ROUND = 30
 IN_A_ROW = 3
 SAID = "".join(WORDS)
-HASTY = Deadlines(connect=1, first_token=0.6, idle=0.6, total=5)
-PATIENT = Deadlines(connect=20, first_token=20, idle=20, total=60)
 KEY = "sk-the-key-of-the-operator"
 
 
@@ -90,16 +88,6 @@ BEFORE = [case for case in CASES if not case.began]
 AFTER = [case for case in CASES if case.began]
 
 
-class Clock:
-    """The real time, and what was skipped."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[tuple[FakeNode, FakeNode]]:
     """One that shows faults, and one that is asked to beside it."""
@@ -127,8 +115,7 @@ def anew(server: FakeNode, fault: str | None = None) -> FakeNode:
 
 def node(server: FakeNode | str, model: str, name: str, **more: Any) -> OpenAINode:
     url = server if isinstance(server, str) else server.url
-    deadlines = PATIENT if name == "well" else HASTY
-    return openai(url, model, name=name, **{"deadlines": deadlines, **more})
+    return openai(url, model, name=name, **{"deadlines": PATIENT if name == "well" else patience(model), **more})
 
 
 async def ask(place: Place, model: str) -> Outcome | HerdingError:
@@ -162,7 +149,7 @@ def blamed(place: Place, model: str) -> int:
 async def test_alone_a_fault_reaches_its_caller_and_soon_the_node_is_spared(
     tmp_path: Path, ill: FakeNode, case: Case
 ) -> None:
-    async with herding(tmp_path, node(ill, case.fault, "ill")) as place:
+    async with herding(tmp_path, node(ill, case.fault, "ill"), tick=Clock()) as place:
         for _ in range(case.calls):
             error = await ask(place, case.fault)
             assert isinstance(error, case.error), error
@@ -191,7 +178,7 @@ async def test_a_node_that_cannot_be_reached(tmp_path: Path, ill: FakeNode, url:
             "self-signed": f"https://127.0.0.1:{port}/v1",
             "no tls": ill.url.replace("http:", "https:"),
         }
-        async with herding(tmp_path, node(urls[url], "ok", "ill")) as place:
+        async with herding(tmp_path, node(urls[url], "ok", "ill", deadlines={"connect": 5}), tick=Clock()) as place:
             for _ in range(IN_A_ROW):
                 error = await ask(place, "ok")
                 assert isinstance(error, ConnectError), error
@@ -254,8 +241,7 @@ async def test_counts_that_cannot_be_are_counted_here(tmp_path: Path, ill: FakeN
 
 
 async def test_a_slow_beginning_within_its_deadline_is_no_fault(tmp_path: Path, ill: FakeNode) -> None:
-    patient = Deadlines(connect=1, first_token=20, idle=20, total=60)
-    async with herding(tmp_path, node(ill, "slow-ttfb:0.8", "ill", deadlines=patient)) as place:
+    async with herding(tmp_path, node(ill, "slow-ttfb:0.8", "ill", deadlines=PATIENT)) as place:
         outcome = await ask(place, "slow-ttfb:0.8")
         assert isinstance(outcome, Outcome)
         assert outcome.answer == SAID
@@ -269,7 +255,7 @@ async def test_beside_a_healthy_node_nobody_sees_the_fault(
     tmp_path: Path, ill: FakeNode, well: FakeNode, case: Case
 ) -> None:
     nodes = (node(ill, case.fault, "ill"), node(well, case.fault, "well"))
-    async with herding(tmp_path, *nodes) as place:
+    async with herding(tmp_path, *nodes, tick=Clock()) as place:
         for _ in range(ROUND):
             outcome = await ask(place, case.fault)
             assert isinstance(outcome, Outcome), outcome
@@ -287,7 +273,7 @@ async def test_an_answer_that_began_is_kept_as_it_is_and_nobody_else_goes_on(
     tmp_path: Path, ill: FakeNode, well: FakeNode, case: Case
 ) -> None:
     nodes = (node(ill, case.fault, "ill"), node(well, case.fault, "well"))
-    async with herding(tmp_path, *nodes) as place:
+    async with herding(tmp_path, *nodes, tick=Clock()) as place:
         found = [await ask(place, case.fault) for _ in range(ROUND)]
         assert [type(one) for one in found] == [case.error] * IN_A_ROW + [Outcome] * (ROUND - IN_A_ROW)
         rows = [row for row in await place.rows() if row.status == "partial"]
@@ -320,8 +306,7 @@ async def test_a_node_that_fails_now_and_then_is_never_seen(tmp_path: Path, ill:
 
 
 async def test_who_waits_for_a_node_that_hangs_holds_up_nobody(tmp_path: Path, ill: FakeNode, well: FakeNode) -> None:
-    patient = Deadlines(connect=1, first_token=60, idle=60, total=60)
-    nodes = (node(ill, "hang", "ill", deadlines=patient), node(well, "ok", "well"))
+    nodes = (node(ill, "hang", "ill", deadlines=PATIENT), node(well, "ok", "well"))
     async with herding(tmp_path, *nodes) as place:
         hanging = [asyncio.create_task(ask(place, "hang")) for _ in range(20)]
         while len(ill.calls()) < 20:  # noqa: ASYNC110 (the server is in another thread)
@@ -342,7 +327,7 @@ async def test_a_node_that_is_well_again_comes_back_without_traffic(
     tmp_path: Path, ill: FakeNode, well: FakeNode, fault: str
 ) -> None:
     clock = Clock()
-    nodes = (node(ill, "ok", "ill"), node(well, "ok", "well"))
+    nodes = (node(ill, "ok", "ill", deadlines=patience(fault)), node(well, "ok", "well"))
     async with herding(tmp_path, *nodes, tick=clock) as place, probing(place):
         ill.fault = fault
         for _ in range(ROUND):
@@ -352,6 +337,7 @@ async def test_a_node_that_is_well_again_comes_back_without_traffic(
         await until(lambda: ejections(place) == 2)
         assert (health(place), len(ill.calls())) == ("ejected", IN_A_ROW + 1)
         ill.fault = None
+        nodes[0].deadlines = PATIENT
         clock.ahead += 13
         await until(lambda: health(place) == "healthy")
         assert len(ill.calls()) == IN_A_ROW + 2
@@ -540,7 +526,7 @@ def ejections(place: Place) -> int:
     return place.orchestrator.fleet.health.look("ill").ejections
 
 
-async def until(condition: Any, within: float = 10.0) -> None:
-    async with asyncio.timeout(within):
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (what is waited for has no events)
             await asyncio.sleep(0.02)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,10 @@ from herding.errors import (
     UserError,
 )
 from herding.values import Delta, Done, Message, Parameters, Queued, Request, Started, Usage
-from tests.support.fakenode import FakeNode, free_port
+from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding, outcome_of, text_of
-from tests.support.nodes import Counting, Late, Reborn, Scripted, Switchable, echo, openai
+from tests.support.nodes import Counting, Late, Reborn, Scripted, Switchable, echo, openai, patience
+from tests.support.ports import free_port
 
 SAY = Request("say")
 
@@ -54,8 +54,8 @@ CHAT = """
     """
 
 
-async def until(condition: Any, within: float = 3.0) -> None:
-    async with asyncio.timeout(within):
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (what is waited for has no events)
             await asyncio.sleep(0.005)
 
@@ -128,7 +128,7 @@ async def test_a_cancelled_request_ends_with_done_and_keeps_its_text(tmp_path: P
 
 
 async def test_a_request_cancelled_while_its_tokens_are_counted_never_runs(tmp_path: Path) -> None:
-    node = Counting("a", context=100, delay=0.2)
+    node = Counting("a", context=100, delay=1)
     async with herding(tmp_path, node) as place:
         place.write("chat", CHAT)
         request = Request("chat", turns=(Message("user", "q"), Message("assistant", "a")))
@@ -317,8 +317,8 @@ async def test_the_least_busy_node_gets_the_next_request(tmp_path: Path) -> None
 async def test_each_fault_ends_in_one_row(
     tmp_path: Path, faulty: FakeNode, model: str, kind: type[HerdingError], ending: tuple[str, str]
 ) -> None:
-    async with herding(tmp_path, openai(faulty.url, model)) as place:
-        async with asyncio.timeout(4):
+    async with herding(tmp_path, openai(faulty.url, model, deadlines=patience(model))) as place:
+        async with asyncio.timeout(30):
             with pytest.raises(kind) as caught:
                 await place.orchestrator.run(Request("say", model=model), ADMIN)
         row = await place.row()
@@ -348,10 +348,9 @@ async def test_usage_is_counted_where_the_node_tells_none(tmp_path: Path, faulty
 async def test_without_any_node_the_error_says_what_to_do(tmp_path: Path, faulty: FakeNode) -> None:
     faulty.models_fault = "hang"
     async with herding(tmp_path, openai(faulty.url, "other"), echo("e", "more")) as place:
-        began = time.monotonic()
         with pytest.raises(NoNodeError, match=r"No node serves echo\. Add one"):
             await place.events(SAY)
-        assert time.monotonic() - began < 0.5
+        assert faulty.seen == [], "nobody waits for what no node was said to serve"
         assert (await place.row()).error_type == "no_node"
 
 

@@ -19,8 +19,8 @@ from herding.api.cors import OtherOrigins
 from herding.api.identify import Identify
 from herding.api.json_route import Shortcut
 from herding.api.shield import Shield
-from tests.support.fakenode import free_port
 from tests.support.herding import ADMIN_TOKEN, Place
+from tests.support.ports import listening
 
 ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 MAX_BODY = 50_000
@@ -87,14 +87,14 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def live(place: Place) -> AsyncIterator[str]:
     """The front doors on a port of this machine, in this event loop; gives their address."""
-    port = free_port()
-    config = uvicorn.Config(web(place), host="127.0.0.1", port=port, log_level="error", lifespan="off", ws="none")
-    server = _Server(config)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+    entrance = listening(host="127.0.0.1")
+    server = _Server(uvicorn.Config(web(place), log_level="error", lifespan="off", ws="none"))
+    task = asyncio.create_task(server.serve([entrance]))
+    while not server.started:
+        assert not task.done(), "the server did not start"
         await asyncio.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{entrance.getsockname()[1]}"
     finally:
         server.should_exit = server.force_exit = True
         await task

@@ -17,7 +17,7 @@ from tests.api.test_leaving import leave, status_soon, until
 from tests.support.embeddings import vector
 from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
-from tests.support.nodes import echo, openai
+from tests.support.nodes import echo, openai, patience
 
 MODELS = ["embed", "count", "hang", "nan", "status:500", "no-dimensions"]
 
@@ -127,13 +127,13 @@ async def test_what_is_wrong_with_a_body_is_said(
     ],
 )
 async def test_a_node_that_fails(api: httpx.AsyncClient, place: Place, model: str, status: int, code: str) -> None:
+    place.herd["hosted"].deadlines = patience(model)
     response = await embed(api, model=model, dimensions=4)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert (await place.row()).status == "failed"
 
 
 async def test_whoever_leaves_ends_the_call(place: Place, faulty: FakeNode) -> None:
-    place.herd["hosted"].deadlines = place.herd["hosted"].deadlines.model_copy(update={"first_token": 30, "total": 60})
     async with live(place) as base:
         body = {"model": "hang", "input": "x"}
         await leave(base, "/v1/embeddings", body, lambda: faulty.calls("hang"))

@@ -16,7 +16,7 @@ from tests.api.conftest import ADMIN, client, web
 from tests.api.events import events
 from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
-from tests.support.nodes import Late, Scripted, echo, openai
+from tests.support.nodes import Late, Scripted, echo, openai, patience
 
 CHAT = """
     name: Chat
@@ -205,7 +205,10 @@ async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:
     ],
 )
 async def test_a_node_that_fails(tmp_path: Path, faulty: FakeNode, fault: str, status: int, kind: str) -> None:
-    async with herding(tmp_path, openai(faulty.url, fault)) as place, client(web(place), ADMIN) as api:
+    async with (
+        herding(tmp_path, openai(faulty.url, fault, deadlines=patience(fault))) as place,
+        client(web(place), ADMIN) as api,
+    ):
         response = await infer(api, prompt="say", model=fault)
         row = await place.row()
     error = response.json()["error"]

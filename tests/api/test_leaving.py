@@ -25,13 +25,13 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (what is waited for has no events)
             await asyncio.sleep(0.01)
 
 
 async def status_soon(place: Place, status: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await place.row()).status != status:  # noqa: ASYNC110 (the database has no event for it)
             await asyncio.sleep(0.01)
 
@@ -85,7 +85,7 @@ async def test_whoever_reads_a_stream_and_leaves(tmp_path: Path, path: str) -> N
     node = Scripted("a", ["one", " two"], ends=False)
     async with herding(tmp_path, node) as place, live(place) as base:
         async with (
-            httpx.AsyncClient(base_url=base, headers=ADMIN) as http,
+            httpx.AsyncClient(base_url=base, headers=ADMIN, timeout=60) as http,
             http.stream("POST", path, json={**CASES[path], "stream": True}) as response,
         ):
             async for text in response.aiter_text():

@@ -48,7 +48,10 @@ def servers() -> Iterator[tuple[AnyServer, AnyServer]]:
 @pytest.fixture
 async def http(place: Place) -> AsyncIterator[httpx.AsyncClient]:
     """The admin, over a real connection."""
-    async with live(place) as url, httpx.AsyncClient(base_url=url, headers=ADMIN, trust_env=False) as client:
+    async with (
+        live(place) as url,
+        httpx.AsyncClient(base_url=url, headers=ADMIN, trust_env=False, timeout=60) as client,
+    ):
         yield client
 
 

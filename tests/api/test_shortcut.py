@@ -138,7 +138,10 @@ async def test_the_guards_are_around_it(place: Place) -> None:
 
 
 async def test_a_body_in_pieces_that_is_not_good_reaches_the_framework_whole(place: Place) -> None:
-    async with live(place) as url, httpx.AsyncClient(base_url=url, headers=ADMIN | JSON, trust_env=False) as http:
+    async with (
+        live(place) as url,
+        httpx.AsyncClient(base_url=url, headers=ADMIN | JSON, trust_env=False, timeout=60) as http,
+    ):
 
         async def pieces(content: bytes) -> Any:
             for start in range(0, len(content), 7):

@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import browser
 from tests.e2e.running_app import ROOT, RunningApp
+from tests.e2e.workbench import LONG
+
+expect.set_options(timeout=LONG)  # its own five seconds are too short for a busy machine
 
 NODES = """
 nodes:
   - {kind: local, name: local}
-  - {kind: echo, name: slow, models: [slow-echo], delay: 0.1}
+  - {kind: echo, name: slow, models: [slow-echo], delay: 0.4}
 """
 SAY_SLOWLY = """
 name: Say slowly
@@ -80,6 +83,6 @@ def chromium(launch: Callable[..., Browser]) -> Browser:
 def page(chromium: Browser) -> Iterator[Page]:
     """A page in a context of its own."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(LONG)
     yield context.new_page()
     context.close()

@@ -34,7 +34,7 @@ class Admin:
     """What an admin does through the API."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=120)
 
     def user(self, id: str, role: str = "user", **more: Any) -> str:
         """The token of a new user."""

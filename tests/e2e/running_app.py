@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,10 @@ from typing import Any
 
 import httpx
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90.0
+START_SECONDS = 300.0
 
 
 class RunningApp:
@@ -65,7 +66,7 @@ class RunningApp:
             assert self._process is not None
             assert self._process.poll() is None, f"the app ended:\n{self.log.read_text()[-3000:]}"
             try:
-                return httpx.get(self.url + path, trust_env=False).status_code == 200
+                return httpx.get(self.url + path, trust_env=False, timeout=60).status_code == 200
             except httpx.TransportError:
                 return False
 
@@ -83,20 +84,12 @@ class RunningApp:
     def _end(self, how: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(how)
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=120)
 
     def children(self) -> list[int]:
         """Process ids of its children."""
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(pid) for pid in listed]
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(holds: Callable[[], Any], *, seconds: float, what: str) -> None:

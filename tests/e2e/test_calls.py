@@ -116,7 +116,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 def test_calls_with_a_token_say_any_text_word_for_word(door: RunningApp, chromium: Browser, tmp_path: Path) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(LONG)
     assert context.request.post(f"{door.url}/login", form={"token": ADMIN_TOKEN}).ok
     page = context.new_page()
     bench = Workbench(page, door.url).open("echoing")

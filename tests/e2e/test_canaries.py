@@ -55,7 +55,7 @@ def told(app: RunningApp) -> dict[str, str]:
     )
     pages = ("/", "/config", "/login", "/openapi.json", "/metrics", "/healthz", "/readyz", "/v1/models", "/api/v1/me")
     shown = {path: admin.http.get(path).text for path in (*pages, *(f"/api/v1/{path}" for path in paths))}
-    own = httpx.get(f"{app.url}/api/v1/history?limit=200", headers=bearer(opted_out), trust_env=False).text
+    own = httpx.get(f"{app.url}/api/v1/history?limit=200", headers=bearer(opted_out), trust_env=False, timeout=60).text
     app.kill()  # what is only in memory is gone; what is on disk is what counts
     files = {str(file): file.read_bytes().decode("latin-1") for file in app.home.rglob("*") if file.is_file()}
     assert any(name.endswith(".sqlite") for name in files)
@@ -67,7 +67,7 @@ def _use(app: RunningApp, token: str, text: str) -> str:
     """All ways to send a text; what came back."""
     heard = []
     chat = {"messages": [{"role": "system", "content": text}, {"role": "user", "content": text}], "stop": [text]}
-    with httpx.Client(base_url=app.url, headers=bearer(token), trust_env=False, timeout=30) as http:
+    with httpx.Client(base_url=app.url, headers=bearer(token), trust_env=False, timeout=120) as http:
         for stream in (False, True):
             run = {"prompt": "greet", "variables": {"name": text}, "stream": stream}
             heard.append(http.post("/api/v1/infer", json=run))

@@ -41,7 +41,9 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     page.locator("#compare-b-stars input").first.focus()
     page.keyboard.press("Space")
     expect(page.locator("#compare-b-note")).to_contain_text("Saved", timeout=LONG)
-    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=keep_it_short", trust_env=False).text.splitlines()
+    lines = httpx.get(
+        f"{app.url}/api/v1/history.jsonl?prompt=keep_it_short", trust_env=False, timeout=60
+    ).text.splitlines()
     assert len([line for line in lines if "capital of Italy" in line]) == 4
     assert len([line for line in lines if '"stars": 1' in line]) == 1
     page.locator("#compare-prefer-right").click()

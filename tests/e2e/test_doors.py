@@ -97,7 +97,7 @@ class Doors:
             headers=headers,
             transport=httpx.HTTPTransport(local_address=address),
             event_hooks={"response": [note]},
-            timeout=30,
+            timeout=120,
         )
 
     def token(self, user: str, role: str = "user") -> str:
@@ -376,7 +376,7 @@ def test_whoever_guesses_tokens_has_to_wait_whatever_address_they_claim(doors: D
     with doors.client(address=CROWD) as crowd:
         assert crowd.get("/api/v1/me", headers={"authorization": f"Bearer {known}"}).status_code == 200
         found = []
-        for number in range(200):
+        for number in range(45):  # well within the minute after which one may guess again
             claim = f"10.{number}.0.1"
             headers = dict.fromkeys(("x-forwarded-for", "x-real-ip"), claim) | {"forwarded": f"for={claim}"}
             headers["authorization"] = f"Bearer hl_{number:012}_{'x' * 43}"
@@ -395,18 +395,16 @@ def test_whoever_guesses_tokens_has_to_wait_whatever_address_they_claim(doors: D
 def test_a_wrong_token_takes_about_as_long_whatever_is_wrong(doors: Doors) -> None:
     token = doors.token("timed")
 
-    def took(wrong: str, address: str) -> float:
-        with doors.client(wrong, address=address) as client:
-            times = []
-            for _ in range(12):
-                began = time.perf_counter()
-                client.get("/api/v1/me")
-                times.append(time.perf_counter() - began)
-        return sorted(times)[6]
+    def took(client: httpx.Client) -> float:
+        began = time.perf_counter()
+        client.get("/api/v1/me")
+        return time.perf_counter() - began
 
-    unknown = took("hl_" + "0" * 12 + "_" + "0" * 43, "127.0.3.1")
-    wrong = took(token[:-1] + ("a" if token[-1] != "a" else "b"), "127.0.3.2")
-    assert abs(unknown - wrong) < 0.1
+    unknown, wrong = "hl_" + "0" * 12 + "_" + "0" * 43, token[:-1] + ("a" if token[-1] != "a" else "b")
+    with doors.client(unknown, address="127.0.3.1") as one, doors.client(wrong, address="127.0.3.2") as other:
+        times = [(took(one), took(other)) for _ in range(12)]  # in turns: the machine may be busy for a while
+    least_unknown, least_wrong = map(min, zip(*times, strict=True))
+    assert abs(least_unknown - least_wrong) < 0.1
 
 
 # Pages of other origins

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.running_app import RunningApp, wait_until
 from tests.support.fakenode import WORDS, FakeNode, fakenode
+from tests.support.nodes import PATIENT, patience
 
 ROUND = 30
 IN_A_ROW = 3
@@ -36,7 +37,6 @@ AFTER = {
     "badjson": "node_bad_response",
     "error-in-stream": "node_bad_response",
 }
-DEADLINES = {"connect": 2, "first_token": 1, "idle": 1, "total": 20}
 ONE_CALL = ("status:429;ra=600", "status:401")
 SAY = """
 name: Say
@@ -50,7 +50,7 @@ class Herd:
 
     def __init__(self, app: RunningApp, ill: FakeNode, well: FakeNode) -> None:
         self.ill, self.well = ill, well
-        self.http = httpx.Client(base_url=app.url, trust_env=False, timeout=60)
+        self.http = httpx.Client(base_url=app.url, trust_env=False, timeout=300)
 
     def ask(self, model: str) -> httpx.Response:
         return self.http.post("/api/v1/infer", json={"prompt": "say", "model": model})
@@ -81,8 +81,9 @@ class Herd:
 
 
 def place(name: str, server: FakeNode, *models: str) -> dict[str, Any]:
-    """A node of the nodes file."""
-    return {"kind": "openai", "name": name, "base_url": server.url, "models": list(models), "deadlines": DEADLINES}
+    """A node of the nodes file, whose deadlines are short where they are what ends the fault of its first model."""
+    deadlines = (PATIENT if server.fault == "ok" else patience(models[0].partition("@")[0])).model_dump()
+    return {"kind": "openai", "name": name, "base_url": server.url, "models": list(models), "deadlines": deadlines}
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,7 @@ def test_a_herd_that_is_all_out_says_when_and_comes_back_without_traffic(herd: H
     rows = herd.rows()
     wait_until(
         lambda: all(herd.node(name)["health"]["state"] == "healthy" for name in names),
-        seconds=60,
+        seconds=300,
         what="the nodes to come back by themselves",
     )
     assert herd.rows() == rows

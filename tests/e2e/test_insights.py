@@ -46,7 +46,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 
 def api(app: RunningApp) -> httpx.Client:
-    return httpx.Client(base_url=app.url, trust_env=False, timeout=30)
+    return httpx.Client(base_url=app.url, trust_env=False, timeout=120)
 
 
 def ask(app: RunningApp, times: int) -> None:

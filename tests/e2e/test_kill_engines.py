@@ -22,12 +22,15 @@ import pytest
 from tests.e2e.running_app import RunningApp, alive, wait_until
 
 CALLERS = 16
+AT_ONCE = 8
 SECONDS = float(os.environ.get("HERDING_KILL_SECONDS", "20"))
+KILLS, LONGEST = 3, 300
+"""So many kills in any case, and seconds that they may take on a slow machine."""
 EVERY = 4.0
-NODES = """
+NODES = f"""
 nodes:
-  - {kind: local, name: first, threads: 1, concurrency: 8}
-  - {kind: local, name: second, threads: 1, concurrency: 8}
+  - {{kind: local, name: first, threads: 1, concurrency: {AT_ONCE}}}
+  - {{kind: local, name: second, threads: 1, concurrency: {AT_ONCE}}}
 """
 RAMBLE = """
 name: Ramble
@@ -57,7 +60,7 @@ def herd(tmp_path: Path) -> AsyncIterator[RunningApp]:
     files = {"HERDING_PROMPTS": str(tmp_path / "prompts"), "HERDING_NODES": str(tmp_path / "nodes.yaml")}
     app = RunningApp(tmp_path, environment=files).start()
     try:
-        wait_until(lambda: len(serving(app)) == 2, seconds=60, what="two engines that serve")
+        wait_until(lambda: len(serving(app)) == 2, seconds=300, what="two engines that serve")
         yield app
     finally:
         app.stop()
@@ -65,7 +68,7 @@ def herd(tmp_path: Path) -> AsyncIterator[RunningApp]:
 
 def serving(app: RunningApp) -> list[str]:
     """The names of the nodes that are ready."""
-    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=30))
+    return ready_in(httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=120))
 
 
 def ready_in(answer: httpx.Response) -> list[str]:
@@ -78,7 +81,7 @@ def ready_in(answer: httpx.Response) -> list[str]:
 async def test_killed_engines_fail_only_what_had_begun_and_lose_nothing(herd: RunningApp, victims: str) -> None:
     stop = asyncio.Event()
     limits = httpx.Limits(max_connections=CALLERS + 4)
-    async with httpx.AsyncClient(base_url=herd.url, trust_env=False, timeout=120, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=herd.url, trust_env=False, timeout=600, limits=limits) as http:
         callers = [asyncio.create_task(calling(http, stop)) for _ in range(CALLERS)]
         killed = await killing(herd, http, both=victims == "each in turn")
         stop.set()
@@ -87,8 +90,8 @@ async def test_killed_engines_fail_only_what_had_begun_and_lose_nothing(herd: Ru
 
     endings = Counter(one.ending for one in told)
     print(f"{victims}: {killed} kills, {len(told)} requests, {dict(endings)}")  # noqa: T201 (what -s is for)
-    assert killed >= SECONDS / EVERY / 4
-    assert endings["done"] > len(told) / 2
+    assert len(told) - endings["done"] <= killed * AT_ONCE, "what was begun on the killed, and no more"
+    assert endings["done"]
     assert sorted(rows) == sorted(one.request_id for one in told)
     for one in told:
         row = rows[one.request_id]
@@ -98,7 +101,7 @@ async def test_killed_engines_fail_only_what_had_begun_and_lose_nothing(herd: Ru
         else:
             assert (row["status"], row["error_type"], bool(one.text)) == ("partial", one.ending, True), row
     assert [row["status"] for row in rows.values() if row["status"] in ("running", "failed", "abandoned")] == []
-    wait_until(lambda: len(serving(herd)) == 2, seconds=60, what="both engines to come back")
+    wait_until(lambda: len(serving(herd)) == 2, seconds=300, what="both engines to come back")
 
 
 async def calling(http: httpx.AsyncClient, stop: asyncio.Event) -> list[Told]:
@@ -142,8 +145,9 @@ async def killing(app: RunningApp, http: httpx.AsyncClient, *, both: bool) -> in
     engines, killed = {"first": first, "second": second}, 0
     turn = cycle(engines if both else ["first"])
     loop = asyncio.get_running_loop()
-    end = loop.time() + SECONDS
-    while loop.time() < end:
+    begun = loop.time()
+    while loop.time() < begun + SECONDS or killed < KILLS:
+        assert loop.time() < begun + SECONDS + LONGEST, f"only {killed} kills"
         await asyncio.sleep(EVERY)
         name, ready = next(turn), ready_in(await http.get("/api/v1/nodes"))
         engines = living(app, engines)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.running_app import RunningApp
-from tests.e2e.workbench import Workbench
+from tests.e2e.workbench import LONG, Workbench
 
 PLAIN, FANCY = "echo-plain", "echo-fancy"
 NODES = f"""
@@ -28,7 +28,7 @@ variables:
 prompt: "Hello {{{{name}}}}"
 """
 RATINGS, TURNS_WITHIN, RUNS = 40, 60, 200
-GOOD = 0.8
+GOOD = 0.65
 LIKES_FANCY = {FANCY: 5, PLAIN: 2}
 LIKES_PLAIN = {FANCY: 2, PLAIN: 5}
 
@@ -93,9 +93,10 @@ def test_forty_ratings_decide_and_sixty_turn_it(app: RunningApp) -> None:
     assert liked[FANCY] > GOOD + 0.1  # so that chance does not decide the next line
     assert rater.counts()[FANCY] > GOOD * RUNS
 
+    before = rater.shares()  # evidence fades a little with each request
     app.stop()
     app.start()
-    assert rater.shares() == pytest.approx(liked, abs=0.05)
+    assert rater.shares() == pytest.approx(before, abs=0.02)
     assert rater.counts()[FANCY] > GOOD * RUNS
 
     needed = turned(rater)
@@ -119,7 +120,7 @@ def turned(rater: Rater) -> int:
 def test_stars_that_are_given_in_the_browser_move_the_requests(app: RunningApp, launch: Callable[..., Browser]) -> None:
     rater = Rater(app.url)
     page = launch().new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(LONG)
     for _ in range(10):
         bench = Workbench(page, app.url).open("greet")
         bench.run()

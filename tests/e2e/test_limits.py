@@ -49,7 +49,7 @@ async def test_exactly_as_many_as_the_limit_are_admitted_a_hundred_times_and_non
         app.start()
         assert await rush(app, tokens[:5]) == [Counter({429: RUSH})] * 5
         assert await rush(app, [late]) == [Counter({200: 3, 429: RUSH - 3})]
-        async with httpx.AsyncClient(base_url=app.url, headers=bearer(late), trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=app.url, headers=bearer(late), trust_env=False, timeout=60) as http:
             used = (await http.get("/api/v1/usage")).json()["limits"]
         assert [limit["used"] for limit in used if limit["limit"] == MOST] == [MOST]
     finally:
@@ -68,7 +68,7 @@ async def test_killed_in_the_middle_of_a_rush_no_more_than_the_limit_are_admitte
             except httpx.TransportError:
                 return 0
 
-        async with httpx.AsyncClient(base_url=app.url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=app.url, trust_env=False, timeout=60) as http:
             asking = [asyncio.create_task(ask(http)) for _ in range(RUSH)]
             await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
             app.kill()
@@ -85,7 +85,7 @@ def test_what_costs_nothing_is_not_blocked_by_a_used_up_limit(tmp_path: Path) ->
     app = open_app(tmp_path).start()
     try:
         token = Admin(app.url).user("ada", limits=[{"type": "request", "interval": 1, "limit": 1}])
-        with httpx.Client(base_url=app.url, headers=bearer(token), trust_env=False) as http:
+        with httpx.Client(base_url=app.url, headers=bearer(token), trust_env=False, timeout=60) as http:
             done = http.post("/api/v1/infer", json={"prompt": "greet"}).json()
             assert http.post("/api/v1/infer", json={"prompt": "greet"}).status_code == 429
             assert http.get("/api/v1/prompts").status_code == 200

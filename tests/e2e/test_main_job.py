@@ -53,7 +53,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     expect(page.locator("#history-stars input:checked")).to_have_value("4")
     rows.nth(0).get_by_role("button").click()
     expect(page.locator("#history-page")).to_contain_text("one two three", timeout=LONG)
-    stored = httpx.get(f"{app.url}/api/v1/history.jsonl?status=cancelled", trust_env=False).json()
+    stored = httpx.get(f"{app.url}/api/v1/history.jsonl?status=cancelled", trust_env=False, timeout=60).json()
     assert stored["answer"] == stopped
 
 
@@ -78,7 +78,7 @@ def test_three_browsers_run_at_once_and_health_stays_quick(app: RunningApp, chro
             bench.run()
         for bench in benches:
             bench.expect_status("Succeeded")
-    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=word_to_number", trust_env=False).text
+    lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt=word_to_number", trust_env=False, timeout=60).text
     for bench, question in zip(benches, questions, strict=True):
         [line] = [line for line in lines.splitlines() if f'"{question}"' in line]
         assert f'"answer": "{bench.answer}"' in line
@@ -89,7 +89,7 @@ def test_three_browsers_run_at_once_and_health_stays_quick(app: RunningApp, chro
 
 def _health_waits(url: str, times: int) -> list[tuple[int, float]]:
     found = []
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, timeout=60) as http:
         for _ in range(times):
             began = time.perf_counter()
             found.append((http.get(f"{url}/healthz").status_code, time.perf_counter() - began))
@@ -105,7 +105,7 @@ def test_a_rating_survives_kill_dash_nine(tmp_path: Path, page: Page) -> None:
     bench.rate_by_keyboard(5)
     app.kill()
     app.start()
-    [row] = httpx.get(f"{app.url}/api/v1/history.jsonl", trust_env=False).text.splitlines()
+    [row] = httpx.get(f"{app.url}/api/v1/history.jsonl", trust_env=False, timeout=60).text.splitlines()
     app.stop()
     assert '"stars": 5' in row
     assert '"status": "succeeded"' in row

@@ -26,10 +26,10 @@ ME = principal("local", "admin")
 
 def test_no_engine_outlives_a_killed_app(tmp_path: Path) -> None:
     app = RunningApp(tmp_path).start(ready=False)
-    wait_until(app.children, seconds=20, what="the engine process")
+    wait_until(app.children, seconds=120, what="the engine process")
     engines = app.children()
     app.kill()
-    wait_until(lambda: not any(map(alive, engines)), seconds=10, what="the end of the engine")
+    wait_until(lambda: not any(map(alive, engines)), seconds=60, what="the end of the engine")
 
 
 def test_a_terminated_app_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
@@ -41,8 +41,8 @@ def test_a_terminated_app_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_health_is_answered_while_the_model_still_loads(tmp_path: Path) -> None:
     app = RunningApp(tmp_path).start(ready=False)
-    waiting = httpx.get(f"{app.url}/readyz", trust_env=False)
-    page = httpx.get(app.url, trust_env=False)
+    waiting = httpx.get(f"{app.url}/readyz", trust_env=False, timeout=60)
+    page = httpx.get(app.url, trust_env=False, timeout=60)
     app.stop()
     assert waiting.status_code in (200, 503)
     assert page.status_code == 200

@@ -43,7 +43,7 @@ def test_it_runs_as_another_user_with_read_only_code_and_an_empty_home(open_path
     app = RunningApp(home, code=code, environment={"HOME": str(home)}, own_home=True)
     try:
         app.start(prefix=prefix)
-        assert httpx.get(app.url, trust_env=False).status_code == 200
+        assert httpx.get(app.url, trust_env=False, timeout=60).status_code == 200
     finally:
         app.stop()
         read_only(code, undo=True)

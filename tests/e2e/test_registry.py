@@ -25,7 +25,7 @@ def worker(server: AnyServer) -> dict[str, Any]:
 
 def post(app: RunningApp, path: str, body: Any, token: str = "") -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx.post(app.url + path, json=body, headers=headers, trust_env=False, timeout=30).json()
+    return httpx.post(app.url + path, json=body, headers=headers, trust_env=False, timeout=120).json()
 
 
 def test_a_model_that_registered_is_there_after_a_crash(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class Api:
     """What a program does with prompts."""
 
     def __init__(self, app: RunningApp) -> None:
-        self.http = httpx.Client(base_url=app.url, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=app.url, trust_env=False, timeout=120)
 
     def content(self, key: str) -> dict[str, Any]:
         found: dict[str, Any] = self.http.get(f"/api/v1/prompts/{key}@newest").raise_for_status().json()["content"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.engine.body import Generation
@@ -51,7 +51,6 @@ MARKUP = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.one_of(MARKUP, st.text(max_size=5)), max_size=8).map("".join))
 def test_no_content_becomes_a_control_token(tokenizer, prompter, content):
     ids = prompter.encode(chat(("system", content), ("user", content)))

@@ -203,7 +203,7 @@ def node(guard: Guard, url: str) -> TemplateNode:
         models=["m"],
         url=url,
         body={"input": "{USER_PROMPT}"},
-        deadlines=Deadlines(connect=1, first_token=2),
+        deadlines=Deadlines(connect=5),
     )
     return TemplateNode(config, secret=lambda _: None, transport=guard.carrier(url))
 

@@ -15,16 +15,15 @@ from typing import Any
 import pytest
 
 from herding.errors import MisconfiguredError, NodeError, UserError
-from herding.nodes.base import Deadlines
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.values import Call, Message, Request
 from tests.support.anyserver import anyserver
 from tests.support.herding import ADMIN, Place
+from tests.support.nodes import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
 MODEL = "herding/cria"
-SHORT = Deadlines(connect=1, first_token=30, idle=5, total=60)
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def engine() -> Iterator[str]:
 
 
 def node(url: str, secret: str | None = SECRET, **more: Any) -> HerdingNode:
-    config = HerdingConfig(kind="herding", name="far", base_url=url, **{"deadlines": SHORT, **more})
+    config = HerdingConfig(kind="herding", name="far", base_url=url, **{"deadlines": PATIENT, **more})
     return HerdingNode(config, secret=lambda name: secret if name == config.secret_env else None)
 
 

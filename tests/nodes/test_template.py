@@ -26,6 +26,7 @@ from herding.nodes.template import TemplateConfig, TemplateNode
 from herding.running import Running
 from herding.values import Call, Message, Parameters
 from tests.support.anyserver import AnyServer, anyserver
+from tests.support.nodes import PATIENT
 
 SEED_BODY = {"input": "{USER_PROMPT}", "model_name": "{MODEL_NAME}"}
 CHAT = (
@@ -49,7 +50,7 @@ def server(running_server: AnyServer) -> AnyServer:
 
 
 def config(url: str, **more: Any) -> TemplateConfig:
-    usual = {"body": SEED_BODY, "deadlines": Deadlines(connect=1, first_token=1, idle=1, total=5)}
+    usual = {"body": SEED_BODY, "deadlines": PATIENT}
     return TemplateConfig(kind="template", name="any", models=["m"], url=url, **{**usual, **more})
 
 
@@ -252,7 +253,7 @@ FAULTS: list[tuple[str, dict[str, Any], type[HerdingError], str]] = [
     ("endless", {"stream": "lines"}, BadResponseError, "does not stop answering"),
     ("endless", {"stream": "lines", "response_extract": "piece"}, BadResponseError, "more than an answer"),
     ("cut", {}, CutStreamError, "closed the connection"),
-    ("slow/9", {}, DeadlineError, "in time"),
+    ("slow/9", {"deadlines": Deadlines(first_token=0.6)}, DeadlineError, "in time"),
     ("status/500", {}, StatusError, "HTTP 500: as asked"),
     ("status/401", {}, MisconfiguredError, "credentials"),
 ]

@@ -19,10 +19,10 @@ from herding.errors import BadResponseError, ConnectError
 from herding.nodes import http
 from herding.nodes.base import Deadlines
 from herding.nodes.transport import AiohttpTransport
-from tests.support.fakenode import free_port
+from tests.support.nodes import PATIENT
+from tests.support.ports import free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: tracker=you; Path=/\r\n\r\nok"
-SHORT = Deadlines(connect=1, first_token=1, idle=1, total=5)
 
 
 class Connection:
@@ -77,7 +77,7 @@ async def serving(script: Script) -> AsyncIterator[tuple[str, list[Connection]]]
 @asynccontextmanager
 async def calling(script: Script, **options: Any) -> AsyncIterator[tuple[httpx.AsyncClient, list[Connection]]]:
     """A client of such a server, and the server's connections."""
-    async with serving(script) as (url, seen), http.client(SHORT, base_url=url, **options) as client:
+    async with serving(script) as (url, seen), http.client(PATIENT, base_url=url, **options) as client:
         yield client, seen
 
 
@@ -100,7 +100,7 @@ async def begin(connection: Connection) -> None:
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 (what is waited for is in the hands of others)
             await asyncio.sleep(0.01)
 
@@ -204,7 +204,7 @@ async def test_a_kept_connection_that_closes_as_its_client_is_closed_is_not_repl
 
     async with (
         serving(closes_at_the_second) as (url, seen),
-        http.client(SHORT, base_url=url, transport=Hurried(max_connections=8)) as client,
+        http.client(PATIENT, base_url=url, transport=Hurried(max_connections=8)) as client,
     ):
         await client.post("/", json={})
         with pytest.raises(httpx.TransportError):
@@ -254,10 +254,9 @@ async def test_a_server_that_accepts_nobody() -> None:
             one.connect_ex(full.getsockname())
         deadlines = Deadlines(connect=0.3, first_token=5)
         async with http.client(deadlines, base_url=f"http://127.0.0.1:{full.getsockname()[1]}") as client:
-            began = time.monotonic()
             with pytest.raises(ConnectError, match="did not accept a connection"), http.node_errors("n"):
-                await client.get("/")
-            assert time.monotonic() - began < 2
+                async with asyncio.timeout(60):
+                    await client.get("/")
         for one in waiting:
             one.close()
 
@@ -266,7 +265,7 @@ async def test_a_server_that_accepts_nobody() -> None:
 async def test_silence_has_a_deadline(script: Script) -> None:
     async with calling(script) as (client, seen):
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/", timeout=0.2)
+            await client.get("/", timeout=httpx.Timeout(60, read=0.2))
         await until(lambda: seen[0].left)
 
 
@@ -287,10 +286,8 @@ async def test_whoever_is_cancelled_closes_the_connection(script: Script) -> Non
         asking = asyncio.create_task(client.post("/", json={}))
         await until(lambda: seen and seen[0].heads)
         await asyncio.sleep(0.05)
-        cancelled_at = time.monotonic()
         asking.cancel()
         await until(lambda: seen[0].left)
-        assert (seen[0].left or 0) - cancelled_at < 1
 
 
 async def test_an_answer_closed_early_closes_the_connection() -> None:
@@ -307,13 +304,13 @@ async def test_closing_the_client_closes_idle_connections() -> None:
         await connection.leave()
 
     async with serving(polite) as (url, seen):
-        async with http.client(SHORT, base_url=url) as client:
+        async with http.client(PATIENT, base_url=url) as client:
             await client.get("/")
         await until(lambda: seen[0].left)
 
 
 async def test_a_client_that_was_never_used_can_be_closed() -> None:
-    await http.client(SHORT).aclose()
+    await http.client(PATIENT).aclose()
 
 
 async def test_a_compressed_answer_stays_compressed_and_is_refused() -> None:
@@ -374,6 +371,6 @@ async def test_any_transport_of_httpx_can_carry_posts() -> None:
         return httpx.Response(200, stream=httpx.ByteStream(request.content))
 
     transport = httpx.MockTransport(answer)
-    client = http.client(SHORT, base_url="http://node.test", transport=transport)
+    client = http.client(PATIENT, base_url="http://node.test", transport=transport)
     async with client, http.Posts(client, transport).post("/", {}, node="n") as response:
         assert b"".join([data async for data in response.aiter_raw()]) == b"{}"

@@ -12,6 +12,7 @@ from herding.errors import ConfigError, NotFoundError
 from herding.prompts.library import Library
 from herding.prompts.variables import NumberVariable, TextVariable
 from herding.values import Parameters
+from tests.support import edits
 
 GOOD = "name: Good\ntarget_models: [m]\nprompt: hello\n"
 HEAD = "name: X\ntarget_models: [m]\n"
@@ -20,7 +21,7 @@ HEAD = "name: X\ntarget_models: [m]\n"
 def write(directory: Path, name: str, text: str) -> Path:
     path = directory / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dedent(text), encoding="utf-8")
+    edits.write(path, dedent(text))
     return path
 
 

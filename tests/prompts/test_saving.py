@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from herding.errors import AccessError, ConfigError, ConflictError, NotFoundError, UserError
 from herding.prompts.library import Library, Loaded
 from herding.prompts.saving import MAX_FILE
+from tests.support import edits
 
 GOOD: dict[str, Any] = {"name": "Good", "target_models": ["m"], "prompt": "hello"}
 TEXT = "name: Good\ntarget_models: [m]\nprompt: hello\n"
@@ -36,7 +37,7 @@ def home(tmp_path: Path) -> Path:
 def put(home: Path, name: str, text: str = TEXT) -> Path:
     path = home / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    edits.write(path, text)
     return path
 
 

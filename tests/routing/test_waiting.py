@@ -114,7 +114,7 @@ async def test_places_are_told_as_they_change_until_the_lease_is_there() -> None
 
 async def test_the_first_place_is_told_at_once_and_the_same_is_not_told_again() -> None:
     pool = Pool({"a": 0})
-    places = pool.waiting.wait(pool.ticket(seconds=0.05))
+    places = pool.waiting.wait(pool.ticket(seconds=0.5))
     assert await anext(places) == Place(1, None)
     with pytest.raises(NoTurnError):
         await anext(places)

@@ -82,8 +82,8 @@ def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def hold() -> Iterator[None]:
         started, gate = threading.Event(), threading.Event()
-        store._writer.call(lambda connection: started.set() or gate.wait(10))
-        assert started.wait(10)
+        store._writer.call(lambda connection: started.set() or gate.wait(120))
+        assert started.wait(120)
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from herding.store.turns import NoTurns, Turns
 
 QUICK = 0.05
-"""Seconds within which a thread that may go on has gone on."""
+"""Seconds after which a thread that must not go on has not gone on."""
+
+LONG = 60.0
 
 
 @pytest.fixture
@@ -24,55 +27,89 @@ class Holder:
 
     def __init__(self, side) -> None:
         self._side = side
-        self.entered = threading.Event()
+        self._entered = threading.Event()
         self._leave = threading.Event()
-        self._thread = threading.Thread(target=self._hold)
+        self._thread = threading.Thread(target=self._hold, daemon=True)
         self._thread.start()
-        self.entered.wait(QUICK)
 
     def _hold(self) -> None:
         with self._side():
-            self.entered.set()
-            self._leave.wait(10)
+            self._entered.set()
+            self._leave.wait(LONG)
+
+    def enters(self) -> bool:
+        return self._entered.wait(LONG)
+
+    def waits(self) -> bool:
+        return not self._entered.wait(QUICK)
 
     def leave(self) -> None:
         self._leave.set()
         self._thread.join()
 
 
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def reading(turns: Turns) -> Holder:
+    """A thread that reads."""
+    made = Holder(turns.reading)
+    assert made.enters()
+    return made
+
+
+def waiting_commit(turns: Turns) -> Holder:
+    """A thread that asked to commit, and waits for who reads."""
+    made = Holder(turns.committing)
+    until(lambda: turns._writer)
+    assert made.waits()
+    return made
+
+
+def waiting_read(turns: Turns) -> Holder:
+    """A thread that asked to read, and waits for who commits."""
+    made = Holder(turns.reading)
+    until(lambda: turns._blocked)
+    assert made.waits()
+    return made
+
+
 def test_reads_share_and_a_commit_waits_for_them(turns: Turns) -> None:
-    first, second = Holder(turns.reading), Holder(turns.reading)
-    assert second.entered.is_set()
-    commit = Holder(turns.committing)
+    first, second = reading(turns), reading(turns)
+    commit = waiting_commit(turns)
     first.leave()
-    assert not commit.entered.wait(QUICK)
+    assert commit.waits()
     second.leave()
-    assert commit.entered.wait(1)
+    assert commit.enters()
     commit.leave()
 
 
 def test_a_new_read_lets_a_waiting_commit_go_first(turns: Turns) -> None:
-    old = Holder(turns.reading)
-    commit = Holder(turns.committing)
-    new = Holder(turns.reading)
-    assert not new.entered.is_set()
+    old = reading(turns)
+    commit = waiting_commit(turns)
+    new = waiting_read(turns)
     old.leave()
-    assert commit.entered.wait(1)
-    assert not new.entered.wait(QUICK)
+    assert commit.enters()
+    assert new.waits()
     commit.leave()
-    assert new.entered.wait(1)
+    assert new.enters()
     new.leave()
 
 
 def test_a_waiting_read_goes_before_the_next_commit(turns: Turns) -> None:
     commit = Holder(turns.committing)
-    read = Holder(turns.reading)
+    assert commit.enters()
+    read = waiting_read(turns)
     commit.leave()
-    following = Holder(turns.committing)
-    assert read.entered.wait(1)
-    assert not following.entered.is_set()
+    following = waiting_commit(turns)
+    assert read.enters()
+    assert following.waits()
     read.leave()
-    assert following.entered.wait(1)
+    assert following.enters()
     following.leave()
 
 
@@ -82,37 +119,39 @@ def test_a_read_or_commit_that_fails_gives_its_turn_back(turns: Turns) -> None:
             raise RuntimeError
 
 
-def test_a_commit_is_always_alone(turns: Turns) -> None:
+def test_a_commit_is_always_alone_and_nobody_starves(turns: Turns) -> None:
     inside = {"reads": 0, "commits": 0}
-    end = time.monotonic() + 0.3
+    done = [0, 0, 0, 0]
+    end = time.monotonic() + LONG
 
-    def read() -> int:
-        count = 0
-        while time.monotonic() < end:
+    def goes_on() -> bool:
+        return min(done) < 50 and time.monotonic() < end
+
+    def read(number: int) -> None:
+        while goes_on():
             with turns.reading():
                 inside["reads"] += 1
                 assert not inside["commits"]
                 time.sleep(0.001)
                 assert not inside["commits"]
                 inside["reads"] -= 1
-                count += 1
-        return count
+                done[number] += 1
 
-    def commit() -> int:
-        count = 0
-        while time.monotonic() < end:
+    def commit(number: int) -> None:
+        while goes_on():
             with turns.committing():
                 inside["commits"] += 1
                 assert not inside["reads"]
                 time.sleep(0.001)
                 assert not inside["reads"]
                 inside["commits"] -= 1
-                count += 1
-        return count
+                done[number] += 1
 
     with ThreadPoolExecutor(4) as threads:
-        jobs = [threads.submit(read) for _ in range(3)] + [threads.submit(commit)]
-        assert min(job.result() for job in jobs) > 5
+        jobs = [threads.submit(read, number) for number in range(3)] + [threads.submit(commit, 3)]
+        for job in jobs:
+            job.result()
+    assert min(done) >= 50
 
 
 def test_no_turns_hold_up_nobody() -> None:

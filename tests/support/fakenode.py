@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.support.embeddings import embedded
+from tests.support.ports import listening
 
 WORDS = ("One", " two", " three", " four", " five")
 EVENTS = "text/event-stream"
@@ -46,8 +46,9 @@ class FakeNode:
     Faults: ok, hang, hang-after:N, cut-after:N, status:N[;ra=S], html, empty, only-done, badjson, error-in-200,
     error-in-stream, redirect, slow:S, no-usage, usage:N, echo-headers, endless, bad-utf8, gzip, context-length,
     bad-schema, unknown, slow-ttfb:S (before the first byte), drip:S (between any two bytes), flaky:N (N calls fail, N
-    are answered, and so on). What follows an `@` only tells models with one fault apart; `fault`, where set, is that
-    of all models. Every answer sets a cookie. Those of embeddings alone are in `embeddings`.
+    are answered, and so on), held (after the first word, until `released` is set). What follows an `@` only tells
+    models with one fault apart; `fault`, where set, is that of all models. Every answer sets a cookie. Those of
+    embeddings alone are in `embeddings`.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class FakeNode:
         self.models_fault = "ok"
         self.fault: str | None = None
         self.url = ""
+        self.released = threading.Event()
         self._answers = 0
         self.app = Starlette(
             routes=[
@@ -93,7 +95,16 @@ class FakeNode:
         events = _stream(fault, detail, seen)
         if fault == "drip":
             events = _dripping(events, float(detail))
+        if fault == "held":
+            events = self._held(events)
         return StreamingResponse(self._watched(events, seen), media_type=EVENTS)
+
+    async def _held(self, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The same, which goes on when it may."""
+        async for event in events:
+            yield event
+            while not self.released.is_set():  # noqa: ASYNC110 (another thread's)
+                await asyncio.sleep(0.02)
 
     async def embeddings(self, request: Request) -> Response:
         seen = Seen(request.url.path, dict(request.headers), await request.json())
@@ -222,25 +233,18 @@ class _CookieHeader:
         await self._app(scope, receive, with_cookie)
 
 
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """`app` on a free port of this machine, served by a thread; gives its base URL."""
-    port = free_port()
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="off", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    entrance = listening(host="127.0.0.1")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run, args=([entrance],), daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{entrance.getsockname()[1]}"
     finally:
         server.should_exit = server.force_exit = True
         thread.join(5)

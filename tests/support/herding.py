@@ -24,6 +24,7 @@ from herding.prompts.library import Library
 from herding.registry import Registry
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
+from tests.support import edits
 from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
@@ -62,7 +63,7 @@ class Place:
         """A prompt file, read at once."""
         path = self.prompts / f"{key}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(dedent(text), encoding="utf-8")
+        edits.write(path, dedent(text))
         self.library.refresh()
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
@@ -88,6 +89,16 @@ class First(Random):
 
     def sample(self, population: Sequence[Any], k: int, *, counts: object = None) -> list[Any]:
         return list(population[:k])
+
+
+class Clock:
+    """Time that stands still, so that nothing ends while a slow machine is busy; `ahead` seconds were skipped."""
+
+    def __init__(self) -> None:
+        self.ahead, self._begun = 0.0, time.monotonic()
+
+    def __call__(self) -> float:
+        return self._begun + self.ahead
 
 
 @asynccontextmanager

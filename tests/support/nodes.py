@@ -18,11 +18,24 @@ def echo(name: str = "echo", *models: str, delay: float = 0.0) -> EchoNode:
     return EchoNode(EchoConfig(kind="echo", name=name, models=list(models) or ["echo"], delay=delay))
 
 
+PATIENT = Deadlines(connect=30, first_token=60, idle=60, total=120)
+"""No machine is so slow that these end what will come."""
+
+
+def patience(fault: str) -> Deadlines:
+    """Deadlines for a fault of the fake node: short where they are what ends it, else a slow machine would be one."""
+    match fault.partition(":")[0]:
+        case "hang" | "slow-ttfb" | "drip":
+            return PATIENT.model_copy(update={"first_token": 1.0})
+        case "hang-after":
+            return PATIENT.model_copy(update={"idle": 1.5})
+    return PATIENT
+
+
 def openai(url: str, *models: str, name: str = "hosted", keys: dict[str, str] | None = None, **more: Any) -> OpenAINode:
-    """A node at `url`, whose deadlines are short unless `more` gives others."""
-    deadlines = Deadlines(connect=1, first_token=1, idle=1, total=5)
+    """A node at `url`, patient unless `more` gives other deadlines."""
     answers = list(models) or ([] if "embedding_models" in more else ["ok"])
-    config = OpenAIConfig(kind="openai", name=name, base_url=url, models=answers, **{"deadlines": deadlines, **more})
+    config = OpenAIConfig(kind="openai", name=name, base_url=url, models=answers, **{"deadlines": PATIENT, **more})
     return OpenAINode(config, secret=(keys or {}).get)
 
 
@@ -50,7 +63,7 @@ class Scripted(Node):
                 await asyncio.sleep(0)
                 yield Chunk(text=word)
             if not self._ends:
-                await asyncio.sleep(60)
+                await asyncio.sleep(3600)
             yield Chunk(finish_reason="stop")
         finally:
             self.open -= 1
@@ -138,7 +151,7 @@ class Reborn(Scripted):
 
     async def look_again(self) -> None:
         self._away = True
-        asyncio.get_running_loop().call_later(0.2, setattr, self, "_away", False)
+        asyncio.get_running_loop().call_later(0.5, setattr, self, "_away", False)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         if not self.calls:

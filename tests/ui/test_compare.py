@@ -299,11 +299,11 @@ async def test_columns_run_at_the_same_time(desktop: Desktop) -> None:
         "slow", "name: Slow\ntarget_models: [slow/model]\nvariables: {text: {type: text}}\nprompt: '{{text}}'\n"
     )
     lanes = await opened(desktop, "slow", 4)
-    desktop.set(desktop.page.compare.form.components[0], "a b c d e f g h")
+    desktop.set(desktop.page.compare.form.components[0], " ".join("a" * 40))
     together = False
     async for _ in desktop.steps("compare_run"):
         texts = [str(desktop.value(lane.text)) for lane in lanes[:4]]
-        together |= all(0 < len(text) < 15 for text in texts)
+        together |= all(0 < len(text) < 79 for text in texts)
         await asyncio.sleep(0)
     assert together
     assert len(await rows(desktop)) == 4
