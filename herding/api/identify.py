@@ -100,16 +100,21 @@ class Identify:
         return sending
 
     def _while_valid(self, send: Send, who: Principal) -> Send:
-        """Long answers end early when their reader's token does; runs of prompts end by themselves even before."""
-        looked, ended = time.monotonic(), False
+        """Long answers end early when their reader's token does.
+
+        Not at the first look that finds it over, but at the next: a run of a prompt has ended by itself by then, and
+        said why.
+        """
+        looked, over, ended = time.monotonic(), False, False
 
         async def sending(message: Message) -> None:
-            nonlocal looked, ended
+            nonlocal looked, over, ended
             if ended:
                 return
             if message.get("more_body") and time.monotonic() - looked > LOOK_EVERY:
                 looked = time.monotonic()
-                if not await self._gatehouse.still_valid(who):
+                before, over = over, not await self._gatehouse.still_valid(who)
+                if before and over:
                     ended = True
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
