@@ -33,6 +33,7 @@ from herding.api.identify import Identify
 from herding.api.json_route import Shortcut
 from herding.api.proxies import BehindProxies
 from herding.api.shield import Shield
+from herding.api.wire import Protocol
 from herding.errors import HerdingError
 from herding.fleet import Fleet
 from herding.gatehouse import Gatehouse
@@ -187,6 +188,7 @@ async def serve(settings: Settings) -> None:
             create(found, settings),
             host=settings.host,
             port=settings.port,
+            http=Protocol,
             log_level="warning",
             access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,

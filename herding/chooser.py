@@ -101,9 +101,7 @@ class Chooser:
 
     def serving(self, search: Search) -> list[Node]:
         """Those of them that serve one of the models now, and did not fail this request."""
-        models = self.models(search.flight)
-        nodes = (node for node in self.allowed(search.flight) if node.name not in search.failed)
-        return [node for node in nodes if any(model in search.served(node) for model in models)]
+        return _serving(search, self.allowed(search.flight), self.models(search.flight))
 
     def coming(self, search: Search) -> list[Node]:
         """Those of them that will serve one of the models soon."""
@@ -122,33 +120,38 @@ class Chooser:
     def take(self, wish: Wish) -> Lease | None:
         """A place for a call, or None while all who could have it are full. Raises what ends the request."""
         search = wish.about
-        nodes = self.serving(search)
+        allowed, wanted = self.allowed(search.flight), self.models(search.flight)
+        nodes = _serving(search, allowed, wanted)
         free = {node.name: node for node in nodes if self._free(node.name)}
         if not free:
             if error := self._hopeless(search, nodes):
                 raise error
             return None
-        wanted = self.models(search.flight)
         models = [model for model in wanted if any(model in search.served(node) for node in free.values())]
         choice = self._learning.choose(search.flight.key, models, search.flight.prompt, busy=self._busy(models, free))
         model = choice.order[0]
         names = [name for name, node in free.items() if model in search.served(node)]
-        return self._lease(search, choice, model, names)
+        considered = tuple(self._considered(search, choice, allowed, wanted))
+        return self._lease(search, choice, Candidate(model, self._pick(names)), len(names), considered)
 
     def _free(self, name: str) -> bool:
         return self._fleet.slots.free(name) and self._fleet.health.may(name)
 
-    def _lease(self, search: Search, choice: Choice, model: str, names: Sequence[str]) -> Lease:
-        fleet, flight = self._fleet, search.flight
-        name = balance.pick(names, fleet.slots.load, fleet.rng)
-        permit, slot = fleet.health.enter(name), fleet.slots.take(name)
+    def _pick(self, names: Sequence[str]) -> str:
+        return balance.pick(names, self._fleet.slots.load, self._fleet.rng)
+
+    def _lease(
+        self, search: Search, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
+    ) -> Lease:
+        fleet = self._fleet
+        permit, slot = fleet.health.enter(candidate.node), fleet.slots.take(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Lease(
-            candidate=Candidate(model, name),
-            policy=ASKED if flight.model else choice.policy,
-            why=_why(search, choice, model, name, len(names)),
-            considered=tuple(self._considered(search, choice)),
+            candidate=candidate,
+            policy=ASKED if search.flight.model else choice.policy,
+            why=_why(search, choice, candidate, nodes),
+            considered=considered,
             slot=slot,
             permit=permit,
         )
@@ -165,10 +168,10 @@ class Chooser:
                 found[model] = min(taken, found.get(model, taken))
         return found
 
-    def _considered(self, search: Search, choice: Choice) -> Iterator[Considered]:
-        flight = search.flight
-        nodes = self.allowed(flight)
-        for model in self.models(flight):
+    def _considered(
+        self, search: Search, choice: Choice, nodes: Sequence[Node], models: Sequence[str]
+    ) -> Iterator[Considered]:
+        for model in models:
             serving = [node.name for node in nodes if model in search.served(node)]
             share = choice.shares.get(model)
             if not serving:
@@ -240,8 +243,15 @@ class Chooser:
         return NoNodeError(f"No node can answer now: {said}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 
-def _why(search: Search, choice: Choice, model: str, node: str, nodes: int) -> str:
-    """Why this model on this node, in words."""
+def _serving(search: Search, nodes: Sequence[Node], models: Sequence[str]) -> list[Node]:
+    """Those of the nodes that serve one of the models now, and did not fail this request."""
+    fresh = (node for node in nodes if node.name not in search.failed)
+    return [node for node in fresh if any(model in search.served(node) for model in models)]
+
+
+def _why(search: Search, choice: Choice, candidate: Candidate, nodes: int) -> str:
+    """Why this model on this one of so many nodes, in words."""
+    model, node = candidate.model, candidate.node
     where = f"{node} serves it" if nodes == 1 else f"{node} has the least to do of two drawn from {nodes} nodes"
     what = f"{model} was asked for" if search.flight.model else choice.why
     retried = f"attempt {search.attempt} after {search.last} failed: " if search.last else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import lru_cache
 from urllib.parse import quote
 
 from herding.values import Event, Outcome, Started
@@ -26,9 +27,14 @@ async def noted(stream: AsyncGenerator[Event, None], headers: Headers) -> AsyncG
 
 
 def _headers(request_id: str, model: str, node: str, reason: str) -> Headers:
-    """Header values are ASCII: all else is percent-encoded, and so is the percent sign."""
     told = {"x-herding-model": model, "x-herding-node": node, "x-herding-reason": reason}
-    return {"x-request-id": request_id} | {name: quote(value, safe=_PLAIN) for name, value in told.items()}
+    return {"x-request-id": request_id} | {name: _header(value) for name, value in told.items()}
+
+
+@lru_cache(1024)
+def _header(value: str) -> str:
+    """Header values are ASCII: all else is percent-encoded, and so is the percent sign."""
+    return quote(value, safe=_PLAIN)
 
 
 _PLAIN = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
@@ -81,10 +82,11 @@ class EngineClient:
             async with self._http.stream("POST", "/generate", json=_body(call)) as response:
                 if response.status_code != 200:
                     raise await self._refusal(response)
-                async for event in self._events(response):
-                    yield _chunk(event)
-                    if event["type"] == "done":
-                        return
+                async with aclosing(self._events(response)) as events:
+                    async for event in events:
+                        yield _chunk(event)
+                        if event["type"] == "done":
+                            return
             raise CutStreamError(f"Node '{self._name}' stopped in the middle of its answer.")
 
     async def load(self, model: str) -> AsyncIterator[LoadProgress]:
@@ -110,14 +112,15 @@ class EngineClient:
             raise await self._refusal(response)
         return _object((await http.error_body(response)).decode(errors="replace"), self._name)
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-        async for events in data_lines(response.aiter_raw()):
-            for data in events:
-                event = _object(data, self._name)
-                if event.get("type") == "error":
-                    said = event.get("message", "no reason given")
-                    raise NodeError(f"Node '{self._name}' failed: {said}", node=self._name)
-                yield event
+    async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+        async with aclosing(data_lines(response.aiter_raw())) as lines:
+            async for events in lines:
+                for data in events:
+                    event = _object(data, self._name)
+                    if event.get("type") == "error":
+                        said = event.get("message", "no reason given")
+                        raise NodeError(f"Node '{self._name}' failed: {said}", node=self._name)
+                    yield event
 
     async def _refusal(self, response: httpx.Response) -> UserError | NodeError:
         """The error of a refused request: the caller's where the engine blames the input."""

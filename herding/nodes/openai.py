@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -149,13 +150,14 @@ class OpenAINode(Node):
             try:
                 async with self._posts.post(path, body, node=self.name) as response:
                     await self._expect_events(response)
-                    async for events in data_lines(response.aiter_raw()):
-                        if text := scrubber.feed(reader.read(events)):
-                            yield Chunk(text=text)
-                        if reader.failure:
-                            raise reader.failure
-                        if reader.done:
-                            break
+                    async with aclosing(data_lines(response.aiter_raw())) as lines:
+                        async for events in lines:
+                            if text := scrubber.feed(reader.read(events)):
+                                yield Chunk(text=text)
+                            if reader.failure:
+                                raise reader.failure
+                            if reader.done:
+                                break
             except StatusError as error:
                 raise _context_length(error) or _format(error, call) or error from None
             finish = reader.end()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from codecs import getincrementaldecoder
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from functools import partial
+from typing import cast
 
 from herding.errors import BadResponseError
 
@@ -14,15 +16,16 @@ MAX_LINE = 1_000_000
 MAX_BYTES = 8_000_000
 
 
-def data_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
+def data_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[str], None]:
     """The `data` lines without blanks around them, those together that came together: for events of one line of JSON.
 
-    BadResponseError for a line, or a stream, that is too long, or is not UTF-8.
+    BadResponseError for a line, or a stream, that is too long, or is not UTF-8. Who does not read to the end closes
+    it, and with it `chunks`: what is left to the garbage collector costs a task, and the event loop a call to itself.
     """
     return _lines(chunks, _FIELD)
 
 
-def text_lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[str]]:
+def text_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[str], None]:
     """The lines that are not empty, of a stream that is no more than lines. Raises what `data_lines` raises."""
     return _lines(chunks, "")
 
@@ -64,22 +67,23 @@ async def plain_text(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
         raise BadResponseError("The node sent bytes that are not text.") from None
 
 
-async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncIterator[list[str]]:
+async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncGenerator[list[str], None]:
     """What follows `field` in the lines that begin with it."""
     held, seen, size = b"", 0, len(field)
-    async for chunk in chunks:
-        seen += len(chunk)
-        block, _, held = (held + chunk).rpartition(b"\n")
-        if seen > MAX_BYTES or len(held) > MAX_LINE:
-            raise BadResponseError("The node sent more than an answer can be.")
-        found: list[str] = []
-        try:
-            for line in _split(block, field):
-                if line.startswith(field) and (data := line[size:].strip()):
-                    found.append(data)
-        finally:
-            if found:  # also what came before a line that is not text
-                yield found
+    async with aclosing(cast(AsyncGenerator[bytes, None], chunks)):
+        async for chunk in chunks:
+            seen += len(chunk)
+            block, _, held = (held + chunk).rpartition(b"\n")
+            if seen > MAX_BYTES or len(held) > MAX_LINE:
+                raise BadResponseError("The node sent more than an answer can be.")
+            found: list[str] = []
+            try:
+                for line in _split(block, field):
+                    if line.startswith(field) and (data := line[size:].strip()):
+                        found.append(data)
+            finally:
+                if found:  # also what came before a line that is not text
+                    yield found
     if found := [data for line in _split(held, field) if line.startswith(field) and (data := line[size:].strip())]:
         yield found
 

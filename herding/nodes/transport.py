@@ -6,8 +6,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
-from typing import Any
-from weakref import WeakSet
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -187,18 +186,22 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(**options)
         wire: type[ResponseHandler] = _Wire
         self._factory = partial(wire, loop=self._loop)
-        self._seen: WeakSet[Any] = WeakSet()
 
     async def connect(self, *request: Any, **how: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*request, **how)
-        carrier = connection.protocol
-        _kept.set(carrier in self._seen)
-        self._seen.add(carrier)
+        carrier = cast(_Wire, connection.protocol)
+        _kept.set(carrier.used)
+        carrier.used = True
         return connection
 
 
 class _Wire(ResponseHandler):
-    """Resumes only what was paused; aiohttp does so for every chunk, a tenth of what reading an answer costs."""
+    """Knows whether it was used, and resumes only what was paused.
+
+    aiohttp resumes for every chunk, which is a tenth of what reading an answer costs.
+    """
+
+    used = False
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         if self._reading_paused:

@@ -22,6 +22,13 @@ from herding.store.gate import ROLLBACK, journal_mode, network_filesystem
 LOCK_WAIT = 10_000
 """How long SQLite waits for a lock, in milliseconds."""
 
+STATEMENTS = 1_000
+"""Prepared statements that a connection to SQLite keeps: more than there are.
+
+pysqlite3 throws out those that were used least, so where there is no room those that come last, however often they
+come, are never kept, and to prepare one takes ten times as long as to run it.
+"""
+
 LARGEST_JOURNAL = 16 * 1024 * 1024
 """Bytes of the journal that stay on disk between transactions."""
 
@@ -137,6 +144,7 @@ def _engine(url: URL, *, pool_size: int) -> Engine:
             max_overflow=0,
             pool_pre_ping=not is_sqlite(url),
             json_serializer=_to_json,
+            connect_args={"cached_statements": STATEMENTS} if is_sqlite(url) else {},
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable
 
 from herding.errors import HerdingError, StoreError
+from herding.store.backlog import Backlog
 from herding.store.batch import Batch, Bulk, Look, Rows
+from herding.store.bell import Bell
 from herding.store.trouble import explained, is_passing
 from herding.store.turns import Turns
-
-LARGEST_BATCH = 500
-"""Jobs in one transaction; more would keep the first of them waiting."""
 
 TRIES = 2
 """How often a batch meets a lock (each time SQLite's own wait) before its callers get the error."""
@@ -70,7 +69,8 @@ class Writer:
         self._lock = lock
         self.statements = statements
         self._bulks = {name: Bulk(statement) for name, statement in statements.items()}
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._backlog: Backlog[Job] = Backlog()
+        self._bells: dict[asyncio.AbstractEventLoop, Bell[Sequence[Result]]] = {}
         self._closed = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -98,30 +98,34 @@ class Writer:
         """Waits until everything queued is written, and ends the thread."""
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
+            self._backlog.end()
         self._thread.join()
+        while self._bells:
+            self._bells.popitem()[1].retire()
 
     def _enqueue(self, **work: Any) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreError("The store is closed: the app is stopping.")
-        job = Job(asyncio.get_running_loop().create_future(), **work)
-        self._queue.put(job)
+        loop = asyncio.get_running_loop()
+        if loop not in self._bells:
+            self._bells[loop] = Bell(_deliver)
+        job = Job(loop.create_future(), **work)
+        self._backlog.put(job)
         return job.future
 
     def _work(self) -> None:
+        _give_way()
         running = True
         while running:
-            jobs, running = self._take()
+            jobs, running = self._backlog.take()
             if jobs:
-                _settle(self._write(jobs))
+                self._settle(self._write(jobs))
         self._disconnect()
 
-    def _take(self) -> tuple[list[Job], bool]:
-        """The first job, waiting for it, with all that wait behind it; False after the last."""
-        found = [self._queue.get()]
-        while len(found) < LARGEST_BATCH and found[-1] is not None and not self._queue.empty():
-            found.append(self._queue.get_nowait())
-        return [job for job in found if job is not None], found[-1] is not None
+    def _settle(self, results: Sequence[Result]) -> None:
+        """Wakes each event loop once for all its results."""
+        for loop in {result.job.future.get_loop() for result in results}:
+            self._bells[loop].ring([result for result in results if result.job.future.get_loop() is loop])
 
     def _write(self, jobs: Sequence[Job]) -> list[Result]:
         """Writes the batch; if that fails, each job alone, so that only the guilty caller gets the error."""
@@ -179,6 +183,16 @@ class Writer:
         return [result._replace(error=result.error or errors.get(result.job.after)) for result in results]
 
 
+def _give_way() -> None:
+    """Lets this thread wait, when it has something to do, until the event loop is through with what it does.
+
+    Otherwise it interrupts the loop, only to wait for Python's lock: each change of threads costs, and gains nothing.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # not on Linux, or not allowed
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def _look(batch: Batch, job: Job) -> Result:
     """Lets the job look; an error of ours is its own, and comes before it added rows."""
     try:
@@ -198,14 +212,6 @@ def _perform(connection: Connection, result: Result) -> Result:
             return Result(result.job, result.job.task(connection))
     except HerdingError as error:
         return Result(result.job, error=error)
-
-
-def _settle(results: Sequence[Result]) -> None:
-    """Wakes each event loop once for all its results."""
-    for loop in {result.job.future.get_loop() for result in results}:
-        mine = [result for result in results if result.job.future.get_loop() is loop]
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_deliver, mine)
 
 
 def _deliver(results: Sequence[Result]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -27,6 +27,7 @@ from herding.errors import (
 from herding.files import Source
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
+from herding.nodes.sse import data_lines
 from herding.running import Running
 from herding.values import Call, Chunk, Message, Parameters, Usage
 from tests.support.fakenode import FakeNode
@@ -327,3 +328,19 @@ def test_a_url_that_is_none_is_refused_with_its_line(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         Source(text, file="nodes.yaml").build(Herd)
     assert (caught.value.line, caught.value.key) == (5, "nodes.0.base_url")
+
+
+async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None:
+    closed = False
+
+    async def bytes_of_a_server() -> AsyncGenerator[bytes, None]:
+        nonlocal closed
+        try:
+            while True:
+                yield b"data: [DONE]\n\n"
+        finally:
+            closed = True
+
+    async with aclosing(data_lines(bytes_of_a_server())) as lines:
+        assert await anext(lines) == ["[DONE]"]
+    assert closed
