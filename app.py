@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -141,7 +142,10 @@ def create(found: Parts, settings: Settings) -> FastAPI:
     _tame_gradio(settings.home)
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-    app = FastAPI(title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics tells what there is
+    app = FastAPI(
+        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent
+    )
     busy = doors.install(app, found.orchestrator, found.gatehouse)
     mount(app, found.orchestrator, private=[settings.home.absolute(), Path(__file__).parent])
     # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -36,6 +36,7 @@ PROBE_TIMEOUT = 3.0
 MAX_TOKENS = 10**9
 MAX_EMBEDDINGS = 64_000_000
 CHARS_PER_TOKEN = 3
+_DONE = "[DONE]"
 
 
 class OpenAIConfig(Strict):
@@ -226,7 +227,7 @@ class OpenAINode(Node):
     async def _expect_events(self, response: Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
-            _event((await http.error_body(response)).decode(errors="replace"), self.name)
+            _good(_loaded((await http.error_body(response)).decode(errors="replace"), self.name), self.name)
         if kind != "text/event-stream":
             raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
 
@@ -245,21 +246,20 @@ class _Reader:
     def read(self, events: Sequence[str]) -> str:
         """The text of events that came together; of a bad one the `failure`, and the text before it."""
         texts = []
-        for data in events:
-            if data == "[DONE]":
+        told = events[: events.index(_DONE)] if _DONE in events else events
+        try:
+            for event in _parsed(told, self._node):
+                self._heard = True
+                if "usage" in event:
+                    self.usage = _usage(event) or self.usage
+                text, finish = _piece(event.get("choices"))
+                self._finish = finish or self._finish
+                texts.append(text)
+        except NodeError as error:
+            self.failure = error
+        else:
+            if told is not events:
                 self._finish, self.done = self._finish or "stop", True
-                break
-            try:
-                event = _event(data, self._node)
-            except NodeError as error:
-                self.failure = error
-                break
-            self._heard = True
-            if "usage" in event:
-                self.usage = _usage(event) or self.usage
-            text, finish = _piece(event.get("choices"))
-            self._finish = finish or self._finish
-            texts.append(text)
         return "".join(texts)
 
     def end(self) -> FinishReason:
@@ -271,11 +271,19 @@ class _Reader:
         return self._finish
 
 
-def _event(data: str, node: str) -> dict[str, Any]:
+def _parsed(events: Sequence[str], node: str) -> Iterator[dict[str, Any]]:
+    """Events that came together, read in one go, which takes half the time; one by one where one of them is bad."""
     try:
-        event = orjson.loads(data)
+        found = orjson.loads(f"[{','.join(events)}]")
     except orjson.JSONDecodeError:
-        event = _loaded(data, node)
+        found = []
+    if len(found) != len(events):
+        found = (_loaded(data, node) for data in events)
+    return (_good(event, node) for event in found)
+
+
+def _good(event: Any, node: str) -> dict[str, Any]:
+    """An event as the protocol has them; BadResponseError for another, or one that reports an error."""
     if not isinstance(event, dict):
         raise BadResponseError(f"Node '{node}' sent an event that is not an object.")
     if event.get("error"):
@@ -284,7 +292,7 @@ def _event(data: str, node: str) -> dict[str, Any]:
 
 
 def _loaded(data: str, node: str) -> Any:
-    """JSON that holds what orjson, many times as fast, does not take: half a character, or NaN."""
+    """JSON that may hold what orjson, many times as fast, does not take: half a character, or NaN."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

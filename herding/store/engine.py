@@ -32,7 +32,7 @@ come, are never kept, and to prepare one takes ten times as long as to run it.
 LARGEST_JOURNAL = 16 * 1024 * 1024
 """Bytes of the journal that stay on disk between transactions."""
 
-CHECKPOINT = 1_000
+CHECKPOINT = 4_000
 """Pages (of 4 KiB) in a write-ahead log that the next commit moves into the file."""
 
 READERS = 4

@@ -27,6 +27,7 @@ from herding.errors import (
 from herding.files import Source
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
+from herding.nodes.openai import _Reader
 from herding.nodes.sse import data_lines
 from herding.running import Running
 from herding.values import Call, Chunk, Message, Parameters, Usage
@@ -344,3 +345,21 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
     async with aclosing(data_lines(bytes_of_a_server())) as lines:
         assert await anext(lines) == ["[DONE]"]
     assert closed
+
+
+@pytest.mark.parametrize(
+    ("lines", "text", "trouble"),
+    [
+        (['{"choices":[{"delta":{"content":"a"}}]}', '{"choices":[{"delta":{"content":"b"}}]}'], "ab", None),
+        (['{"choices":[{"delta":{"content":"a"}}]}', "half of {"], "a", "not JSON"),
+        (['{"choices":[{"delta":{"content":"a"}}]},{}'], "", "not JSON"),  # two in one line
+        (['{"choices":[{"delta":{"content":"a"}}]}', "7"], "a", "not an object"),
+        (['{"choices":[{"delta":{"content":"a \\ud800"}}]}'], "a \ud800", None),  # half a character
+        (['{"choices":[],"usage":NaN}', '{"choices":[{"delta":{"content":"a"}}]}', "[DONE]", "no more"], "a", None),
+    ],
+)
+def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
+    reader = _Reader("a")
+    assert reader.read(lines) == text
+    assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
+    assert reader.done == ("[DONE]" in lines)
