@@ -10,12 +10,13 @@ from typing import Any
 from herding.access.operations import EDIT, PROMPTS, SAVE
 from herding.access.roles import allows, may_see, require
 from herding.errors import NotFoundError, StoreError, UserError
+from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.edits import Edits, applied, load
 from herding.prompts.library import check_key
 from herding.shelf import Edition, Shelf, no_prompt
 from herding.store.studio import StudioStore
-from herding.studio import Saved, Studio
+from herding.studio import Studio
 from herding.values import Draft, Principal
 
 NOW_MS = 5 * 60 * 1000

@@ -116,8 +116,11 @@ def read(path: Path, *, shown: Path | None = None) -> Source:
         raise ConfigError("the file is not UTF-8 text", file=name) from None
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks."""
+def write(path: Path, text: str) -> os.stat_result:
+    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks.
+
+    Gives the status of the file that holds this text, whoever else writes at the same moment.
+    """
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
@@ -126,11 +129,13 @@ def write(path: Path, text: str) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     _settle(path.parent)
+    return status
 
 
 def remove(path: Path) -> None:

@@ -687,6 +687,25 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version of a prompt that is to be saved, on top of version `base`; None: of whatever is there.
+
+    `label` is to stand for it. `file` is how the prompt's file holds it already; the number there becomes that of the
+    version.
+    """
+
+    key: str
+    content: str
+    author: str
+    message: str
+    source: Source
+    at: int
+    base: int | None = None
+    label: str | None = None
+    file: FileState | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PromptConflict:
     """A prompt was saved and its file edited at the same time, both on top of version `base`.
 

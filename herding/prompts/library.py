@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from herding import files
-from herding.errors import ConfigError, ConflictError, NotFoundError, UserError, VariableError
+from herding.errors import ConfigError, ConflictError, HerdingError, NotFoundError, UserError, VariableError
 from herding.prompts import merging, older, saving
 from herding.prompts.model import Body, Prompt
 from herding.prompts.variables import clean
@@ -79,6 +80,7 @@ class Library:
         self._stamps: dict[Path, Stamp] | None = None
         self._known: dict[Path, tuple[Stamp, list[Loaded]]] = {}
         self._snapshot = Snapshot(MappingProxyType({}))
+        self._names = saving.Names()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -98,6 +100,7 @@ class Library:
             stamps = self._look()
             if stamps != self._stamps:
                 self._snapshot = self._read(stamps)
+                self._names = saving.Names(self._snapshot.prompts)
                 self._stamps = stamps
             return self._snapshot
 
@@ -113,13 +116,33 @@ class Library:
 
     def check(self, key: str, data: Mapping[str, Any]) -> Loaded:
         """The prompt that `save` would make of `data`, with the place of its file; raises what `save` raises."""
+        with self._lock:
+            return self._check(key, data, self._names)
+
+    def check_all(
+        self, wanted: Sequence[tuple[str, Mapping[str, Any]]], approve: Callable[[Loaded], None]
+    ) -> list[Loaded | HerdingError]:
+        """`check` of many prompts, one after the other, or what each of them or `approve` of it raises."""
+        with self._lock:
+            names, found = self._names.copy(), list[Loaded | HerdingError]()
+            for key, data in wanted:
+                try:
+                    checked = self._check(key, data, names)
+                    approve(checked)
+                except HerdingError as error:
+                    found.append(error)
+                else:
+                    names.add(key)
+                    found.append(checked)
+            return found
+
+    def _check(self, key: str, data: Mapping[str, Any], names: saving.Names) -> Loaded:
         check_key(key)
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
-        with self._lock:
-            old = self.refresh().prompts.get(key)
-            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
-            return self._checked(key, text, path, wanted)
+        old = self._now(key)
+        path = old.file if old else saving.place(self._directory, key, names)
+        return self._checked(key, text, path, wanted)
 
     def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything) -> Loaded:
         """Write a prompt to its file, and give it as it is read from there.
@@ -133,15 +156,37 @@ class Library:
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
         with self._lock:
-            old = self.refresh().prompts.get(key)
-            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
+            old = self._now(key)
+            path = old.file if old else saving.place(self._directory, key, self._names)
             _refuse_shared(old, self._shown(path))
             new = self._checked(key, text, path, wanted)
             approve(old, new)
             if old is None or _said(old) != _said(new):
+                made = self._text(old, wanted) if old else text
                 with self._changing(path):
-                    saving.write(self._directory, path, self._text(old, wanted) if old else text)
+                    self._take(key, path, made, _stamp(saving.write(self._directory, path, made)))
             return self.get(key)
+
+    def _now(self, key: str) -> Loaded | None:
+        """The prompt of that key as its file has it now. Only where that file changed is the directory read again."""
+        if self._stamps is None:
+            self.refresh()
+        old = self._snapshot.prompts.get(key)
+        paths = [old.file] if old else [self._directory / f"{key}{suffix}" for suffix in saving.SUFFIXES]
+        if any(_stamped(path) != (self._stamps or {}).get(path) for path in paths):
+            return self.refresh().prompts.get(key)
+        return old
+
+    def _take(self, key: str, path: Path, text: str, stamp: Stamp) -> None:
+        """Take a file that was written as read; the other files are as they were."""
+        if not self._stamps:  # the first one: there may have been no directory before
+            self._read_again(path)
+            return
+        (found,) = self._prompts(files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
+        self._known[path] = (stamp, [found])
+        self._stamps = {**self._stamps, path: stamp}
+        self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, key: found}))
+        self._names.add(key)
 
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
@@ -157,18 +202,24 @@ class Library:
             old = self.get(key)
             _refuse_shared(old, self._shown(old.file))
             approve(old, None)
-            with self._changing(old.file):
+            try:
                 saving.remove(self._directory, old.file)
+            finally:
+                self._read_again(old.file)
 
     @contextlib.contextmanager
     def _changing(self, path: Path) -> Iterator[None]:
-        """Around a change of a file: whatever becomes of it, the file is read again."""
+        """Around a change of a file: where that fails, the file is read again."""
         try:
             yield
-        finally:
-            self._known.pop(path, None)
-            self._stamps = None
-            self.refresh()
+        except BaseException:
+            self._read_again(path)
+            raise
+
+    def _read_again(self, path: Path) -> None:
+        self._known.pop(path, None)
+        self._stamps = None
+        self.refresh()
 
     def _checked(self, key: str, text: str, path: Path, wanted: Mapping[str, Any]) -> Loaded:
         """The prompt that will be read from `text`, in the same way; UserError names the key of what is wrong."""
@@ -187,8 +238,7 @@ class Library:
         for path in sorted(self._directory.rglob("*")):
             with contextlib.suppress(FileNotFoundError):
                 if path.suffix in saving.SUFFIXES and path.is_file():
-                    stat = path.stat()
-                    stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                    stamps[path] = _stamp(path.stat())
         return stamps
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> Snapshot:
@@ -219,11 +269,23 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[Loaded]:
-        source = files.read(path, shown=self._shown(path))
+        return self._prompts(files.read(path, shown=self._shown(path)), path)
+
+    def _prompts(self, source: files.Source, path: Path) -> list[Loaded]:
+        """The prompts of a file that was read."""
         key = path.relative_to(self._directory).with_suffix("").as_posix()
         if older.is_collection(source.data):
             return [_build(source, path, name, at=(name,)) for name in source.data]
         return [_build(source, path, key)]
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _stamped(path: Path) -> Stamp | None:
+    """The stamp of a file, None where there is none."""
+    return _stamp(path.stat()) if path.is_file() else None
 
 
 def is_key(text: str) -> bool:
