@@ -164,7 +164,8 @@ class Library:
             if old is None or _said(old) != _said(new):
                 made = self._text(old, wanted) if old else text
                 with self._changing(path):
-                    self._take(key, path, made, _stamp(saving.write(self._directory, path, made)))
+                    stamp = _stamp(saving.write(self._directory, path, made))
+                    self._take(path, stamp, new if made == text else self._parsed(made, path))
             return self.get(key)
 
     def _now(self, key: str) -> Loaded | None:
@@ -177,16 +178,20 @@ class Library:
             return self.refresh().prompts.get(key)
         return old
 
-    def _take(self, key: str, path: Path, text: str, stamp: Stamp) -> None:
+    def _parsed(self, text: str, path: Path) -> Loaded:
+        """The prompt of a file with this text."""
+        (found,) = self._prompts(files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
+        return found
+
+    def _take(self, path: Path, stamp: Stamp, found: Loaded) -> None:
         """Take a file that was written as read; the other files are as they were."""
         if not self._stamps:  # the first one: there may have been no directory before
             self._read_again(path)
             return
-        (found,) = self._prompts(files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
         self._known[path] = (stamp, [found])
         self._stamps = {**self._stamps, path: stamp}
-        self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, key: found}))
-        self._names.add(key)
+        self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, found.key: found}))
+        self._names.add(found.key)
 
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
