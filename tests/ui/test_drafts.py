@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import gradio as gr
 import pytest
 
 from herding.errors import HerdingError
+from herding.prompts import variables
 from herding.prompts.edits import Edits
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
@@ -23,6 +25,13 @@ from tests.ui.conftest import HOSTILE_TEXT, Desktop, opened
 ADA = principal("ada", "user")
 BOB = principal("bob", "user")
 MINE = 'messages: [{role: user, content: "mine {{text}}"}]'
+SLOW = """
+    name: Slow
+    target_models: [echo]
+    variables:
+      text: {type: text, default: a, pattern: "(a|aa)+$"}
+    prompt: "{{text}}"
+    """
 WHOLE = 'name: Whole\ntarget_models: [echo]\nvariables:\n  who: {type: text, default: you}\nprompt: "hi {{who}}"\n'
 
 
@@ -438,11 +447,41 @@ async def test_a_key_that_cannot_be_is_told_at_the_field(desktop: Desktop, key: 
     assert desktop.value(desktop.page.engineer.picker) == "say"
 
 
-async def test_a_key_that_differs_by_its_case_only_is_refused_when_it_is_saved(desktop: Desktop) -> None:
-    await begin(desktop, "SAY")
+@pytest.mark.parametrize("key", ["SAY", "Say/more", "TEAM/other", "team/A"])
+async def test_a_key_that_differs_by_its_case_only_is_refused_at_once(desktop: Desktop, key: str) -> None:
+    desktop.place.write("team/a", "name: A\ntarget_models: [echo]\nprompt: x\n")
+    await begin(desktop, key)
+    assert "differs by its case only" in desktop.value(desktop.page.engineer.new.note)
+    assert desktop.value(desktop.page.engineer.picker) == "say"
+    assert await desktop.place.store.drafts(ADMIN.id) == ()
+
+
+async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it_is_saved(desktop: Desktop) -> None:
+    await begin(desktop, "NEW")
+    desktop.place.write("new", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await desktop.fire("save_version")
     assert "differs by its case only" in desktop.value(saving(desktop).note)
-    assert (await kept(desktop, "SAY")).whole is not None
+    assert (await kept(desktop, "NEW")).whole is not None
+
+
+async def test_a_slow_pattern_holds_nobody_up_while_one_types(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, threads = variables.fits_all, set[int]()
+
+    def remembered(*args: Any, **named: Any) -> bool:
+        threads.add(threading.get_ident())
+        return fits(*args, **named)
+
+    desktop.place.write("slow", SLOW)
+    await desktop.fire("landed", prompt="slow")
+    monkeypatch.setattr(variables, "fits_all", remembered)
+    await write(desktop, "a" * 40 + "!", first(desktop))
+    assert "akes too long" in desktop.prop(first(desktop), "info")
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_prompt_that_was_begun_is_opened_again_as_it_is(desktop: Desktop) -> None:
