@@ -14,6 +14,7 @@ from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.edits import Edits, applied, load
 from herding.prompts.library import check_key
+from herding.prompts.saving import Names
 from herding.shelf import Edition, Shelf, no_prompt
 from herding.store.studio import StudioStore
 from herding.studio import Studio
@@ -82,6 +83,15 @@ class Drafts:
         kept = Kept(key, edits, base, self._clock())
         await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at)
         return kept
+
+    async def begin(self, key: str, edits: Edits, who: Principal) -> Kept:
+        """Keep edits of a prompt that is not there yet; ConflictError for a key that differs from another by its case.
+
+        Nothing could be saved under such a key: some disks do not tell the two files apart.
+        """
+        if not await self._newest(key, who):
+            Names(self._shelf.heads).refuse_other_case(key)
+        return await self.keep(key, edits, who, base=0)
 
     async def of(self, key: str, who: Principal) -> Kept | None:
         """The draft of a prompt, None where there is none."""
