@@ -137,7 +137,8 @@ class Drafts:
         kept = await self._mine(key, who)
         base = kept.base if over is None else over
         data = await self._applied(kept, base, who, inputs=inputs)
-        saved = await self._studio.save(key, data, who, base=base, message=message, source="ui")
+        said: dict[str, Any] = {"base": base, "message": message, "source": "ui", "typed": kept.edits.whole}
+        saved = await self._studio.save(key, data, who, **said)
         rest = Edits() if inputs else kept.edits.inputs
         if rest.empty:
             await self._store.discard_draft(who.id, key)

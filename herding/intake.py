@@ -22,7 +22,7 @@ class Wanted:
     """A prompt that is to be saved: `data` in the words of a prompt file.
 
     `expected` are the newest versions that it may follow, None for any; `base` is the one that it is based on, 0 for a
-    new prompt, None for whatever is there.
+    new prompt, None for whatever is there. `typed` is the YAML that somebody typed, if they did.
     """
 
     key: str
@@ -31,6 +31,7 @@ class Wanted:
     base: int | None = None
     message: str = ""
     source: Source = "ui"
+    typed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class _Entry:
     prompt: Prompt
     old: Edition | None
     version: NewVersion
+    typed: str | None
 
 
 CheckOld = Callable[[str, Edition | None, Principal], Awaitable[None]]
@@ -126,7 +128,7 @@ class Intake:
         base = number if one.base is None else one.base
         label = prompt.said_label
         version = NewVersion(one.key, content, who.id, one.message, one.source, self._clock(), base, label)
-        return _Entry(prompt, old, version)
+        return _Entry(prompt, old, version, one.typed)
 
     async def _keep(self, entries: Sequence[_Entry]) -> dict[str, Saved | HerdingError]:
         """The versions with their labels first, then their files: what fails later is made up for by the next look."""
@@ -140,7 +142,9 @@ class Intake:
                 self._shelf.put(Edition(key, version.number, entry.prompt))
                 told[key] = self._saved(entry, version)
         await self._sync.reload()
-        files = await self._sync.write([key for key, saved in told.items() if isinstance(saved, Saved)], again=True)
+        wanted = [key for key, saved in told.items() if isinstance(saved, Saved)]
+        typed = {entry.version.key: entry.typed for entry in entries if entry.typed is not None}
+        files = await self._sync.write(wanted, again=True, typed=typed)
         return {
             key: replace(saved, file=files[key]) if isinstance(saved, Saved) else saved for key, saved in told.items()
         }

@@ -91,16 +91,18 @@ class Studio:
         base: int | None = None,
         message: str = "",
         source: Source = "ui",
+        typed: str | None = None,
     ) -> Saved:
         """Make `data`, in the words of a prompt file, the newest version of a prompt; durable on return.
 
-        A label in it moves to that version. UserError says what is wrong with it; ConflictError comes where the newest
-        version is none of `expected`, VersionConflictError where it is not `base` (0: there is none) and has another
-        content. A file that cannot be written does not hinder the version.
+        `typed` is the same as YAML, as somebody wrote it, for the file. A label in it moves to that version. UserError
+        says what is wrong with it; ConflictError comes where the newest version is none of `expected`,
+        VersionConflictError where it is not `base` (0: there is none) and has another content. A file that cannot be
+        written does not hinder the version.
         """
         require(who, PROMPTS)
         require(who, SAVE)
-        wanted = Wanted(key, data, expected=expected, base=base, message=_message(message), source=source)
+        wanted = Wanted(key, data, expected=expected, base=base, message=_message(message), source=source, typed=typed)
         async with self._sync.changing():
             (saved,) = await self._intake.save([wanted], who)
         if isinstance(saved, HerdingError):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from herding.errors import ConfigError, HerdingError, StoreError, UserError, VersionConflictError
@@ -263,16 +264,26 @@ class Sync:
             digest, file = state.conflict.digest, state.file.file if state.file else ""
             await self._store.agree(key, number=number, digest=digest, at=self._clock(), file=file)
 
-    async def write(self, keys: Sequence[str], *, again: bool = False) -> dict[str, Written]:
+    async def text(self, key: str, number: int) -> str | None:
+        """The text of a prompt's file without its label, where the file holds this version."""
+        file = self.state(key).file
+        if file is None or file.number != number:
+            return None
+        return await asyncio.to_thread(self._library.text, key, file.digest)
+
+    async def write(
+        self, keys: Sequence[str], *, again: bool = False, typed: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, Written]:
         """Write the newest versions of prompts into their files, if those hold still what was agreed on.
 
-        StoreError where a version cannot be read; the others are written.
+        `typed` are those versions as somebody typed them. StoreError where a version cannot be read; the others are
+        written.
         """
         told = {key: self._told(key, again=again) for key in keys}
         wanted = [(key, self.state(key).newest) for key in keys if not told[key]]
         found = await _each(self._shelf.edition(*one) for one in wanted)
         editions = [edition for edition in found if isinstance(edition, Edition)]
-        files = await asyncio.to_thread(lambda: [self._filed(edition) for edition in editions])
+        files = await asyncio.to_thread(lambda: [self._filed(edition, typed) for edition in editions])
         agreed: list[FileState] = []
         for edition, file in zip(editions, files, strict=True):
             told[edition.key] = self._written(edition, file)
@@ -282,11 +293,11 @@ class Sync:
         _checked(found)
         return {key: written or "unwritable" for key, written in told.items()}
 
-    def _filed(self, edition: Edition) -> Loaded | HerdingError:
+    def _filed(self, edition: Edition, typed: Mapping[str, str]) -> Loaded | HerdingError:
         """The file that a version was written into, or why it was not."""
-        state = self.state(edition.key)
+        key, state = edition.key, self.state(edition.key)
         try:
-            return self._library.save(edition.key, edition.prompt.content | _label(state), _only(state))
+            return self._library.save(key, edition.prompt.content | _label(state), _only(state), typed.get(key))
         except (_MovedError, ConfigError, UserError) as error:
             return error
 

@@ -530,7 +530,8 @@ class PromptInfo:
     `body` is its text as YAML; `served` maps each target model to the nodes that serve it now. `content` is the prompt
     in the words of its file without a label, `version` the number of that; `newest` is the newest number, `labels` are
     the numbers that labels stand for, and `label` the first of them that stands for this version. `roles` are the only
-    ones that may see it, None for all; `cors` are the origins of the web pages that may run it.
+    ones that may see it, None for all; `cors` are the origins of the web pages that may run it. `text` is what its file
+    holds, without a label, where that is this version.
     """
 
     key: str
@@ -553,6 +554,7 @@ class PromptInfo:
     content: Mapping[str, Any] = field(default_factory=dict)
     newest: int = 0
     labels: Mapping[str, int] = field(default_factory=dict)
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

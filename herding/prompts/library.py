@@ -22,6 +22,7 @@ from herding.errors import ConfigError, ConflictError, HerdingError, NotFoundErr
 from herding.prompts import merging, older, saving
 from herding.prompts.model import Body, Prompt
 from herding.prompts.variables import clean
+from herding.prompts.written import dump_file
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
 MAX_KEY = 200
@@ -144,12 +145,14 @@ class Library:
         path = old.file if old else saving.place(self._directory, key, names)
         return self._checked(key, text, path, wanted)
 
-    def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything) -> Loaded:
+    def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything, typed: str | None = None) -> Loaded:
         """Write a prompt to its file, and give it as it is read from there.
 
         All is checked before anything is written; a prompt that stays what it is leaves its file as it is, and what
-        stays of a file keeps its comments, its order and its quotes. UserError for a key or data that make no prompt,
-        ConflictError where a file is in the way, ConfigError where the directory does not take it, and whatever
+        stays of a file keeps its comments, its order and its quotes. Where somebody `typed` the prompt as YAML, the
+        file becomes that text, changed where it says something else than `data`; a text that only holds data, as it is
+        dumped here, has nothing to keep. UserError for a key or data that make no prompt, ConflictError where a file
+        is in the way, ConfigError where the directory does not take it, and whatever
         `approve` raises.
         """
         check_key(key)
@@ -161,8 +164,10 @@ class Library:
             _refuse_shared(old, self._shown(path))
             new = self._checked(key, text, path, wanted)
             approve(old, new)
-            if old is None or _said(old) != _said(new):
-                made = self._text(old, wanted) if old else text
+            made = text if old is None else self._text(old, wanted) if _said(old) != _said(new) else None
+            if typed is not None and not _is_dumped(typed):
+                made = self._typed(typed, old, new)
+            if made is not None:
                 with self._changing(path):
                     stamp = _stamp(saving.write(self._directory, path, made))
                     self._take(path, stamp, new if made == text else self._parsed(made, path))
@@ -193,12 +198,30 @@ class Library:
         self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, found.key: found}))
         self._names.add(found.key)
 
+    def text(self, key: str, digest: str) -> str | None:
+        """The text of the file of a prompt, without its label; None where the file is none of its own, or another one.
+
+        `digest` is the one of the file that is meant. It blocks, too.
+        """
+        old = self._snapshot.prompts.get(key)
+        if old is None or old.shared or old.notes or old.digest != digest:
+            return None
+        try:
+            text = merging.plain(old.file.read_bytes().decode())
+            source = files.Source(text)
+        except (OSError, ValueError, ConfigError):
+            return None
+        return merging.merged(text, {name: value for name, value in source.data.items() if name != "label"})
+
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
-        text = old.file.read_bytes().decode()
-        raw = files.Source(text, file=self._shown(old.file)).data
-        known = old.prompt.content | ({"label": old.prompt.said_label} if old.prompt.said_label else {})
-        return merging.merged(text, merging.settled(raw, known, wanted))
+        return _rewritten(old.file.read_bytes().decode(), self._shown(old.file), old.prompt, wanted)
+
+    def _typed(self, typed: str, old: Loaded | None, new: Loaded) -> str | None:
+        """The text of a file as somebody typed it; None where the file holds that already."""
+        before = old.file.read_bytes().decode() if old else ""
+        made = merging.in_ends_of(before, rewritten(new.key, merging.plain(typed), _worded(new.prompt)))
+        return None if made == before else made
 
     def delete(self, key: str, approve: Approve = anything) -> None:
         """Delete a prompt with its file. Raises what `save` raises, and NotFoundError where there is none."""
@@ -305,6 +328,28 @@ def check_key(key: str) -> None:
         raise UserError(message, param="key")
     if reserved := RESERVED.intersection(key.split("/")[1:]):
         raise UserError(f"'{min(reserved)}' stands behind a key in the API. Choose another key.", param="key")
+
+
+def _worded(prompt: Prompt) -> dict[str, Any]:
+    """A prompt in the words of its file, with its label."""
+    return dict(prompt.content) | ({"label": prompt.said_label} if prompt.said_label else {})
+
+
+def rewritten(key: str, text: str, data: Mapping[str, Any]) -> str:
+    """The YAML of a prompt, changed where it says something else than `data`; ConfigError where it is none."""
+    file = Path(f"{key}.yaml")
+    return _rewritten(text, file, _build(files.Source(text), file, key).prompt, dict(data))
+
+
+def _is_dumped(text: str) -> bool:
+    """Whether a text is the dump of its data, without anything that somebody put there."""
+    return merging.plain(text).strip() == dump_file(files.Source(text).data).strip()
+
+
+def _rewritten(text: str, file: Path, known: Prompt, wanted: dict[str, Any]) -> str:
+    """`text`, which is the prompt `known`, where `wanted` is to be."""
+    raw = files.Source(text, file=file).data
+    return merging.merged(text, merging.settled(raw, _worded(known), wanted))
 
 
 def _said(loaded: Loaded) -> tuple[str, str | None]:

@@ -39,10 +39,18 @@ def merged(text: str, data: Mapping[str, Any]) -> str:
 
     Its line ends stay as they are, and so does a byte order mark.
     """
-    mark = _MARK if text.startswith(_MARK) else ""
-    ends = "\r\n" if "\r\n" in text else "\n"
-    plain = text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
-    return mark + _merged(plain, data).replace("\n", ends)
+    return in_ends_of(text, _merged(plain(text), data))
+
+
+def in_ends_of(other: str, text: str) -> str:
+    """`text` with the line ends of another one, and with a byte order mark where that has one."""
+    mark = _MARK if other.startswith(_MARK) else ""
+    return mark + plain(text).replace("\n", "\r\n" if "\r\n" in other else "\n")
+
+
+def plain(text: str) -> str:
+    """`text` with line feeds at the ends of its lines, and without a byte order mark."""
+    return text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _merged(text: str, data: Mapping[str, Any]) -> str:

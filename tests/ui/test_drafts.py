@@ -13,7 +13,7 @@ import pytest
 
 from herding.errors import HerdingError
 from herding.prompts import variables
-from herding.prompts.edits import Edits
+from herding.prompts.edits import Edits, written
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
 from herding.ui.save_form import SaveForm
@@ -336,7 +336,7 @@ async def test_the_whole_prompt_can_be_edited(desktop: Desktop) -> None:
     desktop.set(editor(desktop).as_whole, True)
     await desktop.fire("whole")
     own = desktop.value(editor(desktop).template)
-    assert own.startswith("name: Say\n")
+    assert own == (desktop.place.prompts / "say.yaml").read_text()
     assert await desktop.place.store.drafts(ADMIN.id) == ()
     await write(desktop, WHOLE)
     assert desktop.prop(first(desktop), "label") == "who"
@@ -597,3 +597,59 @@ async def test_who_opted_out_is_told_that_drafts_are_kept(desktop: Desktop) -> N
     await again(desktop, who=shy)
     await write(desktop, MINE, who=shy)
     assert "Drafts are kept, although your history is not." in state(desktop)
+
+
+TYPED = """\
+# of Ada
+prompt: "hi {{who}}"  # the text
+name: Whole
+variables: {who: {type: text, default: you}}  # the one
+target_models: [echo]
+# the end
+"""
+
+
+async def test_what_is_typed_as_yaml_is_what_the_file_holds(desktop: Desktop) -> None:
+    file = desktop.place.prompts / "new.yaml"
+    await begin(desktop, "new")
+    await write(desktop, TYPED)
+    await desktop.fire("save_version")
+    assert file.read_text() == TYPED
+    await desktop.place.orchestrator.studio.move_label("new", "prod", 1, ADMIN)
+    assert "label: prod" in file.read_text()
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert desktop.value(editor(desktop).template) == TYPED
+    text = TYPED.replace("hi", "hello").replace("# the end", "# the very end")
+    await write(desktop, text)
+    await desktop.fire("save_version")
+    assert "Saved as version 2" in desktop.value(saving(desktop).note)
+    assert file.read_text() == text
+    assert await desktop.place.orchestrator.studio.labels("new", ADMIN) == {"prod": 1}
+    await desktop.fire("landed", prompt="new")
+    assert desktop.value(editor(desktop).template) == text
+    await write(desktop, text.replace("# of Ada", "# of Bob"))
+    await desktop.fire("save_version")
+    assert file.read_text() == text.replace("# of Ada", "# of Bob")
+    assert len(await desktop.place.orchestrator.studio.versions("new", ADMIN)) == 2
+
+
+async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Desktop) -> None:
+    desktop.place.write("new", TYPED)
+    drafts = desktop.place.orchestrator.drafts
+    info = await desktop.place.orchestrator.prompt("new", ADMIN)
+    whole = written({**info.content, "name": "Other"})
+    await drafts.keep("new", Edits(whole=whole), ADMIN)
+    await drafts.save("new", ADMIN)
+    assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("Whole", "Other")
+
+
+async def test_an_edited_template_goes_into_the_whole_prompt_with_its_comments(desktop: Desktop) -> None:
+    desktop.place.write("new", TYPED)
+    await desktop.fire("landed", prompt="new")
+    await write(desktop, 'prompt: "hello {{who}}"')
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert desktop.value(editor(desktop).template) == TYPED.replace("hi", "hello")
+    await desktop.fire("save_version")
+    assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("hi", "hello")
