@@ -141,7 +141,7 @@ class Intake:
             else:
                 self._shelf.put(Edition(key, version.number, entry.prompt))
                 told[key] = self._saved(entry, version)
-        await self._sync.reload()
+        await self._sync.reload({entry.version.key for entry in entries})
         wanted = [key for key, saved in told.items() if isinstance(saved, Saved)]
         typed = {entry.version.key: entry.typed for entry in entries if entry.typed is not None}
         files = await self._sync.write(wanted, again=True, typed=typed)

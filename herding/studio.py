@@ -103,7 +103,7 @@ class Studio:
         require(who, PROMPTS)
         require(who, SAVE)
         wanted = Wanted(key, data, expected=expected, base=base, message=_message(message), source=source, typed=typed)
-        async with self._sync.changing():
+        async with self._sync.changing({key}):
             (saved,) = await self._intake.save([wanted], who)
         if isinstance(saved, HerdingError):
             raise saved
@@ -111,7 +111,7 @@ class Studio:
 
     async def _write(self, key: str, *, again: bool = True) -> Written:
         """Bring the newest version and its label into the file."""
-        await self._sync.reload()
+        await self._sync.reload({key})
         return (await self._sync.write([key], again=again))[key]
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
@@ -299,7 +299,7 @@ class Studio:
     async def _imported(self, wanted: Sequence[Wanted], who: Principal) -> Sequence[Saved | HerdingError]:
         """Some prompts of a bundle; between them others have their turn."""
         try:
-            async with self._sync.changing():
+            async with self._sync.changing({one.key for one in wanted}):
                 return await self._intake.save(wanted, who)
         except HerdingError as error:
             return [error for _ in wanted]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -34,6 +34,9 @@ STUCK_SECONDS = 60.0
 
 AT_ONCE = 100
 """Prompts that are brought in together: their versions share a transaction, for which other rows wait."""
+
+FEW = 5
+"""Prompts that are read one by one; what the store knows of more is read of all at once."""
 
 Written = Literal["written", "unwritable", "shared", "conflict"]
 """What became of a prompt's file: it holds the newest version; it cannot be changed from here; it holds several prompts
@@ -132,20 +135,26 @@ class Sync:
         await self.settle()
 
     @asynccontextmanager
-    async def changing(self) -> AsyncIterator[None]:
-        """For a change of prompts: all is together when the block begins, and nobody else changes anything in it."""
+    async def changing(self, keys: Collection[str] | None = None) -> AsyncIterator[None]:
+        """For a change of prompts: all is together when the block begins, and nobody else changes anything in it.
+
+        `keys` are the prompts that it changes, where that is known.
+        """
         async with self._lock:
             await asyncio.to_thread(self._library.refresh)
             await self._settle()
             try:
                 yield
             finally:
-                await self.reload()
+                await self.reload(keys)
 
-    async def reload(self) -> None:
-        """Read again what the store knows; the shelf knows it then too."""
-        self._states = await self._store.prompt_states()
-        self._shelf.update(self._states)
+    async def reload(self, keys: Collection[str] | None = None) -> None:
+        """Read again what the store knows, of all prompts or of those with these keys; the shelf knows it then too."""
+        if keys is not None and len(keys) > FEW:
+            keys = None
+        found = await self._store.prompt_states(keys)
+        self._states = found if keys is None else {**self._states, **found}
+        self._shelf.update(self._states, keys)
 
     async def watch(self) -> None:
         """Runs as long as the app: an edit of a file is a version within two seconds."""

@@ -179,3 +179,13 @@ async def test_an_import_that_dies_is_made_up_for(
     assert all(one.saved for one in found)
     assert await versions(place, "team0/p0") == ["before", "one 0"]
     assert await versions(place, f"team4/p{MANY - 1}") == [f"one {MANY - 1}"]
+
+
+async def test_a_save_reads_the_directory_once(place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = counted(monkeypatch, Library, "_look")
+    for text in ("one", "two"):
+        looks.clear()
+        assert (await studio.save("new", yaml.safe_load(prompt(text)), USER)).file == "written"
+        assert len(looks) == 1
+    await place.orchestrator.read_prompts()
+    assert await versions(place, "new") == ["one", "two"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from herding.errors import HerdingError
 from herding.store import conflicts, drafts, labels, ledger, saves, versions
@@ -171,9 +171,9 @@ class StudioStore:
         task = conflicts.save(found, content, author=author, message=message)
         return await self._writer.call(task, locks=[_lock(found.key)])
 
-    async def prompt_states(self) -> dict[str, PromptState]:
-        """What is known of every prompt, deleted ones included, at one moment."""
-        return await self._reader.run(conflicts.states)
+    async def prompt_states(self, keys: Collection[str] | None = None) -> dict[str, PromptState]:
+        """What is known of every prompt, deleted ones included, at one moment; or of a few, by their keys."""
+        return await self._reader.run(lambda c: conflicts.states(c, keys))
 
 
 def _lock(key: str) -> int:
