@@ -10,12 +10,14 @@ from typing import Any
 from herding.access.operations import EDIT, PROMPTS, SAVE
 from herding.access.roles import allows, may_see, require
 from herding.errors import NotFoundError, StoreError, UserError
+from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.edits import Edits, applied, load
 from herding.prompts.library import check_key
+from herding.prompts.saving import Names
 from herding.shelf import Edition, Shelf, no_prompt
 from herding.store.studio import StudioStore
-from herding.studio import Saved, Studio
+from herding.studio import Studio
 from herding.values import Draft, Principal
 
 NOW_MS = 5 * 60 * 1000
@@ -82,6 +84,15 @@ class Drafts:
         await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at)
         return kept
 
+    async def begin(self, key: str, edits: Edits, who: Principal) -> Kept:
+        """Keep edits of a prompt that is not there yet; ConflictError for a key that differs from another by its case.
+
+        Nothing could be saved under such a key: some disks do not tell the two files apart.
+        """
+        if not await self._newest(key, who):
+            Names(self._shelf.heads).refuse_other_case(key)
+        return await self.keep(key, edits, who, base=0)
+
     async def of(self, key: str, who: Principal) -> Kept | None:
         """The draft of a prompt, None where there is none."""
         await self._newest(key, who)
@@ -126,7 +137,8 @@ class Drafts:
         kept = await self._mine(key, who)
         base = kept.base if over is None else over
         data = await self._applied(kept, base, who, inputs=inputs)
-        saved = await self._studio.save(key, data, who, base=base, message=message, source="ui")
+        said: dict[str, Any] = {"base": base, "message": message, "source": "ui", "typed": kept.edits.whole}
+        saved = await self._studio.save(key, data, who, **said)
         rest = Edits() if inputs else kept.edits.inputs
         if rest.empty:
             await self._store.discard_draft(who.id, key)

@@ -36,6 +36,19 @@ class PlacedError(ValueError):
 StrictT = TypeVar("StrictT", bound=Strict)
 
 
+class _AliasError(Exception):
+    """There is an alias; they can explode."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a text without aliases."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise _AliasError
+        return super().compose_node(parent, index)
+
+
 class Source:
     """One parsed YAML text: its plain data, the SHA-256 of it in hex, and the line of every place in it."""
 
@@ -46,9 +59,7 @@ class Source:
         if len(text) > MAX_BYTES:
             raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=file)
         try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            self._refuse_doubtful(text)
-            self.data: Any = yaml.safe_load(text)
+            self._root, self.data = self._read(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else None
@@ -56,11 +67,21 @@ class Source:
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"not valid YAML: {error}", file=file) from None
 
-    def _refuse_doubtful(self, text: str) -> None:
-        """Refuse what YAML takes without a word: a key given twice, and aliases (they can explode)."""
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ConfigError("anchors and aliases are not allowed here", file=self.file)
-        for mapping in _mappings(self._root):
+    def _read(self, text: str) -> tuple[yaml.Node | None, Any]:
+        """The nodes of a text and its data, read once."""
+        loader = _Loader(text)
+        try:
+            root = loader.get_single_node()
+            self._refuse_doubles(root)
+            return root, None if root is None else loader.construct_document(root)
+        except _AliasError:
+            raise ConfigError("anchors and aliases are not allowed here", file=self.file) from None
+        finally:
+            loader.dispose()
+
+    def _refuse_doubles(self, root: yaml.Node | None) -> None:
+        """Refuse a key given twice, which YAML takes without a word."""
+        for mapping in _mappings(root):
             seen: set[str] = set()
             for key, _ in mapping.value:
                 line = key.start_mark.line + 1
@@ -116,8 +137,11 @@ def read(path: Path, *, shown: Path | None = None) -> Source:
         raise ConfigError("the file is not UTF-8 text", file=name) from None
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks."""
+def write(path: Path, text: str) -> os.stat_result:
+    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks.
+
+    Gives the status of the file that holds this text, whoever else writes at the same moment.
+    """
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
@@ -126,11 +150,13 @@ def write(path: Path, text: str) -> None:
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
+            status = os.fstat(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     _settle(path.parent)
+    return status
 
 
 def remove(path: Path) -> None:

@@ -344,7 +344,9 @@ class Orchestrator:
         require(who, PROMPTS)
         await asyncio.to_thread(self._library.refresh)
         (info,) = await self._listing.infos([await self._find(reference, who)], who)
-        return info
+        if SAVE not in who.rights:
+            return info
+        return replace(info, text=await self._sync.text(info.key, info.version))
 
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
         """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -81,12 +81,14 @@ class Shelf:
             self._aliases = {alias.path: (key, alias.variables) for key, alias in reversed(claims)}
         return self._aliases.get(path)
 
-    def update(self, states: Mapping[str, PromptState]) -> None:
-        """Take over what the store knows."""
-        living = {key: state for key, state in sorted(states.items()) if not state.retired}
-        self._heads = {key: Head(state.newest, state.labels) for key, state in living.items()}
+    def update(self, states: Mapping[str, PromptState], keys: Collection[str] | None = None) -> None:
+        """Take over what the store knows, of all prompts or of those with these keys."""
+        kept = {} if keys is None else {key: head for key, head in self._heads.items() if key not in keys}
+        found = [states[key] for key in (states if keys is None else keys) if key in states]
+        heads = kept | {state.key: Head(state.newest, state.labels) for state in found if not state.retired}
+        self._heads = dict(sorted(heads.items()))
         self._aliases = None
-        for key in list(self._pinned):
+        for key in list(self._pinned if keys is None else self._pinned.keys() & keys):
             self._sort(key)
 
     def put(self, edition: Edition) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
-from herding.access.roles import allows, may_see, require
-from herding.errors import AccessError, ConflictError, HerdingError, NotFoundError, UserError
+from herding.access.roles import may_see, require
+from herding.errors import AccessError, HerdingError, NotFoundError, UserError
+from herding.intake import Intake, Saved, Wanted, check_version
 from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.library import Library
@@ -17,7 +18,7 @@ from herding.prompts.model import Prompt
 from herding.prompts.written import dump_file
 from herding.shelf import NEWEST, PROD, Edition, Head, Shelf, no_prompt
 from herding.store.studio import StudioStore
-from herding.sync import Sync, Written
+from herding.sync import Sync, Written, in_parts
 from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source
 
 MAX_MESSAGE = 500
@@ -25,20 +26,6 @@ MANY = 1_000
 """Versions, or moves of labels, that are shown at once."""
 
 NO_NUMBER = "A version's number counts from 1."
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A prompt after it was saved. `changed` is false where it was like that before.
-
-    `file` says what became of its file; the version is kept whatever that is.
-    """
-
-    key: str
-    version: int
-    new: bool
-    changed: bool
-    file: Written = "written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +76,8 @@ class Studio:
         self._sync = sync
         self._roles = roles
         self._clock = clock
+        shared: Any = {"library": library, "store": store, "shelf": shelf, "sync": sync, "clock": clock}
+        self._intake = Intake(**shared, check_old=self._check_old, check_new=self._check_new)
 
     # Saving
 
@@ -102,54 +91,28 @@ class Studio:
         base: int | None = None,
         message: str = "",
         source: Source = "ui",
+        typed: str | None = None,
     ) -> Saved:
         """Make `data`, in the words of a prompt file, the newest version of a prompt; durable on return.
 
-        A label in it moves to that version. UserError says what is wrong with it; ConflictError comes where the newest
-        version is none of `expected`, VersionConflictError where it is not `base` (0: there is none) and has another
-        content. A file that cannot be written does not hinder the version.
+        `typed` is the same as YAML, as somebody wrote it, for the file. A label in it moves to that version. UserError
+        says what is wrong with it; ConflictError comes where the newest version is none of `expected`,
+        VersionConflictError where it is not `base` (0: there is none) and has another content. A file that cannot be
+        written does not hinder the version.
         """
         require(who, PROMPTS)
         require(who, SAVE)
-        if not allows(who.prompts, key):
-            fitting = ", ".join(who.prompts) or "none"
-            raise AccessError(f"The role '{who.role}' may save only prompts whose keys fit: {fitting}.", param="key")
-        said = _message(message)
-        async with self._sync.changing():
-            old = await self._newest(key)
-            await self._check_old(key, old, who)
-            _check_version(key, old, expected)
-            prompt = (await asyncio.to_thread(self._library.check, key, data)).prompt
-            self._check_new(prompt, who)
-            return await self._keep(key, prompt, old, who, base=base, message=said, source=source)
-
-    async def _keep(
-        self, key: str, prompt: Prompt, old: Edition | None, who: Principal, *, base: int | None, **entry: Any
-    ) -> Saved:
-        """The version first, then its label, then its file: what fails later is made up for by the next look."""
-        content, number = prompt.stored, old.number if old else 0
-        if old and old.prompt.digest == prompt.digest:
-            stored = await self._store.version(key, number)
-            content = stored.content if stored else content
-        base = number if base is None else base
-        version = await self._store.save_version(key, content, author=who.id, at=self._clock(), base=base, **entry)
-        moved = await self._label(key, prompt.said_label, version.number, who, entry["message"])
-        self._shelf.put(Edition(key, version.number, prompt))
-        file = await self._write(key)
-        changed = moved or old is None or version.number != number
-        return Saved(key, version.number, new=old is None, changed=changed, file=file)
-
-    async def _label(self, key: str, label: str | None, number: int, who: Principal, message: str) -> bool:
-        """Move the label that a prompt names to its new version."""
-        if label is None or self._sync.state(key).labels.get(label) == number:
-            return False
-        await self._store.move_label(key, label, number, author=who.id, message=message, at=self._clock())
-        return True
+        wanted = Wanted(key, data, expected=expected, base=base, message=_message(message), source=source, typed=typed)
+        async with self._sync.changing({key}):
+            (saved,) = await self._intake.save([wanted], who)
+        if isinstance(saved, HerdingError):
+            raise saved
+        return saved
 
     async def _write(self, key: str, *, again: bool = True) -> Written:
         """Bring the newest version and its label into the file."""
-        await self._sync.reload()
-        return await self._sync.write(key, self._sync.state(key), again=again)
+        await self._sync.reload({key})
+        return (await self._sync.write([key], again=again))[key]
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
         """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none."""
@@ -157,7 +120,7 @@ class Studio:
         require(who, PUBLISH)
         async with self._sync.changing():
             old, _ = await self._seen(key, who)
-            _check_version(key, old, expected)
+            check_version(key, old, expected)
             if key in self._library.snapshot.prompts:
                 await asyncio.to_thread(self._library.delete, key)
             await self._store.retire(key, author=who.id, at=self._clock())
@@ -325,26 +288,27 @@ class Studio:
         """Save every prompt of a zip of prompt files, each by itself; the same once more changes nothing."""
         require(who, PROMPTS)
         require(who, SAVE)
-        results: list[Imported] = []
-        for found in await asyncio.to_thread(bundle.unpack, data):
-            try:
-                if found.error:
-                    raise UserError(found.error)
-                saved = await self.save(found.key, found.data, who, message="imported", source="import")
-                results.append(Imported(found.key, saved))
-            except HerdingError as error:
-                results.append(Imported(found.key, error=error.message))
-        return results
+        found = await asyncio.to_thread(bundle.unpack, data)
+        told = [Imported(one.key, error=one.error) for one in found]
+        for places in _rounds(found):
+            wanted = [Wanted(found[at].key, found[at].data, message="imported", source="import") for at in places]
+            for at, saved in zip(places, await self._imported(wanted, who), strict=True):
+                told[at] = _told(found[at].key, saved)
+        return told
+
+    async def _imported(self, wanted: Sequence[Wanted], who: Principal) -> Sequence[Saved | HerdingError]:
+        """Some prompts of a bundle; between them others have their turn."""
+        try:
+            async with self._sync.changing({one.key for one in wanted}):
+                return await self._intake.save(wanted, who)
+        except HerdingError as error:
+            return [error for _ in wanted]
 
     # Who may
 
-    async def _newest(self, key: str) -> Edition | None:
-        head = self._shelf.heads.get(key)
-        return await self._shelf.edition(key, head.newest) if head else None
-
     async def _seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
         """The newest version and the head of a prompt that `who` may see; NotFoundError where there is none."""
-        newest, head = await self._newest(key), self._shelf.heads.get(key)
+        newest, head = await self._intake.newest(key), self._shelf.heads.get(key)
         if newest is None or head is None or not await self._sees(key, who):
             raise no_prompt(key)
         return newest, head
@@ -376,12 +340,18 @@ class Studio:
             raise UserError(f"This would hide the prompt from you. Add your own role '{who.role}'.", param="roles")
 
 
-def _check_version(key: str, old: Edition | None, expected: Collection[int] | None) -> None:
-    if expected is None or (old and old.number in expected):
-        return
-    state = f"at version {old.number}" if old else "not there"
-    message = f"The prompt is {state}. Load '{key}@{NEWEST}', and repeat your change on it."
-    raise ConflictError(message, param="version")
+def _told(key: str, saved: Saved | HerdingError) -> Imported:
+    return Imported(key, error=saved.message) if isinstance(saved, HerdingError) else Imported(key, saved)
+
+
+def _rounds(found: Sequence[bundle.Found]) -> Iterator[Sequence[int]]:
+    """The places of the prompts that go together; of those with one key, each goes after the one before."""
+    left = [at for at, one in enumerate(found) if not one.error]
+    while left:
+        first = {found[at].key: at for at in reversed(left)}
+        places = sorted(first.values())
+        yield from in_parts(places)
+        left = [at for at in left if first[found[at].key] != at]
 
 
 def _message(text: str) -> str:

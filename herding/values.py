@@ -530,7 +530,8 @@ class PromptInfo:
     `body` is its text as YAML; `served` maps each target model to the nodes that serve it now. `content` is the prompt
     in the words of its file without a label, `version` the number of that; `newest` is the newest number, `labels` are
     the numbers that labels stand for, and `label` the first of them that stands for this version. `roles` are the only
-    ones that may see it, None for all; `cors` are the origins of the web pages that may run it.
+    ones that may see it, None for all; `cors` are the origins of the web pages that may run it. `text` is what its file
+    holds, without a label, where that is this version.
     """
 
     key: str
@@ -553,6 +554,7 @@ class PromptInfo:
     content: Mapping[str, Any] = field(default_factory=dict)
     newest: int = 0
     labels: Mapping[str, int] = field(default_factory=dict)
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -684,6 +686,25 @@ class FileState:
     digest: str
     at: int
     file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version of a prompt that is to be saved, on top of version `base`; None: of whatever is there.
+
+    `label` is to stand for it. `file` is how the prompt's file holds it already; the number there becomes that of the
+    version.
+    """
+
+    key: str
+    content: str
+    author: str
+    message: str
+    source: Source
+    at: int
+    base: int | None = None
+    label: str | None = None
+    file: FileState | None = None
 
 
 @dataclass(frozen=True, slots=True)

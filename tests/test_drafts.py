@@ -67,6 +67,7 @@ async def newest(place: Place, key: str) -> dict[str, Any]:
 
 CASES: dict[str, Callable[[Drafts, Principal], Any]] = {
     "keep": lambda drafts, who: drafts.keep("say", Edits({"text": "x"}), who),
+    "begin": lambda drafts, who: drafts.begin("new", Edits({"text": "x"}), who),
     "of": lambda drafts, who: drafts.of("say", who),
     "mine": lambda drafts, who: drafts.mine(who),
     "steps": lambda drafts, who: drafts.steps("say", who),

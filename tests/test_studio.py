@@ -254,7 +254,7 @@ async def test_prompts_are_listed_while_the_database_takes_nothing(
     async def full(*_: Any, **__: Any) -> int:
         raise StoreError("The disk is full.")
 
-    monkeypatch.setattr(place.store, "save_version", full)
+    monkeypatch.setattr(place.store, "save_versions", full)
     assert [info.version for info in await place.orchestrator.prompts(GUEST)] == [0]
     with pytest.raises(StoreError):
         await place.orchestrator.studio.save("say", NEW, USER)

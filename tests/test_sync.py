@@ -638,7 +638,7 @@ async def test_a_store_that_takes_nothing_is_tried_again(place: Place, monkeypat
 
     put(place, "one")
     with monkeypatch.context() as broken:
-        broken.setattr(place.store, "save_version", full)
+        broken.setattr(place.store, "save_versions", full)
         await look(place)
         with pytest.raises(StoreError):
             await said(place)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +18,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from herding import files
-from herding.errors import ConfigError, ConflictError, NotFoundError, UserError, VariableError
+from herding.errors import ConfigError, ConflictError, HerdingError, NotFoundError, UserError, VariableError
 from herding.prompts import merging, older, saving
 from herding.prompts.model import Body, Prompt
 from herding.prompts.variables import clean
+from herding.prompts.written import dump_file
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
 MAX_KEY = 200
@@ -79,6 +81,7 @@ class Library:
         self._stamps: dict[Path, Stamp] | None = None
         self._known: dict[Path, tuple[Stamp, list[Loaded]]] = {}
         self._snapshot = Snapshot(MappingProxyType({}))
+        self._names = saving.Names()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -98,6 +101,7 @@ class Library:
             stamps = self._look()
             if stamps != self._stamps:
                 self._snapshot = self._read(stamps)
+                self._names = saving.Names(self._snapshot.prompts)
                 self._stamps = stamps
             return self._snapshot
 
@@ -113,42 +117,111 @@ class Library:
 
     def check(self, key: str, data: Mapping[str, Any]) -> Loaded:
         """The prompt that `save` would make of `data`, with the place of its file; raises what `save` raises."""
+        with self._lock:
+            return self._check(key, data, self._names)
+
+    def check_all(
+        self, wanted: Sequence[tuple[str, Mapping[str, Any]]], approve: Callable[[Loaded], None]
+    ) -> list[Loaded | HerdingError]:
+        """`check` of many prompts, one after the other, or what each of them or `approve` of it raises."""
+        with self._lock:
+            names, found = self._names.copy(), list[Loaded | HerdingError]()
+            for key, data in wanted:
+                try:
+                    checked = self._check(key, data, names)
+                    approve(checked)
+                except HerdingError as error:
+                    found.append(error)
+                else:
+                    names.add(key)
+                    found.append(checked)
+            return found
+
+    def _check(self, key: str, data: Mapping[str, Any], names: saving.Names) -> Loaded:
         check_key(key)
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
-        with self._lock:
-            old = self.refresh().prompts.get(key)
-            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
-            return self._checked(key, text, path, wanted)
+        old = self._now(key)
+        path = old.file if old else saving.place(self._directory, key, names)
+        return self._checked(key, text, path, wanted)
 
-    def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything) -> Loaded:
+    def save(self, key: str, data: Mapping[str, Any], approve: Approve = anything, typed: str | None = None) -> Loaded:
         """Write a prompt to its file, and give it as it is read from there.
 
         All is checked before anything is written; a prompt that stays what it is leaves its file as it is, and what
-        stays of a file keeps its comments, its order and its quotes. UserError for a key or data that make no prompt,
-        ConflictError where a file is in the way, ConfigError where the directory does not take it, and whatever
+        stays of a file keeps its comments, its order and its quotes. Where somebody `typed` the prompt as YAML, the
+        file becomes that text, changed where it says something else than `data`; a text that only holds data, as it is
+        dumped here, has nothing to keep. UserError for a key or data that make no prompt, ConflictError where a file
+        is in the way, ConfigError where the directory does not take it, and whatever
         `approve` raises.
         """
         check_key(key)
         wanted = saving.plain(data)
         text = saving.text_of(wanted)
         with self._lock:
-            old = self.refresh().prompts.get(key)
-            path = old.file if old else saving.place(self._directory, key, self._snapshot.prompts)
+            old = self._now(key)
+            path = old.file if old else saving.place(self._directory, key, self._names)
             _refuse_shared(old, self._shown(path))
             new = self._checked(key, text, path, wanted)
             approve(old, new)
-            if old is None or _said(old) != _said(new):
+            made = text if old is None else self._text(old, wanted) if _said(old) != _said(new) else None
+            if typed is not None and not _is_dumped(typed):
+                made = self._typed(typed, old, new)
+            if made is not None:
                 with self._changing(path):
-                    saving.write(self._directory, path, self._text(old, wanted) if old else text)
+                    stamp = _stamp(saving.write(self._directory, path, made))
+                    self._take(path, stamp, new if made == text else self._parsed(made, path))
             return self.get(key)
+
+    def _now(self, key: str) -> Loaded | None:
+        """The prompt of that key as its file has it now. Only where that file changed is the directory read again."""
+        if self._stamps is None:
+            self.refresh()
+        old = self._snapshot.prompts.get(key)
+        paths = [old.file] if old else [self._directory / f"{key}{suffix}" for suffix in saving.SUFFIXES]
+        if any(_stamped(path) != (self._stamps or {}).get(path) for path in paths):
+            return self.refresh().prompts.get(key)
+        return old
+
+    def _parsed(self, text: str, path: Path) -> Loaded:
+        """The prompt of a file with this text."""
+        (found,) = self._prompts(files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
+        return found
+
+    def _take(self, path: Path, stamp: Stamp, found: Loaded) -> None:
+        """Take a file that was written as read; the other files are as they were."""
+        if not self._stamps:  # the first one: there may have been no directory before
+            self._read_again(path)
+            return
+        self._known[path] = (stamp, [found])
+        self._stamps = {**self._stamps, path: stamp}
+        self._snapshot = replace(self._snapshot, prompts=MappingProxyType({**self._snapshot.prompts, found.key: found}))
+        self._names.add(found.key)
+
+    def text(self, key: str, digest: str) -> str | None:
+        """The text of the file of a prompt, without its label; None where the file is none of its own, or another one.
+
+        `digest` is the one of the file that is meant. It blocks, too.
+        """
+        old = self._snapshot.prompts.get(key)
+        if old is None or old.shared or old.notes or old.digest != digest:
+            return None
+        try:
+            text = merging.plain(old.file.read_bytes().decode())
+            source = files.Source(text)
+        except (OSError, ValueError, ConfigError):
+            return None
+        return merging.merged(text, {name: value for name, value in source.data.items() if name != "label"})
 
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
-        text = old.file.read_bytes().decode()
-        raw = files.Source(text, file=self._shown(old.file)).data
-        known = old.prompt.content | ({"label": old.prompt.said_label} if old.prompt.said_label else {})
-        return merging.merged(text, merging.settled(raw, known, wanted))
+        return _rewritten(old.file.read_bytes().decode(), self._shown(old.file), old.prompt, wanted)
+
+    def _typed(self, typed: str, old: Loaded | None, new: Loaded) -> str | None:
+        """The text of a file as somebody typed it; None where the file holds that already."""
+        before = old.file.read_bytes().decode() if old else ""
+        made = merging.in_ends_of(before, rewritten(new.key, merging.plain(typed), _worded(new.prompt)))
+        return None if made == before else made
 
     def delete(self, key: str, approve: Approve = anything) -> None:
         """Delete a prompt with its file. Raises what `save` raises, and NotFoundError where there is none."""
@@ -157,18 +230,24 @@ class Library:
             old = self.get(key)
             _refuse_shared(old, self._shown(old.file))
             approve(old, None)
-            with self._changing(old.file):
+            try:
                 saving.remove(self._directory, old.file)
+            finally:
+                self._read_again(old.file)
 
     @contextlib.contextmanager
     def _changing(self, path: Path) -> Iterator[None]:
-        """Around a change of a file: whatever becomes of it, the file is read again."""
+        """Around a change of a file: where that fails, the file is read again."""
         try:
             yield
-        finally:
-            self._known.pop(path, None)
-            self._stamps = None
-            self.refresh()
+        except BaseException:
+            self._read_again(path)
+            raise
+
+    def _read_again(self, path: Path) -> None:
+        self._known.pop(path, None)
+        self._stamps = None
+        self.refresh()
 
     def _checked(self, key: str, text: str, path: Path, wanted: Mapping[str, Any]) -> Loaded:
         """The prompt that will be read from `text`, in the same way; UserError names the key of what is wrong."""
@@ -187,8 +266,7 @@ class Library:
         for path in sorted(self._directory.rglob("*")):
             with contextlib.suppress(FileNotFoundError):
                 if path.suffix in saving.SUFFIXES and path.is_file():
-                    stat = path.stat()
-                    stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                    stamps[path] = _stamp(path.stat())
         return stamps
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> Snapshot:
@@ -219,11 +297,23 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[Loaded]:
-        source = files.read(path, shown=self._shown(path))
+        return self._prompts(files.read(path, shown=self._shown(path)), path)
+
+    def _prompts(self, source: files.Source, path: Path) -> list[Loaded]:
+        """The prompts of a file that was read."""
         key = path.relative_to(self._directory).with_suffix("").as_posix()
         if older.is_collection(source.data):
             return [_build(source, path, name, at=(name,)) for name in source.data]
         return [_build(source, path, key)]
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _stamped(path: Path) -> Stamp | None:
+    """The stamp of a file, None where there is none."""
+    return _stamp(path.stat()) if path.is_file() else None
 
 
 def is_key(text: str) -> bool:
@@ -238,6 +328,28 @@ def check_key(key: str) -> None:
         raise UserError(message, param="key")
     if reserved := RESERVED.intersection(key.split("/")[1:]):
         raise UserError(f"'{min(reserved)}' stands behind a key in the API. Choose another key.", param="key")
+
+
+def _worded(prompt: Prompt) -> dict[str, Any]:
+    """A prompt in the words of its file, with its label."""
+    return dict(prompt.content) | ({"label": prompt.said_label} if prompt.said_label else {})
+
+
+def rewritten(key: str, text: str, data: Mapping[str, Any]) -> str:
+    """The YAML of a prompt, changed where it says something else than `data`; ConfigError where it is none."""
+    file = Path(f"{key}.yaml")
+    return _rewritten(text, file, _build(files.Source(text), file, key).prompt, dict(data))
+
+
+def _is_dumped(text: str) -> bool:
+    """Whether a text is the dump of its data, without anything that somebody put there."""
+    return merging.plain(text).strip() == dump_file(files.Source(text).data).strip()
+
+
+def _rewritten(text: str, file: Path, known: Prompt, wanted: dict[str, Any]) -> str:
+    """`text`, which is the prompt `known`, where `wanted` is to be."""
+    raw = files.Source(text, file=file).data
+    return merging.merged(text, merging.settled(raw, _worded(known), wanted))
 
 
 def _said(loaded: Loaded) -> tuple[str, str | None]:

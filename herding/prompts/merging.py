@@ -16,6 +16,8 @@ import yaml
 from herding.prompts.written import ORDER, dump, dump_file
 
 _COMMENT = re.compile(r"[ \t]+#[^\n]*")
+_COMMA = re.compile(r"\s*,[ \t]*")
+_COMMA_BEFORE = re.compile(r",[ \t]*\Z")
 _MARK = "\ufeff"
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -37,10 +39,18 @@ def merged(text: str, data: Mapping[str, Any]) -> str:
 
     Its line ends stay as they are, and so does a byte order mark.
     """
-    mark = _MARK if text.startswith(_MARK) else ""
-    ends = "\r\n" if "\r\n" in text else "\n"
-    plain = text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
-    return mark + _merged(plain, data).replace("\n", ends)
+    return in_ends_of(text, _merged(plain(text), data))
+
+
+def in_ends_of(other: str, text: str) -> str:
+    """`text` with the line ends of another one, and with a byte order mark where that has one."""
+    mark = _MARK if other.startswith(_MARK) else ""
+    return mark + plain(text).replace("\n", "\r\n" if "\r\n" in other else "\n")
+
+
+def plain(text: str) -> str:
+    """`text` with line feeds at the ends of its lines, and without a byte order mark."""
+    return text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _merged(text: str, data: Mapping[str, Any]) -> str:
@@ -98,19 +108,34 @@ class _Merge:
         """The edits inside of a map."""
         if not isinstance(node, yaml.MappingNode) or not isinstance(old, dict) or not isinstance(new, Mapping):
             raise _StuckError
-        gone, more = old.keys() - new.keys(), [name for name in new if name not in old]
-        if gone == old.keys() or (node.flow_style and (gone or more)):
+        flow, stays = bool(node.flow_style), [name in new for name in old]
+        if not any(stays):
             raise _StuckError
         for (key, value), name in zip(node.value, old, strict=True):
-            if name in gone:
-                self._alone(key.start_mark)
-                yield _Edit(self._line(key.start_mark.index), self._after(self._end(value)), "")
+            if name not in new:
+                yield self._without(key, value, flow=flow)
             elif not same(old[name], new[name]):
-                yield from self._changed(key, value, old[name], new[name], name=name, flow=bool(node.flow_style))
-        if more:
+                yield from self._changed(key, value, old[name], new[name], name=name, flow=flow)
+        more = [name for name in new if name not in old]
+        ordered = sorted(more, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        if more and flow:
+            at = max(value.end_mark.index for (_, value), stay in zip(node.value, stays, strict=True) if stay)
+            pairs = (_inline({name: new[name]}, None, flow=True)[1:-1] for name in ordered)
+            yield _Edit(at, at, "".join(f", {pair}" for pair in pairs))
+        elif more:
             at, column = self._after(self._end(node)), node.value[0][0].start_mark.column
-            ordered = sorted(more, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
             yield _Edit(at, at, _shifted(dump_file({name: new[name] for name in ordered}), column))
+
+    def _without(self, key: Any, value: Any, *, flow: bool) -> _Edit:
+        """The edit that takes out a key with its value: of its line, or of what stands in braces with its comma."""
+        start, end = key.start_mark.index, value.end_mark.index
+        if not flow:
+            self._alone(key.start_mark)
+            return _Edit(self._line(start), self._after(self._end(value)), "")
+        if comma := _COMMA.match(self._text, end):
+            return _Edit(start, comma.end(), "")
+        before = _COMMA_BEFORE.search(self._text[:start])
+        return _Edit(before.start() if before else start, end, "")
 
     def sequence(self, node: Any, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
         """The edits inside of a list."""
@@ -144,7 +169,7 @@ class _Merge:
             return list(self._value(node, old, new, flow=flow))
         except _StuckError:
             if flow:
-                raise
+                return [self._in_place(node, _inline(new, None, flow=True))]
         whole = _item(new) if key is None else dump_file({name: new})
         if key is None:
             start, column = node.start_mark.index, node.start_mark.column - 2
@@ -165,14 +190,17 @@ class _Merge:
         elif old and new and isinstance(old, list) and isinstance(new, list):
             yield from self.sequence(node, old, new)
         else:
-            start, end = node.start_mark.index, node.end_mark.index
             one_line = isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">")
             if not one_line and not (flow or getattr(node, "flow_style", False)):
                 raise _StuckError
-            text = _inline(new, node.style if isinstance(node, yaml.ScalarNode) else None)
+            text = _inline(new, node.style if isinstance(node, yaml.ScalarNode) else None, flow=flow)
             if not flow and (len(text) > 60 or not isinstance(new, _PLAIN)):
                 raise _StuckError
-            yield _Edit(start, end, text if end > start else f" {text}")
+            yield self._in_place(node, text)
+
+    def _in_place(self, node: Any, text: str) -> _Edit:
+        start, end = node.start_mark.index, node.end_mark.index
+        return _Edit(start, end, text if end > start else f" {text}")
 
     def _end(self, node: Any) -> int:
         """Where the last character of a value is, before comments and empty lines."""
@@ -215,11 +243,13 @@ class _Merge:
         return len(self._text) if found < 0 else found + 1
 
 
-def _inline(value: Any, style: str | None) -> str:
-    """A value in one line, quoted as the old one was."""
+def _inline(value: Any, style: str | None, *, flow: bool) -> str:
+    """A value in one line, quoted as the old one was; within braces a text of several lines is one too."""
     quoted = style if style in ("'", '"') and isinstance(value, str) else None
     options: Any = {"default_flow_style": True, "width": 10**9, "allow_unicode": True, "sort_keys": False}
     text: str = yaml.safe_dump([value], **options, default_style=quoted).strip()[1:-1]
+    if "\n" in text and flow:
+        text = json.dumps(value, ensure_ascii=False)
     if "\n" in text:
         raise _StuckError
     return text

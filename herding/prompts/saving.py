@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,35 @@ def text_of(data: Mapping[str, Any]) -> str:
     return text
 
 
-def place(directory: Path, key: str, keys: Iterable[str]) -> Path:
+class Names:
+    """The keys of prompts and their folders, as they are spelled."""
+
+    def __init__(self, keys: Iterable[str] = ()) -> None:
+        self._spelled: dict[str, str] = {}
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: str) -> None:
+        """One more prompt."""
+        self._spelled.update((part.casefold(), part) for part in _with_folders(key))
+
+    def copy(self) -> Names:
+        """The same names, to add more of them for a while."""
+        names = Names()
+        names._spelled = dict(self._spelled)
+        return names
+
+    def refuse_other_case(self, key: str) -> None:
+        """ConflictError for a key of which some disks would make the file of another prompt: `Say` beside `say`."""
+        for part in _with_folders(key):
+            if (known := self._spelled.get(part.casefold(), part)) != part:
+                raise ConflictError(f"There is '{known}' already; '{part}' differs by its case only.", param="key")
+
+
+def place(directory: Path, key: str, names: Names) -> Path:
     """The file for a new prompt; ConflictError where something is in the way."""
     path = directory / f"{key}.yaml"
-    _refuse_other_case(key, keys)
+    names.refuse_other_case(key)
     for folder in path.relative_to(directory).parents:
         if folder.suffix in SUFFIXES:
             raise UserError(f"A folder of prompts is not called '{folder.name}'. Choose another key.", param="key")
@@ -60,12 +86,12 @@ def place(directory: Path, key: str, keys: Iterable[str]) -> Path:
     return path
 
 
-def write(directory: Path, path: Path, text: str) -> None:
-    """Write a prompt file and the folders that it needs."""
+def write(directory: Path, path: Path, text: str) -> os.stat_result:
+    """Write a prompt file and the folders that it needs; gives the status of the file with this text."""
     _refuse_links(directory, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, text)
+        return files.write(path, text)
     except OSError as error:
         raise _explained(error, directory) from None
     finally:
@@ -82,14 +108,6 @@ def remove(directory: Path, path: Path) -> None:
     except OSError as error:
         raise _explained(error, directory) from None
     _remove_empty_folders(directory, path)
-
-
-def _refuse_other_case(key: str, keys: Iterable[str]) -> None:
-    """Some disks do not tell `Say` from `say`; two prompts must not be one file there."""
-    spelled = {part.casefold(): part for other in keys for part in _with_folders(other)}
-    for part in _with_folders(key):
-        if (known := spelled.get(part.casefold(), part)) != part:
-            raise ConflictError(f"There is '{known}' already; '{part}' differs by its case only.", param="key")
 
 
 def _with_folders(key: str) -> Iterator[str]:

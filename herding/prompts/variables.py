@@ -224,6 +224,13 @@ async def filled(variables: Mapping[str, Variable], given: Mapping[str, Any]) ->
     return fill(variables, given)
 
 
+async def found_faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
+    """As `faults`; where a pattern may take long, others go on meanwhile."""
+    if any(variable.get("pattern") for variable in variables.values()):
+        return await asyncio.to_thread(faults, variables, given)
+    return faults(variables, given)
+
+
 def faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with given values, by variable; what must be given and is not yet is not wrong."""
     found = {}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from herding.store import conflicts, drafts, labels, ledger, versions
+import asyncio
+from collections.abc import Collection, Sequence
+
+from herding.errors import HerdingError
+from herding.store import conflicts, drafts, labels, ledger, saves, versions
 from herding.store.reader import Reader
 from herding.store.writer import Writer
 from herding.values import (
@@ -10,6 +14,7 @@ from herding.values import (
     DraftStep,
     FileState,
     LabelMove,
+    NewVersion,
     PromptConflict,
     PromptState,
     PromptVersion,
@@ -36,6 +41,20 @@ class StudioStore:
         """
         task = versions.save(key=key, content=content, author=author, message=message, source=source, at=at, base=base)
         return await self._writer.call(task, locks=[_lock(key)])
+
+    async def save_versions(self, wanted: Sequence[NewVersion]) -> list[PromptVersion | HerdingError]:
+        """Many versions, each as `save_version` writes it, with its label and with what its file holds.
+
+        Each is there with all of that or not at all, and what is wrong with one hinders no other. They share a few
+        transactions; other rows wait behind them, so ask for some hundreds at once.
+        """
+        kept = [self._writer.call(saves.save(one), locks=[_lock(one.key)]) for one in wanted]
+        found: list[PromptVersion | HerdingError] = []
+        for result in await asyncio.gather(*kept, return_exceptions=True):
+            if isinstance(result, BaseException) and not isinstance(result, HerdingError):
+                raise result
+            found.append(result)
+        return found
 
     async def versions(self, key: str, *, limit: int, before: int | None = None) -> tuple[PromptVersion, ...]:
         """The newest `limit` versions of a prompt, or of those with a number below `before`, newest first."""
@@ -132,7 +151,12 @@ class StudioStore:
 
     async def agree(self, key: str, *, number: int, digest: str, at: int, file: str = "") -> None:
         """Notes that a prompt's file, whose text has this SHA-256, holds this version; a conflict of it is over."""
-        await self._writer.call(versions.agree(FileState(key, number, digest, at, file)))
+        await self.agree_all([FileState(key, number, digest, at, file)])
+
+    async def agree_all(self, states: Sequence[FileState]) -> None:
+        """The same of many files at once."""
+        if states:
+            await self._writer.call(versions.agree(states))
 
     async def disagree(self, key: str) -> None:
         """Forgets on what a prompt's file and the store agreed, when either is deleted; nothing need be noted."""
@@ -147,9 +171,9 @@ class StudioStore:
         task = conflicts.save(found, content, author=author, message=message)
         return await self._writer.call(task, locks=[_lock(found.key)])
 
-    async def prompt_states(self) -> dict[str, PromptState]:
-        """What is known of every prompt, deleted ones included, at one moment."""
-        return await self._reader.run(conflicts.states)
+    async def prompt_states(self, keys: Collection[str] | None = None) -> dict[str, PromptState]:
+        """What is known of every prompt, deleted ones included, at one moment; or of a few, by their keys."""
+        return await self._reader.run(lambda c: conflicts.states(c, keys))
 
 
 def _lock(key: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -85,13 +85,13 @@ def retired(connection: Connection) -> dict[str, Retired]:
     return {row.key: Retired(**row._asdict()) for row in connection.execute(query)}
 
 
-def agree(state: FileState) -> Callable[[Connection], None]:
-    """A task that notes on what a file and the store agree, and ends a conflict."""
-    row = {name: storable(value) for name, value in asdict(state).items()}
-    over = delete(prompt_conflict).where(prompt_conflict.c.key == row["key"])
+def agree(states: Sequence[FileState]) -> Callable[[Connection], None]:
+    """A task that notes on what files and the store agree, and ends their conflicts; there is at least one."""
+    rows = [{name: storable(value) for name, value in asdict(state).items()} for state in states]
+    over = delete(prompt_conflict).where(prompt_conflict.c.key.in_([row["key"] for row in rows]))
 
     def task(connection: Connection) -> None:
-        connection.execute(upsert(connection.dialect.name, prompt_file), row)
+        connection.execute(upsert(connection.dialect.name, prompt_file), rows)
         connection.execute(over)
 
     return task

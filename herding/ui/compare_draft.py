@@ -9,9 +9,9 @@ from typing import Any
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.edits import BODY, Edits, applied, written
+from herding.prompts.edits import BODY, Edits, applied
 from herding.ui.compare_bench import Setting
-from herding.ui.desk import is_edited, reference, stop_lines
+from herding.ui.desk import is_edited, reference, stop_lines, whole_of
 from herding.ui.draft_keeper import Keeper
 from herding.ui.parameters import overrides
 from herding.values import Principal, PromptInfo, Request
@@ -69,7 +69,7 @@ def edits_to(wanted: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     numbers, unset = _numbers(wanted, shown)
     if unset or _rest(wanted) != _rest(shown):
-        return Edits(whole=written(applied(wanted.key, wanted.content, Edits(parameters=parameters))))
+        return Edits(whole=whole_of(shown, applied(wanted.key, wanted.content, Edits(parameters=parameters))))
     return Edits(
         template=wanted.body if is_edited(wanted.body, shown.body) else None, parameters={**numbers, **parameters}
     )

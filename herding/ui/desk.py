@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from herding.errors import HerdingError, UserError
 from herding.prompts.edits import Edits, applied, template_of, written
+from herding.prompts.library import rewritten
 from herding.ui.form import start
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
 
@@ -114,7 +115,9 @@ class Desk:
         """What the editor would show without edits."""
         if self.prompt is None or (self.draft.as_whole and is_new(self.prompt)):
             return ""
-        return written(self.prompt.content) if self.draft.as_whole else self.prompt.body
+        if not self.draft.as_whole:
+            return self.prompt.body
+        return written(self.prompt.content) if self.prompt.text is None else self.prompt.text
 
     def keep(self, values: Mapping[str, Any], text: str, parameters: Mapping[str, Any]) -> None:
         """Remember what the form holds of the chosen prompt."""
@@ -144,7 +147,7 @@ class Desk:
         if prompt is None or draft.as_whole == whole:
             return
         if whole:
-            text = written(applied(prompt.key, prompt.content, now)) if now.changes_prompt else None
+            text = whole_of(prompt, applied(prompt.key, prompt.content, now)) if now.changes_prompt else None
             self.take(Edits(now.variables, whole=text))
         else:
             template = None if now.whole is None else template_of(prompt.key, prompt.content, now.whole)
@@ -167,6 +170,11 @@ class Desk:
         text = edits.whole if draft.as_whole else edits.template
         self.keep(draft.values, self.own_text if text is None else text, draft.parameters)
         draft.turned += 1
+
+
+def whole_of(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
+    """All of a prompt as YAML, with the comments of its file."""
+    return written(data) if prompt.text is None else rewritten(prompt.key, prompt.text, data)
 
 
 def is_edited(text: str, own: str) -> bool:

@@ -21,8 +21,8 @@ class Keeper:
         self._drafts = orchestrator.drafts
 
     async def opened(self, prompt: PromptInfo, who: Principal) -> PromptInfo:
-        """The version of a prompt that is shown: whoever may save another one starts from the newest."""
-        if SAVE in who.rights and prompt.newest > prompt.version > 0:
+        """The version of a prompt that is shown: whoever may save another one starts from the newest, and its text."""
+        if SAVE in who.rights and prompt.version > 0 and (prompt.newest > prompt.version or prompt.text is None):
             try:
                 return await self._orchestrator.prompt(f"{prompt.key}@newest", who)
             except NotFoundError:  # not for this role

@@ -45,7 +45,7 @@ class Editing:
         if desk.edits() != desk.draft.kept:
             desk.draft.undone, desk.draft.step = [], None
         await self._editor.keeper.keep(desk, principal)
-        return [desk, *self._editor.fitted(desk, before), *await self._editor.tell(desk, principal)]
+        return [desk, *await self._editor.fitted(desk, before), *await self._editor.tell(desk, principal)]
 
     async def _mend(self, desk: Desk, owner: str, principal: Principal) -> None:
         """Go on with a page that was opened before the app was started anew."""

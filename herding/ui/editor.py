@@ -11,7 +11,7 @@ import gradio as gr
 from herding.access.operations import EDIT, PUBLISH, SAVE
 from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
-from herding.prompts.variables import faults
+from herding.prompts.variables import found_faults
 from herding.ui import about
 from herding.ui.confirm import Confirm
 from herding.ui.desk import Desk, is_new, reference
@@ -112,7 +112,7 @@ class Editor:
         }
         return [
             desk.owner,
-            *self._form(desk, shown),
+            *await self._form(desk, shown),
             gr.update(value=desk.text, interactive=EDIT in principal.rights),
             *self.parameters.show(shown.parameters, draft.parameters),
             gr.update(open=True) if is_new(prompt) else gr.skip(),
@@ -121,9 +121,9 @@ class Editor:
             *await self.tell(desk, principal),
         ]
 
-    def _form(self, desk: Desk, shown: PromptInfo) -> list[Any]:
+    async def _form(self, desk: Desk, shown: PromptInfo) -> list[Any]:
         """The fields of the variables; those that stay out of sight are left alone."""
-        desk.faults = faults(shown.variables, desk.draft.values)
+        desk.faults = await found_faults(shown.variables, desk.draft.values)
         shape = self.form.shape(shown.variables)
         updates = self.form.show(shown.variables, desk.draft.values, before=desk.shape, wrong=desk.faults)
         desk.shape = shape
@@ -144,12 +144,12 @@ class Editor:
         desk.keep(self.form.read(shown.variables, values, strict=strict), str(template or ""), edits)
         return True
 
-    def fitted(self, desk: Desk, before: PromptInfo) -> list[Any]:
+    async def fitted(self, desk: Desk, before: PromptInfo) -> list[Any]:
         """Updates of the fields where the YAML that is written asks for others, or something is wrong with them."""
         shown = desk.shown or before
         if (shown.variables, shown.parameters) != (before.variables, before.parameters):
-            return [*self._form(desk, shown), *self.parameters.show(shown.parameters, desk.draft.parameters)]
-        told, desk.faults = desk.faults, faults(shown.variables, desk.draft.values)
+            return [*await self._form(desk, shown), *self.parameters.show(shown.parameters, desk.draft.parameters)]
+        told, desk.faults = desk.faults, await found_faults(shown.variables, desk.draft.values)
         return [*self.form.tell(shown.variables, desk.faults, told), *(gr.skip() for _ in self.parameters.components)]
 
     async def tell(self, desk: Desk, principal: Principal) -> list[Any]:

@@ -111,7 +111,7 @@ class NewPrompt:
         except NotFoundError:
             if not await self._orchestrator.drafts.of(key, principal):
                 whole = starter(key, await self._models(principal))
-                await self._orchestrator.drafts.keep(key, Edits(whole=whole), principal, base=0)
+                await self._orchestrator.drafts.begin(key, Edits(whole=whole), principal)
         else:
             raise UserError(f"There is a prompt '{key}' already. Choose another key, or open that one.", param="key")
 

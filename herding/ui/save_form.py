@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from herding.intake import Saved
 from herding.prompts.diff import PromptDiff
-from herding.studio import Saved
 from herding.ui.desk import Desk, is_new
 from herding.ui.diff_view import view
 from herding.ui.format import Html, clock, done, el, panel

@@ -107,6 +107,39 @@ def test_only_what_changed_is_written(change: Any, gone: list[str], made: list[s
     assert changed_lines(text) == (gone, made)
 
 
+FLOW = """\
+# top
+{name: Good, # the name
+ target_models: [m], # models
+ # about the text
+ prompt: "hi", # text
+ parameters: {temperature: 0.1, seed: 1} # numbers
+} # end
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "made"),
+    [
+        (lambda d: d.update(label="prod"), "seed: 1} #", "seed: 1}, label: prod #"),
+        (lambda d: d.update(prompt="one\ntwo\n"), 'prompt: "hi"', 'prompt: "one\\ntwo\\n"'),
+        (lambda d: d.update(description="a\nb"), "seed: 1} #", 'seed: 1}, "description": "a\\nb" #'),
+        (lambda d: d.update(target_models=["m", "n"]), "[m]", "[m, n]"),
+        (lambda d: d.pop("name"), "name: Good, ", ""),
+        (lambda d: d.pop("parameters"), " parameters: {temperature: 0.1, seed: 1} #", "  #"),
+        (lambda d: d["parameters"].pop("seed"), ", seed: 1", ""),
+        (lambda d: d["parameters"].pop("temperature"), "temperature: 0.1, ", ""),
+        (lambda d: d["parameters"].update(top_p=0.5), "seed: 1", "seed: 1, top_p: 0.5"),
+    ],
+)
+def test_within_braces_comments_stay_too(change: Any, gone: str, made: str) -> None:
+    data = yaml.safe_load(FLOW)
+    change(data)
+    text = merged(FLOW, data)
+    assert yaml.safe_load(text) == data
+    assert text == FLOW.replace(gone, made)
+
+
 @pytest.mark.parametrize("word", ["yes", "no", "on", "012", "1_000", "1e3", "null", "~", "1:30", "2020-01-01", ""])
 def test_words_that_yaml_takes_for_something_else(word: str) -> None:
     text = merged("name: x\nstay: off\ndescription: 'y'\n", {"name": word, "stay": False, "description": word})

@@ -17,6 +17,7 @@ async def test_a_conflict_comes_with_its_version(store: Store) -> None:
     assert (made.number, made.source, made.message) == (2, "file", "m")
     file = FileState("greet", 1, "d", 2, "greet.yaml")
     assert await store.prompt_states() == {"greet": PromptState("greet", 2, False, {}, file, found)}
+    assert await store.prompt_states({"greet", "ghost"}) == await store.prompt_states()
     with pytest.raises(VersionConflictError):
         await store.save_conflict(found, "c", author="file", message="")
     assert len(await store.versions("greet", limit=9)) == 2
@@ -37,3 +38,5 @@ async def test_deleted_prompts_have_a_state_too(store: Store) -> None:
     await store.move_label("greet", "prod", 1, author="", message="", at=1)
     await store.retire("greet", author="x", at=2)
     assert await store.prompt_states() == {"greet": PromptState("greet", 1, retired=True, labels={"prod": 1})}
+    assert await store.prompt_states({"greet"}) == await store.prompt_states()
+    assert await store.prompt_states({"ghost"}) == {}

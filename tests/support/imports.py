@@ -22,6 +22,7 @@ ORCHESTRATOR = {
     "embedding",
     "memory",
     "studio",
+    "intake",
     "drafts",
     "preferences",
     "sync",

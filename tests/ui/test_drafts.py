@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import gradio as gr
 import pytest
 
 from herding.errors import HerdingError
-from herding.prompts.edits import Edits
+from herding.prompts import variables
+from herding.prompts.edits import Edits, written
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
 from herding.ui.save_form import SaveForm
@@ -23,6 +25,13 @@ from tests.ui.conftest import HOSTILE_TEXT, Desktop, opened
 ADA = principal("ada", "user")
 BOB = principal("bob", "user")
 MINE = 'messages: [{role: user, content: "mine {{text}}"}]'
+SLOW = """
+    name: Slow
+    target_models: [echo]
+    variables:
+      text: {type: text, default: a, pattern: "(a|aa)+$"}
+    prompt: "{{text}}"
+    """
 WHOLE = 'name: Whole\ntarget_models: [echo]\nvariables:\n  who: {type: text, default: you}\nprompt: "hi {{who}}"\n'
 
 
@@ -327,7 +336,7 @@ async def test_the_whole_prompt_can_be_edited(desktop: Desktop) -> None:
     desktop.set(editor(desktop).as_whole, True)
     await desktop.fire("whole")
     own = desktop.value(editor(desktop).template)
-    assert own.startswith("name: Say\n")
+    assert own == (desktop.place.prompts / "say.yaml").read_text()
     assert await desktop.place.store.drafts(ADMIN.id) == ()
     await write(desktop, WHOLE)
     assert desktop.prop(first(desktop), "label") == "who"
@@ -438,11 +447,41 @@ async def test_a_key_that_cannot_be_is_told_at_the_field(desktop: Desktop, key: 
     assert desktop.value(desktop.page.engineer.picker) == "say"
 
 
-async def test_a_key_that_differs_by_its_case_only_is_refused_when_it_is_saved(desktop: Desktop) -> None:
-    await begin(desktop, "SAY")
+@pytest.mark.parametrize("key", ["SAY", "Say/more", "TEAM/other", "team/A"])
+async def test_a_key_that_differs_by_its_case_only_is_refused_at_once(desktop: Desktop, key: str) -> None:
+    desktop.place.write("team/a", "name: A\ntarget_models: [echo]\nprompt: x\n")
+    await begin(desktop, key)
+    assert "differs by its case only" in desktop.value(desktop.page.engineer.new.note)
+    assert desktop.value(desktop.page.engineer.picker) == "say"
+    assert await desktop.place.store.drafts(ADMIN.id) == ()
+
+
+async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it_is_saved(desktop: Desktop) -> None:
+    await begin(desktop, "NEW")
+    desktop.place.write("new", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await desktop.fire("save_version")
     assert "differs by its case only" in desktop.value(saving(desktop).note)
-    assert (await kept(desktop, "SAY")).whole is not None
+    assert (await kept(desktop, "NEW")).whole is not None
+
+
+async def test_a_slow_pattern_holds_nobody_up_while_one_types(
+    desktop: Desktop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, threads = variables.fits_all, set[int]()
+
+    def remembered(*args: Any, **named: Any) -> bool:
+        threads.add(threading.get_ident())
+        return fits(*args, **named)
+
+    desktop.place.write("slow", SLOW)
+    await desktop.fire("landed", prompt="slow")
+    monkeypatch.setattr(variables, "fits_all", remembered)
+    await write(desktop, "a" * 40 + "!", first(desktop))
+    assert "akes too long" in desktop.prop(first(desktop), "info")
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_prompt_that_was_begun_is_opened_again_as_it_is(desktop: Desktop) -> None:
@@ -558,3 +597,59 @@ async def test_who_opted_out_is_told_that_drafts_are_kept(desktop: Desktop) -> N
     await again(desktop, who=shy)
     await write(desktop, MINE, who=shy)
     assert "Drafts are kept, although your history is not." in state(desktop)
+
+
+TYPED = """\
+# of Ada
+prompt: "hi {{who}}"  # the text
+name: Whole
+variables: {who: {type: text, default: you}}  # the one
+target_models: [echo]
+# the end
+"""
+
+
+async def test_what_is_typed_as_yaml_is_what_the_file_holds(desktop: Desktop) -> None:
+    file = desktop.place.prompts / "new.yaml"
+    await begin(desktop, "new")
+    await write(desktop, TYPED)
+    await desktop.fire("save_version")
+    assert file.read_text() == TYPED
+    await desktop.place.orchestrator.studio.move_label("new", "prod", 1, ADMIN)
+    assert "label: prod" in file.read_text()
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert desktop.value(editor(desktop).template) == TYPED
+    text = TYPED.replace("hi", "hello").replace("# the end", "# the very end")
+    await write(desktop, text)
+    await desktop.fire("save_version")
+    assert "Saved as version 2" in desktop.value(saving(desktop).note)
+    assert file.read_text() == text
+    assert await desktop.place.orchestrator.studio.labels("new", ADMIN) == {"prod": 1}
+    await desktop.fire("landed", prompt="new")
+    assert desktop.value(editor(desktop).template) == text
+    await write(desktop, text.replace("# of Ada", "# of Bob"))
+    await desktop.fire("save_version")
+    assert file.read_text() == text.replace("# of Ada", "# of Bob")
+    assert len(await desktop.place.orchestrator.studio.versions("new", ADMIN)) == 2
+
+
+async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Desktop) -> None:
+    desktop.place.write("new", TYPED)
+    drafts = desktop.place.orchestrator.drafts
+    info = await desktop.place.orchestrator.prompt("new", ADMIN)
+    whole = written({**info.content, "name": "Other"})
+    await drafts.keep("new", Edits(whole=whole), ADMIN)
+    await drafts.save("new", ADMIN)
+    assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("Whole", "Other")
+
+
+async def test_an_edited_template_goes_into_the_whole_prompt_with_its_comments(desktop: Desktop) -> None:
+    desktop.place.write("new", TYPED)
+    await desktop.fire("landed", prompt="new")
+    await write(desktop, 'prompt: "hello {{who}}"')
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    assert desktop.value(editor(desktop).template) == TYPED.replace("hi", "hello")
+    await desktop.fire("save_version")
+    assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("hi", "hello")
