@@ -138,6 +138,12 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose answers may be of any length."""
+    return save_tiny_model(tmp_path_factory.mktemp("talker"), context=32_768)
+
+
+@pytest.fixture(scope="session")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Passes the look at its directory, and fails when its weights are read."""
     folder = save_tiny_model(tmp_path_factory.mktemp("broken"))

@@ -71,10 +71,11 @@ def test_the_port_is_announced_at_once_and_status_answers_while_the_model_loads(
     assert child.process.stdout.read() == ""  # the announcement was the only line
 
 
-def test_sigterm_ends_it_in_the_middle_of_an_answer(start, tiny, slow_body):
-    child = start("--model", "test/tiny", "--offer", f"test/tiny={tiny}")
+def test_sigterm_ends_it_in_the_middle_of_an_answer(start, talker):
+    child = start("--model", "test/talker", "--offer", f"test/talker={talker}")
     child.wait_until_ready()
-    with child.client.stream("POST", "/generate", json=slow_body) as response:
+    endless = {"text": "Once", "parameters": {"temperature": 0, "max_tokens": 32_000}}  # many times the grace
+    with child.client.stream("POST", "/generate", json=endless) as response:
         lines = response.iter_lines()
         next(lines)
         child.process.send_signal(signal.SIGTERM)
@@ -82,6 +83,7 @@ def test_sigterm_ends_it_in_the_middle_of_an_answer(start, tiny, slow_body):
         with contextlib.suppress(httpx.TransportError):
             for line in lines:
                 rest += line
+        assert '"text"' in rest
         assert '"done"' not in rest
         child.process.wait(60)
 
