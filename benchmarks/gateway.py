@@ -2,9 +2,11 @@
 
 All sides stand before the same server, which answers at once, and are asked in turns, round by round. Herding is the
 real app in a process of its own: token, limits, routing and a durable row for every request. The programs under test
-have one core, the callers and the answering server the other, so the ratios tell more than the numbers.
+have one core, the callers and the answering server the other, so the ratios tell more than the numbers. LiteLLM keeps
+no rows; so that computing is compared and not a disk, Herding's database lies in memory where the system has a place
+there. `--folder` names another one; every row is committed and synced all the same.
 
-python benchmarks/gateway.py [--litellm .../bin/litellm] [--rounds 5] [--seconds 2]
+python benchmarks/gateway.py [--litellm .../bin/litellm] [--rounds 5] [--seconds 2] [--folder .]
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PATH = "/v1/chat/completions"
+MEMORY = Path("/dev/shm")
 OURS = ("HERDING_", "DATABASE_URL", "SPACE_ID", "SYSTEM")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 """What the programs find in their environment: nothing that leads Herding to the data of this machine's owner."""
@@ -111,8 +114,9 @@ def main() -> None:
     options = parse_options()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[-1:])  # what this process starts stays there, unless it is under test
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name, ExitStack() as stack:
         folder = Path(name)
+        print(f"Herding's database is in {folder}")
         sides = list(start_all(stack, folder, options.litellm, core=cores[0]))
         measure_all(sides, rounds=1, seconds=0.5)
         before = rows(folder)
@@ -127,6 +131,8 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="for each side and case in a round")
+    memory = MEMORY if MEMORY.is_dir() else None
+    parser.add_argument("--folder", default=memory, help="for the database; by default in memory where that can be")
     parser.add_argument("--litellm", help="the program of that name, from a virtual environment of its own")
     return parser.parse_args()
 

@@ -37,8 +37,9 @@ async def test_head_and_body_are_one_packet() -> None:
     packets = Packets()
     transport = joined(packets)
     transport.write(b"head")
-    transport.write(b"body")
     assert packets.sent == []
+    transport.write(b"body")
+    assert packets.sent == [b"headbody"]
     await asyncio.sleep(0)
     assert packets.sent == [b"headbody"]
     transport.write(b"more")
