@@ -121,10 +121,9 @@ class Intake:
         return await asyncio.to_thread(self._library.check_all, pairs, lambda found: self._check_new(found.prompt, who))
 
     async def _entry(self, one: Wanted, prompt: Prompt, old: Edition | None, who: Principal) -> _Entry:
-        content, number = prompt.stored, old.number if old else 0
-        if old and old.prompt.digest == prompt.digest:
-            stored = await self._store.version(one.key, number)
-            content = stored.content if stored else content
+        number = old.number if old else 0
+        same = old is not None and old.prompt.digest == prompt.digest
+        content = await self._sync.content(one.key, prompt, number, same=same)
         base = number if one.base is None else one.base
         label = prompt.said_label
         version = NewVersion(one.key, content, who.id, one.message, one.source, self._clock(), base, label)

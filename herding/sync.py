@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from herding.errors import ConfigError, HerdingError, StoreError, UserError, VersionConflictError
 from herding.prompts.library import Library, Loaded, Snapshot
+from herding.prompts.model import Prompt
 from herding.shelf import Edition, Head, Shelf
 from herding.store.studio import StudioStore
 from herding.values import FileState, NewVersion, PromptConflict, PromptState
@@ -234,12 +235,15 @@ class Sync:
 
     async def _entry(self, loaded: Loaded) -> NewVersion:
         """The version that a file makes."""
-        key, content, state, now = loaded.key, loaded.prompt.stored, self.state(loaded.key), self._clock()
-        if state.newest and await self._same(loaded, state):
-            stored = await self._store.version(key, state.newest)
-            content = stored.content if stored else content
+        key, state, now = loaded.key, self.state(loaded.key), self._clock()
+        content = await self.content(key, loaded.prompt, state.newest, same=await self._same(loaded, state))
         named: Any = {"base": state.newest, "label": loaded.prompt.said_label, "file": self._agreed(loaded, 0)}
         return NewVersion(key, content, FILE, "", "file", now, **named)
+
+    async def content(self, key: str, prompt: Prompt, newest: int, *, same: bool) -> str:
+        """What is stored of a prompt: where it is the `same` as version `newest`, to the letter what that holds."""
+        stored = await self._store.version(key, newest) if same else None
+        return stored.content if stored else prompt.stored
 
     async def _conflict(self, loaded: Loaded) -> bool:
         """What a file holds is kept as a version, and nothing is overwritten."""

@@ -32,7 +32,7 @@ class Completions:
         parameters, messages = body.parameters(), body.turns()
         if body.model.startswith(PREFIX):
             wanted = await prompt_request(
-                self._orchestrator, body.model, messages, variables=body.variables or {}, parameters=parameters, who=who
+                self._orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
             )
             wanted = replace(wanted, session_id=body.session_id, response_format=body.form())
         else:
@@ -51,7 +51,7 @@ class Completions:
         if body.model.startswith(PREFIX):
             said = [Message("user", text)] if text else []
             wanted = await prompt_request(
-                self._orchestrator, body.model, said, variables=body.variables or {}, parameters=parameters, who=who
+                self._orchestrator, body.model, said, variables=body.variables, parameters=parameters, who=who
             )
         else:
             wanted = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)

@@ -25,17 +25,17 @@ async def prompt_request(
     model: str,
     messages: Sequence[Message],
     *,
-    variables: Mapping[str, Any],
+    variables: Mapping[str, Any] | None,
     parameters: Parameters,
     who: Principal,
 ) -> Request:
     """The run of the prompt that `model` names, with what `messages` say."""
     found = await orchestrator.find(model.removeprefix(PREFIX), who)
-    turns = list(messages)
+    turns, given = list(messages), variables or {}
     if turns and turns[-1].role == "user":
-        variables = {**variables, **_said(turns.pop().content, found.prompt, variables)}
+        given = {**given, **_said(turns.pop().content, found.prompt, given)}
     reference = f"{found.key}@{found.number}"
-    return Request(prompt=reference, variables=variables, turns=tuple(turns) or None, parameters=parameters)
+    return Request(prompt=reference, variables=given, turns=tuple(turns) or None, parameters=parameters)
 
 
 def model_of(model: str, variables: Mapping[str, Any] | None) -> str | None:
