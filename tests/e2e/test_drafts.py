@@ -24,6 +24,9 @@ pytestmark = pytest.mark.browser
 MAY_BE_LOST = 5.0
 """Seconds of typing; the promise is one, and machines under test are slow."""
 
+ONE_STEP = 1_000
+"""Milliseconds. What follows within half a second is one step for the code editor: undone with what came before."""
+
 SAY = """
 # for the tests
 name: Say
@@ -165,6 +168,7 @@ def test_keys_that_the_code_editor_does_by_itself_are_kept_too(writing: RunningA
     page = visit(chromium, writing.url)
     open_template(page, writing.url)
     put(page, "prompt: one two")
+    page.wait_for_timeout(ONE_STEP)
     for keys in (["Backspace"] * 4, ["Control+Z"]):
         for key in keys:
             page.keyboard.press(key)
