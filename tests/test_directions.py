@@ -24,7 +24,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
     ("file", "line"),
     [
         ("herding/errors.py", "from herding.values import Call"),
-        ("herding/values.py", "import herding.settings"),
+        ("herding/values/x.py", "import herding.settings"),
         ("herding/files.py", "from herding.prompts.model import Prompt"),
         ("herding/settings.py", "from herding.nodes import catalog"),
         ("herding/prompts/x.py", "from herding.access.roles import RUN"),

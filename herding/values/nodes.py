@@ -1,0 +1,166 @@
+"""Nodes, the machines they run on, and the models they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from herding.values.records import NodeStats
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as its driver reports it. Memory in bytes; utilisation in percent, None where nothing tells it."""
+
+    name: str
+    memory_total: int
+    memory_used: int
+    utilisation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Figures of the machine that a node runs on. Memory and disk in bytes; `gpus` is empty where there is none."""
+
+    cpu_percent: float
+    load_1m: float
+    memory_total: int
+    memory_used: int
+    swap_total: int
+    swap_used: int
+    disk_total: int
+    disk_used: int
+    process_memory: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+NodeState = Literal["off", "starting", "loading", "ready", "down"]
+"""`off`: not configured on this machine; `down`: not reachable, or its model failed to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node at this moment.
+
+    `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
+    can be switched to; `loading`: the model that is on its way, with `progress` 0-1 where that is known. `system` is
+    None where the node does not tell.
+    """
+
+    state: NodeState
+    serves: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
+    detail: str = ""
+    loading: str | None = None
+    progress: float | None = None
+    context_length: int | None = None
+    active: int = 0
+    waiting: int = 0
+    device: str | None = None
+    system: System | None = None
+    embeds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """A step of a model switch: `fraction` is 0-1, None where the length is not known."""
+
+    fraction: float | None
+    stage: str
+    done: bool = False
+
+
+HealthState = Literal["healthy", "ejected", "trial", "resting", "misconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealth:
+    """Whether a node gets requests, from what came of those before.
+
+    `healthy`; `ejected` it failed; `trial` the next request decides; `resting` it has too much to do; `misconfigured`
+    it refuses our credentials, until somebody mends that. `seconds`: until it may be called, None where that takes a
+    person.
+    """
+
+    state: HealthState = "healthy"
+    seconds: float | None = 0.0
+    reason: str = ""
+    failures_in_a_row: int = 0
+    ejections: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvent:
+    """One change of a node. `at_ms` is Unix milliseconds; `detail` is a few words, never of a request's text."""
+
+    at_ms: int
+    node: str
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A node as a person sees it: its kind, its status, and what it did in the last 24 hours.
+
+    `running` requests of at most `concurrency` (None: any number); one that is `draining` gets no new ones.
+    """
+
+    name: str
+    kind: str
+    status: NodeStatus
+    stats: NodeStats
+    prompts: tuple[str, ...] = ()
+    health: NodeHealth = NodeHealth()
+    running: int = 0
+    concurrency: int | None = None
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it."""
+
+    id: str
+    nodes: tuple[str, ...]
+    embeds: tuple[str, ...]
+    offered_by: tuple[str, ...]
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node that was added at run time, as it is kept.
+
+    `config` is what its kind takes, without secrets; `sealed` are those, which nothing but this node at this `origin`
+    (scheme, host and port) can open. `owner` is who runs it, in the words of whoever added it.
+    """
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    origin: str
+    added_by: str
+    at: int
+    owner: str = ""
+    sealed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was sent to a node and what came back, as far as it came; secrets are masked, long texts cut.
+
+    `sent` and `received` are header lines; `status` is None where no answer came. `extracted` is the text that was
+    found in it, `error` why there is none.
+    """
+
+    line: str = ""
+    sent: tuple[str, ...] = ()
+    body: str = ""
+    status: int | None = None
+    received: tuple[str, ...] = ()
+    answer: str = ""
+    extracted: str = ""
+    error: str | None = None
+    milliseconds: float = 0.0

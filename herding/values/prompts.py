@@ -1,0 +1,172 @@
+"""Prompts with their versions, labels, drafts and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from herding.values.calls import Parameters
+from herding.values.records import PromptStats
+
+
+@dataclass(frozen=True, slots=True)
+class PromptInfo:
+    """A prompt as a person sees it.
+
+    `body` is its text as YAML; `served` maps each target model to the nodes that serve it now. `content` is the prompt
+    in the words of its file without a label, `version` the number of that; `newest` is the newest number, `labels` are
+    the numbers that labels stand for, and `label` the first of them that stands for this version. `roles` are the only
+    ones that may see it, None for all; `cors` are the origins of the web pages that may run it. `text` is what its file
+    holds, without a label, where that is this version.
+    """
+
+    key: str
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    label: str
+    chat: bool
+    target_models: tuple[str, ...]
+    variables: Mapping[str, Any]
+    body: str
+    parameters: Parameters
+    contract: Mapping[str, Any]
+    served: Mapping[str, tuple[str, ...]]
+    stats: PromptStats
+    notes: tuple[str, ...] = ()
+    version: int = 0
+    roles: tuple[str, ...] | None = None
+    cors: tuple[str, ...] = ()
+    content: Mapping[str, Any] = field(default_factory=dict)
+    newest: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
+    text: str | None = None
+
+
+Source = Literal["file", "ui", "api", "import"]
+"""How a version of a prompt came: from its file, from the editor, through the API, or from another program's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVersion:
+    """A version of a prompt, which never changes. `number` counts from 1; `sha256` is of `content`, in hex.
+
+    `author` is the principal who saved it, empty where that is not known; `message` says why.
+    """
+
+    key: str
+    number: int
+    sha256: str
+    content: str
+    author: str
+    message: str
+    source: Source
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """That a prompt is deleted, by whom and when; its versions stay."""
+
+    key: str
+    author: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMove:
+    """A label of a prompt goes from version `previous` to `number`; None is no version.
+
+    `undoes` is the id of the move that this one takes back. A later move has a greater id.
+    """
+
+    id: int
+    key: str
+    label: str
+    number: int | None
+    previous: int | None
+    author: str
+    message: str
+    at: int
+    undoes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody made of version `base` of a prompt and did not save as a version yet; 0 is a new prompt."""
+
+    principal: str
+    key: str
+    content: str
+    base: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStep:
+    """An earlier text of a draft. A later step has a greater `seq`."""
+
+    seq: int
+    content: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """The version on which a prompt's file and the store agreed last, and the SHA-256 of the file's text then.
+
+    `file` is where it stands in the directory of prompts. A version from before files were compared has no digest.
+    """
+
+    key: str
+    number: int
+    digest: str
+    at: int
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A version of a prompt that is to be saved, on top of version `base`; None: of whatever is there.
+
+    `label` is to stand for it. `file` is how the prompt's file holds it already; the number there becomes that of the
+    version.
+    """
+
+    key: str
+    content: str
+    author: str
+    message: str
+    source: Source
+    at: int
+    base: int | None = None
+    label: str | None = None
+    file: FileState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptConflict:
+    """A prompt was saved and its file edited at the same time, both on top of version `base`.
+
+    `ours` is the version that was saved, `theirs` the one that the file gave; `digest` is the SHA-256 of the file.
+    """
+
+    key: str
+    base: int
+    ours: int
+    theirs: int
+    digest: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptState:
+    """What the store knows of a prompt. `newest` is its newest number, and `labels` name the numbers they stand for."""
+
+    key: str
+    newest: int = 0
+    retired: bool = False
+    labels: Mapping[str, int] = field(default_factory=dict)
+    file: FileState | None = None
+    conflict: PromptConflict | None = None

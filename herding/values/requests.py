@@ -1,0 +1,162 @@
+"""A request at the front door, what becomes of it, and the events on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from herding.values.calls import FinishReason, Message, Parameters, Usage
+
+Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
+"""How a request ended.
+
+`succeeded` the answer is whole; `partial` the node broke off after the first token; `failed` no answer;
+`cancelled` the caller stopped it; `abandoned` the caller went away; `interrupted` the app died while it ran.
+"""
+
+TELLING: tuple[Status, ...] = ("succeeded", "partial", "failed")
+"""How requests end that say something of the model; the others were stopped by people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call at the front door: of a prompt, or without one, of a model.
+
+    `prompt` is a key, or `key@version`, or `key@label`, or `key@newest`; `template` replaces its text for this run
+    only (an unsaved edit), and `whole`, all of a prompt as YAML, replaces everything that is saved of it; `turns` are
+    the earlier turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
+    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+
+    With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
+    """
+
+    prompt: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    parameters: Parameters = Parameters()
+    turns: tuple[Message, ...] | None = None
+    template: str | None = None
+    whole: str | None = None
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    session_id: str | None = None
+    response_format: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one node. `error_type` is None where the node answered."""
+
+    number: int
+    node: str
+    model: str
+    started_at: int
+    total_ms: float = 0.0
+    error_type: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Waiting for a place, until the first token, and all together; counted from the arrival of the request."""
+
+    queued_ms: float = 0.0
+    first_token_ms: float | None = None
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether an answer keeps its prompt's contract. `ok` is None where there is no contract to keep."""
+
+    ok: bool | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A model that could have answered, on a node that serves it (None: none does).
+
+    `share` is the probability with which the model was to be chosen, None where it could not be; `excluded` says what
+    spoke against the node.
+    """
+
+    model: str
+    node: str | None
+    share: float | None
+    excluded: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All that is known of a request; one row of the history, and the final answer of the front door.
+
+    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
+    after the contract trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
+    last attempt began; the history does not keep them.
+    """
+
+    request_id: str
+    principal: str
+    prompt: str
+    created_at: int
+    version: int = 0
+    variant: str | None = None
+    edited: bool = False
+    session_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Parameters = Parameters()
+    input: str = ""
+    answer: str = ""
+    model: str | None = None
+    node: str | None = None
+    status: Status = "running"
+    finish_reason: FinishReason | None = None
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+    contract: Verdict = Verdict()
+    policy: str | None = None
+    reason: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    error_type: str | None = None
+    error: str | None = None
+    candidates: tuple[Considered, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request waits; `position` counts from 1, `reason` says for what, `seconds` for how long, if that is known."""
+
+    request_id: str
+    position: int
+    reason: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A node took the request; `reason` says in words why this one."""
+
+    request_id: str
+    model: str
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """More text of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of a request: its row is durable when this arrives."""
+
+    outcome: Outcome
+
+
+Event = Queued | Started | Delta | Done
+"""What a stream of the orchestrator yields: Queued*, Started, Delta*, Done."""
