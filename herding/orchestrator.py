@@ -7,13 +7,11 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from herding.access.operations import (
     CHAT,
-    EDIT,
     EMBED,
     MANAGE_NODES,
     METRICS,
@@ -40,23 +38,20 @@ from herding.errors import (
     NotFoundError,
     StoreError,
     UserError,
-    VariableError,
 )
 from herding.fleet import Fleet
 from herding.flight import Flight
 from herding.herd import model_infos, node_infos, usable
-from herding.ids import new_id
 from herding.insights import Insights
 from herding.learning import Learning
 from herding.listing import Listing
-from herding.memory import recall
 from herding.metrics import Metrics
 from herding.preferences import Preferences
+from herding.preparer import Preparer
 from herding.prober import Prober
-from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import Library, check_key, parse_body, parse_prompt
-from herding.prompts.model import Prompt, PromptParameters
-from herding.prompts.variables import clean, filled
+from herding.prompts.compose import Rendered
+from herding.prompts.library import Library
+from herding.prompts.variables import clean_parameter
 from herding.registry import Registry
 from herding.shelf import Edition, Shelf, no_prompt
 from herding.store import Facets, Store, now_ms
@@ -70,13 +65,11 @@ from herding.values import (
     Event,
     HistoryFilter,
     LoadProgress,
-    Message,
     ModelInfo,
     NodeEvent,
     NodeInfo,
     Outcome,
     Page,
-    Parameters,
     Principal,
     PromptInfo,
     Request,
@@ -85,7 +78,6 @@ from herding.values import (
 
 MAX_PAGE = 200
 MAX_COMMENT = 10_000
-MAX_TURNS = 200
 LOOK_EVERY = 0.5
 DAY_MS = 24 * 3600 * 1000
 LONGEST_LIMIT_MS = 31 * DAY_MS
@@ -134,6 +126,7 @@ class Orchestrator:
         self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
         edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
         shown: dict[str, Any] = {"library": library, "shelf": self._shelf, "sync": self._sync, "fleet": fleet}
+        self._preparer = Preparer(find=self.find, shelf=self._shelf, store=store, clock=clock)
         self._listing = Listing(**shown, tally=Tally(store.prompt_stats))
         self.studio = Studio(**edited, roles=role_names, clock=clock)
         written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
@@ -159,7 +152,8 @@ class Orchestrator:
         row. Closing the stream early ends the generation; the row then says `abandoned`.
         """
         require(who, RUN if request.prompt else CHAT)
-        flight = await self._prepare(request, who)
+        flight = await self._preparer.prepared(request, who)
+        self._dispatcher.check_format(flight)
         await self._admit(flight, flight.most_tokens)
         try:
             async with aclosing(self._dispatcher.answer(flight)) as events:
@@ -193,7 +187,7 @@ class Orchestrator:
         NotFoundError where no node makes embeddings with `model`. The vectors themselves are not kept.
         """
         require(who, EMBED)
-        return await self._embedder.embed(_text(model, "model"), texts, who, dimensions=dimensions)
+        return await self._embedder.embed(clean_parameter(model, "model"), texts, who, dimensions=dimensions)
 
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and status `cancelled`."""
@@ -206,63 +200,7 @@ class Orchestrator:
     async def preview(self, request: Request, who: Principal) -> Rendered:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
-        _, prompt = await self._asked(request, who)
-        return compose(prompt, await filled(prompt.variables, request.variables), request.turns or ())
-
-    async def _prepare(self, request: Request, who: Principal) -> Flight:
-        """Check everything about a request that can be checked before it runs."""
-        if not request.prompt:
-            request = await recall(request, who, store=self._store)
-            return self._flight(request, who, FREE, free_input(request), key="", variables={})
-        found, prompt = await self._asked(request, who)
-        values = await filled(prompt.variables, request.variables)
-        request = await recall(request, who, store=self._store, prompt=found)
-        rendered = compose(prompt, values, _checked_turns(request))
-        edited = prompt is not found.prompt or not found.number
-        facts = {"key": found.key, "variables": values, "version": found.number, "edited": edited}
-        return self._flight(request, who, prompt, rendered, **facts)
-
-    def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
-        flight = Flight(
-            request_id=new_id(),
-            arrived_at=self._clock(),
-            who=who,
-            prompt=prompt,
-            session_id=_text(request.session_id, "session_id") if request.session_id else None,
-            rendered=rendered,
-            parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
-            model=_text(request.model, "model") if request.model else None,
-            response_format=request.response_format,
-            **facts,
-        )
-        self._dispatcher.check_format(flight)
-        return flight
-
-    async def _asked(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
-        """The version that a request means, and the prompt to run: that one, or what is edited of it."""
-        if request.whole is None:
-            found = await self.find(request.prompt, who)
-            return found, self._edited(found, request, who)
-        require(who, SAVE)  # whoever may save it might do that first, and run it then
-        key = request.prompt.partition("@")[0]
-        try:
-            saved = await self.find(request.prompt, who)
-        except NotFoundError:
-            if key in self._shelf.heads or not allows(who.prompts, key):
-                raise
-            saved = None
-        prompt = await asyncio.to_thread(parse_prompt, key, request.whole)
-        if saved is None:
-            check_key(key)
-            return Edition(key, 0, prompt), prompt
-        return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
-
-    def _edited(self, found: Edition, request: Request, who: Principal) -> Prompt:
-        if request.template is None:
-            return found.prompt
-        require(who, EDIT)
-        edited = parse_body(request.template, found.prompt)
-        return found.prompt if edited.digest == found.prompt.digest else edited
+        return await self._preparer.rendered(request, who)
 
     async def _admit(self, flight: Flight, tokens: int) -> None:
         """Enter a request that starts to run into its caller's limits."""
@@ -306,7 +244,7 @@ class Orchestrator:
             raise UserError(f"A comment has at most {MAX_COMMENT:,} characters.", param="comment")
         if text and who.opt_out:
             raise UserError("You chose that no texts of yours are kept, so no comment is. Give stars.", param="comment")
-        said = _text(text, "comment")
+        said = clean_parameter(text, "comment")
         return await self._store.comment(request_id=request_id, principal=who.id, text=said, at=self._clock())
 
     async def _rateable(self, request_id: str, who: Principal) -> None:
@@ -351,7 +289,7 @@ class Orchestrator:
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
         """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""
         require(who, PROMPTS)
-        found, prompt = await self._asked(Request(prompt=key, whole=whole), who)
+        found, prompt = await self._preparer.asked(Request(prompt=key, whole=whole), who)
         return await self._listing.sketch(replace(found, prompt=prompt), who)
 
     def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
@@ -490,35 +428,3 @@ def _narrowed(where: HistoryFilter, who: Principal) -> HistoryFilter:
     """`where`, limited to what `who` may see."""
     owner = owner_filter(who)
     return where if owner is None else replace(where, principal=owner)
-
-
-@lru_cache(maxsize=1024)
-def _checked_parameters(parameters: Parameters) -> Parameters:
-    """`parameters` if they are in the bounds of the schema; UserError names the first that is not."""
-    try:
-        given = {"stop": [_text(stop, "stop") for stop in parameters.stop]} | {
-            name: value
-            for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
-            if (value := getattr(parameters, name)) is not None
-        }
-        return PromptParameters.model_validate(given).value()
-    except ValueError as error:
-        first = getattr(error, "errors", list)()[0]
-        name = str(first["loc"][0])
-        raise UserError(f"Parameter '{name}': {first['msg']}.", param=name) from None
-
-
-def _checked_turns(request: Request) -> tuple[Message, ...]:
-    """The earlier turns of a chat: user and assistant only, and not endless."""
-    turns = request.turns or ()
-    if any(turn.role not in ("user", "assistant") for turn in turns):
-        raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
-    return tuple(Message(turn.role, _text(turn.content, "turns")) for turn in turns[-MAX_TURNS:])
-
-
-def _text(text: str, param: str) -> str:
-    """`text`, if it can be stored and sent; UserError names `param` where not."""
-    try:
-        return clean(text)
-    except VariableError as error:
-        raise UserError(f"Parameter '{param}' {error.message}.", param=param) from None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, TypeAdapter, field_validator, model_validator
 
-from herding.errors import VariableError
+from herding.errors import UserError, VariableError
 from herding.files import Strict
 from herding.prompts import numbers
 from herding.prompts.patterns import check_pattern, fits_all
@@ -279,3 +279,11 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         raise VariableError("contains half a character (a lone surrogate)") from None
     return text
+
+
+def clean_parameter(text: str, param: str) -> str:
+    """`text`, if it can be stored and sent; UserError names `param` where not."""
+    try:
+        return clean(text)
+    except VariableError as error:
+        raise UserError(f"Parameter '{param}' {error.message}.", param=param) from None

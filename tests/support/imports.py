@@ -25,6 +25,7 @@ ORCHESTRATOR = {
     "intake",
     "drafts",
     "preferences",
+    "preparer",
     "sync",
     "shelf",
     "gatehouse",
