@@ -109,9 +109,10 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
     async def reserve(
         self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, account: str | None = None
     ) -> None:
-        """Enters a request that starts to run into the limits of `account`, with its row; both are durable on return.
+        """Enters a request that starts to run into the limits of `account`, with its row; both outlive the app then.
 
-        Without an account it is the request's principal.
+        Nobody was told anything yet, so no disk is waited for: a power cut may undo it. Without an account it is the
+        request's principal.
 
         Raises LimitError where a limit is used up; nothing is written then. What was entered at `t` counts until just
         before `t` plus the interval, so any half-open interval holds what the limit allows and no more. An entry is
@@ -122,7 +123,7 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         payer, running = account or outcome.principal, request_row(outcome)
         look = ledger.reserve(running, account=payer, limits=limits, tokens=tokens, clock=self._clock)
         try:
-            await self._writer.enter(look, locks=[ledger.key(payer)] if limits else ())
+            await self._writer.enter(look, locks=[ledger.key(payer)] if limits else (), lasting=False)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # the store is closed: what stays is reserved, the safe side
                 self._writer.enter(ledger.take_back(outcome.request_id)).add_done_callback(_log_trouble)

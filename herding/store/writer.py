@@ -16,6 +16,7 @@ from herding.errors import HerdingError, StoreError
 from herding.store.backlog import Backlog
 from herding.store.batch import Batch, Bulk, Look, Rows
 from herding.store.bell import Bell
+from herding.store.engine import without_sync
 from herding.store.trouble import explained, is_passing
 from herding.store.turns import Turns
 
@@ -30,7 +31,7 @@ class Job:
     """Work for the writer: rows, a look that decides about rows, or a task that runs after all rows of its batch.
 
     `locks` are numbers that stand for what no other process may change meanwhile. `after` runs behind the commit, with
-    the driver's own connection.
+    the driver's own connection. What is not `lasting` need not outlive a power cut.
     """
 
     future: asyncio.Future[Any]
@@ -39,6 +40,7 @@ class Job:
     task: Callable[[Connection], object] | None = None
     locks: Sequence[int] = ()
     after: Callable[[Any], None] | None = None
+    lasting: bool = True
 
 
 class Result(NamedTuple):
@@ -50,7 +52,7 @@ class Result(NamedTuple):
 
 
 class Writer:
-    """Owns the only connection that writes; everything of a job is durable when its future is done.
+    """Owns the only connection that writes; everything of a lasting job is durable when its future is done.
 
     `statements` are bulk inserts and updates by name, parents before children: the order in which a batch runs them.
     A job whose caller is cancelled is written all the same. `lock` takes the locks of a batch.
@@ -80,9 +82,9 @@ class Writer:
         """Queues rows at once; the future ends when they are durable, with StoreError where they are not."""
         return self._enqueue(rows=rows)
 
-    def enter(self, look: Look, *, locks: Sequence[int] = ()) -> asyncio.Future[None]:
+    def enter(self, look: Look, *, locks: Sequence[int] = (), lasting: bool = True) -> asyncio.Future[None]:
         """Queues `look`, which sees all that was entered before it, and adds rows or raises an error of ours."""
-        return self._enqueue(look=look, locks=locks)
+        return self._enqueue(look=look, locks=locks, lasting=lasting)
 
     def call(
         self,
@@ -143,7 +145,8 @@ class Writer:
 
     def _commit(self, jobs: Sequence[Job]) -> list[Result]:
         connection = self._connected()
-        with connection.begin() as transaction:
+        waits = contextlib.nullcontext() if any(job.lasting for job in jobs) else without_sync(connection)
+        with waits, connection.begin() as transaction:
             self._lock(connection, [key for job in jobs for key in job.locks])
             batch = Batch(connection, self._bulks)
             for job in jobs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,10 @@ from sqlalchemy import Connection
 
 from herding.errors import NotFoundError, StoreError
 from herding.store import Store
+from herding.store.batch import Batch
 from herding.values import Attempt, HistoryFilter
+
+NORMAL, FULL = 1, 2
 
 
 async def ids(store: Store) -> set[str]:
@@ -143,6 +147,24 @@ async def test_a_task_that_refuses_is_undone_alone(store: Store, outcome, busy_w
     assert await ids(store) == {outcome(1).request_id}
 
 
+async def test_only_what_need_not_outlive_a_power_cut_waits_for_no_disk(store: Store, outcome, busy_writer) -> None:
+    found: dict[str, int] = {}
+
+    def look(name: str) -> Callable[[Batch], None]:
+        return lambda batch: found.update({name: _synchronous(batch.connection)})
+
+    await store._writer.enter(look("alone"), lasting=False)
+    await store._writer.enter(look("lasting"))
+    with busy_writer():
+        together = [store._writer.enter(look("with a row"), lasting=False), store.finish(outcome(1))]
+    await asyncio.gather(*together)
+    with pytest.raises(NotFoundError):
+        await store._writer.enter(_refuse, lasting=False)
+    await store._writer.enter(look("after an error"))
+    log = (await store.check()).journal_mode == "wal"
+    assert found == {"alone": NORMAL if log else FULL, "lasting": FULL, "with a row": FULL, "after an error": FULL}
+
+
 async def test_a_lock_of_another_program_is_waited_for(library: ModuleType, store: Store, path: Path, outcome) -> None:
     other = library.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -187,3 +209,11 @@ async def test_readers_and_writer_get_along(library: ModuleType, store: Store, p
     counts = await asyncio.gather(*(write() for _ in range(8)), *(read() for _ in range(8)), *outside)
     assert min(counts) > 0
     assert len(await ids(store)) == sum(counts[:8])
+
+
+def _synchronous(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+
+def _refuse(batch: Batch) -> None:
+    raise NotFoundError("no")
