@@ -110,7 +110,7 @@ class EngineClient:
     async def _told(self, response: httpx.Response) -> dict[str, Any]:
         if response.status_code != 200:
             raise await self._refusal(response)
-        return _object((await http.error_body(response)).decode(errors="replace"), self._name)
+        return _object((await http.small_body(response)).decode(errors="replace"), self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
         async with aclosing(data_lines(response.aiter_raw())) as lines:
@@ -127,7 +127,7 @@ class EngineClient:
         status = response.status_code
         if status not in (409, 413, 422):
             return await http.status_error(response, self._name)
-        error = _object((await http.error_body(response)).decode(errors="replace"), self._name).get("error") or {}
+        error = _object((await http.small_body(response)).decode(errors="replace"), self._name).get("error") or {}
         message, kind = error.get("message", f"HTTP {status}"), error.get("type")
         if kind == "context_length":
             return ContextLengthError(message)

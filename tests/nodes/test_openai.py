@@ -27,7 +27,7 @@ from herding.errors import (
 from herding.files import Source
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
-from herding.nodes.openai import _Reader
+from herding.nodes.openai_answer import Reader
 from herding.nodes.sse import data_lines
 from herding.running import Running
 from herding.values import Call, Chunk, Message, Parameters, Usage
@@ -359,7 +359,7 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
     ],
 )
 def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
-    reader = _Reader("a")
+    reader = Reader("a")
     assert reader.read(lines) == text
     assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
     assert reader.done == ("[DONE]" in lines)
