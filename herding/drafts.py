@@ -13,9 +13,9 @@ from herding.errors import NotFoundError, StoreError, UserError
 from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.edits import Edits, applied, load
-from herding.prompts.library import check_key
+from herding.prompts.key import check_key, no_prompt
 from herding.prompts.saving import Names
-from herding.shelf import Edition, Shelf, no_prompt
+from herding.shelf import Edition, Shelf
 from herding.store.studio import StudioStore
 from herding.studio import Studio
 from herding.values import Draft, Principal

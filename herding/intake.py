@@ -9,8 +9,9 @@ from typing import Any
 
 from herding.access.roles import allows
 from herding.errors import AccessError, ConflictError, HerdingError
-from herding.prompts.library import Library, Loaded
+from herding.prompts.library import Library
 from herding.prompts.model import Prompt
+from herding.prompts.reading import Loaded
 from herding.shelf import NEWEST, Edition, Shelf
 from herding.store.studio import StudioStore
 from herding.sync import Sync, Written

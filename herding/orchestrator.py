@@ -50,10 +50,11 @@ from herding.preferences import Preferences
 from herding.preparer import Preparer
 from herding.prober import Prober
 from herding.prompts.compose import Rendered
+from herding.prompts.key import no_prompt
 from herding.prompts.library import Library
 from herding.prompts.variables import clean_parameter
 from herding.registry import Registry
-from herding.shelf import Edition, Shelf, no_prompt
+from herding.shelf import Edition, Shelf
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
 from herding.sync import Sync

@@ -14,8 +14,9 @@ from herding.flight import Flight
 from herding.ids import new_id
 from herding.memory import recall
 from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import check_key, parse_body, parse_prompt
+from herding.prompts.key import check_key
 from herding.prompts.model import Prompt, PromptParameters
+from herding.prompts.reading import parse_body, parse_prompt
 from herding.prompts.variables import clean_parameter, filled
 from herding.shelf import Edition, Shelf
 from herding.store import Store

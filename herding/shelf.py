@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from herding.errors import NotFoundError, StoreError
+from herding.prompts.key import no_prompt
 from herding.prompts.model import Prompt
 from herding.store.studio import StudioStore
 from herding.values import PromptState
@@ -152,9 +153,6 @@ class Shelf:
         while len(self._older) > OLDER:
             self._older.popitem(last=False)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._heads)
-
 
 def parsed(content: str, key: str, number: int) -> Prompt:
     """The prompt that a stored version is; StoreError where today's Herding cannot read it."""
@@ -162,11 +160,6 @@ def parsed(content: str, key: str, number: int) -> Prompt:
         return Prompt.model_validate(json.loads(content))
     except ValueError:
         raise StoreError(f"Version {number} of '{key}' cannot be read: it was saved by another Herding.") from None
-
-
-def no_prompt(key: str) -> NotFoundError:
-    """What is said of a prompt that is not there, or not for whoever asks."""
-    return NotFoundError(f"There is no prompt '{key}'.", param="prompt")
 
 
 def _number(head: Head, wanted: str) -> int | None:

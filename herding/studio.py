@@ -13,10 +13,11 @@ from herding.errors import AccessError, HerdingError, NotFoundError, UserError
 from herding.intake import Intake, Saved, Wanted, check_version
 from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare
+from herding.prompts.key import no_prompt
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.written import dump_file
-from herding.shelf import NEWEST, PROD, Edition, Head, Shelf, no_prompt
+from herding.shelf import NEWEST, PROD, Edition, Head, Shelf
 from herding.store.studio import StudioStore
 from herding.sync import Sync, Written, in_parts
 from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source

@@ -17,8 +17,9 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from herding.errors import ConfigError, HerdingError, StoreError, UserError, VersionConflictError
-from herding.prompts.library import Library, Loaded, Snapshot
+from herding.prompts.library import Library, Snapshot
 from herding.prompts.model import Prompt
+from herding.prompts.reading import Loaded
 from herding.shelf import Edition, Head, Shelf
 from herding.store.studio import StudioStore
 from herding.values import FileState, NewVersion, PromptConflict, PromptState

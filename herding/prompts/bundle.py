@@ -14,7 +14,7 @@ from typing import Any
 from herding import files
 from herding.errors import ConfigError, UserError
 from herding.prompts import older
-from herding.prompts.library import is_key
+from herding.prompts.key import is_key
 from herding.prompts.saving import MAX_FILE, SUFFIXES
 
 MAX_ZIP = 20_000_000

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import AccessError, ConfigError, ConflictError, NotFoundError, UserError
-from herding.prompts.library import Library, Loaded
+from herding.prompts.library import Library
+from herding.prompts.reading import Loaded
 from herding.prompts.saving import MAX_FILE
 from tests.support import edits
 
