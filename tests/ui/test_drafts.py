@@ -14,6 +14,7 @@ import pytest
 from herding.errors import HerdingError
 from herding.prompts import variables
 from herding.prompts.edits import Edits
+from herding.prompts.written import dump_file
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
 from herding.ui.save_form import SaveForm
