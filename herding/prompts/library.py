@@ -139,9 +139,9 @@ class Library:
             if typed is not None and not is_dumped(typed):
                 made = self._typed(typed, old, new)
             if made is not None:
+                found = new if made == text else self._parsed(made, path)
                 with self._changing(path):
-                    stamp = _stamp(saving.write(self._directory, path, made))
-                    self._take(path, stamp, new if made == text else self._parsed(made, path))
+                    self._take(path, _stamp(saving.write(self._directory, path, made)), found)
             return self.get(key)
 
     def _now(self, key: str) -> Loaded | None:
