@@ -9,12 +9,13 @@ from typing import Any
 
 from herding.access.roles import allows
 from herding.errors import AccessError, ConflictError, HerdingError
+from herding.filing import Written
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.reading import Loaded
 from herding.shelf import NEWEST, Edition, Shelf
 from herding.store.studio import StudioStore
-from herding.sync import Sync, Written
+from herding.sync import Sync
 from herding.values import NewVersion, Principal, PromptVersion, Source
 
 
@@ -144,7 +145,7 @@ class Intake:
         await self._sync.reload({entry.version.key for entry in entries})
         wanted = [key for key, saved in told.items() if isinstance(saved, Saved)]
         typed = {entry.version.key: entry.typed for entry in entries if entry.typed is not None}
-        files = await self._sync.write(wanted, again=True, typed=typed)
+        files = await self._sync.files.write(wanted, again=True, typed=typed)
         return {
             key: replace(saved, file=files[key]) if isinstance(saved, Saved) else saved for key, saved in told.items()
         }

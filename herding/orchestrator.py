@@ -285,7 +285,7 @@ class Orchestrator:
         (info,) = await self._listing.infos([await self._find(reference, who)], who)
         if SAVE not in who.rights:
             return info
-        return replace(info, text=await self._sync.text(info.key, info.version))
+        return replace(info, text=await self._sync.files.text(info.key, info.version))
 
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
         """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""

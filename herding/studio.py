@@ -10,6 +10,7 @@ from typing import Any
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
 from herding.access.roles import may_see, require
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
+from herding.filing import Written
 from herding.intake import Intake, Saved, Wanted, check_version
 from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare
@@ -17,9 +18,10 @@ from herding.prompts.key import no_prompt
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.written import dump_file
+from herding.several import in_parts
 from herding.shelf import NEWEST, PROD, Edition, Head, Shelf
 from herding.store.studio import StudioStore
-from herding.sync import Sync, Written, in_parts
+from herding.sync import Sync
 from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source
 
 MAX_MESSAGE = 500
@@ -113,7 +115,7 @@ class Studio:
     async def _write(self, key: str, *, again: bool = True) -> Written:
         """Bring the newest version and its label into the file."""
         await self._sync.reload({key})
-        return (await self._sync.write([key], again=again))[key]
+        return (await self._sync.files.write([key], again=again))[key]
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
         """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none."""
