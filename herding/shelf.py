@@ -116,6 +116,11 @@ class Shelf:
             raise NotFoundError(message, param="prompt")
         return found
 
+    async def newest(self, key: str) -> Edition | None:
+        """The newest version of a prompt that is not deleted."""
+        head = self._heads.get(key)
+        return await self.edition(key, head.newest) if head else None
+
     async def edition(self, key: str, number: int) -> Edition | None:
         """One version of a prompt, also of a deleted one; None where there is none."""
         if found := self._ready(key, number):

@@ -30,6 +30,7 @@ ORCHESTRATOR = {
     "steps",
     "filing",
     "several",
+    "sight",
     "shelf",
     "gatehouse",
     "accounts",
