@@ -12,8 +12,6 @@ from herding.chooser import Lease, Search
 from herding.dispatch import Dispatcher
 from herding.errors import (
     AuthenticationError,
-    BadResponseError,
-    DeadlineError,
     HerdingError,
     NodeError,
     NotFoundError,
@@ -26,6 +24,7 @@ from herding.ids import new_id
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
 from herding.prompts.variables import clean
+from herding.running import embedded
 from herding.values import Chunk, Embeddings, Outcome, Parameters, Principal, Usage
 
 MAX_TEXTS = 2048
@@ -121,7 +120,8 @@ class Embedder:
         try:
             _go_on(flight)
             node = self._herd[candidate.node]
-            made = await _stoppable(flight, _ask(node, candidate.model, flight.texts, dimensions))
+            asking = embedded(node, candidate.model, flight.texts, dimensions=dimensions)
+            made = await _stoppable(flight, asking)
             usage = Usage(made.input_tokens, 0, made.source)
             flight.take(Chunk(finish_reason="stop", usage=usage))
             lease.permit.succeeded()
@@ -158,23 +158,6 @@ def _check(texts: Sequence[str]) -> None:
             clean(text)
         except VariableError as error:
             raise UserError(f"A text {error.message}.", param="input") from None
-
-
-async def _ask(node: Node, model: str, texts: Sequence[str], dimensions: int | None) -> Embeddings:
-    """A node's vectors under its deadline, if they are what was asked for."""
-    try:
-        async with asyncio.timeout(node.deadlines.total):
-            made = await node.embed(model, texts, dimensions=dimensions)
-    except TimeoutError:
-        raise DeadlineError(f"Node '{node.name}' did not answer in time.", node=node.name) from None
-    except HerdingError:
-        raise
-    except Exception as error:
-        raise BadResponseError(f"Node '{node.name}' failed: {error!r}", node=node.name) from error
-    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
-        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
-        raise BadResponseError(message, node=node.name)
-    return made
 
 
 async def _stoppable(flight: TextsFlight, asking: Coroutine[Any, Any, Embeddings]) -> Embeddings:
