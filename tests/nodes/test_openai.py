@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -34,6 +34,7 @@ from herding.values import Call, Chunk, Message, Parameters, Usage
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import openai, patience
 from tests.support.ports import free_port
+from tests.support.until import until
 
 HELLO = (Message("user", "hello"),)
 LONG = 30.0
@@ -215,12 +216,6 @@ async def test_a_server_that_speaks_no_http() -> None:
     error, _ = await fails(openai(f"http://127.0.0.1:{port}/v1"), "ok")
     server.close()
     assert isinstance(error, CutStreamError | BadResponseError)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 (another thread's)
-            await asyncio.sleep(0.01)
 
 
 async def left(faulty: FakeNode) -> None:
