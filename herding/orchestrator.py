@@ -80,8 +80,9 @@ from herding.values import (
 MAX_PAGE = 200
 MAX_COMMENT = 10_000
 LOOK_EVERY = 0.5
+"""Seconds between two looks at whose token is over."""
+
 DAY_MS = 24 * 3600 * 1000
-LONGEST_LIMIT_MS = 31 * DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -390,9 +391,12 @@ class Orchestrator:
                 yield progress
 
     async def upkeep(self) -> None:
-        """Runs as long as the app: once a day, drops what no limit can need any more."""
+        """Runs as long as the app: once a day, drops what no limit can need any more, and all days if one fails."""
         while True:
-            await self._store.prune(before=self._clock() - LONGEST_LIMIT_MS)
+            try:
+                await self._store.prune(before=self._clock())
+            except StoreError as error:
+                log.warning("What no limit needs any more stays another day: %s", error)
             await asyncio.sleep(DAY_MS / 1000)
 
     async def watch(self) -> None:

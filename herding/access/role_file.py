@@ -17,7 +17,7 @@ from herding import files
 from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
 from herding.errors import ConfigError, UserError
 from herding.files import Strict
-from herding.values import Limit, Principal
+from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, Limit, Principal
 
 GUEST, ADMIN = "guest", "admin"
 WATCH_SECONDS = 1.0
@@ -30,10 +30,11 @@ class LimitEntry(Strict):
     """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
 
     type: Literal["request", "token"]
-    interval: float = Field(gt=0, le=24 * 31, strict=True)
-    limit: int = Field(ge=0, le=10**12, strict=True)
+    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True)
+    limit: int = Field(ge=0, le=MAX_LIMIT, strict=True)
 
     def value(self) -> Limit:
+        """The same, ready to be counted."""
         return Limit(self.type, self.interval, self.limit)
 
 

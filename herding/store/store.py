@@ -153,7 +153,7 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
     async def prune(self, *, before: int) -> int:
         """Deletes what was entered into limits before an instant (Unix milliseconds), and says how many requests.
 
-        What is younger than 31 days stays: a limit may still need it.
+        What is younger than the longest interval of a limit stays, whatever is asked for: a limit may still need it.
         """
         before, count = min(before, self._clock() - ledger.LONGEST), 0
         for principal in await self._reader.run(lambda c: ledger.principals(c, before=before)):
