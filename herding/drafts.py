@@ -28,7 +28,7 @@ MOST_EDITORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Somebody's draft of a prompt, on top of version `base` of it; 0 is a prompt that is not saved yet."""
+    """Somebody's draft of a prompt, on top of version `base` of it (0: not saved yet); `updated_at` is Unix ms."""
 
     key: str
     edits: Edits

@@ -11,6 +11,7 @@ from typing import Any
 from herding.chooser import Lease, Search
 from herding.dispatch import Dispatcher
 from herding.errors import (
+    BROKEN,
     AuthenticationError,
     HerdingError,
     NodeError,
@@ -88,7 +89,7 @@ class Embedder:
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", flight.id)
-            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            broken = HerdingError(BROKEN)
             flight.end("failed", broken)
             raise broken from error
         finally:

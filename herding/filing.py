@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a file was left by an attempt to write it."""
+    """How a file was left by the attempt to write a version, at `at` on a clock in seconds that never goes back."""
 
     number: int
     at: float

@@ -31,6 +31,7 @@ from herding.dispatch import WAIT_SECONDS, Dispatcher
 from herding.drafts import Drafts
 from herding.embedding import Embedder
 from herding.errors import (
+    BROKEN,
     AuthenticationError,
     ConfigError,
     HerdingError,
@@ -174,7 +175,7 @@ class Orchestrator:
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", flight.id)
-            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            broken = HerdingError(BROKEN)
             flight.end("failed", broken)
             raise broken from error
         finally:

@@ -39,7 +39,10 @@ class LimitEntry(Strict):
 
 
 class RoleEntry(Strict):
-    """A role in the roles file. What is left out is not allowed; `*` stands for all."""
+    """A role in the roles file. What is left out is not allowed; `*` stands for all.
+
+    The `description` is for whoever reads the file.
+    """
 
     description: str = ""
     allow_nodes: list[str] = Field(default_factory=list)
@@ -83,7 +86,6 @@ class Role:
     """A role, ready to be asked."""
 
     name: str
-    description: str
     rights: frozenset[str]
     nodes: tuple[str, ...]
     prompts: tuple[str, ...]
@@ -121,7 +123,7 @@ class Roles:
 
     def get(self, name: str) -> Role:
         """The role of that name; a name without role may do nothing."""
-        return self._roles.get(name) or Role(name, "", frozenset(), (), (), (), ())
+        return self._roles.get(name) or Role(name, frozenset(), (), (), (), ())
 
     async def watch(self) -> None:
         """Keep the roles as their file is; runs as long as the app."""
@@ -225,7 +227,6 @@ def _role(name: str, entry: RoleEntry) -> Role:
     operations = {PATHS[path] for path in _spread(entry.allow_api_paths, PATHS)}
     return Role(
         name=name,
-        description=entry.description,
         rights=frozenset(operations | set(_spread(entry.rights, RIGHTS))),
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),
