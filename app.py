@@ -56,7 +56,7 @@ log = logging.getLogger("herding")
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Runs endless work beside the block; the log tells when it ends before that, which nothing else would."""
-    task = asyncio.create_task(work, name=work.__qualname__)
+    task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
     task.add_done_callback(_tell_of_end)
     try:
         yield
