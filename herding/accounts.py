@@ -13,9 +13,9 @@ from herding.access.role_file import ADMIN, RoleNotes, Roles
 from herding.access.roles import require
 from herding.access.scope import beyond
 from herding.access.tokens import mint
-from herding.errors import AccessError, LimitError, NotFoundError, UserError, VariableError
+from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.gatehouse import OPERATOR, Gatehouse
-from herding.prompts.variables import clean
+from herding.prompts.variables import clean_parameter
 from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
@@ -270,10 +270,7 @@ def _require_admin(who: Principal) -> None:
 
 
 def _name(name: str) -> str:
-    try:
-        said = " ".join(clean(name).split())
-    except VariableError as error:
-        raise UserError(f"A name {error.message}.", param="name") from None
+    said = " ".join(clean_parameter(name, "name", subject="A name").split())
     if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" for sign in said):
         raise UserError(f"A name has 1 to {MAX_NAME} characters, and no control characters.", param="name")
     return said

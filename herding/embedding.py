@@ -17,14 +17,13 @@ from herding.errors import (
     NodeError,
     NotFoundError,
     UserError,
-    VariableError,
 )
 from herding.flight import Flight
 from herding.herd import usable
 from herding.ids import new_id
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
-from herding.prompts.variables import clean
+from herding.prompts.variables import clean_parameter
 from herding.running import embedded
 from herding.values import Chunk, Embeddings, Outcome, Parameters, Principal, Usage
 
@@ -155,10 +154,7 @@ def _check(texts: Sequence[str]) -> None:
         message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
         raise UserError(message, param="input")
     for text in texts:
-        try:
-            clean(text)
-        except VariableError as error:
-            raise UserError(f"A text {error.message}.", param="input") from None
+        clean_parameter(text, "input", subject="A text")
 
 
 async def _stoppable(flight: TextsFlight, asking: Coroutine[Any, Any, Embeddings]) -> Embeddings:

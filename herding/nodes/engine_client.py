@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -138,8 +137,7 @@ class EngineClient:
 
 def _body(call: Call) -> dict[str, Any]:
     """The engine's form of a call; what is not set is left out."""
-    chosen = {key: value for key, value in asdict(call.parameters).items() if value not in (None, ())}
-    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": chosen}
+    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": call.parameters.given()}
     if call.messages is None:
         return {**body, "text": call.text}
     return {**body, "messages": [{"role": m.role, "content": m.content} for m in call.messages]}
