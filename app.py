@@ -55,12 +55,18 @@ log = logging.getLogger("herding")
 
 @contextlib.asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs endless work beside the block."""
-    task = asyncio.create_task(work)
+    """Runs endless work beside the block; the log tells when it ends before that, which nothing else would."""
+    task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
+    task.add_done_callback(_tell_of_end)
     try:
         yield
     finally:
         task.cancel()
+
+
+def _tell_of_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        log.error("%s ended, and was to run as long as the app", task.get_name(), exc_info=task.exception())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from herding.access.role_file import ADMIN, RoleNotes, Roles
 from herding.access.roles import require
 from herding.access.scope import beyond
 from herding.access.tokens import mint
-from herding.errors import AccessError, LimitError, NotFoundError, UserError, VariableError
+from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.gatehouse import OPERATOR, Gatehouse
-from herding.prompts.variables import clean
+from herding.prompts.variables import clean_parameter
 from herding.store import Store, now_ms
-from herding.values import Limit, LimitUse, Principal, Token, User
+from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
 OVERLAP_MS = 24 * 3600 * 1000
 """How long an old token still works after a rotation."""
@@ -26,9 +26,6 @@ MINUTE_MS = 60_000
 FORGETS_A_MINUTE = 10
 REMEMBERED = 10_000
 MAX_NAME = 100
-MAX_LIMITS = 10
-MAX_INTERVAL = 24 * 31
-MAX_LIMIT = 10**12
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 _RESERVED = frozenset({"local", "operator", "guest", "guests"})
 
@@ -237,7 +234,7 @@ class Accounts:
         wanted = self._roles.principal(user.id, role, limits=whole.limits) if role else whole
         if role and (more := beyond(wanted, whole)):
             raise AccessError(f"A token cannot do more than its user; the role '{role}' adds {more}.")
-        if ADMIN in (user.role, role) and who.role != ADMIN and wanted.role == ADMIN:
+        if wanted.role == ADMIN and who.role != ADMIN:
             raise AccessError("Only an admin can make an admin.")
         if more := beyond(wanted, who):
             raise AccessError(f"You cannot give or change what you do not have yourself: {more}.")
@@ -273,10 +270,7 @@ def _require_admin(who: Principal) -> None:
 
 
 def _name(name: str) -> str:
-    try:
-        said = " ".join(clean(name).split())
-    except VariableError as error:
-        raise UserError(f"A name {error.message}.", param="name") from None
+    said = " ".join(clean_parameter(name, "name", subject="A name").split())
     if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" for sign in said):
         raise UserError(f"A name has 1 to {MAX_NAME} characters, and no control characters.", param="name")
     return said
@@ -286,7 +280,10 @@ def _check_limits(limits: Sequence[Limit]) -> None:
     if len(limits) > MAX_LIMITS:
         raise UserError(f"A user has at most {MAX_LIMITS} limits.", param="limits")
     for limit in limits:
-        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL
+        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
         if not fits or not 0 <= limit.limit <= MAX_LIMIT:
-            message = f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL} hours."
+            message = (
+                f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
+                f"and of 0 to {MAX_LIMIT:,}."
+            )
             raise UserError(message, param="limits")

@@ -13,6 +13,7 @@ from herding.nodes.base import Node
 from herding.values import LoadProgress
 
 EVERY = 0.5
+"""Seconds between two looks at what requests wait for."""
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,10 @@ from herding.values import Call, Delta, Event, Queued, Started
 
 MAX_ATTEMPTS = 3
 WAIT_SECONDS = 60.0
+
 LOOK_EVERY = 0.2
+"""Seconds between two looks of a request that waits at whether a node can take it, which nobody may tell of."""
+
 GRACE_SECONDS = 0.5
 
 

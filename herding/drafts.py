@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import EDIT, PROMPTS, SAVE
-from herding.access.roles import allows, may_see, require
+from herding.access.roles import allows, require
 from herding.errors import NotFoundError, StoreError, UserError
 from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.edits import Edits, applied, load
-from herding.prompts.library import check_key
+from herding.prompts.key import check_key, no_prompt
 from herding.prompts.saving import Names
-from herding.shelf import Edition, Shelf, no_prompt
+from herding.shelf import Edition, Shelf
 from herding.store.studio import StudioStore
 from herding.studio import Studio
 from herding.values import Draft, Principal
@@ -28,7 +28,7 @@ MOST_EDITORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Somebody's draft of a prompt, on top of version `base` of it; 0 is a prompt that is not saved yet."""
+    """Somebody's draft of a prompt, on top of version `base` of it (0: not saved yet); `updated_at` is Unix ms."""
 
     key: str
     edits: Edits
@@ -150,11 +150,11 @@ class Drafts:
         """What saving the draft on top of version `number` would change of it. Raises what `save` raises."""
         require(who, SAVE)
         kept = await self._mine(key, who)
-        theirs = await self._edition(key, number, who)
+        theirs = await self._studio.sight.edition(key, number, who)
         return compare(theirs.prompt.content, await self._applied(kept, number, who))
 
     async def _applied(self, kept: Kept, base: int, who: Principal, *, inputs: bool = False) -> dict[str, Any]:
-        content = (await self._edition(kept.key, base, who)).prompt.content if base else {}
+        content = (await self._studio.sight.edition(kept.key, base, who)).prompt.content if base else {}
         if not content and kept.edits.whole is None:
             raise UserError("A new prompt is saved whole. Write it as YAML.", param="whole")
         return await asyncio.to_thread(applied, kept.key, content, kept.edits, inputs=inputs)
@@ -164,12 +164,6 @@ class Drafts:
         if kept is None or not (kept.edits.changes_prompt or kept.edits.variables):
             raise NotFoundError(f"There is no draft of '{key}' to save.", param="key")
         return kept
-
-    async def _edition(self, key: str, number: int, who: Principal) -> Edition:
-        found = await self._shelf.edition(key, number)
-        if found is None or not may_see(who, key, found.prompt.roles):
-            raise NotFoundError(f"There is no version {number} of the prompt '{key}'.", param="version")
-        return found
 
     async def _newest(self, key: str, who: Principal) -> int:
         """The newest number of a prompt, 0 for one that `who` may make."""

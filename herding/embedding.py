@@ -11,21 +11,20 @@ from typing import Any
 from herding.chooser import Lease, Search
 from herding.dispatch import Dispatcher
 from herding.errors import (
+    BROKEN,
     AuthenticationError,
-    BadResponseError,
-    DeadlineError,
     HerdingError,
     NodeError,
     NotFoundError,
     UserError,
-    VariableError,
 )
 from herding.flight import Flight
 from herding.herd import usable
 from herding.ids import new_id
 from herding.nodes.base import Node
 from herding.prompts.compose import FREE, Rendered
-from herding.prompts.variables import clean
+from herding.prompts.variables import clean_parameter
+from herding.running import embedded
 from herding.values import Chunk, Embeddings, Outcome, Parameters, Principal, Usage
 
 MAX_TEXTS = 2048
@@ -89,7 +88,7 @@ class Embedder:
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", flight.id)
-            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            broken = HerdingError(BROKEN)
             flight.end("failed", broken)
             raise broken from error
         finally:
@@ -121,7 +120,8 @@ class Embedder:
         try:
             _go_on(flight)
             node = self._herd[candidate.node]
-            made = await _stoppable(flight, _ask(node, candidate.model, flight.texts, dimensions))
+            asking = embedded(node, candidate.model, flight.texts, dimensions=dimensions)
+            made = await _stoppable(flight, asking)
             usage = Usage(made.input_tokens, 0, made.source)
             flight.take(Chunk(finish_reason="stop", usage=usage))
             lease.permit.succeeded()
@@ -154,27 +154,7 @@ def _check(texts: Sequence[str]) -> None:
         message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
         raise UserError(message, param="input")
     for text in texts:
-        try:
-            clean(text)
-        except VariableError as error:
-            raise UserError(f"A text {error.message}.", param="input") from None
-
-
-async def _ask(node: Node, model: str, texts: Sequence[str], dimensions: int | None) -> Embeddings:
-    """A node's vectors under its deadline, if they are what was asked for."""
-    try:
-        async with asyncio.timeout(node.deadlines.total):
-            made = await node.embed(model, texts, dimensions=dimensions)
-    except TimeoutError:
-        raise DeadlineError(f"Node '{node.name}' did not answer in time.", node=node.name) from None
-    except HerdingError:
-        raise
-    except Exception as error:
-        raise BadResponseError(f"Node '{node.name}' failed: {error!r}", node=node.name) from error
-    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
-        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
-        raise BadResponseError(message, node=node.name)
-    return made
+        clean_parameter(text, "input", subject="A text")
 
 
 async def _stoppable(flight: TextsFlight, asking: Coroutine[Any, Any, Embeddings]) -> Embeddings:

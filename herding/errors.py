@@ -34,6 +34,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+BROKEN = "Something broke inside Herding; the log has the details."
+"""What is told of our own faults; the log tells more."""
+
 
 class HerdingError(Exception):
     """Root of all errors that Herding raises on purpose.
@@ -181,7 +184,10 @@ class StatusError(NodeError):
 
 
 class BusyNodeError(StatusError):
-    """The node has too much to do (HTTP 429): it is well, and wants to be left alone for `retry_after` seconds."""
+    """The node has too much to do (HTTP 429, or 503 with a time to come back).
+
+    It is well, and wants to be left alone for `retry_after` seconds.
+    """
 
     type = "node_busy"
 

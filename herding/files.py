@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from herding.errors import ConfigError
 
 MAX_BYTES = 1_000_000
+"""Bytes of a file in UTF-8, and of a text that may become one."""
 
 Location = Sequence[int | str]
 
@@ -55,8 +56,9 @@ class Source:
     def __init__(self, text: str, *, file: str | Path | None = None) -> None:
         """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`."""
         self.file = file
-        self.digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        if len(text) > MAX_BYTES:
+        content = text.encode("utf-8", "surrogatepass")
+        self.digest = sha256(content).hexdigest()
+        if len(content) > MAX_BYTES:
             raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=file)
         try:
             self._root, self.data = self._read(text)

@@ -100,6 +100,7 @@ class Flight:
 
     @property
     def elapsed_ms(self) -> float:
+        """Since the request came."""
         return (time.perf_counter() - self._began) * 1000
 
     @property

@@ -22,6 +22,7 @@ class Sequence:
         self._lock = Lock()
 
     def new(self) -> str:
+        """An id greater than all before it."""
         with self._lock:
             self._last = max(self._last + 1, time.time_ns() // 1_000_000 * _TICKS_A_MS)
             return f"{self._last:016x}{token_hex(8)}"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.roles import allows
 from herding.errors import AccessError, ConflictError, HerdingError
-from herding.prompts.library import Library, Loaded
+from herding.filing import Written
+from herding.prompts.library import Library
 from herding.prompts.model import Prompt
+from herding.prompts.reading import Loaded
 from herding.shelf import NEWEST, Edition, Shelf
+from herding.sight import Sight
 from herding.store.studio import StudioStore
-from herding.sync import Sync, Written
+from herding.sync import Sync
 from herding.values import NewVersion, Principal, PromptVersion, Source
 
 
@@ -58,15 +61,8 @@ class _Entry:
     typed: str | None
 
 
-CheckOld = Callable[[str, Edition | None, Principal], Awaitable[None]]
-"""Whether somebody may write over the prompt that is there."""
-
-CheckNew = Callable[[Prompt, Principal], None]
-"""Whether somebody may bring a prompt into this form."""
-
-
 class Intake:
-    """Saves prompts that others checked the rights for, as far as `check_old` and `check_new` do not."""
+    """Saves prompts for somebody with the right to save any; which of them they may save, `sight` says."""
 
     def __init__(
         self,
@@ -76,16 +72,10 @@ class Intake:
         shelf: Shelf,
         sync: Sync,
         clock: Callable[[], int],
-        check_old: CheckOld,
-        check_new: CheckNew,
+        sight: Sight,
     ) -> None:
         self._library, self._store, self._shelf, self._sync = library, store, shelf, sync
-        self._clock, self._check_old, self._check_new = clock, check_old, check_new
-
-    async def newest(self, key: str) -> Edition | None:
-        """The newest version of a prompt that is not deleted."""
-        head = self._shelf.heads.get(key)
-        return await self._shelf.edition(key, head.newest) if head else None
+        self._clock, self._sight = clock, sight
 
     async def save(self, wanted: Sequence[Wanted], who: Principal) -> list[Saved | HerdingError]:
         """Save prompts of different keys, within `changing`; what becomes of each, or what is wrong with it."""
@@ -111,14 +101,16 @@ class Intake:
         if not allows(who.prompts, one.key):
             fitting = ", ".join(who.prompts) or "none"
             raise AccessError(f"The role '{who.role}' may save only prompts whose keys fit: {fitting}.", param="key")
-        old = await self.newest(one.key)
-        await self._check_old(one.key, old, who)
+        old = await self._shelf.newest(one.key)
+        await self._sight.check_old(one.key, old, who)
         check_version(one.key, old, one.expected)
         return old
 
     async def _read(self, wanted: Sequence[Wanted], who: Principal) -> list[Loaded | HerdingError]:
         pairs = [(one.key, one.data) for one in wanted]
-        return await asyncio.to_thread(self._library.check_all, pairs, lambda found: self._check_new(found.prompt, who))
+        return await asyncio.to_thread(
+            self._library.check_all, pairs, lambda found: self._sight.check_new(found.prompt, who)
+        )
 
     async def _entry(self, one: Wanted, prompt: Prompt, old: Edition | None, who: Principal) -> _Entry:
         number = old.number if old else 0
@@ -143,7 +135,7 @@ class Intake:
         await self._sync.reload({entry.version.key for entry in entries})
         wanted = [key for key, saved in told.items() if isinstance(saved, Saved)]
         typed = {entry.version.key: entry.typed for entry in entries if entry.typed is not None}
-        files = await self._sync.write(wanted, again=True, typed=typed)
+        files = await self._sync.files.write(wanted, again=True, typed=typed)
         return {
             key: replace(saved, file=files[key]) if isinstance(saved, Saved) else saved for key, saved in told.items()
         }

@@ -31,6 +31,7 @@ from herding.dispatch import WAIT_SECONDS, Dispatcher
 from herding.drafts import Drafts
 from herding.embedding import Embedder
 from herding.errors import (
+    BROKEN,
     AuthenticationError,
     ConfigError,
     HerdingError,
@@ -50,10 +51,11 @@ from herding.preferences import Preferences
 from herding.preparer import Preparer
 from herding.prober import Prober
 from herding.prompts.compose import Rendered
+from herding.prompts.key import no_prompt
 from herding.prompts.library import Library
 from herding.prompts.variables import clean_parameter
 from herding.registry import Registry
-from herding.shelf import Edition, Shelf, no_prompt
+from herding.shelf import Edition, Shelf
 from herding.store import Facets, Store, now_ms
 from herding.studio import Studio
 from herding.sync import Sync
@@ -79,8 +81,9 @@ from herding.values import (
 MAX_PAGE = 200
 MAX_COMMENT = 10_000
 LOOK_EVERY = 0.5
+"""Seconds between two looks at whose token is over."""
+
 DAY_MS = 24 * 3600 * 1000
-LONGEST_LIMIT_MS = 31 * DAY_MS
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +175,7 @@ class Orchestrator:
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", flight.id)
-            broken = HerdingError("Something broke inside Herding; the log has the details.")
+            broken = HerdingError(BROKEN)
             flight.end("failed", broken)
             raise broken from error
         finally:
@@ -284,7 +287,7 @@ class Orchestrator:
         (info,) = await self._listing.infos([await self._find(reference, who)], who)
         if SAVE not in who.rights:
             return info
-        return replace(info, text=await self._sync.text(info.key, info.version))
+        return replace(info, text=await self._sync.files.text(info.key, info.version))
 
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
         """A prompt that is written and not saved, as YAML; UserError names the line and the key of what is wrong."""
@@ -389,9 +392,12 @@ class Orchestrator:
                 yield progress
 
     async def upkeep(self) -> None:
-        """Runs as long as the app: once a day, drops what no limit can need any more."""
+        """Runs as long as the app: once a day, drops what no limit can need any more, and all days if one fails."""
         while True:
-            await self._store.prune(before=self._clock() - LONGEST_LIMIT_MS)
+            try:
+                await self._store.prune(before=self._clock())
+            except StoreError as error:
+                log.warning("What no limit needs any more stays another day: %s", error)
             await asyncio.sleep(DAY_MS / 1000)
 
     async def watch(self) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
 
+from pydantic import ValidationError
+
 from herding.access.operations import EDIT, SAVE
 from herding.access.roles import allows, require
 from herding.errors import NotFoundError, UserError
@@ -14,8 +16,9 @@ from herding.flight import Flight
 from herding.ids import new_id
 from herding.memory import recall
 from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.library import check_key, parse_body, parse_prompt
+from herding.prompts.key import check_key
 from herding.prompts.model import Prompt, PromptParameters
+from herding.prompts.reading import parse_body, parse_prompt
 from herding.prompts.variables import clean_parameter, filled
 from herding.shelf import Edition, Shelf
 from herding.store import Store
@@ -107,14 +110,10 @@ def _edited(found: Edition, request: Request, who: Principal) -> Prompt:
 def _checked_parameters(parameters: Parameters) -> Parameters:
     """`parameters` if they are in the bounds of the schema; UserError names the first that is not."""
     try:
-        given = {"stop": [clean_parameter(stop, "stop") for stop in parameters.stop]} | {
-            name: value
-            for name in ("temperature", "top_p", "top_k", "max_tokens", "seed")
-            if (value := getattr(parameters, name)) is not None
-        }
+        given = parameters.given() | {"stop": [clean_parameter(stop, "stop") for stop in parameters.stop]}
         return PromptParameters.model_validate(given).value()
-    except ValueError as error:
-        first = getattr(error, "errors", list)()[0]
+    except ValidationError as error:
+        first = error.errors()[0]
         name = str(first["loc"][0])
         raise UserError(f"Parameter '{name}': {first['msg']}.", param=name) from None
 

@@ -8,10 +8,12 @@ from herding.errors import HerdingError
 from herding.fleet import Fleet
 from herding.ids import new_id
 from herding.nodes.base import Node
-from herding.running import Running
+from herding.running import Running, embedded
 from herding.values import Call, Message, Parameters
 
 EVERY = 1.0
+"""Seconds between two looks at which nodes are due."""
+
 QUESTION = Message("user", "Say OK.")
 
 
@@ -22,10 +24,12 @@ class Prober:
         self._fleet = fleet
 
     async def watch(self) -> None:
-        """Runs as long as the app."""
-        while True:
-            await asyncio.sleep(EVERY)
-            await asyncio.gather(*(self.probe(name) for name in self._fleet.health.due()))
+        """Runs as long as the app. A node that keeps its probe waiting keeps no other one from its own."""
+        async with asyncio.TaskGroup() as probing:
+            while True:
+                await asyncio.sleep(EVERY)
+                for name in self._fleet.health.due():
+                    probing.create_task(self.probe(name), name=f"probe {name}")
 
     async def probe(self, name: str) -> None:
         """One small call of a node, where it serves something and may be called."""
@@ -47,7 +51,7 @@ class Prober:
 async def _ask(node: Node) -> None:
     """The smallest answer that shows that the node works. Raises what the node raises."""
     if not node.serves:
-        await node.embed(node.embeds[0], [QUESTION.content])
+        await embedded(node, node.embeds[0], [QUESTION.content])
         return
     call = Call(new_id(), node.serves[0], messages=(QUESTION,), parameters=Parameters(max_tokens=1))
     running = Running(node, call)

@@ -1,15 +1,15 @@
-"""One call of one node under its deadlines, as a stream that can be stopped from outside."""
+"""One call of one node under its deadlines: as a stream that can be stopped from outside, or for vectors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
 from herding.nodes.base import Node
-from herding.values import Call, Chunk
+from herding.values import Call, Chunk, Embeddings
 
 MAX_CHARS = 4_000_000
 
@@ -81,4 +81,26 @@ class Running:
         except HerdingError as error:
             self._queue.put_nowait(error)
         except Exception as error:  # noqa: BLE001 (a broken node must end the request, not hang it)
-            self._queue.put_nowait(BadResponseError(f"Node '{name}' failed: {error!r}", node=name))
+            self._queue.put_nowait(_broken(name, error))
+
+
+async def embedded(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+    """A node's vectors under its deadline, if they are what was asked for; NodeError or UserError otherwise."""
+    try:
+        async with asyncio.timeout(node.deadlines.total):
+            made = await node.embed(model, texts, dimensions=dimensions)
+    except TimeoutError:
+        raise DeadlineError(f"Node '{node.name}' did not answer in time.", node=node.name) from None
+    except HerdingError:
+        raise
+    except Exception as error:
+        raise _broken(node.name, error) from error
+    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
+        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
+        raise BadResponseError(message, node=node.name)
+    return made
+
+
+def _broken(name: str, error: Exception) -> BadResponseError:
+    """For what no node may raise."""
+    return BadResponseError(f"Node '{name}' failed: {error!r}", node=name)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from herding.errors import NotFoundError, StoreError
+from herding.prompts.key import no_prompt
 from herding.prompts.model import Prompt
 from herding.store.studio import StudioStore
 from herding.values import PromptState
@@ -115,6 +116,11 @@ class Shelf:
             raise NotFoundError(message, param="prompt")
         return found
 
+    async def newest(self, key: str) -> Edition | None:
+        """The newest version of a prompt that is not deleted."""
+        head = self._heads.get(key)
+        return await self.edition(key, head.newest) if head else None
+
     async def edition(self, key: str, number: int) -> Edition | None:
         """One version of a prompt, also of a deleted one; None where there is none."""
         if found := self._ready(key, number):
@@ -152,9 +158,6 @@ class Shelf:
         while len(self._older) > OLDER:
             self._older.popitem(last=False)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._heads)
-
 
 def parsed(content: str, key: str, number: int) -> Prompt:
     """The prompt that a stored version is; StoreError where today's Herding cannot read it."""
@@ -162,11 +165,6 @@ def parsed(content: str, key: str, number: int) -> Prompt:
         return Prompt.model_validate(json.loads(content))
     except ValueError:
         raise StoreError(f"Version {number} of '{key}' cannot be read: it was saved by another Herding.") from None
-
-
-def no_prompt(key: str) -> NotFoundError:
-    """What is said of a prompt that is not there, or not for whoever asks."""
-    return NotFoundError(f"There is no prompt '{key}'.", param="prompt")
 
 
 def _number(head: Head, wanted: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The studio: where prompts are written. Who may change, publish and delete which of them is decided here."""
+"""The studio: where prompts are written, labelled, compared, taken in and deleted."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
-from herding.access.roles import may_see, require
-from herding.errors import AccessError, HerdingError, NotFoundError, UserError
+from herding.access.operations import PROMPTS, PUBLISH, SAVE
+from herding.access.roles import require
+from herding.errors import HerdingError, NotFoundError, UserError
+from herding.filing import Written
 from herding.intake import Intake, Saved, Wanted, check_version
 from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.library import Library
-from herding.prompts.model import Prompt
 from herding.prompts.written import dump_file
-from herding.shelf import NEWEST, PROD, Edition, Head, Shelf, no_prompt
+from herding.several import in_parts
+from herding.shelf import Edition, Head, Shelf
+from herding.sight import Sight, no_version
 from herding.store.studio import StudioStore
-from herding.sync import Sync, Written, in_parts
+from herding.sync import Sync
 from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source
 
 MAX_MESSAGE = 500
 MANY = 1_000
 """Versions, or moves of labels, that are shown at once."""
-
-NO_NUMBER = "A version's number counts from 1."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,8 @@ class Imported:
 class Studio:
     """Saves, labels, compares and deletes prompts, one change at a time; whoever asks next gets them.
 
-    Every method takes the principal who asks and raises AccessError where their role does not allow it. `roles` gives
-    the names of the roles there are.
-
-    The right `save` allows to write versions and to move labels; `publish` allows what others build upon: the label
-    prod, web pages that may call a prompt, and the end of a prompt.
+    Every method takes the principal who asks and raises AccessError where their role does not allow it; `sight` says
+    which prompts they may see and change. `roles` gives the names of the roles there are.
     """
 
     def __init__(
@@ -74,10 +71,10 @@ class Studio:
         self._store = store
         self._shelf = shelf
         self._sync = sync
-        self._roles = roles
         self._clock = clock
+        self.sight = Sight(shelf, roles)
         shared: Any = {"library": library, "store": store, "shelf": shelf, "sync": sync, "clock": clock}
-        self._intake = Intake(**shared, check_old=self._check_old, check_new=self._check_new)
+        self._intake = Intake(**shared, sight=self.sight)
 
     # Saving
 
@@ -112,14 +109,14 @@ class Studio:
     async def _write(self, key: str, *, again: bool = True) -> Written:
         """Bring the newest version and its label into the file."""
         await self._sync.reload({key})
-        return (await self._sync.write([key], again=again))[key]
+        return (await self._sync.files.write([key], again=again))[key]
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
         """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none."""
         require(who, PROMPTS)
         require(who, PUBLISH)
         async with self._sync.changing():
-            old, _ = await self._seen(key, who)
+            old, _ = await self.sight.seen(key, who)
             check_version(key, old, expected)
             if key in self._library.snapshot.prompts:
                 await asyncio.to_thread(self._library.delete, key)
@@ -132,7 +129,7 @@ class Studio:
         """The labels of a prompt with the numbers that they stand for."""
         require(who, PROMPTS)
         await self._sync.look()
-        _, head = await self._seen(key, who)
+        _, head = await self.sight.seen(key, who)
         return dict(head.labels)
 
     async def move_label(
@@ -142,11 +139,11 @@ class Studio:
 
         Where it stands there already, the last move of it returns.
         """
-        self._may_label(label, who)
+        self.sight.check_label(label, who)
         said = _message(message)
         async with self._sync.changing():
-            _, head = await self._seen(key, who)
-            await self._may_lead(key, head, number, who)
+            _, head = await self.sight.seen(key, who)
+            await self.sight.check_goal(key, head, number, who)
             author: Any = {"author": who.id, "message": said, "at": self._clock()}
             move = await self._store.move_label(key, label, number, **author)
             await self._write(key, again=False)
@@ -154,9 +151,9 @@ class Studio:
 
     async def take_back(self, key: str, label: str, who: Principal) -> LabelMove:
         """Take back the last move of a label, and at each further call the one before."""
-        self._may_label(label, who)
+        self.sight.check_label(label, who)
         async with self._sync.changing():
-            await self._seen(key, who)
+            await self.sight.seen(key, who)
             move = await self._store.take_back_label(key, label, author=who.id, at=self._clock())
             await self._write(key, again=False)
             return move
@@ -167,19 +164,8 @@ class Studio:
         """The moves of one label of a prompt, or of all with None, newest first."""
         require(who, PROMPTS)
         await self._sync.look()
-        await self._seen(key, who)
+        await self.sight.seen(key, who)
         return await self._store.label_moves(key, label, limit=min(limit, MANY))
-
-    def _may_label(self, label: str, who: Principal) -> None:
-        require(who, PROMPTS)
-        require(who, PUBLISH if label == PROD else SAVE)
-        if label == NEWEST:
-            raise UserError("'newest' always is the newest version. Choose another label.", param="label")
-
-    async def _may_lead(self, key: str, head: Head, number: int | None, who: Principal) -> None:
-        """A label leads to versions that `who` may see."""
-        if number is not None and (number > head.newest or not await self._visible(key, number, who)):
-            raise NotFoundError(f"There is no version {number} of the prompt '{key}'.", param="number")
 
     # Versions
 
@@ -187,19 +173,19 @@ class Studio:
         """The newest versions of a prompt that `who` may see, newest first."""
         require(who, PROMPTS)
         await self._sync.look()
-        await self._seen(key, who)
+        await self.sight.seen(key, who)
         found = await self._store.versions(key, limit=max(1, min(limit, MANY)))
-        return tuple([version for version in found if await self._visible(key, version.number, who)])
+        return tuple([version for version in found if await self.sight.visible(key, version.number, who)])
 
     async def version(self, key: str, number: int, who: Principal) -> Version:
         """One version of a prompt, of which NotFoundError says that it is not there."""
         require(who, PROMPTS)
         await self._sync.look()
-        _, head = await self._seen(key, who)
-        edition = await self._edition(key, number, who)
+        _, head = await self.sight.seen(key, who)
+        edition = await self.sight.edition(key, number, who)
         about = await self._store.version(key, number)
         if about is None:
-            raise _no_version(key, number)
+            raise no_version(key, number)
         labels, file = tuple(label for label, at in head.labels.items() if at == number), self._sync.state(key).file
         return Version(about, edition.prompt.content, labels, file.number if file else None)
 
@@ -207,32 +193,19 @@ class Studio:
         """A version (None: the newest) as the text of a prompt file, with the label that a file would name."""
         require(who, PROMPTS)
         await self._sync.look()
-        newest, head = await self._seen(key, who)
-        edition = await self._edition(key, newest.number if number is None else number, who)
+        newest, head = await self.sight.seen(key, who)
+        edition = await self.sight.edition(key, newest.number if number is None else number, who)
         return _text(edition, head)
 
     async def diff(self, key: str, a: int | None, b: int | None, who: Principal) -> PromptDiff:
         """What is different in version `b` (None: the newest) of a prompt from version `a` (None: the one before)."""
         require(who, PROMPTS)
         await self._sync.look()
-        newest, _ = await self._seen(key, who)
+        newest, _ = await self.sight.seen(key, who)
         b = newest.number if b is None else b
         a = max(1, b - 1) if a is None else a
-        one, other = [(await self._edition(key, number, who)).prompt for number in (a, b)]
+        one, other = [(await self.sight.edition(key, number, who)).prompt for number in (a, b)]
         return await asyncio.to_thread(compare, one.content, other.content)
-
-    async def _edition(self, key: str, number: int, who: Principal) -> Edition:
-        edition = await self._shelf.edition(key, number)
-        if edition is None or not may_see(who, key, edition.prompt.roles):
-            raise _no_version(key, number)
-        return edition
-
-    async def _visible(self, key: str, number: int, who: Principal) -> bool:
-        try:
-            await self._edition(key, number, who)
-        except HerdingError:
-            return False
-        return True
 
     # Conflicts
 
@@ -242,7 +215,7 @@ class Studio:
         require(who, SAVE)
         await self._sync.look()
         found = [state.conflict for state in self._sync.states.values() if state.conflict and not state.retired]
-        return tuple([conflict for conflict in found if await self._sees(conflict.key, who)])
+        return tuple([conflict for conflict in found if await self.sight.sees(conflict.key, who)])
 
     async def resolve(self, key: str, number: int, who: Principal, *, message: str = "") -> Saved:
         """End a conflict: version `number` is the newest from now on, and its content goes into the file.
@@ -253,13 +226,13 @@ class Studio:
         require(who, SAVE)
         said = _message(message)
         async with self._sync.changing():
-            newest, _ = await self._seen(key, who)
+            newest, _ = await self.sight.seen(key, who)
             conflict = self._sync.state(key).conflict
             if conflict is None:
                 raise NotFoundError(f"The file of '{key}' and its versions agree; there is no conflict.", param="key")
-            await self._check_old(key, newest, who)
-            chosen = await self._edition(key, number, who)
-            self._check_new(chosen.prompt, who)
+            await self.sight.check_old(key, newest, who)
+            chosen = await self.sight.edition(key, number, who)
+            self.sight.check_new(chosen.prompt, who)
             entry: Any = {"author": who.id, "at": self._clock(), "message": said or f"chosen: version {number}"}
             content = chosen.prompt.stored
             if number != newest.number:
@@ -278,9 +251,9 @@ class Studio:
         await self._sync.look()
         texts: dict[str, str] = {}
         for key, head in self._shelf.heads.items():
-            if await self._sees(key, who):
-                visible = head.newest if await self._visible(key, head.newest, who) else head.served
-                edition = await self._edition(key, visible, who)
+            if await self.sight.sees(key, who):
+                visible = head.newest if await self.sight.visible(key, head.newest, who) else head.served
+                edition = await self.sight.edition(key, visible, who)
                 texts[key] = _text(edition, head)
         return await asyncio.to_thread(bundle.pack, texts)
 
@@ -303,41 +276,6 @@ class Studio:
                 return await self._intake.save(wanted, who)
         except HerdingError as error:
             return [error for _ in wanted]
-
-    # Who may
-
-    async def _seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
-        """The newest version and the head of a prompt that `who` may see; NotFoundError where there is none."""
-        newest, head = await self._intake.newest(key), self._shelf.heads.get(key)
-        if newest is None or head is None or not await self._sees(key, who):
-            raise no_prompt(key)
-        return newest, head
-
-    async def _sees(self, key: str, who: Principal) -> bool:
-        """Whether somebody may see a prompt: whoever may see what a key alone means."""
-        head = self._shelf.heads.get(key)
-        served = await self._shelf.edition(key, head.served) if head else None
-        return served is not None and may_see(who, key, served.prompt.roles)
-
-    async def _check_old(self, key: str, old: Edition | None, who: Principal) -> None:
-        """Whether `who` may write over the prompt that is there."""
-        if old is None:
-            return
-        if not (await self._sees(key, who) and may_see(who, key, old.prompt.roles)):
-            raise AccessError(f"The role '{who.role}' may not save this prompt. Choose another key.", param="key")
-        if old.prompt.cors:
-            require(who, PUBLISH)
-
-    def _check_new(self, prompt: Prompt, who: Principal) -> None:
-        """Whether `who` may bring a prompt into this form."""
-        if prompt.said_label == PROD or prompt.cors:
-            require(who, PUBLISH)
-        known = self._roles()
-        for role in prompt.roles or ():
-            if role not in known:
-                raise UserError(f"There is no role '{role}'; there are: {', '.join(known)}.", param="roles")
-        if prompt.roles and who.role not in prompt.roles and ADMINISTER not in who.rights:
-            raise UserError(f"This would hide the prompt from you. Add your own role '{who.role}'.", param="roles")
 
 
 def _told(key: str, saved: Saved | HerdingError) -> Imported:
@@ -363,7 +301,3 @@ def _message(text: str) -> str:
 def _text(edition: Edition, head: Head) -> str:
     label = head.label_of(edition.number)
     return dump_file(edition.prompt.content | ({"label": label} if label else {}))
-
-
-def _no_version(key: str, number: int) -> NotFoundError:
-    return NotFoundError(f"There is no version {number} of the prompt '{key}'.", param="version")

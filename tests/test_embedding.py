@@ -27,6 +27,7 @@ from herding.nodes.base import Deadlines, Node
 from herding.values import Embeddings, Limit, Message, Request, Usage
 from tests.support.herding import ADMIN, GUEST, herding
 from tests.support.nodes import Scripted, echo
+from tests.support.until import until
 
 TEXTS = ("a b", "c")
 
@@ -89,8 +90,7 @@ async def test_the_least_busy_node_is_asked(tmp_path: Path) -> None:
     first, second = Embedding("1", hangs=True), Embedding("2")
     async with herding(tmp_path, first, second) as place:
         waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
-        while not first.asked:  # noqa: ASYNC110 (the database has no event for it)
-            await asyncio.sleep(0.01)
+        await until(lambda: first.asked)
         assert (await place.orchestrator.embed("e", TEXTS, ADMIN))[0].node == "2"
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -100,8 +100,7 @@ async def test_whoever_leaves_ends_the_call_and_leaves_a_row(tmp_path: Path) -> 
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
         waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
-        while not node.asked:  # noqa: ASYNC110 (the database has no event for it)
-            await asyncio.sleep(0.01)
+        await until(lambda: node.asked)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -114,8 +113,7 @@ async def test_whoever_may_not_be_answered_any_more_gets_nothing(tmp_path: Path)
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
         waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
-        while not node.asked:  # noqa: ASYNC110 (the database has no event for it)
-            await asyncio.sleep(0.01)
+        await until(lambda: node.asked)
         next(iter(place.orchestrator._flights.values())).expel()
         with pytest.raises(AuthenticationError):
             await waiting
@@ -127,8 +125,7 @@ async def test_a_request_can_be_stopped(tmp_path: Path) -> None:
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
         waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
-        while not node.asked:  # noqa: ASYNC110 (the database has no event for it)
-            await asyncio.sleep(0.01)
+        await until(lambda: node.asked)
         await place.orchestrator.cancel(next(iter(place.orchestrator._flights)), ADMIN)
         with pytest.raises(UserError, match="was stopped"):
             await waiting

@@ -15,6 +15,7 @@ from herding.routing.queue import PER_PRINCIPAL
 from herding.values import Call, Chunk, Principal, Queued, Request
 from tests.support.herding import Place, herding
 from tests.support.people import principal
+from tests.support.until import until
 
 GREEDY, MODEST = principal("greedy", "user"), principal("modest", "user")
 MODELS = ("echo", "second", "third")
@@ -53,12 +54,6 @@ async def ask(place: Place, text: str, who: Principal, model: str = "echo") -> s
         return (await place.orchestrator.run(Request("say", {"text": text}, model=model), who)).status
     except LimitError as error:
         return error.type
-
-
-async def until(condition: object) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.005)
 
 
 def waiting(place: Place) -> int:

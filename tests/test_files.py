@@ -152,9 +152,10 @@ def test_a_huge_file_is_refused_without_reading_it_all(tmp_path: Path) -> None:
         files.read(path)
 
 
-def test_a_huge_text_is_refused() -> None:
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_huge_text_is_refused(letter: str) -> None:
     with pytest.raises(ConfigError, match="larger than"):
-        Source("street: " + "x" * files.MAX_BYTES)
+        Source("street: " + letter * (files.MAX_BYTES // len(letter.encode())))
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])

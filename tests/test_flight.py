@@ -6,7 +6,7 @@ import asyncio
 
 from herding.flight import Flight
 from herding.prompts.compose import compose
-from herding.prompts.library import parse_prompt
+from herding.prompts.reading import parse_prompt
 from herding.values import Chunk, Parameters
 from tests.support.herding import ADMIN
 

@@ -36,6 +36,7 @@ from tests.support.fakenode import WORDS, FakeNode, fakenode
 from tests.support.herding import ADMIN, Clock, Place, herding
 from tests.support.nodes import PATIENT, Late, openai, patience
 from tests.support.ports import free_port
+from tests.support.until import until
 
 ROUND = 30
 IN_A_ROW = 3
@@ -309,8 +310,7 @@ async def test_who_waits_for_a_node_that_hangs_holds_up_nobody(tmp_path: Path, i
     nodes = (node(ill, "hang", "ill", deadlines=PATIENT), node(well, "ok", "well"))
     async with herding(tmp_path, *nodes) as place:
         hanging = [asyncio.create_task(ask(place, "hang")) for _ in range(20)]
-        while len(ill.calls()) < 20:  # noqa: ASYNC110 (the server is in another thread)
-            await asyncio.sleep(0.01)
+        await until(lambda: len(ill.calls()) >= 20)
         outcomes = [await ask(place, "ok") for _ in range(ROUND)]
         assert {type(outcome) for outcome in outcomes} == {Outcome}
         assert not any(task.done() for task in hanging)
@@ -524,9 +524,3 @@ async def probing(place: Place) -> AsyncIterator[None]:
 
 def ejections(place: Place) -> int:
     return place.orchestrator.fleet.health.look("ill").ejections
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.02)

@@ -15,9 +15,9 @@ import yaml
 from herding.fleet import Fleet
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
+from herding.several import AT_ONCE
 from herding.store import Store
 from herding.studio import Imported, Studio
-from herding.sync import AT_ONCE
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
 from tests.support.people import principal

@@ -6,7 +6,6 @@ import asyncio
 import json
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,6 +30,7 @@ from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding, outcome_of, text_of
 from tests.support.nodes import Counting, Late, Reborn, Scripted, Switchable, echo, openai, patience
 from tests.support.ports import free_port
+from tests.support.until import until
 
 SAY = Request("say")
 
@@ -52,12 +52,6 @@ CHAT = """
       - {role: system, content: be kind}
       - {role: user, content: "{{text}}"}
     """
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.005)
 
 
 # The ways a request ends

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from random import Random
 
+import pytest
+
+from herding import prober as probing
 from herding.errors import ConnectError
 from herding.fleet import Fleet
-from herding.nodes.base import Node
+from herding.nodes.base import Deadlines, Node
 from herding.prober import Prober
-from herding.values import Call, Chunk
+from herding.values import Call, Chunk, Embeddings
 from tests.support.nodes import Scripted
+from tests.support.until import until
 
 
 class Clock:
@@ -28,8 +33,8 @@ class Moody(Node):
     kind = "moody"
     well = False
 
-    def __init__(self) -> None:
-        super().__init__("moody", models=["m"])
+    def __init__(self, name: str = "moody") -> None:
+        super().__init__(name, models=["m"])
         self.asked: list[Call] = []
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
@@ -38,6 +43,39 @@ class Moody(Node):
             raise ConnectError("away", node=self.name)
         yield Chunk(text="OK")
         yield Chunk(finish_reason="length")
+
+
+class Stuck(Moody):
+    """Takes every question and never answers."""
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        self.asked.append(call)
+        await asyncio.sleep(3600)
+        yield Chunk(finish_reason="stop")
+
+
+class Vectors(Node):
+    """Makes embeddings only, and those never in time, or it breaks."""
+
+    kind = "vectors"
+
+    def __init__(self, *, breaks: bool) -> None:
+        super().__init__("vectors", deadlines=Deadlines(total=0.01))
+        self._breaks = breaks
+
+    @property
+    def embeds(self) -> tuple[str, ...]:
+        return ("e",)
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        raise AssertionError
+        yield
+
+    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+        if self._breaks:
+            raise RuntimeError("broken")
+        await asyncio.sleep(3600)
+        raise AssertionError
 
 
 def eject(fleet: Fleet, name: str) -> None:
@@ -86,3 +124,33 @@ async def test_an_engine_that_was_started_again_gets_its_trial_at_once() -> None
     node.came_back()
     assert fleet.health.look("moody").state == "trial"
     assert fleet.health.may("moody")
+
+
+async def test_a_node_that_keeps_its_probe_waiting_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "EVERY", 0.001)
+    stuck, moody, clock = Stuck("stuck"), Moody(), Clock()
+    fleet = Fleet({"stuck": stuck, "moody": moody}, clock=clock, rng=Random(1))
+    eject(fleet, "stuck")
+    clock.now += 10
+    watching = asyncio.create_task(Prober(fleet).watch())
+    try:
+        await until(lambda: stuck.asked)
+        eject(fleet, "moody")
+        moody.well = True
+        clock.now += 20
+        await until(lambda: fleet.health.look("moody").state == "healthy")
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    assert len(stuck.asked) == 1
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_embeddings_that_do_not_come_leave_the_node_out(*, breaks: bool) -> None:
+    clock = Clock()
+    fleet = Fleet({"vectors": Vectors(breaks=breaks)}, clock=clock, rng=Random(1))
+    eject(fleet, "vectors")
+    clock.now += 10
+    async with asyncio.timeout(20):
+        await Prober(fleet).probe("vectors")
+    assert fleet.health.look("vectors").state == "ejected"

@@ -23,6 +23,7 @@ from tests.support.anyserver import AnyServer, anyserver
 from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, GUEST, KEY, Place
 from tests.support.people import principal
+from tests.support.until import until
 
 USER = principal("ada", "user")
 SECRET = "sk-canary-0123456789"
@@ -284,8 +285,7 @@ async def test_a_change_takes_effect_and_keeps_the_name(place: Place, registry: 
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:
     await registry.add(template(f"{server.url}/slow/0.5"), ADMIN)
     running = asyncio.create_task(ask(place))
-    while not server.asked:  # noqa: ASYNC110 (another thread's list)
-        await asyncio.sleep(0.01)
+    await until(lambda: server.asked)
     await registry.remove("any", ADMIN)
     assert await running == "You said: hello"
     assert set(place.orchestrator.fleet) == {"echo"}
@@ -375,9 +375,7 @@ async def test_whoever_leaves_does_not_stop_a_change(registry: Registry, server:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(60):
-        while "any" not in registry.names:  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.01)
+    await until(lambda: "any" in registry.names)
 
 
 async def test_a_broken_node_fails_with_its_own_words(place: Place, registry: Registry, server: AnyServer) -> None:

@@ -21,6 +21,7 @@ from tests.api.conftest import live
 from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding
 from tests.support.nodes import Late, Scripted, openai
+from tests.support.until import until
 
 SOON = 60.0
 """Seconds; the promise is two, what runs here would last an hour, and machines under test are slow."""
@@ -70,12 +71,6 @@ async def guarded(home: Path, *nodes: Node, lasts: int | None = None) -> AsyncIt
             watch.cancel()
             with suppress(asyncio.CancelledError):
                 await watch
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.01)
 
 
 async def revoke(found: Guarded) -> None:

@@ -18,7 +18,8 @@ from herding.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from herding.fleet import Fleet
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
-from herding.sync import WATCH_SECONDS, Step, decide
+from herding.steps import Step, decide
+from herding.sync import WATCH_SECONDS
 from herding.values import FileState, PromptConflict, PromptState, Request
 from tests.support.herding import ADMIN, GUEST, Place, herding
 from tests.support.nodes import echo

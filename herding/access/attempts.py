@@ -8,6 +8,8 @@ from collections.abc import Callable
 from herding.errors import LimitError
 
 WINDOW = 60.0
+"""Seconds that a failed attempt counts."""
+
 PER_ADDRESS = 30
 IN_ALL = 600
 

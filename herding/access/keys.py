@@ -1,4 +1,4 @@
-"""The key that all other secrets of ours hang on, and what makes a secret too weak to start with."""
+"""The key that all other secrets of ours hang on."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from herding import files
 from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
 from herding.errors import ConfigError, UserError
 from herding.files import Strict
-from herding.values import Limit, Principal
+from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, Limit, Principal
 
 GUEST, ADMIN = "guest", "admin"
 WATCH_SECONDS = 1.0
@@ -30,15 +30,19 @@ class LimitEntry(Strict):
     """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
 
     type: Literal["request", "token"]
-    interval: float = Field(gt=0, le=24 * 31, strict=True)
-    limit: int = Field(ge=0, le=10**12, strict=True)
+    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True)
+    limit: int = Field(ge=0, le=MAX_LIMIT, strict=True)
 
     def value(self) -> Limit:
+        """The same, ready to be counted."""
         return Limit(self.type, self.interval, self.limit)
 
 
 class RoleEntry(Strict):
-    """A role in the roles file. What is left out is not allowed; `*` stands for all."""
+    """A role in the roles file. What is left out is not allowed; `*` stands for all.
+
+    The `description` is for whoever reads the file.
+    """
 
     description: str = ""
     allow_nodes: list[str] = Field(default_factory=list)
@@ -82,7 +86,6 @@ class Role:
     """A role, ready to be asked."""
 
     name: str
-    description: str
     rights: frozenset[str]
     nodes: tuple[str, ...]
     prompts: tuple[str, ...]
@@ -120,7 +123,7 @@ class Roles:
 
     def get(self, name: str) -> Role:
         """The role of that name; a name without role may do nothing."""
-        return self._roles.get(name) or Role(name, "", frozenset(), (), (), (), ())
+        return self._roles.get(name) or Role(name, frozenset(), (), (), (), ())
 
     async def watch(self) -> None:
         """Keep the roles as their file is; runs as long as the app."""
@@ -224,7 +227,6 @@ def _role(name: str, entry: RoleEntry) -> Role:
     operations = {PATHS[path] for path in _spread(entry.allow_api_paths, PATHS)}
     return Role(
         name=name,
-        description=entry.description,
         rights=frozenset(operations | set(_spread(entry.rights, RIGHTS))),
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),

@@ -60,6 +60,7 @@ _OPENAI_CODES = {
     "context_length": "context_length_exceeded",
 }
 CLIENT_LEFT = 499
+"""The status that nginx uses for it; nobody reads the answer."""
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from fastapi.responses import StreamingResponse
 
 from herding.api.caller import Caller
 from herding.api.filters import Where
-from herding.api.shapes import given, instant
+from herding.api.reply import attachment
+from herding.api.shapes import instant
 from herding.orchestrator import Orchestrator
 from herding.values import Entry
 
@@ -59,13 +60,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def as_csv(where: Where, who: Caller) -> StreamingResponse:
         """The history as CSV for a spreadsheet."""
         rows = csv_lines(orchestrator.export(where, who))
-        return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=_attachment("history.csv"))
+        return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=attachment("history.csv"))
 
     @routes.get("/history.jsonl")
     async def as_jsonl(where: Where, who: Caller) -> StreamingResponse:
         """The history as JSON, one request a line."""
         rows = json_lines(orchestrator.export(where, who))
-        return StreamingResponse(rows, media_type="application/jsonl", headers=_attachment("history.jsonl"))
+        return StreamingResponse(rows, media_type="application/jsonl", headers=attachment("history.jsonl"))
 
     return routes
 
@@ -93,7 +94,7 @@ def flat(entry: Entry) -> dict[str, Any]:
     row |= {"token_source": usage["source"], "stars": entry.stars, "comment": entry.comment}
     row["created_at"] = instant(row["created_at"])
     row["variables"] = dict(row["variables"])
-    row["parameters"] = given(entry.outcome.parameters)
+    row["parameters"] = entry.outcome.parameters.given()
     return {column: row[column] for column in COLUMNS}
 
 
@@ -110,7 +111,3 @@ def _csv_line(cells: Any) -> str:
     buffer = io.StringIO()
     csv.writer(buffer).writerow(cells)
     return buffer.getvalue()
-
-
-def _attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

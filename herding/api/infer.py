@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -15,14 +15,13 @@ from herding.api import examples, shapes
 from herding.api.answered import Headers, headers, noted
 from herding.api.caller import Caller
 from herding.api.cors import REFUSED, welcomes
-from herding.api.errors import problem_of
 from herding.api.idempotency import MAX_KEY, Replies
 from herding.api.origin import same_origin
 from herding.api.presence import while_there
 from herding.api.reply import dump, reply
 from herding.api.schemas import InferBody
-from herding.api.sse import EventStream, event
-from herding.errors import AccessError, HerdingError, UserError
+from herding.api.sse import EventStream, event, events_of
+from herding.errors import AccessError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import Delta, Done, Event, Outcome, Queued, Started
 
@@ -53,7 +52,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             if idempotency_key:
                 raise UserError("Idempotency-Key is for answers that do not stream. Leave one of them out.")
             told: Headers = {}
-            return EventStream(events(noted(orchestrator.stream(wanted, who), told), show), later=told)
+            stream = noted(orchestrator.stream(wanted, who), told)
+            return EventStream(events_of(stream, partial(_event, show=show)), later=told)
 
         async def run() -> Answer:
             outcome = await orchestrator.run(wanted, who)
@@ -88,20 +88,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         return reply({"request_id": request_id, "cancelled": True})
 
     return routes
-
-
-async def events(stream: AsyncGenerator[Event, None], show: Show) -> AsyncGenerator[bytes, None]:
-    """The events of a run as server-sent events; an error before the first one is raised."""
-    begun = False
-    try:
-        async with aclosing(stream):
-            async for happened in stream:
-                begun = True
-                yield _event(happened, show)
-    except HerdingError as error:
-        if not begun:
-            raise
-        yield event("error", problem_of(error).native())
 
 
 def _event(happened: Event, show: Show) -> bytes:

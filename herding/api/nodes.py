@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
 from herding.api import examples, shapes
 from herding.api.caller import Caller
-from herding.api.errors import problem_of
 from herding.api.presence import while_there
 from herding.api.reply import reply
 from herding.api.schemas import ModelBody
-from herding.api.sse import EventStream, event
-from herding.errors import HerdingError
+from herding.api.sse import EventStream, event, events_of
 from herding.orchestrator import Orchestrator
 from herding.values import LoadProgress, ModelStats
 
@@ -48,7 +45,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """
         steps = orchestrator.switch_model(node, body.model, who)
         if body.stream:
-            return EventStream(progress(steps))
+            return EventStream(events_of(steps, lambda step: event("progress", asdict(step))))
         await while_there(request.receive, _last(steps))
         switched = next(info for info in await orchestrator.nodes(who) if info.name == node)
         return reply(shapes.node(switched))
@@ -66,20 +63,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         return reply({"models": shown})
 
     return routes
-
-
-async def progress(steps: AsyncGenerator[LoadProgress, None]) -> AsyncGenerator[bytes, None]:
-    """The steps of a switch as events; an error before the first one is raised."""
-    begun = False
-    try:
-        async with aclosing(steps):
-            async for step in steps:
-                begun = True
-                yield event("progress", asdict(step))
-    except HerdingError as error:
-        if not begun:
-            raise
-        yield event("error", problem_of(error).native())
 
 
 async def _last(steps: AsyncIterator[LoadProgress]) -> None:

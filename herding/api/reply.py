@@ -21,3 +21,8 @@ def dump(value: Any) -> bytes:
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer with `value` as its JSON body."""
     return Response(dump(value), status, headers=headers, media_type="application/json")
+
+
+def attachment(name: str) -> dict[str, str]:
+    """Headers of an answer that a browser keeps as the file `name` (which has no quotes), and nobody else keeps."""
+    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema
 from herding.api import examples
 from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt, PromptParameters
-from herding.values import Limit, Message, Request, User
+from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, Message, Request, User
 
 
 class Body(BaseModel):
@@ -199,8 +199,8 @@ class LimitBody(Body):
     """At most so many requests, or tokens in and out together, in any so many hours."""
 
     type: Literal["request", "token"]
-    interval: float = Field(gt=0, le=24 * 31, strict=True, description="hours")
-    limit: StrictInt = Field(ge=0, le=10**12)
+    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True, description="hours")
+    limit: StrictInt = Field(ge=0, le=MAX_LIMIT)
 
     def value(self) -> Limit:
         """The same for the orchestrator."""
@@ -214,7 +214,7 @@ class UserBody(Body):
 
     name: str | None = None
     role: str | None = None
-    limits: list[LimitBody] | None = Field(default=None, max_length=10)
+    limits: list[LimitBody] | None = Field(default=None, max_length=MAX_LIMITS)
     opt_out_history_content: StrictBool | None = None
     disabled: StrictBool | None = None
 

@@ -14,7 +14,6 @@ from herding.values import (
     NodeInfo,
     NodeRecord,
     Outcome,
-    Parameters,
     Principal,
     PromptInfo,
     Score,
@@ -63,7 +62,7 @@ def entry(entry: Entry) -> Json:
         "session_id": outcome.session_id,
         "edited": outcome.edited,
         "variables": dict(outcome.variables),
-        "parameters": given(outcome.parameters),
+        "parameters": outcome.parameters.given(),
         "input": outcome.input,
         "score": entry.stars,
         "comment": entry.comment,
@@ -92,7 +91,7 @@ def prompt(info: PromptInfo) -> Json:
         "target_models": info.target_models,
         "variables": dict(info.variables),
         "body": info.body,
-        "parameters": given(info.parameters),
+        "parameters": info.parameters.given(),
         "contract": dict(info.contract),
         "served": dict(info.served),
         "stats": asdict(info.stats),
@@ -179,8 +178,3 @@ def principal(who: Principal, found: User | None) -> Json:
 def instant(ms: int) -> str:
     """A moment in ISO 8601, UTC, from Unix milliseconds."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def given(parameters: Parameters) -> Json:
-    """The sampling parameters that are set."""
-    return {name: value for name, value in asdict(parameters).items() if value not in (None, ())}

@@ -10,6 +10,7 @@ from fastapi import Request
 
 from herding.api.errors import Problem
 from herding.api.origin import same_origin
+from herding.errors import BROKEN
 
 MAX_BODY = 8_000_000
 
@@ -96,7 +97,7 @@ class Shield:
             if answer.started:
                 raise
             log.exception("%s failed", scope["path"])
-            await _refuse(scope, answer, 500, "Something broke inside Herding; the log has the details.")
+            await _refuse(scope, answer, 500, BROKEN)
         if answer.muted:
             answer.muted = False
             await _refuse(scope, answer, 413, self._too_large)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from herding.api.errors import problem_of
 from herding.api.presence import Left, while_there
+from herding.errors import HerdingError
+
+T = TypeVar("T")
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """No proxy keeps events back or keeps them at all."""
@@ -24,6 +28,20 @@ def event(name: str, data: Any) -> bytes:
 def data_only(data: Any) -> bytes:
     """One event without a name."""
     return f"data: {json.dumps(data)}\n\n".encode()
+
+
+async def events_of(steps: AsyncGenerator[T, None], show: Callable[[T], bytes]) -> AsyncGenerator[bytes, None]:
+    """Steps as events; an error before the first one is raised, a later one is the last event."""
+    begun = False
+    try:
+        async with aclosing(steps):
+            async for step in steps:
+                begun = True
+                yield show(step)
+    except HerdingError as error:
+        if not begun:
+            raise
+        yield event("error", problem_of(error).native())
 
 
 class EventStream(StreamingResponse):

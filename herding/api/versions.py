@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from herding.api import examples
 from herding.api.caller import Caller
-from herding.api.reply import reply
+from herding.api.reply import attachment, reply
 from herding.api.schemas import ChoiceBody, LabelBody
 from herding.api.shapes import instant
 from herding.orchestrator import Orchestrator
@@ -104,12 +104,12 @@ def _files(routes: APIRouter, orchestrator: Orchestrator) -> None:
     async def yaml(key: str, who: Caller, version: Number = None) -> Response:
         """A version of a prompt as a prompt file; without a number the newest."""
         text = await studio.yaml(key, version, who)
-        return Response(text, media_type="application/yaml", headers=_attachment(f"{key.rpartition('/')[2]}.yaml"))
+        return Response(text, media_type="application/yaml", headers=attachment(f"{key.rpartition('/')[2]}.yaml"))
 
     @routes.get("/api/v1/prompts.zip", responses=examples.answers("a zip of prompt files"))
     async def export(who: Caller) -> Response:
         """All prompts that you may use, at their newest version, as a zip of prompt files."""
-        return Response(await studio.export(who), media_type="application/zip", headers=_attachment("prompts.zip"))
+        return Response(await studio.export(who), media_type="application/zip", headers=attachment("prompts.zip"))
 
     @routes.post("/api/v1/prompts.zip", responses=examples.answers({"prompts": [examples.IMPORTED]}))
     async def bring(request: Request, who: Caller) -> Response:
@@ -135,7 +135,3 @@ def _move(found: LabelMove) -> dict[str, Any]:
 def _conflict(found: PromptConflict) -> dict[str, Any]:
     named = {name: getattr(found, name) for name in ("key", "base", "ours", "theirs")}
     return named | {"at": instant(found.at)}
-
-
-def _attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

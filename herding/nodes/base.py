@@ -12,6 +12,9 @@ from herding.errors import UserError
 from herding.files import Strict
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 
+CHARS_PER_TOKEN = 3
+"""An estimate on the safe side: most tokenizers take more characters into one."""
+
 
 class Deadlines(Strict):
     """How long a node may take, in seconds: to connect, to the first token, between tokens, and in all."""
@@ -108,3 +111,16 @@ class Node(ABC):
     def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
         """Switch to another model; yields progress, ends with `done`. NodeError leaves the old model in place."""
         raise UserError(f"Node '{self.name}' cannot switch models.")
+
+
+def estimated(call: Call, context_length: int | None) -> tuple[int, int] | None:
+    """What `Node.count` tells for a node that knows the context of its model, and no tokenizer."""
+    if context_length is None:
+        return None
+    chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
+    return tokens_of(chars), context_length
+
+
+def tokens_of(chars: int) -> int:
+    """How many tokens so many characters are taken for."""
+    return -(-chars // CHARS_PER_TOKEN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -110,7 +109,7 @@ class EngineClient:
     async def _told(self, response: httpx.Response) -> dict[str, Any]:
         if response.status_code != 200:
             raise await self._refusal(response)
-        return _object((await http.error_body(response)).decode(errors="replace"), self._name)
+        return _object((await http.small_body(response)).decode(errors="replace"), self._name)
 
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
         async with aclosing(data_lines(response.aiter_raw())) as lines:
@@ -127,7 +126,7 @@ class EngineClient:
         status = response.status_code
         if status not in (409, 413, 422):
             return await http.status_error(response, self._name)
-        error = _object((await http.error_body(response)).decode(errors="replace"), self._name).get("error") or {}
+        error = _object((await http.small_body(response)).decode(errors="replace"), self._name).get("error") or {}
         message, kind = error.get("message", f"HTTP {status}"), error.get("type")
         if kind == "context_length":
             return ContextLengthError(message)
@@ -138,8 +137,7 @@ class EngineClient:
 
 def _body(call: Call) -> dict[str, Any]:
     """The engine's form of a call; what is not set is left out."""
-    chosen = {key: value for key, value in asdict(call.parameters).items() if value not in (None, ())}
-    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": chosen}
+    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": call.parameters.given()}
     if call.messages is None:
         return {**body, "text": call.text}
     return {**body, "messages": [{"role": m.role, "content": m.content} for m in call.messages]}

@@ -18,6 +18,8 @@ from herding.nodes.origin import origin_of
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
 
 WATCH_EVERY = 0.5
+"""Seconds between two looks at an engine that is about to be ready."""
+
 REST = 10
 """So many times as long is the pause while an engine is ready, or away."""
 

@@ -31,7 +31,7 @@ from herding.nodes.transport import AiohttpTransport, Carrier, Plain, Response, 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 MAX_CONNECTIONS = 256
-MAX_ERROR = 64_000
+MAX_SMALL = 64_000
 
 
 def carrier() -> AiohttpTransport:
@@ -152,14 +152,17 @@ async def status_error(response: Response, node: str) -> NodeError:
     return errors.status_error(message, status=status, node=node, retry_after=_retry_after(response))
 
 
-async def error_body(response: Response) -> bytes:
-    """The first `MAX_ERROR` bytes of a response, as they are: a compressed body could grow without end."""
+async def small_body(response: Response) -> bytes:
+    """The first `MAX_SMALL` bytes of a response, which are enough for an error, and for what an engine tells.
+
+    They are taken as they are: a compressed body could grow without end.
+    """
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > MAX_ERROR:
+        if len(body) > MAX_SMALL:
             break
-    return body[:MAX_ERROR]
+    return body[:MAX_SMALL]
 
 
 def message_in(data: Any) -> str:
@@ -172,7 +175,7 @@ def message_in(data: Any) -> str:
 
 async def _said(response: Response) -> str:
     try:
-        data = httpx.Response(200, content=await error_body(response)).json()
+        data = httpx.Response(200, content=await small_body(response)).json()
     except (ValueError, RecursionError):
         return ""
     return message_in(data)

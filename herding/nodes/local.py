@@ -20,6 +20,10 @@ from herding.nodes.engine_client import EngineClient
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
 
 WATCH_EVERY = 0.3
+"""Seconds between two looks at an engine that is not ready."""
+
+REST = 10
+"""So many times as long is the pause while it is."""
 
 log = logging.getLogger(__name__)
 
@@ -158,4 +162,4 @@ class LocalNode(Node):
         """Keep `serves` fresh while the engine loads; a ready engine is asked less often."""
         while True:
             await self.status()
-            await asyncio.sleep(WATCH_EVERY if self._last.state != "ready" else WATCH_EVERY * 10)
+            await asyncio.sleep(WATCH_EVERY if self._last.state != "ready" else WATCH_EVERY * REST)

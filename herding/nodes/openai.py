@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 from pydantic import Field, field_validator, model_validator
 
-from herding.errors import (
-    BadResponseError,
-    ContextLengthError,
-    CutStreamError,
-    DeadlineError,
-    NodeError,
-    StatusError,
-    UserError,
-)
+from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
 from herding.files import Strict
-from herding.nodes import http, vectors
-from herding.nodes.base import Deadlines, Node
+from herding.nodes import http
+from herding.nodes.base import Deadlines, Node, estimated
+from herding.nodes.openai_answer import Reader, embeddings, good, loaded, refused_form, too_long
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import Response
-from herding.values import Call, Chunk, Embeddings, FinishReason, NodeStatus, Usage
+from herding.values import Call, Chunk, Embeddings, NodeStatus
 
 PROBE_EVERY = 10.0
+"""Seconds for which the list of models tells how the server is."""
+
 PROBE_TIMEOUT = 3.0
-MAX_TOKENS = 10**9
+"""Seconds."""
+
 MAX_EMBEDDINGS = 64_000_000
-CHARS_PER_TOKEN = 3
-_DONE = "[DONE]"
+"""Bytes of an answer with embeddings."""
 
 
 class OpenAIConfig(Strict):
@@ -146,7 +139,7 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = self._ask(call)
-        reader, scrubber = _Reader(self.name), Scrubber(self._key)
+        reader, scrubber = Reader(self.name), Scrubber(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
                 async with self._posts.post(path, body, node=self.name) as response:
@@ -160,16 +153,13 @@ class OpenAINode(Node):
                             if reader.done:
                                 break
             except StatusError as error:
-                raise _context_length(error) or _format(error, call) or error from None
+                raise too_long(error) or refused_form(error, call) or error from None
             finish = reader.end()
         yield Chunk(text=scrubber.end(), finish_reason=finish, usage=reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
-        """An estimate on the safe side: only the server itself knows its tokenizer."""
-        if self._config.context_length is None:
-            return None
-        chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
-        return -(-chars // CHARS_PER_TOKEN), self._config.context_length
+        """An estimate: only the server itself knows its tokenizer."""
+        return estimated(call, self._config.context_length)
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
         body: dict[str, Any] = {"model": model, "input": list(texts)}
@@ -180,10 +170,10 @@ class OpenAINode(Node):
         with http.node_errors(self.name, secret=self._key):
             try:
                 answer = await self._embeddings(body)
-                made = await asyncio.to_thread(_embeddings, answer, texts)  # megabytes, and requests go on meanwhile
+                made = await asyncio.to_thread(embeddings, answer, texts)  # megabytes, and requests go on meanwhile
             except StatusError as error:
                 if not self._packs or error.status not in (400, 422) or "encoding_format" not in error.message:
-                    raise _context_length(error) or error from None
+                    raise too_long(error) or error from None
             else:
                 return made
         self._packs = False
@@ -227,129 +217,6 @@ class OpenAINode(Node):
     async def _expect_events(self, response: Response) -> None:
         kind = response.headers.get("content-type", "").split(";")[0].strip()
         if kind == "application/json":
-            _good(_loaded((await http.error_body(response)).decode(errors="replace"), self.name), self.name)
+            good(loaded((await http.small_body(response)).decode(errors="replace"), self.name), self.name)
         if kind != "text/event-stream":
             raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
-
-
-class _Reader:
-    """Reads the events of one answer."""
-
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self._heard = False
-        self._finish: FinishReason | None = None
-        self.usage: Usage | None = None
-        self.failure: NodeError | None = None
-        self.done = False
-
-    def read(self, events: Sequence[str]) -> str:
-        """The text of events that came together; of a bad one the `failure`, and the text before it."""
-        texts = []
-        told = events[: events.index(_DONE)] if _DONE in events else events
-        try:
-            for event in _parsed(told, self._node):
-                self._heard = True
-                if "usage" in event:
-                    self.usage = _usage(event) or self.usage
-                text, finish = _piece(event.get("choices"))
-                self._finish = finish or self._finish
-                texts.append(text)
-        except NodeError as error:
-            self.failure = error
-        else:
-            if told is not events:
-                self._finish, self.done = self._finish or "stop", True
-        return "".join(texts)
-
-    def end(self) -> FinishReason:
-        """Why the answer is over; a NodeError where it is not whole."""
-        if not self._heard:
-            raise BadResponseError(f"Node '{self._node}' sent an empty answer.")
-        if self._finish is None:
-            raise CutStreamError(f"Node '{self._node}' stopped in the middle of its answer.")
-        return self._finish
-
-
-def _parsed(events: Sequence[str], node: str) -> Iterator[dict[str, Any]]:
-    """Events that came together, read in one go, which takes half the time; one by one where one of them is bad."""
-    try:
-        found = orjson.loads(f"[{','.join(events)}]")
-    except orjson.JSONDecodeError:
-        found = []
-    if len(found) != len(events):
-        found = (_loaded(data, node) for data in events)
-    return (_good(event, node) for event in found)
-
-
-def _good(event: Any, node: str) -> dict[str, Any]:
-    """An event as the protocol has them; BadResponseError for another, or one that reports an error."""
-    if not isinstance(event, dict):
-        raise BadResponseError(f"Node '{node}' sent an event that is not an object.")
-    if event.get("error"):
-        raise BadResponseError(f"Node '{node}' reported: {http.message_in(event) or 'an error'}.")
-    return event
-
-
-def _loaded(data: str, node: str) -> Any:
-    """JSON that may hold what orjson, many times as fast, does not take: half a character, or NaN."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadResponseError(f"Node '{node}' sent an event that is not JSON.") from None
-
-
-def _embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
-    """What an answer holds; BadResponseError where it is not a good vector for each text."""
-    try:
-        data = json.loads(answer)
-    except (ValueError, RecursionError):
-        raise BadResponseError("The node sent embeddings that are not JSON.") from None
-    if isinstance(data, dict) and data.get("error"):
-        raise BadResponseError(f"The node reported: {http.message_in(data) or 'an error'}.")
-    found = vectors.read(data, len(texts))
-    usage = _usage(data)
-    if usage is None:
-        return Embeddings(found, -(-sum(map(len, texts)) // CHARS_PER_TOKEN))
-    return Embeddings(found, usage.input_tokens, "node")
-
-
-def _piece(choices: Any) -> tuple[str, FinishReason | None]:
-    """The text of an event's first choice, and why the answer ends with it."""
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return "", None
-    delta, reason = choice.get("delta"), choice.get("finish_reason")
-    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    ended: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
-    return text if isinstance(text, str) else "", ended
-
-
-def _usage(event: dict[str, Any]) -> Usage | None:
-    usage = event.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    given, made = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not isinstance(given, int) or not isinstance(made, int):
-        return None
-    if not 0 <= given <= MAX_TOKENS or not 0 <= made <= MAX_TOKENS:
-        return None
-    return Usage(given, made, "node")
-
-
-def _context_length(error: StatusError) -> ContextLengthError | None:
-    """The request's own fault, where a node says that its context is too small for it."""
-    words = error.message.lower()
-    if error.status in (400, 413, 422) and "context" in words and ("length" in words or "window" in words):
-        return ContextLengthError(f"The input is too long. {error.message}")
-    return None
-
-
-def _format(error: StatusError, call: Call) -> UserError | None:
-    """The request's own fault, where a node says that it cannot keep to the form of the answer."""
-    words = error.message.lower()
-    if call.response_format is None or error.status not in (400, 422):
-        return None
-    if "response_format" in words or "schema" in words:
-        return UserError(f"The response_format was refused. {error.message}", param="response_format")
-    return None

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from herding.errors import BadResponseError
 from herding.files import Strict
 from herding.nodes import http
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import Deadlines, Node, estimated
 from herding.nodes.extract import Extract
 from herding.nodes.headers import checked_headers
 from herding.nodes.origin import origin_of
@@ -148,11 +148,8 @@ class TemplateNode(Node):
         return NodeStatus("ready", serves=self.serves, context_length=self._context_length)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
-        """An estimate on the safe side, where the context is known."""
-        if self._context_length is None:
-            return None
-        chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
-        return -(-chars // 3), self._context_length
+        """An estimate, where the context is known."""
+        return estimated(call, self._context_length)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         scrubbers = Scrubbers(self._secrets.values())
@@ -197,7 +194,7 @@ class TemplateNode(Node):
 
     async def _unfit(self, response: httpx.Response, kind: str) -> BadResponseError:
         """The error for an answer of a type that is not expected; its own words where it says what went wrong."""
-        said = (await http.error_body(response)).decode(errors="replace") if kind == "application/json" else ""
+        said = (await http.small_body(response)).decode(errors="replace") if kind == "application/json" else ""
         if said:
             self._extract.piece(said)  # raises what an error in it says
         expected = "a stream" if self._stream else "text"

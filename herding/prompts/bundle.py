@@ -14,10 +14,12 @@ from typing import Any
 from herding import files
 from herding.errors import ConfigError, UserError
 from herding.prompts import older
-from herding.prompts.library import is_key
+from herding.prompts.key import is_key
 from herding.prompts.saving import MAX_FILE, SUFFIXES
 
 MAX_ZIP = 20_000_000
+"""Bytes, as `MAX_TOTAL`."""
+
 MAX_FILES = 5_000
 MAX_TOTAL = 50_000_000
 """Bytes of all files of a bundle, unpacked."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from herding.errors import UserError, VariableError
+from herding.errors import UserError
 from herding.prompts.families import family_of
 from herding.prompts.model import Contract, Prompt, PromptParameters, Template
 from herding.prompts.render import insert, insert_guarded, size
-from herding.prompts.variables import Value, clean, show
+from herding.prompts.variables import Value, clean_parameter, show
 from herding.values import Message, Request
 
 MAX_CHARS = 4_000_000
@@ -93,10 +93,7 @@ def free_input(request: Request) -> Rendered:
     if bool(request.messages) == (request.text is not None):
         raise UserError("Name a prompt, or give either messages or text.", param="messages")
     for text in (request.text or "", *(message.content for message in request.messages)):
-        try:
-            clean(text)
-        except VariableError as error:
-            raise UserError(f"The input {error.message}.", param="messages") from None
+        clean_parameter(text, "messages", subject="The input")
     if not request.messages:
         return Rendered(text=request.text)
     head = next((n for n, m in enumerate(request.messages) if m.role != "system"), len(request.messages))

@@ -86,16 +86,6 @@ def lines(old: str, new: str) -> tuple[Line, ...]:
     return tuple(found)
 
 
-def before(found: Sequence[Line]) -> str:
-    """The old text that a diff tells of."""
-    return "\n".join("".join(mark.text for mark in line.old) for line in found if line.old is not None)
-
-
-def after(found: Sequence[Line]) -> str:
-    """The new text that a diff tells of."""
-    return "\n".join("".join(mark.text for mark in line.new) for line in found if line.new is not None)
-
-
 def _both(old: str, new: str, i: int, j: int) -> Line:
     if old == new:
         return Line("same", (Mark(old),), (Mark(new),), i + 1, j + 1)

@@ -10,8 +10,8 @@ from typing import Any
 
 from herding.errors import UserError, VariableError
 from herding.files import Source
-from herding.prompts.library import parse_body, parse_prompt
 from herding.prompts.model import Prompt
+from herding.prompts.reading import parse_body, parse_prompt
 from herding.prompts.written import dump_file
 
 BODY = ("messages", "prompt", "templates", "variants")
@@ -19,6 +19,7 @@ BODY = ("messages", "prompt", "templates", "variants")
 
 NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
 WHOLE_NUMBERS = ("top_k", "max_tokens", "seed")
+"""The parameters that are numbers, and those of them that are whole ones."""
 
 MAX_CHARS = 1_000_000
 """Characters of edits as they are kept."""
@@ -78,22 +79,15 @@ def applied(key: str, content: Mapping[str, Any], edits: Edits, *, inputs: bool 
     With `inputs`, these become the defaults of their variables. UserError names the line and the key of what is wrong.
     """
     if edits.whole is not None:
-        prompt = parse_prompt(key, edits.whole)
-        data = dict(prompt.content) | ({"label": prompt.said_label} if prompt.said_label else {})
+        data = parse_prompt(key, edits.whole).worded
     else:
         data = dict(content)
         if edits.template is not None:
             parse_body(edits.template, Prompt.model_validate(data))
-            kept = {name: value for name, value in data.items() if name not in BODY}
-            data = kept | dict(Source(edits.template).data)
+            data = _others(data) | dict(Source(edits.template).data)
     if edits.parameters:
         data["parameters"] = {**data.get("parameters", {}), **edits.parameters}
     return data | ({"variables": _with_defaults(data, edits.variables)} if inputs and edits.variables else {})
-
-
-def written(content: Mapping[str, Any]) -> str:
-    """A prompt as the YAML text of its file."""
-    return dump_file(content)
 
 
 def template_of(key: str, content: Mapping[str, Any], whole: str) -> str | None:
@@ -101,7 +95,7 @@ def template_of(key: str, content: Mapping[str, Any], whole: str) -> str | None:
     found = parse_prompt(key, whole)
     if found.said_label or _others(found.content) != _others(content):
         return None
-    return written({name: value for name, value in found.content.items() if name in BODY})
+    return dump_file({name: value for name, value in found.content.items() if name in BODY})
 
 
 def _others(content: Mapping[str, Any]) -> dict[str, Any]:

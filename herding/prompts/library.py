@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
-
 from herding import files
-from herding.errors import ConfigError, ConflictError, HerdingError, NotFoundError, UserError, VariableError
-from herding.prompts import merging, older, saving
-from herding.prompts.model import Body, Prompt
-from herding.prompts.variables import clean
-from herding.prompts.written import dump_file
-
-_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
-MAX_KEY = 200
-RESERVED = frozenset({"versions", "diff", "labels", "yaml", "resolve", "draft"})
-"""No folder's part of a new key: behind a key, the API has doors of these names."""
+from herding.errors import ConfigError, ConflictError, HerdingError, UserError
+from herding.prompts import merging, reading, saving
+from herding.prompts.key import check_key, no_prompt
+from herding.prompts.reading import Loaded
+from herding.prompts.rewriting import changed, is_dumped, rewritten
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A prompt as its file gives it. `notes` tell what of the file has no effect.
-
-    `shared` is true where the file holds several prompts. `digest` is the SHA-256 of the file's text in hex, or of this
-    prompt's part of it.
-    """
-
-    key: str
-    prompt: Prompt
-    file: Path
-    notes: tuple[str, ...] = ()
-    shared: bool = False
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +45,8 @@ def anything(old: Loaded | None, new: Loaded | None) -> None:
 class Library:
     """Prompts by key; the key of `folder/name.yaml` is `folder/name`.
 
-    `refresh` reads what changed in the directory since. It, `check`, `save` and `delete` block, so call them from a
-    thread; one of them works at a time.
+    `refresh` reads what changed in the directory since. It, `check_all`, `save`, `text` and `delete` block, so call
+    them from a thread; one of them works at a time.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -93,7 +67,7 @@ class Library:
         try:
             return self._snapshot.prompts[key]
         except KeyError:
-            raise NotFoundError(f"There is no prompt '{key}'.", param="prompt") from None
+            raise no_prompt(key) from None
 
     def refresh(self) -> Snapshot:
         """Read the directory again if any file in it changed."""
@@ -115,15 +89,13 @@ class Library:
         """Where a prompt's file stands in the directory."""
         return found.file.relative_to(self._directory).as_posix()
 
-    def check(self, key: str, data: Mapping[str, Any]) -> Loaded:
-        """The prompt that `save` would make of `data`, with the place of its file; raises what `save` raises."""
-        with self._lock:
-            return self._check(key, data, self._names)
-
     def check_all(
         self, wanted: Sequence[tuple[str, Mapping[str, Any]]], approve: Callable[[Loaded], None]
     ) -> list[Loaded | HerdingError]:
-        """`check` of many prompts, one after the other, or what each of them or `approve` of it raises."""
+        """The prompts that `save` would make, each with the place of its file; or what it, or `approve`, would raise.
+
+        Of prompts that get in each other's way the first is taken.
+        """
         with self._lock:
             names, found = self._names.copy(), list[Loaded | HerdingError]()
             for key, data in wanted:
@@ -152,8 +124,7 @@ class Library:
         stays of a file keeps its comments, its order and its quotes. Where somebody `typed` the prompt as YAML, the
         file becomes that text, changed where it says something else than `data`; a text that only holds data, as it is
         dumped here, has nothing to keep. UserError for a key or data that make no prompt, ConflictError where a file
-        is in the way, ConfigError where the directory does not take it, and whatever
-        `approve` raises.
+        is in the way, ConfigError where the directory does not take it, and whatever `approve` raises.
         """
         check_key(key)
         wanted = saving.plain(data)
@@ -165,12 +136,12 @@ class Library:
             new = self._checked(key, text, path, wanted)
             approve(old, new)
             made = text if old is None else self._text(old, wanted) if _said(old) != _said(new) else None
-            if typed is not None and not _is_dumped(typed):
+            if typed is not None and not is_dumped(typed):
                 made = self._typed(typed, old, new)
             if made is not None:
+                found = new if made == text else self._parsed(made, path)
                 with self._changing(path):
-                    stamp = _stamp(saving.write(self._directory, path, made))
-                    self._take(path, stamp, new if made == text else self._parsed(made, path))
+                    self._take(path, _stamp(saving.write(self._directory, path, made)), found)
             return self.get(key)
 
     def _now(self, key: str) -> Loaded | None:
@@ -201,7 +172,7 @@ class Library:
     def text(self, key: str, digest: str) -> str | None:
         """The text of the file of a prompt, without its label; None where the file is none of its own, or another one.
 
-        `digest` is the one of the file that is meant. It blocks, too.
+        `digest` is the one of the file that is meant.
         """
         old = self._snapshot.prompts.get(key)
         if old is None or old.shared or old.notes or old.digest != digest:
@@ -215,12 +186,12 @@ class Library:
 
     def _text(self, old: Loaded, wanted: dict[str, Any]) -> str:
         """The new text of a file."""
-        return _rewritten(old.file.read_bytes().decode(), self._shown(old.file), old.prompt, wanted)
+        return changed(old.file.read_bytes().decode(), self._shown(old.file), old.prompt, wanted)
 
     def _typed(self, typed: str, old: Loaded | None, new: Loaded) -> str | None:
         """The text of a file as somebody typed it; None where the file holds that already."""
         before = old.file.read_bytes().decode() if old else ""
-        made = merging.in_ends_of(before, rewritten(new.key, merging.plain(typed), _worded(new.prompt)))
+        made = merging.in_ends_of(before, rewritten(new.key, merging.plain(typed), new.prompt.worded))
         return None if made == before else made
 
     def delete(self, key: str, approve: Approve = anything) -> None:
@@ -255,7 +226,7 @@ class Library:
             source = files.Source(text, file=self._shown(path))
             if source.data != wanted:
                 raise source.error("it cannot be written as YAML without a change")
-            return _build(source, path, key)
+            return reading.build(source, path, key)
         except ConfigError as error:
             where = f"{error.key}: " if error.key else ""
             raise UserError(f"This is no prompt: {where}{error.reason}.", param=error.key) from None
@@ -301,10 +272,7 @@ class Library:
 
     def _prompts(self, source: files.Source, path: Path) -> list[Loaded]:
         """The prompts of a file that was read."""
-        key = path.relative_to(self._directory).with_suffix("").as_posix()
-        if older.is_collection(source.data):
-            return [_build(source, path, name, at=(name,)) for name in source.data]
-        return [_build(source, path, key)]
+        return reading.read(source, path, path.relative_to(self._directory).with_suffix("").as_posix())
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -316,42 +284,6 @@ def _stamped(path: Path) -> Stamp | None:
     return _stamp(path.stat()) if path.is_file() else None
 
 
-def is_key(text: str) -> bool:
-    """Whether a prompt can be called so."""
-    return _KEY.fullmatch(text) is not None and len(text) <= MAX_KEY
-
-
-def check_key(key: str) -> None:
-    """UserError where no new prompt can be called so."""
-    if not is_key(key):
-        message = f"A prompt's key has letters, digits, '_', '-', '.' and '/', and at most {MAX_KEY} of them."
-        raise UserError(message, param="key")
-    if reserved := RESERVED.intersection(key.split("/")[1:]):
-        raise UserError(f"'{min(reserved)}' stands behind a key in the API. Choose another key.", param="key")
-
-
-def _worded(prompt: Prompt) -> dict[str, Any]:
-    """A prompt in the words of its file, with its label."""
-    return dict(prompt.content) | ({"label": prompt.said_label} if prompt.said_label else {})
-
-
-def rewritten(key: str, text: str, data: Mapping[str, Any]) -> str:
-    """The YAML of a prompt, changed where it says something else than `data`; ConfigError where it is none."""
-    file = Path(f"{key}.yaml")
-    return _rewritten(text, file, _build(files.Source(text), file, key).prompt, dict(data))
-
-
-def _is_dumped(text: str) -> bool:
-    """Whether a text is the dump of its data, without anything that somebody put there."""
-    return merging.plain(text).strip() == dump_file(files.Source(text).data).strip()
-
-
-def _rewritten(text: str, file: Path, known: Prompt, wanted: dict[str, Any]) -> str:
-    """`text`, which is the prompt `known`, where `wanted` is to be."""
-    raw = files.Source(text, file=file).data
-    return merging.merged(text, merging.settled(raw, _worded(known), wanted))
-
-
 def _said(loaded: Loaded) -> tuple[str, str | None]:
     """What a file says of a prompt."""
     return loaded.prompt.digest, loaded.prompt.said_label
@@ -360,65 +292,3 @@ def _said(loaded: Loaded) -> tuple[str, str | None]:
 def _refuse_shared(old: Loaded | None, shown: Path) -> None:
     if old and old.shared:
         raise ConflictError(f"'{old.key}' is one of several prompts in the file {shown}. Edit that file.", param="key")
-
-
-def _build(source: files.Source, path: Path, key: str, at: files.Location = ()) -> Loaded:
-    """The prompt that stands in `source`, or `at` a place in it."""
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise source.error(f"'{key}' is no key for a prompt: use letters, digits, '_', '-', '.' and '/'", at)
-    data = source.data[key] if at else source.data
-    if not isinstance(data, dict):
-        raise source.error("expected keys and values", at)
-    _refuse_odd_characters(source, data, at)
-    try:
-        modern, notes = older.modernise(data)
-    except ValueError as error:
-        raise source.error(str(error), (*at, "variables" if "variable" in str(error) else "param")) from None
-    prompt = source.build(Prompt, modern, at=at)
-    for note in notes:
-        log.info("%s: %s", path, note)
-    return Loaded(key, prompt, path, tuple(notes), shared=bool(at), digest=_digest(data) if at else source.digest)
-
-
-def _digest(data: Any) -> str:
-    return sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _refuse_odd_characters(source: files.Source, data: Any, at: files.Location) -> None:
-    """Refuse texts that can be neither stored nor sent."""
-    left: list[tuple[files.Location, Any]] = [(at, data)]
-    while left:
-        place, item = left.pop()
-        if isinstance(item, str):
-            try:
-                clean(item)
-            except VariableError as error:
-                raise source.error(error.message, place) from None
-        elif isinstance(item, dict):
-            left.extend((place, name) for name in item)
-            left.extend(((*place, name), part) for name, part in item.items())
-        elif isinstance(item, list):
-            left.extend(((*place, number), part) for number, part in enumerate(item))
-
-
-def parse_body(text: str, prompt: Prompt) -> Prompt:
-    """`prompt` with the body that an editor holds as YAML (`messages`, `prompt` or `variants`); UserError if wrong."""
-    try:
-        return prompt.with_body(files.Source(text).build(Body))
-    except ConfigError as error:
-        place = f" (line {error.line})" if error.line else ""
-        key = f"{error.key}: " if error.key else ""
-        raise UserError(f"The edited template is not usable{place}: {key}{error.reason}.", param="template") from None
-    except ValidationError as error:
-        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise UserError(f"The edited template is not usable: {message}.", param="template") from None
-
-
-def parse_prompt(key: str, text: str) -> Prompt:
-    """The prompt that an editor holds whole, as the YAML of a file; UserError names the line and the key at fault."""
-    try:
-        return _build(files.Source(text), Path(f"{key}.yaml"), key).prompt
-    except ConfigError as error:
-        place = f" (line {error.line})" if error.line else ""
-        name = f"{error.key}: " if error.key else ""
-        raise UserError(f"This is no prompt yet{place}: {name}{error.reason}.", param=error.key or "whole") from None

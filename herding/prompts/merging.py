@@ -37,7 +37,8 @@ class _StuckError(Exception):
 def merged(text: str, data: Mapping[str, Any]) -> str:
     """The text of a file that holds `data`: `text`, changed where it holds something else.
 
-    Its line ends stay as they are, and so does a byte order mark.
+    Where that cannot be done the file is written anew, without the comments of `text`. Its line ends stay as they are,
+    and so does a byte order mark.
     """
     return in_ends_of(text, _merged(plain(text), data))
 

@@ -22,7 +22,7 @@ from herding.prompts.patterns import check_pattern
 from herding.prompts.render import placeholders
 from herding.prompts.routing import Routing
 from herding.prompts.variables import Variable
-from herding.values import Message, Parameters
+from herding.values import Parameters
 
 MAX_TEMPLATE = 200_000
 MAX_VARIANTS = 100
@@ -37,9 +37,6 @@ class PromptMessage(Strict):
 
     role: Literal["system", "user", "assistant"]
     content: Text
-
-    def value(self) -> Message:
-        return Message(self.role, self.content)
 
 
 class Template(Strict):
@@ -251,6 +248,11 @@ class Prompt(Body):
     def said_label(self) -> str | None:
         """The label that the file names, None where it names none. It belongs to a version, not to the prompt."""
         return self.label if "label" in self.model_fields_set else None
+
+    @property
+    def worded(self) -> dict[str, Any]:
+        """The content with the label, where the file names one."""
+        return self.content | ({"label": self.said_label} if self.said_label else {})
 
     @cached_property
     def stored(self) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from herding.files import PlacedError
+
 _RENAMED = {
     "max_new_tokens": "max_tokens",
     "stop_words": "stop",
@@ -26,7 +28,10 @@ def is_collection(data: Any) -> bool:
 
 
 def modernise(data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """`data` in today's form, and a note for each thing of the older form that has no place today."""
+    """`data` in today's form, and a note for each thing of the older form that has no place today.
+
+    PlacedError where it is in neither form.
+    """
     new, notes = dict(data), list[str]()
     if isinstance(data.get("variables"), list):
         new["variables"] = _variables(data["variables"])
@@ -44,23 +49,23 @@ def _variables(entries: list[Any]) -> dict[str, Any]:
     for entry in entries:
         named = {entry: None} if isinstance(entry, str) else entry
         if not isinstance(named, dict):
-            raise ValueError("each variable is a map of its name to its default")
+            raise PlacedError("each variable is a map of its name to its default", "variables")
         for name, default in named.items():
             if name in variables:
-                raise ValueError(f"the variable '{name}' is given twice")
+                raise PlacedError(f"the variable '{name}' is given twice", "variables")
             variables[name] = _variable(default)
     return variables
 
 
 def _variable(default: Any) -> dict[str, Any]:
     if isinstance(default, list | dict):
-        raise ValueError("the default of a variable is a text")
+        raise PlacedError("the default of a variable is a text", "variables")
     return {"type": "text", "default": "" if default is None else str(default)}
 
 
 def _parameters(param: Any) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(param, dict):
-        raise ValueError("'param' is a map of parameters")
+        raise PlacedError("'param' is a map of parameters", "param")
     known = {_RENAMED[name]: value for name, value in param.items() if name in _RENAMED}
     if param.get("do_sample") is False:
         known["temperature"] = 0

@@ -281,9 +281,10 @@ def clean(text: str) -> str:
     return text
 
 
-def clean_parameter(text: str, param: str) -> str:
-    """`text`, if it can be stored and sent; UserError names `param` where not."""
+def clean_parameter(text: str, param: str, *, subject: str = "") -> str:
+    """`text`, if it can be stored and sent; UserError for `param` where not, which `subject` is called in words."""
     try:
         return clean(text)
     except VariableError as error:
-        raise UserError(f"Parameter '{param}' {error.message}.", param=param) from None
+        what = subject or f"Parameter '{param}'"
+        raise UserError(f"{what} {error.message}.", param=param) from None

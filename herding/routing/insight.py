@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from herding.routing.policies import Policies
 from herding.routing.policy import RoutingSettings
 from herding.routing.record import Record
-from herding.routing.window import Count, Window
+from herding.routing.window import Count
 from herding.routing.words import deeds
 
 NORMAL_95 = 1.96
@@ -19,81 +19,30 @@ LEAST_SPREAD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Insight:
-    """One model on a prompt, or one version of the prompt with it.
+    """One model on a prompt.
 
-    `low` and `high` are the 95 % normal interval of the mean stars; None, as the mean, without ratings. Rates are 0-1,
-    the one of breaches among answers that have a contract (None without any). `share` is the chance to be chosen next,
-    `quality` what a request is expected to be worth (0-1); both are the model's, whatever the version.
+    `share` is the chance to be chosen next, `quality` what a request is expected to be worth (both 0-1), `why` in words
+    what it did.
     """
 
     model: str
-    version: int | None
-    requests: int
-    error_rate: float
-    breach_rate: float | None
-    rated: int
-    mean_stars: float | None
-    low: float | None
-    high: float | None
     share: float
     quality: float
     why: str
 
 
 def insights(
-    policies: Policies,
-    record: Record,
-    prompt: str,
-    models: Sequence[str],
-    settings: RoutingSettings,
-    *,
-    by_version: bool = False,
+    policies: Policies, record: Record, prompt: str, models: Sequence[str], settings: RoutingSettings
 ) -> tuple[Insight, ...]:
-    """A line for each of `models` in their order; with `by_version` one for each version, the newest first."""
+    """A line for each of `models`, in their order."""
     if not models:
         return ()
-    window = record.window(prompt)
+    counts = record.window(prompt).counts
     shares = policies.shares(prompt, models, settings)
-    worth = dict(zip(models, policies.belief(prompt, models, settings).mean, strict=True))
-    counts: Iterable[tuple[str, int | None, Count]]
-    if by_version:
-        counts = _versions(window, models)
-    else:
-        counts = ((model, None, window.counts.get(model, Count())) for model in models)
-    return tuple(_insight(*line, share=shares[line[0]], quality=worth[line[0]]) for line in counts)
-
-
-def _versions(window: Window, models: Sequence[str]) -> list[tuple[str, int | None, Count]]:
-    counts: dict[tuple[str, int], Count] = {}
-    for sample in window.samples:
-        count = counts.setdefault((sample.model, sample.version), Count())
-        count.sample(sample, 1)
-        for stars in window.stars(sample):
-            count.rating(stars, 1)
-    return [
-        (model, version, counts[name, version])
-        for model in models
-        for name, version in sorted(counts, key=lambda key: -key[1])
-        if name == model
-    ]
-
-
-def _insight(model: str, version: int | None, count: Count, *, share: float, quality: float) -> Insight:
-    judged = count.kept + count.breached
-    mean, low, high = interval(count)
-    return Insight(
-        model=model,
-        version=version,
-        requests=count.requests,
-        error_rate=count.failed / count.requests if count.requests else 0.0,
-        breach_rate=count.breached / judged if judged else None,
-        rated=count.rated,
-        mean_stars=mean,
-        low=low,
-        high=high,
-        share=share,
-        quality=quality,
-        why=deeds(count),
+    worth = policies.belief(prompt, models, settings).mean
+    return tuple(
+        Insight(model, shares[model], quality, deeds(counts.get(model, Count())))
+        for model, quality in zip(models, worth, strict=True)
     )
 
 

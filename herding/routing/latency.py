@@ -5,7 +5,10 @@ from __future__ import annotations
 from math import exp
 
 WEIGHT = 0.2
+"""What the newest answer counts, of 1, where answers come often."""
+
 FADES = 30.0
+"""Seconds without an answer after which the mean before it counts a third."""
 
 
 class Latency:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp
 
 FADES = 30.0
+"""Seconds after which what was granted counts a third."""
 
 
 class Pace:

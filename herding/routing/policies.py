@@ -94,8 +94,7 @@ class Policies:
         if settings.pinned in names:
             return {name: float(name == settings.pinned) for name in names}
         if settings.policy == policy.STARS:
-            belief = self.belief(prompt, names, settings)
-            given = belief.shares if settings.explore else _only(belief.mean.index(max(belief.mean)), len(names))
+            given = _by_stars(self.belief(prompt, names, settings), settings)
         elif settings.policy == policy.SUCCESS_SHARE:
             given = self._successes(prompt, names, settings)
         else:
@@ -105,9 +104,7 @@ class Policies:
     def _stars(self, asked: _Asked) -> Choice:
         names = asked.models
         belief = self.belief(asked.prompt, names, asked.settings)
-        given = belief.shares
-        if not asked.settings.explore:
-            given = _only(belief.mean.index(max(belief.mean)), len(names))
+        given = _by_stars(belief, asked.settings)
         first = names[draw(given, self._rng.random())]
         mean = dict(zip(names, belief.mean, strict=True))
         shares = dict(zip(names, given, strict=True))
@@ -153,6 +150,11 @@ class Policies:
 def _after(first: str, worth: Mapping[str, float]) -> tuple[str, ...]:
     """`first`, and then the others, the best first."""
     return (first, *sorted((model for model in worth if model != first), key=lambda model: -worth[model]))
+
+
+def _by_stars(belief: Belief, settings: RoutingSettings) -> tuple[float, ...]:
+    """The share of each candidate; without exploring the best has all."""
+    return belief.shares if settings.explore else _only(belief.mean.index(max(belief.mean)), len(belief.mean))
 
 
 def _only(index: int, size: int) -> tuple[float, ...]:

@@ -44,7 +44,6 @@ class Sample:
     ok: bool
     contract_ok: bool | None = None
     total_ms: float = 0.0
-    version: int = 0
 
 
 def signals(sample: Sample, targets: Targets) -> float:

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from herding.routing.quality import PLAIN, STARS_WEIGHT, scale
+from herding.routing.quality import BREACH_COSTS, PLAIN, STARS_WEIGHT, scale
 from herding.routing.record import Record
 from herding.routing.shares import Array, best, floored
 from herding.routing.voices import STARS_SPREAD, TINY, Voices
@@ -110,7 +110,7 @@ def _beforehand(count: Count) -> tuple[float, float, float]:
     fails = (count.failed + FAILS * ELSEWHERE) / (count.requests + ELSEWHERE)
     breaches = count.breached / (count.kept + count.breached + ELSEWHERE)
     liked = scale(count.stars / count.rated) - 0.5 if count.rated else 0.0
-    return fails, PLAIN - 0.4 * breaches, liked * count.rated / (count.rated + ELSEWHERE)
+    return fails, PLAIN - BREACH_COSTS * breaches, liked * count.rated / (count.rated + ELSEWHERE)
 
 
 def _faded(window: Window, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:

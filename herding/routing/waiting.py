@@ -11,7 +11,10 @@ from herding.routing.queue import IN_ALL, PER_PRINCIPAL, FairQueue
 from herding.routing.ticket import A, L, Place, Ticket
 
 EVERY = 0.5
+"""Seconds between two looks of a ticket at its place."""
+
 LOOKS_A_SECOND = 2_000
+"""Of all tickets together, at most: where very many wait, each looks less often."""
 
 
 class Waiting(Generic[A, L]):

@@ -1,4 +1,4 @@
-"""Users and their tokens: tasks of the writer, and reads."""
+"""What is asked of the store about users and their tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, case, insert, or_, select, update
 
 from herding.errors import NotFoundError, UserError
+from herding.store.reader import Reader
 from herding.store.rows import Row, storable
 from herding.store.tables import account, token
+from herding.store.writer import Writer
 from herding.values import Limit, Token, User
 
 Task = Callable[[Connection], None]
@@ -22,7 +24,58 @@ _SAME_OF_TOKEN = ("id", "name", "created_at", "created_by", "expires_at", "revok
 _PUBLIC = tuple(column for column in token.columns if column.name != "digest")
 
 
-def add_user(user: User) -> Task:
+class AccountStore:
+    """The part of the store that keeps users and tokens. What is written is durable when a method returns."""
+
+    _writer: Writer
+    _reader: Reader
+
+    async def add_user(self, user: User) -> None:
+        """Adds a user. Raises UserError where the id is taken."""
+        await self._writer.call(_add_user(user))
+
+    async def change_user(self, user: User) -> None:
+        """Changes everything of a user but id and time of creation. Raises NotFoundError."""
+        await self._writer.call(_change_user(user))
+
+    async def user(self, user_id: str) -> User | None:
+        """One user, None where there is none."""
+        return await self._reader.run(lambda c: _user(c, user_id))
+
+    async def users(self) -> tuple[User, ...]:
+        """All users, by id."""
+        return await self._reader.run(_users)
+
+    async def add_token(self, token: Token, digest: bytes) -> None:
+        """Adds a token with the keyed hash of its secret. Raises UserError where the id is taken, NotFoundError."""
+        await self._writer.call(_add_token(token, digest))
+
+    async def tokens(self, user_id: str | None) -> tuple[Token, ...]:
+        """The tokens of one user, or of all with None, oldest first."""
+        return await self._reader.run(lambda c: _tokens(c, user_id))
+
+    async def credentials(self, token_id: str) -> tuple[Token, bytes, User] | None:
+        """A token, the keyed hash of its secret and its user; None where there is no such token.
+
+        Whether they are still good is not looked at: the caller compares hash, ends and `disabled`.
+        """
+        return await self._reader.run(lambda c: _credentials(c, token_id))
+
+    async def revoke(self, token_id: str, at: int) -> None:
+        """Ends a token at once; the first time counts. Raises NotFoundError."""
+        await self._writer.call(_end(token_id, "revoked_at", at))
+
+    async def expire(self, token_id: str, at: int) -> None:
+        """Lets a token end at an instant, which never lengthens its life. Raises NotFoundError."""
+        await self._writer.call(_end(token_id, "expires_at", at))
+
+    async def touched(self, used: Mapping[str, int]) -> None:
+        """Notes when tokens were used last, by id, in one write; never moves one back. Unknown ids are ignored."""
+        if used:
+            await self._writer.put({"touch": _touches(used)})
+
+
+def _add_user(user: User) -> Task:
     """A task that adds a user; raises UserError where the id is taken."""
     row = _user_row(user)
 
@@ -34,7 +87,7 @@ def add_user(user: User) -> Task:
     return task
 
 
-def change_user(user: User) -> Task:
+def _change_user(user: User) -> Task:
     """A task that changes everything of a user but id and time of creation; raises NotFoundError."""
     row = _user_row(user)
     values = {name: value for name, value in row.items() if name not in ("id", "created_at")}
@@ -47,7 +100,7 @@ def change_user(user: User) -> Task:
     return task
 
 
-def add_token(found: Token, digest: bytes) -> Task:
+def _add_token(found: Token, digest: bytes) -> Task:
     """A task that adds a token; raises UserError where the id is taken, NotFoundError without its user."""
     row = _token_row(found) | {"digest": digest}
 
@@ -61,33 +114,23 @@ def add_token(found: Token, digest: bytes) -> Task:
     return task
 
 
-def revoke(token_id: str, at: int) -> Task:
-    """A task that ends a token; the first time counts. Raises NotFoundError."""
-    return _end(token_id, "revoked_at", at)
-
-
-def expire(token_id: str, at: int) -> Task:
-    """A task that lets a token end at `at`, or when it would have ended before. Raises NotFoundError."""
-    return _end(token_id, "expires_at", at)
-
-
-def touches(used: Mapping[str, int]) -> list[Row]:
+def _touches(used: Mapping[str, int]) -> list[Row]:
     """Rows for the statement `touch`, in an order that all processes share, so that none waits for another in turn."""
     return [{"token_id": storable(token_id), "used_at": at} for token_id, at in sorted(used.items())]
 
 
-def user(connection: Connection, user_id: str) -> User | None:
+def _user(connection: Connection, user_id: str) -> User | None:
     """One user."""
     found = connection.execute(select(account).where(account.c.id == storable(user_id))).first()
     return _to_user(found._asdict()) if found else None
 
 
-def users(connection: Connection) -> tuple[User, ...]:
+def _users(connection: Connection) -> tuple[User, ...]:
     """All users by id."""
     return tuple(_to_user(row._asdict()) for row in connection.execute(select(account).order_by(account.c.id)))
 
 
-def tokens(connection: Connection, user_id: str | None) -> tuple[Token, ...]:
+def _tokens(connection: Connection, user_id: str | None) -> tuple[Token, ...]:
     """The tokens of one user or of all, oldest first."""
     query = select(*_PUBLIC).order_by(token.c.created_at, token.c.id)
     if user_id is not None:
@@ -95,7 +138,7 @@ def tokens(connection: Connection, user_id: str | None) -> tuple[Token, ...]:
     return tuple(_to_token(row._asdict()) for row in connection.execute(query))
 
 
-def credentials(connection: Connection, token_id: str) -> tuple[Token, bytes, User] | None:
+def _credentials(connection: Connection, token_id: str) -> tuple[Token, bytes, User] | None:
     """What a login needs, found by two primary keys in one statement."""
     query = select(account, *(column.label(f"token_{column.name}") for column in token.columns))
     query = query.join_from(token, account).where(token.c.id == storable(token_id))
@@ -108,7 +151,7 @@ def credentials(connection: Connection, token_id: str) -> tuple[Token, bytes, Us
 
 
 def _end(token_id: str, column: str, at: int) -> Task:
-    """A task that sets an end of a token, unless it has an earlier one."""
+    """A task that sets an end of a token, unless it has an earlier one; raises NotFoundError."""
     now = token.c[column]
     value = case((or_(now.is_(None), now > at), at), else_=now)
     change = update(token).where(token.c.id == storable(token_id)).values({column: value})

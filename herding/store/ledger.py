@@ -18,11 +18,12 @@ from herding.store.batch import Batch, Look, Rows
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
 from herding.store.windows import Sum, Windows
-from herding.values import Limit, LimitUse
+from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse
 
 HOUR = 3_600_000
+"""In milliseconds, as all times here."""
 
-LONGEST = 31 * 24 * HOUR
+LONGEST = MAX_INTERVAL_HOURS * HOUR
 """The longest interval of a limit, in milliseconds; younger entries are never pruned."""
 
 PRUNED = 500

@@ -26,7 +26,6 @@ _SAME = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
 
 _same = attrgetter(*_SAME)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
-_PARAMETERS = tuple(field.name for field in fields(Parameters))
 
 
 def storable(value: Any) -> Any:
@@ -105,8 +104,7 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
 
 def _set_parameters(parameters: Parameters) -> Row:
     """What is left to the model is left out."""
-    values = ((name, getattr(parameters, name)) for name in _PARAMETERS)
-    return {name: storable(value) for name, value in values if value not in (None, ())}
+    return {name: storable(value) for name, value in parameters.given().items()}
 
 
 def _parameters(stored: Mapping[str, Any]) -> Parameters:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,37 +14,22 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
-from herding.store import accounts, driver, erase, evidence, ledger, queries, statistics, writes
+from herding.store import driver, erase, evidence, ledger, statistics, writes
+from herding.store.accounts import AccountStore
 from herding.store.engine import is_sqlite, journal, parsed, prepare_file, read_engine, schema_engine, write_engine
 from herding.store.gate import ROLLBACK
+from herding.store.history import HistoryStore
 from herding.store.insights import InsightStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.preferences import PreferenceStore
-from herding.store.queries import Facets, Key, Window
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
 from herding.store.studio import StudioStore
 from herding.store.trouble import explained
 from herding.store.turns import NoTurns, Turns
 from herding.store.writer import Writer
-from herding.values import (
-    Entry,
-    HistoryFilter,
-    Limit,
-    LimitUse,
-    NodeStats,
-    Outcome,
-    Page,
-    PromptStats,
-    Score,
-    Token,
-    Trial,
-    User,
-)
-
-SEARCHED = 5_000
-"""Requests that one read transaction looks through for a text; on a rollback journal, reads hold up commits."""
+from herding.values import Limit, LimitUse, NodeStats, Outcome, PromptStats, Score, Trial
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +50,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
+class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, PreferenceStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
@@ -150,33 +135,6 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
         task = writes.remark(request_id=request_id, principal=principal, text=text, at=at)
         return await self._writer.call(task)
 
-    async def entry(self, request_id: str, *, viewer: str, owner: str | None) -> Entry | None:
-        """One request with the viewer's stars and comment; None if there is none, or not one of `owner`'s."""
-        return await self._reader.run(lambda c: queries.find(c, request_id, viewer=viewer, owner=owner))
-
-    async def history(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        """A page of the history, newest first, with the exact total.
-
-        Filters are answered from an index; a text is looked for in every request that fits the other filters.
-        """
-        offset, limit = max(0, offset), max(0, limit)
-        if not where.text:
-            return await self._reader.run(lambda c: queries.page(c, where, viewer=viewer, offset=offset, limit=limit))
-        return await self._search(where, viewer=viewer, offset=offset, limit=limit)
-
-    async def export(self, where: HistoryFilter, *, viewer: str) -> AsyncIterator[Entry]:
-        """All fitting entries, newest first, in short reads: no transaction is open while the consumer works.
-
-        What is written meanwhile is newer than the first entry and does not appear.
-        """
-        async for found in self._windows(where, viewer=viewer, size=queries.CHUNK):
-            for entry in await self._load(found.keys, viewer=viewer):
-                yield entry
-
-    async def facets(self, *, principal: str | None) -> Facets:
-        """The prompts, models and nodes that occur in all requests, or in those of one principal."""
-        return await self._reader.run(lambda c: queries.facets(c, principal=principal))
-
     async def trials(self, *, limit: int) -> list[Trial]:
         """How models did on prompts, oldest first: of the newest `limit` requests, and of as many rated last."""
         return await self._reader.run(partial(evidence.trials, limit=limit))
@@ -196,7 +154,7 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
     async def prune(self, *, before: int) -> int:
         """Deletes what was entered into limits before an instant (Unix milliseconds), and says how many requests.
 
-        What is younger than 31 days stays: a limit may still need it.
+        What is younger than the longest interval of a limit stays, whatever is asked for: a limit may still need it.
         """
         before, count = min(before, self._clock() - ledger.LONGEST), 0
         for principal in await self._reader.run(lambda c: ledger.principals(c, before=before)):
@@ -225,55 +183,6 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
             count += await self._writer.call(task, after=erase.purge if last else None)
         return count
 
-    async def session(self, *, principal: str, session_id: str, limit: int) -> tuple[Outcome, ...]:
-        """The latest `limit` succeeded requests of one session of a principal, oldest first."""
-        limit = max(0, limit)
-        return await self._reader.run(lambda c: queries.session(c, principal, session_id, limit=limit))
-
-    async def add_user(self, user: User) -> None:
-        """Adds a user. Raises UserError where the id is taken."""
-        await self._writer.call(accounts.add_user(user))
-
-    async def change_user(self, user: User) -> None:
-        """Changes everything of a user but id and time of creation. Raises NotFoundError."""
-        await self._writer.call(accounts.change_user(user))
-
-    async def user(self, user_id: str) -> User | None:
-        """One user, None where there is none."""
-        return await self._reader.run(lambda c: accounts.user(c, user_id))
-
-    async def users(self) -> tuple[User, ...]:
-        """All users, by id."""
-        return await self._reader.run(accounts.users)
-
-    async def add_token(self, token: Token, digest: bytes) -> None:
-        """Adds a token with the keyed hash of its secret. Raises UserError where the id is taken, NotFoundError."""
-        await self._writer.call(accounts.add_token(token, digest))
-
-    async def tokens(self, user_id: str | None) -> tuple[Token, ...]:
-        """The tokens of one user, or of all with None, oldest first."""
-        return await self._reader.run(lambda c: accounts.tokens(c, user_id))
-
-    async def credentials(self, token_id: str) -> tuple[Token, bytes, User] | None:
-        """A token, the keyed hash of its secret and its user; None where there is no such token.
-
-        Whether they are still good is not looked at: the caller compares hash, ends and `disabled`.
-        """
-        return await self._reader.run(lambda c: accounts.credentials(c, token_id))
-
-    async def revoke(self, token_id: str, at: int) -> None:
-        """Ends a token at once; the first time counts. Raises NotFoundError."""
-        await self._writer.call(accounts.revoke(token_id, at))
-
-    async def expire(self, token_id: str, at: int) -> None:
-        """Lets a token end at an instant, which never lengthens its life. Raises NotFoundError."""
-        await self._writer.call(accounts.expire(token_id, at))
-
-    async def touched(self, used: Mapping[str, int]) -> None:
-        """Notes when tokens were used last, by id, in one write; never moves one back. Unknown ids are ignored."""
-        if used:
-            await self._writer.put({"touch": accounts.touches(used)})
-
     async def check(self) -> StoreStatus:
         """Whether a row could be written now, tried out with a small write; does not raise."""
         mode, problem = None, None
@@ -298,26 +207,6 @@ class Store(StudioStore, NodeStore, InsightStore, PreferenceStore):
             raise
         if count:
             _log.warning("%s requests still ran when the app stopped; they are marked as interrupted.", count)
-
-    async def _search(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        total, wanted = 0, list[Key]()
-        async for found in self._windows(where, viewer=viewer, size=SEARCHED):
-            first = max(0, offset - total)
-            wanted += found.keys[first : first + limit - len(wanted)]
-            total += len(found.keys)
-        return Page(tuple(await self._load(wanted, viewer=viewer)), total)
-
-    async def _windows(self, where: HistoryFilter, *, viewer: str, size: int) -> AsyncIterator[Window]:
-        found = Window([], None)
-        while True:
-            query = partial(queries.window, where=where, viewer=viewer, before=found.end, size=size)
-            found = await self._reader.run(query)
-            yield found
-            if found.end is None:
-                return
-
-    async def _load(self, keys: Sequence[Key], *, viewer: str) -> list[Entry]:
-        return await self._reader.run(lambda c: queries.load(c, [key.id for key in keys], viewer=viewer))
 
 
 def _turns(mode: str | None) -> Turns:

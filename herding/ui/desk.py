@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 from herding.errors import HerdingError, UserError
-from herding.prompts.edits import Edits, applied, template_of, written
-from herding.prompts.library import rewritten
+from herding.prompts.edits import Edits, applied, template_of
+from herding.prompts.rewriting import rewritten
+from herding.prompts.written import dump_file
 from herding.ui.form import start
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
 
@@ -117,7 +118,7 @@ class Desk:
             return ""
         if not self.draft.as_whole:
             return self.prompt.body
-        return written(self.prompt.content) if self.prompt.text is None else self.prompt.text
+        return dump_file(self.prompt.content) if self.prompt.text is None else self.prompt.text
 
     def keep(self, values: Mapping[str, Any], text: str, parameters: Mapping[str, Any]) -> None:
         """Remember what the form holds of the chosen prompt."""
@@ -174,7 +175,7 @@ class Desk:
 
 def whole_of(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
     """All of a prompt as YAML, with the comments of its file."""
-    return written(data) if prompt.text is None else rewritten(prompt.key, prompt.text, data)
+    return dump_file(data) if prompt.text is None else rewritten(prompt.key, prompt.text, data)
 
 
 def is_edited(text: str, own: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,13 +106,12 @@ def _split(url: str | None) -> Any:
 def _wanted(desk: Desk, model: str | None, principal: Principal, base: str) -> Wanted:
     request = asked(desk, model=model)
     variables = desk.prompt.variables if desk.prompt else {}
-    given = {name: calls.plain(value) for name, value in asdict(request.parameters).items()}
     return Wanted(
         base=base,
         prompt=request.prompt,
         variables=calls.values_of(variables, desk.draft.values),
         model=request.model,
-        parameters={name: value for name, value in given.items() if value not in (None, [])},
+        parameters={name: calls.plain(value) for name, value in request.parameters.given().items()},
         token=principal.token is not None,
     )
 

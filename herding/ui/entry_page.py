@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from herding.ui import outcome as say
@@ -36,7 +35,7 @@ def body(entry: Entry) -> Html:
         ("Answer", _answer(row)),
         ("Figures", say.figures(row)),
         ("Variables", _values(row.variables) if row.variables else None),
-        ("Parameters", _values({k: v for k, v in asdict(row.parameters).items() if v not in (None, ())})),
+        ("Parameters", _values(row.parameters.given())),
         ("Exact input", _input(row) if row.input else None),
         ("Attempts", _attempts(row.attempts)),
         ("Request", facts([("Id", el("code", row.request_id)), ("By", row.principal), ("Chat", row.session_id)])),

@@ -9,12 +9,11 @@ from typing import Any, Final, TypeVar
 
 import gradio as gr
 
-from herding.errors import HerdingError
+from herding.errors import BROKEN, HerdingError
 from herding.ui.format import text
 from herding.ui.whole import WholeBlocks
 from herding.values import Principal
 
-BROKEN = "Something broke inside Herding; the log has the details."
 REFUSED = "Your role does not allow this. Ask an admin."
 EVERYBODY: Final = "everybody"
 """In the place of a right, for events that show nobody more than their role allows."""

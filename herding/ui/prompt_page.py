@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -27,7 +26,7 @@ def page(prompt: PromptInfo) -> Html:
         ("Target models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
         ("Variables", _variables(prompt.variables)),
         ("Template", el("pre", prompt.body, cls="code", tabindex="0")),
-        ("Parameters", _pairs({k: v for k, v in asdict(prompt.parameters).items() if v not in (None, ())})),
+        ("Parameters", _pairs(prompt.parameters.given())),
         ("Contract", _pairs(prompt.contract)),
     ]
     written = [el("section", el("h3", title), body) for title, body in sections if body]

@@ -16,7 +16,16 @@ from herding.values.nodes import (
     NodeStatus,
     System,
 )
-from herding.values.people import Limit, LimitUse, Principal, Token, User
+from herding.values.people import (
+    MAX_INTERVAL_HOURS,
+    MAX_LIMIT,
+    MAX_LIMITS,
+    Limit,
+    LimitUse,
+    Principal,
+    Token,
+    User,
+)
 from herding.values.prompts import (
     Draft,
     DraftStep,
@@ -48,6 +57,9 @@ from herding.values.requests import (
 )
 
 __all__ = [
+    "MAX_INTERVAL_HOURS",
+    "MAX_LIMIT",
+    "MAX_LIMITS",
     "TELLING",
     "Attempt",
     "Call",

@@ -33,8 +33,11 @@ class Parameters:
         """These parameters laid over `base`: what is set here wins."""
         if base == _MODELS_OWN:
             return self
-        set_here = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
-        return replace(base, **set_here)
+        return replace(base, **self.given())
+
+    def given(self) -> dict[str, Any]:
+        """What is set here, by name; the model's own defaults are left out."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
 
 
 _MODELS_OWN = Parameters()

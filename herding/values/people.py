@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+MAX_INTERVAL_HOURS = 31 * 24
+"""The longest interval of a limit: what was used is remembered no longer."""
+
+MAX_LIMIT = 10**12
+"""The most requests, or tokens, that a limit can name."""
+
+MAX_LIMITS = 10
+"""Of one user."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

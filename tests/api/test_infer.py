@@ -17,6 +17,7 @@ from tests.api.events import events
 from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
 from tests.support.nodes import Late, Scripted, echo, openai, patience
+from tests.support.until import until
 
 CHAT = """
     name: Chat
@@ -252,8 +253,7 @@ async def test_a_running_request_is_cancelled(tmp_path: Path) -> None:
     async with herding(tmp_path, node) as place, client(web(place), ADMIN) as api:
         running = asyncio.create_task(infer(api, prompt="say"))
         rows = await running_rows(place)
-        while not node.open:  # noqa: ASYNC110 (a node of the tests has no event for it)
-            await asyncio.sleep(0.01)
+        await until(lambda: node.open)
         response = await api.post(f"/api/v1/requests/{rows[0].request_id}/cancel")
         assert response.json() == {"request_id": rows[0].request_id, "cancelled": True}
         answer = (await running).json()

@@ -15,6 +15,7 @@ from tests.api.conftest import ADMIN, live
 from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
 from tests.support.nodes import Late, Scripted, openai
+from tests.support.until import until
 
 CASES: dict[str, dict[str, Any]] = {
     "/api/v1/infer": {"prompt": "say"},
@@ -22,12 +23,6 @@ CASES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "echo", "messages": [{"role": "user", "content": "hi"}]},
     "/v1/completions": {"model": "echo", "prompt": "hi"},
 }
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.01)
 
 
 async def status_soon(place: Place, status: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from herding.engine.refusals import LoadError, NoModelError, OverloadedError, Sw
 from herding.engine.served import Facts
 from herding.errors import ConfigError, HerdingError
 from herding.values import Parameters
+from tests.support.until import until
 
 
 class Puppet:
@@ -112,12 +113,6 @@ async def started(engine: Engine, count: int, text: str = "x") -> tuple[list[Job
     tasks = [asyncio.create_task(collect(engine, job)) for job in jobs]
     await asyncio.sleep(0.01)
     return jobs, tasks
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no events)
-            await asyncio.sleep(0.005)
 
 
 async def test_an_answer_is_streamed_and_counted():

@@ -15,6 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 from herding.nodes.child import Child
+from tests.support.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = "import sys; print('{\"port\": 1}', flush=True); "
@@ -53,12 +54,6 @@ async def running(code: str, on_up: Callable[[dict[str, Any]], None] | None = No
         async with asyncio.timeout(60):
             await watched.child.close()
         assert watched.child.pid is None
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (another process has no events of ours)
-            await asyncio.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

@@ -20,6 +20,7 @@ from herding.values import Call, Message, Request
 from tests.support.anyserver import anyserver
 from tests.support.herding import ADMIN, Place
 from tests.support.nodes import PATIENT
+from tests.support.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "correct-horse-battery"
@@ -143,8 +144,7 @@ async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_requ
         assert "authorization: Bearer [key removed]" in trial.sent
         request = Request(model=MODEL, messages=(Message("user", "Hello! Who are you?"),))
         asked = [asyncio.create_task(place.orchestrator.run(request, ADMIN)) for _ in range(12)]
-        while not place.orchestrator.fleet.slots.load("second").running:  # noqa: ASYNC110 (there is no event for it)
-            await asyncio.sleep(0.005)
+        await until(lambda: place.orchestrator.fleet.slots.load("second").running)
         await registry.remove("second", ADMIN)
         outcomes = await asyncio.gather(*asked)
         assert {outcome.node for outcome in outcomes} == {"first", "second"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -27,13 +27,14 @@ from herding.errors import (
 from herding.files import Source
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
-from herding.nodes.openai import _Reader
+from herding.nodes.openai_answer import Reader
 from herding.nodes.sse import data_lines
 from herding.running import Running
 from herding.values import Call, Chunk, Message, Parameters, Usage
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import openai, patience
 from tests.support.ports import free_port
+from tests.support.until import until
 
 HELLO = (Message("user", "hello"),)
 LONG = 30.0
@@ -217,12 +218,6 @@ async def test_a_server_that_speaks_no_http() -> None:
     assert isinstance(error, CutStreamError | BadResponseError)
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():  # noqa: ASYNC110 (another thread's)
-            await asyncio.sleep(0.01)
-
-
 async def left(faulty: FakeNode) -> None:
     """Wait until the server sees that the caller of its first request went away."""
     await until(lambda: faulty.calls()[0].left)
@@ -359,7 +354,7 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
     ],
 )
 def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
-    reader = _Reader("a")
+    reader = Reader("a")
     assert reader.read(lines) == text
     assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
     assert reader.done == ("[DONE]" in lines)

@@ -21,6 +21,7 @@ from herding.nodes.base import Deadlines
 from herding.nodes.transport import AiohttpTransport
 from tests.support.nodes import PATIENT
 from tests.support.ports import free_port
+from tests.support.until import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: tracker=you; Path=/\r\n\r\nok"
 
@@ -97,12 +98,6 @@ async def begin(connection: Connection) -> None:
     await connection.request()
     connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
     await connection.leave()
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not true():  # noqa: ASYNC110 (what is waited for is in the hands of others)
-            await asyncio.sleep(0.01)
 
 
 async def test_a_connection_is_used_again() -> None:

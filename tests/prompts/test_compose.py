@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from herding.errors import UserError
 from herding.prompts.body import dump_body
 from herding.prompts.compose import compose
-from herding.prompts.library import parse_body
 from herding.prompts.model import Body, Prompt
+from herding.prompts.reading import parse_body
 from herding.prompts.variables import fill
 from herding.values import Message
 

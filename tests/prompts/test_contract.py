@@ -86,6 +86,14 @@ def test_the_stop_string_that_is_complete_first_ends_the_text_and_none_is_shown(
     assert (trimmer.done, trimmer.marked) == (bool(ends), False)
 
 
+@pytest.mark.parametrize("pieces", [["aabcd"], ["aa", "bcd"], list("aabcd")])
+def test_however_the_text_is_cut_a_stop_string_inside_another_ends_it(pieces: list[str]) -> None:
+    """It is complete before the longer one is, which begins before it."""
+    trimmer = Trimmer(Contract(), ["abcd", "b"])
+    assert "".join([*map(trimmer.feed, pieces), trimmer.end()]) == "aa"
+    assert trimmer.done
+
+
 def test_a_stop_string_before_the_marker_is_not_the_marker() -> None:
     for text, shown, marked in (("a b|end| c", "a b", True), ("a b # c|end|", "a b ", False)):
         trimmer = Trimmer(Contract(stop_marker="|end|"), ["#"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.prompts.diff import Mark, after, before, compare, lines
+from herding.prompts.diff import Line, Mark, compare, lines
 
 GOOD: dict[str, Any] = {
     "name": "Good",
@@ -17,6 +18,16 @@ GOOD: dict[str, Any] = {
     "parameters": {"temperature": 0.1},
 }
 TEXTS = st.text(st.sampled_from("ab \n.\u2028\r"), max_size=40) | st.text(max_size=20)
+
+
+def before(found: Sequence[Line]) -> str:
+    """The old text that a diff tells of."""
+    return "\n".join("".join(mark.text for mark in line.old) for line in found if line.old is not None)
+
+
+def after(found: Sequence[Line]) -> str:
+    """The new text that a diff tells of."""
+    return "\n".join("".join(mark.text for mark in line.new) for line in found if line.new is not None)
 
 
 @given(old=TEXTS, new=TEXTS)

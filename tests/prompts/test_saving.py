@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import AccessError, ConfigError, ConflictError, NotFoundError, UserError
-from herding.prompts.library import Library, Loaded
+from herding.prompts.library import Library
+from herding.prompts.reading import Loaded
 from herding.prompts.saving import MAX_FILE
 from tests.support import edits
 
@@ -336,6 +337,18 @@ def test_a_file_that_cannot_be_deleted_stays(library: Library, home: Path, monke
         with pytest.raises(ConfigError, match="HERDING_PROMPTS"):
             library.delete("good")
     assert library.get("good").prompt.prompt == "hello"
+
+
+@pytest.mark.parametrize("typed", ["# " + "é" * 150 + "\n" + TEXT, "#\n" * 110 + TEXT])
+def test_what_no_file_can_hold_is_refused_before_anything_is_written(
+    library: Library, home: Path, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    path = put(home, "good.yaml", TEXT.replace("\n", "\r\n"))
+    monkeypatch.setattr("herding.files.MAX_BYTES", 330)  # with the line ends of the file, the second one has more
+    with pytest.raises(ConfigError, match="larger than"):
+        library.save("good", GOOD, typed=typed)
+    assert path.read_bytes() == TEXT.replace("\n", "\r\n").encode()
+    assert library.refresh().broken == ()
 
 
 # Deleting

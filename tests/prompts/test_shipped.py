@@ -8,7 +8,8 @@ import pytest
 
 from herding.prompts.body import dump_body
 from herding.prompts.compose import compose
-from herding.prompts.library import Library, parse_body
+from herding.prompts.library import Library
+from herding.prompts.reading import parse_body
 from herding.prompts.render import placeholders
 from herding.prompts.variables import fill
 

@@ -70,6 +70,15 @@ def test_principals_take_turns() -> None:
     assert order(waiting) == "abcabaa"
 
 
+def test_whoever_asks_again_while_waiting_loses_no_turn() -> None:
+    waiting = queue()
+    (first,) = pushed(waiting, "a", "x")
+    pushed(waiting, "b", "y")
+    pushed(waiting, "a", "x")
+    pushed(waiting, "a", "z")
+    assert next_of(waiting) is first
+
+
 def test_within_a_principal_the_older_goes_first() -> None:
     waiting = queue()
     tickets = pushed(waiting, "a", count=50)

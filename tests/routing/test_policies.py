@@ -17,6 +17,7 @@ from herding.routing.policy import POLICIES, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.routing.window import Count
+from herding.routing.words import deeds
 
 MODELS = ("a", "b", "c")
 HOUR = 3_600_000
@@ -43,9 +44,7 @@ def known(*, rated: bool = True) -> Record:
     for number in range(60):
         model = MODELS[number % 3]
         ok = model != "c" or number % 2 > 0
-        record.add(
-            Sample(f"{number}", "p", model, number, ok, model == "a" or number % 6 > 2, 1_500, version=number // 30)
-        )
+        record.add(Sample(f"{number}", "p", model, number, ok, model == "a" or number % 6 > 2, 1_500))
         if rated:
             record.rate(f"{number}", "x", 5 if model == "a" else 3)
     return record
@@ -185,30 +184,19 @@ def test_nothing_to_choose_from_is_an_error() -> None:
         policies().choose("p", [], RoutingSettings(), busy={})
 
 
-def test_insights_tell_the_numbers_of_each_model() -> None:
+def test_insights_tell_of_each_model_what_it_did_and_gets() -> None:
     record = known()
     chooser = policies(record)
     best, middling, failing = insights(chooser, record, "p", MODELS, RoutingSettings())
-    assert (best.requests, best.rated, best.mean_stars, best.error_rate, best.breach_rate) == (20, 20, 5.0, 0.0, 0.0)
-    assert best.low == pytest.approx(5 - 1.96 * 0.5 / 20**0.5)
-    assert best.high == 5.0
-    assert middling.breach_rate == 0.5
-    assert failing.error_rate == 0.5
-    assert failing.rated == 10
+    assert (best.model, middling.model, failing.model) == MODELS
+    assert best.why == deeds(record.window("p").counts["a"]) != failing.why
     assert best.quality > middling.quality > failing.quality
-    assert best.share + middling.share + failing.share == pytest.approx(1)
+    assert {line.model: line.share for line in (best, middling, failing)} == chooser.shares(
+        "p", MODELS, RoutingSettings()
+    )
     assert insights(chooser, record, "p", (), RoutingSettings()) == ()
     (unknown,) = insights(chooser, record, "p", ("z",), RoutingSettings())
-    assert (unknown.mean_stars, unknown.low, unknown.breach_rate, unknown.share) == (None, None, None, 1.0)
-
-
-def test_insights_by_version_split_the_numbers() -> None:
-    record = known()
-    lines = insights(policies(record), record, "p", MODELS, RoutingSettings(), by_version=True)
-    assert [(line.model, line.version) for line in lines] == [
-        (model, version) for model in MODELS for version in (1, 0)
-    ]
-    assert all(line.requests == 10 for line in lines)
+    assert (unknown.share, unknown.why) == (1.0, deeds(Count()))
 
 
 def test_the_interval_of_the_stars_stays_within_the_stars() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from herding.errors import HerdingError
 from herding.prompts import variables
-from herding.prompts.edits import Edits, written
+from herding.prompts.edits import Edits
+from herding.prompts.written import dump_file
 from herding.ui.desk import Desk
 from herding.ui.editor import Editor
 from herding.ui.save_form import SaveForm
@@ -638,7 +639,7 @@ async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Deskto
     desktop.place.write("new", TYPED)
     drafts = desktop.place.orchestrator.drafts
     info = await desktop.place.orchestrator.prompt("new", ADMIN)
-    whole = written({**info.content, "name": "Other"})
+    whole = dump_file({**info.content, "name": "Other"})
     await drafts.keep("new", Edits(whole=whole), ADMIN)
     await drafts.save("new", ADMIN)
     assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("Whole", "Other")
