@@ -30,6 +30,9 @@ MAX_LIMITS = 10
 MAX_INTERVAL = 24 * 31
 MAX_LIMIT = 10**12
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that turn the direction in which what follows is written, also beyond a name."""
+
 _RESERVED = frozenset({"local", "operator", "guest", "guests"})
 
 
@@ -62,14 +65,20 @@ class Accounts:
         if not _USER.fullmatch(user.id) or user.id.lower() in _RESERVED:
             message = "A user's id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is no reserved word."
             raise UserError(message, param="id")
+        self._check_role(user.role)
         user = replace(self._checked(user, who), created_at=self._clock())
         await self._store.add_user(user)
         return user
 
     async def change_user(self, user: User, who: Principal) -> User:
-        """Change everything of a user but their id; takes effect at once, also for what they are doing now."""
+        """Change everything of a user but their id; takes effect at once, also for what they are doing now.
+
+        Whose role is not there any more may keep it: else nobody could disable them.
+        """
         old = await self.user(user.id, who)
         self._refuse_more_than(who, old)
+        if user.role != old.role:
+            self._check_role(user.role)
         if user.id == who.id and (user.disabled or user.role != old.role):
             raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
         user = replace(self._checked(user, who), created_at=old.created_at)
@@ -219,8 +228,7 @@ class Accounts:
         self._forgotten[account] = [*recent, now]
 
     def _checked(self, user: User, who: Principal) -> User:
-        """A user who may be written; raises what is wrong with them."""
-        self._check_role(user.role)
+        """A user who may be written, but for their role; raises what is wrong with them."""
         if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's own requests are under that id
             raise UserError(f"The user '{user.id}' is always an admin. Choose another id.", param="role")
         _check_limits(user.limits)
@@ -277,8 +285,11 @@ def _name(name: str) -> str:
         said = " ".join(clean(name).split())
     except VariableError as error:
         raise UserError(f"A name {error.message}.", param="name") from None
-    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" for sign in said):
-        raise UserError(f"A name has 1 to {MAX_NAME} characters, and no control characters.", param="name")
+    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" or sign in _TURNS for sign in said):
+        message = f"A name has 1 to {MAX_NAME} characters, and none that controls how others are written."
+        raise UserError(message, param="name")
+    if not any(category(sign)[0] in "LNPS" for sign in said):
+        raise UserError("A name has a character that can be seen.", param="name")
     return said
 
 

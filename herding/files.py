@@ -48,7 +48,7 @@ class _Loader(yaml.SafeLoader):
             raise _AliasError
         return super().compose_node(parent, index)
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 (as YAML has it)
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError):  # its own readers do not look before they read
