@@ -17,7 +17,7 @@ RUN: Json = {
         {
             "name": "variables",
             "in": "query",
-            "description": "each variable of the prompt by its own name: `?name=Ada`; those left out have their defaults",
+            "description": "each variable of the prompt by its name: `?name=Ada`; those left out have their defaults",
             "style": "form",
             "explode": True,
             "schema": {"type": "object", "additionalProperties": {"type": "string"}},
