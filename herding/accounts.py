@@ -43,6 +43,8 @@ class Accounts:
         self._store, self._roles, self._gatehouse, self._clock = store, roles, gatehouse, clock
         self._changing = asyncio.Lock()
         self._forgotten: dict[str, list[int]] = {}
+        self.hush: Callable[[str, Sequence[str] | None], None] = lambda *_: None
+        """Called where no texts are to be kept of a principal's requests that run now, of all with None."""
 
     # Users
 
@@ -85,6 +87,8 @@ class Accounts:
         async with self._changing:
             await self._store.change_user(user)
         self._gatehouse.forget_user(user.id)
+        if user.opt_out:
+            self.hush(user.id, None)
         return user
 
     # Tokens
@@ -174,6 +178,8 @@ class Accounts:
             changed = replace(user, opt_out=opted_out)
             await self._store.change_user(changed)
         self._gatehouse.forget_user(user.id)
+        if opted_out:
+            self.hush(user.id, None)
         return changed
 
     async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
@@ -184,11 +190,12 @@ class Accounts:
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
         """Delete the texts of the principal's own requests, of all with None, and their drafts then; says of how many.
 
-        Counts, times and stars stay. Ids of others' requests are passed over. LimitError for whoever does it again and
-        again: each time the whole database is written anew.
+        Counts, times and stars stay; requests that run keep nothing when they end. Ids of others' requests are passed
+        over. LimitError for whoever does it again and again: each time the whole database is written anew.
         """
         require(who, HISTORY)
         self._pace(who.account or who.id)
+        self.hush(who.id, request_ids)
         return await self._store.forget(principal=who.id, request_ids=request_ids)
 
     # Roles
