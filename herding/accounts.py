@@ -27,6 +27,9 @@ FORGETS_A_MINUTE = 10
 REMEMBERED = 10_000
 MAX_NAME = 100
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that turn the direction in which what follows is written, also beyond a name."""
+
 _RESERVED = frozenset({"local", "operator", "guest", "guests"})
 
 
@@ -37,6 +40,8 @@ class Accounts:
         self._store, self._roles, self._gatehouse, self._clock = store, roles, gatehouse, clock
         self._changing = asyncio.Lock()
         self._forgotten: dict[str, list[int]] = {}
+        self.hush: Callable[[str, Sequence[str] | None], None] = lambda *_: None
+        """Called where no texts are to be kept of a principal's requests that run now, of all with None."""
 
     # Users
 
@@ -59,20 +64,28 @@ class Accounts:
         if not _USER.fullmatch(user.id) or user.id.lower() in _RESERVED:
             message = "A user's id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is no reserved word."
             raise UserError(message, param="id")
+        self._check_role(user.role)
         user = replace(self._checked(user, who), created_at=self._clock())
         await self._store.add_user(user)
         return user
 
     async def change_user(self, user: User, who: Principal) -> User:
-        """Change everything of a user but their id; takes effect at once, also for what they are doing now."""
+        """Change everything of a user but their id; takes effect at once, also for what they are doing now.
+
+        Whose role is not there any more may keep it: else nobody could disable them.
+        """
         old = await self.user(user.id, who)
         self._refuse_more_than(who, old)
+        if user.role != old.role:
+            self._check_role(user.role)
         if user.id == who.id and (user.disabled or user.role != old.role):
             raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
         user = replace(self._checked(user, who), created_at=old.created_at)
         async with self._changing:
             await self._store.change_user(user)
         self._gatehouse.forget_user(user.id)
+        if user.opt_out:
+            self.hush(user.id, None)
         return user
 
     # Tokens
@@ -162,6 +175,8 @@ class Accounts:
             changed = replace(user, opt_out=opted_out)
             await self._store.change_user(changed)
         self._gatehouse.forget_user(user.id)
+        if opted_out:
+            self.hush(user.id, None)
         return changed
 
     async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
@@ -172,11 +187,12 @@ class Accounts:
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
         """Delete the texts of the principal's own requests, of all with None, and their drafts then; says of how many.
 
-        Counts, times and stars stay. Ids of others' requests are passed over. LimitError for whoever does it again and
-        again: each time the whole database is written anew.
+        Counts, times and stars stay; requests that run keep nothing when they end. Ids of others' requests are passed
+        over. LimitError for whoever does it again and again: each time the whole database is written anew.
         """
         require(who, HISTORY)
         self._pace(who.account or who.id)
+        self.hush(who.id, request_ids)
         return await self._store.forget(principal=who.id, request_ids=request_ids)
 
     # Roles
@@ -216,8 +232,7 @@ class Accounts:
         self._forgotten[account] = [*recent, now]
 
     def _checked(self, user: User, who: Principal) -> User:
-        """A user who may be written; raises what is wrong with them."""
-        self._check_role(user.role)
+        """A user who may be written, but for their role; raises what is wrong with them."""
         if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's own requests are under that id
             raise UserError(f"The user '{user.id}' is always an admin. Choose another id.", param="role")
         _check_limits(user.limits)
@@ -271,8 +286,11 @@ def _require_admin(who: Principal) -> None:
 
 def _name(name: str) -> str:
     said = " ".join(clean_parameter(name, "name", subject="A name").split())
-    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" for sign in said):
-        raise UserError(f"A name has 1 to {MAX_NAME} characters, and no control characters.", param="name")
+    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" or sign in _TURNS for sign in said):
+        message = f"A name has 1 to {MAX_NAME} characters, and none that controls how others are written."
+        raise UserError(message, param="name")
+    if not any(category(sign)[0] in "LNPS" for sign in said):
+        raise UserError("A name has a character that can be seen.", param="name")
     return said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ DAY_MS = 24 * 3600 * 1000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0 when done, 1 when it was refused, 2 for wrong arguments."""
     wanted = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are in any language, terminals are not
     try:
         asyncio.run(_run(wanted))
     except HerdingError as error:
@@ -62,7 +65,10 @@ async def _run(wanted: argparse.Namespace) -> None:
             await accounts.revoke(_id(wanted.id), who)
             print(f"The token {_id(wanted.id)} is revoked.")
         else:
-            print((await accounts.rotate(_id(wanted.id), who))[1])
+            token, text = await accounts.rotate(_id(wanted.id), who)
+            print(text)
+            if token.expires_at is not None:
+                print(f"It ends when the old one was to end: {_day(token.expires_at)} UTC.", file=sys.stderr)
 
 
 @asynccontextmanager

@@ -42,12 +42,19 @@ class _AliasError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a text without aliases."""
+    """Reads a text without aliases; a value that is not what its tag says is an error like any other."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise _AliasError
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):  # its own readers do not look before they read
+            words = f"this is no {node.tag.rpartition(':')[2]}; put a text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from None
 
 
 class Source:

@@ -97,6 +97,7 @@ class Flight:
         self.when_stopped: Callable[[], None] | None = None
         self.stopped = False
         self.expelled = False
+        self.hushed = who.opt_out
 
     @property
     def elapsed_ms(self) -> float:
@@ -216,8 +217,8 @@ class Flight:
         )
 
     def kept(self, outcome: Outcome) -> Outcome:
-        """What is written of it: all, or for somebody who opted out, no text that they sent or got."""
-        return without_texts(outcome) if self.who.opt_out else outcome
+        """What is written of it: all, or where it is hushed, as for somebody who opted out, no text sent or got."""
+        return without_texts(outcome) if self.hushed else outcome
 
     def _input(self) -> str:
         if self._written is None or self._written[0] is not self.rendered:

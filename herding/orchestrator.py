@@ -117,6 +117,7 @@ class Orchestrator:
         self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
         self._dispatcher = Dispatcher(fleet=fleet, learning=self._learning, clock=clock, wait_seconds=wait_seconds)
         fleet.changed = self._dispatcher.pump
+        accounts.hush = self._hush
         self._prober = Prober(fleet)
         waiting = self._dispatcher
         self._switcher = Switcher(fleet, wanted=waiting.wanted, waited_for=waiting.waited_for)
@@ -228,6 +229,12 @@ class Orchestrator:
         self._metrics.ended(outcome)
         self._learning.ended(outcome)
         return outcome
+
+    def _hush(self, principal: str, request_ids: Sequence[str] | None) -> None:
+        """Keep no texts of those of a principal's requests that run now."""
+        for flight in self._flights.values():
+            if flight.who.id == principal and (request_ids is None or flight.id in request_ids):
+                flight.hushed = True
 
     # Feedback
 

@@ -111,6 +111,17 @@ async def test_a_user_is_added_and_changed(house: House) -> None:
     assert await house.accounts.users(BOSS) == (changed,)
 
 
+async def test_whose_role_is_gone_can_still_be_disabled_and_gets_another(house: House) -> None:
+    house.write_roles(f"{SHIPPED}  shop: {{}}\n")
+    made = await house.accounts.add_user(replace(EVE, role="shop"), BOSS)
+    house.write_roles(SHIPPED)
+    disabled = await house.accounts.change_user(replace(made, disabled=True), BOSS)
+    assert (disabled.role, disabled.disabled) == ("shop", True)
+    assert (await house.accounts.change_user(replace(disabled, role="rater"), BOSS)).role == "rater"
+    with pytest.raises(UserError, match="no such role"):
+        await house.accounts.change_user(made, BOSS)
+
+
 @pytest.mark.parametrize(
     "id",
     ["", "a b", "guest:1", "local", "Local", "OPERATOR", "guest", "guests", "a/b", "é", "-x", "x" * 65, "a\n", "\x00"],
@@ -133,6 +144,11 @@ async def test_nobody_weaker_has_the_id_of_the_operator_whose_requests_would_be_
         await house.accounts.change_user(replace(made, role="rater"), boss)
 
 
+@pytest.mark.parametrize("name", ["👩\u200d👩\u200d👧", "名前", "أحمد", "Zoe\u0308", "!", "O'Neil & <b>Söhne</b>"])
+async def test_a_name_is_in_any_language(house: House, name: str) -> None:
+    assert (await house.accounts.add_user(replace(EVE, id="new", name=f" {name}\n"), BOSS)).name == name
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -143,6 +159,9 @@ async def test_nobody_weaker_has_the_id_of_the_operator_whose_requests_would_be_
         ({"name": "a\x00b"}, "name"),
         ({"name": "\ud800"}, "name"),
         ({"name": "\x1b[2Jgone"}, "name"),
+        ({"name": "exe.\u202egpj"}, "name"),
+        ({"name": "\u2068apart"}, "name"),
+        ({"name": "\u200b\ufe0f"}, "name"),
         ({"limits": (Limit("request", 1, 1),) * 11}, "limits"),
         ({"limits": (Limit("money", 1, 1),)}, "limits"),  # type: ignore[arg-type]
         ({"limits": (Limit("request", 0, 1),)}, "limits"),

@@ -113,6 +113,26 @@ def test_a_token_is_rotated(shell: Shell) -> None:
     assert "is over" in shell.refused(f"rotate {public(old)}")
 
 
+def test_a_rotation_of_a_token_that_ends_tells_when(shell: Shell) -> None:
+    """As one that was rotated before does."""
+    old = shell("create --user ada --role user")
+    shell(f"rotate {public(old)}")
+    status, again, told = shell.told(f"rotate {public(old)}")
+    assert status == 0
+    ends = shell.rows()[public(old)][5]
+    assert shell.rows()[public(again)][5] == ends
+    assert f"{ends} UTC" in told
+
+
+def test_a_terminal_that_has_not_all_letters_shows_the_table_all_the_same(home: Path) -> None:
+    given = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for line in (["create", "--user", "zoe", "--role", "user", "--name", "Zoë 名前"], ["list"]):
+        command = [sys.executable, "-m", "herding", "token", *line]
+        ran = subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
+    assert r"Zo\xeb" in ran.stdout
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

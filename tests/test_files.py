@@ -116,6 +116,11 @@ def test_broken_yaml_is_named_with_its_line(text: str, line: int) -> None:
         "street: \x00",
         "street: \ud800",
         "street: 2024-13-45",
+        'owner: !!int ""',
+        'owner: !!int "+"',
+        "owner: !!float ''",
+        "owner: !!bool maybe",
+        "street: !!timestamp tomorrow",
         "owner: " + "9" * 5000,
         "[" * 5_000,
         "{a: " * 5_000,
@@ -127,6 +132,13 @@ def test_broken_yaml_is_named_with_its_line(text: str, line: int) -> None:
 )
 def test_whatever_is_no_house_is_a_config_error(text: str) -> None:
     assert refused(text).file == "house.yaml"
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "!!bool maybe", '!!int ""'])
+def test_a_value_that_is_not_what_its_tag_says_is_named_with_its_line(value: str) -> None:
+    error = refused(f"pets: []\nstreet: {value}\n")
+    assert "put a text in quotes" in error.reason
+    assert error.line == 2
 
 
 def test_aliases_are_refused_before_they_explode() -> None:

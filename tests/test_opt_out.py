@@ -14,7 +14,7 @@ import pytest
 
 from herding.errors import BadResponseError, CutStreamError, HerdingError, NodeError, UserError
 from herding.nodes.base import Node
-from herding.values import Delta, Done, HistoryFilter, Message, Parameters, Principal, Request, Started, User
+from herding.values import Delta, Done, Event, HistoryFilter, Message, Parameters, Principal, Request, Started, User
 from tests.api.conftest import client, web
 from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, Place, herding
@@ -257,3 +257,42 @@ async def test_a_weaker_token_keeps_as_little(tmp_path: Path) -> None:
         who: Principal = await place.gatehouse.by_token(token, "192.0.2.1")
         await place.orchestrator.run(ASKED, who)
         assert on_disk(tmp_path) == []
+
+
+async def take_away(how: str, place: Place, who: Principal, request_id: str) -> None:
+    if how == "opt out":
+        await place.accounts.opt_out(True, who)
+    elif how == "an admin opts them out":
+        await place.accounts.change_user(replace(await place.accounts.user(who.id, ADMIN), opt_out=True), ADMIN)
+    else:
+        await place.accounts.forget(None if how == "delete all" else [request_id], who)
+
+
+@pytest.mark.parametrize("how", ["opt out", "an admin opts them out", "delete all", "delete this one"])
+async def test_what_runs_while_texts_are_taken_away_keeps_none_when_it_ends(tmp_path: Path, how: str) -> None:
+    async with herding(tmp_path, Scripted("a", [f"{CANARY} one"], ends=False)) as place:
+        people = {}
+        for name in ("ada", "bob"):
+            await place.store.add_user(User(name, name, "user"))
+            _, token = await place.accounts.create_token(name, "x", ADMIN)
+            people[name] = await place.gatehouse.by_token(token, "192.0.2.1")
+        hers, his = (place.orchestrator.stream(ASKED, who) for who in people.values())
+        async with aclosing(hers), aclosing(his):
+            ids = [await begun(stream) for stream in (hers, his)]
+            await take_away(how, place, people["ada"], ids[0])
+        kept = {row.request_id: row for row in await place.rows()}
+        row, other = (kept[request_id] for request_id in ids)
+        assert (row.status, row.input, row.answer, dict(row.variables)) == ("abandoned", "", "", {})
+        assert row.parameters.stop == ()
+        assert CANARY in other.answer
+
+
+async def begun(stream: AsyncIterator[Event]) -> str:
+    """The id of a request whose answer has begun."""
+    request_id = ""
+    async for event in stream:
+        if isinstance(event, Started):
+            request_id = event.request_id
+        if isinstance(event, Delta):
+            break
+    return request_id

@@ -25,6 +25,8 @@ MAX_FILE = 256_000
 
 log = logging.getLogger(__name__)
 
+Stamp = tuple[int, ...]
+
 
 class LimitEntry(Strict):
     """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
@@ -139,14 +141,17 @@ class Roles:
         self._stamp = stamp
         try:
             self._swap(_read(self._path))
-            log.info("Roles read again from %s", self._path)
         except ConfigError as error:
             self.problem = error
             log.error("The roles stay as they were: %s", error)
 
     def _swap(self, roles: Mapping[str, Role]) -> None:
-        self._roles, self.problem = roles, None
+        self.problem = None
+        if roles == self._roles:
+            return
+        self._roles = roles
         self.edition += 1
+        log.info("New roles are in force: %s", self._path)
 
     async def notes(self) -> RoleNotes:
         """The file as it is now."""
@@ -181,7 +186,6 @@ class Roles:
         except OSError as error:
             reason = f"The roles file cannot be written ({error.strerror}); edit it where it is."
             raise UserError(reason, param="text") from None
-        self._stamp = _stamp(self._path)
         self._swap(roles)
 
     def _text(self) -> str:
@@ -250,9 +254,13 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> Stamp | None:
+    """What changes with the file, and with who may read it; None where there is none.
+
+    Whoever copies a file may keep the old one's time of writing (mtime), but not that of its change (ctime).
+    """
     try:
-        stat = path.stat()
+        status = path.stat()
     except OSError:
-        return (0, 0)
-    return stat.st_mtime_ns, stat.st_size
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -12,6 +12,21 @@ INFER: Json = {
     "variables": {"categories": "[person, food]", "text": "Hanna likes sushi."},
     "parameters": {"max_tokens": 100},
 }
+RUN: Json = {
+    "parameters": [
+        {
+            "name": "variables",
+            "in": "query",
+            "description": "each variable of the prompt by its name: `?name=Ada`; those left out have their defaults",
+            "style": "form",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+            "example": {"name": "Ada"},
+        }
+    ]
+}
+"""What the description of a link's query cannot know from the code."""
+
 TEXT = '{"person": ["Hanna"], "food": ["sushi"]}'
 ANSWER: Json = {
     "request_id": REQUEST_ID,

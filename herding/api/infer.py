@@ -64,7 +64,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         content, told = await while_there(request.receive, work)
         return Response(content, headers=told, media_type="application/json")
 
-    @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER))
+    @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER), openapi_extra=examples.RUN)
     async def run(prompt: str, request: Request, who: Caller) -> Response:
         """Run a prompt with the variables in the query: `?name=Ada`.
 

@@ -31,14 +31,19 @@ class _Part(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """A message of a chat; `developer` is the newer name of `system`."""
+    """A message of a chat; `developer` is the newer name of `system`. An answer without text has no content."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part]
+    content: str | list[_Part] | None = None
+    tool_calls: Any = None
 
-    def value(self) -> Message:
-        """The message with its text in one piece."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+    def value(self, place: str) -> Message:
+        """The message with its text in one piece; UserError, at its `place`, where it has none and should."""
+        if self.tool_calls:
+            raise UserError("Calls of tools are not supported. Leave out this message.", param=f"{place}.tool_calls")
+        if self.content is None and self.role != "assistant":
+            raise UserError(f"A message of the {self.role} needs its text here.", param=f"{place}.content")
+        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or ())
         return Message("system" if self.role == "developer" else self.role, text)
 
 
@@ -98,7 +103,7 @@ class ChatBody(_Body):
 
     def turns(self) -> tuple[Message, ...]:
         """The whole chat."""
-        return tuple(message.value() for message in self.messages)
+        return tuple(message.value(f"messages.{number}") for number, message in enumerate(self.messages))
 
 
 class CompletionBody(_Body):

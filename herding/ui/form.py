@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 import yaml
 
-from herding.errors import UserError
+from herding.errors import ConfigError, UserError
+from herding.files import Source
 from herding.ui.format import value
 
 SLOTS = 16
@@ -187,8 +188,8 @@ def _lines(variable: Mapping[str, Any], given: Any) -> int:
 
 def _parsed(written: str | None, *, strict: bool) -> dict[str, Any]:
     try:
-        data = yaml.safe_load(written or "{}")
-    except yaml.YAMLError:
+        data = Source(written or "{}").data
+    except ConfigError:
         data = None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         if strict:

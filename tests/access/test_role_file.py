@@ -100,6 +100,29 @@ def test_a_changed_file_takes_effect_whole_or_not_at_all(tmp_path: Path) -> None
     assert (roles.get("some").rights, roles.problem) == ({"publish"}, None)
 
 
+def test_a_change_that_keeps_time_and_size_of_the_file_takes_effect(tmp_path: Path) -> None:
+    path = write(tmp_path / "roles.yaml", "rights: [edit]")
+    roles, old = Roles(path), path.stat()
+    path.write_text(FILE.format(some="rights: [save]"))
+    while path.stat().st_ctime_ns == old.st_ctime_ns:  # as fine as the file system's clock is
+        os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    now = path.stat()
+    assert (now.st_mtime_ns, now.st_size, now.st_ino) == (old.st_mtime_ns, old.st_size, old.st_ino)
+    roles.refresh()
+    assert roles.get("some").rights == {"save"}
+
+
+def test_the_same_roles_in_other_words_are_no_change(tmp_path: Path) -> None:
+    path = write(tmp_path / "roles.yaml", "rights: [edit]")
+    roles = Roles(path)
+    write(path, "rights: [nonsense]")
+    roles.refresh()
+    write(path, "rights: [edit]  # as before")
+    roles.refresh()
+    assert (roles.problem, roles.edition) == (None, 1)
+
+
 def test_patterns_are_globs() -> None:
     assert allows(["team/*", "say"], "team/a")
     assert not allows(["team/*", "say"], "say_more")

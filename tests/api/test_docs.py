@@ -35,3 +35,10 @@ async def test_without_the_right_there_is_no_documentation(http: httpx.AsyncClie
     app.dependency_overrides[who] = lambda: NOBODY
     for path in ("/docs", "/openapi.json", "/docs/swagger-ui.css"):
         assert (await http.get(path)).status_code == 403
+
+
+async def test_a_link_is_described_with_the_variables_of_its_prompt(http: httpx.AsyncClient) -> None:
+    described = (await http.get("/openapi.json")).json()["paths"]["/api/v1/run/{prompt}"]["get"]["parameters"]
+    assert [(one["name"], one["in"]) for one in described] == [("prompt", "path"), ("variables", "query")]
+    assert described[1]["schema"]["type"] == "object"
+    assert described[1]["explode"] is True

@@ -20,6 +20,7 @@ from tests.support.nodes import Late, Offering, Scripted, echo
 
 HI = [{"role": "user", "content": "hi you"}]
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 CHAT = """
     name: Chat
     chat: true
@@ -95,6 +96,14 @@ async def test_parts_roles_and_parameters_arrive(api: httpx.AsyncClient, place: 
     assert row.parameters == Parameters(0.5, 0.9, 5, 8, ("x",), 7)
     assert (await chat(api, stop=["x", "y"], n=1, tools=[], logprobs=False)).status_code == 200
     assert (await place.rows())[0].parameters.stop == ("x", "y")
+
+
+@pytest.mark.parametrize("answer", [{"content": None, "tool_calls": None, "refusal": None}, {}])
+async def test_an_answer_without_text_in_the_log_is_an_empty_one(
+    api: httpx.AsyncClient, place: Place, answer: dict[str, Any]
+) -> None:
+    assert (await chat(api, messages=[HI[0], {"role": "assistant", **answer}, HI[0]])).status_code == 200
+    assert [message["content"] for message in json.loads((await place.row()).input)] == ["hi you", "", "hi you"]
 
 
 async def test_a_stop_string_ends_the_answer_whatever_the_node_makes_of_it(api: httpx.AsyncClient) -> None:
@@ -212,8 +221,9 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"messages": "hi"}, "messages", "list"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "'user'"),
         ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0.type", "'text'"),
-        ({"messages": [HI[0], {"role": "user", "content": None}]}, "messages.1.content", "string"),
-        ({"messages": [{"role": "user"}]}, "messages.0.content", "required"),
+        ({"messages": [HI[0], {"role": "user", "content": None}]}, "messages.1.content", "needs its text"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "needs its text"),
+        ({"messages": [HI[0], {"role": "assistant", "content": None, "tool_calls": CALLS}]}, None, "not supported"),
         ({"messages": [{"role": "user", "content": "a\x00"}]}, "messages", "NUL"),
         ({"n": 2}, "n", "not supported"),
         ({"tools": [{"type": "function"}]}, "tools", "not supported"),

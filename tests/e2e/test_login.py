@@ -91,6 +91,9 @@ def test_a_guest_is_refused_what_no_tab_of_theirs_does(open_net: RunningApp, pag
         )
         assert not answer["ok"], name
         assert "role" in answer["text"], name
+        expect(page.get_by_role("alert")).to_contain_text("Your role does not allow this")
+        page.get_by_role("alert").click()
+        expect(page.get_by_role("alert")).to_be_hidden()
     expect_tabs(page, GUESTS)
 
 

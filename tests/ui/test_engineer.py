@@ -150,9 +150,10 @@ async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Des
     await edit(desktop, rest, "v16: a\nv17: b\nv18: c\n")
     await desktop.fire("run")
     assert desktop.value(desktop.page.engineer.runner.pane.text) == "d0 b c"
-    await edit(desktop, rest, "no yaml: [")
-    await desktop.fire("run")
-    assert "More variables" in desktop.value(desktop.page.engineer.runner.pane.problem)
+    for wrong in ("no yaml: [", "v16: !!int ''", "v16: 2024-13-45", "v16: &all [a]\nv17: *all"):
+        await edit(desktop, rest, wrong)
+        await desktop.fire("run")
+        assert "More variables" in desktop.value(desktop.page.engineer.runner.pane.problem)
 
 
 async def test_a_run_streams_and_tells_how_it_went(desktop: Desktop) -> None:

@@ -1,13 +1,28 @@
 () => {
   document.documentElement.lang = "en";
 
+  // What went wrong with an event: Gradio's page shows that only of those that wait in its queue, and most of ours do not.
+  const notice = Object.assign(document.createElement("div"), { id: "notice", role: "alert" });
+  document.body.append(notice);
+  let over = 0;
+  const clear = () => notice.replaceChildren();
+  const warn = (message) => {
+    notice.textContent = new DOMParser().parseFromString(message, "text/html").body.textContent;
+    clearTimeout(over);
+    over = setTimeout(clear, 10000);
+  };
+  notice.addEventListener("click", clear);
+
   // Once the session is over, every call of the page is refused with 401: nothing here works until one logs in again.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (...asked) => {
     const answer = await plainFetch(...asked);
     const { origin, pathname } = new URL(answer.url || location.href, location.href);
-    if (answer.status === 401 && origin === location.origin && pathname.includes("/gradio_api/")) {
-      location.assign("login?ended=1");
+    if (answer.ok || origin !== location.origin || !pathname.includes("/gradio_api/")) return answer;
+    if (answer.status === 401) location.assign("login?ended=1");
+    else if (pathname.includes("/gradio_api/run/")) {
+      const told = (found) => warn(found.error?.message ?? found.error ?? `The server answered with ${answer.status}.`);
+      answer.clone().json().then(told, () => warn(`The server answered with ${answer.status}.`));
     }
     return answer;
   };
