@@ -73,12 +73,33 @@
     if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
   };
 
-  // An answer can be reached and scrolled with the keyboard: read-only rather than disabled.
+  // An answer can be reached and scrolled with the keyboard: read-only rather than disabled. Its label would name the
+  // button that copies, which stands before it. The list of a picker is no stop of its own.
   const unlock = () =>
     document.querySelectorAll(":is(#answer, .lane-answer) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
+      area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
     });
+  // In a code editor Tab indents: whoever has no mouse must know the way out of it.
+  const wayOut = () =>
+    document.querySelectorAll(".cm-content:not([data-told])").forEach((editor) => {
+      editor.dataset.told = "";
+      editor.ariaLabel = `${editor.ariaLabel ?? "Code"}. Escape, then Tab, leaves the editor.`;
+    });
+  const skipLists = () => document.querySelectorAll("ul[role=listbox]:not([tabindex])").forEach((list) => (list.tabIndex = -1));
+
+  // How tall the answer's side is, so that it can stay in sight beside a long form.
+  const measure = new ResizeObserver(([{ target, borderBoxSize }]) => {
+    target.style.setProperty("--tall", `${borderBoxSize[0].blockSize}px`);
+  });
+  const measured = new WeakSet();
+  const watchAnswer = () => {
+    const side = document.querySelector(".bench-answer");
+    if (!side || measured.has(side)) return;
+    measured.add(side);
+    measure.observe(side);
+  };
 
   // Times are written in UTC; show them in the reader's own zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -97,6 +118,9 @@
     changes.forEach((change) => follow(change.target));
     localise(document.body); // a list that is drawn again may keep its elements and lose only our words in them
     unlock();
+    skipLists();
+    wayOut();
+    watchAnswer();
   }).observe(document.body, { childList: true, characterData: true, subtree: true });
   localise(document.body);
 }
