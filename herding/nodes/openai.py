@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
@@ -26,6 +27,7 @@ from herding.errors import (
 from herding.files import Strict
 from herding.nodes import http, vectors
 from herding.nodes.base import Deadlines, Node
+from herding.nodes.origin import SHAPE
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import Response
@@ -36,6 +38,7 @@ PROBE_TIMEOUT = 3.0
 MAX_TOKENS = 10**9
 MAX_EMBEDDINGS = 64_000_000
 CHARS_PER_TOKEN = 3
+_URL = re.compile(r"https?://[^\s@]+")
 _DONE = "[DONE]"
 
 
@@ -50,7 +53,7 @@ class OpenAIConfig(Strict):
 
     kind: Literal["openai"]
     name: str
-    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    base_url: str
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=list)
     response_format: bool = True
@@ -63,6 +66,8 @@ class OpenAIConfig(Strict):
     @field_validator("base_url")
     @classmethod
     def _url_is_whole(cls, url: str) -> str:
+        if not _URL.fullmatch(url):
+            raise ValueError(SHAPE)
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
             raise ValueError("this URL names no host and port")

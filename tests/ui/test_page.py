@@ -55,7 +55,6 @@ async def test_the_page_says_that_it_opens_until_its_tabs_are_there(desktop: Des
     assert "Herding opens" in desktop.page.nothing.value
     await desktop.fire("landed")
     assert desktop.prop(desktop.page.nothing, "visible") is False
-    assert desktop.value(desktop.page.nothing) == ""
 
 
 async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
