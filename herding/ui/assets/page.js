@@ -1,13 +1,45 @@
 () => {
   document.documentElement.lang = "en";
 
+  // Gradio shows what goes wrong in its queue only; what goes wrong in a call beside the queue is told here.
+  const notice = document.createElement("div");
+  notice.id = "notice";
+  notice.setAttribute("role", "alert");
+  document.body.append(notice);
+  let noticeEnds = 0;
+  const warn = (words) => {
+    clearTimeout(noticeEnds);
+    noticeEnds = setTimeout(() => notice.replaceChildren(), 10_000);
+    if (notice.firstChild?.textContent === words) return;
+    const said = document.createElement("span");
+    said.textContent = words;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.ariaLabel = "Close";
+    close.textContent = "×";
+    close.addEventListener("click", () => notice.replaceChildren());
+    notice.replaceChildren(said, close);
+  };
+  const plain = (html) => new DOMParser().parseFromString(html, "text/html").body.textContent;
+  const AWAY = "Herding cannot be reached. What you did last may be lost: try it again in a moment.";
+
   // Once the session is over, every call of the page is refused with 401: nothing here works until one logs in again.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (...asked) => {
-    const answer = await plainFetch(...asked);
-    const { origin, pathname } = new URL(answer.url || location.href, location.href);
-    if (answer.status === 401 && origin === location.origin && pathname.includes("/gradio_api/")) {
-      location.assign("login?ended=1");
+    const { origin, pathname } = new URL(asked[0]?.url ?? asked[0], location.href);
+    const own = origin === location.origin && pathname.includes("/gradio_api/");
+    const beside = own && pathname.includes("/gradio_api/run/");
+    let answer;
+    try {
+      answer = await plainFetch(...asked);
+    } catch (error) {
+      if (beside && error.name !== "AbortError") warn(AWAY);
+      throw error;
+    }
+    if (answer.status === 401 && own) location.assign("login?ended=1");
+    else if (beside && !answer.ok) {
+      const told = await answer.clone().json().catch(() => ({}));
+      warn(typeof told.error === "string" ? plain(told.error) : AWAY);
     }
     return answer;
   };
