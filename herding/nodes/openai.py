@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node, estimated
 from herding.nodes.openai_answer import Reader, embeddings, good, loaded, refused_form, too_long
+from herding.nodes.origin import SHAPE
 from herding.nodes.scrub import Scrubber
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import Response
@@ -30,6 +32,7 @@ PROBE_TIMEOUT = 3.0
 
 MAX_EMBEDDINGS = 64_000_000
 """Bytes of an answer with embeddings."""
+_URL = re.compile(r"https?://[^\s@]+")
 
 
 class OpenAIConfig(Strict):
@@ -43,7 +46,7 @@ class OpenAIConfig(Strict):
 
     kind: Literal["openai"]
     name: str
-    base_url: str = Field(pattern=r"^https?://[^\s@]+$")
+    base_url: str
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=list)
     response_format: bool = True
@@ -56,6 +59,8 @@ class OpenAIConfig(Strict):
     @field_validator("base_url")
     @classmethod
     def _url_is_whole(cls, url: str) -> str:
+        if not _URL.fullmatch(url):
+            raise ValueError(SHAPE)
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
             raise ValueError("this URL names no host and port")

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 Address = IPv4Address | IPv6Address
 
 PORTS = {"http": 80, "https": 443}
+SHAPE = "a URL is http:// or https://, then a host without user name, then port and path"
 MAX_URL = 200_000
 """A URL may carry a whole prompt."""
 
@@ -49,7 +50,7 @@ def origin_of(url: str) -> Origin:
         raise ValueError("a URL has printable ASCII characters only, no '\\' and no '#', and is not endless")
     found = _URL.fullmatch(url)
     if found is None:
-        raise ValueError("a URL is http:// or https://, then a host without user name, then port and path")
+        raise ValueError(SHAPE)
     scheme, host = found[1].lower(), found[2].lower()
     port = int(found[3]) if found[3] else PORTS[scheme]
     if not 1 <= port <= 65535:

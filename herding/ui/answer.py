@@ -31,6 +31,7 @@ class AnswerPane:
             lines=7,
             max_lines=26,
             interactive=False,
+            placeholder=" ",
             buttons=["copy"],
             elem_id="answer",
             html_attributes=gr.InputHTMLAttributes(spellcheck=False),

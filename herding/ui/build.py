@@ -15,7 +15,7 @@ from herding.ui.compare import Compare
 from herding.ui.compare_ways import Ways
 from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
-from herding.ui.format import Html, empty
+from herding.ui.format import Html, el, empty
 from herding.ui.guard import EVERYBODY, GuardedBlocks, needs, on, who
 from herding.ui.header import header, settled
 from herding.ui.history import History
@@ -54,6 +54,9 @@ RIGHTS = {
 }
 """What a tab is good for nobody without."""
 
+OPENING = el("p", "Herding opens …", cls="opening muted", role="status")
+"""What stands in the place of the tabs until the server said which of them there are."""
+
 # The address always names the open tab and the chosen prompt, so that it can be kept or shared.
 _REMEMBER = """(value) => {
   const url = new URL(window.location);
@@ -78,7 +81,7 @@ class Page:
         with gr.Row(elem_classes=["top-row"]):
             self.head = gr.HTML(header([], None), elem_id="header")
             self.whom = gr.HTML(elem_id="whoami")
-        self.nothing = gr.HTML(visible=False, elem_id="no-tabs")
+        self.nothing = gr.HTML(OPENING, elem_id="no-tabs")
         self.timer = gr.Timer(LOOK_EVERY, active=False)
         with gr.Tabs(elem_id="tabs", selected="engineer") as self.tabs:
             with self._tab("engineer") as self.tab_engineer:

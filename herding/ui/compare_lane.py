@@ -22,7 +22,7 @@ from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
 OWN = "model's own"
-NO_ANSWER = empty("No answer yet", "Press Run; all columns start at once.")
+NO_ANSWER = empty("No answer yet", "Press Run all; the columns start together.")
 
 Pairs = Sequence[tuple[str, str]]
 """What a picker shows, and what that stands for."""

@@ -44,7 +44,7 @@ class History:
                     self.older = gr.Button("Older ›", size="sm", scale=0, min_width=100, elem_id="history-next")
             with gr.Column(scale=5, min_width=320, elem_id="history-detail", elem_classes=["detail"]):
                 self.head = gr.HTML(NOT_CHOSEN, elem_id="history-head")
-                self.compare = gr.Button("Compare", size="sm", visible=False, elem_id="history-compare")
+                self.compare = gr.Button("Open in Compare", size="sm", visible=False, elem_id="history-compare")
                 self._build_feedback()
                 self.page = gr.HTML(elem_id="history-page")
                 self.forget = Confirm(

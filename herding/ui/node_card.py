@@ -7,6 +7,9 @@ from herding.ui.meter import meter
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStats, NodeStatus, System
 
 DAY_MS = 24 * 3600 * 1000
+MOST_PROMPTS = 12
+"""Prompts that a card names; of the others it tells how many they are."""
+
 _HEALTH = {
     "ejected": ("out after failures", "bad"),
     "trial": ("on trial", "warn"),
@@ -76,15 +79,17 @@ def _trouble(health: NodeHealth) -> Html | None:
 
 def _now(node: NodeInfo) -> Html:
     status = node.status
-    served = join(chip(model, "good") for model in status.serves)
+    ready = status.state == "ready"
+    served = join(chip(model, "good" if ready else "plain") for model in status.serves)
     places = f" of {node.concurrency} places" if node.concurrency else " requests"
     load = f"{node.running}{places}" if node.running else "idle"
-    serves = el("div", el("dt", "Serves now"), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
+    when = "Serves now" if ready else "Serves when it is up"
+    serves = el("div", el("dt", when), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
     return facts(
         [
             ("Context", f"{status.context_length:,} tokens" if status.context_length else ""),
             ("Device", status.device),
-            ("Load", load if status.state == "ready" else ""),
+            ("Load", load if ready else ""),
         ],
         before=serves,
     )
@@ -93,7 +98,10 @@ def _now(node: NodeInfo) -> Html:
 def _prompts(node: NodeInfo) -> Html:
     if not node.prompts:
         return el("p", "It serves no prompt now.", cls="muted")
-    return el("div", el("span", "Prompts", cls="muted"), *(chip(key) for key in node.prompts), cls="chips")
+    shown = node.prompts[:MOST_PROMPTS]
+    left = len(node.prompts) - len(shown)
+    more = el("span", f"and {left:,} more", cls="muted") if left else None
+    return el("div", el("span", "Prompts", cls="muted"), *(chip(key) for key in shown), more, cls="chips")
 
 
 def _day(stats: NodeStats) -> Html:

@@ -164,5 +164,8 @@ def _buttons() -> dict[str, str]:
         "button_medium_radius": "8px",
         "button_small_radius": "8px",
         "button_large_text_weight": "600",
+        "button_small_padding": "5px 14px",
+        "button_small_text_size": "0.86rem",
+        "button_small_text_weight": "550",
         "button_transform_hover": "none",
     }

@@ -38,7 +38,9 @@ class Versions:
                 [], label="Prompt", interactive=True, scale=3, min_width=260, elem_id="version-prompt"
             )
             self.open = gr.Button("Open in engineer", size="sm", scale=0, min_width=150, elem_id="version-open")
-            self.compare = gr.Button("Compare both", size="sm", scale=0, min_width=130, elem_id="version-compare")
+            self.compare = gr.Button(
+                "Open both in Compare", size="sm", scale=0, min_width=130, elem_id="version-compare"
+            )
         self.note = gr.HTML(elem_id="version-news", elem_classes=["note", "news"])
         self.conflict = ConflictPane(self._studio)
         with gr.Column(elem_classes=["versions-body"]) as self.body:

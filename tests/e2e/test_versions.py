@@ -202,3 +202,17 @@ def bring(page: Page, path: Path | None) -> None:
     if path is not None:
         page.locator("#bundle-file").set_input_files(path)
     page.locator("#bundle-import").click()
+
+
+def test_what_goes_wrong_beside_the_queue_is_told(app: RunningApp, api: Api, page: Page) -> None:
+    api.save("fleeting", api.content("sentiment"))
+    page.goto(f"{app.url}/?tab=overview&q=fleeting")
+    card = page.locator('#overview-list [data-pick="fleeting"]')
+    expect(card).to_be_visible(timeout=LONG)
+    page.wait_for_timeout(500)
+    api.http.delete("/api/v1/prompts/fleeting").raise_for_status()
+    card.click()
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("There is no prompt 'fleeting' any more.", timeout=LONG)
+    notice.get_by_role("button", name="Close").click()
+    expect(notice).to_be_empty()

@@ -320,10 +320,12 @@ async def test_the_status_of_a_node_that_is_away() -> None:
     ["ftp://x", "x", "http://", "http://[bad", "http://user:secret@host", "http://a b", "http://host:99999/v1"],
 )
 def test_a_url_that_is_none_is_refused_with_its_line(url: str) -> None:
+    """In words, not with the pattern that it fails."""
     text = f"nodes:\n  - kind: openai\n    name: a\n    models: [m]\n    base_url: '{url}'\n"
     with pytest.raises(ConfigError) as caught:
         Source(text, file="nodes.yaml").build(Herd)
     assert (caught.value.line, caught.value.key) == (5, "nodes.0.base_url")
+    assert "pattern" not in caught.value.reason
 
 
 async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None:

@@ -153,6 +153,18 @@ def test_a_card_shows_what_is_known_and_nothing_else() -> None:
     assert "1.5 s" in card(replace(READY, stats=busy))
 
 
+def test_a_card_says_that_a_node_serves_now_only_while_it_is_up() -> None:
+    assert "Serves now" in card(READY)
+    assert "Serves now" not in card(replace(READY, status=replace(READY.status, state="down")))
+
+
+def test_a_card_names_some_of_many_prompts_and_counts_the_others() -> None:
+    shown = card(replace(READY, prompts=tuple(f"p{number}" for number in range(1_500))))
+    assert "p0<" in shown
+    assert "p1499" not in shown
+    assert "and 1,488 more" in shown
+
+
 def test_progress_of_unknown_length_has_no_number() -> None:
     assert "aria-valuenow" not in bar(None, "Downloading")
     assert "150%" not in bar(1.5, "x")

@@ -51,6 +51,12 @@ async def test_whoever_sees_no_tab_reads_where_to_log_in(desktop: Desktop, right
     await desktop.fire("follow", who=nobody)
 
 
+async def test_the_page_says_that_it_opens_until_its_tabs_are_there(desktop: Desktop) -> None:
+    assert "Herding opens" in desktop.page.nothing.value
+    await desktop.fire("landed")
+    assert desktop.prop(desktop.page.nothing, "visible") is False
+
+
 async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
     await desktop.fire("landed", who=GUEST)
     assert desktop.prop(desktop.page.tab_history, "label") == "Own history"

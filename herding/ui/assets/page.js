@@ -1,28 +1,46 @@
 () => {
   document.documentElement.lang = "en";
 
-  // What went wrong with an event: Gradio's page shows that only of those that wait in its queue, and most of ours do not.
-  const notice = Object.assign(document.createElement("div"), { id: "notice", role: "alert" });
+  // Gradio shows what goes wrong in its queue only; what goes wrong in a call beside the queue is told here.
+  const notice = document.createElement("div");
+  notice.id = "notice";
+  notice.setAttribute("role", "alert");
   document.body.append(notice);
-  let over = 0;
-  const clear = () => notice.replaceChildren();
-  const warn = (message) => {
-    notice.textContent = new DOMParser().parseFromString(message, "text/html").body.textContent;
-    clearTimeout(over);
-    over = setTimeout(clear, 10000);
+  let noticeEnds = 0;
+  const warn = (words) => {
+    clearTimeout(noticeEnds);
+    noticeEnds = setTimeout(() => notice.replaceChildren(), 10_000);
+    if (notice.firstChild?.textContent === words) return;
+    const said = document.createElement("span");
+    said.textContent = words;
+    const close = document.createElement("button");
+    close.type = "button";
+    close.ariaLabel = "Close";
+    close.textContent = "×";
+    close.addEventListener("click", () => notice.replaceChildren());
+    notice.replaceChildren(said, close);
   };
-  notice.addEventListener("click", clear);
+  const plain = (html) => new DOMParser().parseFromString(html, "text/html").body.textContent;
+  const AWAY = "Herding cannot be reached. What you did last may be lost: try it again in a moment.";
 
   // Once the session is over, every call of the page is refused with 401: nothing here works until one logs in again.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (...asked) => {
-    const answer = await plainFetch(...asked);
-    const { origin, pathname } = new URL(answer.url || location.href, location.href);
-    if (answer.ok || origin !== location.origin || !pathname.includes("/gradio_api/")) return answer;
-    if (answer.status === 401) location.assign("login?ended=1");
-    else if (pathname.includes("/gradio_api/run/")) {
-      const told = (found) => warn(found.error?.message ?? found.error ?? `The server answered with ${answer.status}.`);
-      answer.clone().json().then(told, () => warn(`The server answered with ${answer.status}.`));
+    const { origin, pathname } = new URL(asked[0]?.url ?? asked[0], location.href);
+    const own = origin === location.origin && pathname.includes("/gradio_api/");
+    const beside = own && pathname.includes("/gradio_api/run/");
+    let answer;
+    try {
+      answer = await plainFetch(...asked);
+    } catch (error) {
+      if (beside && error.name !== "AbortError") warn(AWAY);
+      throw error;
+    }
+    if (answer.status === 401 && own) location.assign("login?ended=1");
+    else if (beside && !answer.ok) {
+      const told = await answer.clone().json().catch(() => ({}));
+      const words = told.error?.message ?? told.error;
+      warn(typeof words === "string" ? plain(words) : `The server answered with ${answer.status}.`);
     }
     return answer;
   };
@@ -88,12 +106,33 @@
     if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
   };
 
-  // An answer can be reached and scrolled with the keyboard: read-only rather than disabled.
+  // An answer can be reached and scrolled with the keyboard: read-only rather than disabled. Its label would name the
+  // button that copies, which stands before it. The list of a picker is no stop of its own.
   const unlock = () =>
     document.querySelectorAll(":is(#answer, .lane-answer) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
+      area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
     });
+  // In a code editor Tab indents: whoever has no mouse must know the way out of it.
+  const wayOut = () =>
+    document.querySelectorAll(".cm-content:not([data-told])").forEach((editor) => {
+      editor.dataset.told = "";
+      editor.ariaLabel = `${editor.ariaLabel ?? "Code"}. Escape, then Tab, leaves the editor.`;
+    });
+  const skipLists = () => document.querySelectorAll("ul[role=listbox]:not([tabindex])").forEach((list) => (list.tabIndex = -1));
+
+  // How tall the answer's side is, so that it can stay in sight beside a long form.
+  const measure = new ResizeObserver(([{ target, borderBoxSize }]) => {
+    target.style.setProperty("--tall", `${borderBoxSize[0].blockSize}px`);
+  });
+  const measured = new WeakSet();
+  const watchAnswer = () => {
+    const side = document.querySelector(".bench-answer");
+    if (!side || measured.has(side)) return;
+    measured.add(side);
+    measure.observe(side);
+  };
 
   // Times are written in UTC; show them in the reader's own zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -112,6 +151,9 @@
     changes.forEach((change) => follow(change.target));
     localise(document.body); // a list that is drawn again may keep its elements and lose only our words in them
     unlock();
+    skipLists();
+    wayOut();
+    watchAnswer();
   }).observe(document.body, { childList: true, characterData: true, subtree: true });
   localise(document.body);
 }
