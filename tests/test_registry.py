@@ -281,6 +281,22 @@ async def test_a_change_takes_effect_and_keeps_the_name(place: Place, registry: 
     assert await ask(place) == "42"
 
 
+async def test_requests_that_come_during_a_change_wait_for_the_node_as_it_will_be(
+    place: Place, registry: Registry, server: AnyServer
+) -> None:
+    await registry.add(template(f"{server.url}/slow/0.5"), ADMIN)
+    asked = [asyncio.create_task(ask(place))]
+    while not server.asked:  # noqa: ASYNC110 (another thread's list)
+        await asyncio.sleep(0.01)
+    change = asyncio.create_task(registry.update("any", template(f"{server.url}/number"), ADMIN))
+    while place.orchestrator.fleet.takes("any"):  # noqa: ASYNC110 (there is no event for it)
+        await asyncio.sleep(0)
+    asked += [asyncio.create_task(ask(place)) for _ in range(5)]
+    await change
+    assert await asyncio.gather(*asked) == ["You said: hello"] + ['{"answer":42}'] * 5
+    assert [event.kind for event in place.orchestrator.fleet.feed.events()] == ["changed", "added"]
+
+
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:
     await registry.add(template(f"{server.url}/slow/0.5"), ADMIN)
     running = asyncio.create_task(ask(place))

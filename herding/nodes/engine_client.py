@@ -72,7 +72,10 @@ class EngineClient:
     async def count(self, call: Call) -> tuple[int, int]:
         """Input tokens of `call` and the context length, both from the engine's own tokenizer."""
         with http.node_errors(self._name):
-            async with self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response:
+            async with (
+                http.within(STATUS_TIMEOUT, node=self._name),
+                self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response,
+            ):
                 data = await self._told(response)
         return data["input_tokens"], data["context_length"]
 
@@ -104,7 +107,10 @@ class EngineClient:
 
     async def _get(self, path: str) -> dict[str, Any]:
         with http.node_errors(self._name):
-            async with self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response:
+            async with (
+                http.within(STATUS_TIMEOUT, node=self._name),
+                self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response,
+            ):
                 return await self._told(response)
 
     async def _told(self, response: httpx.Response) -> dict[str, Any]:

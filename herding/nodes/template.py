@@ -182,12 +182,12 @@ class TemplateNode(Node):
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
         """The texts in the order of their coming; a BadResponseError where there was none."""
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        if not self._stream:
+            yield await self._whole(response, kind)
+            return
         form = _STREAMS.get(kind, self._stream)
         if kind == "text/html" or (form == "sse" and kind != "text/event-stream"):
             raise await self._unfit(response, kind)
-        if not self._stream:
-            yield await self._whole(response)
-            return
         heard = False
         async for piece in self._events(response) if form == "sse" else self._lines(response):
             heard = True
@@ -200,10 +200,10 @@ class TemplateNode(Node):
         said = (await http.error_body(response)).decode(errors="replace") if kind == "application/json" else ""
         if said:
             self._extract.piece(said)  # raises what an error in it says
-        expected = "a stream" if self._stream else "text"
-        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of {expected}.")
+        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
 
-    async def _whole(self, response: httpx.Response) -> str:
+    async def _whole(self, response: httpx.Response, kind: str) -> str:
+        """The text of an answer that does not stream; a page is none, though small servers call any text one."""
         body = bytearray()
         async for data in response.aiter_raw():
             body += data
@@ -213,6 +213,8 @@ class TemplateNode(Node):
             text = bytes(body).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise BadResponseError(f"Node '{self.name}' sent bytes that are not text.") from None
+        if kind == "text/html" and text.lstrip().startswith("<"):
+            raise BadResponseError(f"Node '{self.name}' answered with text/html instead of text.")
         if len(body) > BESIDE_THE_LOOP:
             return await asyncio.to_thread(self._extract.whole, text)
         return self._extract.whole(text)
