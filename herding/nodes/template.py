@@ -17,7 +17,7 @@ from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node
 from herding.nodes.extract import Extract
-from herding.nodes.headers import checked_headers
+from herding.nodes.headers import checked_headers, in_header
 from herding.nodes.origin import origin_of
 from herding.nodes.placeholders import (
     MESSAGES,
@@ -104,7 +104,11 @@ class TemplateConfig(Strict):
             raise ValueError("a GET has no body; put the placeholders into url or query")
         if missing := sorted(secret_names([self.url, self.query, self.headers, self.body]) - self.secrets.keys()):
             raise ValueError(f"the secret '{missing[0]}' is not given with this node")
-        if len(http.to_json([self.body, self.headers, self.query])) > MAX_TEMPLATE:
+        try:
+            size = len(http.to_json([self.body, self.headers, self.query]))
+        except ValueError:
+            raise ValueError("JSON has no infinite numbers, and none that is not a number") from None
+        if size > MAX_TEMPLATE:
             raise ValueError(f"a template has at most {MAX_TEMPLATE:,} characters")
         return self
 
@@ -175,7 +179,8 @@ class TemplateNode(Node):
         if self._method == "POST":
             body = filled(self._body, values)
             content = b"" if body is None or body is NOT_SET else http.to_json(body).encode("utf-8", "replace")
-        headers = {**self._http.headers, **{name: filled_text(text, values) for name, text in self._headers.items()}}
+        told = {name: filled_text(text, values, in_header) for name, text in self._headers.items()}
+        headers = {**self._http.headers, **told}
         extensions = {"timeout": self._http.timeout.as_dict()}
         return httpx.Request(self._method, url, headers=headers, content=content, extensions=extensions)
 

@@ -60,7 +60,10 @@ def insights(
         counts = _versions(window, models)
     else:
         counts = ((model, None, window.counts.get(model, Count())) for model in models)
-    return tuple(_insight(*line, share=shares[line[0]], quality=worth[line[0]]) for line in counts)
+    elsewhere = {model: record.elsewhere(prompt, model) for model in models}
+    return tuple(
+        _insight(*line, share=shares[line[0]], quality=worth[line[0]], elsewhere=elsewhere[line[0]]) for line in counts
+    )
 
 
 def _versions(window: Window, models: Sequence[str]) -> list[tuple[str, int | None, Count]]:
@@ -78,7 +81,9 @@ def _versions(window: Window, models: Sequence[str]) -> list[tuple[str, int | No
     ]
 
 
-def _insight(model: str, version: int | None, count: Count, *, share: float, quality: float) -> Insight:
+def _insight(
+    model: str, version: int | None, count: Count, *, share: float, quality: float, elsewhere: Count
+) -> Insight:
     judged = count.kept + count.breached
     mean, low, high = interval(count)
     return Insight(
@@ -93,7 +98,7 @@ def _insight(model: str, version: int | None, count: Count, *, share: float, qua
         high=high,
         share=share,
         quality=quality,
-        why=deeds(count),
+        why=deeds(count, elsewhere),
     )
 
 

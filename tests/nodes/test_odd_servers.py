@@ -13,6 +13,7 @@ from herding.errors import BadResponseError, BusyNodeError, CutStreamError, Dead
 from herding.nodes import engine_client, http
 from herding.nodes import openai as openai_node
 from herding.nodes.base import Node
+from herding.nodes.engine_status import read_status
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.sse import data_lines, event_data, text_lines
 from herding.nodes.template import TemplateConfig, TemplateNode
@@ -199,6 +200,47 @@ async def test_a_list_of_models_that_drips_holds_nobody_up(monkeypatch: pytest.M
         await node.close()
     assert status.state == "down"
     assert "in time" in status.detail
+
+
+READY: dict[str, Any] = {"state": "ready", "model": "far/m"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"model": {"a": 1}},
+        {"model": 5},
+        {"state": ["ready"]},
+        {"loading": ["x"]},
+        {"progress": "half"},
+        {"error": {"a": 1}},
+        {"active": "many"},
+        {"system": {"gpus": 5}},
+        {"system": [1]},
+    ],
+)
+async def test_what_tells_of_itself_otherwise_is_no_engine(told: dict[str, Any]) -> None:
+    with pytest.raises(BadResponseError, match="no engine of ours"):
+        read_status(READY | told, node="far", offers=())
+    assert read_status(READY | {"system": {}, "news": 1}, node="far", offers=()).serves == ("far/m",)
+
+
+@pytest.mark.parametrize("said", [b'{"models": [{"id": 5}]}', b'{"models": [{"id": {}}]}', b'{"models": 5}', b"[]"])
+async def test_a_list_of_models_that_is_none(said: bytes) -> None:
+    async with saying(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", said) as url:
+        node = HerdingNode(HerdingConfig(kind="herding", name="far", base_url=url), secret=lambda _: "a-secret")
+        status = await node.status()
+        assert (status.state, status.offers, node.offers) == ("down", (), ())
+        await node.close()
+
+
+async def test_counts_that_are_none_are_an_error_of_the_node() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    async with saying(head, b'{"input_tokens": "7", "context_length": 4096}') as url:
+        node = HerdingNode(HerdingConfig(kind="herding", name="far", base_url=url), secret=lambda _: "a-secret")
+        with pytest.raises(BadResponseError, match="no engine of ours"):
+            await node.count(Call("1", "ok", HELLO))
+        await node.close()
 
 
 async def test_an_engine_that_drips_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
