@@ -48,8 +48,9 @@ class Search:
     @property
     def kind(self) -> tuple[object, ...]:
         """Equal for requests that the same models on the same nodes could answer."""
-        flight = self.flight
-        models = flight.model or tuple(flight.prompt.target_models)
+        flight, routing = self.flight, self.flight.prompt.routing
+        named = flight.model or (routing.pinned if routing else None)
+        models = (named,) if named else tuple(flight.prompt.target_models)
         met = frozenset(self.failed), frozenset(self.missing)
         return (models, flight.who.nodes, flight.response_format is None, self.embeds, *met)
 
