@@ -262,7 +262,7 @@ class Registry:
     def _at(self, model: str, url: str, who: Principal) -> str | None:
         """The node that was added for a model at a URL."""
         for name in self._records:
-            if allows(who.nodes, name) and self._url(name) == url and model in self._models(name):
+            if allows(who.nodes, name) and model in self._models(name) and self._url(name) == url:
                 return name
         return None
 
@@ -270,8 +270,12 @@ class Registry:
         return url_of(read_config(self._records[name].config))
 
     def _models(self, name: str) -> tuple[str, ...]:
-        """The models that a node was added with; an engine was not, and tells itself."""
-        config, node = read_config(self._records[name].config), self._fleet.get(name)
+        """The models that a node was added with; an engine was not, and tells itself. One that cannot run has none."""
+        node = self._fleet.get(name)
+        try:
+            config = read_config(self._records[name].config)
+        except UserError:
+            return ()
         named = (*models_of(config), *getattr(config, "embedding_models", ()))
         return named or (node.serves if node else ())
 

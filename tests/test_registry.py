@@ -103,6 +103,23 @@ async def test_another_key_or_guard_leaves_it_off_with_words(
         await closed(later)
 
 
+async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
+    place: Place, registry: Registry, server: AnyServer
+) -> None:
+    await registry.add(template(f"{server.url}/api/generate"), ADMIN)
+    (kept,) = await place.store.kept_nodes()
+    config = openai("http://127.0.0.1:8000/v1?key=1", name="old")
+    await place.store.add_node(replace(kept, name="old", kind="openai", config=config, at=kept.at + 1))
+    later = await again(place)
+    assert (await later._fleet["old"].status()).state == "off"
+    assert await later.workers(ADMIN) == (("chatglm2-6b", f"{server.url}/api/generate"),)
+    with pytest.raises(NotFoundError):
+        await later.offline("ok", "http://127.0.0.1:8000/v1?key=1", ADMIN)
+    await later.remove("old", ADMIN)
+    assert later.names == {"any"}
+    await closed(later)
+
+
 async def test_no_secret_is_kept_in_the_open_returned_or_logged(
     place: Place, registry: Registry, faulty: FakeNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -66,6 +66,8 @@ class OpenAIConfig(Strict):
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
             raise ValueError("this URL names no host and port")
+        if "?" in url or "#" in url:
+            raise ValueError("this URL must end before '?' and '#': paths are put behind it")
         httpx.URL(url)
         return url
 

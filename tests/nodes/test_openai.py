@@ -323,7 +323,17 @@ async def test_the_status_of_a_node_that_is_away() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://x", "x", "http://", "http://[bad", "http://user:secret@host", "http://a b", "http://host:99999/v1"],
+    [
+        "ftp://x",
+        "x",
+        "http://",
+        "http://[bad",
+        "http://user:secret@host",
+        "http://a b",
+        "http://host:99999/v1",
+        "http://x?a=1",
+        "http://x/#a",
+    ],
 )
 def test_a_url_that_is_none_is_refused_with_its_line(url: str) -> None:
     text = f"nodes:\n  - kind: openai\n    name: a\n    models: [m]\n    base_url: '{url}'\n"
