@@ -44,8 +44,9 @@ def _expected(load: Load, rival: Load) -> float:
     The older it is beside the rival's, the nearer it counts to a bit less than the rival's: a node that was slow is
     tried again one day, and not by a burst.
     """
-    if load.total_ms is None or rival.total_ms is None:
-        return load.total_ms or rival.total_ms or 1.0
+    took, theirs = (one.total_ms if one.settled else None for one in (load, rival))
+    if took is None or theirs is None:
+        return took or theirs or 1.0
     known = exp(-max(0.0, load.age - rival.age) / FADES)
-    hoped = CURIOUS * rival.total_ms
-    return hoped + (load.total_ms - hoped) * known
+    hoped = CURIOUS * theirs
+    return hoped + (took - hoped) * known

@@ -247,7 +247,7 @@ def test_equal_nodes_share_requests_that_come_one_after_the_other(seed: int, lea
         slots.set(node, 16)
     for _ in range(60):
         node = pick(["a", "b"], slots.load, rng)
-        ms = rng.uniform(least, most) + (0 if got[node] else 10)  # the first one connects
+        ms = rng.uniform(least, most) + (0 if got[node] else 500)  # the first one connects
         clock.now += ms / 1000
         answered(slots, node, ms)
         got[node] += 1
