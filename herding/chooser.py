@@ -31,6 +31,7 @@ ASKED = "asked"
 class Search:
     """What a request looks for, and what it met so far: the nodes that failed it, and how the last one did.
 
+    `missing` are models that a node said it does not have; its others may do.
     `embeds`: it wants embeddings, not an answer. `attempt` counts from 1. After `deadline` (seconds of the
     fleet's clock) it does not wait any more.
     """
@@ -38,6 +39,7 @@ class Search:
     flight: Flight
     embeds: bool = False
     failed: set[str] = field(default_factory=set)
+    missing: set[Candidate] = field(default_factory=set)
     failure: NodeError | None = None
     last: str = ""
     attempt: int = 1
@@ -46,13 +48,22 @@ class Search:
     @property
     def kind(self) -> tuple[object, ...]:
         """Equal for requests that the same models on the same nodes could answer."""
-        flight = self.flight
-        models = flight.model or tuple(flight.prompt.target_models)
-        return (models, flight.who.nodes, flight.response_format is None, self.embeds, frozenset(self.failed))
+        flight, routing = self.flight, self.flight.prompt.routing
+        named = flight.model or (routing.pinned if routing else None)
+        models = (named,) if named else tuple(flight.prompt.target_models)
+        met = frozenset(self.failed), frozenset(self.missing)
+        return (models, flight.who.nodes, flight.response_format is None, self.embeds, *met)
+
+    def named(self, node: Node) -> tuple[str, ...]:
+        """The models that the node is said to have for such a request now."""
+        return node.embeds if self.embeds else node.serves
 
     def served(self, node: Node) -> tuple[str, ...]:
-        """The models that the node has for such a request now."""
-        return node.embeds if self.embeds else node.serves
+        """Those of them that it did not say it has not."""
+        named = self.named(node)
+        if not self.missing:
+            return named
+        return tuple(model for model in named if Candidate(model, node.name) not in self.missing)
 
 
 @dataclass(slots=True, eq=False)
@@ -172,17 +183,18 @@ class Chooser:
         self, search: Search, choice: Choice, nodes: Sequence[Node], models: Sequence[str]
     ) -> Iterator[Considered]:
         for model in models:
-            serving = [node.name for node in nodes if model in search.served(node)]
+            serving = [node.name for node in nodes if model in search.named(node)]
             share = choice.shares.get(model)
             if not serving:
                 coming = [node.name for node in nodes if model in node.expects]
                 yield Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it")
             for name in serving:
-                yield Considered(model, name, share, self._against(search, name))
+                yield Considered(model, name, share, self._against(search, Candidate(model, name)))
 
-    def _against(self, search: Search, name: str) -> str | None:
-        """What speaks against a node now."""
-        if name in search.failed:
+    def _against(self, search: Search, candidate: Candidate) -> str | None:
+        """What speaks against a model on a node now."""
+        name = candidate.node
+        if name in search.failed or candidate in search.missing:
             return "it failed this request"
         health, load = self._fleet.health.look(name), self._fleet.slots.load(name)
         if health.state != "healthy":

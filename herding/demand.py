@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
-from herding.errors import ConflictError, HerdingError
+from herding.errors import ConflictError, HerdingError, NodeError
 from herding.fleet import Fleet
 from herding.nodes.base import Node
 from herding.values import LoadProgress
@@ -38,23 +38,43 @@ class Switcher:
         self._since: dict[str, float] = {}
         self._switched_at: dict[str, float] = {}
         self._switching: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def switch(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
-        """Switch a node to another model; yields progress. What the node does goes on when the caller leaves."""
+        """Switch a node to another model; yields progress. It goes on, and is told of, when the caller leaves."""
         if name in self._switching:
             raise ConflictError(f"Node '{name}' is being switched. Wait until that is done.", param="node")
-        node = self._fleet[name]
-        before = ", ".join(node.serves) or "nothing"
+        node, steps = self._fleet[name], asyncio.Queue[LoadProgress | None]()
         self._switching.add(name)
+        task = asyncio.create_task(self._load(node, model, steps), name=f"switch {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        while (step := await steps.get()) is not None:
+            yield step
+        await task
+
+    async def _load(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> None:
+        """All of a switch. None is its last step."""
+        name, before = node.name, ", ".join(node.serves) or "nothing"
         try:
             async for progress in node.load(model):
                 if progress.done:
                     self._switched_at[name] = self._fleet.clock()
                     self._fleet.feed.tell(name, "switched", f"from {before} to {model}")
-                yield progress
+                steps.put_nowait(progress)
+        except NodeError as error:
+            self._fleet.feed.tell(name, "switched", f"not to {model}: {error.message}")
+            raise
         finally:
             self._switching.discard(name)
             self._fleet.changed()
+            steps.put_nowait(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A switch is over; its error is for whoever follows it, and where that is nobody, was told as an event."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, HerdingError):
+            log.error("%s broke", task.get_name(), exc_info=error)
 
     async def watch(self) -> None:
         """Runs as long as the app: follows the demand."""
@@ -92,4 +112,3 @@ class Switcher:
                     pass
         except HerdingError as error:
             log.warning("Node %s could not be switched to %s: %s", node.name, model, error.message)
-            self._fleet.feed.tell(node.name, "switched", f"not to {model}: {error.message}")

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from herding.chooser import Chooser, Lease, Search, Wish
-from herding.errors import HerdingError, NodeError, NoTurnError, RefusalError, UserError
+from herding.errors import HerdingError, NodeError, NoModelError, NoTurnError, RefusalError, UserError
 from herding.fleet import Fleet
 from herding.flight import ANSWER_TOKENS, Flight
 from herding.learning import Learning
@@ -165,18 +165,26 @@ class Dispatcher:
             self._budget.answered()
 
     async def failed(self, lease: Lease, error: HerdingError) -> None:
-        """A call failed. Before its place goes to the next one, the node looks whether it still serves anything."""
+        """A call failed. Before its place goes to the next one, the node looks whether it still serves anything.
+
+        That a node has not one of its models says nothing of the others.
+        """
         node = self._fleet.get(lease.candidate.node)
         if node and isinstance(error, NodeError):
             await node.look_again()
-        lease.permit.failed(error)
+        if node and isinstance(error, NoModelError) and len({*node.serves, *node.embeds}) > 1:
+            lease.permit.dropped()
+        else:
+            lease.permit.failed(error)
 
     async def again(self, search: Search, lease: Lease, error: NodeError) -> bool:
         """After an attempt failed: whether there is to be another one, some moments later."""
         candidate = lease.candidate
         search.failure, search.last = error, candidate.node
         node = self._fleet.get(candidate.node)
-        if node and candidate.model in search.served(node):  # else it died, and may be tried again when it is back
+        if isinstance(error, NoModelError):
+            search.missing.add(candidate)
+        elif node and candidate.model in search.served(node):  # else it died, and may be tried again when it is back
             search.failed.add(candidate.node)
         flight = search.flight
         if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS:

@@ -18,6 +18,7 @@ HerdingError                 the root; its message says what to do next
 │   ├── DeadlineError        the node did not answer in time
 │   ├── StatusError          the node answered with an HTTP error status
 │   │   ├── BusyNodeError    ... it has too much to do (429, or 503 with a time to come back)
+│   │   ├── NoModelError     ... it does not have the model (404), and may well have its others
 │   │   └── RefusalError     ... it blames the request, which another node may take
 │   ├── BadResponseError     the node answered with something that is not its protocol
 │   ├── CutStreamError       the node stopped in the middle of an answer
@@ -190,6 +191,12 @@ class BusyNodeError(StatusError):
     """
 
     type = "node_busy"
+
+
+class NoModelError(StatusError):
+    """The node says that it does not have the model (HTTP 404), whatever its configuration says."""
+
+    type = "node_no_model"
 
 
 class RefusalError(StatusError):

@@ -78,6 +78,19 @@ class Fleet(Mapping[str, Node]):
             self.slots.drain(name, draining=False)
             self.changed()
 
+    async def replace(self, node: Node, *, seconds: float = DRAIN_SECONDS) -> None:
+        """Drain the node of that name and put `node`, which has started, in its place at once.
+
+        Requests that come meanwhile wait for it. What runs on the old one for longer than `seconds` breaks off.
+        """
+        await self.drain(node.name, seconds=seconds)
+        old = self._nodes.get(node.name)
+        self._enter(node)
+        self.feed.tell(node.name, "changed", f"a node of the kind {node.kind}")
+        self.changed()
+        if old is not None:
+            await old.close()
+
     async def remove(self, name: str, *, seconds: float = DRAIN_SECONDS) -> None:
         """Drain the node, forget it and close it; what runs longer than `seconds` breaks off."""
         await self.drain(name, seconds=seconds)

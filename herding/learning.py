@@ -9,6 +9,7 @@ from herding.errors import (
     BadResponseError,
     CutStreamError,
     DeadlineError,
+    NoModelError,
     StatusError,
 )
 from herding.prompts.model import Prompt
@@ -23,7 +24,7 @@ from herding.values import TELLING, Outcome, Reset, Trial
 REMEMBERED = 20_000
 """Requests that are read again at the start, and as many that were rated."""
 
-BLAMED = frozenset(kind.type for kind in (BadResponseError, CutStreamError, DeadlineError, StatusError))
+BLAMED = frozenset(kind.type for kind in (BadResponseError, CutStreamError, DeadlineError, NoModelError, StatusError))
 """Failures that speak against a model. That a node is away, busy or refuses us says nothing of what it runs."""
 
 

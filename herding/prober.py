@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from herding.errors import HerdingError
+from herding.errors import HerdingError, NoModelError
 from herding.fleet import Fleet
 from herding.ids import new_id
 from herding.nodes.base import Node
@@ -49,11 +49,22 @@ class Prober:
 
 
 async def _ask(node: Node) -> None:
-    """The smallest answer that shows that the node works. Raises what the node raises."""
-    if not node.serves:
-        await embedded(node, node.embeds[0], [QUESTION.content])
+    """The smallest answer that shows that the node works, of the first model that it has. Raises what it raises."""
+    *models, last = node.serves or node.embeds
+    for model in models:
+        try:
+            await _say(node, model)
+        except NoModelError:
+            continue
         return
-    call = Call(new_id(), node.serves[0], messages=(QUESTION,), parameters=Parameters(max_tokens=1))
+    await _say(node, last)
+
+
+async def _say(node: Node, model: str) -> None:
+    if not node.serves:
+        await embedded(node, model, [QUESTION.content])
+        return
+    call = Call(new_id(), model, messages=(QUESTION,), parameters=Parameters(max_tokens=1))
     running = Running(node, call)
     try:
         async for _ in running.chunks():

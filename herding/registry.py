@@ -110,14 +110,14 @@ class Registry:
         name = self._at(model, url, who)
         if name is None:
             raise NotFoundError("No llm worker to remove.", param="model_name")
-        if len(models_of(read_config(self._records[name].config))) > 1:
+        if len(self._models(name)) > 1:
             raise UserError(f"Node '{name}' serves more models than this one. Remove it by its name.", param="node")
         await self.remove(name, who)
 
     async def workers(self, who: Principal) -> tuple[tuple[str, str], ...]:
-        """Each model of the nodes that were added, with the URL that it is at."""
-        found = [read_config(record.config) for record in await self.records(who)]
-        return tuple((model, url_of(config)) for config in found for model in models_of(config))
+        """Each model of the nodes that were added, with the URL that it is at; of an engine, the one it serves now."""
+        found = [record.name for record in await self.records(who)]
+        return tuple((model, self._url(name)) for name in found for model in self._models(name))
 
     async def test_call(self, given: Mapping[str, Any], prompt: str, who: Principal) -> Exchange:
         """Send one prompt to a node that need not be added yet, and tell all that went to and fro.
@@ -193,8 +193,11 @@ class Registry:
             await node.close()
             raise
         log.info("%s changed the node %s (%s at %s)", who.id, name, record.kind, record.origin)
-        await self._fleet.remove(name)
-        return await self._enter(record, node)
+        await node.start()
+        info = NodeInfo(name, node.kind, await node.status(), NodeStats())  # by now it knows what it serves
+        self._records[name] = record
+        await self._fleet.replace(node)
+        return info
 
     async def _remove(self, name: str, who: Principal) -> None:
         self._require_change(name, who)
@@ -258,12 +261,23 @@ class Registry:
 
     def _at(self, model: str, url: str, who: Principal) -> str | None:
         """The node that was added for a model at a URL."""
-        for name, record in self._records.items():
-            if allows(who.nodes, name):
-                config = read_config(record.config)
-                if url_of(config) == url and model in models_of(config):
-                    return name
+        for name in self._records:
+            if allows(who.nodes, name) and model in self._models(name) and self._url(name) == url:
+                return name
         return None
+
+    def _url(self, name: str) -> str:
+        return url_of(read_config(self._records[name].config))
+
+    def _models(self, name: str) -> tuple[str, ...]:
+        """The models that a node was added with; an engine was not, and tells itself. One that cannot run has none."""
+        node = self._fleet.get(name)
+        try:
+            config = read_config(self._records[name].config)
+        except UserError:
+            return ()
+        named = (*models_of(config), *getattr(config, "embedding_models", ()))
+        return named or (node.serves if node else ())
 
     def _free_name(self, model: str) -> str:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-._")[:56] or "model"

@@ -26,8 +26,9 @@ class Switchable(Node):
         self.auto_switch = rule
         self._offers, self._broken = models, broken
         self.loaded: list[str] = []
-        self.gate = asyncio.Event()
+        self.gate, self.held = asyncio.Event(), asyncio.Event()
         self.gate.set()
+        self.held.set()
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ class Switchable(Node):
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         self.loaded.append(model)
         yield LoadProgress(0.5, "loading")
-        await asyncio.sleep(0)
+        await self.held.wait()
         if model in self._broken:
             raise BadResponseError("it has no weights")
         self.models = (model,)
@@ -151,11 +152,31 @@ async def test_whoever_waits_is_told_for_what(tmp_path: Path) -> None:
         assert outcome_of(events).node == "a"
 
 
+async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) -> None:
+    node = Switchable("a", "one", "two", broken=["three"])
+    async with herding(tmp_path, node) as place:
+        for model, told in (("two", "from one to two"), ("three", "not to three: it has no weights")):
+            node.held.clear()
+            steps = place.orchestrator.switch_model("a", model, ADMIN)
+            assert not (await anext(steps)).done
+            await steps.aclose()
+            with pytest.raises(ConflictError, match="is being switched"):
+                await anext(place.orchestrator.switch_model("a", "one", ADMIN))
+            node.held.set()
+            async with asyncio.timeout(60):
+                while place.orchestrator._switcher._switching:  # noqa: ASYNC110 (nobody follows it any more)
+                    await asyncio.sleep(0.01)
+            assert place.orchestrator.fleet.feed.events()[0].detail == told
+        assert await asked(place, "two") == "two"
+
+
 async def test_one_switch_at_a_time(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
     async with herding(tmp_path, node) as place:
+        node.held.clear()
         first = place.orchestrator.switch_model("a", "two", ADMIN)
         await anext(first)
         with pytest.raises(ConflictError, match="is being switched"):
             await anext(place.orchestrator.switch_model("a", "one", ADMIN))
+        node.held.set()
         assert [step.done async for step in first] == [True]

@@ -122,3 +122,18 @@ async def test_the_place_that_is_told_is_that_of_the_next_round(tmp_path: Path) 
         for task in greedy:
             task.cancel()
         await asyncio.gather(*greedy, return_exceptions=True)
+
+
+async def test_whoever_names_the_only_model_stands_in_the_same_line_as_those_who_do_not(tmp_path: Path) -> None:
+    node = Gated("echo", concurrency=1)
+    async with herding(tmp_path, node, wait_seconds=300) as place:
+        before = [asyncio.create_task(ask(place, "named", GREEDY)) for _ in range(6)]
+        await until(lambda: waiting(place) == 5)
+        events = place.orchestrator.stream(Request("say"), GREEDY)
+        queued = await anext(events)
+        assert isinstance(queued, Queued)
+        assert queued.position == 6
+        await events.aclose()
+        for task in before:
+            task.cancel()
+        await asyncio.gather(*before, return_exceptions=True)

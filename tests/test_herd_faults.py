@@ -24,6 +24,7 @@ from herding.errors import (
     DeadlineError,
     HerdingError,
     MisconfiguredError,
+    NoModelError,
     NoNodeError,
     NoTurnError,
     StatusError,
@@ -42,6 +43,12 @@ ROUND = 30
 IN_A_ROW = 3
 SAID = "".join(WORDS)
 KEY = "sk-the-key-of-the-operator"
+SAY_EITHER = """
+    name: Say
+    target_models: [unknown, ok]
+    messages:
+      - {role: user, content: hello}
+    """
 
 
 @dataclass(frozen=True)
@@ -282,6 +289,35 @@ async def test_an_answer_that_began_is_kept_as_it_is_and_nobody_else_goes_on(
         assert all([attempt.node for attempt in row.attempts] == ["ill"] for row in rows)
         assert {row.answer for row in rows} <= {"One two three", SAID}
         assert (len(ill.calls()), health(place)) == (IN_A_ROW, "ejected")
+
+
+async def test_a_model_that_a_node_has_not_any_more_costs_its_others_nothing(tmp_path: Path, ill: FakeNode) -> None:
+    gone, there = "unknown", "ok"
+    async with herding(tmp_path, openai(ill.url, gone, there, name="ill"), tick=Clock()) as place:
+        place.write("say", SAY_EITHER)
+        for _ in range(ROUND):
+            outcome = await place.orchestrator.run(Request("say"), ADMIN)
+            assert (outcome.model, outcome.answer) == (there, SAID)
+            assert [attempt.model for attempt in outcome.attempts][-2:] in ([gone, there], [there])
+        assert blamed(place, gone) == len(ill.calls(gone)) > 0
+        assert blamed(place, there) == 0
+        for _ in range(2 * IN_A_ROW):
+            error = await ask(place, gone)
+            assert isinstance(error, NoModelError)
+            assert "does not exist" in error.message
+        assert health(place) == "healthy"
+
+
+async def test_a_node_comes_back_by_a_model_that_it_has(tmp_path: Path, ill: FakeNode) -> None:
+    clock = Clock()
+    async with herding(tmp_path, openai(ill.url, "unknown", "ok", name="ill"), tick=clock) as place:
+        ill.fault = "status:500"
+        for _ in range(IN_A_ROW):
+            await ask(place, "ok")
+        assert health(place) == "ejected"
+        ill.fault, clock.ahead = None, 60
+        await place.orchestrator._prober.probe("ill")
+        assert health(place) == "healthy"
 
 
 async def test_an_input_that_is_too_long_for_one_is_not_tried_on_another(

@@ -104,6 +104,23 @@ async def test_another_key_or_guard_leaves_it_off_with_words(
         await closed(later)
 
 
+async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
+    place: Place, registry: Registry, server: AnyServer
+) -> None:
+    await registry.add(template(f"{server.url}/api/generate"), ADMIN)
+    (kept,) = await place.store.kept_nodes()
+    config = openai("http://127.0.0.1:8000/v1?key=1", name="old")
+    await place.store.add_node(replace(kept, name="old", kind="openai", config=config, at=kept.at + 1))
+    later = await again(place)
+    assert (await later._fleet["old"].status()).state == "off"
+    assert await later.workers(ADMIN) == (("chatglm2-6b", f"{server.url}/api/generate"),)
+    with pytest.raises(NotFoundError):
+        await later.offline("ok", "http://127.0.0.1:8000/v1?key=1", ADMIN)
+    await later.remove("old", ADMIN)
+    assert later.names == {"any"}
+    await closed(later)
+
+
 async def test_no_secret_is_kept_in_the_open_returned_or_logged(
     place: Place, registry: Registry, faulty: FakeNode, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,6 +297,22 @@ async def test_a_change_takes_effect_and_keeps_the_name(place: Place, registry: 
     with pytest.raises(NotFoundError):
         await registry.update("echo", template(server.url), ADMIN)
     assert await ask(place) == "42"
+
+
+async def test_requests_that_come_during_a_change_wait_for_the_node_as_it_will_be(
+    place: Place, registry: Registry, server: AnyServer
+) -> None:
+    await registry.add(template(f"{server.url}/slow/0.5"), ADMIN)
+    asked = [asyncio.create_task(ask(place))]
+    while not server.asked:  # noqa: ASYNC110 (another thread's list)
+        await asyncio.sleep(0.01)
+    change = asyncio.create_task(registry.update("any", template(f"{server.url}/number"), ADMIN))
+    while place.orchestrator.fleet.takes("any"):  # noqa: ASYNC110 (there is no event for it)
+        await asyncio.sleep(0)
+    asked += [asyncio.create_task(ask(place)) for _ in range(5)]
+    await change
+    assert await asyncio.gather(*asked) == ["You said: hello"] + ['{"answer":42}'] * 5
+    assert [event.kind for event in place.orchestrator.fleet.feed.events()] == ["changed", "added"]
 
 
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:

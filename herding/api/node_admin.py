@@ -36,6 +36,9 @@ class NodeBody(Body):
     context_length: int | None = None
     concurrency: int | None = None
     deadlines: dict[str, float] | None = None
+    auto_switch: dict[str, float] | None = Field(
+        default=None, description="of herding: may follow demand, `after_seconds` of it, once in `every_minutes`"
+    )
     owner: str | None = None
     secret: str | None = Field(
         default=None,

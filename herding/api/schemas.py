@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from herding.api import examples
+from herding.api.prompt_models import AUTO
 from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt, PromptParameters
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, Message, Request, User
@@ -38,7 +39,9 @@ class InferBody(Body):
         description="`key` (its label prod, else the newest), `key@<version>`, `key@<label>` or `key@newest`",
     )
     variables: dict[str, Any] = Field(default_factory=dict)
-    model: str | None = Field(default=None, description="null: the routing chooses among the prompt's target models")
+    model: str | None = Field(
+        default=None, description="null or `auto`: the routing chooses among the prompt's target models"
+    )
     parameters: PromptParameters = PromptParameters()
     session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
     turns: list[Turn] = Field(
@@ -66,7 +69,7 @@ class InferBody(Body):
         return Request(
             prompt=self.prompt or self.prompt_key or "",
             variables=self.variables if self.raw_inputs is None else self.raw_inputs,
-            model=self.model,
+            model=None if self.model == AUTO else self.model,
             parameters=self.parameters.value(),
             turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,

@@ -19,17 +19,17 @@ CHARS_PER_TOKEN = 3
 class Deadlines(Strict):
     """How long a node may take, in seconds: to connect, to the first token, between tokens, and in all."""
 
-    connect: float = Field(default=5, gt=0)
-    first_token: float = Field(default=60, gt=0)
-    idle: float = Field(default=30, gt=0)
-    total: float = Field(default=600, gt=0)
+    connect: float = Field(default=5, gt=0, allow_inf_nan=False)
+    first_token: float = Field(default=60, gt=0, allow_inf_nan=False)
+    idle: float = Field(default=30, gt=0, allow_inf_nan=False)
+    total: float = Field(default=600, gt=0, allow_inf_nan=False)
 
 
 class AutoSwitch(Strict):
     """That a node may be switched by demand: `after_seconds` of it, and once in `every_minutes` at most."""
 
-    after_seconds: float = Field(default=2, ge=0)
-    every_minutes: float = Field(default=10, ge=0)
+    after_seconds: float = Field(default=2, ge=0, allow_inf_nan=False)
+    every_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
 
 
 class Node(ABC):

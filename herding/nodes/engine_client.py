@@ -19,11 +19,11 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import Deadlines
+from herding.nodes.engine_status import read_status
 from herding.nodes.sse import data_lines
-from herding.values import Call, Chunk, Gpu, LoadProgress, NodeState, NodeStatus, System, Usage
+from herding.values import Call, Chunk, LoadProgress, NodeStatus, Usage
 
 STATUS_TIMEOUT = 5.0
-_STATES: dict[str, NodeState] = {"idle": "starting", "loading": "loading", "ready": "ready", "failed": "down"}
 
 
 class EngineClient:
@@ -47,33 +47,27 @@ class EngineClient:
 
     async def status(self, *, offers: tuple[str, ...] = ()) -> NodeStatus:
         """What the engine says of itself; NodeError if it does not answer."""
-        data = await self._get("/status")
-        system = data.get("system") or {}
-        serves = (data["model"],) if data.get("state") == "ready" and data.get("model") else ()
-        return NodeStatus(
-            state=_STATES.get(data.get("state", ""), "down"),
-            serves=serves,
-            offers=offers,
-            detail=_detail(data),
-            loading=data.get("loading"),
-            progress=data.get("progress"),
-            context_length=data.get("context_length"),
-            active=data.get("active", 0),
-            waiting=data.get("waiting", 0),
-            device=data.get("device"),
-            system=System(**{**system, "gpus": tuple(Gpu(**gpu) for gpu in system["gpus"])}) if system else None,
-        )
+        return read_status(await self._get("/status"), node=self._name, offers=offers)
 
     async def models(self) -> tuple[str, ...]:
         """Ids of the models that the engine may load."""
-        return tuple(entry["id"] for entry in (await self._get("/models"))["models"])
+        found = tuple(entry["id"] for entry in (await self._get("/models"))["models"])
+        if not all(isinstance(model, str) for model in found):
+            raise TypeError("the id of a model is a text")
+        return found
 
     async def count(self, call: Call) -> tuple[int, int]:
         """Input tokens of `call` and the context length, both from the engine's own tokenizer."""
         with http.node_errors(self._name):
-            async with self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response:
+            async with (
+                http.within(STATUS_TIMEOUT, node=self._name),
+                self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response,
+            ):
                 data = await self._told(response)
-        return data["input_tokens"], data["context_length"]
+        tokens, context = data["input_tokens"], data["context_length"]
+        if type(tokens) is not int or type(context) is not int:
+            raise TypeError("counts are whole numbers")
+        return tokens, context
 
     async def generate(self, call: Call) -> AsyncGenerator[Chunk, None]:
         """The answer to `call`; closing the iterator stops the generation."""
@@ -103,7 +97,10 @@ class EngineClient:
 
     async def _get(self, path: str) -> dict[str, Any]:
         with http.node_errors(self._name):
-            async with self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response:
+            async with (
+                http.within(STATUS_TIMEOUT, node=self._name),
+                self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response,
+            ):
                 return await self._told(response)
 
     async def _told(self, response: httpx.Response) -> dict[str, Any]:
@@ -160,9 +157,3 @@ def _object(data: str, node: str) -> dict[str, Any]:
     if not isinstance(event, dict):
         raise BadResponseError(f"Node '{node}' sent something that is not the engine's protocol.", node=node)
     return event
-
-
-def _detail(data: dict[str, Any]) -> str:
-    if data.get("loading"):
-        return f"Loading {data.get('loading')}: {data.get('stage') or 'starting'}"
-    return data.get("error") or ""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import quote
 
 MAX_HEADERS = 50
 
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _OURS = {
     *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"),
@@ -17,6 +19,11 @@ _OURS = {
 def fits_header(value: str) -> bool:
     """Whether a header can carry this value."""
     return value.isascii() and (value.isprintable() or not value) and len(value) <= 8_000
+
+
+def in_header(text: str) -> str:
+    """A text as a header can carry it: what is not ASCII is percent-encoded."""
+    return quote(text, safe=_PRINTABLE, errors="replace")
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:

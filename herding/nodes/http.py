@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -23,6 +24,7 @@ from herding.errors import (
     HerdingError,
     MisconfiguredError,
     NodeError,
+    NoModelError,
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.scrub import scrubbed
@@ -32,6 +34,8 @@ to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 MAX_CONNECTIONS = 256
 MAX_SMALL = 64_000
+MAX_WAIT = 86_400.0
+"""Seconds that a node may ask to be left alone for; whoever says more, or infinitely many, means a day."""
 
 
 def carrier() -> AiohttpTransport:
@@ -89,10 +93,20 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
 
 
 @asynccontextmanager
+async def within(seconds: float, *, node: str) -> AsyncIterator[None]:
+    """A deadline for a whole exchange with `node`; those of httpx begin anew with each byte that comes."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise DeadlineError(f"Node '{node}' did not answer in time.", node=node) from None
+
+
+@asynccontextmanager
 async def opened(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str
 ) -> AsyncIterator[httpx.Response]:
-    """An open response with status 200 that is not compressed; anything else becomes a NodeError."""
+    """An open response of success that is not compressed; anything else becomes a NodeError."""
     response = await transport.handle_async_request(request)
     try:
         await _check(response, node)
@@ -118,7 +132,7 @@ class Posts:
 
     @asynccontextmanager
     async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[Response]:
-        """An open answer with status 200 to a JSON body; other statuses become NodeErrors."""
+        """An open answer of success to a JSON body; other statuses become NodeErrors."""
         url = self._urls.get(path) or self._urls.setdefault(path, URL(str(httpx.URL(self._base + path)), encoded=True))
         content = to_json(body).encode()
         answer = await self._carrier.send("POST", url, headers=self._headers, content=content, timeout=self._patience)
@@ -130,10 +144,10 @@ class Posts:
 
 
 async def _check(response: Response, node: str) -> None:
-    """A NodeError for any status but 200, and for what is compressed."""
-    if response.status_code != 200:
+    """A NodeError for any status but those of success (some servers say 201 to a POST), and for what is compressed."""
+    if not 200 <= response.status_code < 300:
         raise await status_error(response, node)
-    if response.headers.get("content-encoding", "identity") != "identity":
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         message = f"Node '{node}' sent a compressed answer, which it was not asked for."
         raise BadResponseError(message, node=node)
 
@@ -149,6 +163,8 @@ async def status_error(response: Response, node: str) -> NodeError:
             f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
         )
     message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
+    if status == 404 and "model" in said.lower():
+        return NoModelError(message, status=status, node=node)
     return errors.status_error(message, status=status, node=node, retry_after=_retry_after(response))
 
 
@@ -184,10 +200,10 @@ async def _said(response: Response) -> str:
 def _retry_after(response: Response) -> float | None:
     """Seconds until the node wants to be asked again, which it may tell as a date too."""
     value = response.headers.get("retry-after", "")
-    if value.isascii() and value.isdigit():
-        return float(value)
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return min(float(value), MAX_WAIT)
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()), MAX_WAIT)
     except (ValueError, TypeError, OverflowError):
         return None
 

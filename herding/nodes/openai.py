@@ -64,6 +64,8 @@ class OpenAIConfig(Strict):
         parts = urlsplit(url)
         if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
             raise ValueError("this URL names no host and port")
+        if "?" in url or "#" in url:
+            raise ValueError("this URL must end before '?' and '#': paths are put behind it")
         httpx.URL(url)
         return url
 
@@ -134,7 +136,10 @@ class OpenAINode(Node):
         if time.monotonic() - at >= PROBE_EVERY:
             try:
                 with http.node_errors(self.name):
-                    async with self._http.stream("GET", "/models", timeout=PROBE_TIMEOUT) as response:
+                    async with (
+                        http.within(PROBE_TIMEOUT, node=self.name),
+                        self._http.stream("GET", "/models", timeout=PROBE_TIMEOUT) as response,
+                    ):
                         refused = response.status_code in (401, 403)
                 trouble = "The server refuses the key." if refused else ""
             except NodeError as error:
@@ -220,8 +225,8 @@ class OpenAINode(Node):
         }
 
     async def _expect_events(self, response: Response) -> None:
-        kind = response.headers.get("content-type", "").split(";")[0].strip()
+        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         if kind == "application/json":
-            good(loaded((await http.small_body(response)).decode(errors="replace"), self.name), self.name)
+            good(loaded((await http.small_body(response)).decode("utf-8-sig", "replace"), self.name), self.name)
         if kind != "text/event-stream":
             raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")

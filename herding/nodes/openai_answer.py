@@ -43,12 +43,13 @@ class Reader:
         told = events[: events.index(_DONE)] if _DONE in events else events
         try:
             for event in _parsed(told, self._node):
-                self._heard = True
                 if "usage" in event:
                     self.usage = _usage(event) or self.usage
-                text, finish = _piece(event.get("choices"))
-                self._finish = finish or self._finish
-                texts.append(text)
+                if (choice := _choice(event)) is not None:
+                    self._heard = True
+                    text, finish = _piece(choice)
+                    self._finish = finish or self._finish
+                    texts.append(text)
         except NodeError as error:
             self.failure = error
         else:
@@ -108,14 +109,20 @@ def embeddings(answer: bytes, texts: Sequence[str]) -> Embeddings:
     return Embeddings(found, usage.input_tokens, "node")
 
 
-def _piece(choices: Any) -> tuple[str, FinishReason | None]:
-    """The text of an event's first choice, and why the answer ends with it."""
+def _choice(event: dict[str, Any]) -> dict[str, Any] | None:
+    """An event's first choice; None where it has none, as those that only count tokens."""
+    choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        return "", None
+    return choice if isinstance(choice, dict) else None
+
+
+def _piece(choice: dict[str, Any]) -> tuple[str, FinishReason | None]:
+    """The text of a choice, and why the answer ends with it; some servers say "" where it does not."""
     delta, reason = choice.get("delta"), choice.get("finish_reason")
     text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    ended: FinishReason | None = None if reason is None else "length" if reason == "length" else "stop"
+    if isinstance(text, list):  # of parts, as some servers send it
+        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict) and part.get("type") == "text")
+    ended: FinishReason | None = None if not reason else "length" if reason == "length" else "stop"
     return text if isinstance(text, str) else "", ended
 
 
@@ -124,7 +131,7 @@ def _usage(event: dict[str, Any]) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     given, made = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if not isinstance(given, int) or not isinstance(made, int):
+    if type(given) is not int or type(made) is not int:
         return None
     if not 0 <= given <= MAX_TOKENS or not 0 <= made <= MAX_TOKENS:
         return None

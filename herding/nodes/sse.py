@@ -12,6 +12,8 @@ from herding.errors import BadResponseError
 
 _FIELD = "data:"
 
+_BOM = b"\xef\xbb\xbf"
+
 MAX_LINE = 1_000_000
 MAX_BYTES = 8_000_000
 
@@ -35,12 +37,14 @@ async def event_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 
     Raises what `data_lines` raises.
     """
-    held, data = "", list[str]()
+    held, data, returned = "", list[str](), False
     async for text in plain_text(chunks):
-        *lines, held = (held + text).split("\n")
+        more = text.removeprefix("\n") if returned else text  # the other half of the end of a line
+        returned = text.endswith("\r")
+        *lines, held = (held + more.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
         if len(held) > MAX_LINE:
             raise BadResponseError("The node sent more than an answer can be.")
-        for line in (ended.removesuffix("\r") for ended in lines):
+        for line in lines:
             if line.startswith(_FIELD):
                 data.append(line.removeprefix(_FIELD).removeprefix(" "))
             elif not line and data:
@@ -73,18 +77,19 @@ async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncGenerator[lis
     async with aclosing(cast(AsyncGenerator[bytes, None], chunks)):
         async for chunk in chunks:
             seen += len(chunk)
-            block, _, held = (held + chunk).rpartition(b"\n")
+            block, _, held = (held + chunk.replace(b"\r", b"\n")).rpartition(b"\n")
             if seen > MAX_BYTES or len(held) > MAX_LINE:
                 raise BadResponseError("The node sent more than an answer can be.")
             found: list[str] = []
             try:
-                for line in _split(block, field):
+                for line in _split(block.removeprefix(_BOM), field):
                     if line.startswith(field) and (data := line[size:].strip()):
                         found.append(data)
             finally:
                 if found:  # also what came before a line that is not text
                     yield found
-    if found := [data for line in _split(held, field) if line.startswith(field) and (data := line[size:].strip())]:
+    last = _split(held.removeprefix(_BOM), field)
+    if found := [data for line in last if line.startswith(field) and (data := line[size:].strip())]:
         yield found
 
 

@@ -17,7 +17,7 @@ from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node, estimated
 from herding.nodes.extract import Extract
-from herding.nodes.headers import checked_headers
+from herding.nodes.headers import checked_headers, in_header
 from herding.nodes.origin import origin_of
 from herding.nodes.placeholders import (
     MESSAGES,
@@ -104,7 +104,11 @@ class TemplateConfig(Strict):
             raise ValueError("a GET has no body; put the placeholders into url or query")
         if missing := sorted(secret_names([self.url, self.query, self.headers, self.body]) - self.secrets.keys()):
             raise ValueError(f"the secret '{missing[0]}' is not given with this node")
-        if len(http.to_json([self.body, self.headers, self.query])) > MAX_TEMPLATE:
+        try:
+            size = len(http.to_json([self.body, self.headers, self.query]))
+        except ValueError:
+            raise ValueError("JSON has no infinite numbers, and none that is not a number") from None
+        if size > MAX_TEMPLATE:
             raise ValueError(f"a template has at most {MAX_TEMPLATE:,} characters")
         return self
 
@@ -172,19 +176,20 @@ class TemplateNode(Node):
         if self._method == "POST":
             body = filled(self._body, values)
             content = b"" if body is None or body is NOT_SET else http.to_json(body).encode("utf-8", "replace")
-        headers = {**self._http.headers, **{name: filled_text(text, values) for name, text in self._headers.items()}}
+        told = {name: filled_text(text, values, in_header) for name, text in self._headers.items()}
+        headers = {**self._http.headers, **told}
         extensions = {"timeout": self._http.timeout.as_dict()}
         return httpx.Request(self._method, url, headers=headers, content=content, extensions=extensions)
 
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
         """The texts in the order of their coming; a BadResponseError where there was none."""
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        if not self._stream:
+            yield await self._whole(response, kind)
+            return
         form = _STREAMS.get(kind, self._stream)
         if kind == "text/html" or (form == "sse" and kind != "text/event-stream"):
             raise await self._unfit(response, kind)
-        if not self._stream:
-            yield await self._whole(response)
-            return
         heard = False
         async for piece in self._events(response) if form == "sse" else self._lines(response):
             heard = True
@@ -197,10 +202,10 @@ class TemplateNode(Node):
         said = (await http.small_body(response)).decode(errors="replace") if kind == "application/json" else ""
         if said:
             self._extract.piece(said)  # raises what an error in it says
-        expected = "a stream" if self._stream else "text"
-        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of {expected}.")
+        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
 
-    async def _whole(self, response: httpx.Response) -> str:
+    async def _whole(self, response: httpx.Response, kind: str) -> str:
+        """The text of an answer that does not stream; a page is none, though small servers call any text one."""
         body = bytearray()
         async for data in response.aiter_raw():
             body += data
@@ -210,6 +215,8 @@ class TemplateNode(Node):
             text = bytes(body).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise BadResponseError(f"Node '{self.name}' sent bytes that are not text.") from None
+        if kind == "text/html" and text.lstrip().startswith("<"):
+            raise BadResponseError(f"Node '{self.name}' answered with text/html instead of text.")
         if len(body) > BESIDE_THE_LOOP:
             return await asyncio.to_thread(self._extract.whole, text)
         return self._extract.whole(text)

@@ -12,6 +12,7 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 KEPT_SECONDS = 15.0
@@ -196,12 +197,19 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Wire(ResponseHandler):
-    """Knows whether it was used, and resumes only what was paused.
+    """Knows whether it was used, resumes only what was paused, and tells the reader of an answer that it is broken.
 
-    aiohttp resumes for every chunk, which is a tenth of what reading an answer costs.
+    aiohttp resumes for every chunk, which is a tenth of what reading an answer costs, and lets the reader of one whose
+    bytes are no HTTP any more wait for ever.
     """
 
     used = False
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        body = self._payload
+        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError("The answer breaks the protocol."), exc)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         if self._reading_paused:

@@ -15,6 +15,8 @@ from herding.routing.slots import Load
 
 UNBOUNDED = 16
 """The concurrency that a node without a bound is taken to have when its work is compared."""
+NEAR, GRAIN_MS = 1.15, 200.0
+"""Latencies that differ by no more than this factor, beside so many ms, are equal: by chance one is always lower."""
 CURIOUS = 0.8
 """What share of its rival's latency a node is hoped to take that gave no answer for long."""
 
@@ -25,12 +27,15 @@ def pick(nodes: Sequence[str], load: Callable[[str], Load], rng: Random) -> str:
         return nodes[0]
     first, second = rng.sample(nodes, 2)
     one, other = load(first), load(second)
-    return first if _cost(one, other) <= _cost(other, one) else second
+    mine, theirs = _expected(one, other), _expected(other, one)
+    if max(mine, theirs) + GRAIN_MS <= NEAR * (min(mine, theirs) + GRAIN_MS):
+        mine = theirs
+    return first if mine * _busy(one) <= theirs * _busy(other) else second
 
 
-def _cost(load: Load, rival: Load) -> float:
-    """The latency to expect, more by the share of the node that is busy."""
-    return _expected(load, rival) * (1 + load.running / (load.concurrency or UNBOUNDED))
+def _busy(load: Load) -> float:
+    """How many times as long a request takes by what the node does already."""
+    return 1 + load.running / (load.concurrency or UNBOUNDED)
 
 
 def _expected(load: Load, rival: Load) -> float:
@@ -39,8 +44,9 @@ def _expected(load: Load, rival: Load) -> float:
     The older it is beside the rival's, the nearer it counts to a bit less than the rival's: a node that was slow is
     tried again one day, and not by a burst.
     """
-    if load.total_ms is None or rival.total_ms is None:
-        return load.total_ms or rival.total_ms or 1.0
+    took, theirs = (one.total_ms if one.settled else None for one in (load, rival))
+    if took is None or theirs is None:
+        return took or theirs or 1.0
     known = exp(-max(0.0, load.age - rival.age) / FADES)
-    hoped = CURIOUS * rival.total_ms
-    return hoped + (load.total_ms - hoped) * known
+    hoped = CURIOUS * theirs
+    return hoped + (took - hoped) * known

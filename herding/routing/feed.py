@@ -13,6 +13,7 @@ KEPT = 500
 
 EventKind = Literal[
     "added",
+    "changed",
     "removed",
     "switched",
     "ejected",

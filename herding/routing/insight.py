@@ -40,9 +40,9 @@ def insights(
     counts = record.window(prompt).counts
     shares = policies.shares(prompt, models, settings)
     worth = policies.belief(prompt, models, settings).mean
+    whys = [deeds(counts.get(model, Count()), record.elsewhere(prompt, model)) for model in models]
     return tuple(
-        Insight(model, shares[model], quality, deeds(counts.get(model, Count())))
-        for model, quality in zip(models, worth, strict=True)
+        Insight(model, shares[model], quality, why) for model, quality, why in zip(models, worth, whys, strict=True)
     )
 
 

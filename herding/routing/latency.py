@@ -16,13 +16,15 @@ class Latency:
 
     def __init__(self) -> None:
         self.mean: float | None = None
+        self.answers = 0
         self._at = 0.0
 
     def add(self, took_ms: float, now: float) -> None:
-        """Note one answer. The longer none came, the less the mean before it counts."""
-        weight = 1.0 if self.mean is None else max(WEIGHT, 1 - exp((self._at - now) / FADES))
+        """Note one answer. The longer none came, the less the mean before it counts; the first counts until another."""
+        weight = 1.0 if self.answers < 2 else max(WEIGHT, 1 - exp((self._at - now) / FADES))
         self.mean = (self.mean or 0.0) * (1 - weight) + took_ms * weight
         self._at = now
+        self.answers += 1
 
     def age(self, now: float) -> float:
         """Seconds since the last answer; 0 where there was none."""

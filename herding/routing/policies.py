@@ -108,7 +108,7 @@ class Policies:
         first = names[draw(given, self._rng.random())]
         mean = dict(zip(names, belief.mean, strict=True))
         shares = dict(zip(names, given, strict=True))
-        seen = deeds(self._record.window(asked.prompt).counts.get(first))
+        seen = deeds(self._record.window(asked.prompt).counts.get(first), self._record.elsewhere(asked.prompt, first))
         return Choice(policy.STARS, _after(first, mean), shares, f"{_share(first, shares)}: {seen}")
 
     def _success_share(self, asked: _Asked) -> Choice:

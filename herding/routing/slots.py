@@ -13,7 +13,8 @@ from herding.routing.latency import Latency
 class Load:
     """A node's work now. `concurrency` None: no bound. Latencies are moving averages in ms, None while unknown.
 
-    `age`: seconds since the last answer that they are made from.
+    `age`: seconds since the last answer that they are made from. `settled`: it was not the first, which connects, and
+    takes longer than those to come.
     """
 
     running: int = 0
@@ -22,6 +23,7 @@ class Load:
     first_token_ms: float | None = None
     total_ms: float | None = None
     age: float = 0.0
+    settled: bool = True
 
 
 class Slots:
@@ -64,7 +66,8 @@ class Slots:
             return Load()
         first, total = found.first_token, found.total
         age = total.age(self._clock())
-        return Load(found.running, found.concurrency, found.draining, first.mean, total.mean, age)
+        told = first.mean, total.mean, age, total.answers > 1
+        return Load(found.running, found.concurrency, found.draining, *told)
 
     async def idle(self, node: str) -> None:
         """Wait until the node runs nothing. Drain it first, or it may never be idle."""

@@ -115,7 +115,7 @@ class Waiting(Generic[A, L]):
         place = self._queue.place(ticket)
         if ticket.deadline is None or self._clock() < ticket.deadline:
             return place
-        message = f"No node became free in time; {place.position - 1} requests were to go before this one."
+        message = f"No node became free in time; {_ahead(place.position - 1)}."
         raise NoTurnError(f"{message} Try again later, or choose another model.", retry_after=place.seconds)
 
     async def _sleep(self, ticket: Ticket[A, L]) -> None:
@@ -129,6 +129,12 @@ class Waiting(Generic[A, L]):
         except TimeoutError:
             if self._clock() - self._pumped >= self._every:
                 self.pump()
+
+
+def _ahead(requests: int) -> str:
+    if not requests:
+        return "this request was the next to go"
+    return f"{requests:,} {'requests were' if requests > 1 else 'request was'} to go before this one"
 
 
 def _rounded(place: Place) -> tuple[int, int | None]:

@@ -5,8 +5,21 @@ from __future__ import annotations
 from herding.routing.window import Count
 
 
-def deeds(count: Count | None) -> str:
-    """One half sentence on what is counted of a model, such as `4.6 stars from 23 ratings; fails 2 % of the time`."""
+def deeds(count: Count | None, elsewhere: Count) -> str:
+    """One half sentence on what is counted of a model, such as `4.6 stars from 23 ratings; fails 2 % of the time`.
+
+    Where nobody rated it on this prompt, what it did on others counts, and is told.
+    """
+    here = _deeds(count)
+    there = [_stars(elsewhere)] if elsewhere.rated else []
+    if elsewhere.failed:
+        there.append(f"fails {_percent(elsewhere.failed, elsewhere.requests)} of the time")
+    if not there or (count and count.rated):
+        return here
+    return f"{here}; on other prompts: {', '.join(there)}"
+
+
+def _deeds(count: Count | None) -> str:
     if count is None or not count.requests:
         return "nothing is known of it on this prompt yet"
     said = [_stars(count)]

@@ -23,16 +23,24 @@ def herd_line(herd: Sequence[NodeInfo]) -> Html:
     order = ("loading", "starting", "ready", "down", "off")
     if not herd:
         return el("span", "no nodes")
-    node = min(herd, key=lambda node: order.index(node.status.state))
-    others = sum(other.status.state == "ready" for other in herd if other is not node)
+    node = min(herd, key=lambda node: (order.index(node.status.state), not node.answers))
+    others = sum(other.answers for other in herd if other is not node)
     more = el("span", f" · {others} more ready", cls="muted") if others else None
-    return el("span", el("i", cls=f"dot {STATE[node.status.state][1]}", aria_hidden="true"), _told(node), more)
+    tone = STATE["down" if _is_out(node) else node.status.state][1]
+    return el("span", el("i", cls=f"dot {tone}", aria_hidden="true"), _told(node), more)
+
+
+def _is_out(node: NodeInfo) -> bool:
+    """Whether it could answer, and gets no requests."""
+    return node.status.state == "ready" and not node.answers
 
 
 def _told(node: NodeInfo) -> str:
     status = node.status
     if status.state == "loading" and status.progress is not None:
         return f"{node.name}: loading {status.progress:.0%}".replace("%", " %")
+    if _is_out(node):
+        return f"{node.name}: gets no requests now"
     if status.state == "ready" and status.serves:
         models = status.serves[0] if len(status.serves) == 1 else f"{len(status.serves)} models"
         return f"{node.name}: {models} ready"

@@ -209,7 +209,7 @@ def _faces(node: NodeInfo, *, may_switch: bool, known: bool) -> list[Any]:
 def _summary(herd: Sequence[NodeInfo]) -> Html:
     if not herd:
         return empty("No nodes", "Add one to the nodes file and start Herding again.")
-    ready = sum(node.status.state == "ready" for node in herd)
+    ready = sum(node.answers for node in herd)
     return el("p", f"{ready} of {len(herd)} nodes ready. Figures refresh every {EVERY:.0f} seconds.", cls="muted")
 
 

@@ -117,6 +117,11 @@ class NodeInfo:
     concurrency: int | None = None
     draining: bool = False
 
+    @property
+    def answers(self) -> bool:
+        """Whether it gets requests now: it is ready, and nothing keeps it out."""
+        return self.status.state == "ready" and self.health.state in ("healthy", "trial") and not self.draining
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:

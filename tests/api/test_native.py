@@ -106,6 +106,13 @@ async def test_a_preference_that_is_none(api: httpx.AsyncClient) -> None:
         assert (await api.post(f"{V1}/preference", json=body)).status_code == status, body
 
 
+async def test_auto_is_the_routing(api: httpx.AsyncClient) -> None:
+    told = (await api.post(f"{V1}/infer", json={"prompt": "say", "model": "auto"})).json()
+    assert (told["model"], told["routing"]["policy"]) == ("echo", "only")
+    named = (await api.post(f"{V1}/infer", json={"prompt": "say", "model": "echo"})).json()
+    assert named["routing"]["policy"] == "asked"
+
+
 async def test_the_older_names(api: httpx.AsyncClient) -> None:
     request_id = await run(api)
     await api.post(f"{V1}/score", json={"inference_id": request_id, "score": 2})

@@ -222,6 +222,17 @@ async def test_the_life_of_a_node(api: httpx.AsyncClient, servers: tuple[AnyServ
     assert (await api.delete("/api/v1/nodes/echo")).status_code == 404
 
 
+async def test_an_engine_may_follow_demand(api: httpx.AsyncClient, servers: tuple[AnyServer, AnyServer]) -> None:
+    engine = {"kind": "herding", "name": "far", "base_url": servers[0].url, "secret": SECRET}
+    rule = {"after_seconds": 1, "every_minutes": 5}
+    wrong = await api.post("/api/v1/nodes", json=engine | {"auto_switch": {"after": 1}})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "auto_switch.after")
+    assert (await api.post("/api/v1/nodes", json=engine | {"auto_switch": rule})).status_code == 201
+    (added,) = (await api.get("/api/v1/nodes/added")).json()["nodes"]
+    assert added["config"]["auto_switch"] == rule
+    assert (await api.delete("/api/v1/nodes/far")).status_code == 204
+
+
 async def test_what_a_node_cannot_be_is_named(api: httpx.AsyncClient, servers: tuple[AnyServer, AnyServer]) -> None:
     one, _ = servers
     for more, param in (

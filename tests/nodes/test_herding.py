@@ -139,6 +139,7 @@ async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_requ
     with started() as url:
         await registry.add({**given, "name": "second", "base_url": url}, ADMIN)
         await until_ready(place.orchestrator.fleet["second"])
+        assert await registry.workers(ADMIN) == ((MODEL, engine), (MODEL, url))
         trial = await registry.test_call({**given, "base_url": url}, "Hello!", ADMIN)
         assert (trial.status, trial.error) == (200, None)
         assert "authorization: Bearer [key removed]" in trial.sent
@@ -151,3 +152,5 @@ async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_requ
         assert {outcome.status for outcome in outcomes} == {"succeeded"}
         assert "second" not in place.orchestrator.fleet
     assert (await place.orchestrator.run(request, ADMIN)).node == "first"
+    await registry.offline(MODEL, engine, ADMIN)
+    assert await registry.workers(ADMIN) == ()

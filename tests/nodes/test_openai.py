@@ -20,6 +20,7 @@ from herding.errors import (
     DeadlineError,
     HerdingError,
     MisconfiguredError,
+    NoModelError,
     RefusalError,
     StatusError,
     UserError,
@@ -139,7 +140,7 @@ async def test_raw_text_goes_to_completions(faulty: FakeNode) -> None:
         ("status:429;ra=7", BusyNodeError, ""),
         ("status:401", MisconfiguredError, ""),
         ("status:403", MisconfiguredError, ""),
-        ("unknown", StatusError, ""),
+        ("unknown", NoModelError, ""),
         ("html", BadResponseError, ""),
         ("empty", BadResponseError, ""),
         ("only-done", BadResponseError, ""),
@@ -317,7 +318,17 @@ async def test_the_status_of_a_node_that_is_away() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://x", "x", "http://", "http://[bad", "http://user:secret@host", "http://a b", "http://host:99999/v1"],
+    [
+        "ftp://x",
+        "x",
+        "http://",
+        "http://[bad",
+        "http://user:secret@host",
+        "http://a b",
+        "http://host:99999/v1",
+        "http://x?a=1",
+        "http://x/#a",
+    ],
 )
 def test_a_url_that_is_none_is_refused_with_its_line(url: str) -> None:
     """In words, not with the pattern that it fails."""

@@ -290,6 +290,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://{MODEL_NAME}/y"}, "http"),
     ({"body": {"input": "{USER_PROMPT}", "long": "x" * 100_001}}, "at most"),
     ({"stream": "websocket"}, "sse"),
+    ({"body": {"input": "{USER_PROMPT}", "x": float("inf")}}, "no infinite numbers"),
 ]
 
 
@@ -314,3 +315,11 @@ def test_a_template_that_cannot_work_is_refused(more: dict[str, Any], words: str
 )
 def test_what_an_expression_finds(expression: str, body: str, text: str) -> None:
     assert Extract(expression).whole(body) == text
+
+
+async def test_a_header_carries_any_model(server: AnyServer) -> None:
+    made = TemplateConfig(**config(f"{server.url}/headers", headers={"X-Model": "{MODEL_NAME} 5%"}).model_dump())
+    running = Running(TemplateNode(made, secret=lambda _: None), Call("1", "模型", (Message("user", "hello"),)))
+    said = "".join([chunk.text async for chunk in running.chunks()])
+    await running.close()
+    assert json.loads(json.loads(said)["answer"])["x-model"] == "%E6%A8%A1%E5%9E%8B 5%"

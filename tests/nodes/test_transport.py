@@ -93,10 +93,16 @@ async def hang(connection: Connection) -> None:
     await connection.leave()
 
 
-async def begin(connection: Connection) -> None:
-    """Half an answer, and no more."""
+async def begin_only(connection: Connection) -> None:
     await connection.request()
     connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+    await connection.drain()
+    await asyncio.sleep(0.05)  # so that it is a packet of its own
+
+
+async def begin(connection: Connection) -> None:
+    """Half an answer, and no more."""
+    await begin_only(connection)
     await connection.leave()
 
 
@@ -237,6 +243,23 @@ async def test_an_answer_that_breaks_off_is_no_whole_answer(head: str) -> None:
     async with calling(cut) as (client, _):
         with pytest.raises(httpx.TransportError):
             await client.get("/")
+
+
+async def test_an_answer_that_breaks_the_protocol_ends_at_once() -> None:
+    async def breaks(connection: Connection) -> None:
+        await begin_only(connection)
+        connection.send(b"xyz\r\n")
+        await connection.leave()
+
+    async with (
+        asyncio.timeout(60),
+        calling(breaks) as (client, _),
+        client.stream("GET", "/", timeout=None) as response,
+    ):
+        body = response.aiter_raw()
+        assert await anext(body) == b"one"
+        with pytest.raises(httpx.RemoteProtocolError):
+            await anext(body)
 
 
 async def test_a_server_that_accepts_nobody() -> None:

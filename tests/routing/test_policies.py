@@ -160,15 +160,23 @@ def test_the_targets_of_the_prompt_decide_what_is_slow() -> None:
 
 def test_the_reason_tells_stars_failures_and_share() -> None:
     chooser = policies(known())
-    whys = {
-        choice.order[0]: choice.why
-        for choice in (chooser.choose("p", MODELS, RoutingSettings(), busy={}) for _ in range(2_000))
-    }
+    whys, others = (
+        {
+            choice.order[0]: choice.why
+            for choice in (chooser.choose(prompt, MODELS, RoutingSettings(), busy={}) for _ in range(2_000))
+        }
+        for prompt in ("p", "q")
+    )
     assert "5.0 stars from 20 ratings; no complaint in 20 requests" in whys["a"]
+    assert "on other prompts" not in whys["a"]
     assert "breaks the contract in" in whys["b"]
     assert "fails 50 % of the time" in whys["c"]
     assert "% of the requests" in whys["c"]
-    assert "nothing is known" in chooser.choose("q", MODELS, RoutingSettings(), busy={}).why
+    assert others["a"].endswith(
+        "nothing is known of it on this prompt yet; on other prompts: 5.0 stars from 20 ratings"
+    )
+    assert others["c"].endswith(", fails 50 % of the time")
+    assert chooser.choose("q", ("x", "y"), RoutingSettings(), busy={}).why.endswith("on this prompt yet")
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,22 @@ def test_a_slow_node_gets_less(seed: int, concurrency: int | None, load: float) 
     assert got["slow"] > 0
 
 
+@pytest.mark.parametrize(("least", "most"), [(1, 3), (5, 15), (80, 120), (900, 1_100)])
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_nodes_share_requests_that_come_one_after_the_other(seed: int, least: float, most: float) -> None:
+    clock, rng, got = Clock(), Random(seed), Counter[str]()
+    slots = Slots(clock)
+    for node in ("a", "b"):
+        slots.set(node, 16)
+    for _ in range(60):
+        node = pick(["a", "b"], slots.load, rng)
+        ms = rng.uniform(least, most) + (0 if got[node] else 500)  # the first one connects
+        clock.now += ms / 1000
+        answered(slots, node, ms)
+        got[node] += 1
+    assert min(got["a"], got["b"]) >= 12
+
+
 def test_a_slow_node_that_became_fast_is_found() -> None:
     clock = Clock()
     slots = Slots(clock)

@@ -116,14 +116,14 @@ async def test_the_first_place_is_told_at_once_and_the_same_is_not_told_again() 
     pool = Pool({"a": 0})
     places = pool.waiting.wait(pool.ticket(seconds=0.5))
     assert await anext(places) == Place(1, None)
-    with pytest.raises(NoTurnError):
+    with pytest.raises(NoTurnError, match="this request was the next to go"):
         await anext(places)
 
 
 async def test_at_the_deadline_the_request_is_told_so_and_leaves_no_trace() -> None:
     pool = Pool({"a": 0})
     async with pool.queued(pool.ticket("x"), pool.ticket("y", seconds=0.01), pool.ticket("z")) as (first, mine, last):
-        with pytest.raises(NoTurnError, match=r"in time; 1 requests were to go before this one\. Try again later"):
+        with pytest.raises(NoTurnError, match=r"in time; 1 request was to go before this one\. Try again later"):
             await mine
         assert len(pool.waiting) == 2
         pool.free["a"] = 2

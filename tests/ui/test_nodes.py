@@ -10,7 +10,7 @@ from herding.errors import AccessError, MisconfiguredError, UserError
 from herding.ui.header import herd_line, settled
 from herding.ui.node_card import bar, card
 from herding.ui.nodes import SLOTS
-from herding.values import NodeInfo, NodeStats, NodeStatus
+from herding.values import NodeHealth, NodeInfo, NodeStats, NodeStatus
 from tests.support.herding import GUEST
 from tests.support.nodes import echo
 from tests.ui.conftest import MACHINE, Desktop
@@ -140,6 +140,11 @@ def test_the_header_tells_of_the_node_that_matters_most() -> None:
     assert "a: m ready" in herd_line([READY])
     assert "b: loading 45 %" in herd_line([READY, LOADING])
     assert "1 more ready" in herd_line([READY, LOADING])
+    out = replace(READY, name="c", health=NodeHealth("ejected", 5.0, "answers HTTP 500"))
+    assert "a: m ready" in herd_line([out, READY])
+    assert "more" not in herd_line([out, READY])
+    assert "c: gets no requests now" in herd_line([out, replace(out, draining=True)])
+    assert [one.answers for one in (READY, LOADING, out, replace(READY, draining=True))] == [True, False, False, False]
     assert settled([READY])
     assert not settled([READY, LOADING])
 
