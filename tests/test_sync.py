@@ -397,11 +397,13 @@ async def test_an_edit_during_a_conflict_is_kept_too(place: Place, monkeypatch: 
     await conflict(place, monkeypatch)
     studio = place.orchestrator.studio
     assert (await studio.save("greet", data("mine"), USER)).file == "conflict"
+    (found,) = await studio.conflicts(USER)
+    assert (found.ours, found.theirs) == (4, 3)
     put(place, "again")
     await look(place)
     assert await contents(place) == {1: "one", 2: "ours", 3: "theirs", 4: "mine", 5: "again"}
     (found,) = await studio.conflicts(USER)
-    assert (found.ours, found.theirs) == (2, 5)
+    assert (found.ours, found.theirs) == (4, 5)
     await studio.resolve("greet", 4, USER)
     assert await said(place) == ("mine", 6)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from herding.files import Loader
 from herding.prompts.written import ORDER, dump, dump_file
 
 _COMMENT = re.compile(r"[ \t]+#[^\n]*")
@@ -57,13 +58,17 @@ def _merged(text: str, data: Mapping[str, Any]) -> str:
     if not text.endswith("\n"):
         text += "\n"
     try:
-        root, old = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        root, old = yaml.compose(text, Loader=Loader), _loaded(text)
         made = _applied(text, _Merge(text).mapping(root, old, data))
-        if same(yaml.safe_load(made), dict(data)):
+        if same(_loaded(made), dict(data)):
             return made
     except (_StuckError, yaml.YAMLError, ValueError):
         pass
     return dump_file(data)
+
+
+def _loaded(text: str) -> Any:
+    return yaml.load(text, Loader=Loader)  # noqa: S506 (it is a safe one)
 
 
 def settled(raw: Any, known: Any, wanted: Any) -> Any:

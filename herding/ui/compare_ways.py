@@ -107,6 +107,7 @@ class Ways:
         draft = desk.draft
         draft.undone, draft.step, draft.clash = [], None, None
         draft.base = draft.base if setting.is_draft else shown.version
+        await keeper.keep(desk, principal, typed=False)
 
     async def _wanted(
         self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
