@@ -4,12 +4,55 @@
   // Once the session is over, every call of the page is refused with 401: nothing here works until one logs in again.
   const plainFetch = window.fetch.bind(window);
   window.fetch = async (...asked) => {
-    const answer = await plainFetch(...asked);
+    const answer = await (eventOf(asked) ? throughOutage(...asked) : plainFetch(...asked));
     const { origin, pathname } = new URL(answer.url || location.href, location.href);
     if (answer.status === 401 && origin === location.origin && pathname.includes("/gradio_api/")) {
       location.assign("login?ended=1");
     }
     return answer;
+  };
+
+  // While the app is away (it starts anew, or the network is down), what is typed waits for it: an event that failed would
+  // end all others of the page, and the framework would load the page anew without the text. These events may come twice.
+  const WAITS = /^(edited|refit_\d+|calls_again_\d+|follow|follow_engineer|watch|watch_on|version_watch|usage_look)$/;
+  let typedAt = 0;
+  let sentAt = 0;
+  const eventOf = ([url, options]) => {
+    if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return "";
+    const number = /"fn_index":\s*(\d+)/.exec(String(options.body).slice(-2_000))?.[1];
+    const name = window.gradio_config?.dependencies?.find(({ id }) => String(id) === number)?.api_name ?? "";
+    return WAITS.test(name) ? name : "";
+  };
+  const isProxys = ({ status, headers }) => [502, 503, 504].includes(status) && !/json/.test(headers.get("content-type"));
+  const throughOutage = async (...asked) => {
+    const begun = Date.now();
+    for (let away = false; ; away = true) {
+      try {
+        const answer = await plainFetch(...asked);
+        if (isProxys(answer)) throw new TypeError("away");
+        if (answer.ok && eventOf(asked) === "edited") sentAt = Math.max(sentAt, begun);
+        if (away) setTimeout(startAfresh, 1_500);
+        return answer;
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        tellAway();
+        await new Promise((next) => setTimeout(next, 1_000));
+      }
+    }
+  };
+  const tellAway = () => {
+    if (document.getElementById("away")) return;
+    const told = document.createElement("div");
+    told.id = "away";
+    told.className = "panel warn";
+    told.setAttribute("role", "alert");
+    told.textContent = "The app does not answer. Leave this page open: what you type is kept as soon as it is back.";
+    document.body.append(told);
+  };
+  // The app that came back knows nothing of this page; once it has what was typed, the page is loaded anew.
+  const startAfresh = () => {
+    if (typedAt > sentAt || Date.now() < typedAt + 1_500) setTimeout(startAfresh, 500);
+    else location.reload();
   };
 
   // Ctrl + Enter (or Cmd + Enter) runs the prompt, or all columns, from anywhere in the tab.
@@ -42,7 +85,8 @@
   };
   const typed = (event) => {
     if (!isTyped(event.target)) return;
-    if (!rest) since = Date.now();
+    typedAt = Date.now();
+    if (!rest) since = typedAt;
     clearTimeout(rest);
     rest = setTimeout(tell, Math.max(0, Math.min(250, since + 500 - Date.now())));
   };
