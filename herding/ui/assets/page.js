@@ -31,7 +31,7 @@
         const answer = await plainFetch(...asked);
         if (isProxys(answer)) throw new TypeError("away");
         if (answer.ok && eventOf(asked) === "edited") sentAt = Math.max(sentAt, begun);
-        if (away) setTimeout(startAfresh, 1_500);
+        if (away) setTimeout(goOn, 1_500);
         return answer;
       } catch (error) {
         if (error.name === "AbortError") throw error;
@@ -49,9 +49,12 @@
     told.textContent = "The app does not answer. Leave this page open: what you type is kept as soon as it is back.";
     document.body.append(told);
   };
-  // The app that came back knows nothing of this page; once it has what was typed, the page is loaded anew.
-  const startAfresh = () => {
-    if (typedAt > sentAt || Date.now() < typedAt + 1_500) setTimeout(startAfresh, 500);
+  // An app that was started anew knows nothing of this page; once it has what was typed, the page is loaded anew.
+  const goOn = async () => {
+    const answer = await plainFetch("gradio_api/app_id").catch(() => null);
+    const known = answer?.ok && String((await answer.json()).app_id) === String(window.gradio_config?.app_id);
+    if (known) document.getElementById("away")?.remove();
+    else if (typedAt > sentAt || Date.now() < typedAt + 1_500 || !answer?.ok) setTimeout(goOn, 500);
     else location.reload();
   };
 
