@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.operations import EDIT, PROMPTS, SAVE
-from herding.access.roles import allows, require
+from herding.access.roles import allows, may_see, require
 from herding.errors import NotFoundError, StoreError, UserError
 from herding.intake import Saved
 from herding.prompts.diff import PromptDiff, compare
-from herding.prompts.edits import Edits, applied, load
+from herding.prompts.edits import Edits, applied, detached, load
 from herding.prompts.key import check_key, no_prompt
 from herding.prompts.saving import Names
 from herding.shelf import Edition, Shelf
@@ -34,6 +34,14 @@ class Kept:
     edits: Edits
     base: int
     updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Edits on top of version `base` as somebody's page shows them."""
+
+    edits: Edits
+    base: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,13 @@ class Drafts:
         self._find = find
         self._clock = clock
 
-    async def keep(self, key: str, edits: Edits, who: Principal, *, base: int | None = None) -> Kept:
-        """Keep edits that are based on version `base` (None: the newest); durable on return."""
+    async def keep(
+        self, key: str, edits: Edits, who: Principal, *, base: int | None = None, before: Edits | None = None
+    ) -> Kept:
+        """Keep edits that are based on version `base` (None: the newest); durable on return.
+
+        They go on from those `before`; others that are there can be gone back to.
+        """
         newest = await self._newest(key, who)
         if edits.template is not None:
             require(who, EDIT)
@@ -81,7 +94,8 @@ class Drafts:
         if base < 0 or (newest and base > newest):
             raise UserError(f"There is no version {base} of '{key}' to base a draft on.", param="base")
         kept = Kept(key, edits, base, self._clock())
-        await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at)
+        known = "" if before is None else before.dump()
+        await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at, known=known)
         return kept
 
     async def begin(self, key: str, edits: Edits, who: Principal) -> Kept:
@@ -94,22 +108,28 @@ class Drafts:
         return await self.keep(key, edits, who, base=0)
 
     async def of(self, key: str, who: Principal) -> Kept | None:
-        """The draft of a prompt, None where there is none."""
+        """The draft of a prompt, None where there is none.
+
+        Where the prompt was deleted meanwhile, it is the draft of a new one: all of it, based on nothing.
+        """
         await self._newest(key, who)
         found = await self._store.draft(who.id, key)
-        return _kept(found) if found else None
+        return await self._kept(found, who) if found else None
 
     async def mine(self, who: Principal) -> tuple[Kept, ...]:
         """All drafts in which something is edited, the one that changed last first."""
         require(who, PROMPTS)
-        found = [_kept(draft) for draft in await self._store.drafts(who.id)]
-        return tuple([kept for kept in found if not kept.edits.empty and await self._sees(kept.key, who)])
+        found = [draft for draft in await self._store.drafts(who.id) if await self._sees(draft.key, who)]
+        return tuple([kept for draft in found if not (kept := await self._kept(draft, who)).edits.empty])
 
     async def steps(self, key: str, who: Principal) -> tuple[Step, ...]:
         """What can be gone back to, oldest first."""
-        await self._newest(key, who)
-        found = await self._store.draft_steps(who.id, key)
-        return tuple(Step(step.seq, _edits(key, step.content), step.at) for step in found)
+        newest, draft = await self._newest(key, who), await self._store.draft(who.id, key)
+        found = [Step(s.seq, _edits(key, s.content), s.at) for s in await self._store.draft_steps(who.id, key)]
+        if newest or draft is None:
+            return tuple(found)
+        alone = [replace(step, edits=(await self._alone(key, step.edits, draft.base, who))[0]) for step in found]
+        return tuple(step for step in alone if step.edits.whole is not None)  # a new prompt has nothing else
 
     async def discard(self, key: str, who: Principal) -> None:
         """Delete a draft with its steps; it need not be there."""
@@ -126,30 +146,41 @@ class Drafts:
         return tuple(draft.principal for draft in drafts if draft and _edits(key, draft.content).changes_prompt)
 
     async def save(
-        self, key: str, who: Principal, *, message: str = "", over: int | None = None, inputs: bool = False
+        self,
+        key: str,
+        who: Principal,
+        *,
+        shown: Shown | None = None,
+        message: str = "",
+        over: int | None = None,
+        inputs: bool = False,
     ) -> Saved:
         """Make the draft a version; what remains of it then are the inputs, unless these become defaults (`inputs`).
 
-        VersionConflictError where the newest version is neither the draft's base nor `over`, which lays the edits on
-        top of that version; UserError says what is wrong. In both cases nothing is written and the draft stays.
+        What is `shown` is saved in the place of the draft; a draft that the same person left in another browser, and
+        that says something else, stays. VersionConflictError where the newest version is neither the draft's base nor
+        `over`, which lays the edits on top of that version; UserError says what is wrong. In both cases nothing is
+        written and the draft stays.
         """
         require(who, SAVE)
-        kept = await self._mine(key, who)
+        kept, alone = await self._mine(key, who, shown)
         base = kept.base if over is None else over
         data = await self._applied(kept, base, who, inputs=inputs)
         said: dict[str, Any] = {"base": base, "message": message, "source": "ui", "typed": kept.edits.whole}
         saved = await self._studio.save(key, data, who, **said)
         rest = Edits() if inputs else kept.edits.inputs
+        if not alone:
+            return saved
         if rest.empty:
             await self._store.discard_draft(who.id, key)
         else:
             await self._store.save_draft(who.id, key, rest.dump(), base=saved.version, at=self._clock())
         return saved
 
-    async def compared(self, key: str, number: int, who: Principal) -> PromptDiff:
+    async def compared(self, key: str, number: int, who: Principal, *, shown: Shown | None = None) -> PromptDiff:
         """What saving the draft on top of version `number` would change of it. Raises what `save` raises."""
         require(who, SAVE)
-        kept = await self._mine(key, who)
+        kept, _ = await self._mine(key, who, shown)
         theirs = await self._studio.sight.edition(key, number, who)
         return compare(theirs.prompt.content, await self._applied(kept, number, who))
 
@@ -159,11 +190,27 @@ class Drafts:
             raise UserError("A new prompt is saved whole. Write it as YAML.", param="whole")
         return await asyncio.to_thread(applied, kept.key, content, kept.edits, inputs=inputs)
 
-    async def _mine(self, key: str, who: Principal) -> Kept:
+    async def _mine(self, key: str, who: Principal, shown: Shown | None) -> tuple[Kept, bool]:
+        """What is to be saved, and whether there is no other draft beside it."""
         kept = await self.of(key, who)
-        if kept is None or not (kept.edits.changes_prompt or kept.edits.variables):
+        alone = shown is None or kept is None or kept.edits == shown.edits
+        if shown is not None:
+            kept = Kept(key, shown.edits, shown.base, self._clock())
+        if kept is None or kept.edits.empty:
             raise NotFoundError(f"There is no draft of '{key}' to save.", param="key")
-        return kept
+        return kept, alone
+
+    async def _kept(self, draft: Draft, who: Principal) -> Kept:
+        edits, base = await self._alone(draft.key, _edits(draft.key, draft.content), draft.base, who)
+        return Kept(draft.key, edits, base, draft.updated_at)
+
+    async def _alone(self, key: str, edits: Edits, base: int, who: Principal) -> tuple[Edits, int]:
+        """Edits with their base; where their prompt was deleted, as those of a new one."""
+        if base and edits.changes_prompt and key not in self._shelf.heads:
+            known = await self._shelf.edition(key, base)
+            if known is not None and may_see(who, key, known.prompt.roles):
+                return detached(known.prompt.content, edits), 0
+        return edits, base
 
     async def _newest(self, key: str, who: Principal) -> int:
         """The newest number of a prompt, 0 for one that `who` may make."""
@@ -183,10 +230,6 @@ class Drafts:
         except UserError:
             return False
         return True
-
-
-def _kept(draft: Draft) -> Kept:
-    return Kept(draft.key, _edits(draft.key, draft.content), draft.base, draft.updated_at)
 
 
 def _edits(key: str, content: str) -> Edits:

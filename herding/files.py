@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -41,8 +42,20 @@ class _AliasError(Exception):
     """There is an alias; they can explode."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads a text without aliases; a value that is not what its tag says is an error like any other."""
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
+_DECIMAL = re.compile(
+    r"(?:[-+]?(?:0|[1-9][0-9]*)\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z|[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z",
+    re.ASCII,
+)
+_TAG = "tag:yaml.org,2002:"
+_TEXTS = tuple(f"{_TAG}{kind}" for kind in ("int", "float", "timestamp", "value"))
+
+
+class Loader(yaml.SafeLoader):
+    """Reads a text without aliases. Numbers are as people write them; what else YAML of old takes for one is text.
+
+    There, 12:30 is 750, 007 is 7, 1_000 is 1000, and 2024-01-31 a day.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -57,12 +70,29 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from None
 
 
+class _WordLoader(Loader):
+    """Takes every word for a text: 12:30 is no number, and no is no truth."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, fits) for tag, fits in known if tag not in _TEXTS]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
+Loader.add_implicit_resolver(f"{_TAG}float", _DECIMAL, list("-+.0123456789"))
+_WordLoader.yaml_implicit_resolvers = {}
+
+
 class Source:
     """One parsed YAML text: its plain data, the SHA-256 of it in hex, and the line of every place in it."""
 
-    def __init__(self, text: str, *, file: str | Path | None = None) -> None:
-        """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`."""
+    def __init__(self, text: str, *, file: str | Path | None = None, words: bool = False) -> None:
+        """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`.
+
+        With `words` every value that is no list and no map is the text that is written.
+        """
         self.file = file
+        self._loader = _WordLoader if words else Loader
         content = text.encode("utf-8", "surrogatepass")
         self.digest = sha256(content).hexdigest()
         if len(content) > MAX_BYTES:
@@ -78,7 +108,7 @@ class Source:
 
     def _read(self, text: str) -> tuple[yaml.Node | None, Any]:
         """The nodes of a text and its data, read once."""
-        loader = _Loader(text)
+        loader = self._loader(text)
         try:
             root = loader.get_single_node()
             self._refuse_doubles(root)

@@ -29,14 +29,16 @@ def decide(digest: str | None, state: PromptState, *, same: bool = False) -> Ste
             return Step.NOTHING
         return Step.TAKE if same else Step.CONFLICT
     agreed, then = (state.file.number, state.file.digest) if state.file else (0, None)
-    if state.retired:
-        return Step.TAKE
+    if state.retired:  # deleted here, where the file could not be: it stays so until somebody edits that
+        return Step.NOTHING if digest == then else Step.TAKE
     if digest == then:
         return Step.NOTHING if agreed == state.newest else Step.WRITE
     return Step.TAKE if same or agreed == state.newest else Step.CONFLICT
 
 
 def _without_file(state: PromptState) -> Step:
-    if state.retired or state.conflict or not state.newest:
+    if state.retired:  # what is put there again is a prompt again
+        return Step.RETIRE if state.file else Step.NOTHING
+    if state.conflict or not state.newest:
         return Step.NOTHING
     return Step.RETIRE if state.file and state.file.number == state.newest else Step.WRITE

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import PROMPTS, PUBLISH, SAVE
 from herding.access.roles import require
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.filing import Written
 from herding.intake import Intake, Saved, Wanted, check_version
 from herding.prompts import bundle
@@ -26,6 +27,8 @@ from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, 
 MAX_MESSAGE = 500
 MANY = 1_000
 """Versions, or moves of labels, that are shown at once."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +115,29 @@ class Studio:
         return (await self._sync.files.write([key], again=again))[key]
 
     async def delete(self, key: str, who: Principal, *, expected: Collection[int] | None = None) -> None:
-        """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none."""
+        """Delete a prompt with its file; its numbered versions stay in the store. NotFoundError where there is none.
+
+        Where the file cannot be deleted, it has no effect any more until it is edited.
+        """
         require(who, PROMPTS)
         require(who, PUBLISH)
         async with self._sync.changing():
             old, _ = await self.sight.seen(key, who)
             check_version(key, old, expected)
-            if key in self._library.snapshot.prompts:
-                await asyncio.to_thread(self._library.delete, key)
+            gone = await self._without_file(key)
             await self._store.retire(key, author=who.id, at=self._clock())
-            await self._store.disagree(key)
+            if gone:
+                await self._store.disagree(key)
+
+    async def _without_file(self, key: str) -> bool:
+        """Delete a prompt's file; whether there is none now."""
+        if key in self._library.snapshot.prompts:
+            try:
+                await asyncio.to_thread(self._library.delete, key)
+            except ConfigError as error:
+                log.warning("The file of prompt %s stays as it is: %s", key, error)
+                return False
+        return True
 
     # Labels
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from herding.access.operations import PROMPTS, SAVE
-from herding.drafts import NOW_MS, Drafts
+from herding.drafts import NOW_MS, Drafts, Shown
 from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
 from herding.prompts.edits import MAX_CHARS, Edits, template_of
 from herding.values import Principal, Request
@@ -348,3 +348,61 @@ async def test_a_draft_of_a_prompt_that_was_deleted_meanwhile_brings_it_back(pla
     assert kept.base == 1
     saved = await drafts.save("say", ADA)
     assert saved.version == 2
+
+
+async def test_the_draft_of_a_deleted_prompt_is_a_whole_one_based_on_nothing(place: Place, drafts: Drafts) -> None:
+    await drafts.keep("worded", Edits({"text": "b"}, MINE, {"temperature": 0.9}), ADA)
+    await drafts.keep("worded", Edits({"text": "b"}, "messages: [{role: user, con", {"temperature": 0.9}), ADA)
+    await place.orchestrator.studio.delete("worded", ADMIN)
+    for found in (await drafts.of("worded", ADA), (await drafts.mine(ADA))[0]):
+        assert found is not None
+        assert (found.base, found.edits.template, found.edits.variables) == (0, None, {"text": "b"})
+        assert (found.edits.whole or "").endswith("messages: [{role: user, con")
+        assert "temperature: 0.9" in (found.edits.whole or "")
+    steps = [step.edits.whole or "" for step in await drafts.steps("worded", ADA)]
+    assert [text.endswith(MINE) for text in steps] == [True]
+    await drafts.keep("worded", replace(found.edits, whole=steps[0]), ADA, base=0)
+    saved = await drafts.save("worded", ADA)
+    assert (saved.version, saved.new) == (2, True)
+    content = await newest(place, "worded")
+    assert content["messages"][0]["content"] == "mine {{text}}"
+    assert content["parameters"] == {"temperature": 0.9, "max_tokens": 50}
+
+
+async def test_the_draft_of_a_deleted_prompt_shows_nothing_that_was_hidden(place: Place, drafts: Drafts) -> None:
+    content = await newest(place, "worded")
+    await place.orchestrator.studio.save("secret", content | {"roles": ["admin"]}, ADMIN)
+    await place.orchestrator.studio.delete("secret", ADMIN)
+    await drafts.keep("secret", Edits(template=MINE), ADA, base=1)
+    found = await drafts.of("secret", ADA)
+    assert found is not None
+    assert (found.base, found.edits) == (1, Edits(template=MINE))
+
+
+async def test_what_is_shown_is_saved_and_another_draft_stays(place: Place, drafts: Drafts) -> None:
+    shown, other = Shown(Edits({"text": "z"}, MINE), 1), Edits(parameters={"temperature": 0.1})
+    await drafts.keep("worded", other, ADA)
+    assert [field.name for field in (await drafts.compared("worded", 1, ADA, shown=shown)).fields] == [
+        "messages.1.content"
+    ]
+    assert (await drafts.save("worded", ADA, shown=shown)).version == 2
+    assert (await newest(place, "worded"))["parameters"]["temperature"] == 0.5
+    kept = await drafts.of("worded", ADA)
+    assert kept is not None
+    assert (kept.edits, kept.base) == (other, 1)
+    with pytest.raises(VersionConflictError):
+        await drafts.save("worded", ADA, shown=Shown(Edits(template="prompt: x"), 1))
+    with pytest.raises(NotFoundError, match="no draft"):
+        await drafts.save("worded", ADA, shown=Shown(Edits(), 2))
+
+
+async def test_a_draft_that_takes_the_place_of_an_unknown_one_leaves_it_as_a_step(drafts: Drafts) -> None:
+    one, two, three = Edits({"text": "a"}), Edits({"text": "ab"}), Edits({"text": "abc"})
+    await drafts.keep("worded", one, ADA)
+    await drafts.keep("worded", two, ADA, before=one)
+    await drafts.keep("worded", three, ADA, before=two)
+    assert [step.edits for step in await drafts.steps("worded", ADA)] == [one]
+    await drafts.keep("worded", Edits({"text": "x"}), ADA, before=one)
+    await drafts.keep("worded", Edits({"text": "y"}), ADA)
+    steps = [step.edits.variables["text"] for step in await drafts.steps("worded", ADA)]
+    assert steps == ["a", "abc", "x"]

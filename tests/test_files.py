@@ -115,7 +115,6 @@ def test_broken_yaml_is_named_with_its_line(text: str, line: int) -> None:
         "true: x\n",
         "street: \x00",
         "street: \ud800",
-        "street: 2024-13-45",
         'owner: !!int ""',
         'owner: !!int "+"',
         "owner: !!float ''",
@@ -185,3 +184,34 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
 def test_nothing_wrong_gives_the_model() -> None:
     house = Source("street: x\npets:\n  - {kind: cat}\n  - {kind: dog, tricks: {sit: 3}}\n").build(House)
     assert house == House(street="x", pets=[Cat(kind="cat"), Dog(kind="dog", tricks={"sit": 3})])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12:30", "1:30:00.5", "007", "0x1F", "0b11", "1_000", "1_0.5", "01.02", "2024-01-31", "2024-01-31 10:00:00", "="],
+)
+def test_what_only_yaml_of_old_takes_for_a_number_or_a_day_is_text(text: str) -> None:
+    assert Source(f"a: {text}").data == {"a": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("12", 12), ("-3", -3), ("+3", 3), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.", 1.0), ("-1.5e+3", -1500.0)],
+)
+def test_numbers_are_numbers(text: str, value: float) -> None:
+    found = Source(f"a: {text}").data["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_every_word_can_be_a_text() -> None:
+    text = "a: 1\nb: no\nc: [1.5, null]\nd: {e: 2024-01-31}\nf: '7'\ng:\n"
+    assert Source(text, words=True).data == {
+        "a": "1",
+        "b": "no",
+        "c": ["1.5", "null"],
+        "d": {"e": "2024-01-31"},
+        "f": "7",
+        "g": "",
+    }
+    with pytest.raises(ConfigError, match="aliases"):
+        Source("a: &x [1]\nb: *x\n", words=True)

@@ -92,11 +92,14 @@ OPEN = PromptConflict("k", 1, 2, 3, "theirs", 1)
         ("e", PromptState("k"), False, Step.TAKE),
         ("e", state(agreed=None), False, Step.CONFLICT),
         ("e", state(agreed=None), True, Step.TAKE),
-        ("d", state(retired=True), False, Step.TAKE),
+        ("d", state(retired=True), False, Step.NOTHING),
+        ("e", state(retired=True), False, Step.TAKE),
+        ("d", state(agreed=None, retired=True), False, Step.TAKE),
         (None, state(), False, Step.RETIRE),
         (None, state(newest=3), False, Step.WRITE),
         (None, state(agreed=None), False, Step.WRITE),
-        (None, state(retired=True), False, Step.NOTHING),
+        (None, state(retired=True), False, Step.RETIRE),
+        (None, state(agreed=None, retired=True), False, Step.NOTHING),
         (None, state(newest=3, conflict=OPEN), False, Step.NOTHING),
         (None, PromptState("k"), False, Step.NOTHING),
         ("theirs", state(newest=3, conflict=OPEN), True, Step.NOTHING),
@@ -347,6 +350,35 @@ async def test_a_directory_that_takes_nothing(place: Place, monkeypatch: pytest.
     assert await said(place, "greet@newest") == ("two", 4)
 
 
+async def test_a_prompt_is_deleted_although_its_file_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: Any) -> None:
+        raise ConfigError("read-only")
+
+    async with herding(tmp_path, echo()) as place:
+        put(place, "one")
+        await look(place)
+        monkeypatch.setattr(place.library, "delete", refuses)
+        await place.orchestrator.studio.delete("greet", ADMIN)
+        with pytest.raises(NotFoundError):
+            await said(place)
+        assert "one" in text(place)
+    async with herding(tmp_path, echo()) as place:
+        for _ in range(2):
+            await look(place)
+            with pytest.raises(NotFoundError):
+                await said(place)
+        (place.prompts / "greet.yaml").unlink()
+        await look(place)
+        put(place, "one")
+        await look(place)
+        assert await said(place) == ("one", 1)
+        monkeypatch.setattr(place.library, "delete", refuses)
+        await place.orchestrator.studio.delete("greet", ADMIN)
+        put(place, "two")
+        await look(place)
+        assert await said(place) == ("two", 2)
+
+
 @pytest.mark.parametrize("last", ["versions", "diff", "labels", "yaml", "resolve"])
 async def test_keys_that_the_api_needs_are_refused(place: Place, last: str) -> None:
     for key in (f"a/{last}", f"a/{last}/prod"):
@@ -398,11 +430,13 @@ async def test_an_edit_during_a_conflict_is_kept_too(place: Place, monkeypatch: 
     await conflict(place, monkeypatch)
     studio = place.orchestrator.studio
     assert (await studio.save("greet", data("mine"), USER)).file == "conflict"
+    (found,) = await studio.conflicts(USER)
+    assert (found.ours, found.theirs) == (4, 3)
     put(place, "again")
     await look(place)
     assert await contents(place) == {1: "one", 2: "ours", 3: "theirs", 4: "mine", 5: "again"}
     (found,) = await studio.conflicts(USER)
-    assert (found.ours, found.theirs) == (2, 5)
+    assert (found.ours, found.theirs) == (4, 5)
     await studio.resolve("greet", 4, USER)
     assert await said(place) == ("mine", 6)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Literal
+
+import regex
 
 from herding.prompts.written import ORDER, dump
 
@@ -19,7 +20,11 @@ MAX_COMPARED = 4_000_000
 
 _TEMPLATE = ("messages", "prompt", "templates", "variants")
 _MAPS = ("variables", "parameters", "contract", "templates")
-_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+
+APART = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
+"""A letter that is a word: these scripts have no spaces between theirs."""
+
+_WORD = regex.compile(rf"{APART}|(?:(?!{APART})[\w\p{{M}}])+|\s+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,19 @@ def applied(key: str, content: Mapping[str, Any], edits: Edits, *, inputs: bool 
     return data | ({"variables": _with_defaults(data, edits.variables)} if inputs and edits.variables else {})
 
 
+def detached(content: Mapping[str, Any], edits: Edits) -> Edits:
+    """Edits of a prompt that is not there any more: with all of it as YAML, as `content` says it, however they stand.
+
+    A template that is none yet goes along as it is typed.
+    """
+    if edits.whole is not None or not edits.changes_prompt:
+        return edits
+    data = {name: value for name, value in content.items() if name not in BODY or edits.template is None}
+    if edits.parameters:
+        data["parameters"] = {**data.get("parameters", {}), **edits.parameters}
+    return Edits(edits.variables, whole=dump_file(data) + (edits.template or ""))
+
+
 def template_of(key: str, content: Mapping[str, Any], whole: str) -> str | None:
     """The template of `whole` as YAML, if all else in it is as in `content`; None where there are more edits."""
     found = parse_prompt(key, whole)

@@ -234,11 +234,19 @@ class Library:
     def _look(self) -> dict[Path, Stamp]:
         """The stamp of each file; one that goes away meanwhile is not there."""
         stamps: dict[Path, Stamp] = {}
-        for path in sorted(self._directory.rglob("*")):
+        for path in sorted(self._found()):
             with contextlib.suppress(FileNotFoundError):
-                if path.suffix in saving.SUFFIXES and path.is_file():
+                if path.is_file():
                     stamps[path] = _stamp(path.stat())
         return stamps
+
+    def _found(self) -> Iterator[Path]:
+        """What may be prompt files; what begins with a dot belongs to other programs, as in `.git` or `._name.yaml`."""
+        for folder, inside, names in os.walk(self._directory):
+            inside[:] = [name for name in inside if not name.startswith(".")]
+            for name in names:
+                if name.endswith(saving.SUFFIXES) and not name.startswith("."):
+                    yield Path(folder, name)
 
     def _read(self, stamps: Mapping[Path, Stamp]) -> Snapshot:
         """All files; those that loaded and did not change since are not read again."""

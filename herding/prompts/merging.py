@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from herding.files import Loader
 from herding.prompts.written import ORDER, dump, dump_file
 
 _COMMENT = re.compile(r"[ \t]+#[^\n]*")
@@ -58,13 +59,17 @@ def _merged(text: str, data: Mapping[str, Any]) -> str:
     if not text.endswith("\n"):
         text += "\n"
     try:
-        root, old = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        root, old = yaml.compose(text, Loader=Loader), _loaded(text)
         made = _applied(text, _Merge(text).mapping(root, old, data))
-        if same(yaml.safe_load(made), dict(data)):
+        if same(_loaded(made), dict(data)):
             return made
     except (_StuckError, yaml.YAMLError, ValueError):
         pass
     return dump_file(data)
+
+
+def _loaded(text: str) -> Any:
+    return yaml.load(text, Loader=Loader)  # noqa: S506 (it is a safe one)
 
 
 def settled(raw: Any, known: Any, wanted: Any) -> Any:
@@ -140,16 +145,26 @@ class _Merge:
 
     def sequence(self, node: Any, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
         """The edits inside of a list."""
-        if node.flow_style:
-            if len(old) != len(new):
-                raise _StuckError
-            for child, one, other in zip(node.value, old, new, strict=True):
-                if not same(one, other):
-                    yield from self._value(child, one, other, flow=True)
-            return
         before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
+        runs = self._flow_items if node.flow_style else self._items
         for _, i, k, j, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-            yield from self._items(node, i, old[i:k], new[j:m])
+            yield from runs(node, i, old[i:k], new[j:m])
+
+    def _flow_items(self, node: Any, first: int, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
+        """The same within brackets; where items go, the list is written anew."""
+        if len(new) < len(old):
+            raise _StuckError
+        end = first + len(old)
+        for child, one, other in zip(node.value[first:end], old, new, strict=False):
+            if not same(one, other):
+                yield from self._value(child, one, other, flow=True)
+        more = [_inline(item, None, flow=True) for item in new[len(old) :]]
+        if more and end:
+            at = node.value[end - 1].end_mark.index
+            yield _Edit(at, at, "".join(f", {item}" for item in more))
+        elif more:
+            at = node.value[0].start_mark.index
+            yield _Edit(at, at, "".join(f"{item}, " for item in more))
 
     def _items(self, node: Any, first: int, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
         """A run of items, from number `first` on, becomes `new`."""

@@ -40,6 +40,7 @@ _WHO = bindparam("who", type_=draft_step.c.principal.type)
 _WHAT = bindparam("what", type_=draft_step.c.key.type)
 _TEXT = bindparam("new", type_=draft_step.c.content.type)
 _NOW = bindparam("now", type_=draft_step.c.at.type)
+_KNOWN = bindparam("known", type_=draft_step.c.content.type)
 _STEPS = (draft_step.c.principal == _WHO, draft_step.c.key == _WHAT)
 _DRAFT = (draft.c.principal == _WHO, draft.c.key == _WHAT)
 _COLUMNS = ("principal", "key", "seq", "content", "at")
@@ -61,13 +62,13 @@ def statements(dialect: str) -> dict[str, Executable]:
     }
 
 
-def saved(*, principal: str, key: str, content: str, base: int, at: int) -> dict[str, Sequence[Row]]:
-    """The rows that save a draft."""
+def saved(*, principal: str, key: str, content: str, base: int, at: int, known: str | None) -> dict[str, Sequence[Row]]:
+    """The rows that save a draft; another text than `known` that is there becomes a step, whatever its age."""
     principal, key, content = storable(principal), storable(key), storable(content)
     whose, text = {"who": principal, "what": key}, {"new": content, "now": at}
     row = {"principal": principal, "key": key, "content": content, "base": base, "updated_at": at}
     return {
-        "draft_stood": [whose | text],
+        "draft_stood": [whose | text | {"known": None if known is None else storable(known)}],
         "draft": [row],
         "draft_step": [whose | text],
         "draft_steps_kept": [whose],
@@ -115,7 +116,7 @@ def _append(dialect: str, found: Select[Any]) -> Executable:
 
 
 def _stood() -> Select[Any]:
-    """The text that is about to be overwritten, where it stood for long and no step has it yet."""
+    """The text that is about to be overwritten, where it stood for long or nobody knows it, and no step has it yet."""
     last, seq = _last()
     columns = (draft.c.principal, draft.c.key, seq, draft.c.content, draft.c.updated_at)
     return (
@@ -124,7 +125,7 @@ def _stood() -> Select[Any]:
         .where(
             *_DRAFT,
             draft.c.content != _TEXT,
-            _long_ago(draft.c.updated_at),
+            or_(_long_ago(draft.c.updated_at), draft.c.content != _KNOWN),
             or_(last.c.seq.is_(None), last.c.content != draft.c.content),
         )
     )

@@ -116,14 +116,18 @@ class StudioStore:
         limit = max(0, limit)
         return await self._reader.run(lambda c: labels.moves(c, key, label, limit=limit))
 
-    async def save_draft(self, principal: str, key: str, content: str, *, base: int, at: int) -> None:
+    async def save_draft(
+        self, principal: str, key: str, content: str, *, base: int, at: int, known: str | None = None
+    ) -> None:
         """Keeps the text that somebody is writing on top of version `base` of a prompt (0 for a new one).
 
         Its steps are what can be gone back to: the first text; one that differs from the last step and comes 10
-        seconds later, or is more than 40 characters longer or shorter; and one that stood for 10 seconds. The latest
-        200 are kept. A save that runs at the same time as `discard_draft` stays.
+        seconds later, or is more than 40 characters longer or shorter; one that stood for 10 seconds; and one that this
+        overwrites although it is not the `known` one. The latest 200 are kept. A save that runs at the same time as
+        `discard_draft` stays.
         """
-        await self._writer.put(drafts.saved(principal=principal, key=key, content=content, base=base, at=at))
+        rows = drafts.saved(principal=principal, key=key, content=content, base=base, at=at, known=known)
+        await self._writer.put(rows)
 
     async def draft(self, principal: str, key: str) -> Draft | None:
         """Somebody's draft of a prompt, None where there is none."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select
+from sqlalchemy import Connection, Select, Update, delete, func, insert, select, update
 
 from herding.errors import NotFoundError, VersionConflictError
 from herding.store.inserts import insert_into, upsert
@@ -39,9 +39,15 @@ def save(
             raise _conflict(key, base, newest)
         made = PromptVersion(key, newest + 1, digest, content, author, message, source, at)
         connection.execute(insert(prompt_version), asdict(made))
+        connection.execute(_ours(key, made.number))
         return made
 
     return task
+
+
+def _ours(key: str, number: int) -> Update:
+    """While file and store do not agree, what is saved takes the place of what was saved before."""
+    return update(prompt_conflict).where(prompt_conflict.c.key == key).values(ours=number)
 
 
 def retire(*, key: str, author: str, at: int) -> Callable[[Connection], None]:

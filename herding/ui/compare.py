@@ -104,7 +104,8 @@ class Compare:
             start = size + number * len(self.lanes[number].fields)
             held = setting(fields[start : start + len(self.lanes[number].fields)])
             # A version is one of its prompt: with another prompt it means nothing.
-            lane.setting = held if held.prompt == lane.setting.prompt else replace(held, version="")
+            same = held.prompt == lane.setting.prompt
+            lane.setting = replace(held, more=lane.setting.more) if same else replace(held, version="")
 
     @needs(RUN)
     async def opened(self, bench: Bench, owner: str | None, request: gr.Request) -> list[Any]:

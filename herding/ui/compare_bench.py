@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from herding.ui.answer import Progress
+from herding.ui.desk import stop_lines
 from herding.ui.format import Html
 from herding.ui.parameters import overrides
-from herding.values import Outcome, PromptInfo, Request
+from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
 FIRST = 2
@@ -21,13 +22,17 @@ DRAFT = "my draft"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a column runs. Without a version the prompt is what its key alone means; without a model, auto."""
+    """What a column runs. Without a version the prompt is what its key alone means; without a model, auto.
+
+    `more` are the parameters that have no field in a column, by name: those of a request that is run again.
+    """
 
     prompt: str = ""
     version: str = ""
     model: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
+    more: tuple[tuple[str, Any], ...] = ()
 
     @property
     def is_draft(self) -> bool:
@@ -41,13 +46,20 @@ class Setting:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that are not left to the prompt, by name."""
+        """The parameters that are not left to the prompt, by name; `stop` is a list of texts."""
         given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        return {name: held for name, held in given.items() if held is not None}
+        more = {name: list(held) if name == "stop" else held for name, held in self.more}
+        return {name: held for name, held in given.items() if held is not None} | more
+
+    @property
+    def overrides(self) -> Parameters:
+        """The same as parameters of a request."""
+        given = self.parameters
+        return overrides(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """The request of a column, with the values of its prompt's variables."""
-        return Request(self.reference, values, model=self.model or None, parameters=overrides(self.parameters))
+        return Request(self.reference, values, model=self.model or None, parameters=self.overrides)
 
 
 def setting(fields: Sequence[Any]) -> Setting:

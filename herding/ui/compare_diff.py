@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
 import gradio as gr
+import regex
 
 from herding.access.operations import RUN
 from herding.orchestrator import Orchestrator
+from herding.prompts.diff import APART
 from herding.ui.compare_bench import Bench, Lane
 from herding.ui.compare_preference import PreferencePane
 from herding.ui.format import Html, el, empty, join, plural
@@ -20,7 +21,7 @@ from herding.values import Principal
 
 MOST_WORDS = 3_000
 NONE = empty("Nothing to compare yet", "Once two columns have an answer, their words stand side by side here.")
-_WORD = re.compile(r"\S+\s*")
+_WORD = regex.compile(rf"{APART}\s*|(?:(?!{APART})\S)+\s*")
 
 
 class DiffPane:

@@ -56,7 +56,7 @@ class OwnDrafts:
             prompt=reference(await self._keeper.opened(served, who)),
             variables={name: held for name, held in values.items() if name in info.variables},
             model=setting.model or None,
-            parameters=overrides(setting.parameters).over(own),
+            parameters=setting.overrides.over(own),
             template=edits.template,
             whole=edits.whole,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from herding.ui.compare_bench import Bench, Ran, Setting
 from herding.ui.format import Html, duration, el, empty, join, plural, value
@@ -45,8 +46,14 @@ def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Html:
 
 
 def _own(setting: Setting) -> Html | None:
-    given = [f"{name.replace('_', ' ')} {value(held)}" for name, held in setting.parameters.items()]
-    return el("span", f" {', '.join(given)}", cls="muted") if given else None
+    given = listed(setting.parameters)
+    return el("span", f" {given}", cls="muted") if given else None
+
+
+def listed(parameters: Mapping[str, Any]) -> str:
+    """Parameters in one line."""
+    shown = {name: ", ".join(map(repr, held)) if name == "stop" else value(held) for name, held in parameters.items()}
+    return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in shown.items())
 
 
 def told(bench: Bench) -> str:

@@ -15,6 +15,7 @@ from herding.prompts.edits import Edits
 from herding.ui.compare import Compare
 from herding.ui.compare_bench import FIRST, Bench, Setting
 from herding.ui.compare_draft import OwnDrafts, edits_to
+from herding.ui.compare_summary import listed
 from herding.ui.desk import Desk
 from herding.ui.engineer import Engineer
 from herding.ui.format import Html, el, join, panel
@@ -24,6 +25,8 @@ from herding.ui.runner import models
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "An answer still runs there. Wait for it, or stop it."
+MORE = ("top_p", "top_k", "seed", "stop")
+"""Parameters that have no field in a column."""
 
 
 class Ways:
@@ -58,8 +61,9 @@ class Ways:
         for number, lane in enumerate(bench.lanes):
             lane.open = number < FIRST
         bench.lanes[0].setting = ran = await self._ran(row, prompt, principal)
-        bench.notice = _unsaved(ran, prompt) if row.edited else Html()
-        bench.lanes[1].setting = Setting(prompt.key, model=_other(row, prompt))
+        bench.notice = join([_unsaved(ran, prompt) if row.edited else None, _besides(ran)])
+        other = _other(row, prompt)
+        bench.lanes[1].setting = replace(ran, model=other) if other else replace(ran, version="", model="")
         return [bench, gr.update(selected="compare")]
 
     async def _ran(self, row: Outcome, prompt: PromptInfo, principal: Principal) -> Setting:
@@ -77,6 +81,7 @@ class Ways:
             model=row.model or "",
             temperature=given.temperature if given.temperature != own.temperature else None,
             max_tokens=given.max_tokens if given.max_tokens != own.max_tokens else None,
+            more=tuple((name, held) for name in MORE if (held := getattr(given, name)) != getattr(own, name)),
         )
 
     def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
@@ -107,6 +112,7 @@ class Ways:
         draft = desk.draft
         draft.undone, draft.step, draft.clash = [], None, None
         draft.base = draft.base if setting.is_draft else shown.version
+        await keeper.keep(desk, principal, typed=False)
 
     async def _wanted(
         self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
@@ -140,6 +146,12 @@ def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
         f"Column A runs the saved {f'version {number}' if number else 'prompt'} in its place."
     )
     return panel("warn", "This request ran with a text that was edited and not saved", el("p", words), role="status")
+
+
+def _besides(ran: Setting) -> Html | None:
+    """The parameters of a replay that are in no field."""
+    words = f"Its other parameters go along with the columns: {listed(dict(ran.more))}."
+    return el("p", words, cls="muted", role="status") if ran.more else None
 
 
 def _taken(letter: str, setting: Setting, desk: Desk) -> Html:

@@ -58,14 +58,18 @@ class Keeper:
             return
         draft.base, draft.kept, draft.kept_at = kept.base, kept.edits, kept.updated_at
         if desk.edits().empty:
+            turned, whole = draft.turned, draft.as_whole
             desk.take(kept.edits)
-            draft.turned = 0
+            draft.turned, draft.as_whole = turned, draft.as_whole or (whole and not kept.edits.changes_prompt)
             await self.draw(desk, who)
             if not draft.changes_prompt:
                 draft.base = prompt.version
 
-    async def keep(self, desk: Desk, who: Principal, *, anyway: bool = False) -> None:
-        """Keep what changed since the last time, or `anyway`; where that fails, the draft says why."""
+    async def keep(self, desk: Desk, who: Principal, *, anyway: bool = False, typed: bool = True) -> None:
+        """Keep what changed since the last time, or `anyway`; where that fails, the draft says why.
+
+        What was `typed` goes on from what was there; anything else leaves that as a step to go back to.
+        """
         draft, prompt = desk.draft, desk.prompt
         if prompt is None:
             return
@@ -76,7 +80,8 @@ class Keeper:
         if not draft.kept.changes_prompt:
             draft.base = prompt.version
         try:
-            kept = await self._drafts.keep(prompt.key, edits, who, base=draft.base)
+            before = draft.kept if typed else None
+            kept = await self._drafts.keep(prompt.key, edits, who, base=draft.base, before=before)
         except HerdingError as error:
             draft.trouble = error
             return
@@ -112,7 +117,7 @@ class Keeper:
         draft.undone.append(now)
         draft.step = back.seq if back else 0
         desk.take(back.edits if back else NOTHING)
-        await self.keep(desk, who)
+        await self.keep(desk, who, typed=False)
 
     async def redo(self, desk: Desk, who: Principal) -> None:
         """Do again what was undone last."""
@@ -122,7 +127,7 @@ class Keeper:
         desk.take(draft.undone.pop())
         if not draft.undone:
             draft.step = None
-        await self.keep(desk, who)
+        await self.keep(desk, who, typed=False)
 
     async def discard(self, desk: Desk, who: Principal) -> None:
         """Back to the prompt as it is saved; the steps are gone too."""
@@ -137,16 +142,16 @@ class Keeper:
         desk.prompt = newest
         desk.take(now.inputs)
         desk.draft.kept, desk.draft.step, desk.draft.undone, desk.draft.clash = NOTHING, None, [now], None
-        await self.keep(desk, who, anyway=True)
+        await self.keep(desk, who, anyway=True, typed=False)
 
 
-def forget(desk: Desk, *, but: Edits = NOTHING) -> None:
-    """The desk without edits of the chosen prompt, `but` those that stay."""
+def forget(desk: Desk) -> None:
+    """The desk without edits of the chosen prompt; what the server keeps of them comes back by `load`."""
     draft, whole = desk.draft, desk.draft.as_whole
-    desk.take(but)
+    desk.take(NOTHING)
     draft.as_whole = whole
     draft.sketch = draft.sketched = draft.wrong = draft.trouble = draft.kept_at = draft.step = draft.clash = None
-    draft.kept, draft.undone, draft.loaded = but, [], False
+    draft.kept, draft.undone, draft.loaded = NOTHING, [], False
     if desk.prompt:
         draft.base = desk.prompt.version
 

@@ -111,5 +111,5 @@ class Editing:
     async def _again(self, desk: Desk, principal: Principal) -> list[Any]:
         """All fields, after something else than typing changed them."""
         desk.draft.turned += 1
-        await self._editor.keeper.keep(desk, principal)
+        await self._editor.keeper.keep(desk, principal, typed=False)
         return [desk, *await self._editor.show(desk, principal)]

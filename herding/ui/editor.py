@@ -180,7 +180,10 @@ class Editor:
 
 
 def asked(desk: Desk, *, model: str | None = None) -> Request:
-    """What the desk asks for; only what differs from the prompt goes with it."""
+    """What the desk asks for; only what differs from the prompt goes with it.
+
+    A variable that was just taken out of the text is not asked for, although its field was still there.
+    """
     prompt, shown, draft = desk.prompt, desk.shown, desk.draft
     if prompt is None or shown is None:
         raise NotFoundError("There is no prompt to run. Put a prompt file into the prompts directory.", param="prompt")
@@ -188,7 +191,7 @@ def asked(desk: Desk, *, model: str | None = None) -> Request:
         raise UserError("This prompt is empty. Write it as YAML first.", param="whole")
     return Request(
         prompt=reference(prompt),
-        variables=draft.values,
+        variables={name: held for name, held in draft.values.items() if name in shown.variables},
         model=model,
         parameters=overrides(draft.parameters),
         turns=tuple(draft.turns) if shown.chat else (),

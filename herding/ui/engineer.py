@@ -122,6 +122,8 @@ class Engineer:
         """Lay the prompt `key` on the desk, or the first one, with the draft of it."""
         prompt = blank(key) if key in unsaved else known.get(key or "") or next(iter(known.values()), None)
         desk.prompt = await self.editor.keeper.opened(prompt, principal) if prompt else None
+        if desk.prompt and is_new(desk.prompt) and desk.draft.base:  # it was deleted: the draft stands alone now
+            desk.drafts.pop(desk.prompt.key)
         await self.editor.keeper.load(desk, principal)
         if desk.prompt:
             await self.editor.keeper.keep(desk, principal)

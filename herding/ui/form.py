@@ -113,7 +113,10 @@ class Form:
             text, choice, boolean = given[number * PER_SLOT : (number + 1) * PER_SLOT]
             kind = variable["type"]
             values[name] = bool(boolean) if kind == "boolean" else (choice if kind == "choice" else text) or ""
-        return values | (_parsed(given[-1], strict=strict) if len(variables) > SLOTS else {})
+        if len(variables) <= SLOTS:
+            return values
+        rest = _parsed(given[-1], strict=strict)
+        return values | {name: _meant(variables.get(name), held) for name, held in rest.items()}
 
 
 def start(variable: Mapping[str, Any]) -> Any:
@@ -187,8 +190,9 @@ def _lines(variable: Mapping[str, Any], given: Any) -> int:
 
 
 def _parsed(written: str | None, *, strict: bool) -> dict[str, Any]:
+    """What the editor of the rest holds, every value as it is typed."""
     try:
-        data = Source(written or "{}").data
+        data = Source(written or "{}", words=True).data
     except ConfigError:
         data = None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
@@ -196,3 +200,10 @@ def _parsed(written: str | None, *, strict: bool) -> dict[str, Any]:
             raise UserError("More variables: write one 'name: value' a line.", param="variables")
         return {}
     return data
+
+
+def _meant(variable: Mapping[str, Any] | None, held: Any) -> Any:
+    """A typed value as a field of its variable would hold it."""
+    if variable and variable["type"] == "boolean" and held in ("true", "false"):
+        return held == "true"
+    return held

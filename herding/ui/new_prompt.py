@@ -109,7 +109,8 @@ class NewPrompt:
         try:
             await self._orchestrator.prompt(key, principal)
         except NotFoundError:
-            if not await self._orchestrator.drafts.of(key, principal):
+            kept = await self._orchestrator.drafts.of(key, principal)
+            if kept is None or kept.edits.whole is None:  # inputs of a prompt that is gone are no beginning
                 whole = starter(key, await self._models(principal))
                 await self._orchestrator.drafts.begin(key, Edits(whole=whole), principal)
         else:

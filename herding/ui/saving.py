@@ -8,10 +8,10 @@ from typing import Any
 import gradio as gr
 
 from herding.access.operations import PUBLISH, RUN, SAVE
+from herding.drafts import Shown
 from herding.errors import ConflictError, HerdingError, UserError, VersionConflictError
 from herding.orchestrator import Orchestrator
 from herding.prompts.diff import PromptDiff
-from herding.prompts.edits import Edits
 from herding.ui.desk import Desk, is_new
 from herding.ui.draft_keeper import forget
 from herding.ui.editor import Editor
@@ -111,12 +111,12 @@ class Saving:
             return [*self._as_it_is(), *refused(draft.trouble.message)]
         try:
             entry: dict[str, Any] = {"message": str(message or "").strip(), "over": over, "inputs": bool(inputs)}
-            result = await self._orchestrator.drafts.save(key, principal, **entry)
+            result = await self._orchestrator.drafts.save(key, principal, shown=_shown(desk), **entry)
         except ConflictError as error:
             return [*self._as_it_is(), *await self._clash(desk, error, principal)]
         except HerdingError as error:
             return [*self._as_it_is(), *refused(error.message)]
-        forget(desk, but=Edits() if inputs else draft.kept.inputs)
+        forget(desk)
         updates = await self._show(key, desk, principal)
         return [*updates[: self._count], *saved(result)]
 
@@ -127,13 +127,18 @@ class Saving:
         key, number = desk.prompt.key, error.newest
         version = (await self._orchestrator.studio.version(key, number, principal)).about
         desk.draft.clash = number
-        return clashes(version, desk.draft.base, await self._compared(key, number, principal))
+        return clashes(version, desk.draft.base, await self._compared(desk, key, number, principal))
 
-    async def _compared(self, key: str, number: int, principal: Principal) -> PromptDiff | None:
+    async def _compared(self, desk: Desk, key: str, number: int, principal: Principal) -> PromptDiff | None:
         try:
-            return await self._orchestrator.drafts.compared(key, number, principal)
+            return await self._orchestrator.drafts.compared(key, number, principal, shown=_shown(desk))
         except HerdingError:  # it fits on the old version and not on the new one
             return None
 
     def _as_it_is(self) -> list[Any]:
         return [gr.skip() for _ in range(self._count)]
+
+
+def _shown(desk: Desk) -> Shown:
+    """What the page shows: the same person may write something else in another browser."""
+    return Shown(desk.edits(), desk.draft.base)

@@ -142,6 +142,21 @@ def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: C
     assert len(back) >= len(sure.rstrip()), f"typed: {SENTENCE!r}, back: {back!r}"
 
 
+def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(writing: RunningApp, chromium: Browser) -> None:
+    page = visit(chromium, writing.url)
+    open_template(page, writing.url)
+    put(page, "prompt: one")
+    writing.kill()
+    page.keyboard.type(" two")
+    expect(page.locator("#away")).to_contain_text("does not answer")
+    page.keyboard.type(" three")
+    writing.start()
+    until(page, lambda: kept(page, "say", "template") == "prompt: one two three")
+    expect(page.locator("#away")).to_have_count(0)  # the page was loaded anew
+    open_template(page, writing.url)
+    assert template(page) == "prompt: one two three"
+
+
 def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
     open_template(page, writing.url)

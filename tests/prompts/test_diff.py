@@ -55,6 +55,13 @@ def test_words_are_marked_inside_a_line() -> None:
     assert line.new == (Mark("Be "), Mark("kind"), Mark("!", True))
 
 
+def test_words_of_scripts_without_spaces_and_with_marks() -> None:
+    (line,) = lines("答えは短く、丁寧に。", "答えは長く、丁寧に。")
+    assert line.old == (Mark("答えは"), Mark("短", True), Mark("く、丁寧に。"))
+    (line,) = lines("नमस्ते दुनिया", "नमस्ते दोस्त")
+    assert line.new == (Mark("नमस्ते "), Mark("दोस्त", True))
+
+
 def test_lines_that_came_and_went() -> None:
     assert [line.kind for line in lines("a\nb\nc", "a\nc\nd")] == ["same", "removed", "same", "added"]
 

@@ -85,6 +85,24 @@ def test_a_broken_file_does_not_hinder_the_others(tmp_path: Path) -> None:
     assert len(snapshot.broken) == 3
 
 
+@pytest.mark.parametrize(
+    "name", [".hidden.yaml", "._good.yaml", ".git/good.yaml", "a/.trash/b.yml", "..data/good.yaml"]
+)
+def test_what_begins_with_a_dot_belongs_to_other_programs(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "good.yaml", GOOD)
+    write(tmp_path, name, "\x00 no prompt")
+    found = Library(tmp_path).refresh()
+    assert list(found.prompts) == ["good"]
+    assert found.broken == ()
+
+
+def test_files_that_are_links_into_a_hidden_folder_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "..2026/good.yaml", GOOD)
+    (tmp_path / "..data").symlink_to("..2026")
+    (tmp_path / "good.yaml").symlink_to("..data/good.yaml")
+    assert list(Library(tmp_path).refresh().prompts) == ["good"]
+
+
 def test_two_files_cannot_define_one_prompt(tmp_path: Path) -> None:
     write(tmp_path, "a.yaml", GOOD)
     write(tmp_path, "a.yml", GOOD)
@@ -171,6 +189,14 @@ def test_the_older_form(tmp_path: Path) -> None:
     assert loaded.prompt.parameters.value() == Parameters(temperature=0, max_tokens=50, stop=("</s>",))
     assert any("repetition_penalty" in note for note in loaded.notes)
     assert any("version" in note for note in loaded.notes)
+
+
+def test_defaults_of_the_older_form_are_what_is_written(tmp_path: Path) -> None:
+    text = "name: X\ntarget_models: [m]\nprompt: x\nvariables:\n"
+    written = {"a": "12:30", "b": "007", "c": "1_000", "d": "2024-01-31", "e": "0x1F", "f": "15"}
+    write(tmp_path, "x.yaml", text + "".join(f"  - {name}: {value}\n" for name, value in written.items()))
+    variables = Library(tmp_path).refresh().prompts["x"].prompt.variables
+    assert {name: variable.default for name, variable in variables.items()} == written
 
 
 def test_several_prompts_in_one_older_file(tmp_path: Path) -> None:

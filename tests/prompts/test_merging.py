@@ -140,6 +140,26 @@ def test_within_braces_comments_stay_too(change: Any, gone: str, made: str) -> N
     assert text == FLOW.replace(gone, made)
 
 
+@pytest.mark.parametrize(
+    ("items", "made"),
+    [
+        (["a", "b", "c"], "a,  # first\n  'b', c # last\n"),
+        (["z", "a", "b"], "z, a,  # first\n  'b' # last\n"),
+        (["a", "x, y", "b"], "a, 'x, y',  # first\n  'b' # last\n"),
+        (["a", "B", {"k": [1]}], "a,  # first\n  'B', {k: [1]} # last\n"),
+        (["b", "a"], None),
+        (["b"], None),
+    ],
+)
+def test_items_that_come_into_brackets_leave_the_comments_there(items: list[Any], made: str | None) -> None:
+    text = "# top\nname: x\nmodels: [\n  a,  # first\n  'b' # last\n]  # all\n"
+    data = {"name": "x", "models": items}
+    found = merged(text, data)
+    assert yaml.safe_load(found) == data
+    assert found.startswith("# top\n")
+    assert made is None or found == f"# top\nname: x\nmodels: [\n  {made}]  # all\n"
+
+
 @pytest.mark.parametrize("word", ["yes", "no", "on", "012", "1_000", "1e3", "null", "~", "1:30", "2020-01-01", ""])
 def test_words_that_yaml_takes_for_something_else(word: str) -> None:
     text = merged("name: x\nstay: off\ndescription: 'y'\n", {"name": word, "stay": False, "description": word})

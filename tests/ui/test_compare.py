@@ -13,8 +13,8 @@ from herding.errors import AccessError, NotFoundError, UserError
 from herding.prompts.edits import Edits
 from herding.ui.compare_bench import DRAFT, LETTERS, Bench
 from herding.ui.compare_lane import LanePane
-from herding.values import Outcome, Request
-from tests.support.herding import GUEST
+from herding.values import Outcome, Parameters, Request
+from tests.support.herding import ADMIN, GUEST
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
 
@@ -260,6 +260,31 @@ async def test_a_request_of_the_history_is_run_again_on_other_models(desktop: De
     assert desktop.value(lanes[2].text) == ""
     with pytest.raises(NotFoundError):
         await desktop.fire("history_compare", who=GUEST)
+
+
+async def test_a_replay_keeps_every_parameter_in_all_columns(desktop: Desktop) -> None:
+    compare, lanes = desktop.page.compare, desktop.page.compare.lanes
+    own = Parameters(temperature=0.9, top_p=0.3, top_k=7, max_tokens=9, stop=("\n", "END"), seed=5)
+    ran = await desktop.place.orchestrator.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
+    await desktop.fire("history_pick", ran.request_id)
+    await desktop.fire("history_compare")
+    await desktop.fire("compare_replayed")
+    for lane in lanes[:2]:
+        assert [desktop.value(field) for field in (lane.temperature, lane.max_tokens)] == [0.9, 9]
+    about = str(desktop.value(compare.about))
+    assert "top p 0.3, top k 7, seed 5, stop &#x27;\\n&#x27;, &#x27;END&#x27;" in about
+    desktop.set(lanes[1].max_tokens, 8)
+    await desktop.fire("compare_run")
+    both = {row.parameters for row in (await rows(desktop))[:2]}
+    assert both == {own, replace(own, max_tokens=8)}
+    assert "seed 5" in str(desktop.value(compare.summary))
+    await desktop.fire("compare_use_1")
+    kept = await desktop.place.orchestrator.drafts.of("say", ADMIN)
+    assert kept is not None
+    assert kept.edits.parameters == {
+        **{"temperature": 0.9, "max_tokens": 8},
+        **{"top_p": 0.3, "top_k": 7, "seed": 5, "stop": ["\n", "END"]},
+    }
 
 
 async def test_a_request_without_texts_is_not_compared(desktop: Desktop) -> None:

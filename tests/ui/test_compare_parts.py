@@ -70,6 +70,7 @@ async def test_what_nobody_expects_comes_out() -> None:
         ("one two", "one two three four", "0 words only in the first, 2 words only in the second", (0, 1)),
         ("a", "<img src=x>", "1 word only", (1, 1)),
         ("", "", "The same words", (0, 0)),
+        ("東京は雨です。", "東京は晴です。", "1 word only in the first, 1 word only in the second", (1, 1)),
     ],
 )
 def test_differences_are_told_and_marked(left: str, right: str, told: str, marks: tuple[int, int]) -> None:

@@ -302,6 +302,84 @@ async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop
     assert info.parameters.top_k == 3
 
 
+def page(desktop: Desktop) -> dict[int, Any]:
+    """What a browser shows now, to come back to."""
+    return {component: dict(props) for component, props in desktop.shown.items()}
+
+
+async def test_what_one_page_shows_is_saved_whatever_the_same_person_writes_in_another_browser(
+    desktop: Desktop,
+) -> None:
+    await write(desktop, MINE)
+    first_page = page(desktop)
+    await again(desktop)
+    other = 'messages: [{role: user, content: "other {{text}}"}]'
+    await write(desktop, other)
+    desktop.shown, other_page = first_page, page(desktop)
+    await desktop.fire("save_version")
+    assert "Saved as version 2" in str(desktop.value(saving(desktop).note))
+    info = await desktop.place.orchestrator.prompt("say@2", ADMIN)
+    assert info.content["messages"][0]["content"] == "mine {{text}}"
+    assert (await kept(desktop)).template == other
+    desktop.shown = other_page
+    await desktop.fire("save_version")
+    assert "saved version 2" in str(desktop.value(saving(desktop).clash))
+    assert desktop.value(editor(desktop).template) == other
+    assert await newest(desktop) == 2
+    await desktop.fire("save_mine")
+    info = await desktop.place.orchestrator.prompt("say@3", ADMIN)
+    assert info.content["messages"][0]["content"] == "other {{text}}"
+    assert await kept(desktop) == Edits()
+
+
+async def test_a_draft_that_was_saved_in_one_browser_can_be_saved_in_the_other(desktop: Desktop) -> None:
+    await write(desktop, MINE)
+    first_page = page(desktop)
+    await again(desktop)
+    await desktop.fire("save_version")
+    desktop.shown = first_page
+    await desktop.fire("save_version")
+    assert "Version 2 holds just that" in str(desktop.value(saving(desktop).note))
+
+
+async def test_a_text_that_is_reverted_at_once_can_be_gone_back_to(desktop: Desktop) -> None:
+    await write(desktop, MINE)
+    await write(desktop, MINE + " # and a word")
+    await desktop.fire("revert_template")
+    await again(desktop)
+    assert await kept(desktop) == Edits()
+    desktop.set(editor(desktop).as_whole, False)
+    await desktop.fire("undo")
+    assert desktop.value(editor(desktop).template) == MINE + " # and a word"
+
+
+@pytest.mark.parametrize("reloaded", [True, False])
+async def test_the_draft_of_a_prompt_whose_file_goes_is_that_of_a_new_one(desktop: Desktop, reloaded: bool) -> None:
+    await write(desktop, MINE)
+    (desktop.place.prompts / "say.yaml").unlink()
+    await desktop.place.orchestrator.read_prompts()
+    if reloaded:
+        await again(desktop)
+    else:
+        desktop.set(desktop.page.engineer.picker, "say")
+        await desktop.fire("choose")
+    assert ("say · not saved yet", "say") in desktop.prop(desktop.page.engineer.picker, "choices")
+    assert "mine {{text}}" in desktop.value(editor(desktop).template)
+    assert "target_models" in desktop.value(editor(desktop).template)
+    await desktop.fire("save_version")
+    assert "Saved as version 2" in str(desktop.value(saving(desktop).note))
+    assert "mine {{text}}" in (desktop.place.prompts / "say.yaml").read_text()
+
+
+async def test_a_key_of_which_only_inputs_are_left_can_be_begun_anew(desktop: Desktop) -> None:
+    await write(desktop, "typed", first(desktop))
+    (desktop.place.prompts / "say.yaml").unlink()
+    await desktop.place.orchestrator.read_prompts()
+    desktop.set(desktop.page.engineer.new.key, "say")
+    await desktop.fire("start_prompt")
+    assert "You are a careful assistant" in desktop.value(editor(desktop).template)
+
+
 async def test_theirs_can_be_taken_and_mine_comes_back_all_the_same(desktop: Desktop) -> None:
     form, drafts = saving(desktop), desktop.place.orchestrator.drafts
     await write(desktop, "quite new", first(desktop))
@@ -368,6 +446,15 @@ async def test_what_is_wrong_in_a_whole_prompt_is_named_at_once(desktop: Desktop
     assert await desktop.place.rows() == []
     await write(desktop, WHOLE)
     assert desktop.value(editor(desktop).fault) == ""
+
+
+async def test_a_variable_that_is_renamed_in_the_whole_prompt_is_no_mistake(desktop: Desktop) -> None:
+    desktop.set(editor(desktop).as_whole, True)
+    await desktop.fire("whole")
+    await write(desktop, "typed", first(desktop))
+    await write(desktop, WHOLE)
+    assert "no variable" not in str(desktop.value(editor(desktop).check))
+    assert desktop.value(first(desktop)) == "you"
 
 
 async def test_parameters_of_the_whole_prompt_are_shown_and_not_taken_for_edits(desktop: Desktop) -> None:

@@ -150,7 +150,13 @@ async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Des
     await edit(desktop, rest, "v16: a\nv17: b\nv18: c\n")
     await desktop.fire("run")
     assert desktop.value(desktop.page.engineer.runner.pane.text) == "d0 b c"
-    for wrong in ("no yaml: [", "v16: !!int ''", "v16: 2024-13-45", "v16: &all [a]\nv17: *all"):
+    await edit(desktop, rest, "v16: no\nv17: 12:30\nv18: 2024-01-31\n")
+    await desktop.fire("run")
+    assert desktop.value(desktop.page.engineer.runner.pane.text) == "d0 12:30 2024-01-31"
+    assert "not kept" not in desktop.value(desktop.page.engineer.editor.pane.state)
+    await edit(desktop, rest, "v16: &a [x]\nv17: *a\n")
+    assert "Must be a text" not in desktop.value(desktop.page.engineer.editor.check)
+    for wrong in ("no yaml: [", "v16: !!int ''", "v16: &all [a]\nv17: *all"):
         await edit(desktop, rest, wrong)
         await desktop.fire("run")
         assert "More variables" in desktop.value(desktop.page.engineer.runner.pane.problem)

@@ -31,7 +31,7 @@
     const beside = own && pathname.includes("/gradio_api/run/");
     let answer;
     try {
-      answer = await plainFetch(...asked);
+      answer = await (eventOf(asked) ? throughOutage(...asked) : plainFetch(...asked));
     } catch (error) {
       if (beside && error.name !== "AbortError") warn(AWAY);
       throw error;
@@ -43,6 +43,52 @@
       warn(typeof words === "string" ? plain(words) : `The server answered with ${answer.status}.`);
     }
     return answer;
+  };
+
+  // While the app is away (it starts anew, or the network is down), what is typed waits for it: an event that failed would
+  // end all others of the page, and the framework would load the page anew without the text. These events may come twice.
+  const WAITS = /^(edited|refit_\d+|calls_again_\d+|follow|follow_engineer|watch|watch_on|version_watch|usage_look)$/;
+  let typedAt = 0;
+  let sentAt = 0;
+  const eventOf = ([url, options]) => {
+    if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return "";
+    const number = /"fn_index":\s*(\d+)/.exec(String(options.body).slice(-2_000))?.[1];
+    const name = window.gradio_config?.dependencies?.find(({ id }) => String(id) === number)?.api_name ?? "";
+    return WAITS.test(name) ? name : "";
+  };
+  const isProxys = ({ status, headers }) => [502, 503, 504].includes(status) && !/json/.test(headers.get("content-type"));
+  const throughOutage = async (...asked) => {
+    const begun = Date.now();
+    for (let away = false; ; away = true) {
+      try {
+        const answer = await plainFetch(...asked);
+        if (isProxys(answer)) throw new TypeError("away");
+        if (answer.ok && eventOf(asked) === "edited") sentAt = Math.max(sentAt, begun);
+        if (away) setTimeout(goOn, 1_500);
+        return answer;
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        tellAway();
+        await new Promise((next) => setTimeout(next, 1_000));
+      }
+    }
+  };
+  const tellAway = () => {
+    if (document.getElementById("away")) return;
+    const told = document.createElement("div");
+    told.id = "away";
+    told.className = "panel warn";
+    told.setAttribute("role", "alert");
+    told.textContent = "The app does not answer. Leave this page open: what you type is kept as soon as it is back.";
+    document.body.append(told);
+  };
+  // An app that was started anew knows nothing of this page; once it has what was typed, the page is loaded anew.
+  const goOn = async () => {
+    const answer = await plainFetch("gradio_api/app_id").catch(() => null);
+    const known = answer?.ok && String((await answer.json()).app_id) === String(window.gradio_config?.app_id);
+    if (known) document.getElementById("away")?.remove();
+    else if (typedAt > sentAt || Date.now() < typedAt + 1_500 || !answer?.ok) setTimeout(goOn, 500);
+    else location.reload();
   };
 
   // Ctrl + Enter (or Cmd + Enter) runs the prompt, or all columns, from anywhere in the tab.
@@ -75,7 +121,8 @@
   };
   const typed = (event) => {
     if (!isTyped(event.target)) return;
-    if (!rest) since = Date.now();
+    typedAt = Date.now();
+    if (!rest) since = typedAt;
     clearTimeout(rest);
     rest = setTimeout(tell, Math.max(0, Math.min(250, since + 500 - Date.now())));
   };
