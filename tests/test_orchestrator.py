@@ -479,6 +479,14 @@ async def test_a_chat_that_fits_is_sent_whole(tmp_path: Path) -> None:
         assert len(node.calls[0].messages or ()) == 12
 
 
+async def test_an_answer_that_may_be_endless_leaves_half_of_the_context_to_the_chat(tmp_path: Path) -> None:
+    node = Counting("a", context=100)
+    async with herding(tmp_path, node) as place:
+        place.write("chat", CHAT)
+        await place.events(Request("chat", parameters=Parameters(max_tokens=1000), turns=turns(5)))
+        assert len(node.calls[0].messages or ()) == 12
+
+
 async def test_the_next_node_gets_the_whole_chat_again(tmp_path: Path) -> None:
     small = Counting("a", context=20, words=[ConnectError("away")])
     large = Counting("b", context=1000)

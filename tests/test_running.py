@@ -36,7 +36,7 @@ async def test_all_chunks_pass_in_order() -> None:
     [
         (limited(Scripted("a", [], ends=False), first_token=0.05), DeadlineError),
         (limited(Scripted("a", ["one"], ends=False), idle=0.05), DeadlineError),
-        (limited(Scripted("a", ["one"], ends=False), total=0.05), DeadlineError),
+        (limited(Scripted("a", ["one"], ends=False), total=0.05, idle=3600), DeadlineError),
         (Scripted("a", [StatusError("x", status=500)]), StatusError),
         (Scripted("a", [KeyError("bug")]), BadResponseError),
         (Scripted("a", ["x" * MAX_CHARS, "y"], ends=False), BadResponseError),
