@@ -133,7 +133,7 @@ def test_whatever_is_no_house_is_a_config_error(text: str) -> None:
     assert refused(text).file == "house.yaml"
 
 
-@pytest.mark.parametrize("value", ["2024-13-45", "!!bool maybe", '!!int ""'])
+@pytest.mark.parametrize("value", ["!!timestamp 2024-13-45", "!!bool maybe", '!!int ""'])
 def test_a_value_that_is_not_what_its_tag_says_is_named_with_its_line(value: str) -> None:
     error = refused(f"pets: []\nstreet: {value}\n")
     assert "put a text in quotes" in error.reason

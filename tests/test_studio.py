@@ -335,6 +335,19 @@ async def test_what_is_hidden_is_not_there(two: Place) -> None:
     assert (await two.orchestrator.run(Request("ours"), USER)).answer == "one two"
 
 
+async def test_no_label_goes_to_a_version_that_is_hidden(two: Place) -> None:
+    studio = two.orchestrator.studio
+    await studio.save("ours", NEW | {"roles": ["user"], "name": "Hidden from raters"}, USER)
+    await studio.save("ours", NEW | {"roles": ["user", "rater"]}, USER)
+    rater = replace(RATER, rights=RATER.rights | {SAVE})
+    assert (await studio.move_label("ours", "dev", 3, rater)).number == 3
+    for number in (1, 2, 4):
+        with pytest.raises(NotFoundError, match=f"no version {number}"):
+            await studio.move_label("ours", "dev", number, rater)
+    assert await studio.labels("ours", rater) == {"dev": 3}
+    assert (await studio.move_label("ours", "dev", 2, USER)).number == 2
+
+
 async def test_what_is_hidden_is_neither_changed_nor_deleted(two: Place) -> None:
     other = replace(principal("eve", "editor"), rights=USER.rights | {PUBLISH}, prompts=("*",))
     before = files(two)

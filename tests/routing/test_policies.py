@@ -197,14 +197,14 @@ def test_insights_tell_of_each_model_what_it_did_and_gets() -> None:
     chooser = policies(record)
     best, middling, failing = insights(chooser, record, "p", MODELS, RoutingSettings())
     assert (best.model, middling.model, failing.model) == MODELS
-    assert best.why == deeds(record.window("p").counts["a"]) != failing.why
+    assert best.why == deeds(record.window("p").counts["a"], Count()) != failing.why
     assert best.quality > middling.quality > failing.quality
     assert {line.model: line.share for line in (best, middling, failing)} == chooser.shares(
         "p", MODELS, RoutingSettings()
     )
     assert insights(chooser, record, "p", (), RoutingSettings()) == ()
     (unknown,) = insights(chooser, record, "p", ("z",), RoutingSettings())
-    assert (unknown.share, unknown.why) == (1.0, deeds(Count()))
+    assert (unknown.share, unknown.why) == (1.0, deeds(Count(), Count()))
 
 
 def test_the_interval_of_the_stars_stays_within_the_stars() -> None:
