@@ -41,6 +41,7 @@ STATUS = {
     "node_timeout": 504,
     "node_status": 502,
     "node_busy": 503,
+    "node_no_model": 502,
     "node_refused": 502,
     "node_bad_response": 502,
     "node_cut_stream": 502,
