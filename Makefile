@@ -36,8 +36,8 @@ benchmark: .venv/.dev
 
 # Trains the bundled model anew into data/cria (two or three hours) and measures it.
 cria: .venv/.app
-	$(BIN) -m herding.engine.cria.train --minutes 150 --threads 2 --out data/cria
-	$(BIN) -m herding.engine.cria.evaluate --model data/cria
+	$(BIN) -m training.cria.train --minutes 150 --threads 2 --out data/cria
+	$(BIN) -m training.cria.evaluate --model data/cria
 
 .venv/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Herding needs Python 3.11 or newer; set PYTHON=..."; exit 1; }

@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from app import parts
+from herding.main import parts
 from herding.orchestrator import Orchestrator
 from herding.settings import Settings
-from herding.ui.together import together
+from herding.ui.compare.merge_streams import together
 from herding.values import Done, Parameters, Principal, Request
 
 TEXT = "the quick brown fox jumps over the lazy dog " * 6

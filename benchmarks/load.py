@@ -19,7 +19,7 @@ SETTLE = 0.2
 MOST_FAILED = 100
 
 
-class Tally:
+class CachedStats:
     """What all callers saw in the seconds that count: milliseconds to the first word, and to the end of an answer."""
 
     def __init__(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ def _share(values: list[float], share: float) -> float:
 class Caller(asyncio.Protocol):
     """One connection, which asks again as soon as it has its answer."""
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    def __init__(self, request: bytes, tally: CachedStats) -> None:
         self._request, self._tally = request, tally
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -100,7 +100,7 @@ class Caller(asyncio.Protocol):
 
 
 async def main(options: argparse.Namespace) -> None:
-    url, loop, tally = urlsplit(options.url), asyncio.get_running_loop(), Tally(options.seconds)
+    url, loop, tally = urlsplit(options.url), asyncio.get_running_loop(), CachedStats(options.seconds)
     messages = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say alphabet letters."}]
     asked = {"model": options.model, "messages": messages, "max_tokens": 64} | (
         {"stream": True, "stream_options": {"include_usage": True}} if options.stream else {}

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx
 
-from app import Parts, create, parts
+from herding.main import Parts, create, parts
 from herding.settings import Settings
 from herding.values import Principal, Request
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 
 from herding.access.keys import signing_key
 from herding.access.role_file import ADMIN, Roles
-from herding.accounts import Accounts
 from herding.errors import HerdingError, NotFoundError, UserError
-from herding.gatehouse import OPERATOR, Gatehouse
+from herding.people.accounts import Accounts
+from herding.people.authenticator import OPERATOR, Authenticator
 from herding.settings import read_settings
 from herding.store import Store, now_ms
 from herding.values import Principal, Token, User
@@ -80,8 +80,11 @@ async def _accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
     key = signing_key(settings.home, secret)
     store = await Store.open(settings.database_url, beside_app=True)
     try:
-        gatehouse = Gatehouse(store=store, roles=roles, key=key)
-        yield Accounts(store=store, roles=roles, gatehouse=gatehouse), roles.principal("admin", ADMIN, token=OPERATOR)
+        authenticator = Authenticator(store=store, roles=roles, key=key)
+        yield (
+            Accounts(store=store, roles=roles, authenticator=authenticator),
+            roles.principal("admin", ADMIN, token=OPERATOR),
+        )
     finally:
         await store.close()
 

@@ -12,7 +12,7 @@ HerdingError                 the root; its message says what to do next
 ├── AccessError              the caller's role does not allow this
 ├── LimitError               the caller: come back after `retry_after` seconds
 │   ├── QueueFullError       ... too many of the caller's own requests wait already
-│   └── CrowdedError         ... too many requests of all callers wait already
+│   └── OverloadedError         ... too many requests of all callers wait already
 ├── NodeError                another node (or a later try) may do
 │   ├── ConnectError         the node could not be reached at all
 │   ├── DeadlineError        the node did not answer in time
@@ -145,7 +145,7 @@ class QueueFullError(LimitError):
     type = "queue_full"
 
 
-class CrowdedError(LimitError):
+class OverloadedError(LimitError):
     """As many requests wait as Herding keeps, whosever they are."""
 
     type = "crowded"

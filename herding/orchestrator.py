@@ -25,11 +25,6 @@ from herding.access.operations import (
 )
 from herding.access.role_file import ADMIN, GUEST
 from herding.access.roles import allows, may_see, owner, owner_filter, require
-from herding.accounts import Accounts
-from herding.demand import Switcher
-from herding.dispatch import WAIT_SECONDS, Dispatcher
-from herding.drafts import Drafts
-from herding.embedding import Embedder
 from herding.errors import (
     BROKEN,
     AuthenticationError,
@@ -40,26 +35,31 @@ from herding.errors import (
     StoreError,
     UserError,
 )
-from herding.fleet import Fleet
-from herding.flight import Flight
-from herding.herd import model_infos, node_infos, usable
-from herding.insights import Insights
-from herding.learning import Learning
-from herding.listing import Listing
-from herding.metrics import Metrics
-from herding.preferences import Preferences
-from herding.preparer import Preparer
-from herding.prober import Prober
+from herding.evaluation.insights import Insights
+from herding.evaluation.learning import Learning
+from herding.evaluation.preferences import Preferences
+from herding.herd.fleet import Fleet
+from herding.herd.listing import model_infos, node_infos, usable
+from herding.herd.model_switcher import ModelSwitcher
+from herding.herd.prober import Prober
+from herding.herd.registry import Registry
+from herding.people.accounts import Accounts
 from herding.prompts.compose import Rendered
 from herding.prompts.key import no_prompt
 from herding.prompts.library import Library
 from herding.prompts.variables import clean_parameter
-from herding.registry import Registry
-from herding.shelf import Edition, Shelf
+from herding.serving.dispatcher import WAIT_SECONDS, Dispatcher
+from herding.serving.embedder import Embedder
+from herding.serving.metrics import Metrics
+from herding.serving.preparer import Preparer
+from herding.serving.run import Flight
 from herding.store import Facets, Store, now_ms
-from herding.studio import Studio
-from herding.sync import Sync
-from herding.tallies import Tally
+from herding.studio.cached_stats import CachedStats
+from herding.studio.drafts import Drafts
+from herding.studio.listing import Listing
+from herding.studio.studio import Studio
+from herding.studio.sync import Sync
+from herding.studio.version_cache import Edition, VersionCache
 from herding.values import (
     Done,
     Embeddings,
@@ -120,26 +120,36 @@ class Orchestrator:
         accounts.hush = self._hush
         self._prober = Prober(fleet)
         waiting = self._dispatcher
-        self._switcher = Switcher(fleet, wanted=waiting.wanted, waited_for=waiting.waited_for)
+        self._switcher = ModelSwitcher(fleet, wanted=waiting.wanted, waited_for=waiting.waited_for)
         admitted: dict[str, Any] = {"admit": self._admit, "record": self._record}
         self._embedder = Embedder(herd=fleet, dispatcher=self._dispatcher, clock=clock, **admitted)
         self._flights: dict[str, Flight] = {}
         counts = {"running": lambda: len(self._flights), "waiting": lambda: self._dispatcher.waiting}
         self._metrics = Metrics(fleet, **counts)
-        self._shelf = Shelf(store)
-        self._sync = Sync(library=library, store=store, shelf=self._shelf, clock=clock)
-        edited: dict[str, Any] = {"library": library, "store": store, "shelf": self._shelf, "sync": self._sync}
-        shown: dict[str, Any] = {"library": library, "shelf": self._shelf, "sync": self._sync, "fleet": fleet}
-        self._preparer = Preparer(find=self.find, shelf=self._shelf, store=store, clock=clock)
-        self._listing = Listing(**shown, tally=Tally(store.prompt_stats))
+        self._version_cache = VersionCache(store)
+        self._sync = Sync(library=library, store=store, version_cache=self._version_cache, clock=clock)
+        edited: dict[str, Any] = {
+            "library": library,
+            "store": store,
+            "version_cache": self._version_cache,
+            "sync": self._sync,
+        }
+        shown: dict[str, Any] = {
+            "library": library,
+            "version_cache": self._version_cache,
+            "sync": self._sync,
+            "fleet": fleet,
+        }
+        self._preparer = Preparer(find=self.find, version_cache=self._version_cache, store=store, clock=clock)
+        self._listing = Listing(**shown, tally=CachedStats(store.prompt_stats))
         self.studio = Studio(**edited, roles=role_names, clock=clock)
-        written: dict[str, Any] = {"store": store, "shelf": self._shelf, "studio": self.studio}
+        written: dict[str, Any] = {"store": store, "version_cache": self._version_cache, "studio": self.studio}
         self.drafts = Drafts(**written, find=self._find, clock=clock)
         self.preferences = Preferences(store=store, see=self._rateable, clock=clock)
         looked_at: dict[str, Any] = {"store": store, "learning": self._learning, "fleet": fleet}
         self.insights = Insights(**looked_at, find=self._find, clock=clock)
 
-    # Running a prompt
+    # NodeCall a prompt
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a prompt to its end. Raises what `stream` raises."""
@@ -274,10 +284,10 @@ class Orchestrator:
     async def _find(self, reference: str, who: Principal) -> Edition:
         await self._sync.settle()
         key, _, wanted = reference.partition("@")
-        served = await self._shelf.find(key)
+        served = await self._version_cache.find(key)
         if not may_see(who, key, served.prompt.roles):
             raise no_prompt(key)
-        found = await self._shelf.find(reference) if wanted else served
+        found = await self._version_cache.find(reference) if wanted else served
         if not may_see(who, key, found.prompt.roles):
             raise NotFoundError(f"'{key}' has no '{wanted}' for you.", param="prompt")
         return found
@@ -304,15 +314,15 @@ class Orchestrator:
 
     def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
         """The key of the prompt with the short address `path`, and names in its query with the variables they mean."""
-        return self._shelf.alias(path)
+        return self._version_cache.alias(path)
 
     async def read_prompts(self) -> None:
         """Brings what the prompt files hold into the store, before the first request; what fails is tried again."""
         try:
             await self._sync.look()
-            for key in list(self._shelf.heads):
+            for key in list(self._version_cache.heads):
                 with suppress(NotFoundError):
-                    await self._shelf.find(key)
+                    await self._version_cache.find(key)
         except StoreError as error:
             log.warning("Prompt files wait for the database: %s", error)
 

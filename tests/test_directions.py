@@ -25,7 +25,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
     [
         ("herding/errors.py", "from herding.values import Call"),
         ("herding/values/x.py", "import herding.settings"),
-        ("herding/files.py", "from herding.prompts.model import Prompt"),
+        ("herding/yaml_files.py", "from herding.prompts.model import Prompt"),
         ("herding/settings.py", "from herding.nodes import catalog"),
         ("herding/prompts/x.py", "from herding.access.roles import RUN"),
         ("herding/nodes/x.py", "from herding.routing import policy"),
@@ -33,11 +33,11 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/routing/x.py", "from herding import nodes"),
         ("herding/access/x.py", "from ..store import Store"),
         ("herding/orchestrator.py", "from herding.api import errors"),
-        ("herding/dispatch.py", "from herding.engine.load import load"),
+        ("herding/serving/dispatcher.py", "from herding.engine.load import load"),
         ("herding/nodes/x.py", "import herding.engine.server"),
-        ("herding/engine/x.py", "from herding.files import Strict"),
-        ("herding/ui/x.py", "from herding.api.shield import Shield"),
-        ("herding/api/x.py", "from herding.ui import build"),
+        ("herding/engine/x.py", "from herding.yaml_files import Strict"),
+        ("herding/ui/x.py", "from herding.api.shield import SecurityMiddleware"),
+        ("herding/api/x.py", "from herding.ui import page"),
         ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),
         ("herding/api/x.py", "def f():\n    import gradio"),
         ("herding/orchestrator.py", "from sqlalchemy.exc import DatabaseError"),
@@ -47,12 +47,21 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/access/x.py", "from fastapi import Request"),
         ("herding/prompts/x.py", "import os\nkey = os.environ['HF_TOKEN']"),
         ("herding/nodes/openai.py", "from os import getenv\ngetenv('HF_TOKEN')"),
-        ("herding/ui/x.py", "from app import create"),
+        ("herding/ui/x.py", "from herding.main import create"),
+        ("herding/people/x.py", "from herding.herd.fleet import Fleet"),
+        ("herding/herd/x.py", "from herding.studio.studio import Studio"),
+        ("herding/studio/x.py", "from herding.evaluation.learning import Learning"),
+        ("herding/evaluation/x.py", "from herding.serving.dispatcher import Dispatcher"),
+        ("herding/serving/x.py", "from herding.orchestrator import Orchestrator"),
+        ("herding/values/x.py", "from herding.errors import x; import herding.cli"),
+        ("herding/main.py", "from herding.cli import main"),
+        ("herding/cli.py", "from herding.api.routes import install"),
+        ("app.py", "from herding.settings import Settings"),
     ],
 )
 def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None:
     path = tmp_path / file
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"{line}\n", encoding="utf-8")
     (found,) = breaches(tmp_path)
     assert found.startswith(f"{file}:")
@@ -66,7 +75,8 @@ def test_a_planted_import_is_found(tmp_path: Path, file: str, line: str) -> None
         ("herding/nodes/local.py", "import os\nenvironment = {**os.environ}"),
         ("herding/engine/x.py", "import torch\nfrom herding.errors import UserError"),
         ("herding/api/x.py", "from herding import __version__"),
-        ("app.py", "from herding.ui.mount import mount\nfrom herding.api import errors\nimport gradio"),
+        ("herding/main.py", "from herding.ui.mount import mount\nfrom herding.api import errors\nimport fastapi"),
+        ("herding/serving/x.py", "from herding.studio.version_cache import VersionCache"),
     ],
 )
 def test_a_fitting_import_is_not(tmp_path: Path, file: str, line: str) -> None:

@@ -20,12 +20,12 @@ import yaml
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from app import Parts, create
 from herding.access.operations import ADMINISTER, MANAGE_NODES, PATHS, PUBLISH, RIGHTS, SAVE
-from herding.api.docs import describe
+from herding.api.site.docs import describe
+from herding.main import Parts, create
 from herding.settings import Settings
-from herding.ui.guard import EVERYBODY, REFUSED, GuardedBlocks, right_of
-from herding.ui.narrow import is_open
+from herding.ui.kit.events import EVERYBODY, REFUSED, GuardedBlocks, right_of
+from herding.ui.kit.route_filter import is_open
 from herding.values import User
 from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
 from tests.support.nodes import Switchable, echo
@@ -112,7 +112,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             _, text = await place.accounts.create_token(role, "test", ADMIN)
             headers[role] = {"authorization": f"Bearer {text}"}
         settings = Settings(home=tmp_path, host="0.0.0.0")
-        yield Site(create(Parts(place.orchestrator, place.gatehouse), settings), place, headers)
+        yield Site(create(Parts(place.orchestrator, place.authenticator), settings), place, headers)
 
 
 def expected(role: str, method: str, path: str) -> bool:
@@ -196,8 +196,8 @@ async def test_every_route_is_closed_to_a_wrong_token(site: Site) -> None:
             answer = await send(site, name, method, path, examples.get((method, path)))
             if answer.status_code not in (401, 429) or "set-cookie" in answer.headers:
                 wrong.append(f"{name}: {method} {path} -> {answer.status_code}")
-        site.place.gatehouse._failures._recent.clear()
-        site.place.gatehouse._failures._by_address.clear()
+        site.place.authenticator._failures._recent.clear()
+        site.place.authenticator._failures._by_address.clear()
     assert wrong == []
 
 
@@ -298,7 +298,7 @@ async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_pat
     async with herding(tmp_path, echo(), roles=Roles(tmp_path / "roles.yaml")) as place:
         await place.accounts.add_user(User("one", "one", "one"), ADMIN)
         _, token = await place.accounts.create_token("one", "test", ADMIN)
-        app = create(Parts(place.orchestrator, place.gatehouse), Settings(home=tmp_path, host="0.0.0.0"))
+        app = create(Parts(place.orchestrator, place.authenticator), Settings(home=tmp_path, host="0.0.0.0"))
         site = Site(app, place, {"one": {"authorization": f"Bearer {token}"}})
         examples = bodies(app)
         for method, other in operations(app):

@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from herding import files
+from herding import yaml_files
 from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
 from herding.errors import ConfigError, UserError
-from herding.files import Strict
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, Limit, Principal
+from herding.yaml_files import Strict
 
 GUEST, ADMIN = "guest", "admin"
 WATCH_SECONDS = 1.0
@@ -172,7 +172,7 @@ class Roles:
         if len(text) > MAX_FILE:
             raise UserError(f"A roles file has at most {MAX_FILE:,} characters.", param="text")
         try:
-            roles = _built(files.Source(text))
+            roles = _built(yaml_files.Source(text))
         except ConfigError as error:
             place = f"line {error.line}: " if error.line else ""
             raise UserError(f"These roles were not saved: {place}{error.reason}.", param="text") from None
@@ -182,7 +182,7 @@ class Roles:
         if _digest(self._text()) != seen:
             raise UserError("The file changed meanwhile. Load it again and repeat your change.", param="text")
         try:
-            files.write(self._path, text)
+            yaml_files.write(self._path, text)
         except OSError as error:
             reason = f"The roles file cannot be written ({error.strerror}); edit it where it is."
             raise UserError(reason, param="text") from None
@@ -219,10 +219,10 @@ class Roles:
 
 
 def _read(path: Path) -> Mapping[str, Role]:
-    return _built(files.read(path))
+    return _built(yaml_files.read(path))
 
 
-def _built(source: files.Source) -> Mapping[str, Role]:
+def _built(source: yaml_files.Source) -> Mapping[str, Role]:
     entries = source.build(RoleFile).roles
     return MappingProxyType({name: _role(name, entry) for name, entry in entries.items()})
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from herding.engine.body import parse_generation, parse_model
 from herding.engine.engine import Engine
-from herding.engine.events import EventStream
+from herding.engine.events import EventStreamResponse
 from herding.engine.guard import Guard
 from herding.engine.refusals import TooLargeError, status_of
 from herding.engine.system import System
@@ -59,14 +59,14 @@ class _Routes:
 
     async def load(self, request: Request) -> ASGIApp:
         load = self._engine.load(parse_model(await _read_json(request)))
-        return EventStream(load.events())
+        return EventStreamResponse(load.events())
 
     async def count(self, request: Request) -> JSONResponse:
         return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))
 
     async def generate(self, request: Request) -> ASGIApp:
         job = await self._engine.admit(parse_generation(await _read_json(request)))
-        return EventStream(self._engine.run(job), closed=partial(self._engine.forget, job))
+        return EventStreamResponse(self._engine.run(job), closed=partial(self._engine.forget, job))
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ _HEADERS = [
 ]
 
 
-class EventStream:
+class EventStreamResponse:
     """An ASGI response that sends `events`; a client that leaves ends them, even while nothing is being sent.
 
     An error in the events becomes their last event. `closed` is called at the end, whatever the end was.

@@ -9,8 +9,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from herding.errors import UserError
-from herding.files import Strict
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
+from herding.yaml_files import Strict
 
 CHARS_PER_TOKEN = 3
 """An estimate on the safe side: most tokenizers take more characters into one."""

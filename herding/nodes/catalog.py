@@ -9,14 +9,14 @@ from typing import Annotated
 import httpx
 from pydantic import Field, field_validator
 
-from herding import files
-from herding.files import Strict
+from herding import yaml_files
 from herding.nodes.base import Node
 from herding.nodes.echo import EchoConfig, EchoNode
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
 from herding.nodes.template import TemplateConfig, TemplateNode
+from herding.yaml_files import Strict
 
 NodeConfig = Annotated[
     LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig, Field(discriminator="kind")
@@ -44,7 +44,7 @@ class Herd(Strict):
 
 def read_herd(path: Path) -> Herd:
     """The nodes file at `path`; ConfigError names line and key of what is wrong."""
-    return files.read(path).build(Herd)
+    return yaml_files.read(path).build(Herd)
 
 
 def build(herd: Herd, *, secret: Secret, node_secret: str | None) -> dict[str, Node]:

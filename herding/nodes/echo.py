@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from herding.files import Strict
 from herding.nodes.base import Deadlines, Node
 from herding.values import Call, Chunk, FinishReason, Usage
+from herding.yaml_files import Strict
 
 
 class EchoConfig(Strict):

@@ -10,12 +10,12 @@ import httpx
 from pydantic import Field, field_validator
 
 from herding.errors import BadResponseError, MisconfiguredError, NodeError, UserError
-from herding.files import Strict
 from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.engine_client import EngineClient
 from herding.nodes.headers import fits_header
 from herding.nodes.origin import origin_of
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
+from herding.yaml_files import Strict
 
 WATCH_EVERY = 0.5
 """Seconds between two looks at an engine that is about to be ready."""

@@ -27,7 +27,7 @@ from herding.errors import (
     NoModelError,
 )
 from herding.nodes.base import Deadlines
-from herding.nodes.scrub import scrubbed
+from herding.nodes.redact import scrubbed
 from herding.nodes.transport import AiohttpTransport, Carrier, Plain, Response, patience
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode

@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from herding.errors import NodeError, NoNodeError, UserError
-from herding.files import Strict
 from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.child import Child
 from herding.nodes.engine_client import EngineClient
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
+from herding.yaml_files import Strict
 
 WATCH_EVERY = 0.3
 """Seconds between two looks at an engine that is not ready."""

@@ -14,15 +14,15 @@ import httpx
 from pydantic import Field, field_validator, model_validator
 
 from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
-from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node, estimated
 from herding.nodes.openai_answer import Reader, embeddings, good, loaded, refused_form, too_long
 from herding.nodes.origin import SHAPE
-from herding.nodes.scrub import Scrubber
+from herding.nodes.redact import Redactor
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import Response
 from herding.values import Call, Chunk, Embeddings, NodeStatus
+from herding.yaml_files import Strict
 
 PROBE_EVERY = 10.0
 """Seconds for which the list of models tells how the server is."""
@@ -149,7 +149,7 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = self._ask(call)
-        reader, scrubber = Reader(self.name), Scrubber(self._key)
+        reader, scrubber = Reader(self.name), Redactor(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
                 async with self._posts.post(path, body, node=self.name) as response:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from herding.nodes.scrub import Scrubbers
+from herding.nodes.redact import Redactors
 
 KEPT = 64_000
 LOOK_SECONDS = 1.0
@@ -36,7 +36,7 @@ class Recorder(httpx.AsyncBaseTransport):
 
     def __init__(self, inner: httpx.AsyncBaseTransport, *, secrets: Iterable[str]) -> None:
         self._inner = inner
-        self._scrubbers = Scrubbers(secrets)
+        self._scrubbers = Redactors(secrets)
         self._seen = _Seen()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

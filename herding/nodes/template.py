@@ -13,7 +13,6 @@ import httpx
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from herding.errors import BadResponseError
-from herding.files import Strict
 from herding.nodes import http
 from herding.nodes.base import Deadlines, Node, estimated
 from herding.nodes.extract import Extract
@@ -33,9 +32,10 @@ from herding.nodes.placeholders import (
     values_of,
     words,
 )
-from herding.nodes.scrub import Scrubbers
+from herding.nodes.redact import Redactors
 from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
 from herding.values import Call, Chunk, NodeStatus
+from herding.yaml_files import Strict
 
 BESIDE_THE_LOOP = 100_000
 """Bytes of an answer that are read in a thread, since requests go on meanwhile."""
@@ -156,7 +156,7 @@ class TemplateNode(Node):
         return estimated(call, self._context_length)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        scrubbers = Scrubbers(self._secrets.values())
+        scrubbers = Redactors(self._secrets.values())
         with ExitStack() as errors:
             for secret in scrubbers.secrets:
                 errors.enter_context(http.node_errors(self.name, secret=secret))

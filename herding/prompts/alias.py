@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from herding.files import Strict
+from herding.yaml_files import Strict
 
 OWN = frozenset(
     {"api", "v1", "docs", "redoc", "metrics", "healthz", "readyz", "login", "logout", "gradio_api", "mcp", "ui"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from herding.prompts.model import Body
-from herding.prompts.written import dump
+from herding.prompts.yaml_dump import dump
 
 
 def dump_body(body: Body) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from herding import files
+from herding import yaml_files
 from herding.errors import ConfigError, UserError
-from herding.prompts import older
+from herding.prompts import legacy_format
 from herding.prompts.key import is_key
 from herding.prompts.saving import MAX_FILE, SUFFIXES
 
@@ -95,7 +95,7 @@ def _prompts(name: str, content: bytes) -> Iterator[Found]:
     try:
         if len(content) > MAX_FILE:
             raise ConfigError(f"the file has more than {MAX_FILE:,} bytes")
-        data = files.Source(content.decode("utf-8-sig")).data
+        data = yaml_files.Source(content.decode("utf-8-sig")).data
         if not isinstance(data, dict):
             raise ConfigError("expected keys and values")
     except UnicodeDecodeError:
@@ -103,7 +103,7 @@ def _prompts(name: str, content: bytes) -> Iterator[Found]:
     except ConfigError as error:
         yield Found(key, error=f"The file is no prompt: {error}.")
     else:
-        pairs = data.items() if older.is_collection(data) else [(key, data)]
+        pairs = data.items() if legacy_format.is_collection(data) else [(key, data)]
         for inner, prompt in pairs:
             known = isinstance(inner, str) and is_key(inner)
             yield Found(inner, prompt) if known else Found(str(inner)[:200], error="This is no key for a prompt.")

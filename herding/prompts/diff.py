@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import regex
 
-from herding.prompts.written import ORDER, dump
+from herding.prompts.yaml_dump import ORDER, dump
 
 Section = Literal["template", "variables", "parameters", "contract", "other"]
 Kind = Literal["same", "removed", "added", "changed"]

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from herding.errors import UserError, VariableError
-from herding.files import Source
 from herding.prompts.model import Prompt
 from herding.prompts.reading import parse_body, parse_prompt
-from herding.prompts.written import dump_file
+from herding.prompts.yaml_dump import dump_file
+from herding.yaml_files import Source
 
 BODY = ("messages", "prompt", "templates", "variants")
 """The keys of a prompt that an edited template takes the place of."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from herding import files
+from herding import yaml_files
 from herding.errors import ConfigError, ConflictError, HerdingError, UserError
 from herding.prompts import merging, reading, saving
 from herding.prompts.key import check_key, no_prompt
@@ -156,7 +156,7 @@ class Library:
 
     def _parsed(self, text: str, path: Path) -> Loaded:
         """The prompt of a file with this text."""
-        (found,) = self._prompts(files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
+        (found,) = self._prompts(yaml_files.Source(text.removeprefix("\ufeff"), file=self._shown(path)), path)
         return found
 
     def _take(self, path: Path, stamp: Stamp, found: Loaded) -> None:
@@ -179,7 +179,7 @@ class Library:
             return None
         try:
             text = merging.plain(old.file.read_bytes().decode())
-            source = files.Source(text)
+            source = yaml_files.Source(text)
         except (OSError, ValueError, ConfigError):
             return None
         return merging.merged(text, {name: value for name, value in source.data.items() if name != "label"})
@@ -223,7 +223,7 @@ class Library:
     def _checked(self, key: str, text: str, path: Path, wanted: Mapping[str, Any]) -> Loaded:
         """The prompt that will be read from `text`, in the same way; UserError names the key of what is wrong."""
         try:
-            source = files.Source(text, file=self._shown(path))
+            source = yaml_files.Source(text, file=self._shown(path))
             if source.data != wanted:
                 raise source.error("it cannot be written as YAML without a change")
             return reading.build(source, path, key)
@@ -276,9 +276,9 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[Loaded]:
-        return self._prompts(files.read(path, shown=self._shown(path)), path)
+        return self._prompts(yaml_files.read(path, shown=self._shown(path)), path)
 
-    def _prompts(self, source: files.Source, path: Path) -> list[Loaded]:
+    def _prompts(self, source: yaml_files.Source, path: Path) -> list[Loaded]:
         """The prompts of a file that was read."""
         return reading.read(source, path, path.relative_to(self._directory).with_suffix("").as_posix())
 

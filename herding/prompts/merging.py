@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from herding.files import Loader
-from herding.prompts.written import ORDER, dump, dump_file
+from herding.prompts.yaml_dump import ORDER, dump, dump_file
+from herding.yaml_files import Loader
 
 _COMMENT = re.compile(r"[ \t]+#[^\n]*")
 _COMMA = re.compile(r"\s*,[ \t]*")

@@ -10,19 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from herding.files import PlacedError, Strict
 from herding.prompts.alias import Alias
 from herding.prompts.condition import Condition
 from herding.prompts.coverage import cover
 from herding.prompts.families import check_families
 from herding.prompts.json_schema import check_schema
-from herding.prompts.kinds import check_kinds
 from herding.prompts.origins import ANY, Origin
 from herding.prompts.patterns import check_pattern
 from herding.prompts.render import placeholders
 from herding.prompts.routing import Routing
+from herding.prompts.type_check import check_kinds
 from herding.prompts.variables import Variable
 from herding.values import Parameters
+from herding.yaml_files import PlacedError, Strict
 
 MAX_TEMPLATE = 200_000
 MAX_VARIANTS = 100
@@ -126,7 +126,7 @@ class PromptParameters(Strict):
 
 
 class Contract(Strict):
-    """What a good answer looks like; see `herding.prompts.contract` for how it is judged."""
+    """What a good answer looks like; see `herding.prompts.checks` for how it is judged."""
 
     stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
     max_words: int | None = Field(default=None, ge=1)

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from herding import files
+from herding import yaml_files
 from herding.errors import ConfigError, UserError, VariableError
-from herding.prompts import older
+from herding.prompts import legacy_format
 from herding.prompts.key import KEY
 from herding.prompts.model import Body, Prompt
 from herding.prompts.variables import clean
@@ -37,17 +37,17 @@ class Loaded:
     digest: str = ""
 
 
-def read(source: files.Source, path: Path, key: str) -> list[Loaded]:
+def read(source: yaml_files.Source, path: Path, key: str) -> list[Loaded]:
     """The prompts of a file: the one that is called `key`, or several that stand under keys of their own.
 
     ConfigError names the line and the key of what is wrong.
     """
-    if older.is_collection(source.data):
+    if legacy_format.is_collection(source.data):
         return [build(source, path, name, at=(name,)) for name in source.data]
     return [build(source, path, key)]
 
 
-def build(source: files.Source, path: Path, key: str, at: files.Location = ()) -> Loaded:
+def build(source: yaml_files.Source, path: Path, key: str, at: yaml_files.Location = ()) -> Loaded:
     """The prompt that stands in `source`, or `at` a place in it."""
     if not isinstance(key, str) or not KEY.fullmatch(key):
         raise source.error(f"'{key}' is no key for a prompt: use letters, digits, '_', '-', '.' and '/'", at)
@@ -56,8 +56,8 @@ def build(source: files.Source, path: Path, key: str, at: files.Location = ()) -
         raise source.error("expected keys and values", at)
     _refuse_odd_characters(source, data, at)
     try:
-        modern, notes = older.modernise(data)
-    except files.PlacedError as error:
+        modern, notes = legacy_format.modernise(data)
+    except yaml_files.PlacedError as error:
         raise source.error(str(error), (*at, *error.at)) from None
     prompt = source.build(Prompt, modern, at=at)
     for note in notes:
@@ -69,9 +69,9 @@ def _digest(data: Any) -> str:
     return sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _refuse_odd_characters(source: files.Source, data: Any, at: files.Location) -> None:
+def _refuse_odd_characters(source: yaml_files.Source, data: Any, at: yaml_files.Location) -> None:
     """Refuse texts that can be neither stored nor sent."""
-    left: list[tuple[files.Location, Any]] = [(at, data)]
+    left: list[tuple[yaml_files.Location, Any]] = [(at, data)]
     while left:
         place, item = left.pop()
         if isinstance(item, str):
@@ -89,7 +89,7 @@ def _refuse_odd_characters(source: files.Source, data: Any, at: files.Location) 
 def parse_body(text: str, prompt: Prompt) -> Prompt:
     """`prompt` with the body that an editor holds as YAML (`messages`, `prompt` or `variants`); UserError if wrong."""
     try:
-        return prompt.with_body(files.Source(text).build(Body))
+        return prompt.with_body(yaml_files.Source(text).build(Body))
     except ConfigError as error:
         raise UserError(f"The edited template is not usable{_told(error)}", param="template") from None
     except ValidationError as error:
@@ -100,7 +100,7 @@ def parse_body(text: str, prompt: Prompt) -> Prompt:
 def parse_prompt(key: str, text: str) -> Prompt:
     """The prompt that an editor holds whole, as the YAML of a file; UserError names the line and the key at fault."""
     try:
-        return build(files.Source(text), Path(f"{key}.yaml"), key).prompt
+        return build(yaml_files.Source(text), Path(f"{key}.yaml"), key).prompt
     except ConfigError as error:
         raise UserError(f"This is no prompt yet{_told(error)}", param=error.key or "whole") from None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from herding.files import Strict
+from herding.yaml_files import Strict
 
 PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]

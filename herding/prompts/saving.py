@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from herding import files
+from herding import yaml_files
 from herding.errors import ConfigError, ConflictError, UserError
-from herding.prompts.written import dump_file
+from herding.prompts.yaml_dump import dump_file
 
 SUFFIXES = (".yaml", ".yml")
 MAX_FILE = 256_000
@@ -91,7 +91,7 @@ def write(directory: Path, path: Path, text: str) -> os.stat_result:
     _refuse_links(directory, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return files.write(path, text)
+        return yaml_files.write(path, text)
     except OSError as error:
         raise _explained(error, directory) from None
     finally:
@@ -102,7 +102,7 @@ def remove(directory: Path, path: Path) -> None:
     """Delete a prompt file and the folders that it leaves empty."""
     _refuse_links(directory, path)
     try:
-        files.remove(path)
+        yaml_files.remove(path)
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, TypeAdapter, field_validator, model_validator
 
 from herding.errors import UserError, VariableError
-from herding.files import Strict
 from herding.prompts import numbers
 from herding.prompts.patterns import check_pattern, fits_all
+from herding.yaml_files import Strict
 
 MAX_TEXT = 100_000
 """Characters of a text value where its variable sets no `max_chars`."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from random import Random
 
 from herding.errors import HerdingError, StatusError
+from herding.routing.breaker_settings import BreakerSettings
+from herding.routing.error_classes import verdict, words
 from herding.routing.feed import EventKind
 from herding.routing.permit import Permit
 from herding.routing.recent import Recent
-from herding.routing.rules import Rules
-from herding.routing.verdict import verdict, words
 from herding.values import HealthState
 
 
@@ -26,7 +26,7 @@ class Breaker:
         *,
         clock: Callable[[], float],
         rng: Random,
-        rules: Rules,
+        rules: BreakerSettings,
         told: Callable[[Breaker, EventKind, str], None],
     ) -> None:
         self._clock, self._rng, self._rules, self._told = clock, rng, rules, told

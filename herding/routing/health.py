@@ -7,9 +7,9 @@ from functools import partial
 from random import Random
 
 from herding.routing.breaker import Breaker
+from herding.routing.breaker_settings import BreakerSettings
 from herding.routing.feed import EventKind, Feed
 from herding.routing.permit import Permit
-from herding.routing.rules import Rules
 from herding.values import NodeHealth
 
 
@@ -19,9 +19,11 @@ class Health:
     `clock` is in seconds and never goes back; changes go to `feed`.
     """
 
-    def __init__(self, *, clock: Callable[[], float], rng: Random, feed: Feed, rules: Rules | None = None) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float], rng: Random, feed: Feed, rules: BreakerSettings | None = None
+    ) -> None:
         self._clock, self._rng, self._feed = clock, rng, feed
-        self._rules = rules or Rules()
+        self._rules = rules or BreakerSettings()
         self._breakers: dict[str, Breaker] = {}
 
     def may(self, node: str) -> bool:

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from herding.routing import policy
-from herding.routing.fresh import Fresh
+from herding.routing.explanations import deeds
 from herding.routing.policy import Choice, RoutingSettings
+from herding.routing.rater_weights import RaterWeights, listen
 from herding.routing.record import Record
 from herding.routing.shares import draw
 from herding.routing.stars import Belief, believe
 from herding.routing.success_share import success_shares
-from herding.routing.voices import Voices, listen
-from herding.routing.words import deeds
+from herding.routing.ttl_cache import TtlCache
 
 PROMPTS = 1_000
 """So many prompts have their shares kept."""
@@ -40,9 +40,9 @@ class Policies:
 
     def __init__(self, record: Record, rng: Random, clock: Callable[[], int]) -> None:
         self._record, self._rng, self._clock = record, rng, clock
-        self._beliefs: Fresh[Belief] = Fresh(most=PROMPTS, lasts_ms=LASTS_MS)
-        self._voices: Fresh[Voices] = Fresh(most=PROMPTS, lasts_ms=LASTS_MS)
-        self._success: Fresh[tuple[float, ...]] = Fresh(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._beliefs: TtlCache[Belief] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._voices: TtlCache[RaterWeights] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._success: TtlCache[tuple[float, ...]] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
         self._turns: dict[str, count[int]] = {}
         self._by_name = {
             policy.STARS: self._stars,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 
-class Rounds:
+class RoundRobin:
     """Sorted places (round, lane), of which at most `span` consecutive rounds are in use at a time.
 
     The counts of the rounds are kept in a binary indexed tree over a ring (P. Fenwick, "A New Data Structure for

@@ -17,9 +17,9 @@ from functools import lru_cache
 import numpy as np
 
 from herding.routing.quality import BREACH_COSTS, PLAIN, STARS_WEIGHT, scale
+from herding.routing.rater_weights import STARS_SPREAD, TINY, RaterWeights
 from herding.routing.record import Record
 from herding.routing.shares import Array, best, floored
-from herding.routing.voices import STARS_SPREAD, TINY, Voices
 from herding.routing.window import Count, Window
 
 LEAST = 0.01
@@ -80,7 +80,7 @@ class _Signals:
     liking: Array
 
 
-def believe(record: Record, prompt: str, models: Sequence[str], voices: Voices, now: int) -> Belief:
+def believe(record: Record, prompt: str, models: Sequence[str], voices: RaterWeights, now: int) -> Belief:
     """What to think of `models` on a prompt at `now` (ms), given its stars."""
     signals = _signals(record, prompt, models, now)
     together = voices.weight.sum(axis=0), voices.worth.sum(axis=0)
@@ -161,7 +161,7 @@ def _posterior(signals: _Signals, weight: Array, worth: Array) -> tuple[Array, A
     return mean, sd
 
 
-def _held(shares: Array, signals: _Signals, voices: Voices, together: tuple[Array, Array]) -> Array:
+def _held(shares: Array, signals: _Signals, voices: RaterWeights, together: tuple[Array, Array]) -> Array:
     """`shares` moved towards those without a loud rater, as far as that one moves them by more than NUDGE."""
     if not voices.loud.any():
         return shares

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
 from herding.errors import HerdingError, NoTurnError
-from herding.routing.queue import IN_ALL, PER_PRINCIPAL, FairQueue
+from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, FairQueue
 from herding.routing.ticket import A, L, Place, Ticket
 
 EVERY = 0.5
@@ -57,7 +57,7 @@ class Waiting(Generic[A, L]):
         """Tell the ticket's place now and whenever it changed; ends once it has a lease, or has left.
 
         The lease is the caller's then. Where the caller is cancelled or closes this before, the ticket leaves. Raises
-        QueueFullError, CrowdedError, NoTurnError at the ticket's deadline, and what `choose` raises.
+        QueueFullError, OverloadedError, NoTurnError at the ticket's deadline, and what `choose` raises.
         """
         if self.try_now(ticket) is not None:
             return

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from herding.errors import ConfigError, StoreError
 from herding.store import driver
-from herding.store.gate import ROLLBACK, journal_mode, network_filesystem
+from herding.store.sqlite_mode import ROLLBACK, journal_mode, network_filesystem
 
 LOCK_WAIT = 10_000
 """How long SQLite waits for a lock, in milliseconds."""

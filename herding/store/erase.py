@@ -16,8 +16,8 @@ from herding.errors import StoreError
 from herding.store import driver
 from herding.store.engine import LARGEST_JOURNAL
 from herding.store.prompt_tables import draft, draft_step
-from herding.store.rewrite import rewrite
 from herding.store.rows import Row, storable
+from herding.store.secure_vacuum import rewrite
 from herding.store.tables import attempt, comment, request
 
 ERASED = 200

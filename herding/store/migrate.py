@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
 from herding.errors import ConfigError, StoreError
-from herding.store.trouble import explained, is_passing
+from herding.store.db_errors import explained, is_passing
 
 _ONE_AT_A_TIME = threading.Lock()
 """Alembic keeps its context in module globals."""

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import StoreError
+from herding.store.db_errors import explained, is_passing
 from herding.store.engine import READERS
-from herding.store.trouble import explained, is_passing
-from herding.store.turns import Turns
+from herding.store.rw_lock import ReadWriteLock
 
 TRIES = 3
 """How often a read meets a lock (each time SQLite's own wait) before its caller gets the error."""
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Reader:
     """Runs read transactions in a few threads, so that a slow disk holds up neither the loop nor the writer."""
 
-    def __init__(self, engine: Engine, turns: Turns) -> None:
+    def __init__(self, engine: Engine, turns: ReadWriteLock) -> None:
         self.closed = False
         self._engine = engine
         self._turns = turns

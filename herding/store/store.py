@@ -14,20 +14,20 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
-from herding.store import driver, erase, evidence, ledger, statistics, writes
+from herding.store import driver, erase, evidence, ledger, statistics, write_tasks
 from herding.store.accounts import AccountStore
+from herding.store.db_errors import explained
 from herding.store.engine import is_sqlite, journal, parsed, prepare_file, read_engine, schema_engine, write_engine
-from herding.store.gate import ROLLBACK
 from herding.store.history import HistoryStore
 from herding.store.insights import InsightStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.preferences import PreferenceStore
+from herding.store.prompt_store import PromptStore
 from herding.store.reader import Reader
 from herding.store.rows import attempt_rows, request_row, settled_row
-from herding.store.studio import StudioStore
-from herding.store.trouble import explained
-from herding.store.turns import NoTurns, Turns
+from herding.store.rw_lock import NoLock, ReadWriteLock
+from herding.store.sqlite_mode import ROLLBACK
 from herding.store.writer import Writer
 from herding.values import Limit, LimitUse, NodeStats, Outcome, PromptStats, Score, Trial
 
@@ -50,7 +50,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, PreferenceStore):
+class Store(PromptStore, HistoryStore, AccountStore, NodeStore, InsightStore, PreferenceStore):
     """Remembers requests with their attempts, scores and comments, versions of prompts, users, tokens, use of limits.
 
     All methods raise StoreError when the database does not take or give the data; nothing is then half written, and
@@ -72,7 +72,9 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
         found = parsed(url)
         turns = _turns(await asyncio.to_thread(_prepare, found))
         reader, engine = Reader(read_engine(found), turns), write_engine(found)
-        writer = Writer(engine, statements=writes.statements(engine.dialect.name), turns=turns, lock=writes.lock)
+        writer = Writer(
+            engine, statements=write_tasks.statements(engine.dialect.name), turns=turns, lock=write_tasks.lock
+        )
         store = cls(url=found, writer=writer, reader=reader, clock=clock)
         if not beside_app:
             await store._interrupt_running()
@@ -127,12 +129,12 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
 
         Raises UserError for other numbers, NotFoundError where there is no such request.
         """
-        task = writes.rate(request_id=request_id, principal=principal, stars=stars, at=at)
+        task = write_tasks.rate(request_id=request_id, principal=principal, stars=stars, at=at)
         return await self._writer.call(task)
 
     async def comment(self, *, request_id: str, principal: str, text: str, at: int) -> Score:
         """Sets the comment of a principal on a request; a blank one clears it. Raises NotFoundError."""
-        task = writes.remark(request_id=request_id, principal=principal, text=text, at=at)
+        task = write_tasks.remark(request_id=request_id, principal=principal, text=text, at=at)
         return await self._writer.call(task)
 
     async def trials(self, *, limit: int) -> list[Trial]:
@@ -188,7 +190,7 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
         mode, problem = None, None
         try:
             mode = await self._reader.run(journal)
-            await self._writer.call(writes.probe)
+            await self._writer.call(write_tasks.probe)
         except HerdingError as error:
             problem = error.message
         return StoreStatus(
@@ -201,7 +203,7 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
 
     async def _interrupt_running(self) -> None:
         try:
-            count = await self._writer.call(writes.interrupt_running)
+            count = await self._writer.call(write_tasks.interrupt_running)
         except BaseException:
             await self.close()
             raise
@@ -209,9 +211,9 @@ class Store(StudioStore, HistoryStore, AccountStore, NodeStore, InsightStore, Pr
             _log.warning("%s requests still ran when the app stopped; they are marked as interrupted.", count)
 
 
-def _turns(mode: str | None) -> Turns:
+def _turns(mode: str | None) -> ReadWriteLock:
     """Reads and commits meet on a rollback journal only."""
-    return Turns() if mode == ROLLBACK else NoTurns()
+    return ReadWriteLock() if mode == ROLLBACK else NoLock()
 
 
 def _prepare(url: URL) -> str | None:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import Connection, Engine, Executable
 
 from herding.errors import HerdingError, StoreError
-from herding.store.backlog import Backlog
 from herding.store.batch import Batch, Bulk, Look, Rows
-from herding.store.bell import Bell
+from herding.store.db_errors import explained, is_passing
 from herding.store.engine import without_sync
-from herding.store.trouble import explained, is_passing
-from herding.store.turns import Turns
+from herding.store.loop_notifier import LoopNotifier
+from herding.store.rw_lock import ReadWriteLock
+from herding.store.write_queue import WriteQueue
 
 TRIES = 2
 """How often a batch meets a lock (each time SQLite's own wait) before its callers get the error."""
@@ -63,7 +63,7 @@ class Writer:
         engine: Engine,
         *,
         statements: Mapping[str, Executable],
-        turns: Turns,
+        turns: ReadWriteLock,
         lock: Callable[[Connection, Sequence[int]], None],
     ) -> None:
         self._engine = engine
@@ -71,8 +71,8 @@ class Writer:
         self._lock = lock
         self.statements = statements
         self._bulks = {name: Bulk(statement) for name, statement in statements.items()}
-        self._backlog: Backlog[Job] = Backlog()
-        self._bells: dict[asyncio.AbstractEventLoop, Bell[Sequence[Result]]] = {}
+        self._backlog: WriteQueue[Job] = WriteQueue()
+        self._bells: dict[asyncio.AbstractEventLoop, LoopNotifier[Sequence[Result]]] = {}
         self._closed = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -110,7 +110,7 @@ class Writer:
             raise StoreError("The store is closed: the app is stopping.")
         loop = asyncio.get_running_loop()
         if loop not in self._bells:
-            self._bells[loop] = Bell(_deliver)
+            self._bells[loop] = LoopNotifier(_deliver)
         job = Job(loop.create_future(), **work)
         self._backlog.put(job)
         return job.future

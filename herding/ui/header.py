@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from herding.access.operations import NODES
-from herding.ui.format import STATE, Html, el
-from herding.ui.theme import LOGO
+from herding.ui.kit.format import STATE, Html, el
+from herding.ui.kit.theme import LOGO
 from herding.values import NodeInfo, Principal
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from herding.orchestrator import Orchestrator
-from herding.ui.build import build
-from herding.ui.narrow import Narrow
-from herding.ui.theme import ASSETS, HEAD, herding_theme
+from herding.ui.kit.route_filter import RouteFilter
+from herding.ui.kit.theme import ASSETS, HEAD, herding_theme
+from herding.ui.page import build
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,6 +50,6 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
         head=HEAD,
     )
-    app.add_middleware(Narrow)
+    app.add_middleware(RouteFilter)
     # Only `launch` sets this, and without it no path that a caller posts is checked: any file could be read.
     demo.has_launched = True

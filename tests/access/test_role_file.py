@@ -264,7 +264,7 @@ async def test_a_file_that_cannot_be_written_is_told_of(tmp_path: Path, monkeypa
 
     path = write(tmp_path / "roles.yaml", "rights: [edit]")
     roles, before = Roles(path), path.read_text()
-    monkeypatch.setattr("herding.files.write", full)
+    monkeypatch.setattr("herding.yaml_files.write", full)
     with pytest.raises(UserError, match="Read-only file system"):
         await roles.save(before.replace("[edit]", "[save]"), digest(path), keeps="admin")
     assert roles.get("some").rights == {"edit"}

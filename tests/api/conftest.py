@@ -13,12 +13,12 @@ from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
-from herding.api import doors
-from herding.api.aliases import Aliases
-from herding.api.cors import OtherOrigins
-from herding.api.identify import Identify
-from herding.api.json_route import Shortcut
-from herding.api.shield import Shield
+from herding.api import routes
+from herding.api.middleware.aliases import AliasMiddleware
+from herding.api.middleware.authentication import AuthenticationMiddleware
+from herding.api.middleware.cors import CrossOriginMiddleware
+from herding.api.middleware.json_route import Shortcut
+from herding.api.middleware.security_headers import SecurityMiddleware
 from tests.support.herding import ADMIN_TOKEN, Place
 from tests.support.ports import listening
 
@@ -29,7 +29,7 @@ MAX_BODY = 50_000
 def web(place: Place) -> FastAPI:
     """The routes inside the guards, in the order of the product, and some routes that misbehave."""
     app = FastAPI(title="Herding", docs_url=None, redoc_url=None, openapi_url=None)
-    busy = doors.install(app, place.orchestrator, place.gatehouse)
+    busy = routes.install(app, place.orchestrator, place.authenticator)
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -45,11 +45,11 @@ def web(place: Place) -> FastAPI:
 
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(Identify, gatehouse=place.gatehouse)
-    app.add_middleware(OtherOrigins, orchestrator=place.orchestrator, stranger=place.gatehouse.stranger)
-    app.add_middleware(Aliases, orchestrator=place.orchestrator)
+    app.add_middleware(AuthenticationMiddleware, authenticator=place.authenticator)
+    app.add_middleware(CrossOriginMiddleware, orchestrator=place.orchestrator, stranger=place.authenticator.stranger)
+    app.add_middleware(AliasMiddleware, orchestrator=place.orchestrator)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test", "127.0.0.1"])
-    app.add_middleware(Shield, max_body=MAX_BODY)
+    app.add_middleware(SecurityMiddleware, max_body=MAX_BODY)
     return app
 
 

@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from herding.access.operations import PATHS
-from herding.api.docs import describe
+from herding.api.site.docs import describe
 
 PUBLIC = {"/healthz", "/readyz", "/login", "/logout"}
 NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}

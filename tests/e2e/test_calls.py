@@ -25,7 +25,7 @@ DIFFICULT = 'It\'s "quoted" `id` $HOME ${x} \\n {{name}} <b>é 😀</b></script>
 
 
 def calls_of(page: Page) -> dict[str, list[str]]:
-    """The texts of all kinds of call, those in sight and those that are not."""
+    """The texts of all kinds of call, those in permissions and those that are not."""
     expect(page.locator("#calls [data-call=curl] pre").first).not_to_be_empty(timeout=LONG)
     read = "all => all.map(one => [one.dataset.call, [...one.querySelectorAll('pre')].map(pre => pre.textContent)])"
     return dict(page.locator("#calls [data-call]").evaluate_all(read))

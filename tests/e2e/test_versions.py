@@ -168,7 +168,7 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
     expect(result).to_contain_text(re.compile(r"Imported: \d+ unchanged\."), timeout=LONG)
 
     with zipfile.ZipFile(saved, "a") as bundle:
-        bundle.writestr("shop/fresh.yaml", "name: Fresh\ntarget_models: [slow-echo]\nprompt: hello\n")
+        bundle.writestr("shop/fresh.yaml", "name: TtlCache\ntarget_models: [slow-echo]\nprompt: hello\n")
         bundle.writestr("<b>bad</b>.yaml", "promt: typo\n")
     bring(page, saved)
     expect(result).to_contain_text("1 new prompt", timeout=LONG)

@@ -8,9 +8,9 @@ from contextlib import aclosing
 
 import pytest
 
+from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.nodes.template import TemplateConfig, TemplateNode
-from herding.running import Running
 from herding.values import Call, Message, Parameters
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import Scripted, echo, openai
@@ -93,7 +93,7 @@ async def test_answers_do_not_wait_for_each_other(node: Node) -> None:
 
 
 async def test_a_stopped_answer_ends_as_cancelled(node: Node) -> None:
-    running = Running(node, ask(node, MODELS[1]))
+    running = NodeCall(node, ask(node, MODELS[1]))
     seen = []
     async for chunk in running.chunks():
         seen.append(chunk)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from herding.errors import BadResponseError, BusyNodeError, CutStreamError, DeadlineError, HerdingError
+from herding.herd.node_call import NodeCall
 from herding.nodes import engine_client, http
 from herding.nodes import openai as openai_node
 from herding.nodes.base import Node
@@ -17,7 +18,6 @@ from herding.nodes.engine_status import read_status
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.sse import data_lines, event_data, text_lines
 from herding.nodes.template import TemplateConfig, TemplateNode
-from herding.running import Running
 from herding.values import Call, Chunk, Message
 from tests.support.nodes import PATIENT, openai
 from tests.support.raw import saying
@@ -38,7 +38,7 @@ GOOD = event(delta={"content": "Good"}) + event(delta={"content": " day"}, finis
 
 async def answer(node: Node) -> list[Chunk]:
     """All chunks of a call, within its deadlines."""
-    running = Running(node, Call("1", "ok", HELLO))
+    running = NodeCall(node, Call("1", "ok", HELLO))
     try:
         async with asyncio.timeout(LONG):
             return [chunk async for chunk in running.chunks()]

@@ -25,13 +25,13 @@ from herding.errors import (
     StatusError,
     UserError,
 )
-from herding.files import Source
+from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
 from herding.nodes.openai_answer import Reader
 from herding.nodes.sse import data_lines
-from herding.running import Running
 from herding.values import Call, Chunk, Message, Parameters, Usage
+from herding.yaml_files import Source
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import openai, patience
 from tests.support.ports import free_port
@@ -48,7 +48,7 @@ def call(model: str, **more: Any) -> Call:
 
 async def answer(node: Node, asked: Call) -> list[Chunk]:
     """All chunks of a call, under the node's deadlines."""
-    running = Running(node, asked)
+    running = NodeCall(node, asked)
     try:
         return [chunk async for chunk in running.chunks()]
     finally:
@@ -58,7 +58,7 @@ async def answer(node: Node, asked: Call) -> list[Chunk]:
 
 async def fails(node: Node, model: str) -> tuple[HerdingError, str]:
     """The error that a call ends with, and the text that came before it."""
-    running, text = Running(node, call(model)), ""
+    running, text = NodeCall(node, call(model)), ""
     try:
         async with asyncio.timeout(LONG):
             async for chunk in running.chunks():
@@ -227,7 +227,7 @@ async def left(faulty: FakeNode) -> None:
 @pytest.mark.parametrize("model", ["hang", "slow:1", "hang-after:2"])
 async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode, model: str) -> None:
     node = openai(faulty.url)
-    running = Running(node, call(model))
+    running = NodeCall(node, call(model))
     stream = running.chunks()
     if model == "hang":
         await until(faulty.calls)

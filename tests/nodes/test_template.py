@@ -20,10 +20,10 @@ from herding.errors import (
     MisconfiguredError,
     StatusError,
 )
+from herding.herd.node_call import NodeCall
 from herding.nodes.base import Deadlines
 from herding.nodes.extract import Extract
 from herding.nodes.template import TemplateConfig, TemplateNode
-from herding.running import Running
 from herding.values import Call, Message, Parameters
 from tests.support.anyserver import AnyServer, anyserver
 from tests.support.nodes import PATIENT
@@ -61,7 +61,7 @@ def node(url: str, keys: dict[str, str] | None = None, **more: Any) -> TemplateN
 async def ask(made: TemplateNode, text: str = "hello", **more: Any) -> str:
     """The whole answer, under the node's deadlines."""
     messages = more.pop("messages", (Message("user", text),))
-    running = Running(made, Call("1", "m", messages, **more))
+    running = NodeCall(made, Call("1", "m", messages, **more))
     try:
         return "".join([chunk.text async for chunk in running.chunks()])
     finally:
@@ -319,7 +319,7 @@ def test_what_an_expression_finds(expression: str, body: str, text: str) -> None
 
 async def test_a_header_carries_any_model(server: AnyServer) -> None:
     made = TemplateConfig(**config(f"{server.url}/headers", headers={"X-Model": "{MODEL_NAME} 5%"}).model_dump())
-    running = Running(TemplateNode(made, secret=lambda _: None), Call("1", "模型", (Message("user", "hello"),)))
+    running = NodeCall(TemplateNode(made, secret=lambda _: None), Call("1", "模型", (Message("user", "hello"),)))
     said = "".join([chunk.text async for chunk in running.chunks()])
     await running.close()
     assert json.loads(json.loads(said)["answer"])["x-model"] == "%E6%A8%A1%E5%9E%8B 5%"

@@ -344,7 +344,7 @@ def test_what_no_file_can_hold_is_refused_before_anything_is_written(
     library: Library, home: Path, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
     path = put(home, "good.yaml", TEXT.replace("\n", "\r\n"))
-    monkeypatch.setattr("herding.files.MAX_BYTES", 330)  # with the line ends of the file, the second one has more
+    monkeypatch.setattr("herding.yaml_files.MAX_BYTES", 330)  # with the line ends of the file, the second one has more
     with pytest.raises(ConfigError, match="larger than"):
         library.save("good", GOOD, typed=typed)
     assert path.read_bytes() == TEXT.replace("\n", "\r\n").encode()

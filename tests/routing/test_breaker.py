@@ -22,10 +22,10 @@ from herding.errors import (
     UserError,
     status_error,
 )
+from herding.routing.breaker_settings import BreakerSettings
 from herding.routing.feed import Feed
 from herding.routing.health import Health
 from herding.routing.permit import Permit
-from herding.routing.rules import Rules
 
 DOWN = ConnectError("Node 'a' cannot be reached: all about my secret text.")
 
@@ -46,7 +46,7 @@ class Clock:
 class Site:
     """A health with one node `a`."""
 
-    def __init__(self, rules: Rules | None = None, seed: int = 1) -> None:
+    def __init__(self, rules: BreakerSettings | None = None, seed: int = 1) -> None:
         self.clock, self.wall = Clock(), 0
         self.feed = Feed(lambda: self.wall)
         self.health = Health(clock=self.clock, rng=Random(seed), feed=self.feed, rules=rules)
@@ -130,7 +130,7 @@ def test_after_the_ejection_one_trial_decides(site: Site) -> None:
 
 
 def test_a_trial_that_fails_ejects_for_longer_up_to_five_minutes() -> None:
-    site = Site(Rules(jitter=0))
+    site = Site(BreakerSettings(jitter=0))
     times = [site.eject()]
     for _ in range(70):
         site.clock.wait(site.seconds)
@@ -157,7 +157,7 @@ def test_two_nodes_that_failed_together_do_not_come_back_together() -> None:
 
 def test_the_count_of_ejections_fades_while_the_node_is_well() -> None:
     """A node that flaps is out for longer each time; one that was well for long starts anew."""
-    site = Site(Rules(jitter=0))
+    site = Site(BreakerSettings(jitter=0))
     assert site.eject() == 5
     for expected in (10, 15):
         site.clock.wait(site.seconds)

@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from herding.errors import CrowdedError, QueueFullError
-from herding.routing.queue import PACES, FairQueue
-from herding.routing.rounds import Rounds
+from herding.errors import OverloadedError, QueueFullError
+from herding.routing.fair_queue import PACES, FairQueue
+from herding.routing.rounds import RoundRobin
 from herding.routing.ticket import Place, Ticket
 
 
@@ -171,7 +171,7 @@ def test_nobody_may_fill_the_queue_alone_and_all_together_have_a_bound() -> None
     with pytest.raises(QueueFullError, match="3 of your requests wait already") as own:
         pushed(waiting, "a")
     pushed(waiting, "b", count=2)
-    with pytest.raises(CrowdedError, match="5 requests wait already") as all_:
+    with pytest.raises(OverloadedError, match="5 requests wait already") as all_:
         pushed(waiting, "c")
     assert own.value.retry_after >= 1 <= all_.value.retry_after
     waiting.remove(tickets[2])
@@ -275,7 +275,7 @@ class QueueMachine(RuleBasedStateMachine):
             ticket = Asked(principal, kind, None)
             own = sum(len(line[principal][2]) for line in self.lines.values() if principal in line)
             if own >= 20 or len(self.tickets()) >= 60:
-                with pytest.raises((QueueFullError, CrowdedError)):
+                with pytest.raises((QueueFullError, OverloadedError)):
                     self.queue.push(ticket)
                 continue
             self.queue.push(ticket)
@@ -347,7 +347,7 @@ TestQueueMachine.settings = settings(max_examples=100, stateful_step_count=40, d
 def test_ranks_in_rounds_agree_with_a_sorted_list() -> None:
     """Over many turns of the ring."""
     rng = Random(5)
-    rounds, plain = Rounds(6), list[tuple[int, int]]()
+    rounds, plain = RoundRobin(6), list[tuple[int, int]]()
     for _ in range(5_000):
         if plain and rng.random() < 0.5:
             place = min(plain) if rng.random() < 0.6 else rng.choice(plain)

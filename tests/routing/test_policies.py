@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import ConfigError
-from herding.routing.fresh import Fresh
-from herding.routing.insight import insights, interval
+from herding.routing.explanations import deeds
 from herding.routing.policies import Policies
 from herding.routing.policy import POLICIES, RoutingSettings
+from herding.routing.posteriors import insights, interval
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
+from herding.routing.ttl_cache import TtlCache
 from herding.routing.window import Count
-from herding.routing.words import deeds
 
 MODELS = ("a", "b", "c")
 HOUR = 3_600_000
@@ -218,7 +218,7 @@ def test_the_interval_of_the_stars_stays_within_the_stars() -> None:
 
 
 def test_fresh_results_are_few() -> None:
-    fresh: Fresh[int] = Fresh(most=2, lasts_ms=10)
+    fresh: TtlCache[int] = TtlCache(most=2, lasts_ms=10)
     numbers = iter(range(99))
     asked = [
         fresh.get(key, revision, now, lambda: next(numbers))

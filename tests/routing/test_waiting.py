@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from herding.errors import CrowdedError, HerdingError, NoNodeError, NoTurnError, QueueFullError
+from herding.errors import HerdingError, NoNodeError, NoTurnError, OverloadedError, QueueFullError
 from herding.routing.ticket import Place, Ticket
 from herding.routing.waiting import Waiting
 
@@ -244,7 +244,7 @@ async def test_the_queue_is_bounded() -> None:
         with pytest.raises(QueueFullError):
             await pool.lease(pool.ticket("x"))
         async with pool.queued(pool.ticket("y")):
-            with pytest.raises(CrowdedError):
+            with pytest.raises(OverloadedError):
                 await pool.lease(pool.ticket("z"))
 
 
@@ -298,7 +298,7 @@ async def test_no_slot_is_lost_whatever_becomes_of_the_requests(seed: int) -> No
     async def noted(number: int) -> None:
         try:
             outcomes[await any_request(pool, rng, number)] += 1
-        except (NoTurnError, QueueFullError, CrowdedError) as error:
+        except (NoTurnError, QueueFullError, OverloadedError) as error:
             outcomes[error.type] += 1
         except asyncio.CancelledError:
             outcomes["cancelled"] += 1

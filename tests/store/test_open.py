@@ -24,9 +24,9 @@ import herding
 from herding.errors import ConfigError, StoreError
 from herding.store import Store, driver, engine
 from herding.store.engine import parsed, prepare_file, schema_engine
-from herding.store.gate import journal_mode
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
+from herding.store.sqlite_mode import journal_mode
 from herding.store.tables import Base, request
 from herding.values import Attempt, HistoryFilter, PromptVersion, User
 

@@ -12,16 +12,16 @@ from textwrap import dedent
 from types import MappingProxyType
 from typing import Any
 
+from herding.access.encryption import Cipher
 from herding.access.role_file import Roles
-from herding.access.seal import Seal
-from herding.accounts import Accounts
-from herding.fleet import Fleet
-from herding.gatehouse import Gatehouse
+from herding.herd.fleet import Fleet
+from herding.herd.registry import Registry
 from herding.nodes.base import Node
-from herding.nodes.guard import Guard
+from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import Orchestrator
+from herding.people.accounts import Accounts
+from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.registry import Registry
 from herding.store import Store
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support import edits
@@ -53,7 +53,7 @@ class Place:
     store: Store
     herd: dict[str, Node]
     prompts: Path
-    gatehouse: Gatehouse
+    authenticator: Authenticator
 
     @property
     def accounts(self) -> Accounts:
@@ -111,7 +111,7 @@ async def herding(
     tick: Callable[[], float] = time.monotonic,
     **options: Any,
 ) -> AsyncIterator[Place]:
-    """A Herding with `nodes` and the prompt `say`; `gate` are options of its gatehouse, `rng` chooses among equals.
+    """A Herding with `nodes` and the prompt `say`; `gate` are options of its authenticator, `rng` chooses among equals.
 
     `tick` is the clock of the fleet, in seconds.
     """
@@ -121,13 +121,13 @@ async def herding(
     timed = {"clock": clock} if clock else {}
     store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **timed)
     herd = {node.name: node for node in nodes}
-    gatehouse = Gatehouse(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
-    accounts = Accounts(store=store, roles=roles, gatehouse=gatehouse, **timed)
+    authenticator = Authenticator(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
+    accounts = Accounts(store=store, roles=roles, authenticator=authenticator, **timed)
     fleet = Fleet(herd, clock=tick, rng=rng or First())
-    registry = Registry(fleet=fleet, store=store, seal=Seal(KEY), guard=Guard(loopback=True), **timed)
+    registry = Registry(fleet=fleet, store=store, seal=Cipher(KEY), guard=SsrfGuard(loopback=True), **timed)
     found = {"library": library, "fleet": fleet, "store": store, "accounts": accounts, "registry": registry}
-    orchestrator = Orchestrator(**found, still_valid=gatehouse.still_valid, **options)
-    place = Place(orchestrator, library, store, herd, prompts, gatehouse)
+    orchestrator = Orchestrator(**found, still_valid=authenticator.still_valid, **options)
+    place = Place(orchestrator, library, store, herd, prompts, authenticator)
     place.write("say", SAY)
     try:
         yield place

@@ -7,64 +7,43 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-BOTTOM = {"errors", "values", "ids"}
-ORCHESTRATOR = {
-    "orchestrator",
-    "dispatch",
-    "flight",
-    "learning",
-    "listing",
-    "insights",
-    "matrix",
-    "demand",
-    "prober",
-    "running",
-    "embedding",
-    "memory",
-    "studio",
-    "intake",
-    "drafts",
-    "preferences",
-    "preparer",
-    "sync",
-    "steps",
-    "filing",
-    "several",
-    "sight",
-    "shelf",
-    "gatehouse",
-    "accounts",
-    "chooser",
-    "metrics",
-    "tallies",
-    "fleet",
-    "herd",
-    "registry",
-    "trial",
+VALUES = {"errors", "values"}
+GROUND = VALUES | {"settings", "yaml_files"}
+LIBRARIES = {"prompts", "access", "routing", "nodes", "store"}
+"""Rooms that are blind to each other."""
+
+SERVICES: dict[str, set[str]] = {
+    "people": set(),
+    "herd": set(),
+    "studio": {"herd"},
+    "evaluation": {"herd", "studio"},
+    "serving": {"evaluation", "herd", "studio"},
 }
-MIDDLE = {"prompts", "access", "routing", "nodes", "store"}
-LOWER = BOTTOM | {"files", "settings"}
+"""The rooms of services, with those of their own storey that each may import: one way only."""
+
+BELOW_DOORS = GROUND | LIBRARIES | set(SERVICES) | {"orchestrator"}
+DOORS = {"api", "ui"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "errors": {"errors"},
-    "values": {"values"},
-    "ids": {"ids"},
-    "files": LOWER,
-    "settings": LOWER,
-    **{room: LOWER | {room} for room in MIDDLE},
-    **{room: LOWER | MIDDLE | ORCHESTRATOR for room in ORCHESTRATOR},
-    "api": LOWER | MIDDLE | ORCHESTRATOR | {"api", ""},
-    "ui": LOWER | MIDDLE | ORCHESTRATOR | {"ui", ""},
-    "engine": BOTTOM | {"engine", ""},
-    "cli": LOWER | MIDDLE | ORCHESTRATOR,
+    "values": VALUES,
+    "yaml_files": GROUND,
+    "settings": GROUND,
+    **{room: GROUND | {room} for room in LIBRARIES},
+    **{room: GROUND | LIBRARIES | {room} | beside for room, beside in SERVICES.items()},
+    "orchestrator": GROUND | LIBRARIES | set(SERVICES),
+    **{room: BELOW_DOORS | {room, ""} for room in DOORS},
+    "engine": VALUES | {"engine", ""},
+    "cli": BELOW_DOORS | {"main"},
+    "main": BELOW_DOORS | DOORS | {""},
     "__main__": {"cli"},
-    "app": LOWER | MIDDLE | ORCHESTRATOR | {"api", "ui", ""},
+    "app": {"main"},
 }
 """The rooms that each room may import; "" is the package itself, which holds the version."""
 
 ONLY_IN: dict[str, set[str]] = {
-    "gradio": {"ui", "app"},
+    "gradio": {"ui"},
     "sqlmodel": {"store"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},
@@ -72,12 +51,12 @@ ONLY_IN: dict[str, set[str]] = {
     "pysqlite3": {"store"},
     "torch": {"engine"},
     "transformers": {"engine"},
-    "fastapi": {"api", "engine", "app"},
-    "starlette": {"api", "engine", "app"},
+    "fastapi": {"api", "engine", "main"},
+    "starlette": {"api", "engine", "main"},
 }
 """The rooms that may import a package."""
 
-ENVIRONMENT_IN = {"settings", "engine", "app"}
+ENVIRONMENT_IN = {"settings", "engine", "main"}
 PASSES_ENVIRONMENT_ON = "herding/nodes/local.py"
 
 
@@ -114,7 +93,7 @@ def _room(name: str) -> str:
 def _breach(room: str, found: Import) -> str | None:
     package, _, rest = found.module.partition(".")
     if package == "app":
-        return "app.py wires, and nothing imports it"
+        return "app.py is an entry, and nothing imports it"
     if package == "herding":
         target = rest.partition(".")[0].replace("__version__", "")
         return None if target in MAY_IMPORT.get(room, set()) else f"{room} may not import {target or package}"

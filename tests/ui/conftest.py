@@ -18,11 +18,11 @@ from gradio.helpers import special_args
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from app import Parts, create
 from herding.errors import DeadlineError, NodeError
+from herding.main import Parts, create
 from herding.settings import Settings
-from herding.ui.build import Page
-from herding.ui.guard import GuardedBlocks
+from herding.ui.kit.events import GuardedBlocks
+from herding.ui.page import Page
 from herding.values import Gpu, LoadProgress, NodeStatus, Principal, System
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import Scripted, Switchable, echo
@@ -268,7 +268,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         place = runner.run(context.__aenter__())
         write(place)
         settings = Settings(home=home, host="0.0.0.0", admin_token=SecretStr(TOKEN))
-        app = create(Parts(place.orchestrator, place.gatehouse), settings)
+        app = create(Parts(place.orchestrator, place.authenticator), settings)
         demo = next(
             route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")
         )

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
-from herding.ui import secret
-from herding.ui.build import RIGHTS, tabs_of
-from herding.ui.build import TABS as SHOWN
+from herding.ui.access import secret
+from herding.ui.page import RIGHTS, tabs_of
+from herding.ui.page import TABS as SHOWN
 from herding.values import Principal
 from tests.support.herding import ADMIN, GUEST, NOBODY
 from tests.support.people import principal

@@ -1,0 +1,1 @@
+"""The model registry and chat call of older clients."""

@@ -1,0 +1,1 @@
+"""Login, documentation, health and unknown paths."""

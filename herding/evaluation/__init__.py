@@ -1,0 +1,1 @@
+"""Learning from ratings, and insights."""

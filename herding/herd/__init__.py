@@ -1,0 +1,1 @@
+"""The running fleet: registry, health probing and model loading."""

@@ -1,0 +1,309 @@
+"""Users, their tokens and their limits: who may hand out and take back what."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from unicodedata import category
+
+from herding.access.operations import ADMINISTER, HISTORY, TOKENS, USAGE, USERS
+from herding.access.privilege_check import beyond
+from herding.access.role_file import ADMIN, RoleNotes, Roles
+from herding.access.roles import require
+from herding.access.tokens import mint
+from herding.errors import AccessError, LimitError, NotFoundError, UserError
+from herding.people.authenticator import OPERATOR, Authenticator
+from herding.prompts.variables import clean_parameter
+from herding.store import Store, now_ms
+from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
+
+OVERLAP_MS = 24 * 3600 * 1000
+"""How long an old token still works after a rotation."""
+
+MINUTE_MS = 60_000
+FORGETS_A_MINUTE = 10
+REMEMBERED = 10_000
+MAX_NAME = 100
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that turn the direction in which what follows is written, also beyond a name."""
+
+_RESERVED = frozenset({"local", "operator", "guest", "guests"})
+
+
+class Accounts:
+    """Every method takes the principal who asks, and raises AccessError where their role does not allow it."""
+
+    def __init__(
+        self, *, store: Store, roles: Roles, authenticator: Authenticator, clock: Callable[[], int] = now_ms
+    ) -> None:
+        self._store, self._roles, self._authenticator, self._clock = store, roles, authenticator, clock
+        self._changing = asyncio.Lock()
+        self._forgotten: dict[str, list[int]] = {}
+        self.hush: Callable[[str, Sequence[str] | None], None] = lambda *_: None
+        """Called where no texts are to be kept of a principal's requests that run now, of all with None."""
+
+    # Users
+
+    async def users(self, who: Principal) -> tuple[User, ...]:
+        """All users, by id."""
+        _require_admin(who)
+        return await self._store.users()
+
+    async def user(self, user_id: str, who: Principal) -> User:
+        """One user; NotFoundError where there is none."""
+        _require_admin(who)
+        found = await self._store.user(user_id)
+        if found is None:
+            raise NotFoundError("There is no such user.", param="user")
+        return found
+
+    async def add_user(self, user: User, who: Principal) -> User:
+        """Add a user, who can do no more than `who`."""
+        _require_admin(who)
+        if not _USER.fullmatch(user.id) or user.id.lower() in _RESERVED:
+            message = "A user's id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is no reserved word."
+            raise UserError(message, param="id")
+        self._check_role(user.role)
+        user = replace(self._checked(user, who), created_at=self._clock())
+        await self._store.add_user(user)
+        return user
+
+    async def change_user(self, user: User, who: Principal) -> User:
+        """Change everything of a user but their id; takes effect at once, also for what they are doing now.
+
+        Whose role is not there any more may keep it: else nobody could disable them.
+        """
+        old = await self.user(user.id, who)
+        self._refuse_more_than(who, old)
+        if user.role != old.role:
+            self._check_role(user.role)
+        if user.id == who.id and (user.disabled or user.role != old.role):
+            raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
+        user = replace(self._checked(user, who), created_at=old.created_at)
+        async with self._changing:
+            await self._store.change_user(user)
+        self._authenticator.forget_user(user.id)
+        if user.opt_out:
+            self.hush(user.id, None)
+        return user
+
+    # Tokens
+
+    async def tokens(self, who: Principal) -> tuple[Token, ...]:
+        """The principal's own tokens, or everybody's with the right to administer; oldest first."""
+        require(who, TOKENS)
+        return await self._store.tokens(None if ADMINISTER in who.rights else who.id)
+
+    async def create_token(
+        self,
+        user_id: str,
+        name: str,
+        who: Principal,
+        *,
+        role: str | None = None,
+        expires_at: int | None = None,
+    ) -> tuple[Token, str]:
+        """A new token and its text, which is shown this once.
+
+        It can do no more than its user, nor than `who`, and does not outlive the token that `who` came with.
+        """
+        require(who, TOKENS)
+        user = await self._own_user(user_id, who)
+        if role is not None:
+            self._check_role(role)
+        if user.id != who.id:  # or a weaker token would do to act in the name of somebody stronger
+            self._refuse_more_than(who, user)
+        self._refuse_more_than(who, user, role)
+        secret = mint()
+        token = Token(
+            id=secret.id,
+            user=user.id,
+            name=_name(name),
+            created_at=self._clock(),
+            created_by=who.id,
+            expires_at=self._end(expires_at, who),
+            role=role,
+        )
+        await self._store.add_token(token, self._authenticator.digest(secret))
+        return token, secret.text
+
+    async def revoke(self, token_id: str, who: Principal) -> None:
+        """End a token at once, with all that runs under it."""
+        token = await self._own_token(token_id, who)
+        if token.user != who.id:
+            self._refuse_more_than(who, await self.user(token.user, who))
+        await self._store.revoke(token_id, self._clock())
+        self._authenticator.forget_token(token_id)
+
+    async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
+        """A new token in the place of an old one, which goes on working for a day."""
+        old = await self._own_token(token_id, who)
+        now = self._clock()
+        if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+            raise UserError("This token is over. Create a new one.", param="token_id")
+        made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
+        await self._store.expire(token_id, now + OVERLAP_MS)
+        self._authenticator.forget_token(token_id)
+        return made
+
+    async def first_token(self) -> str | None:
+        """At the very first start, a token for an admin; None ever after."""
+        if await self._store.users():
+            return None
+        now = self._clock()
+        await self._store.add_user(User("admin", "Administrator", ADMIN, created_at=now))
+        secret = mint()
+        token = Token(secret.id, "admin", "first token", now, "herding")
+        await self._store.add_token(token, self._authenticator.digest(secret))
+        return secret.text
+
+    # Oneself
+
+    async def me(self, who: Principal) -> User | None:
+        """The principal as a user; None for guests, and for whoever is admin without a token."""
+        require(who, USAGE)
+        return await self._store.user(who.id) if who.token not in (None, OPERATOR) else None
+
+    async def opt_out(self, opted_out: bool, who: Principal) -> User:
+        """Whether nothing is kept of what this user asks and gets, from now on."""
+        require(who, USAGE)
+        async with self._changing:  # else an admin's change of this user, made meanwhile, would be undone
+            user = await self.me(who)
+            if user is None:
+                raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
+            changed = replace(user, opt_out=opted_out)
+            await self._store.change_user(changed)
+        self._authenticator.forget_user(user.id)
+        if opted_out:
+            self.hush(user.id, None)
+        return changed
+
+    async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
+        """How much of each of the principal's limits is used now."""
+        require(who, USAGE)
+        return await self._store.usage(who.account or who.id, who.limits)
+
+    async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
+        """Delete the texts of the principal's own requests, of all with None, and their drafts then; says of how many.
+
+        Counts, times and stars stay; requests that run keep nothing when they end. Ids of others' requests are passed
+        over. LimitError for whoever does it again and again: each time the whole database is written anew.
+        """
+        require(who, HISTORY)
+        self._pace(who.account or who.id)
+        self.hush(who.id, request_ids)
+        return await self._store.forget(principal=who.id, request_ids=request_ids)
+
+    # Roles
+
+    async def roles(self, who: Principal) -> RoleNotes:
+        """The roles file as it is, and what is wrong with it."""
+        _require_admin(who)
+        return await self._roles.notes()
+
+    def role_names(self, who: Principal) -> tuple[str, ...]:
+        """The names of the roles that `who` may give to a token."""
+        require(who, TOKENS)
+        given = (self._roles.principal("", name, limits=who.limits) for name in self._roles.names)
+        return tuple(role.role for role in given if not beyond(role, who))
+
+    async def save_roles(self, text: str, seen: str, who: Principal) -> RoleNotes:
+        """Write the roles file and put it in force; `seen` is the digest of the text that was edited.
+
+        Refuses a text that is not a whole roles file, that would take from `who` the right to mend it, or that was
+        written over a newer one.
+        """
+        _require_admin(who)
+        if who.role != ADMIN and (more := beyond(self._roles.principal("", ADMIN), who)):
+            raise AccessError(f"Whoever writes the roles needs all that an admin has; you lack {more}.")
+        return await self._roles.save(text, seen, keeps=who.role)
+
+    # Inside
+
+    def _pace(self, account: str) -> None:
+        now = self._clock()
+        recent = [at for at in self._forgotten.get(account, ()) if now - at < MINUTE_MS]
+        if len(recent) >= FORGETS_A_MINUTE:
+            message = "You delete texts too often. Wait a minute, or delete those of all your requests at once."
+            raise LimitError(message, retry_after=(recent[0] + MINUTE_MS - now) / 1000)
+        if len(self._forgotten) >= REMEMBERED:
+            self._forgotten.clear()
+        self._forgotten[account] = [*recent, now]
+
+    def _checked(self, user: User, who: Principal) -> User:
+        """A user who may be written, but for their role; raises what is wrong with them."""
+        if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's own requests are under that id
+            raise UserError(f"The user '{user.id}' is always an admin. Choose another id.", param="role")
+        _check_limits(user.limits)
+        self._refuse_more_than(who, user)
+        return replace(user, name=_name(user.name or user.id))
+
+    def _check_role(self, role: str) -> None:
+        if role not in self._roles.names:
+            raise UserError(f"There is no such role. Roles: {', '.join(self._roles.names)}.", param="role")
+
+    def _refuse_more_than(self, who: Principal, user: User, role: str | None = None) -> None:
+        """AccessError where a user, or a token of theirs with a role of its own, could do more than `who`."""
+        whole = self._roles.principal(user.id, user.role, limits=user.limits)
+        wanted = self._roles.principal(user.id, role, limits=whole.limits) if role else whole
+        if role and (more := beyond(wanted, whole)):
+            raise AccessError(f"A token cannot do more than its user; the role '{role}' adds {more}.")
+        if wanted.role == ADMIN and who.role != ADMIN:
+            raise AccessError("Only an admin can make an admin.")
+        if more := beyond(wanted, who):
+            raise AccessError(f"You cannot give or change what you do not have yourself: {more}.")
+
+    def _end(self, expires_at: int | None, who: Principal) -> int | None:
+        if expires_at is not None and expires_at <= self._clock():
+            raise UserError("The token would be over already. Choose a later time.", param="expires_at")
+        if who.expires_at is None:
+            return expires_at
+        if expires_at is not None and expires_at > who.expires_at:
+            raise AccessError("A token cannot outlive the one that you came with. Choose an earlier time.")
+        return who.expires_at if expires_at is None else expires_at
+
+    async def _own_user(self, user_id: str, who: Principal) -> User:
+        """A user whose tokens `who` may handle: themselves, or with the right anybody."""
+        may = user_id == who.id or ADMINISTER in who.rights
+        user = await self._store.user(user_id) if may else None
+        if user is None:
+            raise NotFoundError("There is no such user.", param="user")
+        return user
+
+    async def _own_token(self, token_id: str, who: Principal) -> Token:
+        require(who, TOKENS)
+        found = await self._store.credentials(token_id)
+        if found is None or (found[0].user != who.id and ADMINISTER not in who.rights):
+            raise NotFoundError("There is no such token.", param="token_id")
+        return found[0]
+
+
+def _require_admin(who: Principal) -> None:
+    require(who, USERS)
+    require(who, ADMINISTER)
+
+
+def _name(name: str) -> str:
+    said = " ".join(clean_parameter(name, "name", subject="A name").split())
+    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" or sign in _TURNS for sign in said):
+        message = f"A name has 1 to {MAX_NAME} characters, and none that controls how others are written."
+        raise UserError(message, param="name")
+    if not any(category(sign)[0] in "LNPS" for sign in said):
+        raise UserError("A name has a character that can be seen.", param="name")
+    return said
+
+
+def _check_limits(limits: Sequence[Limit]) -> None:
+    if len(limits) > MAX_LIMITS:
+        raise UserError(f"A user has at most {MAX_LIMITS} limits.", param="limits")
+    for limit in limits:
+        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
+        if not fits or not 0 <= limit.limit <= MAX_LIMIT:
+            message = (
+                f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
+                f"and of 0 to {MAX_LIMIT:,}."
+            )
+            raise UserError(message, param="limits")

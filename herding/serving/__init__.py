@@ -1,0 +1,1 @@
+"""The life of a request: prepare, admit, queue, dispatch, judge, record."""

@@ -1,0 +1,1 @@
+"""The prompt repository: versions, labels, drafts and the sync with prompt files."""

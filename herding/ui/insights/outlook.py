@@ -1,0 +1,54 @@
+"""Who answers a prompt next, by which policy, and why, as HTML."""
+
+from __future__ import annotations
+
+from herding.evaluation.insights import Outlook, PromptInsights
+from herding.routing.policy import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.ui.insights.table import share_bar
+from herding.ui.kit.format import Html, chip, el, instant, join
+
+POLICIES = {
+    STARS: "by stars, failures, contract and time",
+    SUCCESS_SHARE: "by the part of requests that succeed",
+    ROUND_ROBIN: "each in its turn",
+    RANDOM: "by lot",
+    LEAST_BUSY: "whoever has the least to do",
+}
+
+
+def outlook(found: PromptInsights) -> Html:
+    """The policy, the models with their shares, and since when is learned."""
+    title = el("div", el("h2", "Who answers next"), _reset(found), cls="page-head")
+    rows = el("ul", *(_model(model) for model in found.models), cls="plain outlook")
+    return join([title, policy(found.routing), rows])
+
+
+def policy(routing: RoutingSettings) -> Html:
+    """How a model is chosen, and where to change that."""
+    explores = None
+    if routing.policy == STARS:
+        explores = "exploring" if routing.explore else "not exploring: always the best so far"
+    said = join([" (", POLICIES[routing.policy], ")"])
+    where = el("span", "To change it, edit ", el("code", "routing:"), " in the prompt's YAML.", cls="muted")
+    words = ["Policy: ", el("b", routing.policy), said, ", " if explores else None, explores]
+    return el("p", *words, "; pinned: ", el("b", routing.pinned or "none"), ". ", where, cls="policy")
+
+
+def _reset(found: PromptInsights) -> Html | None:
+    if found.reset is None:
+        return None
+    return el("span", "learns since ", instant(found.reset.at), f", reset by {found.reset.by}", cls="muted")
+
+
+def _model(model: Outlook) -> Html:
+    if model.against:
+        state = chip(model.against, "calm")
+    elif model.share is None:
+        state = el("span", "whenever it has the least to do", cls="muted")
+    else:
+        state = share_bar(model.share)
+    expected = el(
+        "span", f"expected worth {model.quality:.2f} of 1", cls="muted", title="what an answer is expected to be worth"
+    )
+    head = el("div", el("b", model.model, cls="model"), state, expected, cls="outlook-head")
+    return el("li", head, el("p", model.why, cls="muted"))

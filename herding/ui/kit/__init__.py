@@ -1,0 +1,1 @@
+"""Components and helpers that several tabs share."""

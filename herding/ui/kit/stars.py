@@ -1,0 +1,54 @@
+"""Stars to give: five radio buttons that mouse, arrow keys and screen readers know how to use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from herding.errors import UserError
+from herding.ui.kit.format import Html, el, join, plural
+from herding.ui.kit.theme import ASSETS
+
+SCRIPT = (ASSETS / "stars.js").read_text(encoding="utf-8")
+
+
+def star_rating(elem_id: str, legend: str) -> Any:
+    """A component whose value is 0 (not rated) to 5; the event `rate` fires when a person changes it.
+
+    The template must not read the value: a component that is drawn again loses the keyboard's focus.
+    """
+    return gr.HTML(
+        0,
+        html_template=str(_template(elem_id, legend)),
+        js_on_load=SCRIPT,
+        apply_default_css=False,
+        elem_id=elem_id,
+        elem_classes=["stars"],
+        enabled=False,
+    )
+
+
+def given(value: object) -> int | None:
+    """The stars that the component reports, None for none; UserError for anything else."""
+    if isinstance(value, bool) or value not in (0, 1, 2, 3, 4, 5, None):
+        raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
+    return int(str(value)) if value else None
+
+
+def shows(stars: int | None, *, enabled: bool) -> Any:
+    """An update: these stars, changeable or not."""
+    return gr.update(value=stars or 0, enabled=enabled)
+
+
+def _template(elem_id: str, legend: str) -> Html:
+    radios = [_star(elem_id, number) for number in (1, 2, 3, 4, 5)]
+    clear = el("button", "Clear", type="button", cls="star-clear", title="Take the stars back")
+    return el("fieldset", el("legend", legend), el("div", join(radios), cls="star-row"), clear, disabled="")
+
+
+def _star(elem_id: str, number: int) -> Html:
+    radio = Html(f'<input type="radio" name="{elem_id}-choice" value="{number}">')
+    return el(
+        "label", radio, el("span", "★", cls="star", aria_hidden="true"), el("span", plural(number, "star"), cls="sr")
+    )

@@ -1,0 +1,28 @@
+"""What went to a node and what came back, as a person reads it."""
+
+from __future__ import annotations
+
+from herding.ui.kit.format import Html, duration, el, join, panel
+from herding.values import Exchange
+
+
+def exchange(told: Exchange) -> Html:
+    """The whole exchange: how it ended first, then request and answer as they were."""
+    if told.error:
+        end = panel("bad", "No answer", el("p", told.error), role="alert")
+    else:
+        end = el("div", el("p", f"✓ An answer after {duration(told.milliseconds)}:", cls="saved", role="status"),
+                 _block(told.extracted or "(an empty text)", "The text that was found"))  # fmt: skip
+    status = "nothing came" if told.status is None else f"HTTP {told.status}"
+    sent = _half("Sent", told.line, told.sent, told.body) if told.line else None
+    received = _half("Received", status, told.received, told.answer)
+    return el("div", join([end, sent, received]), cls="exchange")
+
+
+def _half(title: str, first: str, headers: tuple[str, ...], body: str) -> Html:
+    lines = "\n".join([first, *headers, *(["", body] if body else [])])
+    return el("section", el("h4", title), _block(lines, title))
+
+
+def _block(written: str, label: str) -> Html:
+    return el("pre", written, cls="code", tabindex="0", role="region", aria_label=label)

@@ -1,0 +1,58 @@
+"""What runs beside the requests as long as the app."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from herding import orchestrator
+from herding.errors import StoreError
+from herding.main import beside
+from herding.store import Store
+from tests.support.herding import herding
+from tests.support.nodes import echo
+from tests.support.until import until
+
+
+async def test_the_upkeep_of_a_day_that_fails_is_tried_the_next_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    days: list[int] = []
+
+    async def prune(store: Store, *, before: int) -> int:
+        days.append(before)
+        if len(days) == 1:
+            raise StoreError("The database is away.")
+        return 0
+
+    monkeypatch.setattr(Store, "prune", prune)
+    monkeypatch.setattr(orchestrator, "DAY_MS", 1)
+    async with herding(tmp_path, echo()) as place:
+        upkeep = asyncio.create_task(place.orchestrator.upkeep())
+        await until(lambda: upkeep.done() or len(days) > 1)
+        assert not upkeep.done()
+        upkeep.cancel()
+    assert "stays another day: The database is away." in caplog.text
+
+
+async def test_work_that_was_to_be_endless_and_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def breaks() -> None:
+        raise RuntimeError("a bug of ours")
+
+    async with beside(breaks()):
+        await until(lambda: caplog.records)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "breaks ended" in caplog.text
+    assert "a bug of ours" in caplog.text
+
+
+async def test_work_that_ends_with_the_app_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async with beside(asyncio.sleep(3600)):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not caplog.records

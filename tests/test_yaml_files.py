@@ -1,0 +1,217 @@
+"""Strict YAML files: every mistake is refused with file, line and key."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from herding import yaml_files
+from herding.errors import ConfigError
+from herding.yaml_files import Source, Strict
+
+
+class Cat(Strict):
+    kind: Literal["cat"]
+    lives: int = Field(default=9, ge=1)
+    toys: list[str] = Field(default_factory=list)
+
+
+class Dog(Strict):
+    kind: Literal["dog"]
+    tricks: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+
+
+class House(Strict):
+    street: str = ""
+    pets: list[Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default_factory=list)
+    owner: int | None = None
+
+
+def refused(text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        Source(text, file="house.yaml").build(House)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "words"),
+    [
+        ("street: x\ncolour: red\n", 2, "colour", "not known"),
+        ("pets:\n  - kind: cat\n    lives: none\n", 3, "pets.0.lives", "integer"),
+        ("pets:\n  - kind: cat\n    lives: 0\n", 3, "pets.0.lives", "greater"),
+        ("pets:\n  - kind: cat\n    wings: 2\n", 3, "pets.0.wings", "not known"),
+        (
+            "pets:\n  - kind: cat\n  - kind: dog\n    tricks:\n      sit: 1\n      roll: 0\n",
+            6,
+            "pets.1.tricks.roll",
+            "",
+        ),
+        ("pets:\n  - kind: cat\n    toys:\n      - ball\n      - [mouse]\n", 5, "pets.0.toys.1", "string"),
+        ("street: x\npets:\n  - kind: bird\n", 3, "pets.0", "bird"),
+        ("street: x\npets:\n  - lives: 3\n", 3, "pets.0", "kind"),
+        ("street: x\npets: none\n", 2, "pets", "list"),
+        ("street: [x]\n", 1, "street", "string"),
+    ],
+)
+def test_a_wrong_value_is_named_with_line_and_key(text: str, line: int, key: str, words: str) -> None:
+    error = refused(text)
+    assert (error.file, error.line, error.key) == ("house.yaml", line, key)
+    assert words in error.reason
+    assert f"house.yaml:{line}, key '{key}'" in str(error)
+
+
+def test_a_missing_key_is_named_at_the_place_that_lacks_it() -> None:
+    class Door(Strict):
+        name: str
+
+    class Wall(Strict):
+        doors: list[Door]
+
+    with pytest.raises(ConfigError) as caught:
+        Source("doors:\n  - {name: front}\n  - {}\n").build(Wall)
+    assert (caught.value.line, caught.value.key) == (3, "doors.1.name")
+    assert "missing" in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("street: a\nstreet: b\n", 2, "street"),
+        ("pets:\n  - kind: cat\n    lives: 1\n    lives: 2\n", 4, "lives"),
+        ("? street\n: a\n? 'street'\n: b\n", 3, "street"),
+    ],
+)
+def test_a_key_given_twice_is_refused(text: str, line: int, key: str) -> None:
+    error = refused(text)
+    assert "twice" in error.reason
+    assert (error.line, error.key) == (line, key)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("street: [a\n", 2), ("street: a\n\tpets: b\n", 2), ("a: 1\n---\nb: 2\n", 2), ("street: !!python/none x\n", 1)],
+)
+def test_broken_yaml_is_named_with_its_line(text: str, line: int) -> None:
+    error = refused(text)
+    assert "not valid YAML" in error.reason
+    assert error.line == line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "just a text",
+        "- a\n- b\n",
+        "42",
+        "? [a, b]\n: c\n",
+        "{[a]: b}",
+        "{{a: 1}: b}",
+        "1: x\n",
+        "true: x\n",
+        "street: \x00",
+        "street: \ud800",
+        'owner: !!int ""',
+        'owner: !!int "+"',
+        "owner: !!float ''",
+        "owner: !!bool maybe",
+        "street: !!timestamp tomorrow",
+        "owner: " + "9" * 5000,
+        "[" * 5_000,
+        "{a: " * 5_000,
+        "? " * 2_000,
+        "pets: !!python/object/apply:os.system ['true']",
+        "<<: 3",
+        "=: 1",
+    ],
+)
+def test_whatever_is_no_house_is_a_config_error(text: str) -> None:
+    assert refused(text).file == "house.yaml"
+
+
+@pytest.mark.parametrize("value", ["!!timestamp 2024-13-45", "!!bool maybe", '!!int ""'])
+def test_a_value_that_is_not_what_its_tag_says_is_named_with_its_line(value: str) -> None:
+    error = refused(f"pets: []\nstreet: {value}\n")
+    assert "put a text in quotes" in error.reason
+    assert error.line == 2
+
+
+def test_aliases_are_refused_before_they_explode() -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    began = time.thread_time()
+    assert "aliases" in refused(bomb).reason
+    assert time.thread_time() - began < 10
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes("street: Königsweg".encode("latin-1"))
+    with pytest.raises(ConfigError, match="UTF-8") as caught:
+        yaml_files.read(path)
+    assert caught.value.file == str(path)
+
+
+def test_a_huge_file_is_refused_without_reading_it_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    with path.open("wb") as file:
+        file.truncate(40 * 1024**3)
+    with pytest.raises(ConfigError, match="larger than"):
+        yaml_files.read(path)
+
+
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_huge_text_is_refused(letter: str) -> None:
+    with pytest.raises(ConfigError, match="larger than"):
+        Source("street: " + letter * (yaml_files.MAX_BYTES // len(letter.encode())))
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "."])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        yaml_files.read(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes("\ufeffstreet: |\r\n  one\r\n  two\r\n".encode())
+    assert yaml_files.read(path).build(House).street == "one\ntwo\n"
+
+
+def test_nothing_wrong_gives_the_model() -> None:
+    house = Source("street: x\npets:\n  - {kind: cat}\n  - {kind: dog, tricks: {sit: 3}}\n").build(House)
+    assert house == House(street="x", pets=[Cat(kind="cat"), Dog(kind="dog", tricks={"sit": 3})])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12:30", "1:30:00.5", "007", "0x1F", "0b11", "1_000", "1_0.5", "01.02", "2024-01-31", "2024-01-31 10:00:00", "="],
+)
+def test_what_only_yaml_of_old_takes_for_a_number_or_a_day_is_text(text: str) -> None:
+    assert Source(f"a: {text}").data == {"a": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("12", 12), ("-3", -3), ("+3", 3), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.", 1.0), ("-1.5e+3", -1500.0)],
+)
+def test_numbers_are_numbers(text: str, value: float) -> None:
+    found = Source(f"a: {text}").data["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_every_word_can_be_a_text() -> None:
+    text = "a: 1\nb: no\nc: [1.5, null]\nd: {e: 2024-01-31}\nf: '7'\ng:\n"
+    assert Source(text, words=True).data == {
+        "a": "1",
+        "b": "no",
+        "c": ["1.5", "null"],
+        "d": {"e": "2024-01-31"},
+        "f": "7",
+        "g": "",
+    }
+    with pytest.raises(ConfigError, match="aliases"):
+        Source("a: &x [1]\nb: *x\n", words=True)

@@ -1,0 +1,107 @@
+"""What people and models write is shown as characters, wherever it turns up."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import gradio as gr
+import pytest
+
+from herding.ui.kit.format import Html, el, facts, text
+from tests.ui.conftest import HOSTILE_TEXT, Desktop
+
+KNOWN = re.compile(
+    "a|b|button|code|dd|details|div|dl|dt|fieldset|h[1-4]|header|i|input|label|legend|li|nav|ol|p|path|pre|q|rect|circle|section"
+    "|span|strong|summary|svg|table|tbody|td|th|thead|time|tr|ul"
+)
+CHAT = f"""
+    name: "<b>"
+    chat: true
+    target_models: [echo]
+    variables:
+      m: {{type: text, default: "{HOSTILE_TEXT}"}}
+    messages: [{{role: user, content: "{{{{m}}}}"}}]
+    """
+BAD = f"""
+    name: Bad
+    target_models: [echo]
+    prompt: hi
+    "{HOSTILE_TEXT}": 1
+    """
+
+
+class Tags(HTMLParser):
+    """The elements and attributes of a piece of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        assert not any((value or "").strip().lower().startswith("javascript:") for _, value in attrs)
+
+
+def all_html(desktop: Desktop) -> dict[str, str]:
+    """Every gr.HTML of the page that holds text, by its id."""
+    blocks = desktop.demo.blocks.values()
+    found = {block.elem_id: desktop.value(block) for block in blocks if isinstance(block, gr.HTML)}
+    return {str(name): shown for name, shown in found.items() if isinstance(shown, str) and shown}
+
+
+async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> None:
+    desktop.place.write("bad", BAD)
+    desktop.place.write("hostile_chat", CHAT)
+    engineer, shown = desktop.page.engineer, []
+    for key in ("hostile", "failing", "hostile_chat"):
+        desktop.set(engineer.picker, key)
+        await desktop.fire("choose")
+        await desktop.fire("run")
+        await desktop.fire("edited")
+        shown.append(all_html(desktop))
+    desktop.set(engineer.runner.pane.comment, HOSTILE_TEXT)
+    await desktop.fire("comment")
+    await desktop.fire("overview")
+    await desktop.fire("overview_pick", "hostile")
+    await desktop.fire("history")
+    for row in await desktop.place.rows():
+        await desktop.fire("history_pick", row.request_id)
+        shown.append(all_html(desktop))
+    await desktop.fire("watch")
+    shown.append(all_html(desktop))
+    await desktop.fire("landed", prompt=HOSTILE_TEXT)
+    shown.append(all_html(desktop))
+    carriers = {name for page in shown for name, html in page.items() if "&lt;img src=x" in html}
+    expected = (
+        "prompt-about answer-error answer-chat broken-prompts overview-list overview-page history-list history-page"
+    )
+    assert carriers >= {*expected.split(), "nodes-3-card"}
+    for page in shown:
+        for name, html in page.items():
+            tags = Tags()
+            tags.feed(html)
+            assert [tag for tag in tags.tags if not KNOWN.fullmatch(tag)] == [], name
+            assert not [attribute for attribute in tags.attributes if attribute.startswith("on")], name
+            assert "${" not in html, name
+            assert "{{" not in html, name
+
+
+async def test_a_toast_shows_characters_too(desktop: Desktop) -> None:
+    event, data = desktop.event("overview_pick"), gr.EventData(None, {"item": HOSTILE_TEXT})
+    with pytest.raises(gr.Error) as refused:
+        await desktop.demo.process_api(event, [], None, desktop.request(), event_data=data)
+    assert "<" not in str(refused.value.message)
+    assert "&lt;img src=x" in str(refused.value.message)
+
+
+def test_text_and_attributes_are_escaped_once() -> None:
+    assert text('<a href="x">&\'') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;"
+    assert el("p", el("b", "<"), title='"') == '<p title="&quot;"><b>&lt;</b></p>'
+    assert text(Html("<b>")) == "<b>"
+
+
+def test_facts_leave_out_what_is_not_known() -> None:
+    assert facts([("A", 0), ("B", None), ("C", "")]) == '<dl class="facts"><div><dt>A</dt><dd>0</dd></div></dl>'

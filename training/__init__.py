@@ -1,0 +1,1 @@
+"""Training programs of the bundled models; nothing here is imported when the app runs."""
