@@ -25,8 +25,10 @@ def _deeds(count: Count | None) -> str:
     said = [_stars(count)]
     if count.failed:
         said.append(f"fails {_percent(count.failed, count.requests)} of the time")
-    if count.breached:
-        said.append(f"breaks the contract in {_percent(count.breached, count.kept + count.breached)} of its answers")
+    if count.checks_failed:
+        said.append(
+            f"fails checks in {_percent(count.checks_failed, count.checks_passed + count.checks_failed)} of its answers"
+        )
     if len(said) == 1:
         said.append(f"no complaint in {_many(count.requests, 'request')}")
     return "; ".join(said)

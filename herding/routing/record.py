@@ -92,8 +92,8 @@ class Record:
         return Count(
             total.requests - here.requests,
             total.failed - here.failed,
-            total.kept - here.kept,
-            total.breached - here.breached,
+            total.checks_passed - here.checks_passed,
+            total.checks_failed - here.checks_failed,
             total.rated - here.rated,
             total.stars - here.stars,
             total.squares - here.squares,

@@ -21,8 +21,8 @@ class Count:
 
     requests: int = 0
     failed: int = 0
-    kept: int = 0
-    breached: int = 0
+    checks_passed: int = 0
+    checks_failed: int = 0
     rated: int = 0
     stars: int = 0
     squares: int = 0
@@ -31,8 +31,8 @@ class Count:
         """Counts a sample in (`sign` 1) or out (-1)."""
         self.requests += sign
         self.failed += sign * (not sample.ok)
-        self.kept += sign * (sample.contract_ok is True)
-        self.breached += sign * (sample.contract_ok is False)
+        self.checks_passed += sign * (sample.checks_passed is True)
+        self.checks_failed += sign * (sample.checks_passed is False)
 
     def rating(self, stars: int, sign: int) -> None:
         """Counts the stars of one rater in (`sign` 1) or out (-1)."""

@@ -28,7 +28,7 @@ def _row(entry: Entry, *, current: bool) -> Html:
     spoken = el("span", f", request to {row.prompt}: show details", cls="sr")
     pick = el("button", instant(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
     tokens = f"{row.usage.input_tokens:,} → {row.usage.output_tokens:,} tokens"
-    breach = chip("breach", "warn", title=row.contract.reason) if row.contract.ok is False else None
+    breach = chip("breach", "warn", title=row.checks.reason) if row.checks.ok is False else None
     cells = [
         [pick, el("div", row.prompt, version)],
         [_snippet(row)],

@@ -9,8 +9,8 @@ from typing import Any
 from herding.ui.kit import outcome as say
 from herding.ui.kit.format import (
     Html,
+    checks_chip,
     chip,
-    contract_chip,
     duration,
     el,
     facts,
@@ -30,7 +30,7 @@ def head(entry: Entry) -> Html:
     row = entry.outcome
     back = el("a", "‹ Back to the list", href="#history-list", cls="back")
     title = el("div", el("h2", row.prompt), instant(row.created_at), cls="page-head")
-    return join([back, title, el("div", status_chip(row.status), contract_chip(row.contract), cls="chips")])
+    return join([back, title, el("div", status_chip(row.status), checks_chip(row.checks), cls="chips")])
 
 
 def kept(row: Outcome) -> bool:

@@ -8,7 +8,7 @@ from herding.ui.insights.table import share_bar
 from herding.ui.kit.format import Html, chip, el, instant, join
 
 POLICIES = {
-    STARS: "by stars, failures, contract and time",
+    STARS: "by stars, failures, checks and time",
     SUCCESS_SHARE: "by the part of requests that succeed",
     ROUND_ROBIN: "each in its turn",
     RANDOM: "by lot",

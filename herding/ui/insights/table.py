@@ -64,7 +64,7 @@ def _counted(found: PromptInsights) -> Html:
 def _notes() -> Html:
     said = (
         "Small figures: the 95 % interval of the mean stars, and how many rated. Errors and breaches are parts of the "
-        "tries of the model and of its answers under a contract. Times are of answers, without waiting; tokens are "
+        "tries of the model and of its answers that have checks. Times are of answers, without waiting; tokens are "
         "means. Requests that people stopped are not counted."
     )
     return el("p", said, cls="muted why")
@@ -81,7 +81,7 @@ def _row(cell: Cell, *, served: bool) -> Html:
         f"{cell.requests:,}",
         _stars(cell),
         rate(cell.error_rate),
-        rate(cell.breach_rate),
+        rate(cell.check_failure_rate),
         duration(cell.p50_ms),
         duration(cell.p95_ms),
         _tokens(cell.input_tokens),

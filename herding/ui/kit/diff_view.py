@@ -18,10 +18,10 @@ SECTIONS = {
     "template": "Template",
     "variables": "Variables",
     "parameters": "Parameters",
-    "contract": "Contract",
+    "checks": "Checks",
     "other": "Other keys",
 }
-SAME = empty("No difference", "Both hold the same: template, variables, parameters, contract and all else.")
+SAME = empty("No difference", "Both hold the same: template, variables, parameters, checks and all else.")
 
 
 def view(diff: PromptDiff, *, inline: bool = False) -> Html:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from herding.values import Verdict
+from herding.values import CheckResult
 
 
 class Html(str):
@@ -69,8 +69,8 @@ def state_chip(state: str) -> Html:
     return chip(*STATE.get(state, (state, "plain")))
 
 
-def contract_chip(verdict: Verdict) -> Html:
-    """Whether the contract was kept; nothing where there is none."""
+def checks_chip(verdict: CheckResult) -> Html:
+    """Whether the checks passed; nothing where there are none."""
     if verdict.ok is None:
         return Html()
     return chip("contract kept", "good") if verdict.ok else chip(f"contract breach: {verdict.reason}", "warn")

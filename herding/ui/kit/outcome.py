@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from herding.ui.kit import candidates
-from herding.ui.kit.format import Html, chip, contract_chip, duration, el, facts, join, panel, status_chip
+from herding.ui.kit.format import Html, checks_chip, chip, duration, el, facts, join, panel, status_chip
 from herding.values import Outcome, Queued, Started
 
 ONE_PIECE_MS = 10
@@ -48,7 +48,7 @@ def ended(outcome: Outcome) -> Html:
     """A request that is over."""
     time = el("span", duration(outcome.timings.total_ms), cls="muted")
     cut = chip("cut at max tokens", "warn") if outcome.finish_reason == "length" else None
-    parts = [status_chip(outcome.status), contract_chip(outcome.contract), cut, time]
+    parts = [status_chip(outcome.status), checks_chip(outcome.checks), cut, time]
     return el("div", *parts, cls="status-line")
 
 
