@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from herding.evaluation.insights import Outlook, PromptInsights
-from herding.routing.policy import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.insights.table import share_bar
 from herding.ui.kit.format import Html, chip, el, instant, join
 
