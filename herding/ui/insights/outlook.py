@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from herding.evaluation.insights import Outlook, PromptInsights
-from herding.routing.policy import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.kit.bars import share_bar
 from herding.ui.kit.format import chip, datetime_tag, el, join
 

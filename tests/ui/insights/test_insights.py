@@ -13,7 +13,7 @@ from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import Bucket, Outlook, PromptInsights
 from herding.evaluation.version_matrix import Cell
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import RoutingSettings
 from herding.ui.insights import outlook as insights_outlook
 from herding.ui.insights import plot, table
 from herding.ui.insights.tab import Insights
