@@ -13,12 +13,12 @@ from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import Bucket, Outlook, PromptInsights
 from herding.evaluation.version_matrix import Cell
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import RoutingSettings
 from herding.ui.insights import outlook as insights_outlook
 from herding.ui.insights import plot, table
 from herding.ui.insights.tab import Insights
-from herding.ui.insights.table import rate
-from herding.ui.kit import candidates
+from herding.ui.kit.bars import percent_text
+from herding.ui.kit.response import candidate_list
 from herding.ui.page import tabs_of
 from herding.values import Considered, Outcome, Principal, Request, Reset
 from tests.support.herding import ADMIN
@@ -32,7 +32,7 @@ DAY = 86_400_000
 
 def cell(version: int = 1, model: str = "m", **facts: Any) -> Cell:
     """A cell with nothing behind it, but for `facts`."""
-    names = ("error_rate", "breach_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms")
+    names = ("error_rate", "check_failure_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms")
     nothing = dict.fromkeys((*names, "input_tokens", "output_tokens"))
     return Cell(
         version=version, model=model, **{"edited": False, "requests": 0, "errors": 0, "rated": 0} | nothing | facts
@@ -192,7 +192,7 @@ def test_users_and_admins_see_the_tab() -> None:
     ],
 )
 def test_a_rate_is_told_as_exactly_as_it_matters(part: float | None, told: str) -> None:
-    assert rate(part) == told
+    assert percent_text(part) == told
 
 
 def test_a_row_has_every_figure_in_its_column() -> None:
@@ -202,7 +202,7 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         requests=1234,
         errors=31,
         error_rate=0.025,
-        breach_rate=0.1,
+        check_failure_rate=0.1,
         rated=1,
         mean_stars=4.0,
         low=3.02,
@@ -273,7 +273,7 @@ def test_hostile_names_are_characters() -> None:
     considered = (Considered(HOSTILE_TEXT, HOSTILE_TEXT, 0.5, HOSTILE_TEXT), Considered("m", None, None, "no"))
     outcome = Outcome("1", "ada", "say", 5, candidates=considered)
     tags = Tags()
-    for shown in (table.table(found), insights_outlook.outlook(found), candidates.why(outcome)):
+    for shown in (table.table(found), insights_outlook.outlook(found), candidate_list(outcome)):
         assert shown
         assert "${" not in shown
         tags.feed(shown)
@@ -289,7 +289,7 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
         Considered("m3", None, None, "no node serves it"),
     )
     outcome = Outcome("1", "ada", "say", 5, model="m2", candidates=considered)
-    shown = candidates.why(outcome)
+    shown = candidate_list(outcome)
     assert shown is not None
     told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<li>.*?</li>", shown)]
     assert told == [
@@ -298,7 +298,7 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
         "m3 no chance then no node serves it",
     ]
     for few in ((), considered[:1]):
-        assert candidates.why(replace(outcome, candidates=few)) is None
+        assert candidate_list(replace(outcome, candidates=few)) is None
 
 
 async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(desktop: Desktop) -> None:
