@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.access.keys import derived, signing_key
+from herding.access.keys import derive_key, signing_key
 from herding.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def test_a_place_that_keeps_no_key_is_a_start_error(tmp_path: Path) -> None:
 
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
-    keys = {derived(key, purpose) for key in (b"a" * 32, b"b" * 32) for purpose in ("tokens", "sessions")}
+    keys = {derive_key(key, purpose) for key in (b"a" * 32, b"b" * 32) for purpose in ("tokens", "sessions")}
     assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
-    assert derived(b"a" * 32, "tokens") == derived(b"a" * 32, "tokens")
+    assert derive_key(b"a" * 32, "tokens") == derive_key(b"a" * 32, "tokens")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from herding.api.http.origin import address_of
+from herding.api.http.request import client_address
 from herding.api.middleware.proxies import ProxyMiddleware
 
 Pairs = list[tuple[str, str]]
@@ -26,7 +26,7 @@ async def seen(hops: int, headers: Pairs, **scope: Any) -> dict[str, Any]:
 
 
 async def address(hops: int, *values: str) -> str:
-    return address_of(await seen(hops, [("x-forwarded-for", value) for value in values]))
+    return client_address(await seen(hops, [("x-forwarded-for", value) for value in values]))
 
 
 @pytest.mark.parametrize("value", ["1.1.1.1", "1.1.1.1, 2.2.2.2", "::1", "", "localhost"])
