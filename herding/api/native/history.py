@@ -17,7 +17,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, ResponseModel, format_instant
 from herding.api.http.request import Caller
 from herding.api.http.response import download_headers, json_response
-from herding.api.native.infer import Routing, RunPromptResponse, round_timings
+from herding.api.native.infer import RoutingDecision, RunPromptResponse, round_timings
 from herding.errors import NotFoundError
 from herding.orchestrator import MAX_PAGE, Orchestrator
 from herding.values import Entry, HistoryFilter, Status
@@ -99,7 +99,7 @@ class HistoryEntry(RunPromptResponse):
             usage=outcome.usage,
             timings=round_timings(outcome.timings),
             checks=outcome.checks,
-            routing=Routing.from_outcome(outcome),
+            routing=RoutingDecision.from_outcome(outcome),
             status=outcome.status,
             error=RequestError(type=outcome.error_type, message=outcome.error) if outcome.error_type else None,
             created_at=format_instant(outcome.created_at),

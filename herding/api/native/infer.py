@@ -113,7 +113,7 @@ class RunPromptRequest(RequestModel):
         )
 
 
-class Routing(ResponseModel):
+class RoutingDecision(ResponseModel):
     """The reason for the node that answered, the other candidates, and the attempts on each node."""
 
     policy: str | None
@@ -122,7 +122,7 @@ class Routing(ResponseModel):
     attempts: tuple[Attempt, ...]
 
     @classmethod
-    def from_outcome(cls, outcome: Outcome) -> Routing:
+    def from_outcome(cls, outcome: Outcome) -> RoutingDecision:
         """Return how a request was routed."""
         return cls(
             policy=outcome.policy,
@@ -146,7 +146,7 @@ class RunPromptResponse(ResponseModel):
     usage: Usage
     timings: Timings
     checks: CheckResult
-    routing: Routing
+    routing: RoutingDecision
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -163,7 +163,7 @@ class RunPromptResponse(ResponseModel):
             usage=outcome.usage,
             timings=round_timings(outcome.timings),
             checks=outcome.checks,
-            routing=Routing.from_outcome(outcome),
+            routing=RoutingDecision.from_outcome(outcome),
         )
 
 

@@ -73,7 +73,7 @@ class NodeRequest(RequestModel):
     query: dict[str, Any] | None = None
     body: Any = None
     response_extract: str | None = None
-    stream: Literal[False, "sse", "lines"] | None = None
+    stream: StrictBool | Literal["sse", "lines"] | None = Field(default=None, description="not true")
     context_length: int | None = None
     concurrency: int | None = None
     deadlines: dict[str, float] | None = None

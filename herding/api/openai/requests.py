@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from herding.errors import UserError
@@ -164,7 +164,9 @@ class EmbeddingsRequest(BaseModel):
     )
 
     model: str = Field(description="a model for embeddings")
-    input: str | list[Any] = Field(description="a text, or a list of texts")
+    input: str | Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})] = Field(
+        description="a text, or a list of texts"
+    )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(default=None, ge=1, le=100_000)
 

@@ -8,13 +8,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from herding.api.http.models import ResponseModel
-from herding.values import FinishReason, Outcome
-from herding.values import Usage as TokenCounts
+from herding.values import FinishReason, Outcome, Usage
 
 FinishedBy = Literal["stop", "length"]
 
 
-class Usage(ResponseModel):
+class CompletionUsage(ResponseModel):
     """Token counts."""
 
     prompt_tokens: int
@@ -22,7 +21,7 @@ class Usage(ResponseModel):
     total_tokens: int
 
     @classmethod
-    def from_counts(cls, counts: TokenCounts) -> Usage:
+    def from_counts(cls, counts: Usage) -> CompletionUsage:
         """Return token counts under OpenAI's names."""
         return cls(
             prompt_tokens=counts.input_tokens,
@@ -66,7 +65,7 @@ class ChatCompletion(ResponseModel):
     model: str
     system_fingerprint: None = None
     choices: list[ChatChoice]
-    usage: Usage
+    usage: CompletionUsage
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> ChatCompletion:
@@ -77,7 +76,7 @@ class ChatCompletion(ResponseModel):
             created=outcome.created_at // 1000,
             model=outcome.model or "",
             choices=[ChatChoice(message=message, finish_reason=to_finish_reason(outcome.finish_reason))],
-            usage=Usage.from_counts(outcome.usage),
+            usage=CompletionUsage.from_counts(outcome.usage),
         )
 
 
@@ -90,7 +89,7 @@ class TextCompletion(ResponseModel):
     model: str
     system_fingerprint: None = None
     choices: list[TextChoice]
-    usage: Usage
+    usage: CompletionUsage
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> TextCompletion:
@@ -100,11 +99,11 @@ class TextCompletion(ResponseModel):
             created=outcome.created_at // 1000,
             model=outcome.model or "",
             choices=[TextChoice(text=outcome.answer, finish_reason=to_finish_reason(outcome.finish_reason))],
-            usage=Usage.from_counts(outcome.usage),
+            usage=CompletionUsage.from_counts(outcome.usage),
         )
 
 
-class Embedding(ResponseModel):
+class EmbeddingItem(ResponseModel):
     """The vector of one text: numbers, or their base64 encoding as 32-bit floats."""
 
     object: Literal["embedding"]
@@ -123,7 +122,7 @@ class EmbeddingList(ResponseModel):
     """A vector for each text, in the order of the texts."""
 
     object: Literal["list"]
-    data: list[Embedding]
+    data: list[EmbeddingItem]
     model: str
     usage: EmbeddingUsage
 
@@ -185,7 +184,7 @@ class ChunkWriter:
         reason = to_finish_reason(outcome.finish_reason)
         chunks.append(self._chunk({"delta": {}} if self._is_chat else {"text": ""}, reason))
         if self._include_usage:
-            usage = Usage.from_counts(outcome.usage).model_dump()
+            usage = CompletionUsage.from_counts(outcome.usage).model_dump()
             chunks.append(self._head | {"choices": [], "usage": usage})
         return chunks
 
