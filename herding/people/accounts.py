@@ -55,7 +55,7 @@ class Accounts:
         _require_admin(who)
         found = await self._store.user(user_id)
         if found is None:
-            raise NotFoundError("This user does not exist.", param="user")
+            raise NotFoundError("User not found.", param="user")
         return found
 
     async def add_user(self, user: User, who: Principal) -> User:
@@ -234,7 +234,7 @@ class Accounts:
 
     def _check_role(self, role: str) -> None:
         if role not in self._roles.names:
-            raise UserError(f"This role does not exist. Roles: {', '.join(self._roles.names)}.", param="role")
+            raise UserError(f"Role not found. Roles: {', '.join(self._roles.names)}.", param="role")
 
     def _check_privileges(self, who: Principal, user: User, role: str | None = None) -> None:
         """Raise AccessError if a user, or a token of theirs with its own role, has more privileges than `who`."""
@@ -261,14 +261,14 @@ class Accounts:
         may = user_id == who.id or ADMINISTER in who.rights
         user = await self._store.user(user_id) if may else None
         if user is None:
-            raise NotFoundError("This user does not exist.", param="user")
+            raise NotFoundError("User not found.", param="user")
         return user
 
     async def _own_token(self, token_id: str, who: Principal) -> Token:
         require(who, TOKENS)
         found = await self._store.credentials(token_id)
         if found is None or (found[0].user != who.id and ADMINISTER not in who.rights):
-            raise NotFoundError("This token does not exist.", param="token_id")
+            raise NotFoundError("Token not found.", param="token_id")
         return found[0]
 
 

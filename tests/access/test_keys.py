@@ -31,7 +31,7 @@ def test_a_secret_gives_the_same_key_everywhere_and_leaves_no_file(tmp_path: Pat
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 31])
 def test_half_a_key_is_a_start_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret.key").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"secret\.key: this key is not whole"):
+    with pytest.raises(ConfigError, match=r"secret\.key: the key is too short"):
         signing_key(tmp_path)
     assert (tmp_path / "secret.key").read_bytes() == content
 

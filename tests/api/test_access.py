@@ -327,7 +327,7 @@ async def test_a_mistake_in_the_roles_names_its_line(editor: tuple[httpx.AsyncCl
     text = notes["text"].replace("allow_tabs: [engineer", "allow_tabs: [kitchen", 1)
     response = await http.put(f"{V1}/roles", json={"text": text, "digest": notes["digest"]})
     assert response.status_code == 422
-    assert "'kitchen' is no tab" in response.json()["error"]["message"]
+    assert "'kitchen' is not a tab" in response.json()["error"]["message"]
     assert "line 2" in response.json()["error"]["message"]
     assert file.read_text() == notes["text"]
 

@@ -15,7 +15,7 @@ from herding.access.login_throttle import PER_ADDRESS
 from herding.access.sessions import Session
 from herding.access.tokens import mint
 from herding.errors import AuthenticationError, LimitError, StoreError
-from herding.people.authenticator import OPERATOR, REMEMBER_SECONDS, REMEMBERED
+from herding.people.authenticator import CACHE_SECONDS, MAX_CACHED, OPERATOR
 from herding.values import Limit, Principal, User
 from tests.support.database import rows
 from tests.support.people_parts import BOSS, HERE, KEY, OPERATOR_TOKEN, SHIPPED, THERE, House, housing, public
@@ -205,11 +205,11 @@ async def test_a_revocation_by_another_process_takes_two_seconds_at_most(house: 
     token = await house.token()
     await house.enters(token)
     await house.store.revoke(public(token), house.time.ms)  # not through this process's accounts
-    house.time.passes(REMEMBER_SECONDS)
+    house.time.passes(CACHE_SECONDS)
     await house.enters(token)
     house.time.passes(0.01)
     await refused(house, token)
-    assert REMEMBER_SECONDS <= 2
+    assert CACHE_SECONDS <= 2
 
 
 async def test_within_two_seconds_the_database_is_asked_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,25 +282,25 @@ async def test_without_its_database_nobody_new_gets_in(house: House, monkeypatch
     await house.enters(token)
     monkeypatch.setattr(house.store, "credentials", away)
     await house.enters(token)
-    house.time.passes(REMEMBER_SECONDS + 0.1)
+    house.time.passes(CACHE_SECONDS + 0.1)
     with pytest.raises(StoreError):
         await house.enters(token)
 
 
 async def test_not_everybody_is_remembered_without_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.people.authenticator.REMEMBERED", 3)
+    monkeypatch.setattr("herding.people.authenticator.MAX_CACHED", 3)
     await house.user()
     tokens = [await house.token() for _ in range(10)]
     for token in tokens * 2:
         assert (await house.enters(token)).token == public(token)
-    assert len(house.authenticator._known) <= 3
-    assert REMEMBERED >= 1_000
+    assert len(house.authenticator._cache) <= 3
+    assert MAX_CACHED >= 1_000
 
 
 async def test_wrong_tokens_are_not_remembered(house: House) -> None:
     for number in range(100):
         await refused(house, mint().text, f"192.0.2.{number}")
-    assert house.authenticator._known == {}
+    assert house.authenticator._cache == {}
 
 
 # Roles
@@ -576,7 +576,7 @@ async def test_whose_token_is_revoked_has_to_go(house: House) -> None:
 async def test_whose_token_is_revoked_elsewhere_has_to_go_soon(house: House) -> None:
     who, token_id = await inside(house)
     await house.store.revoke(token_id, house.time.ms)
-    house.time.passes(REMEMBER_SECONDS + 0.1)
+    house.time.passes(CACHE_SECONDS + 0.1)
     assert not await house.authenticator.still_valid(who)
 
 
@@ -622,7 +622,7 @@ async def test_nobody_is_thrown_out_because_the_database_is_away(house: House, m
 
     who, _ = await inside(house)
     monkeypatch.setattr(house.store, "credentials", away)
-    house.time.passes(REMEMBER_SECONDS + 1)
+    house.time.passes(CACHE_SECONDS + 1)
     assert await house.authenticator.still_valid(who)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 
 from herding.api.http.disconnect import ClientDisconnected
@@ -62,7 +63,7 @@ _OPENAI_CODES = {
     "context_length": "context_length_exceeded",
 }
 CLIENT_CLOSED_REQUEST = 499
-"""The status that nginx logs for a client that left; nobody reads the response."""
+"""The status that nginx logs for a client that left; the response is not sent."""
 
 log = logging.getLogger(__name__)
 
@@ -152,18 +153,30 @@ def problem_of(error: HerdingError) -> Problem:
 
 def error_responses(*examples: HerdingError, openai: bool = False) -> Responses:
     """Describe the errors of an operation in OpenAPI: each of `examples` under its status, and all others."""
-    model = OpenAIErrorResponse if openai else ErrorResponse
+    schema = {"$ref": f"#/components/schemas/{(OpenAIErrorResponse if openai else ErrorResponse).__name__}"}
     described: Responses = {
-        "4XX": {"model": model, "description": "The request cannot be served as it is"},
-        "5XX": {"model": model, "description": "No node or no database could serve the request"},
+        "4XX": _describe("The request cannot be served as it is", {"schema": schema}),
+        "5XX": _describe("No node or no database could serve the request", {"schema": schema}),
     }
     for error in (AuthenticationError("This token is not valid."), *examples):
         problem = problem_of(error)
         status = problem.openai_status if openai else problem.status
         example = (problem.openai() if openai else problem.native()).model_dump()
-        content = {"application/json": {"example": example}}
-        described[status] = {"model": model, "description": HTTPStatus(status).phrase, "content": content}
+        described[status] = _describe(HTTPStatus(status).phrase, {"schema": schema, "example": example})
     return described
+
+
+def _describe(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": content}}
+
+
+def error_schemas() -> dict[str, Any]:
+    """Return the JSON schemas that the descriptions of errors refer to, by name."""
+    mode: JsonSchemaMode = "serialization"
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorResponse, mode), (OpenAIErrorResponse, mode)]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = schemas["$defs"]
+    return found
 
 
 def install(app: FastAPI) -> None:

@@ -22,8 +22,8 @@ from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, Lim
 
 DAY_MS = 24 * 3600 * 1000
 _LIMIT: JsonDict = {"type": "request", "interval": 24, "limit": 500}
-_NO_USER = NotFoundError("There is no such user.", param="user")
-_NO_TOKEN = NotFoundError("There is no such token.", param="token_id")
+_NO_USER = NotFoundError("User not found.", param="user")
+_NO_TOKEN = NotFoundError("Token not found.", param="token_id")
 _NO_ADMIN = AccessError("Only an admin can make an admin.")
 
 
@@ -330,7 +330,7 @@ def _users(orchestrator: Orchestrator) -> APIRouter:
     @routes.post(
         "/users",
         status_code=201,
-        responses=error_responses(_NO_ADMIN, UserError("There is no such role.", param="role")),
+        responses=error_responses(_NO_ADMIN, UserError("Role not found.", param="role")),
     )
     async def create_user(body: CreateUserRequest, who: Caller) -> UserResponse:
         """Create a user with a role of at most your own rights. Then create a token for them."""

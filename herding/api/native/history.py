@@ -23,7 +23,7 @@ from herding.orchestrator import MAX_PAGE, Orchestrator
 from herding.values import Entry, HistoryFilter, Status
 
 MAX_OFFSET = 2**31
-_NO_REQUEST = NotFoundError("There is no such request.", param="request_id")
+_NO_REQUEST = NotFoundError("Request not found.", param="request_id")
 
 COLUMNS = (
     "request_id",
@@ -184,7 +184,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """Delete the content of one of your requests."""
         forgotten = await accounts.forget([request_id], who)
         if not forgotten:
-            raise NotFoundError("You have no such request.", param="request_id")
+            raise NotFoundError("Request not found.", param="request_id")
         return ForgetResponse(forgotten=forgotten)
 
     @routes.get("/history.csv", response_class=StreamingResponse, responses=_file("text/csv") | error_responses())

@@ -230,7 +230,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             content, headers = await run_until_disconnect(request.receive, work)
             return Response(content, headers=headers, media_type="application/json")
         if idempotency_key is not None:
-            raise UserError("Idempotency-Key does not work with streams. Leave out one of them.")
+            raise UserError("Streams take no Idempotency-Key. Leave out one of them.")
         headers = {}
         events = fill_headers(orchestrator.stream(run, who), headers)
         return await event_stream(

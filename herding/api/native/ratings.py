@@ -16,7 +16,7 @@ from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 
 _ID = "0b9c5ac1d5e84a5f9e6f2f4f4be4b0f6"
-_NO_REQUEST = NotFoundError("There is no such request.", param="request_id")
+_NO_REQUEST = NotFoundError("Request not found.", param="request_id")
 
 
 class _RatedRequest(RequestModel):

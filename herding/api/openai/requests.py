@@ -82,7 +82,7 @@ class _CompletionFields(BaseModel):
 
     @property
     def include_usage(self) -> bool:
-        """Whether the stream ends with the token counts."""
+        """True if the stream ends with the token counts."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def to_parameters(self) -> Parameters:

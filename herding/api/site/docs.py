@@ -15,6 +15,7 @@ from fastapi.responses import FileResponse
 
 from herding.access.operations import DOCS
 from herding.access.roles import require
+from herding.api.http.errors import error_schemas
 from herding.api.http.request import Caller
 from herding.errors import NotFoundError
 
@@ -77,6 +78,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of the routes of `app`. A token is optional: guests need none."""
     described = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     bearer = {"type": "http", "scheme": "bearer", "description": "An access token. Guests need none."}
-    described.setdefault("components", {})["securitySchemes"] = {"token": bearer}
+    described["components"]["schemas"] |= error_schemas()
+    described["components"]["securitySchemes"] = {"token": bearer}
     described["security"] = [{"token": []}, {}]
     return described

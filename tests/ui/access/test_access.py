@@ -89,9 +89,9 @@ async def test_a_failed_try_says_why_and_keeps_what_was_typed(office: Desktop) -
     assert "1 to 100 characters" in office.value(tokens.form.note)
     assert office.value(tokens.form.name) == "x" * 101
     assert not await create(office, user="nobody")
-    assert "no such user" in office.value(tokens.form.note)
+    assert "User not found" in office.value(tokens.form.note)
     assert not await create(office, user="ada", role="admin")
-    assert "cannot do more than its user" in office.value(tokens.form.note)
+    assert "cannot have more privileges than its user" in office.value(tokens.form.note)
     assert not await create(office, user="ada", role="", lasts=8)
     assert "Choose how long" in office.value(tokens.form.note)
 
