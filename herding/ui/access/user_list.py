@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from herding.ui.access.limit_lines import words
 from herding.ui.kit.format import Html, chip, day, el, empty, join, plural
+from herding.ui.kit.limits import words
 from herding.values import User
 
 SHOWN = 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from herding.ui.history.page import NOT_KEPT, kept
+from herding.ui.history.entries import NOT_KEPT, kept
 from herding.ui.kit.format import Html, chip, clip, duration, el, empty, instant, join, stars, status_chip
 from herding.values import Entry, Outcome
 

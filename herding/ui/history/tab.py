@@ -10,7 +10,7 @@ from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.answer import SAVED
-from herding.ui.history import page as entry_page
+from herding.ui.history import entries as entry_page
 from herding.ui.history.filters import ANY, choice, choices_of, links, wanted
 from herding.ui.history.list import rows
 from herding.ui.kit import stars as star
@@ -28,7 +28,7 @@ GONE = "Its variables, input, answer, error and comments go; counts, times and s
 DELETED = done("The texts are deleted.")
 
 
-class History:
+class HistoryTab:
     """Layout of the tab, and its handlers. `offset` is the first row of the page; `chosen` the open request's id."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:

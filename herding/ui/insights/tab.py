@@ -10,7 +10,7 @@ from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import UserError
 from herding.evaluation.insights import SPANS
 from herding.orchestrator import Orchestrator
-from herding.ui.insights import outlook, plot, table
+from herding.ui.insights import plot, routing, table
 from herding.ui.kit import prompt_text
 from herding.ui.kit.confirm import Confirm
 from herding.ui.kit.events import needs, on, who
@@ -29,7 +29,7 @@ FORGET = (
 FORGOTTEN = done("What was learned of this prompt is forgotten.")
 
 
-class Insights:
+class InsightsTab:
     """Layout of the tab, and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
@@ -120,7 +120,7 @@ class Insights:
             table.table(found) if found.total else QUIET,
             plot.title(found),
             plot.shows(found),
-            outlook.outlook(found),
+            routing.outlook(found),
             *Confirm.shows(PUBLISH in principal.rights),
         ]
 

@@ -11,10 +11,10 @@ from herding.access.operations import USAGE
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import OPERATOR
 from herding.store import now_ms
-from herding.ui.access.limit_lines import interval, words
 from herding.ui.kit.events import needs, on, who
 from herding.ui.kit.format import Html, chip, el, empty, facts, instant, join, span
 from herding.ui.kit.identity import LOCAL, name_of, user_of
+from herding.ui.kit.limits import interval, words
 from herding.ui.kit.meter import meter
 from herding.ui.usage.privacy import PrivacyPane
 from herding.values import LimitUse, Principal, User
@@ -23,7 +23,7 @@ EVERY = 3.0
 NO_LIMITS = empty("No limits apply to you", "Your requests are counted all the same: they are in the history.")
 
 
-class Usage:
+class UsageTab:
     """Layout of the tab, and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:

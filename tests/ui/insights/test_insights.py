@@ -14,9 +14,9 @@ from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import Bucket, Outlook, PromptInsights
 from herding.evaluation.version_matrix import Cell
 from herding.routing.policy import RoutingSettings
-from herding.ui.insights import outlook as insights_outlook
 from herding.ui.insights import plot, table
-from herding.ui.insights.tab import Insights
+from herding.ui.insights import routing as insights_outlook
+from herding.ui.insights.tab import InsightsTab
 from herding.ui.insights.table import rate
 from herding.ui.kit import candidates
 from herding.ui.page import tabs_of
@@ -59,7 +59,7 @@ def insights(**facts: Any) -> PromptInsights:
     return PromptInsights(**given | facts)
 
 
-async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> Insights:
+async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> InsightsTab:
     """The tab is opened with a prompt."""
     await desktop.fire("insights", prompt=key, who=who)
     return desktop.page.insights
