@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import EDIT, HISTORY, RUN, SAVE
 from herding.errors import NotFoundError, UserError
@@ -20,8 +21,8 @@ from herding.ui.engineer.runner import models
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
 from herding.ui.history.tab import HistoryTab
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, join, panel
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "A request is still running there. Wait for it to finish, or stop it."
@@ -48,10 +49,10 @@ class CompareLinks:
             copied = on(column.use.click, self._copy(number), inputs, outputs, name=f"compare_use_{number}", **now)
             engineer.elsewhere.follow(copied)
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def replay(self, chosen: str, state: CompareState, request: gr.Request) -> list[Any]:
         """Open the tab with the inputs of a past request; the first column repeats that request."""
-        principal = who(request)
+        principal = principal_of(request)
         if state.running:
             raise UserError(BUSY)
         row = (await self._orchestrator.request(chosen, principal)).outcome
@@ -86,12 +87,12 @@ class CompareLinks:
         )
 
     def _copy(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RUN)
+        @requires(RUN)
         async def copy(
             session: SessionState, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
         ) -> list[Any]:
             """Copy the column and the inputs to the draft in the Prompt engineer tab, and open that tab."""
-            principal = who(request)
+            principal = principal_of(request)
             if session.running is not None:
                 raise UserError(BUSY)
             self._compare.read(state, owner, fields)
@@ -142,7 +143,7 @@ class CompareLinks:
         return list(updates.values())
 
 
-def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Html:
+def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Markup:
     """Return the notice for the replay of a request that ran an edited template."""
     number = config.version or str(prompt.version or "")
     text = (
@@ -152,12 +153,12 @@ def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Html:
     return panel("warn", "This request ran an unsaved edit", el("p", text), role="status")
 
 
-def _other_parameters(config: ColumnConfig) -> Html | None:
+def _other_parameters(config: ColumnConfig) -> Markup | None:
     text = f"All columns also use these parameters: {list_parameters(dict(config.extra))}."
     return el("p", text, cls="muted", role="status") if config.extra else None
 
 
-def _copied(letter: str, config: ColumnConfig, session: SessionState) -> Html:
+def _copied(letter: str, config: ColumnConfig, session: SessionState) -> Markup:
     """Return the notice that a column was copied; the draft pane shows whether it was saved."""
     version = "your draft" if config.is_draft else f"version {config.version}" if config.version else "live version"
     model = f", for {config.model}" if config.model else ""

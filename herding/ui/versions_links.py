@@ -12,7 +12,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import ColumnConfig, CompareState
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import BUSY
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.overview.tab import Overview
 from herding.ui.versions.state import VersionsState
 from herding.ui.versions.tab import VersionsTab
@@ -39,18 +39,18 @@ class VersionsLinks:
         state: list[Any] = [compare.state, compare.owner]
         on(opened.success, compare.opened, state, compare.outputs, name="version_compared", **now)
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def open_versions(self, chosen: str, versions: VersionsState) -> list[Any]:
         """Open the Versions tab with the chosen prompt."""
         versions.requested = chosen
         return [gr.update(selected="versions"), versions]
 
-    @needs(RUN)
+    @requires(RUN)
     async def compare_versions(self, versions: VersionsState, compare: CompareState, request: gr.Request) -> list[Any]:
         """Open the Compare tab with both versions of the diff, each in a column."""
         if compare.running:
             raise UserError(BUSY)
-        prompt = await self._orchestrator.prompt(versions.key, who(request))
+        prompt = await self._orchestrator.prompt(versions.key, principal_of(request))
         old, new = (
             ColumnConfig(prompt.key, version="" if number == prompt.version else str(number))
             for number in (versions.old, versions.new)

@@ -38,7 +38,7 @@ class Choices:
         With `fill` the numbers are written as well.
         """
         compatible = {prompt.key: prompt for prompt in prompts if accepts_inputs(prompt, state.prompt)}
-        names = [(prompt_text.choice(prompt), key) for key, prompt in compatible.items()]
+        names = [(prompt_text.picker_option(prompt), key) for key, prompt in compatible.items()]
         versions: dict[str, Pairs] = {}
         updates: list[Any] = []
         for column, pane in zip(state.columns, panes, strict=True):

@@ -13,16 +13,15 @@ from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import INITIAL_COLUMNS, LETTERS, Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN, SAVED
 from herding.ui.engineer.runner import AUTO, models
-from herding.ui.kit import outcome as say
-from herding.ui.kit import stars as star
-from herding.ui.kit.events import needs, on
-from herding.ui.kit.events import who as asking
-from herding.ui.kit.format import el, empty, value
+from herding.ui.kit import response
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, format_value
+from herding.ui.kit.stars import parse_stars, star_rating, update_stars
 from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
 MODEL_DEFAULT = "Model default"
-NO_RESPONSE = empty("No response yet", "Select Run all to start every column.")
+NO_RESPONSE = empty_state("No response yet", "Select Run all to start every column.")
 
 Pairs = Sequence[tuple[str, str]]
 """The labels and values of a picker's choices."""
@@ -101,7 +100,7 @@ class ColumnPane:
         self.problem = gr.HTML(elem_id=f"{self._id}-error", elem_classes=["column-error"])
         self.metrics = gr.HTML(elem_id=f"{self._id}-figures", elem_classes=["column-metrics"])
         with gr.Column(elem_classes=["feedback"], elem_id=f"{self._id}-feedback") as self.feedback:
-            self.stars = star.star_rating(f"{self._id}-stars", f"Rate response {self.letter}")
+            self.stars = star_rating(f"{self._id}-stars", f"Rate response {self.letter}")
             self.note = gr.HTML(elem_id=f"{self._id}-note", elem_classes=["note"])
 
     @property
@@ -125,8 +124,8 @@ class ColumnPane:
         """Return updates of `setup` for a column that runs `info`; only with `fill` are the numbers written."""
         config, own = column.config, info.parameters if info else None
         numbers: list[dict[str, Any]] = [
-            {"placeholder": value(own.temperature if own else None) or MODEL_DEFAULT},
-            {"placeholder": value(own.max_tokens if own else None) or MODEL_DEFAULT},
+            {"placeholder": format_value(own.temperature if own else None) or MODEL_DEFAULT},
+            {"placeholder": format_value(own.max_tokens if own else None) or MODEL_DEFAULT},
         ]
         if fill:
             numbers[0]["value"], numbers[1]["value"] = config.temperature, config.max_tokens
@@ -146,25 +145,34 @@ class ColumnPane:
 
     def show_started(self) -> Updates:
         """Return updates for a run that starts: the old response is cleared."""
-        return {self.status: say.waiting(None, 0), self.text: "", self.problem: "", self.metrics: "", self.note: ""}
+        return {
+            self.status: response.queued_status(None, 0),
+            self.text: "",
+            self.problem: "",
+            self.metrics: "",
+            self.note: "",
+        }
 
     def show_outcome(self, outcome: Outcome) -> Updates:
         """Return updates for a finished request."""
         return {
-            self.status: say.ended(outcome),
-            self.metrics: say.figures(outcome),
-            self.stars: star.shows(None, enabled=True),
+            self.status: response.final_status(outcome),
+            self.metrics: response.metrics(outcome),
+            self.stars: update_stars(None, enabled=True),
         }
 
     def show_error(self, error: HerdingError) -> Updates:
         """Return updates for a run that failed; text received so far stays."""
-        return {self.status: say.refused(error.type), self.problem: say.problem(error.type, error.message)}
+        return {
+            self.status: response.not_sent_status(error.type),
+            self.problem: response.error_panel(error.type, error.message),
+        }
 
-    @needs(RATE)
+    @requires(RATE)
     async def rate(self, state: CompareState, stars: Any, request: gr.Request) -> Any:
         """Save the rating of the shown response."""
         outcome = state.columns[self.number].outcome
         if outcome is None:
             return FORGOTTEN
-        await self._orchestrator.rate(outcome.request_id, star.given(stars), asking(request))
+        await self._orchestrator.rate(outcome.request_id, parse_stars(stars), principal_of(request))
         return SAVED

@@ -9,18 +9,19 @@ from typing import Any
 
 import gradio as gr
 import regex
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.orchestrator import Orchestrator
 from herding.prompts.diff import APART
 from herding.ui.compare.preference import PreferencePane
 from herding.ui.compare.state import Column, CompareState
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, empty, join, plural
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, join, plural
 from herding.values import Principal
 
 MAX_WORDS = 3_000
-EMPTY = empty("Nothing to compare yet", "Run two columns to see a diff.")
+EMPTY = empty_state("Nothing to compare yet", "Run two columns to see a diff.")
 _WORD = regex.compile(rf"{APART}\s*|(?:(?!{APART})\S)+\s*")
 
 
@@ -47,11 +48,11 @@ class DiffPane:
     def outputs(self) -> list[Any]:
         return [self.left, self.right, self.diff, *self.preference.outputs]
 
-    @needs(RUN)
+    @requires(RUN)
     async def compare(self, state: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
         """Show the diff of the two chosen responses, and the preference saved for them."""
         diff = await _diff(_with_response(state), left, right)
-        return [diff, *await self.preference.show(state, left, right, who(request))]
+        return [diff, *await self.preference.show(state, left, right, principal_of(request))]
 
     async def show(
         self, state: CompareState, principal: Principal, left: str | None = None, right: str | None = None
@@ -68,13 +69,13 @@ class DiffPane:
         return [*pickers, await _diff(columns, first, second), *preference]
 
 
-def word_diff(left: str, right: str) -> Html:
+def word_diff(left: str, right: str) -> Markup:
     """Return the words of both texts in the order of the second, with removed and added words marked."""
     old, new = _WORD.findall(left), _WORD.findall(right)
     cut = max(len(old), len(new)) > MAX_WORDS
     old, new = old[:MAX_WORDS], new[:MAX_WORDS]
     steps = SequenceMatcher(None, [word.strip() for word in old], [word.strip() for word in new]).get_opcodes()
-    parts: list[Html] = []
+    parts: list[Markup] = []
     removed = added = 0
     for step, a, b, c, d in steps:
         if step == "equal":
@@ -89,7 +90,7 @@ def word_diff(left: str, right: str) -> Html:
     return join([el("p", summary, note, cls="muted", role="status"), el("pre", *parts, cls="code diff", tabindex="0")])
 
 
-def _mark(name: str, label: str, words: Sequence[str]) -> Html:
+def _mark(name: str, label: str, words: Sequence[str]) -> Markup:
     """Return the words with a label for screen readers; colour alone must not carry the meaning."""
     return join([el(name, el("span", f"{label}: ", cls="sr"), "".join(words).rstrip()), " "])
 
@@ -98,7 +99,7 @@ def _with_response(state: CompareState) -> list[Column]:
     return [column for column in state.open_columns if column.answer]
 
 
-async def _diff(columns: Sequence[Column], left: str | None, right: str | None) -> Html:
+async def _diff(columns: Sequence[Column], left: str | None, right: str | None) -> Markup:
     texts = {column.letter: column.answer for column in columns}
     if left not in texts or right not in texts:
         return EMPTY

@@ -13,7 +13,7 @@ from herding.prompts.edits import BODY, Edits, applied
 from herding.ui.compare.state import ColumnConfig
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
-from herding.ui.kit.parameters import overrides
+from herding.ui.kit.parameters import to_parameters
 from herding.values import Parameters, Principal, PromptInfo, Request
 
 
@@ -92,4 +92,4 @@ def _other_content(prompt: PromptInfo) -> dict[str, Any]:
 def _overrides(parameters: Mapping[str, Any]) -> Parameters:
     """Return a draft's parameters, whose stop texts are a list, as parameters of a request."""
     stop = {"stop": stop_lines(parameters["stop"])} if "stop" in parameters else {}
-    return overrides({**parameters, **stop})
+    return to_parameters({**parameters, **stop})

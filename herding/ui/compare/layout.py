@@ -15,7 +15,7 @@ from herding.ui.compare.diff import DiffPane
 from herding.ui.compare.state import LETTERS, ColumnConfig, CompareState
 from herding.ui.compare.summary import EMPTY
 from herding.ui.kit.format import el
-from herding.ui.kit.variable_form import Form
+from herding.ui.kit.variable_form import VariableForm
 
 STALE = "This page is out of date. Reload it and try again."
 
@@ -32,7 +32,7 @@ class CompareLayout:
             )
             self.about = gr.HTML(elem_id="compare-about")
             with gr.Column(elem_id="compare-variables", elem_classes=["fields"]):
-                self.form = Form("compare-var")
+                self.form = VariableForm("compare-var")
         with gr.Row(elem_classes=["compare-bar"]):
             self.run = gr.Button("Run all", variant="primary", scale=0, min_width=120, elem_id="compare-run")
             self.stop = gr.Button(

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 
 from herding.errors import HerdingError
-from herding.ui.kit.pace import BEAT, waiting
+from herding.ui.kit.event_batches import HEARTBEAT_S, drain
 from herding.values import Event
 
 INTERVAL = 0.08
@@ -18,7 +18,7 @@ Item = tuple[int, Event | HerdingError]
 
 
 async def merge_streams(
-    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = INTERVAL, beat: float = BEAT
+    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = INTERVAL, beat: float = HEARTBEAT_S
 ) -> AsyncGenerator[list[Item], None]:
     """Yield the events of all streams in batches, at most one per `every` seconds.
 
@@ -30,7 +30,7 @@ async def merge_streams(
     open_streams = len(pumps)
     try:
         while open_streams:
-            batch = await waiting(queue, beat)
+            batch = await drain(queue, beat)
             open_streams -= batch.count(None)
             yield [item for item in batch if item is not None]
             await asyncio.sleep(every if open_streams else 0)

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN
-from herding.ui.kit.events import needs, on
-from herding.ui.kit.events import who as asking
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
@@ -67,10 +67,10 @@ class PreferencePane:
         ]
 
     def _save(self, choice: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RATE)
+        @requires(RATE)
         async def save(state: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
             """Save the preference between the two shown responses, or remove it."""
-            who, pair = asking(request), _pair(state, left, right)
+            who, pair = principal_of(request), _pair(state, left, right)
             if pair is None:
                 return [*(gr.skip() for _ in (self.box, *self.buttons)), FORGOTTEN]
             first, second = _id(pair[0]), _id(pair[1])
@@ -93,7 +93,7 @@ def _pair(state: CompareState, left: str | None, right: str | None) -> tuple[Col
     return columns[left], columns[right]
 
 
-def _note(saved: Preference | None, pair: tuple[Column, Column]) -> Html:
+def _note(saved: Preference | None, pair: tuple[Column, Column]) -> Markup:
     first, second = pair[0].letter, pair[1].letter
     match _choice(saved, pair):
         case "left":

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.errors import HerdingError, NotFoundError
@@ -18,8 +19,8 @@ from herding.ui.compare.merge_streams import merge_streams
 from herding.ui.compare.state import Column, ColumnConfig, ColumnRun, CompareState
 from herding.ui.compare.summary import last_run, table
 from herding.ui.engineer.answer import Progress
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el
 from herding.values import Principal, Request
 
 
@@ -41,7 +42,7 @@ class CompareRunner:
         )
         on(layout.stop.click, self.stop, [layout.state], [layout.stop], name="compare_stop", queue=False)
 
-    @needs(RUN)
+    @requires(RUN)
     async def start(
         self,
         left: str | None,
@@ -52,7 +53,7 @@ class CompareRunner:
         *fields: Any,
     ) -> AsyncGenerator[Updates, None]:
         """Run every column and stream the responses; an error is shown in its own column."""
-        principal, layout = who(request), self._layout
+        principal, layout = principal_of(request), self._layout
         if state.running:
             return
         layout.read(state, owner, fields, strict=True)
@@ -127,11 +128,11 @@ class CompareRunner:
             with contextlib.suppress(HerdingError):  # the first error is the one to report
                 progress.outcome = (await self._orchestrator.request(error.request_id, principal)).outcome
 
-    @needs(RUN)
+    @requires(RUN)
     async def stop(self, state: CompareState, request: gr.Request) -> Any:
         """Stop all columns, including those that have not started yet."""
         state.stopped = state.running
-        await self._cancel(state, who(request))
+        await self._cancel(state, principal_of(request))
         return gr.update(interactive=False)
 
     async def _cancel(self, state: CompareState, principal: Principal) -> None:
@@ -155,5 +156,5 @@ class CompareRunner:
         }
 
 
-def _note(text: str) -> Html:
+def _note(text: str) -> Markup:
     return el("span", text, cls="muted", role="status")

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from herding.ui.engineer.answer import Progress
 from herding.ui.engineer.session_state import stop_lines
-from herding.ui.kit.format import Html
-from herding.ui.kit.parameters import overrides
+from herding.ui.kit.parameters import to_parameters
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
@@ -58,7 +59,7 @@ class ColumnConfig:
     def overrides(self) -> Parameters:
         """The same as parameters of a request."""
         given = self.parameters
-        return overrides(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
+        return to_parameters(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """Return the request of a column for these values of the prompt's variables."""
@@ -113,7 +114,7 @@ class CompareState:
     redraw: bool = True
     running: bool = False
     stopped: bool = False
-    notice: Html = field(default_factory=Html)
+    notice: Markup = field(default_factory=Markup)
 
     @property
     def key(self) -> str:
@@ -131,7 +132,7 @@ class CompareState:
 
     def start(self, prompt: PromptInfo | None) -> None:
         """Switch to a prompt: every column runs its live version, and old responses are dropped."""
-        self.prompt, self.redraw, self.notice = prompt, True, Html()
+        self.prompt, self.redraw, self.notice = prompt, True, Markup()
         for column in self.columns:
             column.progress = None
             column.config = ColumnConfig(self.key)

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
-from herding.ui.kit.format import Html, duration, el, empty, join, plural, value
+from markupsafe import Markup
 
-EMPTY = empty("No runs yet", "The runs of this session are summarized here.")
+from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
+from herding.ui.kit.format import duration, el, empty_state, format_value, join, plural
+
+EMPTY = empty_state("No runs yet", "The runs of this session are summarized here.")
 HEADS = ("Column", "Prompt", "Model", "Runs", "Mean time", "Mean output tokens", "Check failures")
 
 
-def table(state: CompareState) -> Html:
+def table(state: CompareState) -> Markup:
     """Return a row for each column and configuration; means cover the runs that succeeded."""
     rows = [
         _row(column.letter, config, [run for run in column.runs if run.config == config])
@@ -27,7 +29,7 @@ def table(state: CompareState) -> Html:
     return el("table", caption, head, el("tbody", *rows), cls="entries sums")
 
 
-def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Html:
+def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Markup:
     succeeded = [run.outcome for run in runs if run.outcome.status == "succeeded"]
     checked = [outcome for outcome in succeeded if outcome.contract.ok is not None]
     failures = sum(outcome.contract.ok is False for outcome in checked)
@@ -48,7 +50,9 @@ def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Html:
 
 def list_parameters(parameters: Mapping[str, Any]) -> str:
     """Return parameters on one line, such as `top p 0.3, seed 5`."""
-    texts = {name: ", ".join(map(repr, held)) if name == "stop" else value(held) for name, held in parameters.items()}
+    texts = {
+        name: ", ".join(map(repr, held)) if name == "stop" else format_value(held) for name, held in parameters.items()
+    }
     return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in texts.items())
 
 

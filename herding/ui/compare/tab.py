@@ -17,7 +17,7 @@ from herding.ui.compare.layout import CompareLayout
 from herding.ui.compare.run import CompareRunner
 from herding.ui.compare.state import CompareState
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import join
 from herding.values import Principal
 
@@ -49,15 +49,15 @@ class CompareTab(CompareLayout):
             on(column.remove.click, handler, [self.state], changed, name=f"compare_remove_{number}", **now)
             column.remove.click(None, None, None, js=_FOCUS_ADD)
 
-    @needs(RUN)
+    @requires(RUN)
     async def opened(self, state: CompareState, owner: str | None, request: gr.Request) -> list[Any]:
         """Open the tab with the prompt in the page's address, or as it was left."""
         if state.prompt is None and owner:
             state.shape = None
         key = request.query_params.get("prompt") if state.prompt is None else state.key
-        return await self.show(key, state, who(request))
+        return await self.show(key, state, principal_of(request))
 
-    @needs(RUN)
+    @requires(RUN)
     async def choose(
         self, key: str | None, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
     ) -> list[Any]:
@@ -69,7 +69,7 @@ class CompareTab(CompareLayout):
                 self.read(state, owner, fields)
         if not state.running:
             state.prompt = None
-        return await self.show(key, state, who(request))
+        return await self.show(key, state, principal_of(request))
 
     async def show(self, key: str | None, state: CompareState, principal: Principal) -> list[Any]:
         """Return updates of `outputs`; fields and responses are only redrawn if the state asks for it."""
@@ -78,13 +78,13 @@ class CompareTab(CompareLayout):
             known = {prompt.key: prompt for prompt in prompts}
             state.start(known.get(key or "") or next(iter(prompts), None))
         redraw, state.redraw = state.redraw, False
-        choices = [(prompt_text.choice(prompt), prompt.key) for prompt in prompts]
+        choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         responses = [part for column in self.columns for part in column.show_empty()]
         return [
             state,
             state.key,
             gr.update(choices=choices, value=state.key or None, interactive=not state.running),
-            join([state.notice, prompt_text.prompt(state.prompt)]),
+            join([state.notice, prompt_text.summary(state.prompt)]),
             gr.update(interactive=state.prompt is not None and not state.running),
             self._add_button(state),
             "" if redraw else gr.skip(),
@@ -102,7 +102,7 @@ class CompareTab(CompareLayout):
         state.shape = self.form.shape(variables)
         return updates
 
-    @needs(RUN)
+    @requires(RUN)
     async def refresh_columns(
         self, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
     ) -> list[Any]:
@@ -110,13 +110,13 @@ class CompareTab(CompareLayout):
         if state.prompt is not None and owner != state.key:
             return [gr.skip() for _ in (state, *self.setup)]  # sent before another prompt was chosen
         self.read(state, owner, fields)
-        return [state, *await self._column_updates(state, who(request))]
+        return [state, *await self._column_updates(state, principal_of(request))]
 
     async def _column_updates(self, state: CompareState, principal: Principal, *, fill: bool = False) -> list[Any]:
         prompts = await self._orchestrator.prompts(principal)
         return await self._choices.updates(state, self.columns, prompts, principal, fill=fill)
 
-    @needs(RUN)
+    @requires(RUN)
     async def add_column(self, state: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
         """Add a column as a copy of the last one."""
         self.read(state, owner, fields)
@@ -124,16 +124,16 @@ class CompareTab(CompareLayout):
         if column is not None and not state.running:
             last = state.open_columns[-1].config if state.open_columns else column.config
             column.open, column.config = True, replace(last)
-        return [state, *await self._column_updates(state, who(request), fill=True), self._add_button(state)]
+        return [state, *await self._column_updates(state, principal_of(request), fill=True), self._add_button(state)]
 
     def _remove_column(self, number: int) -> Callable[[CompareState, gr.Request], Awaitable[list[Any]]]:
-        @needs(RUN)
+        @requires(RUN)
         async def remove(state: CompareState, request: gr.Request) -> list[Any]:
             """Remove the column; its runs stay in the summary."""
             if not state.running:
                 state.columns[number].open = False
             box = gr.update(visible=state.columns[number].open)
-            return [state, box, self._add_button(state), *await self.diff.show(state, who(request))]
+            return [state, box, self._add_button(state), *await self.diff.show(state, principal_of(request))]
 
         return remove
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import SAVE
-from herding.ui.kit.format import Html, el, size
+from herding.ui.kit.format import byte_size, el
 from herding.ui.kit.theme import ASSETS
 from herding.values import Principal
 
@@ -17,7 +18,7 @@ MAX_BYTES = 8_000_000
 """The app reads no larger request body."""
 
 EXPORT = "A zip of prompt files, each at its latest version."
-IMPORT = f"Imports each prompt separately; unchanged prompts are skipped. Max {size(MAX_BYTES)}."
+IMPORT = f"Imports each prompt separately; unchanged prompts are skipped. Max {byte_size(MAX_BYTES)}."
 
 
 def bundle_box() -> Any:
@@ -25,14 +26,14 @@ def bundle_box() -> Any:
     return gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="bundle")
 
 
-def bundle(who: Principal) -> Html:
+def bundle(who: Principal) -> Markup:
     """Return the download link, and the upload form for those who may save prompts."""
     link = el("a", "Download all prompts", href="api/v1/prompts.zip", download="prompts.zip", cls="button")
     export = el("div", el("h3", "Export"), el("p", EXPORT, cls="muted"), link, cls="bundle-part")
     return el("div", el("h2", "Import and export"), el("div", export, _upload(who), cls="bundle-parts"), cls="bundle")
 
 
-def _upload(who: Principal) -> Html | None:
+def _upload(who: Principal) -> Markup | None:
     if SAVE not in who.rights:
         return None
     field = el("input", type="file", id="bundle-file", accept=".zip,application/zip", aria_label="Zip of prompts")

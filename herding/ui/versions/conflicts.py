@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import SAVE
 from herding.errors import HerdingError
 from herding.studio.studio import Studio
-from herding.ui.kit.format import Html, el, facts, instant, join, panel, plural
+from herding.ui.kit.format import datetime_tag, el, join, key_values, panel, plural
 from herding.ui.versions.detail import author_name
 from herding.ui.versions.diff import version_diff
 from herding.ui.versions.state import PromptSnapshot, VersionsState, visible_conflicts
@@ -58,31 +59,31 @@ class ConflictPane:
         ]
 
 
-async def overview_banner(studio: Studio, who: Principal) -> Html:
+async def overview_banner(studio: Studio, who: Principal) -> Markup:
     """Return the banner of all conflicts that the principal may resolve."""
-    return banner(await visible_conflicts(studio, who)) if SAVE in who.rights else Html()
+    return banner(await visible_conflicts(studio, who)) if SAVE in who.rights else Markup()
 
 
-def banner(conflicts: Sequence[PromptConflict], *, current: str = "") -> Html:
+def banner(conflicts: Sequence[PromptConflict], *, current: str = "") -> Markup:
     """Return links to the prompts with a conflict, except for the current one."""
     others = [conflict for conflict in conflicts if conflict.key != current]
     if not others:
-        return Html()
+        return Markup()
     title = "1 prompt has a conflict" if len(others) == 1 else f"{plural(len(others), 'prompt')} have conflicts"
-    links: list[Html | str] = []
+    links: list[Markup | str] = []
     for conflict in others:
         address = f"?{urlencode({'tab': 'versions', 'prompt': conflict.key})}"
         links += [", " if links else "", el("a", el("code", conflict.key), href=address)]
     return panel("warn", title, el("p", "Choose which version to keep: ", *links), role="status")
 
 
-def _head(conflict: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Html:
+def _head(conflict: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Markup:
     base = f"v{conflict.base}" if conflict.base else "the prompt"
-    text = el("p", f"Two changes of {base} conflict, found ", instant(conflict.at), ". ", ADVICE)
+    text = el("p", f"Two changes of {base} conflict, found ", datetime_tag(conflict.at), ". ", ADVICE)
     sides = [(f"Saved: v{ours.number}", _side(ours)), (f"File: v{theirs.number}", _side(theirs))]
-    return join([el("h2", TITLE), text, facts(sides, cls="facts conflict-sides")])
+    return join([el("h2", TITLE), text, key_values(sides, cls="facts conflict-sides")])
 
 
-def _side(version: PromptVersion) -> Html:
+def _side(version: PromptVersion) -> Markup:
     note = el("div", version.message, cls="version-message") if version.message else None
-    return join(["by ", author_name(version.author), " · ", instant(version.created_at), note])
+    return join(["by ", author_name(version.author), " · ", datetime_tag(version.created_at), note])

@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.studio.studio import Studio, Version
 from herding.studio.sync import FILE
-from herding.ui.kit.format import Html, chip, el, facts, instant, join, panel
+from herding.ui.kit.format import chip, datetime_tag, el, join, key_values, panel
 from herding.ui.versions.state import VersionsState
 from herding.values import Principal
 
@@ -38,10 +39,10 @@ class FilePane:
     async def show(self, state: VersionsState, who: Principal) -> list[Any]:
         """Return updates of `outputs`."""
         label = f"{'Hide' if state.show_yaml else 'Show'} full YAML (v{state.new})"
-        text = await self._text(state, who) if state.show_yaml else Html()
+        text = await self._text(state, who) if state.show_yaml else Markup()
         return [gr.update(value=label), _download(state.key, state.new), text]
 
-    async def _text(self, state: VersionsState, who: Principal) -> Html:
+    async def _text(self, state: VersionsState, who: Principal) -> Markup:
         try:
             text = await self._studio.yaml(state.key, state.new, who)
         except HerdingError as error:
@@ -49,15 +50,15 @@ class FilePane:
         return el("pre", text, cls="code", tabindex="0", aria_label=f"Version {state.new}")
 
 
-def detail(version: Version, *, newest: int) -> Html:
+def detail(version: Version, *, newest: int) -> Markup:
     """Return the facts of one version."""
     about = version.about
     labels = [label_chip(label) for label in version.labels]
     latest = chip("latest", "accent") if about.number == newest else None
-    table = facts(
+    table = key_values(
         [
             ("Author", author_name(about.author)),
-            ("Saved", instant(about.created_at)),
+            ("Saved", datetime_tag(about.created_at)),
             ("Source", SOURCES[about.source]),
             ("Hash", el("code", about.sha256[:HASH_LENGTH], title=f"SHA-256 {about.sha256}")),
         ],
@@ -69,10 +70,10 @@ def detail(version: Version, *, newest: int) -> Html:
     return join([back, head, note, table])
 
 
-def not_in_file(version: Version, *, newest: int) -> Html:
+def not_in_file(version: Version, *, newest: int) -> Markup:
     """Return the notice that the latest version is not in the prompt's file, empty if it is."""
     if version.filed == newest:
-        return Html()
+        return Markup()
     state = f"Its file still contains v{version.filed}" if version.filed else "It has no file"
     text = (
         f"{state}: the prompts directory is read-only, or the file contains several prompts. "
@@ -81,7 +82,7 @@ def not_in_file(version: Version, *, newest: int) -> Html:
     return panel("calm", f"v{newest} is stored in the database only", el("p", text), role="status")
 
 
-def label_chip(name: str) -> Html:
+def label_chip(name: str) -> Markup:
     """Return a label as a chip."""
     return chip(name, _TONES.get(name, "plain"), title="label")
 
@@ -91,7 +92,7 @@ def author_name(author: str) -> str:
     return "file edit" if author == FILE else author or "unknown"
 
 
-def _download(key: str, number: int) -> Html:
+def _download(key: str, number: int) -> Markup:
     name = key.rpartition("/")[2]
     href = f"api/v1/prompts/{quote(key)}/yaml?{urlencode({'version': number})}"
     return el("a", "Download YAML", href=href, download=f"{name}@{number}.yaml", cls="button")

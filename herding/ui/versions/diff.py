@@ -6,15 +6,16 @@ import asyncio
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.studio.studio import MANY, Studio
 from herding.ui.kit import diff_view
-from herding.ui.kit.format import Html, el, empty, panel
+from herding.ui.kit.format import el, empty_state, panel
 from herding.ui.versions.state import PromptSnapshot, VersionsState
 from herding.values import Principal
 
-FIRST_VERSION = empty("First version", "There is no earlier version. Choose another version to compare.")
+FIRST_VERSION = empty_state("First version", "There is no earlier version. Choose another version to compare.")
 
 
 class DiffPane:
@@ -43,7 +44,7 @@ class DiffPane:
         pickers = [gr.update(choices=choices, value=number) for number in (state.old, state.new)]
         return [*pickers, await self._diff(state, who)]
 
-    async def _diff(self, state: VersionsState, who: Principal) -> Html:
+    async def _diff(self, state: VersionsState, who: Principal) -> Markup:
         if state.old == state.new == 1:
             return FIRST_VERSION
         try:
@@ -52,10 +53,12 @@ class DiffPane:
             return panel("bad", "Can't compare these versions", el("p", error.message), role="alert")
 
 
-async def version_diff(studio: Studio, key: str, old: int, new: int, who: Principal, *, unified: bool = False) -> Html:
+async def version_diff(
+    studio: Studio, key: str, old: int, new: int, who: Principal, *, unified: bool = False
+) -> Markup:
     """Return the diff of two versions; it is rendered in a thread."""
     found = await studio.diff(key, old, new, who)
-    return await asyncio.to_thread(diff_view.view, found, inline=unified)
+    return await asyncio.to_thread(diff_view.render_diff, found, inline=unified)
 
 
 def _picker(label: str, elem_id: str) -> Any:

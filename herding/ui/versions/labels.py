@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import ConflictError, UserError
 from herding.studio.version_cache import DEV, PROD
-from herding.ui.kit.format import Html, day, done, el, instant, join
+from herding.ui.kit.format import date_tag, datetime_tag, el, join, success
 from herding.ui.kit.picklist import pick_list
 from herding.ui.versions.detail import author_name, label_chip
 from herding.ui.versions.state import PromptSnapshot, VersionsState, can_move, next_revert
@@ -45,7 +46,7 @@ class LabelPane:
         return [self.form, self.label, self.move, self.list, self.note]
 
     def show(
-        self, snapshot: PromptSnapshot, state: VersionsState, who: Principal, note: Html | None = None
+        self, snapshot: PromptSnapshot, state: VersionsState, who: Principal, note: Markup | None = None
     ) -> list[Any]:
         """Return updates of `outputs`; `note` reports the last action."""
         movable = [label for label in snapshot.label_names if can_move(label, who)]
@@ -60,11 +61,11 @@ class LabelPane:
         ]
 
 
-def moved(move: LabelMove) -> Html:
+def moved(move: LabelMove) -> Markup:
     """Return the message after a move."""
     if move.number is None:
-        return done(f"{move.label} removed from v{move.previous}.")
-    return done(f"{move.label} moved from {_version(move.previous)} to v{move.number}.")
+        return success(f"{move.label} removed from v{move.previous}.")
+    return success(f"{move.label} moved from {_version(move.previous)} to v{move.number}.")
 
 
 def label_to_revert(item: str, moves: tuple[LabelMove, ...]) -> str:
@@ -78,7 +79,7 @@ def label_to_revert(item: str, moves: tuple[LabelMove, ...]) -> str:
     return label
 
 
-def _labels(snapshot: PromptSnapshot, who: Principal) -> Html:
+def _labels(snapshot: PromptSnapshot, who: Principal) -> Markup:
     rows = [_label(label, snapshot, who) for label in snapshot.label_names]
     moves, total = snapshot.moves[:MAX_MOVES], len(snapshot.moves)
     count = f"latest {MAX_MOVES} of {total:,}" if total > MAX_MOVES else f"{total}"
@@ -87,11 +88,11 @@ def _labels(snapshot: PromptSnapshot, who: Principal) -> Html:
     return join([el("section", el("h3", "Labels"), el("ul", *rows, cls="plain labels"), tabindex="-1"), history])
 
 
-def _move(move: LabelMove) -> Html:
+def _move(move: LabelMove) -> Markup:
     change = f" {_version(move.previous)} → {_version(move.number)}"
     reverted = el("span", " reverted", cls="muted") if move.undoes is not None else None
     note = el("div", move.message, cls="version-message") if move.message else None
-    author = el("span", "by ", author_name(move.author), " · ", instant(move.at), cls="muted")
+    author = el("span", "by ", author_name(move.author), " · ", datetime_tag(move.at), cls="muted")
     return join([label_chip(move.label), change, reverted, el("div", author), note])
 
 
@@ -101,12 +102,12 @@ def _button_text(state: VersionsState, *, is_set: bool) -> str:
     return f"Publish v{state.selected}" if state.label == PROD else f"Set {state.label} to v{state.selected}"
 
 
-def _label(label: str, snapshot: PromptSnapshot, who: Principal) -> Html:
+def _label(label: str, snapshot: PromptSnapshot, who: Principal) -> Markup:
     number = snapshot.labels.get(label)
     revert = next_revert(snapshot.moves, label)
     last = next((move for move in snapshot.moves if move.label == label), None)
     target = el("strong", f"v{number}") if number else el("span", _default(label, snapshot.newest), cls="muted")
-    since = el("span", "since ", day(last.at), cls="muted") if last and number else None
+    since = el("span", "since ", date_tag(last.at), cls="muted") if last and number else None
     button = None
     if revert is not None and can_move(label, who):
         text = f"Revert to v{revert.previous}" if revert.previous else "Remove label"

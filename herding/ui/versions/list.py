@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from herding.ui.kit.format import Html, chip, clip, el, instant
+from herding.ui.kit.format import chip, datetime_tag, el, truncate
 from herding.ui.kit.picklist import pick_list
 from herding.ui.versions.detail import HASH_LENGTH, SOURCES, author_name, label_chip
 from herding.ui.versions.state import PAGE, PromptSnapshot, VersionsState
@@ -40,22 +41,22 @@ class ListPane:
         ]
 
 
-def _table(snapshot: PromptSnapshot, state: VersionsState) -> Html:
+def _table(snapshot: PromptSnapshot, state: VersionsState) -> Markup:
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in ("Version", "Note", "Author", "Source"))))
     rows = [_row(version, snapshot, current=version.number == state.selected) for version in snapshot.page]
     return el("table", head, el("tbody", *rows), cls="entries versions", data_detail="version-detail")
 
 
-def _row(version: PromptVersion, snapshot: PromptSnapshot, *, current: bool) -> Html:
+def _row(version: PromptVersion, snapshot: PromptSnapshot, *, current: bool) -> Markup:
     spoken = el("span", ": show details", cls="sr")
     number = str(version.number)
     pick = el("button", f"Version {number}", spoken, type="button", cls="row-pick", data_pick=number)
     labels = [label_chip(label) for label in snapshot.labels_of(version.number)]
-    note = clip(version.message, 160)
+    note = truncate(version.message, 160)
     cells: list[list[object]] = [
         [pick, el("div", *labels, cls="chips") if labels else None],
         [el("div", note, cls="snippet") if note else el("span", "–", cls="muted")],
-        [el("div", author_name(version.author)), el("div", instant(version.created_at), cls="muted")],
+        [el("div", author_name(version.author)), el("div", datetime_tag(version.created_at), cls="muted")],
         [chip(SOURCES[version.source]), el("div", el("code", version.sha256[:HASH_LENGTH]))],
     ]
     mark = "true" if current else None

@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import PROMPTS, RUN, SAVE
 from herding.errors import ConflictError, HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.studio.studio import MANY
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, done, el, empty, join, panel
-from herding.ui.kit.picklist import picked
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, join, panel, success
+from herding.ui.kit.picklist import picked_item
 from herding.ui.versions.bundle import bundle, bundle_box
 from herding.ui.versions.conflicts import ConflictPane, banner
 from herding.ui.versions.detail import FilePane, detail, not_in_file
@@ -25,7 +26,7 @@ from herding.ui.versions.state import PAGE, VersionsState, is_outdated, load
 from herding.values import Principal
 
 REFRESH_SECONDS = 2.0
-NO_PROMPTS = empty("No prompts yet", "Add a YAML file to the prompts directory, or import a zip below.")
+NO_PROMPTS = empty_state("No prompts yet", "Add a YAML file to the prompts directory, or import a zip below.")
 
 # The pressed button disappears: focus moves to the labels, where a second press does nothing.
 _FOCUS_LABELS = """() => setTimeout(() => {
@@ -103,14 +104,16 @@ class VersionsTab:
         """All components, for opening the tab."""
         return [self.picker, self.open, self.compare, self.timer, self.bundle, *self.shown]
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def opened(self, state: VersionsState, request: gr.Request) -> list[Any]:
         """Open the tab with the prompt that another tab asked for, or the one in the page's address."""
-        principal, key = who(request), state.requested or request.query_params.get("prompt")
+        principal, key = principal_of(request), state.requested or request.query_params.get("prompt")
         state.requested = ""
-        known = {prompt.key: prompt_text.choice(prompt) for prompt in await self._orchestrator.prompts(principal)}
+        known = {
+            prompt.key: prompt_text.picker_option(prompt) for prompt in await self._orchestrator.prompts(principal)
+        }
         state.switch(key if key in known else next(iter(known), ""))
-        missing = prompt_text.instead(key, known=False, running=False) if key and key != state.key else None
+        missing = prompt_text.not_opened(key, known=False, running=False) if key and key != state.key else None
         return [
             gr.update(choices=[(name, key) for key, name in known.items()], value=state.key or None),
             *(gr.update(visible=bool(known) and _can_open(tab, principal)) for tab in ("engineer", "compare")),
@@ -119,16 +122,16 @@ class VersionsTab:
             *await self._draw(state, principal, news=missing),
         ]
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def choose(self, key: str | None, state: VersionsState, request: gr.Request) -> list[Any]:
         """Switch to another prompt."""
         state.switch(key or state.key)
-        return await self._draw(state, who(request))
+        return await self._draw(state, principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def pick(self, state: VersionsState, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Select a version of the list."""
-        principal, number = who(request), _number(picked(event))
+        principal, number = principal_of(request), _number(picked_item(event))
         await self._studio.version(state.require_prompt(), number, principal)
         state.select(number)
         updates = zip(self.shown, await self._draw(state, principal), strict=True)
@@ -136,35 +139,35 @@ class VersionsTab:
         return [gr.skip() if part is self.list.list else update for part, update in updates]
 
     def _turn_page(self, by: int) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(PROMPTS)
+        @requires(PROMPTS)
         async def turn_page(state: VersionsState, request: gr.Request) -> list[Any]:
             """Show another page of the list."""
             state.offset = max(0, state.offset + by)
             state.require_prompt()
-            return await self._draw(state, who(request))
+            return await self._draw(state, principal_of(request))
 
         return turn_page
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def compare_versions(
         self, state: VersionsState, old: Any, new: Any, unified: Any, request: gr.Request
     ) -> list[Any]:
         """Show the diff of two other versions."""
         state.old, state.new, state.unified = _number(old), _number(new), bool(unified)
         state.require_prompt()
-        return await self._draw(state, who(request))
+        return await self._draw(state, principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def toggle_yaml(self, state: VersionsState, request: gr.Request) -> list[Any]:
         """Show or hide the YAML of the newer version."""
         state.show_yaml = not state.show_yaml
         state.require_prompt()
-        return await self._draw(state, who(request))
+        return await self._draw(state, principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def refresh(self, state: VersionsState, request: gr.Request) -> list[Any]:
         """Redraw everything if the prompt changed."""
-        principal = who(request)
+        principal = principal_of(request)
         try:
             if state.key and await is_outdated(self._studio, state, principal):
                 return await self._draw(state, principal)
@@ -173,62 +176,62 @@ class VersionsTab:
             return [failed if part is self.note else gr.skip() for part in self.shown]
         return [gr.skip() for _ in self.shown]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def choose_label(self, state: VersionsState, label: str | None, request: gr.Request) -> list[Any]:
         """Choose the label to set."""
         state.label = label or state.label
         state.require_prompt()
-        return await self._draw(state, who(request))
+        return await self._draw(state, principal_of(request))
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def move_label(
         self, state: VersionsState, label: str | None, message: str | None, request: gr.Request
     ) -> list[Any]:
         """Set a label to the selected version."""
-        principal, state.label = who(request), str(label or "")
+        principal, state.label = principal_of(request), str(label or "")
         key = state.require_prompt()
         move = await self._studio.move_label(key, state.label, state.selected, principal, str(message or ""))
         return ["", *await self._draw(state, principal, note=moved(move))]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def revert_label(self, state: VersionsState, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Revert the last move of a label, if it still is the one that was shown."""
-        principal, key = who(request), state.require_prompt()
+        principal, key = principal_of(request), state.require_prompt()
         moves = await self._studio.label_moves(key, principal, limit=MANY)
-        move = await self._studio.take_back(key, label_to_revert(picked(event), moves), principal)
+        move = await self._studio.take_back(key, label_to_revert(picked_item(event), moves), principal)
         return await self._draw(state, principal, note=moved(move))
 
     def _resolve(self, side: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(SAVE)
+        @requires(SAVE)
         async def resolve(state: VersionsState, request: gr.Request) -> list[Any]:
             """Resolve the conflict with one of its sides, if it still is the one that was shown."""
-            principal, key = who(request), state.require_prompt()
+            principal, key = principal_of(request), state.require_prompt()
             current = {conflict.key: conflict for conflict in await self._studio.conflicts(principal)}.get(key)
             if current is None or current not in state.conflicts:
                 raise ConflictError("The conflict has changed. Review it again.", param="key")
             number = (await self._studio.resolve(key, getattr(current, side), principal)).version
             state.select(number)
-            news = done(f"Conflict resolved: v{number} is the latest version and is written to the file.")
+            news = success(f"Conflict resolved: v{number} is the latest version and is written to the file.")
             return await self._draw(state, principal, news=news)
 
         return resolve
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def imported(self, state: VersionsState, request: gr.Request) -> list[Any]:
         """Show the prompts and versions of an imported zip."""
-        principal = who(request)
+        principal = principal_of(request)
         prompts = await self._orchestrator.prompts(principal)
         state.switch(state.key or next((prompt.key for prompt in prompts), ""))
-        choices = [(prompt_text.choice(prompt), prompt.key) for prompt in prompts]
+        choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [gr.update(choices=choices, value=state.key or None), *await self._draw(state, principal)]
 
-    @needs(RUN)
+    @requires(RUN)
     async def to_engineer(self, state: VersionsState) -> list[Any]:
         """Open the prompt in the Prompt engineer tab."""
         return [gr.update(selected="engineer"), gr.update(value=state.key) if state.key else gr.skip()]
 
     async def _draw(
-        self, state: VersionsState, principal: Principal, *, news: Html | None = None, note: Html | None = None
+        self, state: VersionsState, principal: Principal, *, news: Markup | None = None, note: Markup | None = None
     ) -> list[Any]:
         """Return updates of `shown`, with `news` about the prompt and a `note` about its labels."""
         if not state.key:

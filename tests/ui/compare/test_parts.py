@@ -12,7 +12,7 @@ from herding.ui.compare.diff import MAX_WORDS, word_diff
 from herding.ui.compare.merge_streams import merge_streams
 from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
 from herding.ui.compare.summary import table
-from herding.ui.kit.outcome import speed
+from herding.ui.kit.response import speed
 from herding.values import Delta, Event, Outcome, Timings, Usage, Verdict
 
 
