@@ -88,7 +88,7 @@ async def test_every_column_is_a_request_of_its_own_and_has_its_row(desktop: Des
     assert [desktop.value(column.text) for column in columns[:3]] == ["near 900 kind", "near 900 kind", "near"]
     for column in columns[:3]:
         assert "Succeeded" in desktop.value(column.status)
-        assert "Tokens out" in desktop.value(column.metrics)
+        assert "Output tokens" in desktop.value(column.metrics)
     assert "3 of 3 columns succeeded" in desktop.value(desktop.page.compare.note)
     assert desktop.value(desktop.page.compare.summary).count("<tr>") == 4
 
@@ -103,9 +103,9 @@ async def test_a_column_that_fails_leaves_the_others_alone(desktop: Desktop) -> 
     await desktop.fire("compare_run")
     assert desktop.value(columns[0].text) == "half "
     assert "Too slow: &lt;img" in desktop.value(columns[0].problem)
-    assert "Broke off" in desktop.value(columns[0].status) or "Failed" in desktop.value(columns[0].status)
+    assert "Incomplete" in desktop.value(columns[0].status) or "Failed" in desktop.value(columns[0].status)
     assert "temperature" in desktop.value(columns[2].problem)
-    assert "Not run" in desktop.value(columns[2].status)
+    assert "Not sent" in desktop.value(columns[2].status)
     for column in (columns[1], columns[3]):
         assert desktop.value(column.text) == "one two three"
         assert desktop.value(column.problem) == ""
@@ -127,7 +127,7 @@ async def test_stop_ends_all_columns(desktop: Desktop) -> None:
         pass
     assert {row.status for row in await rows(desktop)} == {"cancelled"}
     assert len(await rows(desktop)) == 3
-    assert all("Cancelled" in desktop.value(column.status) for column in columns[:3])
+    assert all("Stopped" in desktop.value(column.status) for column in columns[:3])
     assert "1 (1 unsuccessful)" in desktop.value(desktop.page.compare.summary)
 
 
