@@ -16,9 +16,6 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -26,14 +23,7 @@ from herding import __version__
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
-from herding.api import routes
-from herding.api.middleware.aliases import AliasMiddleware
-from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.json_route import Shortcut
-from herding.api.middleware.proxies import ProxyMiddleware
-from herding.api.middleware.security_headers import SecurityMiddleware
-from herding.api.middleware.wire import Protocol
+from herding.api.app import add_middleware, create_app
 from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -144,25 +134,20 @@ def _value(secret: SecretStr | None) -> str | None:
 
 
 def create(found: Parts, settings: Settings) -> FastAPI:
-    """The web app: routes first, then the UI at `/`, and around both the guards."""
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both."""
     _tame_gradio(settings.home)
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics tells what there is
-    app = FastAPI(
-        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent
-    )
-    busy = routes.install(app, found.orchestrator, found.authenticator)
+    app = create_app(found.orchestrator, found.authenticator)
     mount(app, found.orchestrator, private=[settings.home.absolute(), ROOT])
-    # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(AuthenticationMiddleware, authenticator=found.authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=found.orchestrator, stranger=found.authenticator.stranger)
-    app.add_middleware(AliasMiddleware, orchestrator=found.orchestrator)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(SecurityMiddleware, frame_ancestors=settings.frame_ancestors)
-    app.add_middleware(ProxyMiddleware, hops=settings.trusted_proxies)
+    add_middleware(
+        app,
+        found.orchestrator,
+        found.authenticator,
+        allowed_hosts=settings.host_names,
+        frame_ancestors=settings.frame_ancestors,
+        trusted_proxies=settings.trusted_proxies,
+    )
     return app
 
 
@@ -198,7 +183,6 @@ async def serve(settings: Settings) -> None:
             create(found, settings),
             host=settings.host,
             port=settings.port,
-            http=Protocol,
             log_level="warning",
             access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,
@@ -220,13 +204,16 @@ def _settle_memory() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-def main() -> int:
-    """Exit status 0 after a normal end, 2 for settings or files that must be mended first."""
+def main(**overrides: Any) -> int:
+    """Run the app; `overrides` go before settings of the environment.
+
+    Return exit status 0 after a normal end, 2 if settings or files must be fixed first.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        settings = read_settings()
+        settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one

@@ -31,8 +31,8 @@ def table(state: CompareState) -> Markup:
 
 def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Markup:
     succeeded = [run.outcome for run in runs if run.outcome.status == "succeeded"]
-    checked = [outcome for outcome in succeeded if outcome.contract.ok is not None]
-    failures = sum(outcome.contract.ok is False for outcome in checked)
+    checked = [outcome for outcome in succeeded if outcome.checks.ok is not None]
+    failures = sum(outcome.checks.ok is False for outcome in checked)
     others = len(runs) - len(succeeded)
     parameters = list_parameters(config.parameters)
     cells = (

@@ -86,7 +86,7 @@ def test_differences_of_endless_texts_end() -> None:
 
 
 def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "succeeded") -> Outcome:
-    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "contract": Verdict(ok)}
+    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "checks": Verdict(ok)}
     return Outcome("id", "me", "say", 0, status=status, **facts)  # type: ignore[arg-type]
 
 
