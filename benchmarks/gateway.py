@@ -1,12 +1,13 @@
-"""What a chat completion costs through Herding, against a bare pass-through and LiteLLM's proxy, in one run.
+"""Measures the cost of a chat completion through Herding beside other gateways, all in one run.
 
-All sides stand before the same server, which answers at once, and are asked in turns, round by round. Herding is the
-real app in a process of its own: token, limits, routing and a durable row for every request. The programs under test
-have one core, the callers and the answering server the other, so the ratios tell more than the numbers. LiteLLM keeps
-no rows; so that computing is compared and not a disk, Herding's database lies in memory where the system has a place
-there. `--folder` names another one; every row is committed and synced all the same.
+All sides stand in front of one upstream server and are measured in turns, round by round: the upstream, a bare
+Starlette pass-through, Herding, and optionally another checkout of Herding, MLflow's gateway and LiteLLM's proxy. The
+programs under test have one core, the callers and the upstream the other, so the ratios say more than the absolute
+numbers. Herding runs as a user starts it: access token, limits, routing and a durable row for every request, in a
+database below `--folder` (a folder on a disk; `/dev/shm` keeps it in memory).
 
-python benchmarks/gateway.py [--litellm .../bin/litellm] [--rounds 5] [--seconds 2] [--folder .]
+python benchmarks/gateway.py [--base CHECKOUT] [--mlflow .../bin/mlflow] [--litellm .../bin/litellm]
+                             [--rounds 5] [--seconds 2] [--folder .] [--cases 50]
 """
 
 from __future__ import annotations
@@ -26,38 +27,37 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PATH = "/v1/chat/completions"
-MEMORY = Path("/dev/shm")
-OURS = ("HERDING_", "DATABASE_URL", "SPACE_ID", "SYSTEM")
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-"""What the programs find in their environment: nothing that leads Herding to the data of this machine's owner."""
+OWN_VARIABLES = ("HERDING_", "DATABASE_URL", "SPACE_ID", "SYSTEM")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+"""The environment of the programs, without anything that leads Herding to the data of this machine's owner."""
 
 NODES = """
 nodes:
   - kind: openai
     name: upstream
     base_url: {url}/v1
-    models: [fast, paced]
+    models: [fast, slow, paced]
 """
 ROLES = """
 roles:
   guest:
-    description: Nobody.
+    description: No rights.
   admin:
-    description: The operator, who hands out the token.
+    description: The operator, who creates the token.
     allow_nodes: ["*"]
     allow_prompts: ["*"]
     allow_api_paths: ["*"]
     allow_tabs: ["*"]
     rights: ["*"]
   caller:
-    description: Calls chats, and never reaches the limits.
+    description: Sends chats and never reaches the limits.
     allow_nodes: ["*"]
     allow_prompts: ["*"]
     allow_api_paths: [/v1/chat/completions]
@@ -69,80 +69,99 @@ LITELLM = """
 model_list:
   - model_name: fast
     litellm_params: {{model: openai/fast, api_base: "{url}/v1", api_key: none}}
+  - model_name: slow
+    litellm_params: {{model: openai/slow, api_base: "{url}/v1", api_key: none}}
   - model_name: paced
     litellm_params: {{model: openai/paced, api_base: "{url}/v1", api_key: none}}
 litellm_settings: {{telemetry: false, turn_off_message_logging: true}}
 general_settings: {{master_key: "{token}"}}
 """
+MLFLOW_ENDPOINT = """
+  - name: {model}
+    endpoint_type: llm/v1/chat
+    model:
+      provider: openai
+      name: {model}
+      config: {{openai_api_key: none, openai_api_base: "{url}/v1"}}
+"""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A program that is asked."""
+    """A program under test; `folder` is the home of a Herding."""
 
     name: str
     url: str
     token: str
     process: int
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """A way of asking."""
+    """A load: so many callers, each with one request at a time."""
 
     name: str
     callers: int
     model: str = "fast"
-    stream: bool = False
+    stream: bool = field(default=False)
 
 
 CASES = (
-    Case("whole, 1 caller", 1),
-    Case("whole, 16 callers", 16),
-    Case("whole, 64 callers", 64),
-    Case("streamed, 16 callers", 16, stream=True),
-    Case("paced stream, 1 caller", 1, "paced", stream=True),
-    Case("paced stream, 64 callers", 64, "paced", stream=True),
+    Case("0 ms, 1 caller", 1),
+    Case("0 ms, 16 callers", 16),
+    Case("0 ms, 64 callers", 64),
+    Case("50 ms, 1 caller", 1, "slow"),
+    Case("50 ms, 16 callers", 16, "slow"),
+    Case("50 ms, 64 callers", 64, "slow"),
+    Case("stream 0 ms, 16 callers", 16, stream=True),
+    Case("stream 50 + 10 ms, 1 caller", 1, "paced", stream=True),
+    Case("stream 50 + 10 ms, 64 callers", 64, "paced", stream=True),
 )
-ONE, SIXTEEN = CASES[0], CASES[1]
 
-Seen = dict[tuple[str, Case], list[dict[str, Any]]]
-"""What the callers saw of a side in a case, by round."""
+Results = dict[tuple[str, Case], list[dict[str, Any]]]
+"""The measured numbers of a side in a case, one a round."""
 
 
 def main() -> None:
     options = parse_options()
     cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, cores[-1:])  # what this process starts stays there, unless it is under test
+    os.sched_setaffinity(0, cores[-1:])  # child processes inherit this, unless they are under test
+    cases = [case for case in CASES if options.cases in case.name]
     with tempfile.TemporaryDirectory(dir=options.folder) as name, ExitStack() as stack:
-        folder = Path(name)
+        folder = Path(name).resolve()
         print(f"Herding's database is in {folder}")
-        sides = list(start_all(stack, folder, options.litellm, core=cores[0]))
-        measure_all(sides, rounds=1, seconds=0.5)
-        before = rows(folder)
-        seen = measure_all(sides, rounds=options.rounds, seconds=options.seconds)
-        written = rows(folder) - before
-    report(seen, [side.name for side in sides])
-    report_rows(seen, written)
-    report_expectations(seen)
+        sides = list(start_sides(stack, folder, options, core=cores[0]))
+        homes = {side.name: side.folder for side in sides if side.folder}
+        measure_all(sides, cases, rounds=1, seconds=0.5)
+        before = {name: count_rows(home) for name, home in homes.items()}
+        results = measure_all(sides, cases, rounds=options.rounds, seconds=options.seconds)
+        written = {name: count_rows(home) - before[name] for name, home in homes.items()}
+    report(results, [side.name for side in sides], cases)
+    report_rows(results, written)
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, help="another checkout of Herding to compare with")
+    parser.add_argument("--mlflow", help="the mlflow program of a virtual environment of its own")
+    parser.add_argument("--litellm", help="the litellm program of a virtual environment of its own")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="for each side and case in a round")
-    memory = MEMORY if MEMORY.is_dir() else None
-    parser.add_argument("--folder", default=memory, help="for the database; by default in memory where that can be")
-    parser.add_argument("--litellm", help="the program of that name, from a virtual environment of its own")
+    parser.add_argument("--folder", default=".", help="a folder for the databases")
+    parser.add_argument("--cases", default="", help="run only the cases with this text in their name")
     return parser.parse_args()
 
 
-def start_all(stack: ExitStack, folder: Path, litellm: str | None, *, core: int) -> Iterator[Side]:
-    """The programs to compare, running until `stack` ends; the first is the answering server itself."""
+def start_sides(stack: ExitStack, folder: Path, options: argparse.Namespace, *, core: int) -> Iterator[Side]:
+    """Start the programs; they run until `stack` closes. The first is the upstream itself."""
 
-    def start(name: str, command: Sequence[object], *, port: int, token: str = "none", **how: Any) -> Side:
+    def start(
+        name: str, command: Sequence[object], *, port: int, token: str = "none", home: Path | None = None, **how: Any
+    ) -> Side:
         log = folder / f"{name}.log"
-        side = Side(name, f"http://127.0.0.1:{port}", token, stack.enter_context(running(command, log=log, **how)))
+        process = stack.enter_context(running(command, log=log, **how))
+        side = Side(name, f"http://127.0.0.1:{port}", token, process, home)
         wait_for(side, log)
         return side
 
@@ -151,41 +170,64 @@ def start_all(stack: ExitStack, folder: Path, litellm: str | None, *, core: int)
     yield direct
     port = free_port()
     yield start("bare", [sys.executable, HERE / "passthrough.py", port, f"{direct.url}/v1"], port=port, core=core)
-    port = free_port()
-    env, token = herding(folder, direct.url, port)
-    yield start("herding", [sys.executable, ROOT / "app.py"], port=port, token=token, core=core, env=env)
-    if litellm:
+    for name, checkout in (("herding", ROOT), ("base", options.base)):
+        if checkout:
+            port, home = free_port(), folder / name
+            env, token = configure(home, checkout, direct.url, port)
+            command = [sys.executable, checkout.resolve() / "app.py"]
+            yield start(name, command, port=port, token=token, home=home, core=core, env=env, cwd=checkout)
+    if options.mlflow:
+        port, config = free_port(), folder / "mlflow.yaml"
+        models = ("fast", "slow", "paced")
+        config.write_text(
+            "endpoints:" + "".join(MLFLOW_ENDPOINT.format(url=direct.url, model=model) for model in models)
+        )
+        command = [options.mlflow, "gateway", "start", "--config-path", config, "--port", port, "--workers", 1]
+        env = {
+            "PATH": f"{Path(options.mlflow).parent}:{os.environ['PATH']}",
+            "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "0",
+        }
+        yield start("mlflow", command, port=port, core=core, env=env)
+    if options.litellm:
         port, token = free_port(), f"sk-{secrets.token_hex(16)}"
         (folder / "litellm.yaml").write_text(LITELLM.format(url=direct.url, token=token))
-        command = [litellm, "--config", folder / "litellm.yaml", "--host", "127.0.0.1", "--num_workers", 1]
+        command = [options.litellm, "--config", folder / "litellm.yaml", "--host", "127.0.0.1", "--num_workers", 1]
         env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
         yield start("litellm", [*command, "--port", port], port=port, token=token, core=core, env=env)
 
 
-def herding(folder: Path, upstream: str, port: int) -> tuple[dict[str, str], str]:
-    """What Herding finds in its environment, and the token of a user."""
-    (folder / "nodes.yaml").write_text(NODES.format(url=upstream))
-    (folder / "roles.yaml").write_text(ROLES)
+def configure(home: Path, checkout: Path, upstream: str, port: int) -> tuple[dict[str, str], str]:
+    """Return the environment of a Herding and the token of a user of it."""
+    home.mkdir()
+    (home / "nodes.yaml").write_text(NODES.format(url=upstream))
+    (home / "roles.yaml").write_text(ROLES)
     env = {
-        "HERDING_HOME": str(folder),
+        "HERDING_HOME": str(home),
         "HERDING_HOST": "0.0.0.0",
         "HERDING_PORT": str(port),
-        "HERDING_NODES": str(folder / "nodes.yaml"),
-        "HERDING_ROLES": str(folder / "roles.yaml"),
+        "HERDING_NODES": str(home / "nodes.yaml"),
+        "HERDING_ROLES": str(home / "roles.yaml"),
     }
     command = [sys.executable, "-m", "herding", "token", "create", "--user", "caller", "--role", "caller"]
-    made = subprocess.run(command, check=True, cwd=ROOT, env={**ENVIRONMENT, **env}, stdout=subprocess.PIPE, text=True)
+    made = subprocess.run(
+        command, check=True, cwd=checkout, env={**ENVIRONMENT, **env}, stdout=subprocess.PIPE, text=True
+    )
     return env, made.stdout.split()[-1]
 
 
 @contextmanager
 def running(
-    command: Sequence[object], *, log: Path, core: int | None = None, env: Mapping[str, str] | None = None
+    command: Sequence[object],
+    *,
+    log: Path,
+    core: int | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
 ) -> Iterator[int]:
-    """A process, on a core of its own where one is given; yields its number."""
+    """Run a process, on a core of its own where one is given, and yield its id."""
     with log.open("w") as out:
         words = [str(part) for part in command]
-        process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out, env={**ENVIRONMENT, **(env or {})})
+        process = subprocess.Popen(words, cwd=cwd, stdout=out, stderr=out, env={**ENVIRONMENT, **(env or {})})
     if core is not None:
         os.sched_setaffinity(process.pid, [core])
     try:
@@ -205,30 +247,30 @@ def free_port() -> int:
 
 
 def wait_for(side: Side, log: Path) -> None:
-    """Returns when the side answers a chat; a minute and a half is LiteLLM's need on a busy machine."""
+    """Return when the side completes a chat, at most 90 seconds later."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {side.token}"}
     body = json.dumps({"model": "fast", "messages": [{"role": "user", "content": "Hello"}]}).encode()
-    ends, said = time.monotonic() + 90, ""
+    ends, problem = time.monotonic() + 90, ""
     while time.monotonic() < ends:
         try:
             with opener.open(urllib.request.Request(side.url + PATH, body, headers), timeout=5):
                 return
         except OSError as error:
-            said = str(error)
+            problem = str(error)
             time.sleep(0.2)
-    sys.exit(f"{side.name} does not answer ({said}). Its log ends with:\n{log.read_text()[-3000:]}")
+    sys.exit(f"{side.name} does not respond ({problem}). Its log ends with:\n{log.read_text()[-3000:]}")
 
 
-def measure_all(sides: Sequence[Side], *, rounds: int, seconds: float) -> Seen:
-    """All sides in all cases, in turns; every round begins with another side."""
-    seen: Seen = {(side.name, case): [] for side in sides for case in CASES}
+def measure_all(sides: Sequence[Side], cases: Sequence[Case], *, rounds: int, seconds: float) -> Results:
+    """Measure all sides in all cases in turns; every round begins with another side."""
+    results: Results = {(side.name, case): [] for side in sides for case in cases}
     for number in range(rounds):
         first = number % len(sides)
-        for case in CASES:
+        for case in cases:
             for side in [*sides[first:], *sides[:first]]:
-                seen[side.name, case].append(measure(side, case, seconds))
-    return seen
+                results[side.name, case].append(measure(side, case, seconds))
+    return results
 
 
 def measure(side: Side, case: Case, seconds: float) -> dict[str, Any]:
@@ -244,80 +286,66 @@ def measure(side: Side, case: Case, seconds: float) -> dict[str, Any]:
 
 
 def cpu_ms(process: int) -> float:
-    """Milliseconds that a process has computed so far."""
+    """Return the CPU time of a process and its children so far, in milliseconds."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     ticks = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) * 1000 / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, ticks)) * 1000 / os.sysconf("SC_CLK_TCK") + sum(cpu_ms(int(child)) for child in children)
 
 
-def rows(folder: Path) -> int:
-    """Requests in Herding's database that ended well."""
-    with closing(sqlite3.connect(f"file:{folder / 'herding.sqlite'}?mode=ro", uri=True, timeout=30)) as database:
+def count_rows(home: Path) -> int:
+    """Count the succeeded requests in a Herding's database."""
+    with closing(sqlite3.connect(f"file:{home / 'herding.sqlite'}?mode=ro", uri=True, timeout=30)) as database:
         count: int = database.execute("SELECT count(*) FROM request WHERE status = 'succeeded'").fetchone()[0]
     return count
 
 
-def median(seen: Seen, side: str, case: Case, what: str) -> float:
-    return statistics.median(one[what] for one in seen[side, case])
+def median(results: Results, side: str, case: Case, key: str) -> float:
+    return statistics.median(one[key] for one in results[side, case])
 
 
-def ratio(seen: Seen, side: str, other: str, case: Case) -> float:
-    """How many times the other side's answers a second, the median of all rounds."""
-    pairs = zip(seen[side, case], seen[other, case], strict=True)
+def ratio(results: Results, side: str, other: str, case: Case) -> float:
+    """Return the ratio of responses per second of two sides, the median of all rounds."""
+    pairs = zip(results[side, case], results[other, case], strict=True)
     return statistics.median(one["rate"] / another["rate"] if another["rate"] else math.inf for one, another in pairs)
 
 
-def added(seen: Seen, side: str, case: Case, what: str, share: int) -> float:
-    """Milliseconds over direct to the `first` word or to `all`, at the median (share 0) or the 99th percentile (1)."""
-    pairs = zip(seen[side, case], seen["direct", case], strict=True)
-    return statistics.median(one[what][share] - direct[what][share] for one, direct in pairs)
+def added(results: Results, side: str, case: Case, key: str, share: int) -> float:
+    """Return the milliseconds added to the `first` word or to `all`, at the median (share 0) or p99 (1)."""
+    pairs = zip(results[side, case], results["direct", case], strict=True)
+    return statistics.median(one[key][share] - direct[key][share] for one, direct in pairs)
 
 
-def report(seen: Seen, sides: Sequence[str]) -> None:
-    """The table: answers a second with their ratios, then what each side adds to the times."""
+def report(results: Results, sides: Sequence[str], cases: Sequence[Case]) -> None:
+    """Print the tables: responses per second with their ratios, CPU time, added latency."""
     others = [side for side in sides if side not in ("direct", "herding")]
-    heads = [*sides, *(f"herding/{side}" for side in others)]
     print()
-    line("answers a second", heads)
-    for case in CASES:
-        rates = [f"{median(seen, side, case, 'rate'):,.0f}" for side in sides]
-        line(case.name, [*rates, *(f"{ratio(seen, 'herding', side, case):.2f}" for side in others)])
+    line("responses per second", [*sides, *(f"herding/{side}" for side in others)])
+    for case in cases:
+        rates = [f"{median(results, side, case, 'rate'):,.0f}" for side in sides]
+        line(case.name, [*rates, *(f"{ratio(results, 'herding', side, case):.2f}" for side in others)])
     print()
-    line("ms of computing an answer", sides[1:])
-    for case in CASES:
-        line(case.name, [f"{median(seen, side, case, 'cpu'):.2f}" for side in sides[1:]])
-    for what, cases in (("all", CASES[:3]), ("first", CASES[3:])):
+    line("CPU per response, ms", sides[1:])
+    for case in cases:
+        line(case.name, [f"{median(results, side, case, 'cpu'):.2f}" for side in sides[1:]])
+    for key, streams in (("all", False), ("first", True)):
         print()
-        line(f"ms over direct to the {'end' if what == 'all' else 'first word'}, p50 / p99", sides[1:])
+        line(f"ms added to the {'first event' if streams else 'response'}, p50 / p99", sides[1:])
         for case in cases:
-            times = [[added(seen, side, case, what, share) for share in (0, 1)] for side in sides[1:]]
-            line(case.name, [f"{middle:.2f} / {worst:.2f}" for middle, worst in times])
+            if case.stream is streams:
+                times = [[added(results, side, case, key, share) for share in (0, 1)] for side in sides[1:]]
+                line(case.name, [f"{middle:.2f} / {worst:.2f}" for middle, worst in times])
 
 
 def line(name: str, cells: Sequence[str]) -> None:
-    print(f"{name:42}" + "".join(f"{cell:>19}" for cell in cells))
+    print(f"{name:42}" + "".join(f"{cell:>17}" for cell in cells))
 
 
-def report_rows(seen: Seen, written: int) -> None:
-    answered = sum(one["answered"] for (side, _), found in seen.items() if side == "herding" for one in found)
-    print(f"\nHerding answered {answered:,} requests and has {written:,} new rows: {verdict(answered == written)}")
-
-
-def report_expectations(seen: Seen) -> None:
-    """What Herding promises of itself."""
-    bare = ratio(seen, "herding", "bare", SIXTEEN)
-    print(f"at least 0.4 of the bare pass-through with 16 callers: {bare:.2f}, {verdict(bare >= 0.4)}")
-    if ("litellm", SIXTEEN) not in seen:
-        return
-    times = ratio(seen, "herding", "litellm", SIXTEEN)
-    print(f"at least 15 times LiteLLM with 16 callers: {times:.1f}, {verdict(times >= 15)}")
-    ours, theirs = (added(seen, side, ONE, "all", 0) for side in ("herding", "litellm"))
-    print(
-        f"adds at most a tenth of LiteLLM with 1 caller: {ours:.2f} of {theirs:.2f} ms, {verdict(ours <= theirs / 10)}"
-    )
-
-
-def verdict(holds: bool) -> str:
-    return "holds" if holds else "DOES NOT HOLD"
+def report_rows(results: Results, written: Mapping[str, int]) -> None:
+    """Compare the responses of each Herding with the rows in its database."""
+    print()
+    for name, count in written.items():
+        total = sum(one["answered"] for (side, _), found in results.items() if side == name for one in found)
+        print(f"{name}: {total:,} responses, {count:,} new rows: {'equal' if total == count else 'NOT EQUAL'}")
 
 
 if __name__ == "__main__":

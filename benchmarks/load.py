@@ -1,4 +1,4 @@
-"""Asks for chat completions as fast as they come, over a fixed number of connections, and prints what it saw as JSON.
+"""Sends chat completions over a fixed number of connections as fast as they return, and prints the times as JSON.
 
 python benchmarks/load.py URL --callers 16 --seconds 2 --model fast [--stream] [--token TOKEN]
 """
@@ -19,8 +19,8 @@ SETTLE = 0.2
 MOST_FAILED = 100
 
 
-class CachedStats:
-    """What all callers saw in the seconds that count: milliseconds to the first word, and to the end of an answer."""
+class Samples:
+    """Milliseconds to the first word and to the end of each response, in the seconds that count."""
 
     def __init__(self, seconds: float) -> None:
         self.begins = time.perf_counter() + SETTLE
@@ -53,10 +53,10 @@ def _share(values: list[float], share: float) -> float:
 
 
 class Caller(asyncio.Protocol):
-    """One connection, which asks again as soon as it has its answer."""
+    """One connection that sends its next request as soon as it has a response."""
 
-    def __init__(self, request: bytes, tally: CachedStats) -> None:
-        self._request, self._tally = request, tally
+    def __init__(self, request: bytes, samples: Samples) -> None:
+        self._request, self._samples = request, samples
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,7 +65,7 @@ class Caller(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ended.done():
-            self._tally.failed.append(f"connection lost: {exc}")
+            self._samples.failed.append(f"connection lost: {exc}")
             self.ended.set_result(None)
 
     def data_received(self, data: bytes) -> None:
@@ -78,7 +78,7 @@ class Caller(asyncio.Protocol):
 
     def _ask(self) -> None:
         now = time.perf_counter()
-        if now > self._tally.ends:
+        if now > self._samples.ends:
             self.ended.set_result(None)
             self._transport.close()
             return
@@ -94,13 +94,13 @@ class Caller(asyncio.Protocol):
 
     def _check(self) -> None:
         if self._got.startswith(b"HTTP/1.1 200") and self._got.count(NEXT.encode()) == EVENTS - 1:
-            self._tally.add(self._asked, self._first, time.perf_counter())
+            self._samples.add(self._asked, self._first, time.perf_counter())
         else:
-            self._tally.failed.append(self._got[:500].decode(errors="replace"))
+            self._samples.failed.append(self._got[:500].decode(errors="replace"))
 
 
 async def main(options: argparse.Namespace) -> None:
-    url, loop, tally = urlsplit(options.url), asyncio.get_running_loop(), CachedStats(options.seconds)
+    url, loop, samples = urlsplit(options.url), asyncio.get_running_loop(), Samples(options.seconds)
     messages = [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Say alphabet letters."}]
     asked = {"model": options.model, "messages": messages, "max_tokens": 64} | (
         {"stream": True, "stream_options": {"include_usage": True}} if options.stream else {}
@@ -110,14 +110,14 @@ async def main(options: argparse.Namespace) -> None:
     head += f"Authorization: Bearer {options.token}\r\nContent-Length: {len(body)}\r\n\r\n"
 
     async def call() -> None:
-        while time.perf_counter() < tally.ends and len(tally.failed) < MOST_FAILED:
-            caller = Caller(head.encode() + body, tally)
+        while time.perf_counter() < samples.ends and len(samples.failed) < MOST_FAILED:
+            caller = Caller(head.encode() + body, samples)
             await loop.create_connection(lambda caller=caller: caller, str(url.hostname), url.port)
             await caller.ended
 
     async with asyncio.timeout(options.seconds + 60):
         await asyncio.gather(*(call() for _ in range(options.callers)))
-    print(json.dumps(tally.report()))
+    print(json.dumps(samples.report()))
 
 
 if __name__ == "__main__":

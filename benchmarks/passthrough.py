@@ -1,7 +1,4 @@
-"""The least that a gateway can do: one Starlette route that hands bytes on.
-
-It uses Herding's own HTTP client, by httpx's usual way through it, and the same server: uvicorn with its fast parser
-and event loop, and no access log.
+"""The least that a gateway can do: one Starlette route that passes bytes on through aiohttp.
 
 python benchmarks/passthrough.py PORT URL
 """
@@ -11,41 +8,39 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import asynccontextmanager
 
-import httpx
+import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from herding.nodes import http
-from herding.nodes.base import Deadlines
-
 
 def passthrough(url: str) -> Starlette:
-    client = http.client(Deadlines(), base_url=url)
+    """Return an app that passes chat completions on to the server at `url`."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as app.state.client:
+            yield
 
     async def chat(request: Request) -> Response:
         body = await request.body()
         headers = {"Content-Type": "application/json"}
-        asked = client.build_request("POST", "/chat/completions", content=body, headers=headers)
-        answer = await client.send(asked, stream=True)
+        upstream = await request.app.state.client.post(f"{url}/chat/completions", data=body, headers=headers)
         if json.loads(body).get("stream"):
-            return StreamingResponse(events(answer), answer.status_code, media_type="text/event-stream")
-        return Response(await answer.aread(), answer.status_code, media_type="application/json")
+            return StreamingResponse(events(upstream), upstream.status, media_type="text/event-stream")
+        async with upstream:
+            return Response(await upstream.read(), upstream.status, media_type="application/json")
 
-    async def events(answer: httpx.Response) -> AsyncIterator[bytes]:
-        try:
-            async for data in answer.aiter_raw():
+    async def events(upstream: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        async with upstream:
+            async for data in upstream.content.iter_any():
                 yield data
-        finally:
-            await answer.aclose()
 
-    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])], lifespan=lifespan)
 
 
 if __name__ == "__main__":

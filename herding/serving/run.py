@@ -15,7 +15,7 @@ from herding.herd.node_call import NodeCall
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import Rendered
 from herding.prompts.model import Prompt
-from herding.routing.candidates import Candidate
+from herding.routing.policies import Candidate
 from herding.values import (
     Attempt,
     Chunk,

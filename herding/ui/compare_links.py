@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import EDIT, HISTORY, RUN, SAVE
 from herding.errors import NotFoundError, UserError
@@ -20,8 +21,8 @@ from herding.ui.engineer.runner import models
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
 from herding.ui.history.tab import History
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, join, panel
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "An answer still runs there. Wait for it, or stop it."
@@ -48,10 +49,10 @@ class CompareLinks:
             used = on(lane.use.click, self._user(number), given, shown, name=f"compare_use_{number}", **now)
             engineer.elsewhere.follow(used)
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def replay(self, chosen: str, bench: CompareState, request: gr.Request) -> list[Any]:
         """Open the tab with the inputs of a request of the history; the first column is what it ran."""
-        principal = who(request)
+        principal = principal_of(request)
         if bench.running:
             raise UserError(BUSY)
         row = (await self._orchestrator.request(chosen, principal)).outcome
@@ -85,12 +86,12 @@ class CompareLinks:
         )
 
     def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RUN)
+        @requires(RUN)
         async def use(
             desk: SessionState, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
         ) -> list[Any]:
             """Make what the column runs, and the inputs, the draft of the first tab, and open that."""
-            principal = who(request)
+            principal = principal_of(request)
             if desk.running is not None:
                 raise UserError(BUSY)
             self._compare.keep(bench, owner, fields)
@@ -140,7 +141,7 @@ class CompareLinks:
         return [instead.get(component, update) for component, update in pairs]
 
 
-def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
+def _unsaved(ran: Setting, prompt: PromptInfo) -> Markup:
     """What is to be known of the replay of a request whose text was edited for that run."""
     number = ran.version or str(prompt.version or "")
     words = (
@@ -150,13 +151,13 @@ def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
     return panel("warn", "This request ran with a text that was edited and not saved", el("p", words), role="status")
 
 
-def _besides(ran: Setting) -> Html | None:
+def _besides(ran: Setting) -> Markup | None:
     """The parameters of a replay that are in no field."""
     words = f"Its other parameters go along with the columns: {listed(dict(ran.more))}."
     return el("p", words, cls="muted", role="status") if ran.more else None
 
 
-def _taken(letter: str, setting: Setting, desk: SessionState) -> Html:
+def _taken(letter: str, setting: Setting, desk: SessionState) -> Markup:
     """That a column is the draft now; the pane of the draft tells whether it is kept."""
     version = f"version {setting.version}" if setting.version else "as it is served"
     what = "your draft" if setting.is_draft else version

@@ -163,7 +163,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         place.write("duel", dedent(DUEL) + "routing: {pinned: bad}\n")
         place.write("free", DUEL)
         health = place.orchestrator.fleet.health
-        while permit := health.enter("one"):
+        while permit := health.acquire("one"):
             permit.failed(ConnectError("It is away."))
         pinned = await place.orchestrator.insights.look("duel", USER)
         free = await place.orchestrator.insights.look("free", USER)

@@ -36,7 +36,7 @@ class Choices:
     ) -> list[Any]:
         """Updates of the `setup` of all columns; what a column holds stays if it still can."""
         able = {prompt.key: prompt for prompt in prompts if takes(prompt, bench.prompt)}
-        named = [(prompt_text.choice(prompt), key) for key, prompt in able.items()]
+        named = [(prompt_text.picker_option(prompt), key) for key, prompt in able.items()]
         versions: dict[str, Pairs] = {}
         updates: list[Any] = []
         for lane, pane in zip(bench.lanes, panes, strict=True):

@@ -13,7 +13,7 @@ from herding.prompts.edits import BODY, Edits, applied
 from herding.ui.compare.state import Setting
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
-from herding.ui.kit.parameters import overrides
+from herding.ui.kit.parameters import to_parameters
 from herding.values import Principal, PromptInfo, Request
 
 
@@ -94,4 +94,4 @@ def _rest(prompt: PromptInfo) -> dict[str, Any]:
 def _overrides(kept: Mapping[str, Any]) -> Any:
     """The parameters of a draft, whose stop texts are a list, as parameters of a request."""
     stop = {"stop": stop_lines(kept["stop"])} if "stop" in kept else {}
-    return overrides({**kept, **stop})
+    return to_parameters({**kept, **stop})

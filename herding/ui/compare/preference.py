@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN
-from herding.ui.kit.events import needs, on
-from herding.ui.kit.events import who as asking
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, requires
+from herding.ui.kit.events import principal_of as asking
+from herding.ui.kit.format import el
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
@@ -67,7 +68,7 @@ class PreferencePane:
         ]
 
     def _sayer(self, what: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RATE)
+        @requires(RATE)
         async def say(bench: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
             """Keep what the person says of the two answers that are shown, or take it back."""
             who, pair = asking(request), rated(bench, left, right)
@@ -93,7 +94,7 @@ def rated(bench: CompareState, left: str | None, right: str | None) -> tuple[Col
     return lanes[left], lanes[right]
 
 
-def told(said: Preference | None, pair: tuple[Column, Column]) -> Html:
+def told(said: Preference | None, pair: tuple[Column, Column]) -> Markup:
     """What somebody said of the two answers, in words."""
     one, other = pair[0].letter, pair[1].letter
     match _chosen(said, pair):

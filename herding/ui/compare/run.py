@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.errors import HerdingError, NotFoundError
@@ -19,8 +20,8 @@ from herding.ui.compare.merge_streams import together
 from herding.ui.compare.state import Column, CompareState, Ran, Setting
 from herding.ui.compare.summary import table, told
 from herding.ui.engineer.answer import Progress
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el
 from herding.values import Principal, Request
 
 Updates = dict[Any, Any]
@@ -59,7 +60,7 @@ class CompareRun:
         on(panes.run.click, self.start, [*chosen, *inputs], panes.all, name="compare_run")
         on(panes.stop.click, self.end, [panes.bench], [panes.stop], name="compare_stop", queue=False)
 
-    @needs(RUN)
+    @requires(RUN)
     async def start(
         self,
         left: str | None,
@@ -70,7 +71,7 @@ class CompareRun:
         *fields: Any,
     ) -> AsyncGenerator[Updates, None]:
         """Run every column and stream the answers; what goes wrong in one is shown in it."""
-        principal = who(request)
+        principal = principal_of(request)
         if bench.running:
             return
         self._keep(bench, owner, fields, strict=True)
@@ -146,11 +147,11 @@ class CompareRun:
                 row = (await self._orchestrator.request(error.request_id, principal)).outcome
                 progress.outcome = row
 
-    @needs(RUN)
+    @requires(RUN)
     async def end(self, bench: CompareState, request: gr.Request) -> Any:
         """Stop all columns; their streams then end by themselves, also those that have not begun."""
         bench.stopped = bench.running
-        await self._cancel(bench, who(request))
+        await self._cancel(bench, principal_of(request))
         return gr.update(interactive=False)
 
     async def _cancel(self, bench: CompareState, principal: Principal) -> None:
@@ -178,5 +179,5 @@ class CompareRun:
         }
 
 
-def _note(said: str) -> Html:
+def _note(said: str) -> Markup:
     return el("span", said, cls="muted", role="status")
