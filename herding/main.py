@@ -18,9 +18,6 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -28,14 +25,8 @@ from herding import __version__
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
-from herding.api import routes
-from herding.api.middleware.aliases import AliasMiddleware
-from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.json_route import Shortcut
-from herding.api.middleware.proxies import ProxyMiddleware
-from herding.api.middleware.security_headers import MAX_BODY, SecurityMiddleware
-from herding.api.middleware.wire import Protocol
+from herding.api.app import add_middleware, create_app
+from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -180,29 +171,25 @@ def _value(secret: SecretStr | None) -> str | None:
 
 
 def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int = MAX_BODY) -> FastAPI:
-    """Return the web app: routes first, then the UI at `/`, and around both the middleware.
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both.
 
     `max_body` is the size of the largest request body in bytes.
     """
-    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics tells what there is
-    app = FastAPI(
-        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent
-    )
-    busy = routes.install(app, parts.orchestrator, parts.authenticator)
+    app = create_app(parts.orchestrator, parts.authenticator)
     if ui:
         _tame_gradio(settings.home)
         from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
         mount(app, parts.orchestrator, private=[settings.home.absolute(), ROOT])
-    # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(AuthenticationMiddleware, authenticator=parts.authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=parts.orchestrator, stranger=parts.authenticator.stranger)
-    app.add_middleware(AliasMiddleware, orchestrator=parts.orchestrator)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(SecurityMiddleware, max_body=max_body, frame_ancestors=settings.frame_ancestors)
-    app.add_middleware(ProxyMiddleware, hops=settings.trusted_proxies)
+    add_middleware(
+        app,
+        parts.orchestrator,
+        parts.authenticator,
+        allowed_hosts=settings.host_names,
+        max_body=max_body,
+        frame_ancestors=settings.frame_ancestors,
+        trusted_proxies=settings.trusted_proxies,
+    )
     return app
 
 
@@ -238,7 +225,6 @@ async def serve(settings: Settings) -> None:
             create(parts, settings),
             host=settings.host,
             port=settings.port,
-            http=Protocol,
             log_level="warning",
             access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,

@@ -36,7 +36,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/serving/dispatcher.py", "from herding.engine.load import load"),
         ("herding/nodes/x.py", "import herding.engine.server"),
         ("herding/engine/x.py", "from herding.yaml_files import Strict"),
-        ("herding/ui/x.py", "from herding.api.shield import SecurityMiddleware"),
+        ("herding/ui/x.py", "from herding.api.shield import SecurityHeadersMiddleware"),
         ("herding/api/x.py", "from herding.ui import page"),
         ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),
         ("herding/api/x.py", "def f():\n    import gradio"),
@@ -55,7 +55,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/serving/x.py", "from herding.orchestrator import Orchestrator"),
         ("herding/values/x.py", "from herding.errors import x; import herding.cli"),
         ("herding/main.py", "from herding.cli import main"),
-        ("herding/cli.py", "from herding.api.routes import install"),
+        ("herding/cli.py", "from herding.api.app import create_app"),
         ("app.py", "from herding.settings import Settings"),
     ],
 )
