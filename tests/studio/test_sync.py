@@ -546,7 +546,7 @@ async def test_a_version_of_another_herding_is_told(place: Place) -> None:
 
 
 async def test_who_may_not_see_a_version(tmp_path: Path) -> None:
-    async with herding(tmp_path, echo(), role_names=lambda: ("guest", "user", "admin")) as place:
+    async with herding(tmp_path, echo()) as place:
         studio = place.orchestrator.studio
         await studio.save("greet", data("one", label="prod"), ADMIN)
         await studio.save("greet", data("two", roles=["user"]), USER)
