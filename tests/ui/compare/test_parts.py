@@ -13,7 +13,7 @@ from herding.ui.compare.merge_streams import merge_streams
 from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
 from herding.ui.compare.summary import table
 from herding.ui.kit.response import speed
-from herding.values import Delta, Event, Outcome, Timings, Usage, Verdict
+from herding.values import CheckResult, Delta, Event, Outcome, Timings, Usage
 
 
 async def said(*texts: str | Exception, closed: list[str] | None = None) -> AsyncGenerator[Event, None]:
@@ -86,7 +86,7 @@ def test_differences_of_endless_texts_end() -> None:
 
 
 def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "succeeded") -> Outcome:
-    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "checks": Verdict(ok)}
+    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "checks": CheckResult(ok)}
     return Outcome("id", "me", "say", 0, status=status, **facts)  # type: ignore[arg-type]
 
 
