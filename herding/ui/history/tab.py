@@ -68,7 +68,7 @@ class HistoryTab:
             )
             self.text = gr.Textbox(
                 label="Text",
-                placeholder="Search, then press Enter",
+                placeholder="Type, then press Enter",
                 interactive=True,
                 min_width=170,
                 elem_id="history-text",

@@ -293,8 +293,8 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
     told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<li>.*?</li>", shown)]
     assert told == [
         "m1 75 % on a; on b: all its 2 places are taken",
-        "m2 25 % answered on c",
-        "m3 no chance then no node serves it",
+        "m2 25 % selected on c",
+        "m3 not eligible no node serves it",
     ]
     for few in ((), considered[:1]):
         assert candidate_list(replace(outcome, candidates=few)) is None
@@ -311,5 +311,5 @@ async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(
     row = (await desktop.place.rows())[0].request_id
     await desktop.fire("history_pick", row)
     shown = desktop.value(desktop.page.history.page)
-    assert "Why this node" in shown
+    assert "Routed to" in shown
     assert "Why this model" not in shown
