@@ -44,9 +44,9 @@ from herding.herd.model_switcher import ModelSwitcher
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.people.accounts import Accounts
-from herding.prompts.compose import Rendered
-from herding.prompts.key import no_prompt
+from herding.prompts.compose import RenderedPrompt
 from herding.prompts.library import Library
+from herding.prompts.model import prompt_not_found
 from herding.prompts.variables import clean_parameter
 from herding.serving.dispatcher import WAIT_SECONDS, Dispatcher
 from herding.serving.embedder import Embedder
@@ -211,7 +211,7 @@ class Orchestrator:
             raise NotFoundError("This request is not running.", param="request_id")
         flight.stop()
 
-    async def preview(self, request: Request, who: Principal) -> Rendered:
+    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """What a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         return await self._preparer.rendered(request, who)
@@ -286,7 +286,7 @@ class Orchestrator:
         key, _, wanted = reference.partition("@")
         served = await self._version_cache.find(key)
         if not may_see(who, key, served.prompt.roles):
-            raise no_prompt(key)
+            raise prompt_not_found(key)
         found = await self._version_cache.find(reference) if wanted else served
         if not may_see(who, key, found.prompt.roles):
             raise NotFoundError(f"'{key}' has no '{wanted}' for you.", param="prompt")

@@ -35,7 +35,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/orchestrator.py", "from herding.api import errors"),
         ("herding/serving/dispatcher.py", "from herding.engine.load import load"),
         ("herding/nodes/x.py", "import herding.engine.server"),
-        ("herding/engine/x.py", "from herding.yaml_files import Strict"),
+        ("herding/engine/x.py", "from herding.yaml_files import StrictModel"),
         ("herding/ui/x.py", "from herding.api.shield import SecurityHeadersMiddleware"),
         ("herding/api/x.py", "from herding.ui import page"),
         ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),

@@ -12,7 +12,7 @@ from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
-from herding.prompts.compose import Rendered
+from herding.prompts.compose import RenderedPrompt
 from herding.routing.budget import RetryBudget, pause
 from herding.routing.fair_queue import Place, Ticket
 from herding.routing.scheduler import Scheduler
@@ -249,7 +249,7 @@ class Dispatcher:
         """
         model = lease.candidate.model
 
-        def call(rendered: Rendered) -> Call:
+        def call(rendered: RenderedPrompt) -> Call:
             form = flight.response_format
             return Call(flight.id, model, rendered.messages, rendered.text, flight.parameters, form)
 

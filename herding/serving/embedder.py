@@ -19,7 +19,7 @@ from herding.errors import (
 from herding.herd.listing import usable
 from herding.herd.node_call import embedded
 from herding.nodes.base import Node
-from herding.prompts.compose import FREE, Rendered
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt
 from herding.prompts.variables import clean_parameter
 from herding.serving.dispatcher import Dispatcher
 from herding.serving.run import Flight
@@ -37,9 +37,9 @@ class TextsFlight(Flight):
     """A request for embeddings on its way; its input is the list of texts as JSON, and its answer stays empty."""
 
     def __init__(self, texts: Sequence[str], **facts: Any) -> None:
-        written = Rendered(text=json.dumps(list(texts), ensure_ascii=False))
+        written = RenderedPrompt(text=json.dumps(list(texts), ensure_ascii=False))
         super().__init__(
-            key="", prompt=FREE, session_id=None, variables={}, rendered=written, parameters=Parameters(), **facts
+            key="", prompt=NO_PROMPT, session_id=None, variables={}, rendered=written, parameters=Parameters(), **facts
         )
         self.texts = texts
         self.task: asyncio.Task[Embeddings] | None = None

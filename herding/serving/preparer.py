@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from herding.access.operations import EDIT, SAVE
 from herding.access.roles import allows, require
 from herding.errors import NotFoundError, UserError
-from herding.prompts.compose import FREE, Rendered, compose, free_input
-from herding.prompts.key import check_key
-from herding.prompts.model import Prompt, PromptParameters
-from herding.prompts.reading import parse_body, parse_prompt
-from herding.prompts.variables import clean_parameter, filled
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
+from herding.prompts.model import Prompt, PromptParameters, check_key
+from herding.prompts.prompt_file import parse_body, parse_prompt
+from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
 from herding.serving.run import Flight
 from herding.store import Store
@@ -50,16 +49,18 @@ class Preparer:
         """The request with its prompt rendered, the turns of its session and the parameters it runs with."""
         if not request.prompt:
             request = await recall(request, who, store=self._store)
-            return self._flight(request, who, FREE, free_input(request), key="", variables={})
+            return self._flight(request, who, NO_PROMPT, render_free_input(request), key="", variables={})
         found, prompt = await self.asked(request, who)
-        values = await filled(prompt.variables, request.variables)
+        values = await fill_async(prompt.variables, request.variables)
         request = await recall(request, who, store=self._store, prompt=found)
         rendered = compose(prompt, values, _checked_turns(request))
         edited = prompt is not found.prompt or not found.number
         facts = {"key": found.key, "variables": values, "version": found.number, "edited": edited}
         return self._flight(request, who, prompt, rendered, **facts)
 
-    def _flight(self, request: Request, who: Principal, prompt: Prompt, rendered: Rendered, **facts: Any) -> Flight:
+    def _flight(
+        self, request: Request, who: Principal, prompt: Prompt, rendered: RenderedPrompt, **facts: Any
+    ) -> Flight:
         return Flight(
             request_id=new_id(),
             arrived_at=self._clock(),
@@ -73,10 +74,10 @@ class Preparer:
             **facts,
         )
 
-    async def rendered(self, request: Request, who: Principal) -> Rendered:
+    async def rendered(self, request: Request, who: Principal) -> RenderedPrompt:
         """What a run of `request` would send to a model, and which variant it picks."""
         _, prompt = await self.asked(request, who)
-        return compose(prompt, await filled(prompt.variables, request.variables), request.turns or ())
+        return compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
 
     async def asked(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
         """The version that a request means, and the prompt to run: that one, or what is edited of it."""

@@ -13,7 +13,7 @@ from typing import Any
 from herding.errors import HerdingError, NodeError
 from herding.herd.node_call import NodeCall
 from herding.prompts.checks import Trimmer, judge
-from herding.prompts.compose import Rendered
+from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.values import (
@@ -56,7 +56,7 @@ class Flight:
         edited: bool = False,
         session_id: str | None,
         variables: Mapping[str, Any],
-        rendered: Rendered,
+        rendered: RenderedPrompt,
         parameters: Parameters,
         model: str | None,
         response_format: Mapping[str, Any] | None = None,
@@ -92,7 +92,7 @@ class Flight:
         self._status: Status = "running"
         self._verdict = CheckResult()
         self._total_ms = 0.0
-        self._written: tuple[Rendered, str] | None = None
+        self._written: tuple[RenderedPrompt, str] | None = None
         self.running: NodeCall | None = None
         self.when_stopped: Callable[[], None] | None = None
         self.stopped = False
@@ -232,7 +232,7 @@ class Flight:
         return Usage(self.input_tokens, -(-self._heard // CHARS_PER_TOKEN))
 
 
-def _written(rendered: Rendered) -> str:
+def _written(rendered: RenderedPrompt) -> str:
     """The input as it is kept."""
     if rendered.messages is None:
         return rendered.text or ""

@@ -10,9 +10,8 @@ from herding.access.roles import may_see
 from herding.errors import NotFoundError, StoreError
 from herding.herd.fleet import Fleet
 from herding.herd.listing import usable
-from herding.prompts.body import dump_body
 from herding.prompts.library import Library
-from herding.prompts.model import Prompt
+from herding.prompts.model import Prompt, dump_body
 from herding.studio.cached_stats import CachedStats
 from herding.studio.sync import Sync
 from herding.studio.version_cache import DEV, Edition, Head, VersionCache

@@ -9,7 +9,7 @@ from typing import Any
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.edits import BODY, Edits, applied
+from herding.prompts.edits import BODY, Edits, apply_edits
 from herding.ui.compare.state import Setting
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
@@ -69,7 +69,7 @@ def edits_to(wanted: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     numbers, unset = _numbers(wanted, shown)
     if unset or _rest(wanted) != _rest(shown):
-        return Edits(whole=whole_of(shown, applied(wanted.key, wanted.content, Edits(parameters=parameters))))
+        return Edits(whole=whole_of(shown, apply_edits(wanted.key, wanted.content, Edits(parameters=parameters))))
     return Edits(
         template=wanted.body if is_edited(wanted.body, shown.body) else None, parameters={**numbers, **parameters}
     )
