@@ -12,6 +12,7 @@ from herding.nodes.base import Node
 from herding.routing.feed import Feed
 from herding.routing.health import Health
 from herding.routing.slots import Slots
+from herding.routing.waiting import Signal
 from herding.store import now_ms
 
 DRAIN_SECONDS = 60.0
@@ -20,7 +21,7 @@ DRAIN_SECONDS = 60.0
 class Fleet(Mapping[str, Node]):
     """Nodes by name. A node that drains gets no new request; those that it has run to their end.
 
-    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is called when a request that
+    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is notified when a request that
     waits may be able to go on, or never will.
     """
 
@@ -37,7 +38,7 @@ class Fleet(Mapping[str, Node]):
         self.feed = Feed(wall)
         self.slots = Slots(clock)
         self.health = Health(clock=clock, rng=self.rng, feed=self.feed)
-        self.changed: Callable[[], None] = lambda: None
+        self.changed = Signal()
         for node in nodes.values():
             self._enter(node)
 
@@ -54,7 +55,7 @@ class Fleet(Mapping[str, Node]):
         """From now on `node`, which has started, gets requests; it may take the name of one that was removed."""
         self._enter(node)
         self.feed.tell(node.name, "added", f"a node of the kind {node.kind}")
-        self.changed()
+        self.changed.notify()
 
     def takes(self, name: str) -> bool:
         """Whether the node gets new requests."""
@@ -76,7 +77,7 @@ class Fleet(Mapping[str, Node]):
         """The node gets requests again."""
         if name in self._nodes:
             self.slots.drain(name, draining=False)
-            self.changed()
+            self.changed.notify()
 
     async def replace(self, node: Node, *, seconds: float = DRAIN_SECONDS) -> None:
         """Drain the node of that name and put `node`, which has started, in its place at once.
@@ -87,7 +88,7 @@ class Fleet(Mapping[str, Node]):
         old = self._nodes.get(node.name)
         self._enter(node)
         self.feed.tell(node.name, "changed", f"a node of the kind {node.kind}")
-        self.changed()
+        self.changed.notify()
         if old is not None:
             await old.close()
 
@@ -99,7 +100,7 @@ class Fleet(Mapping[str, Node]):
             self.slots.remove(name)
             self.health.forget(name)
             self.feed.tell(name, "removed")
-            self.changed()
+            self.changed.notify()
             await node.close()
 
     def _enter(self, node: Node) -> None:
@@ -113,4 +114,4 @@ class Fleet(Mapping[str, Node]):
         """What failed is gone: the new program gets its trial at once, and what waits may go on."""
         if self.health.look(name).state in ("ejected", "trial"):
             self.health.mend(name)
-        self.changed()
+        self.changed.notify()
