@@ -84,13 +84,13 @@ async def timed(way, orchestrator: Orchestrator, requests: list[Request]) -> tup
 
 
 async def one_by_one(orchestrator: Orchestrator, requests: list[Request]) -> int:
-    return sum([(await orchestrator.run(request, WHO)).usage.output_tokens for request in requests])
+    return sum([(await orchestrator.pipeline.run(request, WHO)).usage.output_tokens for request in requests])
 
 
 async def at_once(orchestrator: Orchestrator, requests: list[Request]) -> int:
     """As the tab does it."""
     tokens = 0
-    async for batch in together({n: orchestrator.stream(request, WHO) for n, request in enumerate(requests)}):
+    async for batch in together({n: orchestrator.pipeline.stream(request, WHO) for n, request in enumerate(requests)}):
         tokens += sum(event.outcome.usage.output_tokens for _, event in batch if isinstance(event, Done))
     return tokens
 

@@ -96,11 +96,11 @@ async def fill(found: Parts, prompts: Path, options: argparse.Namespace) -> list
             file = prompts / f"{key}.yaml"
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(content))
-        await orchestrator.read_prompts()
+        await orchestrator.load()
     for key in keys[::10]:
-        outcome = await orchestrator.run(Request(key), WHO)
-        await orchestrator.rate(outcome.request_id, 4, WHO)
-    last = await orchestrator.prompt(keys[-1], WHO)
+        outcome = await orchestrator.pipeline.run(Request(key), WHO)
+        await orchestrator.feedback.rate(outcome.request_id, 4, WHO)
+    last = await orchestrator.prompts.get(keys[-1], WHO)
     assert last.version == options.versions, f"{last.version} versions were kept"
     return keys
 

@@ -25,8 +25,7 @@ from statistics import mean, median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from herding.routing.policies import Policies
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
 

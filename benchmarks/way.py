@@ -225,7 +225,7 @@ def main() -> None:
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments.add_argument("--files", choices=REQUESTS, help="list the files of this request, with visits")
     given = arguments.parse_args()
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     import herding
 
     root = Path(herding.__file__).parent

@@ -16,9 +16,6 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -26,14 +23,7 @@ from herding import __version__
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
-from herding.api import routes
-from herding.api.middleware.aliases import AliasMiddleware
-from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.json_route import Shortcut
-from herding.api.middleware.proxies import ProxyMiddleware
-from herding.api.middleware.security_headers import SecurityMiddleware
-from herding.api.middleware.wire import Protocol
+from herding.api.app import add_middleware, create_app
 from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -95,7 +85,6 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             trusts_all=settings.trusts_all,
             admin_token=_value(settings.admin_token),
         )
-        accounts = Accounts(store=store, roles=roles, authenticator=authenticator)
         for node in fleet.values():
             await node.start()
         guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
@@ -105,23 +94,14 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             library=library,
             fleet=fleet,
             store=store,
-            accounts=accounts,
+            roles=roles,
+            authenticator=authenticator,
             registry=registry,
-            still_valid=authenticator.still_valid,
-            role_names=lambda: roles.names,
         )
         if not settings.local_only and not settings.admin_token:
-            await _hand_over(accounts)
-        await orchestrator.read_prompts()
-        await orchestrator.learn()
-        watching = (
-            orchestrator.watch_prompts(),
-            roles.watch(),
-            orchestrator.watch(),
-            orchestrator.probe(),
-            orchestrator.follow_demand(),
-        )
-        endless = (*watching, authenticator.keep(), orchestrator.upkeep())
+            await _hand_over(orchestrator.accounts)
+        await orchestrator.load()
+        endless = (*orchestrator.background_tasks(), roles.watch(), authenticator.keep())
         async with contextlib.AsyncExitStack() as running:
             for work in endless:
                 await running.enter_async_context(beside(work))
@@ -144,25 +124,20 @@ def _value(secret: SecretStr | None) -> str | None:
 
 
 def create(found: Parts, settings: Settings) -> FastAPI:
-    """The web app: routes first, then the UI at `/`, and around both the guards."""
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both."""
     _tame_gradio(settings.home)
     from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics tells what there is
-    app = FastAPI(
-        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent
-    )
-    busy = routes.install(app, found.orchestrator, found.authenticator)
+    app = create_app(found.orchestrator, found.authenticator)
     mount(app, found.orchestrator, private=[settings.home.absolute(), ROOT])
-    # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(AuthenticationMiddleware, authenticator=found.authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=found.orchestrator, stranger=found.authenticator.stranger)
-    app.add_middleware(AliasMiddleware, orchestrator=found.orchestrator)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(SecurityMiddleware, frame_ancestors=settings.frame_ancestors)
-    app.add_middleware(ProxyMiddleware, hops=settings.trusted_proxies)
+    add_middleware(
+        app,
+        found.orchestrator,
+        found.authenticator,
+        allowed_hosts=settings.host_names,
+        frame_ancestors=settings.frame_ancestors,
+        trusted_proxies=settings.trusted_proxies,
+    )
     return app
 
 
@@ -198,7 +173,6 @@ async def serve(settings: Settings) -> None:
             create(found, settings),
             host=settings.host,
             port=settings.port,
-            http=Protocol,
             log_level="warning",
             access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,

@@ -92,9 +92,7 @@ class Orchestrator:
         self.studio = Studio(
             library=library, store=store, version_cache=cache, sync=self._sync, roles=roles, clock=clock
         )
-        self.drafts = Drafts(
-            store=store, version_cache=cache, studio=self.studio, prompts=self.prompts, clock=clock
-        )
+        self.drafts = Drafts(store=store, version_cache=cache, studio=self.studio, prompts=self.prompts, clock=clock)
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
         self._metrics = Metrics(fleet, self._active, self._queue)
@@ -111,9 +109,7 @@ class Orchestrator:
         )
         self.history = History(store)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
-        self.insights = Insights(
-            store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock
-        )
+        self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
         self.nodes = Nodes(fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock)
         self.registry = registry
         self.accounts = Accounts(

@@ -24,8 +24,8 @@ from herding.access.operations import ADMINISTER, MANAGE_NODES, PATHS, PUBLISH, 
 from herding.api.site.docs import describe
 from herding.main import Parts, create
 from herding.settings import Settings
-from herding.ui.kit.events import EVERYBODY, REFUSED, GuardedBlocks, right_of
-from herding.ui.kit.route_filter import is_open
+from herding.ui.kit.events import ANY_ROLE, REFUSED, GuardedBlocks, required_right
+from herding.ui.kit.route_filter import is_allowed
 from herding.values import User
 from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
 from tests.support.nodes import Switchable, echo
@@ -229,7 +229,7 @@ def _paths(routes: Any) -> Iterator[str]:
 
 
 async def test_every_route_of_the_mounts_is_known_or_closed(site: Site) -> None:
-    unknown = {path for path in gradio_routes(site.app) if is_open(path)}
+    unknown = {path for path in gradio_routes(site.app) if is_allowed(path)}
     assert {path.rstrip("/") or "/" for path in unknown} == {path.rstrip("/") or "/" for path in PAGE}
     async with site.client("operator") as admin:
         for path in sorted(gradio_routes(site.app) - unknown):
@@ -271,9 +271,9 @@ async def test_every_event_is_open_exactly_to_the_roles_with_its_right(
     assert len(events) > 30
     found: set[str] = set()
     for event in events:
-        right = right_of(event)
+        right = required_right(event)
         assert (event.fn is None) == (right is None), f"{event.api_name} has no right"
-        if right == EVERYBODY:
+        if right == ANY_ROLE:
             found.add(event.fn.__name__)
             continue
         assert right is None or right in EVENT_RIGHTS, event.api_name

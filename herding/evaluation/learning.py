@@ -14,8 +14,7 @@ from herding.errors import (
 )
 from herding.prompts.model import Prompt
 from herding.prompts.routing import Routing
-from herding.routing.policies import Policies
-from herding.routing.policy import Choice, RoutingSettings
+from herding.routing.policies import Choice, Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.store import Store

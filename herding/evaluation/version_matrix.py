@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from herding.routing.posteriors import interval
-from herding.routing.window import Count
+from herding.routing.policies import interval
+from herding.routing.record import ModelCounts
 from herding.values import Tried
 
 
@@ -78,7 +78,7 @@ def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.contract_ok is not None]
     rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
-    mean, low, high = interval(Count(rated=rated, stars=stars, squares=squares))
+    mean, low, high = interval(ModelCounts(rated=rated, stars=stars, squares=squares))
     times, errors = sorted(one.total_ms for one in good), len(tries) - len(good)
     return Cell(
         version=version,

@@ -55,7 +55,7 @@ class Nodes:
                     status=status,
                     stats=stats.get(node.name, NodeStats()),
                     prompts=tuple(key for key, models in targets.items() if served & set(models)),
-                    health=self._fleet.health.look(node.name),
+                    health=self._fleet.health.status(node.name),
                     running=load.running,
                     concurrency=load.concurrency,
                     draining=load.draining,
@@ -66,7 +66,7 @@ class Nodes:
     async def events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
         """Return what happened to the nodes since the app started, newest first."""
         require(who, NODES)
-        events = (event for event in self._fleet.feed.events() if allows(who.nodes, event.node))
+        events = (event for event in self._fleet.events.latest() if allows(who.nodes, event.node))
         return list(islice(events, limit))
 
     async def models(self, who: Principal) -> list[ModelInfo]:
@@ -79,7 +79,7 @@ class Nodes:
         """Try a node again at once, whatever failed before: an operator has fixed it."""
         require(who, MANAGE_NODES)
         self._check(node, who)
-        self._fleet.health.mend(node)
+        self._fleet.health.reset(node)
         self._fleet.changed.notify()
 
     async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:

@@ -18,9 +18,8 @@ import numpy as np
 
 from herding.routing.quality import BREACH_COSTS, PLAIN, STARS_WEIGHT, scale
 from herding.routing.rater_weights import STARS_SPREAD, TINY, RaterWeights
-from herding.routing.record import Record
+from herding.routing.record import ModelCounts, Record, SampleWindow
 from herding.routing.shares import Array, best, floored
-from herding.routing.window import Count, Window
 
 LEAST = 0.01
 """The share that every model keeps; with many models, a fifth of an equal one."""
@@ -105,7 +104,7 @@ def _signals(record: Record, prompt: str, models: Sequence[str], now: int) -> _S
     )
 
 
-def _beforehand(count: Count) -> tuple[float, float, float]:
+def _beforehand(count: ModelCounts) -> tuple[float, float, float]:
     """How often a model with such counts elsewhere fails, what its answers are worth, and how they are liked."""
     fails = (count.failed + FAILS * ELSEWHERE) / (count.requests + ELSEWHERE)
     breaches = count.breached / (count.kept + count.breached + ELSEWHERE)
@@ -113,7 +112,7 @@ def _beforehand(count: Count) -> tuple[float, float, float]:
     return fails, PLAIN - BREACH_COSTS * breaches, liked * count.rated / (count.rated + ELSEWHERE)
 
 
-def _faded(window: Window, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:
+def _faded(window: SampleWindow, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:
     """Sums by model, of shape (models,) each: weights of the requests, of those answered, and the worth of these; and
     with the faster fading of failures, the weights of the requests and of those answered.
     """

@@ -41,7 +41,7 @@ from herding.serving.context import call_of, fit_to_context
 from herding.serving.metrics import Metrics
 from herding.serving.preparer import Preparer
 from herding.serving.queue import RequestQueue
-from herding.serving.request import PreparedRequest, RequestRun
+from herding.serving.request import RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import Delta, Done, Embeddings, Event, Outcome, Principal, Request, Started
@@ -169,7 +169,7 @@ class Pipeline:
         A node that failed is not tried again, unless it restarted meanwhile. Ends early where the run is stopped.
         """
         state = RoutingState(run.request, self._queue.deadline())
-        self._budget.requested()
+        self._budget.record_request()
         while True:
             taken = self._queue.take_now(state)
             if not isinstance(taken, Assignment):
@@ -188,7 +188,7 @@ class Pipeline:
                     raise
             else:
                 if state.attempt > 1:
-                    self._budget.answered()
+                    self._budget.record_success()
                 return
 
     async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
@@ -245,13 +245,11 @@ class Pipeline:
         if node and isinstance(error, NodeError):
             await node.look_again()
         if node and isinstance(error, NoModelError) and len({*node.serves, *node.embeds}) > 1:
-            assignment.permit.dropped()
+            assignment.permit.cancelled()
         else:
             assignment.permit.failed(error)
 
-    async def _may_retry(
-        self, run: RequestRun, state: RoutingState, assignment: Assignment, error: NodeError
-    ) -> bool:
+    async def _may_retry(self, run: RequestRun, state: RoutingState, assignment: Assignment, error: NodeError) -> bool:
         """Return whether another attempt may follow a failed one; if so, after a short pause."""
         candidate = assignment.candidate
         state.failure, state.last_node = error, candidate.node
@@ -263,7 +261,7 @@ class Pipeline:
         if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
             return False
         sound = not isinstance(error, RefusalError) and self._selector.has_sound_node(state)
-        if not self._selector.can_continue(state) or not self._budget.may_retry(sound=sound):
+        if not self._selector.can_continue(state) or not self._budget.allow_retry(sound=sound):
             return False
         await asyncio.sleep(pause(state.attempt, self._fleet.rng))
         state.attempt += 1
@@ -290,7 +288,7 @@ def _report_success(run: RequestRun, assignment: Assignment, began: float) -> No
     if run.request.texts is None:
         total = run.elapsed_ms - began
         first = total if run.first_token_ms is None else run.first_token_ms - began
-        assignment.slot.took(first_token_ms=first, total_ms=total)
+        assignment.slot.record_latency(first_token_ms=first, total_ms=total)
 
 
 async def _await_usage(run: RequestRun, call: NodeCall) -> None:

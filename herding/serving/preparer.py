@@ -36,7 +36,6 @@ class Preparer:
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
         """Return the request with its prompt rendered, the turns of its session and its parameters."""
         model = clean_parameter(request.model, "model") if request.model else None
-        session_id = clean_parameter(request.session_id, "session_id") if request.session_id else None
         if not request.prompt:
             request = await recall(request, who, store=self._store)
             return PreparedRequest(
@@ -46,13 +45,13 @@ class Preparer:
                 prompt=FREE,
                 rendered=free_input(request),
                 parameters=_checked_parameters(request.parameters),
-                session_id=session_id,
+                session_id=request.session_id,
                 model=model,
                 response_format=request.response_format,
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await filled(prompt.variables, request.variables)
-        if session_id:
+        if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
         return PreparedRequest(
             id=new_id(),
@@ -65,7 +64,7 @@ class Preparer:
             rendered=compose(prompt, values, _checked_turns(request)),
             parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
             variables=values,
-            session_id=session_id,
+            session_id=request.session_id,
             model=model,
             response_format=request.response_format,
         )

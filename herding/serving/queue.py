@@ -9,8 +9,8 @@ from contextlib import aclosing
 from herding.errors import NoTurnError
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import Demand
-from herding.routing.ticket import Place, Ticket
-from herding.routing.waiting import Waiting
+from herding.routing.fair_queue import Place, Ticket
+from herding.routing.scheduler import Scheduler
 from herding.serving.request import RequestRun
 from herding.serving.selector import Assignment, RequestTicket, RoutingState, Selector
 from herding.values import Queued
@@ -27,14 +27,14 @@ class RequestQueue:
 
     def __init__(self, fleet: Fleet, selector: Selector, *, wait_seconds: float) -> None:
         self._fleet, self._selector, self._wait_seconds = fleet, selector, wait_seconds
-        self._waiting: Waiting[RoutingState, Assignment] = Waiting(
+        self._scheduler: Scheduler[RoutingState, Assignment] = Scheduler(
             selector.take, clock=fleet.clock, every=RECHECK_SECONDS
         )
         self._tickets: set[RequestTicket] = set()
-        fleet.changed.subscribe(self._waiting.pump)
+        fleet.changed.subscribe(self._scheduler.schedule)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._scheduler)
 
     def deadline(self) -> float:
         """Return when a request that starts now stops waiting, in seconds of the fleet's clock."""
@@ -43,7 +43,7 @@ class RequestQueue:
     def take_now(self, state: RoutingState) -> Assignment | RequestTicket:
         """Take a place that is free now; where none is, return the ticket to `wait` with."""
         ticket: RequestTicket = Ticket(state.request.account, state.kind, state, state.deadline)
-        return self._waiting.try_now(ticket) or ticket
+        return self._scheduler.try_acquire(ticket) or ticket
 
     async def wait(self, run: RequestRun, ticket: RequestTicket) -> AsyncGenerator[Queued, None]:
         """Wait until the ticket has its lease, or the run is stopped; yield the place in the queue as it changes.
@@ -53,7 +53,7 @@ class RequestQueue:
         run.wait_on(ticket)
         self._tickets.add(ticket)
         try:
-            async with aclosing(self._waiting.wait(ticket)) as places:
+            async with aclosing(self._scheduler.wait(ticket)) as places:
                 async for place in places:
                     yield self._queued(ticket.about, place)
         except NoTurnError:
@@ -67,7 +67,7 @@ class RequestQueue:
     def release(self, assignment: Assignment) -> None:
         """Give a place back; the next request in the queue gets it at once."""
         assignment.release()
-        self._waiting.pump()
+        self._scheduler.schedule()
 
     def demand(self) -> Demand:
         """Return the models that requests wait for and no node serves, and the nodes that they wait for."""

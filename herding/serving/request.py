@@ -13,7 +13,7 @@ from herding.errors import HerdingError, NodeError
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import Rendered
 from herding.prompts.model import Prompt
-from herding.routing.candidates import Candidate
+from herding.routing.policies import Candidate
 from herding.values import (
     Attempt,
     Chunk,
@@ -50,7 +50,7 @@ class PreparedRequest:
     principal: Principal
     prompt: Prompt
     rendered: Rendered
-    parameters: Parameters = Parameters()
+    parameters: Parameters = field(default_factory=Parameters)
     key: str = ""
     version: int = 0
     edited: bool = False

@@ -12,11 +12,10 @@ from herding.herd.nodes import knows, usable
 from herding.nodes.base import Node
 from herding.routing import balance
 from herding.routing.balance import UNBOUNDED
-from herding.routing.candidates import Candidate
-from herding.routing.permit import Permit
-from herding.routing.policy import Choice
+from herding.routing.breaker import Permit
+from herding.routing.fair_queue import Ticket
+from herding.routing.policies import Candidate, Choice
 from herding.routing.slots import Slot
-from herding.routing.ticket import Ticket
 from herding.serving.request import PreparedRequest
 from herding.values import Considered
 
@@ -80,7 +79,7 @@ class Assignment:
 
     def release(self) -> None:
         """Give the place back; repeated calls are ignored. Without a verdict before, the node's health is unchanged."""
-        self.permit.dropped()
+        self.permit.cancelled()
         self.slot.release()
 
 
@@ -163,18 +162,18 @@ class Selector:
         choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
         names = [name for name, node in free.items() if model in state.served(node)]
-        node = names[0] if len(names) == 1 else balance.pick(names, self._fleet.slots.load, self._fleet.rng)
+        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
         considered = tuple(self._considered(state, choice, allowed, models))
         return self._assign(state, choice, Candidate(model, node), len(names), considered)
 
     def _is_free(self, name: str) -> bool:
-        return self._fleet.slots.free(name) and self._fleet.health.may(name)
+        return self._fleet.slots.has_free(name) and self._fleet.health.allows(name)
 
     def _assign(
         self, state: RoutingState, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
     ) -> Assignment:
         fleet = self._fleet
-        permit, slot = fleet.health.enter(candidate.node), fleet.slots.take(candidate.node)
+        permit, slot = fleet.health.acquire(candidate.node), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Assignment(
@@ -215,7 +214,7 @@ class Selector:
         name = candidate.node
         if name in state.failed or candidate in state.missing:
             return "it failed this request"
-        health, load = self._fleet.health.look(name), self._fleet.slots.load(name)
+        health, load = self._fleet.health.status(name), self._fleet.slots.load(name)
         if health.state != "healthy":
             return f"{health.state}: {health.reason}" if health.reason else health.state
         if load.draining:
@@ -231,12 +230,12 @@ class Selector:
 
     def has_sound_node(self, state: RoutingState) -> bool:
         """Return whether one of the candidates shows no sign of failing."""
-        found = (self._fleet.health.look(node.name) for node in self.serving(state))
+        found = (self._fleet.health.status(node.name) for node in self.serving(state))
         return any(health.state == "healthy" and not health.failures_in_a_row for health in found)
 
     def _final_error(self, state: RoutingState, nodes: Sequence[Node]) -> HerdingError | None:
         """Return the error that ends the request; None while waiting may help."""
-        wait = self._fleet.health.wait([node.name for node in nodes])
+        wait = self._fleet.health.retry_after([node.name for node in nodes])
         if nodes and wait is not None and wait <= SHORT_WAIT_SECONDS:
             return None
         if self.coming(state) or (not nodes and self.switchable(state)):
@@ -266,9 +265,9 @@ class Selector:
         )
 
     def _all_out(self, nodes: Sequence[Node]) -> NoNodeError:
-        health = {node.name: self._fleet.health.look(node.name) for node in nodes}
+        health = {node.name: self._fleet.health.status(node.name) for node in nodes}
         states = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
-        wait = self._fleet.health.wait(health)
+        wait = self._fleet.health.retry_after(health)
         if wait is None:
             return NoNodeError(f"No node can answer: {states}. An operator must mend that in the Nodes tab.")
         return NoNodeError(f"No node can answer now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)

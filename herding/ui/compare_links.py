@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import EDIT, HISTORY, RUN, SAVE
 from herding.errors import NotFoundError, UserError
@@ -20,8 +21,8 @@ from herding.ui.engineer.runner import models
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
 from herding.ui.history.tab import History
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, join, panel
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "An answer still runs there. Wait for it, or stop it."
@@ -48,14 +49,14 @@ class CompareLinks:
             used = on(lane.use.click, self._user(number), given, shown, name=f"compare_use_{number}", **now)
             engineer.elsewhere.follow(used)
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def replay(self, chosen: str, bench: CompareState, request: gr.Request) -> list[Any]:
         """Open the tab with the inputs of a request of the history; the first column is what it ran."""
-        principal = who(request)
+        principal = principal_of(request)
         if bench.running:
             raise UserError(BUSY)
-        row = (await self._orchestrator.request(chosen, principal)).outcome
-        prompt = await self._orchestrator.prompt(row.prompt, principal)
+        row = (await self._orchestrator.history.entry(chosen, principal)).outcome
+        prompt = await self._orchestrator.prompts.get(row.prompt, principal)
         bench.start_with(prompt)
         bench.values[prompt.key] = dict(row.variables)
         for number, lane in enumerate(bench.lanes):
@@ -72,7 +73,7 @@ class CompareLinks:
         version = str(row.version) if row.version not in (0, prompt.version) else ""
         if version:
             try:
-                own = (await self._orchestrator.prompt(f"{prompt.key}@{version}", principal)).parameters
+                own = (await self._orchestrator.prompts.get(f"{prompt.key}@{version}", principal)).parameters
             except NotFoundError:  # it is not there for this role: the served one is the nearest
                 version = ""
         return Setting(
@@ -85,12 +86,12 @@ class CompareLinks:
         )
 
     def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RUN)
+        @requires(RUN)
         async def use(
             desk: SessionState, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
         ) -> list[Any]:
             """Make what the column runs, and the inputs, the draft of the first tab, and open that."""
-            principal = who(request)
+            principal = principal_of(request)
             if desk.running is not None:
                 raise UserError(BUSY)
             self._compare.keep(bench, owner, fields)
@@ -104,7 +105,7 @@ class CompareLinks:
     async def _put(self, desk: SessionState, bench: CompareState, setting: Setting, principal: Principal) -> None:
         """Make what a column runs the draft of the first tab: another version comes as edits of the one shown there."""
         keeper = self._engineer.editor.keeper
-        served = await self._orchestrator.prompt(setting.prompt, principal)
+        served = await self._orchestrator.prompts.get(setting.prompt, principal)
         shown = await keeper.opened(served, principal)
         wanted, edits = await self._wanted(setting, served, shown, principal)
         given = {name: held for name, held in bench.given(wanted).items() if name in wanted.variables}
@@ -124,7 +125,7 @@ class CompareLinks:
             kept = await self._drafts.edits(setting.prompt, principal)
             both = {**kept.parameters, **setting.parameters}
             return await self._drafts.info(served, principal), replace(kept, parameters=both)
-        wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
+        wanted = await self._orchestrator.prompts.get(setting.reference, principal) if setting.version else served
         edits = edits_to(wanted, shown, setting.parameters)
         if (edits.template and EDIT not in principal.rights) or (edits.whole and SAVE not in principal.rights):
             raise UserError("Your role can use only the served version there. Choose it in this column first.")
@@ -140,7 +141,7 @@ class CompareLinks:
         return [instead.get(component, update) for component, update in pairs]
 
 
-def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
+def _unsaved(ran: Setting, prompt: PromptInfo) -> Markup:
     """What is to be known of the replay of a request whose text was edited for that run."""
     number = ran.version or str(prompt.version or "")
     words = (
@@ -150,13 +151,13 @@ def _unsaved(ran: Setting, prompt: PromptInfo) -> Html:
     return panel("warn", "This request ran with a text that was edited and not saved", el("p", words), role="status")
 
 
-def _besides(ran: Setting) -> Html | None:
+def _besides(ran: Setting) -> Markup | None:
     """The parameters of a replay that are in no field."""
     words = f"Its other parameters go along with the columns: {listed(dict(ran.more))}."
     return el("p", words, cls="muted", role="status") if ran.more else None
 
 
-def _taken(letter: str, setting: Setting, desk: SessionState) -> Html:
+def _taken(letter: str, setting: Setting, desk: SessionState) -> Markup:
     """That a column is the draft now; the pane of the draft tells whether it is kept."""
     version = f"version {setting.version}" if setting.version else "as it is served"
     what = "your draft" if setting.is_draft else version

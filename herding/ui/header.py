@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from herding.access.operations import NODES
-from herding.ui.kit.format import STATE, Html, el
+from herding.ui.kit.format import STATE, el
 from herding.ui.kit.theme import LOGO
 from herding.values import NodeInfo, Principal
 
 
-def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Html:
+def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
     """The name of the page; before the first look at the herd it says nothing of it."""
-    brand = el("div", Html(LOGO), el("h1", "Herding"), cls="brand")
+    brand = el("div", Markup(LOGO), el("h1", "Herding"), cls="brand")  # noqa: S704 (our own file)
     sees = principal is not None and NODES in principal.rights
     state = el("span", herd_line(herd), cls="herd-line", role="status") if sees else None
     return el("header", brand, state, cls="top")
 
 
-def herd_line(herd: Sequence[NodeInfo]) -> Html:
+def herd_line(herd: Sequence[NodeInfo]) -> Markup:
     """The one node that matters most now: one that loads, else one that is ready, else whatever there is."""
     order = ("loading", "starting", "ready", "down", "off")
     if not herd:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
@@ -19,9 +20,9 @@ from herding.ui.header import header, settled
 from herding.ui.history.tab import History
 from herding.ui.history.tab import label as history_label
 from herding.ui.insights.tab import Insights
-from herding.ui.kit.events import EVERYBODY, GuardedBlocks, needs, on, who
-from herding.ui.kit.format import Html, el, empty
-from herding.ui.kit.identity import identity, log_in, user_of
+from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
+from herding.ui.kit.format import el, empty_state
+from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.nodes.tab import Nodes, Shown
 from herding.ui.overview.tab import Overview
 from herding.ui.usage.tab import Usage
@@ -187,14 +188,14 @@ class Page:
         last = (self.tab_insights, self.tab_nodes, self.tab_usage, self.tab_access)
         return dict(zip(TABS, (*first, *last), strict=True))
 
-    @needs(EVERYBODY)
+    @requires(ANY_ROLE)
     async def landed(self, desk: SessionState, request: gr.Request) -> list[Any]:
         """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
-        principal = who(request)
+        principal = principal_of(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
         allowed = tabs_of(principal)
         selected = tab if tab in allowed else next(iter(allowed), "engineer")
-        user = await user_of(principal, self._orchestrator.accounts)
+        user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(_tab_for(key, principal) for key in TABS),
             gr.update(selected=selected) if allowed else gr.update(visible=False),
@@ -217,42 +218,42 @@ class Page:
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
+        herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
         return [header(herd, principal), gr.update(active=not settled(herd))]
 
-    @needs(EVERYBODY)
+    @requires(ANY_ROLE)
     async def follow(self, desk: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
         """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
-        principal = who(request)
+        principal = principal_of(request)
         head = await self._look(principal)
         if not _runs(principal):
             return [*head, gr.skip(), gr.skip()]
         return [*head, *await self.engineer.runner.models(desk, chosen, principal)]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def forgotten(self, desk: SessionState, request: gr.Request) -> list[Any]:
         """The drafts of the reader are deleted: what the first tab still holds of them goes, too."""
-        principal = who(request)
+        principal = principal_of(request)
         if not _runs(principal) or desk.running is not None:
             return [gr.skip() for _ in self.engineer.outputs]
         desk.drafts.clear()
         return await self.engineer.show(desk.prompt.key if desk.prompt else None, desk, principal)
 
-    @needs(NODES)
+    @requires(NODES)
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
-        principal = who(request)
-        herd = await self._orchestrator.nodes(principal)
+        principal = principal_of(request)
+        herd = await self._orchestrator.nodes.list_all(principal)
         head = [header(herd, principal), gr.update(active=not settled(herd))]
-        events = await self._orchestrator.node_events(principal)
+        events = await self._orchestrator.nodes.events(principal)
         return [*head, *self.nodes.show(herd, events, shown, principal)]
 
-    @needs(NODES)
+    @requires(NODES)
     async def earlier(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The page of nodes before."""
         return await self.watch(shown.turned(-1), request)
 
-    @needs(NODES)
+    @requires(NODES)
     async def later(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The next page of nodes."""
         return await self.watch(shown.turned(1), request)
@@ -266,7 +267,7 @@ def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
     rests, goes_on = gr.update(active=False), gr.update(active=True)
     ends = {"nodes": rests, "usage": rests, "versions": rests, "access": secret.GONE}
 
-    @needs(EVERYBODY)
+    @requires(ANY_ROLE)
     async def away() -> list[Any]:
         """The tabs that are not open any more rest."""
         own = gr.skip() if opened == "access" else goes_on
@@ -290,7 +291,7 @@ def _runs(principal: Principal) -> bool:
     return principal.rights >= RIGHTS["engineer"]
 
 
-def _no_tabs(principal: Principal) -> Html:
+def _no_tabs(principal: Principal) -> Markup:
     """What stands in the place of all tabs."""
     why = f"The role '{principal.role}' sees no tab of this page. Log in with another token, or ask an admin."
-    return empty("Nothing to see here", why, log_in("button"))
+    return empty_state("Nothing to see here", why, login_link("button"))

@@ -12,7 +12,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import FIRST, CompareState, Setting
 from herding.ui.compare.tab import Compare
 from herding.ui.compare_links import BUSY
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.overview.tab import Overview
 from herding.ui.versions.read import View
 from herding.ui.versions.tab import Versions
@@ -33,18 +33,18 @@ class VersionsLinks:
         given: list[Any] = [compare.bench, compare.owner]
         on(opened.success, compare.opened, given, compare.outputs, name="version_compared", **now)
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def look(self, chosen: str, view: View) -> list[Any]:
         """Open the tab with the prompt whose page is open."""
         view.asked = chosen
         return [gr.update(selected="versions"), view]
 
-    @needs(RUN)
+    @requires(RUN)
     async def try_both(self, view: View, bench: CompareState, request: gr.Request) -> list[Any]:
         """Open "Compare" with the two versions of the diff, each in a column."""
         if bench.running:
             raise UserError(BUSY)
-        prompt = await self._orchestrator.prompt(view.key, who(request))
+        prompt = await self._orchestrator.prompts.get(view.key, principal_of(request))
         bench.start_with(prompt)
         for number, lane in enumerate(bench.lanes):
             lane.open = number < FIRST

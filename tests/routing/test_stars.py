@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.routing.policies import Policies
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
 from herding.routing.shares import best, floored

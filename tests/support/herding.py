@@ -51,6 +51,7 @@ class Place:
     orchestrator: Orchestrator
     library: Library
     store: Store
+    fleet: Fleet
     herd: dict[str, Node]
     prompts: Path
     authenticator: Authenticator
@@ -68,11 +69,11 @@ class Place:
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
         """All events of a request."""
-        return [event async for event in self.orchestrator.stream(request, who)]
+        return [event async for event in self.orchestrator.pipeline.stream(request, who)]
 
     async def rows(self, who: Principal = ADMIN) -> list[Outcome]:
         """All rows of the history, newest first."""
-        page = await self.orchestrator.history(HistoryFilter(), who, limit=200)
+        page = await self.orchestrator.history.page(HistoryFilter(), who, limit=200)
         return [entry.outcome for entry in page.entries]
 
     async def row(self) -> Outcome:
@@ -122,12 +123,18 @@ async def herding(
     store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **timed)
     herd = {node.name: node for node in nodes}
     authenticator = Authenticator(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
-    accounts = Accounts(store=store, roles=roles, authenticator=authenticator, **timed)
     fleet = Fleet(herd, clock=tick, rng=rng or First())
     registry = Registry(fleet=fleet, store=store, seal=Cipher(KEY), guard=SsrfGuard(loopback=True), **timed)
-    found = {"library": library, "fleet": fleet, "store": store, "accounts": accounts, "registry": registry}
-    orchestrator = Orchestrator(**found, still_valid=authenticator.still_valid, **options)
-    place = Place(orchestrator, library, store, herd, prompts, authenticator)
+    orchestrator = Orchestrator(
+        library=library,
+        fleet=fleet,
+        store=store,
+        roles=roles,
+        authenticator=authenticator,
+        registry=registry,
+        **options,
+    )
+    place = Place(orchestrator, library, store, fleet, herd, prompts, authenticator)
     place.write("say", SAY)
     try:
         yield place

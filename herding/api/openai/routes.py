@@ -8,7 +8,6 @@ from herding.api.http import examples
 from herding.api.http.deps import Caller
 from herding.api.http.disconnect import while_there
 from herding.api.http.reply import reply
-from herding.api.middleware.json_route import JsonRoute
 from herding.api.openai.completions import Completions
 from herding.api.openai.embeddings import embedded
 from herding.api.openai.prompt_models import AUTO, PREFIX
@@ -23,6 +22,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["openai"])
     completions = Completions(orchestrator)
 
+    @routes.post("/chat/completions", responses=_answers(examples.CHAT_ANSWER))
     async def chat(body: ChatBody, request: Request, who: Caller) -> Response:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
@@ -32,14 +32,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """
         return await completions.chat(body, request, who)
 
-    routes.add_api_route(
-        "/chat/completions",
-        chat,
-        methods=["POST"],
-        responses=_answers(examples.CHAT_ANSWER),
-        route_class_override=JsonRoute,
-    )
-
     @routes.post("/completions", responses=_answers(examples.COMPLETION_ANSWER))
     async def completion(body: CompletionBody, request: Request, who: Caller) -> Response:
         """Continue a raw text, or run the prompt that `model` names; the text fills its last text variable."""
@@ -48,7 +40,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.post("/embeddings", responses=_answers(examples.EMBEDDINGS_ANSWER))
     async def embeddings(body: EmbeddingsBody, request: Request, who: Caller) -> Response:
         """A vector for each text: 2,048 texts and a million characters at most."""
-        work = orchestrator.embed(body.model, body.texts(), who, dimensions=body.dimensions)
+        work = orchestrator.pipeline.embed(body.model, body.texts(), who, dimensions=body.dimensions)
         outcome, made = await while_there(request.receive, work)
         return await embedded(outcome, made, packed=body.encoding_format == "base64")
 
@@ -69,7 +61,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 
 async def _listed(orchestrator: Orchestrator, who: Principal) -> list[dict[str, object]]:
-    found = await orchestrator.models(who)
+    found = await orchestrator.nodes.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
     served = [(model.id, by[0]) for model in found if (by := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]

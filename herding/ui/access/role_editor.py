@@ -7,13 +7,14 @@ import difflib
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import USERS
 from herding.access.role_file import RoleNotes
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, done, el, panel
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, panel, success
 from herding.values import Principal
 
 WHAT = (
@@ -58,31 +59,31 @@ class RoleEditor:
     def outputs(self) -> list[Any]:
         return [self.text, self.seen, self.problem, self.note]
 
-    @needs(USERS)
+    @requires(USERS)
     async def opened(self, text: str | None, seen: RoleNotes | None, request: gr.Request) -> list[Any]:
         """The section is opened: the file as it is now, unless somebody changed its text here."""
-        notes = await self._accounts.roles(who(request))
+        notes = await self._accounts.roles(principal_of(request))
         if seen is None or _same(text, seen.text):
             return self._loaded(notes)
         newer = None if notes.digest == seen.digest else conflict(CHANGED, notes.text, text or "")
-        return [gr.skip(), seen, _problem(notes), newer or Html()]
+        return [gr.skip(), seen, _problem(notes), newer or Markup()]
 
-    @needs(USERS)
+    @requires(USERS)
     async def load(self, request: gr.Request) -> list[Any]:
         """The file as it is now, in the place of what was typed."""
-        return self._loaded(await self._accounts.roles(who(request)))
+        return self._loaded(await self._accounts.roles(principal_of(request)))
 
-    @needs(USERS)
+    @requires(USERS)
     async def store(self, text: str | None, seen: RoleNotes | None, request: gr.Request) -> list[Any]:
         """Save the file; where that fails, what was typed stays."""
-        principal, typed = who(request), _whole(text)
+        principal, typed = principal_of(request), _whole(text)
         try:
             notes = await self._accounts.save_roles(typed, seen.digest if seen else "", principal)
         except HerdingError as error:
             return [gr.skip(), seen, gr.skip(), await self._refused(error, typed, seen, principal)]
-        return [notes.text, notes, _problem(notes), done("Saved; these roles are in force.")]
+        return [notes.text, notes, _problem(notes), success("Saved; these roles are in force.")]
 
-    async def _refused(self, error: HerdingError, typed: str, seen: RoleNotes | None, principal: Principal) -> Html:
+    async def _refused(self, error: HerdingError, typed: str, seen: RoleNotes | None, principal: Principal) -> Markup:
         """Why nothing was saved; with what differs, where somebody else was faster."""
         with contextlib.suppress(HerdingError):  # the first error is the one to read
             now = await self._accounts.roles(principal)
@@ -95,7 +96,7 @@ class RoleEditor:
         return [notes.text, notes, _problem(notes), ""]
 
 
-def conflict(reason: str, file: str, typed: str) -> Html:
+def conflict(reason: str, file: str, typed: str) -> Markup:
     """Somebody else changed the file: what it says now beside what was typed here."""
     lines = difflib.unified_diff(
         file.splitlines(), typed.splitlines(), "the file now", "your text", lineterm="", n=1
@@ -107,7 +108,7 @@ def conflict(reason: str, file: str, typed: str) -> Html:
 
 def _problem(notes: RoleNotes) -> Any:
     """The banner of a file that is not in force."""
-    broken = panel("bad", OLD_ONES, el("p", notes.problem), role="alert") if notes.problem else Html()
+    broken = panel("bad", OLD_ONES, el("p", notes.problem), role="alert") if notes.problem else Markup()
     return gr.update(value=broken, visible=bool(broken))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.format import el
 from herding.ui.kit.theme import ASSETS
 
 SCRIPT = (ASSETS / "secret.js").read_text(encoding="utf-8")
@@ -19,7 +20,7 @@ def secret_box(elem_id: str) -> Any:
     return gr.HTML(GONE, js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id, elem_classes=["secret"])
 
 
-def shown(title: str, token: str, base: str, *notes: str) -> Html:
+def shown(title: str, token: str, base: str, *notes: str) -> Markup:
     """The token to copy, and a call that tries it; `base` is the address of the app."""
     call = f'curl -H "Authorization: Bearer {token}" {base.rstrip("/")}/api/v1/me'
     warning = "Copy it now: it is shown this once, and gone after whatever you do next. Whoever has it is you."
@@ -34,7 +35,7 @@ def shown(title: str, token: str, base: str, *notes: str) -> Html:
     )
 
 
-def _copyable(label: str, text: str, button: str) -> Html:
+def _copyable(label: str, text: str, button: str) -> Markup:
     field = el("input", type="text", readonly="", value=text, spellcheck="false", autocomplete="off", aria_label=label)
     copy = el("button", button, type="button", cls="copy")
     return el("div", el("span", label, cls="copy-label"), el("div", field, copy, cls="copy-row"))

@@ -11,7 +11,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.access.role_editor import RoleEditor
 from herding.ui.access.tokens import Tokens
 from herding.ui.access.users import Users
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 
 
 class Access:
@@ -43,10 +43,10 @@ class Access:
     def outputs(self) -> list[Any]:
         return [self.tab_users, self.tab_roles, *self.tokens.outputs, *self.users.outputs]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def opened(self, request: gr.Request, *given: Any) -> list[Any]:
         """The tab is opened, with the sections that the reader may see."""
-        admin, count = who(request).rights >= {USERS, ADMINISTER}, len(self.tokens.inputs)
+        admin, count = principal_of(request).rights >= {USERS, ADMINISTER}, len(self.tokens.inputs)
         search, chosen, *held = given[:count]
         tokens = await self.tokens.opened(search, chosen, request, *held)
         users = [gr.skip() for _ in self.users.outputs]

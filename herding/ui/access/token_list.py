@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from herding.ui.kit.format import Html, chip, day, el, empty, facts, instant, join, plural, span
+from markupsafe import Markup
+
+from herding.ui.kit.format import (
+    chip,
+    date_tag,
+    datetime_tag,
+    el,
+    empty_state,
+    join,
+    key_values,
+    plural,
+    rough_duration,
+)
 from herding.values import Token
 
 SOON_MS = 7 * 24 * 3600 * 1000
 SHOWN = 100
 ROTATING = "Rotate puts a new token in its place; this one then works for 24 hours more."
-NOTHING = empty("No tokens yet", "A token lets a program, or a person on another machine, in. Create one here.")
-NO_FIT = empty("No token fits", "Change the search to see more.")
+NOTHING = empty_state("No tokens yet", "A token lets a program, or a person on another machine, in. Create one here.")
+NO_FIT = empty_state("No token fits", "Change the search to see more.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class View:
     disabled: frozenset[str] = frozenset()
 
 
-def rows(tokens: Sequence[Token], view: View, *, searched: bool) -> Html:
+def rows(tokens: Sequence[Token], view: View, *, searched: bool) -> Markup:
     """The table, the working ones first."""
     if not tokens:
         return NO_FIT if searched else NOTHING
@@ -40,19 +52,19 @@ def rows(tokens: Sequence[Token], view: View, *, searched: bool) -> Html:
     return join([count, el("table", head, body, cls="entries people tokens", data_detail="token-detail")])
 
 
-def detail(token: Token, view: View) -> Html:
+def detail(token: Token, view: View) -> Markup:
     """All about one token, which is never its secret."""
     here = el("p", chip("this session", "accent"), " You are logged in with this token.")
-    shown = facts(
+    shown = key_values(
         [
             ("Token", el("code", f"hl_{token.id}")),
             ("User", token.user),
             ("Role", token.role or "the user's own"),
-            ("Created", instant(token.created_at)),
+            ("Created", datetime_tag(token.created_at)),
             ("Created by", token.created_by),
-            ("Expires", instant(token.expires_at) if token.expires_at is not None else "never"),
-            ("Revoked", instant(token.revoked_at) if token.revoked_at is not None else None),
-            ("Last used", instant(token.last_used_at) if token.last_used_at is not None else "never"),
+            ("Expires", datetime_tag(token.expires_at) if token.expires_at is not None else "never"),
+            ("Revoked", datetime_tag(token.revoked_at) if token.revoked_at is not None else None),
+            ("Last used", datetime_tag(token.last_used_at) if token.last_used_at is not None else "never"),
         ]
     )
     hint = None if is_over(token, view.now) else el("p", ROTATING, cls="muted")
@@ -71,7 +83,7 @@ def fits(token: Token, search: str) -> bool:
     return all(word in text for word in search.casefold().split())
 
 
-def _row(token: Token, view: View) -> Html:
+def _row(token: Token, view: View) -> Markup:
     spoken = el("span", ": show details", cls="sr")
     pick = el("button", token.name, spoken, type="button", cls="row-pick", data_pick=token.id)
     here = chip("this session", "accent") if token.id == view.own else None
@@ -80,8 +92,8 @@ def _row(token: Token, view: View) -> Html:
     cells: list[tuple[str, Sequence[object]]] = [
         ("", [pick, el("div", el("code", f"hl_{token.id[:4]}…"), " ", here)]),
         ("", [user, el("div", role, cls="muted")]),
-        ("Created", [day(token.created_at)]),
-        ("Expires", [day(token.expires_at) if token.expires_at is not None else "never"]),
+        ("Created", [date_tag(token.created_at)]),
+        ("Expires", [date_tag(token.expires_at) if token.expires_at is not None else "never"]),
         ("Last used", [_ago(token.last_used_at, view.now)]),
         ("", [_state(token, view)]),
     ]
@@ -89,14 +101,14 @@ def _row(token: Token, view: View) -> Html:
     return el("tr", *shown, data_row="", aria_current="true" if token.id == view.chosen else None)
 
 
-def _ago(at: int | None, now: int) -> Html:
+def _ago(at: int | None, now: int) -> Markup:
     if at is None:
         return el("span", "never", cls="muted")
     passed = max(0, now - at)
-    return el("span", "just now" if passed < 60_000 else f"{span(passed)} ago")
+    return el("span", "just now" if passed < 60_000 else f"{rough_duration(passed)} ago")
 
 
-def _state(token: Token, view: View) -> Html:
+def _state(token: Token, view: View) -> Markup:
     if token.revoked_at is not None:
         return chip("revoked", "bad")
     if is_over(token, view.now):
@@ -104,5 +116,5 @@ def _state(token: Token, view: View) -> Html:
     if token.user in view.disabled:
         return chip("user disabled", "bad")
     if token.expires_at is not None and token.expires_at - view.now < SOON_MS:
-        return chip("expires soon", "warn", title=f"in {span(token.expires_at - view.now)}")
+        return chip("expires soon", "warn", title=f"in {rough_duration(token.expires_at - view.now)}")
     return chip("active", "good")

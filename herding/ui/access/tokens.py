@@ -13,13 +13,13 @@ from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.ui.access import secret, token_list
 from herding.ui.access.token_form import TokenForm, end_of
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.events import EVERYBODY, needs, on, who
-from herding.ui.kit.format import el, empty, panel
-from herding.ui.kit.picklist import pick_list, picked
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.events import ANY_ROLE, on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, panel
+from herding.ui.kit.picklist import pick_list, picked_item
 from herding.values import Principal, Token, User
 
-NOT_CHOSEN = empty("Nothing chosen", "Choose a token of the list to rotate or revoke it.")
+NOT_CHOSEN = empty_state("Nothing chosen", "Choose a token of the list to rotate or revoke it.")
 REVOKE = "Whatever uses this token stops at once, also what runs now. This cannot be undone."
 MAX_SEARCH = 200
 OLD_GOES = "The old token works for 24 hours more."
@@ -50,7 +50,7 @@ class Tokens:
                 with gr.Column(elem_id="token-detail", elem_classes=["chosen"]):
                     self.page = gr.HTML(NOT_CHOSEN, elem_id="token-page")
                     self.rotate = gr.Button("Rotate", size="sm", visible=False, elem_id="token-rotate")
-                    self.revoke = Confirm(
+                    self.revoke = ConfirmButton(
                         "Revoke", REVOKE, "Revoke it", right=TOKENS, name="token_revoke", elem_id="token-revoke"
                     )
                 self.form = TokenForm()
@@ -82,10 +82,10 @@ class Tokens:
     def outputs(self) -> list[Any]:
         return [self.secret, self.list, *self.detail, *self.form.outputs]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def opened(self, search: str | None, chosen: str, request: gr.Request, *held: Any) -> list[Any]:
         """The section is opened: everything as it is now; `held` are the choices of the form."""
-        principal = who(request)
+        principal = principal_of(request)
         seen = await self._see(principal)
         users = None if seen.users is None else [user for user in seen.users if not user.disabled]
         form = self.form.show(principal, users, self._accounts.role_names(principal), held, now_ms())
@@ -95,25 +95,25 @@ class Tokens:
         tokens = await self._accounts.tokens(principal)
         return Seen(tokens, await self._accounts.users(principal) if makes_for_others(principal) else None)
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def find(self, search: str | None, chosen: str, request: gr.Request) -> list[Any]:
         """The tokens that fit the search."""
-        principal = who(request)
+        principal = principal_of(request)
         return [secret.GONE, self._shown(await self._see(principal), search, chosen, principal)[0]]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open the details of a token."""
-        principal, chosen = who(request), picked(event)
+        principal, chosen = principal_of(request), picked_item(event)
         seen = await self._see(principal)
         if chosen not in {token.id for token in seen.tokens}:
             raise NotFoundError("There is no such token any more.", param="token")
         return [secret.GONE, *self._shown(seen, "", chosen, principal)[1:]]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def create(self, search: str | None, chosen: str, request: gr.Request, *fields: Any) -> list[Any]:
         """Make a token and show it, once."""
-        principal, (name, owner, role, lasts) = who(request), fields
+        principal, (name, owner, role, lasts) = principal_of(request), fields
         try:
             token, text = await self._accounts.create_token(
                 str(owner or "") if makes_for_others(principal) else principal.id,
@@ -129,22 +129,22 @@ class Tokens:
         rows = self._shown(await self._see(principal), search, chosen, principal)[0]
         return [box, rows, "", ""]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def turn(self, search: str | None, chosen: str, request: gr.Request) -> list[Any]:
         """Put a new token in the place of the chosen one."""
-        principal = who(request)
+        principal = principal_of(request)
         token, text = await self._accounts.rotate(chosen, principal)
         box = secret.shown(f"The new token '{token.name}' of {token.user}", text, base_of(request), OLD_GOES)
         return [box, *self._shown(await self._see(principal), search, token.id, principal)]
 
-    @needs(TOKENS)
+    @requires(TOKENS)
     async def end(self, search: str | None, chosen: str, request: gr.Request) -> list[Any]:
         """End the chosen token."""
-        principal = who(request)
+        principal = principal_of(request)
         await self._accounts.revoke(chosen, principal)
         return [secret.GONE, *self._shown(await self._see(principal), search, chosen, principal)]
 
-    @needs(EVERYBODY)
+    @requires(ANY_ROLE)
     async def hide(self) -> Any:
         """A token that was shown is not shown any more."""
         return secret.GONE
@@ -159,9 +159,9 @@ class Tokens:
         rows = token_list.rows(found, view, searched=bool(search and seen.tokens))
         token = next((token for token in seen.tokens if token.id == chosen), None)
         if token is None:
-            return [rows, "", NOT_CHOSEN, gr.update(visible=False), *Confirm.shows(False)]
+            return [rows, "", NOT_CHOSEN, gr.update(visible=False), *ConfirmButton.shows(False)]
         works = not token_list.is_over(token, view.now)
-        return [rows, token.id, token_list.detail(token, view), gr.update(visible=works), *Confirm.shows(works)]
+        return [rows, token.id, token_list.detail(token, view), gr.update(visible=works), *ConfirmButton.shows(works)]
 
 
 def makes_for_others(principal: Principal) -> bool:

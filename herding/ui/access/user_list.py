@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from herding.ui.access.limit_lines import words
-from herding.ui.kit.format import Html, chip, day, el, empty, join, plural
+from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
 from herding.values import User
 
 SHOWN = 100
-NOTHING = empty("No users yet", "Add the first one here, then make a token for them under Tokens.")
-NO_FIT = empty("No user fits", "Change the search to see more.")
+NOTHING = empty_state("No users yet", "Add the first one here, then make a token for them under Tokens.")
+NO_FIT = empty_state("No user fits", "Change the search to see more.")
 
 
-def rows(users: Sequence[User], chosen: str, *, own: str, searched: bool) -> Html:
+def rows(users: Sequence[User], chosen: str, *, own: str, searched: bool) -> Markup:
     """The table; `own` is the id of the reader."""
     if not users:
         return NO_FIT if searched else NOTHING
@@ -30,14 +32,14 @@ def fits(user: User, search: str) -> bool:
     return all(word in text for word in search.casefold().split())
 
 
-def _row(user: User, current: bool, *, own: bool) -> Html:
+def _row(user: User, current: bool, *, own: bool) -> Markup:
     spoken = el("span", ": change", cls="sr")
     pick = el("button", user.name, spoken, type="button", cls="row-pick", data_pick=user.id)
     limits = el("div", *(el("div", words(limit)) for limit in user.limits)) if user.limits else None
     state = chip("disabled", "bad") if user.disabled else chip("active", "good")
     marks = [state, chip("keeps no texts", "calm") if user.opt_out else None, chip("you", "accent") if own else None]
     cells: list[tuple[str, Sequence[object]]] = [
-        ("", [pick, el("div", el("code", user.id)), el("div", "since ", day(user.created_at), cls="muted")]),
+        ("", [pick, el("div", el("code", user.id)), el("div", "since ", date_tag(user.created_at), cls="muted")]),
         ("", [chip(user.role)]),
         ("Own limits", [limits or el("span", "none", cls="muted")]),
         ("", marks),

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import USERS
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.access import user_list
 from herding.ui.access.user_form import UserForm, read
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, done, el, panel
-from herding.ui.kit.picklist import pick_list, picked
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, panel, success
+from herding.ui.kit.picklist import pick_list, picked_item
 from herding.values import Principal
 
 MAX_SEARCH = 200
@@ -54,36 +55,36 @@ class Users:
     def outputs(self) -> list[Any]:
         return [self.list, self.form.role, self.form.note]
 
-    @needs(USERS)
+    @requires(USERS)
     async def opened(self, search: str | None, chosen: str, role: str | None, request: gr.Request) -> list[Any]:
         """The section is opened: the list as it is now; what somebody typed stays."""
-        principal = who(request)
+        principal = principal_of(request)
         roles = self.form.offers(self._accounts.role_names(principal), role)
         return [await self._list(search, chosen, principal), roles, ""]
 
-    @needs(USERS)
+    @requires(USERS)
     async def find(self, search: str | None, chosen: str, request: gr.Request) -> Any:
         """The users who fit the search."""
-        return await self._list(search, chosen, who(request))
+        return await self._list(search, chosen, principal_of(request))
 
-    @needs(USERS)
+    @requires(USERS)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Put a user into the form."""
-        principal = who(request)
-        user = await self._accounts.user(picked(event), principal)
+        principal = principal_of(request)
+        user = await self._accounts.user(picked_item(event), principal)
         return [user.id, *self.form.show(user, self._accounts.role_names(principal)), ""]
 
-    @needs(USERS)
+    @requires(USERS)
     async def clear(self, search: str | None, request: gr.Request) -> list[Any]:
         """An empty form, for a new user."""
-        principal = who(request)
+        principal = principal_of(request)
         form = self.form.show(None, self._accounts.role_names(principal))
         return ["", *form, "", await self._list(search, "", principal)]
 
-    @needs(USERS)
+    @requires(USERS)
     async def save(self, search: str | None, chosen: str, request: gr.Request, *fields: Any) -> list[Any]:
         """Add the user of the form, or change the chosen one; where that fails, what was typed stays."""
-        principal = who(request)
+        principal = principal_of(request)
         try:
             user = read(fields)
             if chosen:
@@ -94,10 +95,10 @@ class Users:
             kept = [gr.skip() for _ in (self.list, self.chosen, *self.form.outputs)]
             return [*kept, panel("bad", "Not saved", el("p", error.message), role="alert")]
         form = self.form.show(user, self._accounts.role_names(principal))
-        said = done("Saved." if chosen else f"{user.name} is added. Now make a token for them under Tokens.")
+        said = success("Saved." if chosen else f"{user.name} is added. Now make a token for them under Tokens.")
         return [await self._list(search, user.id, principal), user.id, *form, said]
 
-    async def _list(self, search: str | None, chosen: str, principal: Principal) -> Html:
+    async def _list(self, search: str | None, chosen: str, principal: Principal) -> Markup:
         users = await self._accounts.users(principal)
         found = [user for user in users if user_list.fits(user, (search or "")[:MAX_SEARCH])]
         return user_list.rows(found, chosen, own=principal.id, searched=bool(search and users))

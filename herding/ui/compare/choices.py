@@ -36,7 +36,7 @@ class Choices:
     ) -> list[Any]:
         """Updates of the `setup` of all columns; what a column holds stays if it still can."""
         able = {prompt.key: prompt for prompt in prompts if takes(prompt, bench.prompt)}
-        named = [(prompt_text.choice(prompt), key) for key, prompt in able.items()]
+        named = [(prompt_text.picker_option(prompt), key) for key, prompt in able.items()]
         versions: dict[str, Pairs] = {}
         updates: list[Any] = []
         for lane, pane in zip(bench.lanes, panes, strict=True):
@@ -56,7 +56,7 @@ class Choices:
             try:
                 if lane.setting.is_draft:
                     return await self._drafts.info(served, who)
-                return await self._orchestrator.prompt(lane.setting.reference, who)
+                return await self._orchestrator.prompts.get(lane.setting.reference, who)
             except (NotFoundError, StoreError):
                 lane.setting = Setting(served.key, model=lane.setting.model)
         return served

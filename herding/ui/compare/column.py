@@ -13,16 +13,16 @@ from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import FIRST, LETTERS, Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN, SAVED
 from herding.ui.engineer.runner import AUTO, models
-from herding.ui.kit import outcome as say
-from herding.ui.kit import stars as star
-from herding.ui.kit.events import needs, on
-from herding.ui.kit.events import who as asking
-from herding.ui.kit.format import el, empty, value
+from herding.ui.kit import response
+from herding.ui.kit.events import on, requires
+from herding.ui.kit.events import principal_of as asking
+from herding.ui.kit.format import el, empty_state, format_value
+from herding.ui.kit.stars import parse_stars, star_rating, update_stars
 from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
 OWN = "model's own"
-NO_ANSWER = empty("No answer yet", "Press Run all; the columns start together.")
+NO_ANSWER = empty_state("No answer yet", "Press Run all; the columns start together.")
 
 Pairs = Sequence[tuple[str, str]]
 """What a picker shows, and what that stands for."""
@@ -87,7 +87,7 @@ class ColumnPane:
         self.problem = gr.HTML(elem_id=f"{self._id}-error", elem_classes=["lane-error"])
         self.figures = gr.HTML(elem_id=f"{self._id}-figures", elem_classes=["lane-figures"])
         with gr.Column(elem_classes=["feedback"], elem_id=f"{self._id}-feedback") as self.feedback:
-            self.stars = star.star_rating(f"{self._id}-stars", f"Rate {self.letter}")
+            self.stars = star_rating(f"{self._id}-stars", f"Rate {self.letter}")
             self.note = gr.HTML(elem_id=f"{self._id}-note", elem_classes=["note"])
 
     @property
@@ -110,8 +110,8 @@ class ColumnPane:
         """Updates of `setup` for a column that runs `info`; numbers are only written where `fill` says so."""
         setting, own = lane.setting, info.parameters if info else None
         numbers: list[dict[str, Any]] = [
-            {"placeholder": value(own.temperature if own else None) or OWN},
-            {"placeholder": value(own.max_tokens if own else None) or OWN},
+            {"placeholder": format_value(own.temperature if own else None) or OWN},
+            {"placeholder": format_value(own.max_tokens if own else None) or OWN},
         ]
         if fill:
             numbers[0]["value"], numbers[1]["value"] = setting.temperature, setting.max_tokens
@@ -131,25 +131,34 @@ class ColumnPane:
 
     def begins(self) -> Updates:
         """Updates for a run that begins: the old answer goes."""
-        return {self.status: say.waiting(None, 0), self.text: "", self.problem: "", self.figures: "", self.note: ""}
+        return {
+            self.status: response.queued_status(None, 0),
+            self.text: "",
+            self.problem: "",
+            self.figures: "",
+            self.note: "",
+        }
 
     def ends(self, outcome: Outcome) -> Updates:
         """Updates for a run that has a row, however it ended."""
         return {
-            self.status: say.ended(outcome),
-            self.figures: say.figures(outcome),
-            self.stars: star.shows(None, enabled=True),
+            self.status: response.final_status(outcome),
+            self.figures: response.metrics(outcome),
+            self.stars: update_stars(None, enabled=True),
         }
 
     def fails(self, error: HerdingError) -> Updates:
         """Updates for a run that ended with an error; what had arrived of the answer stays."""
-        return {self.status: say.refused(error.type), self.problem: say.problem(error.type, error.message)}
+        return {
+            self.status: response.not_sent_status(error.type),
+            self.problem: response.error_panel(error.type, error.message),
+        }
 
-    @needs(RATE)
+    @requires(RATE)
     async def rate(self, bench: CompareState, stars: Any, request: gr.Request) -> Any:
         """Save the stars of the answer that is shown."""
         outcome = bench.lanes[self.number].outcome
         if outcome is None:
             return FORGOTTEN
-        await self._orchestrator.rate(outcome.request_id, star.given(stars), asking(request))
+        await self._orchestrator.feedback.rate(outcome.request_id, parse_stars(stars), asking(request))
         return SAVED

@@ -9,18 +9,19 @@ from typing import Any
 
 import gradio as gr
 import regex
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.orchestrator import Orchestrator
 from herding.prompts.diff import APART
 from herding.ui.compare.preference import PreferencePane
 from herding.ui.compare.state import Column, CompareState
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, empty, join, plural
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, join, plural
 from herding.values import Principal
 
 MOST_WORDS = 3_000
-NONE = empty("Nothing to compare yet", "Once two columns have an answer, their words stand side by side here.")
+NONE = empty_state("Nothing to compare yet", "Once two columns have an answer, their words stand side by side here.")
 _WORD = regex.compile(rf"{APART}\s*|(?:(?!{APART})\S)+\s*")
 
 
@@ -42,11 +43,11 @@ class DiffPane:
     def outputs(self) -> list[Any]:
         return [self.left, self.right, self.shown, *self.preference.outputs]
 
-    @needs(RUN)
+    @requires(RUN)
     async def differ(self, bench: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
         """The differences of the two chosen answers, and which of them was said to be better."""
         between = await _between(_answered(bench), left, right)
-        return [between, *await self.preference.shows(bench, left, right, who(request))]
+        return [between, *await self.preference.shows(bench, left, right, principal_of(request))]
 
     async def shows(
         self, bench: CompareState, principal: Principal, left: str | None = None, right: str | None = None
@@ -63,13 +64,13 @@ class DiffPane:
         return [*pickers, await _between(lanes, first, second), *preference]
 
 
-def words(left: str, right: str) -> Html:
+def words(left: str, right: str) -> Markup:
     """The words of both texts in the order of the second; what only one of them has is marked."""
     old, new = _WORD.findall(left), _WORD.findall(right)
     cut = max(len(old), len(new)) > MOST_WORDS
     old, new = old[:MOST_WORDS], new[:MOST_WORDS]
     steps = SequenceMatcher(None, [word.strip() for word in old], [word.strip() for word in new]).get_opcodes()
-    parts: list[Html] = []
+    parts: list[Markup] = []
     gone = come = 0
     for step, a, b, c, d in steps:
         if step == "equal":
@@ -84,7 +85,7 @@ def words(left: str, right: str) -> Html:
     return join([el("p", said, note, cls="muted", role="status"), el("pre", *parts, cls="code diff", tabindex="0")])
 
 
-def _mark(name: str, told: str, found: Sequence[str]) -> Html:
+def _mark(name: str, told: str, found: Sequence[str]) -> Markup:
     """Marked by a line, a sign and a name, so that nobody needs its colour."""
     return join([el(name, el("span", f"{told}: ", cls="sr"), "".join(found).rstrip()), " "])
 
@@ -93,7 +94,7 @@ def _answered(bench: CompareState) -> list[Column]:
     return [lane for lane in bench.opened if lane.answer]
 
 
-async def _between(lanes: Sequence[Column], left: str | None, right: str | None) -> Html:
+async def _between(lanes: Sequence[Column], left: str | None, right: str | None) -> Markup:
     answers = {lane.letter: lane.answer for lane in lanes}
     if left not in answers or right not in answers:
         return NONE

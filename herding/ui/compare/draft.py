@@ -13,7 +13,7 @@ from herding.prompts.edits import BODY, Edits, applied
 from herding.ui.compare.state import Setting
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
-from herding.ui.kit.parameters import overrides
+from herding.ui.kit.parameters import to_parameters
 from herding.values import Principal, PromptInfo, Request
 
 
@@ -44,12 +44,12 @@ class OwnDrafts:
         shown = await self._keeper.opened(served, who)
         if edits.whole is not None:
             with suppress(UserError):
-                shown = await self._orchestrator.sketch(served.key, edits.whole, who)
+                shown = await self._orchestrator.prompts.sketch(served.key, edits.whole, who)
         return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
 
     async def request(self, setting: Setting, values: Mapping[str, Any], who: Principal) -> Request:
         """What a column asks for that runs the draft, with those of the inputs that it knows."""
-        served = await self._orchestrator.prompt(setting.prompt, who)
+        served = await self._orchestrator.prompts.get(setting.prompt, who)
         edits, info = await self.edits(setting.prompt, who), await self.info(served, who)
         own = _overrides(edits.parameters)
         return Request(
@@ -94,4 +94,4 @@ def _rest(prompt: PromptInfo) -> dict[str, Any]:
 def _overrides(kept: Mapping[str, Any]) -> Any:
     """The parameters of a draft, whose stop texts are a list, as parameters of a request."""
     stop = {"stop": stop_lines(kept["stop"])} if "stop" in kept else {}
-    return overrides({**kept, **stop})
+    return to_parameters({**kept, **stop})

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Mapping
 
 from herding.errors import HerdingError
-from herding.ui.kit.pace import BEAT, waiting
+from herding.ui.kit.event_batches import HEARTBEAT_S, drain
 from herding.values import Event
 
 EVERY = 0.08
@@ -17,7 +17,7 @@ Said = tuple[int, Event | HerdingError]
 
 
 async def together(
-    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = EVERY, beat: float = BEAT
+    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = EVERY, beat: float = HEARTBEAT_S
 ) -> AsyncGenerator[list[Said], None]:
     """What all streams say in batches: at most one per `every` seconds, and an empty one after `beat` without any.
 
@@ -28,7 +28,7 @@ async def together(
     open_ = len(pumps)
     try:
         while open_:
-            batch = await waiting(queue, beat)
+            batch = await drain(queue, beat)
             open_ -= batch.count(None)
             yield [said for said in batch if said is not None]
             await asyncio.sleep(every if open_ else 0)

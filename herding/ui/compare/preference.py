@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN
-from herding.ui.kit.events import needs, on
-from herding.ui.kit.events import who as asking
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, requires
+from herding.ui.kit.events import principal_of as asking
+from herding.ui.kit.format import el
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
@@ -25,7 +26,7 @@ class PreferencePane:
     """Layout of the buttons, and their handlers; `left` and `right` are the pickers of the two columns."""
 
     def __init__(self, orchestrator: Orchestrator, bench: gr.State, left: Any, right: Any) -> None:
-        self._preferences = orchestrator.preferences
+        self._feedback = orchestrator.feedback
         with gr.Row(elem_id="compare-prefer", elem_classes=["prefer-row"]) as self.box:
             self.left = _button("A is better", LEFT)
             self.equal = _button("Equal", EQUAL)
@@ -51,7 +52,7 @@ class PreferencePane:
             rests = [gr.update(interactive=False) for _ in self.buttons]
             return [gr.update(visible=RATE in who.rights), *rests, ASKED]
         try:
-            said = await self._preferences.of(_id(pair[0]), _id(pair[1]), who)
+            said = await self._feedback.preference(_id(pair[0]), _id(pair[1]), who)
         except HerdingError as error:
             said, note = None, el("span", error.message, cls="wrong", role="alert")
         else:
@@ -67,7 +68,7 @@ class PreferencePane:
         ]
 
     def _sayer(self, what: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(RATE)
+        @requires(RATE)
         async def say(bench: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
             """Keep what the person says of the two answers that are shown, or take it back."""
             who, pair = asking(request), rated(bench, left, right)
@@ -75,11 +76,11 @@ class PreferencePane:
                 return [*(gr.skip() for _ in (self.box, *self.buttons)), FORGOTTEN]
             one, other = _id(pair[0]), _id(pair[1])
             if what == NOTHING:
-                await self._preferences.take_back(one, other, who)
+                await self._feedback.remove_preference(one, other, who)
             elif what == RIGHT:
-                await self._preferences.prefer(other, one, who)
+                await self._feedback.prefer(other, one, who)
             else:
-                await self._preferences.prefer(one, other, who, equal=what == EQUAL)
+                await self._feedback.prefer(one, other, who, equal=what == EQUAL)
             return await self.shows(bench, left, right, who)
 
         return say
@@ -93,7 +94,7 @@ def rated(bench: CompareState, left: str | None, right: str | None) -> tuple[Col
     return lanes[left], lanes[right]
 
 
-def told(said: Preference | None, pair: tuple[Column, Column]) -> Html:
+def told(said: Preference | None, pair: tuple[Column, Column]) -> Markup:
     """What somebody said of the two answers, in words."""
     one, other = pair[0].letter, pair[1].letter
     match _chosen(said, pair):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.errors import HerdingError, NotFoundError
@@ -19,8 +20,8 @@ from herding.ui.compare.merge_streams import together
 from herding.ui.compare.state import Column, CompareState, Ran, Setting
 from herding.ui.compare.summary import table, told
 from herding.ui.engineer.answer import Progress
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el
 from herding.values import Principal, Request
 
 Updates = dict[Any, Any]
@@ -59,7 +60,7 @@ class CompareRun:
         on(panes.run.click, self.start, [*chosen, *inputs], panes.all, name="compare_run")
         on(panes.stop.click, self.end, [panes.bench], [panes.stop], name="compare_stop", queue=False)
 
-    @needs(RUN)
+    @requires(RUN)
     async def start(
         self,
         left: str | None,
@@ -70,7 +71,7 @@ class CompareRun:
         *fields: Any,
     ) -> AsyncGenerator[Updates, None]:
         """Run every column and stream the answers; what goes wrong in one is shown in it."""
-        principal = who(request)
+        principal = principal_of(request)
         if bench.running:
             return
         self._keep(bench, owner, fields, strict=True)
@@ -108,14 +109,14 @@ class CompareRun:
     async def _stream(self, lane: Column, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
         """The stream of a column, which gets those of the inputs that its prompt knows."""
         request = await self._asked(lane.setting, values, principal)
-        async with contextlib.aclosing(self._orchestrator.stream(request, principal)) as events:
+        async with contextlib.aclosing(self._orchestrator.pipeline.stream(request, principal)) as events:
             async for event in events:
                 yield event
 
     async def _asked(self, setting: Setting, values: dict[str, Any], principal: Principal) -> Request:
         if setting.is_draft:
             return await self._drafts.request(setting, values, principal)
-        found = await self._orchestrator.find(setting.reference, principal)
+        found = await self._orchestrator.prompts.find(setting.reference, principal)
         return setting.request({name: held for name, held in values.items() if name in found.prompt.variables})
 
     async def _told(
@@ -143,14 +144,14 @@ class CompareRun:
         """The row that a failed request left."""
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to read
-                row = (await self._orchestrator.request(error.request_id, principal)).outcome
+                row = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
                 progress.outcome = row
 
-    @needs(RUN)
+    @requires(RUN)
     async def end(self, bench: CompareState, request: gr.Request) -> Any:
         """Stop all columns; their streams then end by themselves, also those that have not begun."""
         bench.stopped = bench.running
-        await self._cancel(bench, who(request))
+        await self._cancel(bench, principal_of(request))
         return gr.update(interactive=False)
 
     async def _cancel(self, bench: CompareState, principal: Principal) -> None:
@@ -158,7 +159,7 @@ class CompareRun:
             progress = lane.progress
             if progress is not None and progress.outcome is None and progress.request_id:
                 with contextlib.suppress(NotFoundError):
-                    await self._orchestrator.cancel(progress.request_id, principal)
+                    await self._orchestrator.pipeline.cancel(progress.request_id, principal)
 
     @staticmethod
     def _opened(bench: CompareState) -> list[tuple[int, Column]]:
@@ -178,5 +179,5 @@ class CompareRun:
         }
 
 
-def _note(said: str) -> Html:
+def _note(said: str) -> Markup:
     return el("span", said, cls="muted", role="status")

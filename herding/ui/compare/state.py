@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from herding.ui.engineer.answer import Progress
 from herding.ui.engineer.session_state import stop_lines
-from herding.ui.kit.format import Html
-from herding.ui.kit.parameters import overrides
+from herding.ui.kit.parameters import to_parameters
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
@@ -55,7 +56,7 @@ class Setting:
     def overrides(self) -> Parameters:
         """The same as parameters of a request."""
         given = self.parameters
-        return overrides(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
+        return to_parameters(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """The request of a column, with the values of its prompt's variables."""
@@ -117,7 +118,7 @@ class CompareState:
     fresh: bool = True
     running: bool = False
     stopped: bool = False
-    notice: Html = field(default_factory=Html)
+    notice: Markup = field(default_factory=Markup)
 
     @property
     def key(self) -> str:
@@ -131,7 +132,7 @@ class CompareState:
 
     def start_with(self, prompt: PromptInfo | None) -> None:
         """Another prompt: every column runs it, as it is, and the old answers go."""
-        self.prompt, self.fresh, self.notice = prompt, True, Html()
+        self.prompt, self.fresh, self.notice = prompt, True, Markup()
         for lane in self.lanes:
             lane.progress = None
             lane.setting = Setting(self.key)

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from herding.ui.compare.state import CompareState, Ran, Setting
-from herding.ui.kit.format import Html, duration, el, empty, join, plural, value
+from markupsafe import Markup
 
-NOTHING = empty("No runs yet", "Every run of this session counts here, by column and by what it ran.")
+from herding.ui.compare.state import CompareState, Ran, Setting
+from herding.ui.kit.format import duration, el, empty_state, format_value, join, plural
+
+NOTHING = empty_state("No runs yet", "Every run of this session counts here, by column and by what it ran.")
 HEADS = ("Column", "Prompt", "Model", "Runs", "Mean time", "Mean tokens out", "Breaches")
 
 
-def table(bench: CompareState) -> Html:
+def table(bench: CompareState) -> Markup:
     """A line for each column that ran, and for each thing that it ran; means are over the runs that succeeded."""
     lines = [
         _line(lane.letter, setting, [ran for ran in lane.runs if ran.setting == setting])
@@ -27,7 +29,7 @@ def table(bench: CompareState) -> Html:
     return el("table", caption, head, el("tbody", *lines), cls="entries sums")
 
 
-def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Html:
+def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Markup:
     good = [ran.outcome for ran in runs if ran.outcome.status == "succeeded"]
     judged = [outcome for outcome in good if outcome.contract.ok is not None]
     breaches = sum(outcome.contract.ok is False for outcome in judged)
@@ -45,14 +47,16 @@ def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Html:
     return el("tr", *(el("td", el("span", cell), data_label=name) for name, cell in named))
 
 
-def _own(setting: Setting) -> Html | None:
+def _own(setting: Setting) -> Markup | None:
     given = listed(setting.parameters)
     return el("span", f" {given}", cls="muted") if given else None
 
 
 def listed(parameters: Mapping[str, Any]) -> str:
     """Parameters in one line."""
-    shown = {name: ", ".join(map(repr, held)) if name == "stop" else value(held) for name, held in parameters.items()}
+    shown = {
+        name: ", ".join(map(repr, held)) if name == "stop" else format_value(held) for name, held in parameters.items()
+    }
     return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in shown.items())
 
 

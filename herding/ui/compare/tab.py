@@ -19,9 +19,9 @@ from herding.ui.compare.run import CompareRun, Panes
 from herding.ui.compare.state import LETTERS, CompareState, setting
 from herding.ui.compare.summary import NOTHING
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, join
-from herding.ui.kit.variable_form import Form
+from herding.ui.kit.variable_form import VariableForm
 from herding.values import Principal
 
 # The button that was pressed goes away: the keyboard goes on at the one that brings a column back.
@@ -43,7 +43,7 @@ class Compare:
             )
             self.about = gr.HTML(elem_id="compare-about")
             with gr.Column(elem_id="compare-variables", elem_classes=["fields"]):
-                self.form = Form("compare-var")
+                self.form = VariableForm("compare-var")
         with gr.Row(elem_classes=["compare-bar"]):
             self.run = gr.Button("Run all", variant="primary", scale=0, min_width=120, elem_id="compare-run")
             self.stop = gr.Button(
@@ -107,15 +107,15 @@ class Compare:
             same = held.prompt == lane.setting.prompt
             lane.setting = replace(held, more=lane.setting.more) if same else replace(held, version="")
 
-    @needs(RUN)
+    @requires(RUN)
     async def opened(self, bench: CompareState, owner: str | None, request: gr.Request) -> list[Any]:
         """The tab is opened: with the prompt that the page's address names, or as it was left."""
         if bench.prompt is None and owner:
             bench.shape = None
         wanted = request.query_params.get("prompt") if bench.prompt is None else bench.key
-        return await self.show(wanted, bench, who(request))
+        return await self.show(wanted, bench, principal_of(request))
 
-    @needs(RUN)
+    @requires(RUN)
     async def choose(
         self, key: str | None, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
     ) -> list[Any]:
@@ -127,22 +127,22 @@ class Compare:
                 self.keep(bench, owner, fields)
         if not bench.running:
             bench.prompt = None
-        return await self.show(key, bench, who(request))
+        return await self.show(key, bench, principal_of(request))
 
     async def show(self, key: str | None, bench: CompareState, principal: Principal) -> list[Any]:
         """Updates of `outputs`; what a person may be busy with is left alone, except where the bench is `fresh`."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         if bench.prompt is None:
             known = {prompt.key: prompt for prompt in prompts}
             bench.start_with(known.get(key or "") or next(iter(prompts), None))
         fresh, bench.fresh = bench.fresh, False
-        choices = [(prompt_text.choice(prompt), prompt.key) for prompt in prompts]
+        choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         answers = [part for lane in self.lanes for part in lane.blank()]
         return [
             bench,
             bench.key,
             gr.update(choices=choices, value=bench.key or None, interactive=not bench.running),
-            join([bench.notice, prompt_text.prompt(bench.prompt)]),
+            join([bench.notice, prompt_text.summary(bench.prompt)]),
             gr.update(interactive=bench.prompt is not None and not bench.running),
             self._room(bench),
             "" if fresh else gr.skip(),
@@ -160,19 +160,19 @@ class Compare:
         bench.shape = self.form.shape(variables)
         return updates
 
-    @needs(RUN)
+    @requires(RUN)
     async def refit(self, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
         """Other versions, models and defaults, where a column runs another prompt now."""
         if bench.prompt is not None and owner != bench.key:
             return [gr.skip() for _ in (bench, *self._setups)]  # sent before another prompt was chosen
         self.keep(bench, owner, fields)
-        return [bench, *await self._fitted(bench, who(request))]
+        return [bench, *await self._fitted(bench, principal_of(request))]
 
     async def _fitted(self, bench: CompareState, principal: Principal, *, fill: bool = False) -> list[Any]:
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         return await self._choices.of(bench, self.lanes, prompts, principal, fill=fill)
 
-    @needs(RUN)
+    @requires(RUN)
     async def more(self, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
         """One column more, which starts as a copy of the last one."""
         self.keep(bench, owner, fields)
@@ -180,16 +180,16 @@ class Compare:
         if lane is not None and not bench.running:
             last = bench.opened[-1].setting if bench.opened else lane.setting
             lane.open, lane.setting = True, replace(last)
-        return [bench, *await self._fitted(bench, who(request), fill=True), self._room(bench)]
+        return [bench, *await self._fitted(bench, principal_of(request), fill=True), self._room(bench)]
 
     def _less(self, number: int) -> Callable[[CompareState, gr.Request], Awaitable[list[Any]]]:
-        @needs(RUN)
+        @requires(RUN)
         async def less(bench: CompareState, request: gr.Request) -> list[Any]:
             """The column goes; its runs stay in the summary."""
             if not bench.running:
                 bench.lanes[number].open = False
             box = gr.update(visible=bench.lanes[number].open)
-            return [bench, box, self._room(bench), *await self.diff.shows(bench, who(request))]
+            return [bench, box, self._room(bench), *await self.diff.shows(bench, principal_of(request))]
 
         return less
 

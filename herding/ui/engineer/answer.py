@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.ui.engineer.session_state import Draft
-from herding.ui.kit import outcome as say
-from herding.ui.kit import stars as star
-from herding.ui.kit.format import Html, el, empty
+from herding.ui.kit import response
+from herding.ui.kit.format import el, empty_state
+from herding.ui.kit.stars import star_rating, update_stars
 from herding.values import Delta, Done, Event, Message, Outcome, Queued, Started
 
-NOTHING_YET = empty("No answer yet", "Fill in the variables and press Run, or Ctrl + Enter.")
+NOTHING_YET = empty_state("No answer yet", "Fill in the variables and press Run, or Ctrl + Enter.")
 SAVED = el("span", "✓ Saved", cls="saved")
 FORGOTTEN = el("span", "This answer is not on this page any more; rate it in the History tab.", cls="muted")
 
@@ -41,7 +42,7 @@ class AnswerPane:
         self.problem = gr.HTML(elem_id="answer-error", visible=False)
         self.figures = gr.HTML(elem_id="answer-details", visible=False)
         with gr.Column(visible=False, elem_id="feedback", elem_classes=["feedback"]) as self.feedback:
-            self.stars = star.star_rating("stars", "Rate this answer")
+            self.stars = star_rating("stars", "Rate this answer")
             with gr.Row(elem_classes=["comment-row"]):
                 self.comment = gr.Textbox(
                     label="Comment",
@@ -67,15 +68,18 @@ class AnswerPane:
         """Updates of `components` for a draft whose run is over, or has never begun."""
         outcome, error = draft.outcome, draft.problem
         turns = draft.turns if chat else []
-        status = say.ended(outcome) if outcome else say.refused(error.type) if error else NOTHING_YET
+        status = response.final_status(outcome) if outcome else NOTHING_YET
+        if error and not outcome:
+            status = response.not_sent_status(error.type)
+        panel = response.error_panel(error.type, error.message) if error else ""
         return [
             status,
             gr.update(value=draft.answer, visible=not chat),
             gr.update(value=bubbles(turns), visible=chat),
-            gr.update(value=say.problem(error.type, error.message) if error else "", visible=error is not None),
-            gr.update(value=say.figures(outcome) if outcome else "", visible=outcome is not None),
+            gr.update(value=panel, visible=error is not None),
+            gr.update(value=response.metrics(outcome) if outcome else "", visible=outcome is not None),
             gr.update(visible=outcome is not None),
-            star.shows(draft.stars, enabled=outcome is not None),
+            update_stars(draft.stars, enabled=outcome is not None),
             draft.comment,
             "",
         ]
@@ -84,7 +88,7 @@ class AnswerPane:
         """Updates for a run that begins: the old answer goes."""
         return {
             self.text: "",
-            self.status: say.waiting(None, 0),
+            self.status: response.queued_status(None, 0),
             self.problem: gr.update(value="", visible=False),
             self.figures: gr.update(value="", visible=False),
             self.feedback: gr.update(visible=False),
@@ -100,10 +104,10 @@ class AnswerPane:
     def ends(self, outcome: Outcome) -> dict[Any, Any]:
         """Updates for a run that has a row, however it ended."""
         return {
-            self.status: say.ended(outcome),
-            self.figures: gr.update(value=say.figures(outcome), visible=True),
+            self.status: response.final_status(outcome),
+            self.figures: gr.update(value=response.metrics(outcome), visible=True),
             self.feedback: gr.update(visible=True),
-            self.stars: star.shows(None, enabled=True),
+            self.stars: update_stars(None, enabled=True),
             self.comment: "",
             self.note: "",
         }
@@ -111,8 +115,8 @@ class AnswerPane:
     def fails(self, error: HerdingError) -> dict[Any, Any]:
         """Updates for a run that ended with an error; what had arrived of the answer stays."""
         return {
-            self.status: say.refused(error.type),
-            self.problem: gr.update(value=say.problem(error.type, error.message), visible=True),
+            self.status: response.not_sent_status(error.type),
+            self.problem: gr.update(value=response.error_panel(error.type, error.message), visible=True),
         }
 
 
@@ -133,12 +137,12 @@ class Progress:
         return known.request_id if known else ""
 
     @property
-    def status(self) -> Html:
+    def status(self) -> Markup:
         """The line above the answer."""
         ms = (time.monotonic() - self.began) * 1000
         if self.started is None:
-            return say.waiting(self.queued, ms)
-        return say.answering(self.started, ms, begun=bool(self.answer))
+            return response.queued_status(self.queued, ms)
+        return response.running_status(self.started, ms, streaming=bool(self.answer))
 
     def take(self, events: Sequence[Event]) -> bool:
         """Note a batch of events; tells whether the answer grew."""
@@ -157,13 +161,13 @@ class Progress:
         return len(self.answer) != before
 
 
-def bubbles(turns: Sequence[Message]) -> Html:
+def bubbles(turns: Sequence[Message]) -> Markup:
     """The turns of a chat, oldest first."""
     if not turns:
-        return empty("No turns yet", "Write a message in the variables and press Run; each run adds a turn.")
+        return empty_state("No turns yet", "Write a message in the variables and press Run; each run adds a turn.")
     return el("div", *(_bubble(turn) for turn in turns), cls="chat", role="log", aria_label="Chat")
 
 
-def _bubble(turn: Message) -> Html:
+def _bubble(turn: Message) -> Markup:
     name = {"user": "You", "assistant": "Model"}.get(turn.role, turn.role)
     return el("div", el("span", name, cls="speaker"), el("div", turn.content, cls="said"), cls=f"turn-{turn.role}")

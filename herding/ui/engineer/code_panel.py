@@ -6,14 +6,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RATE, RUN
 from herding.ui.engineer import code_snippets
 from herding.ui.engineer.code_snippets import KINDS, SCORES, Wanted
 from herding.ui.engineer.editor import asked
 from herding.ui.engineer.session_state import SessionState, is_new
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, empty, join
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.theme import ASSETS
 from herding.values import Principal
 
@@ -25,8 +26,8 @@ _OWN_NOTES: dict[str, list[object]] = {
     "javascript": ["For pages of this address; those of other sites use the link, where the prompt's cors names them."],
     "node": [join(["Save it as ", el("code", "call.mjs"), "; Node 18 or newer runs it."])],
 }
-NOT_SAVED = empty("Not saved yet", "Save the prompt; the calls for it appear here then.")
-NO_PROMPT = empty("Nothing to call yet", "Choose a prompt; the calls for it appear here.")
+NOT_SAVED = empty_state("Not saved yet", "Save the prompt; the calls for it appear here then.")
+NO_PROMPT = empty_state("Nothing to call yet", "Choose a prompt; the calls for it appear here.")
 
 
 class CodePanel:
@@ -48,23 +49,23 @@ class CodePanel:
         inputs, name = [self.open, self._desk, self._model], f"calls_again_{self._followed}"
         on(event.then, self.again, inputs, [self.calls], name=name, queue=False)
 
-    @needs(RUN)
+    @requires(RUN)
     async def unfold(self, desk: SessionState, model: str | None, request: gr.Request) -> list[Any]:
         """The panel is opened."""
-        return [True, shown(desk, model or None, who(request), address(request))]
+        return [True, shown(desk, model or None, principal_of(request), address(request))]
 
-    @needs(RUN)
+    @requires(RUN)
     async def fold(self) -> Any:
         """The panel is folded away; nobody reads it."""
         return False
 
-    @needs(RUN)
+    @requires(RUN)
     async def again(self, is_open: bool, desk: SessionState, model: str | None, request: gr.Request) -> Any:
         """Something on the desk changed."""
-        return shown(desk, model or None, who(request), address(request)) if is_open else gr.skip()
+        return shown(desk, model or None, principal_of(request), address(request)) if is_open else gr.skip()
 
 
-def shown(desk: SessionState, model: str | None, principal: Principal, base: str) -> Html:
+def shown(desk: SessionState, model: str | None, principal: Principal, base: str) -> Markup:
     """The calls of the prompt on the desk, one of them in permissions."""
     if desk.prompt is None or is_new(desk.prompt):
         return NOT_SAVED if desk.prompt else NO_PROMPT
@@ -73,7 +74,7 @@ def shown(desk: SessionState, model: str | None, principal: Principal, base: str
     score = wanted.score(outcome.request_id, desk.draft.stars or 5) if outcome and rated else None
     parts = [_choices()]
     for number, (kind, (label, write)) in enumerate(KINDS.items()):
-        blocks: list[Html] = [*_block(write(wanted), f"{label}: run the prompt"), *_notes(kind, wanted, desk)]
+        blocks: list[Markup] = [*_block(write(wanted), f"{label}: run the prompt"), *_notes(kind, wanted, desk)]
         if score and kind in SCORES:
             words = "Give this answer its stars; every answer brings its own request_id."
             blocks += [el("p", words, cls="call-next"), *_block(SCORES[kind](score), f"{label}: give stars")]
@@ -116,22 +117,22 @@ def _wanted(desk: SessionState, model: str | None, principal: Principal, base: s
     )
 
 
-def _choices() -> Html:
+def _choices() -> Markup:
     """One of the kinds, chosen as one of several radio buttons."""
     radios = [
-        el("label", Html(f'<input type="radio" name="calls-choice" value="{kind}">'), el("span", label))
+        el("label", el("input", type="radio", name="calls-choice", value=kind), el("span", label))
         for kind, (label, _) in KINDS.items()
     ]
     return el("fieldset", el("legend", "Call it with", cls="sr"), *radios, cls="segments")
 
 
-def _block(text: str, label: str) -> list[Html]:
+def _block(text: str, label: str) -> list[Markup]:
     shown = el("pre", text, cls="code", tabindex="0", role="region", aria_label=label)
     copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
     return [el("div", shown, copy, cls="call-text")]
 
 
-def _notes(kind: str, wanted: Wanted, desk: SessionState) -> list[Html]:
+def _notes(kind: str, wanted: Wanted, desk: SessionState) -> list[Markup]:
     """What a reader has to know before the call does elsewhere what a run does here."""
     notes: list[object] = [*_token_notes(kind, wanted), *_OWN_NOTES.get(kind, ())]
     if kind == "openai" and wanted.model:
@@ -147,7 +148,7 @@ def _notes(kind: str, wanted: Wanted, desk: SessionState) -> list[Html]:
     return [el("ul", *(el("li", note) for note in notes), cls="call-notes muted")] if notes else []
 
 
-def _token_notes(kind: str, wanted: Wanted) -> list[Html]:
+def _token_notes(kind: str, wanted: Wanted) -> list[Markup]:
     if not wanted.token:
         return []
     if kind == "link":

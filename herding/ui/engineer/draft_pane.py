@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import EDIT, RUN, SAVE
 from herding.ui.engineer.save_form import SaveForm
 from herding.ui.engineer.session_state import SessionState, is_new
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.format import Html, chip, clock, el, join
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.format import chip, el, join, time_tag
 from herding.values import Principal
 
 DISCARD = "Discard this draft with its earlier texts? This cannot be undone."
@@ -28,7 +29,7 @@ class DraftPane:
                 self.undo = gr.Button("Undo", elem_id="draft-undo", **small)
                 self.redo = gr.Button("Redo", elem_id="draft-redo", **small)
                 words = {"right": RUN, "name": "discard", "elem_id": "draft-discard"}
-                self.discard = Confirm("Discard draft", DISCARD, "Discard it", **words)
+                self.discard = ConfirmButton("Discard draft", DISCARD, "Discard it", **words)
             self.saving = SaveForm()
 
     @property
@@ -52,29 +53,29 @@ class DraftPane:
         ]
 
 
-def state(desk: SessionState, who: Principal) -> Html:
+def state(desk: SessionState, who: Principal) -> Markup:
     """Whether the draft is kept, and since when."""
     draft, prompt = desk.draft, desk.prompt
     if draft.trouble:
         return el("p", chip("not kept", "bad"), " ", draft.trouble.message, cls="wrong", role="alert")
     if prompt is None or draft.kept_at is None or draft.kept.empty:
-        return el("p", "What you type is kept as a draft.", cls="muted") if EDIT in who.rights else Html()
+        return el("p", "What you type is kept as a draft.", cls="muted") if EDIT in who.rights else Markup()
     what = "Draft kept " if draft.kept.changes_prompt else "Inputs kept "
     older = 0 < draft.base < prompt.newest and draft.kept.changes_prompt
     base = f" It is based on version {draft.base}; version {prompt.newest} is the newest." if older else None
     aside = " Drafts are kept, although your history is not." if who.opt_out else None
-    return el("p", chip("✓", "good"), " ", what, clock(draft.kept_at), base, aside, cls="muted")
+    return el("p", chip("✓", "good"), " ", what, time_tag(draft.kept_at), base, aside, cls="muted")
 
 
-def told(others: tuple[str, ...]) -> Html:
+def told(others: tuple[str, ...]) -> Markup:
     """Who else edits the prompt."""
     if not others:
-        return Html()
+        return Markup()
     names = [el("strong", name) for name in others]
     listed = names[0] if len(names) == 1 else join([*_commas(names[:-1]), " and ", names[-1]])
     verb = "edits" if len(names) == 1 else "edit"
     return el("p", chip("at the same time", "busy"), " ", listed, f" {verb} this prompt too.", role="status")
 
 
-def _commas(names: list[Html]) -> list[Html | str]:
+def _commas(names: list[Markup]) -> list[Markup | str]:
     return [part for number, name in enumerate(names) for part in ((", ", name) if number else (name,))]

@@ -11,7 +11,7 @@ from herding.errors import UserError
 from herding.ui.engineer.editor import Editor
 from herding.ui.engineer.session_state import SessionState, is_new
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.values import Principal
 
 
@@ -34,10 +34,10 @@ class Editing:
             on(pane.redo.click, self.redo, [desk], shown, name="redo", **now),
         ]
 
-    @needs(RUN)
+    @requires(RUN)
     async def edited(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Keep what is typed; tell which variant the form picks now, what is wrong with it, and what is not saved."""
-        principal = who(request)
+        principal = principal_of(request)
         await self._mend(desk, str(fields[0] or ""), principal)
         before = desk.shown
         if before is None or not self._editor.keep(desk, fields):
@@ -58,28 +58,28 @@ class Editing:
             place, _, turned = owner.partition("#")
             desk.draft.as_whole, desk.draft.turned = place.endswith("@whole"), int(turned or 0)
 
-    @needs(RUN)
+    @requires(RUN)
     async def to_defaults(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Put the defaults back into the form."""
         self._editor.keep(desk, fields)
         desk.draft.values = {}
-        return await self._again(desk, who(request))
+        return await self._again(desk, principal_of(request))
 
-    @needs(EDIT)
+    @requires(EDIT)
     async def revert_text(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Back to the prompt's own template."""
         self._editor.keep(desk, fields)
         desk.draft.template = desk.draft.whole = None
-        return await self._again(desk, who(request))
+        return await self._again(desk, principal_of(request))
 
-    @needs(RUN)
+    @requires(RUN)
     async def revert_numbers(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Back to the prompt's own parameters."""
         self._editor.keep(desk, fields)
         desk.draft.parameters = {}
-        return await self._again(desk, who(request))
+        return await self._again(desk, principal_of(request))
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def turn(self, whole: bool, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Show all of the prompt as YAML, or its template alone; what is edited goes along."""
         refused = None
@@ -88,25 +88,25 @@ class Editing:
                 desk.turn(whole=bool(whole))
             except UserError as error:
                 refused = error
-        updates = await self._again(desk, who(request))
+        updates = await self._again(desk, principal_of(request))
         return [
-            prompt_text.wrong(refused) if refused and component is self._editor.fault else update
+            prompt_text.error_note(refused) if refused and component is self._editor.fault else update
             for component, update in zip([self._desk, *self._editor.outputs], updates, strict=True)
         ]
 
-    @needs(RUN)
+    @requires(RUN)
     async def undo(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Back one step of the draft."""
         self._editor.keep(desk, fields)
-        await self._editor.keeper.keep(desk, who(request))
-        await self._editor.keeper.undo(desk, who(request))
-        return [desk, *await self._editor.show(desk, who(request))]
+        await self._editor.keeper.keep(desk, principal_of(request))
+        await self._editor.keeper.undo(desk, principal_of(request))
+        return [desk, *await self._editor.show(desk, principal_of(request))]
 
-    @needs(RUN)
+    @requires(RUN)
     async def redo(self, desk: SessionState, request: gr.Request) -> list[Any]:
         """Do again what was undone."""
-        await self._editor.keeper.redo(desk, who(request))
-        return [desk, *await self._editor.show(desk, who(request))]
+        await self._editor.keeper.redo(desk, principal_of(request))
+        return [desk, *await self._editor.show(desk, principal_of(request))]
 
     async def _again(self, desk: SessionState, principal: Principal) -> list[Any]:
         """All fields, after something else than typing changed them."""

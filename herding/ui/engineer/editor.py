@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import EDIT, PUBLISH, SAVE
 from herding.errors import HerdingError, NotFoundError, UserError, VariableError
@@ -16,10 +17,10 @@ from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.draft_pane import DraftPane
 from herding.ui.engineer.session_state import SessionState, is_new, reference
 from herding.ui.kit import prompt_text
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.format import Html, el
-from herding.ui.kit.parameters import ParameterFields, overrides
-from herding.ui.kit.variable_form import Form
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.format import el
+from herding.ui.kit.parameters import ParameterFields, to_parameters
+from herding.ui.kit.variable_form import VariableForm
 from herding.values import Principal, PromptInfo, Request
 
 DELETE = "Delete this prompt with its file? Its versions stay in the history, and saving it again brings it back."
@@ -43,7 +44,7 @@ class Editor:
             gr.HTML(el("h2", "Variables"))
             self.reset = gr.Button("Reset to defaults", size="sm", scale=0, elem_id="reset")
         with gr.Column(elem_id="variables", elem_classes=["fields"]):
-            self.form = Form()
+            self.form = VariableForm()
         self.check = gr.HTML(elem_id="variant", elem_classes=["check"])
         with gr.Accordion("Template", open=False, elem_id="template-section") as self.section:
             self._build_template()
@@ -78,7 +79,7 @@ class Editor:
                 "Revert template", size="sm", scale=0, min_width=120, visible=False, elem_id="template-revert"
             )
             words = {"right": PUBLISH, "name": "delete", "elem_id": "prompt-delete"}
-            self.remove = Confirm("Delete prompt", DELETE, "Delete it", **words)
+            self.remove = ConfirmButton("Delete prompt", DELETE, "Delete it", **words)
 
     @property
     def fields(self) -> list[Any]:
@@ -159,24 +160,24 @@ class Editor:
         told, wrong = await self._checked(desk, principal)
         return [
             told,
-            prompt_text.begun() if new else prompt_text.edited(what, text, may_edit=may_edit),
-            prompt_text.wrong(wrong) if wrong else "",
+            prompt_text.new_prompt_note() if new else prompt_text.edit_note(what, text, may_edit=may_edit),
+            prompt_text.error_note(wrong) if wrong else "",
             gr.update(visible=text and not new, value=f"Revert {what}"),
-            prompt_text.edited("parameters", numbers),
+            prompt_text.edit_note("parameters", numbers),
             gr.update(visible=numbers),
             *self.pane.show(desk, await self.keeper.others(desk, principal), principal),
         ]
 
-    async def _checked(self, desk: SessionState, principal: Principal) -> tuple[Html, HerdingError | None]:
+    async def _checked(self, desk: SessionState, principal: Principal) -> tuple[Markup, HerdingError | None]:
         """The variant that the inputs pick or what is wrong with them; and what is wrong with the edited text."""
         try:
-            rendered = await self._orchestrator.preview(replace(asked(desk), turns=()), principal)
+            rendered = await self._orchestrator.pipeline.preview(replace(asked(desk), turns=()), principal)
         except VariableError as error:
-            return Html() if error.param in desk.faults else prompt_text.wrong(error), None
+            return Markup() if error.param in desk.faults else prompt_text.error_note(error), None
         except HerdingError as error:
             edited = desk.draft.template is not None or desk.draft.whole is not None
-            return (Html(), error) if edited else (prompt_text.wrong(error), None)
-        return prompt_text.variant(rendered.variant), None
+            return (Markup(), error) if edited else (prompt_text.error_note(error), None)
+        return prompt_text.variant_note(rendered.variant), None
 
 
 def asked(desk: SessionState, *, model: str | None = None) -> Request:
@@ -193,7 +194,7 @@ def asked(desk: SessionState, *, model: str | None = None) -> Request:
         prompt=reference(prompt),
         variables={name: held for name, held in draft.values.items() if name in shown.variables},
         model=model,
-        parameters=overrides(draft.parameters),
+        parameters=to_parameters(draft.parameters),
         turns=tuple(draft.turns) if shown.chat else (),
         template=draft.template,
         whole=draft.whole,

@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import SAVE
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.ui.engineer.session_state import SessionState
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el
 from herding.values import Principal
 
 STARTER = """\
@@ -81,20 +82,20 @@ class NewPrompt:
         """The update of the button."""
         return gr.update(visible=SAVE in principal.rights)
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def ask(self) -> list[Any]:
         """Open the form."""
         return [gr.update(visible=True), "", ""]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def leave(self) -> Any:
         """Close the form."""
         return gr.update(visible=False)
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def begin(self, key: str | None, desk: SessionState, request: gr.Request) -> list[Any]:
         """Open the editor with a prompt to begin with; one that was begun already is opened as it is."""
-        principal, wanted = who(request), str(key or "").strip().strip("/")
+        principal, wanted = principal_of(request), str(key or "").strip().strip("/")
         try:
             if desk.running is not None:
                 raise UserError("An answer still runs. Wait for it, or stop it, before you begin a new prompt.")
@@ -107,7 +108,7 @@ class NewPrompt:
 
     async def _begin(self, key: str, principal: Principal) -> None:
         try:
-            await self._orchestrator.prompt(key, principal)
+            await self._orchestrator.prompts.get(key, principal)
         except NotFoundError:
             kept = await self._orchestrator.drafts.of(key, principal)
             if kept is None or kept.edits.whole is None:  # inputs of a prompt that is gone are no beginning
@@ -118,7 +119,7 @@ class NewPrompt:
 
     async def _models(self, principal: Principal) -> list[str]:
         """The models that the prompts ask for and that are up: the first ones are what a new prompt asks for, too."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         up = [model for prompt in prompts for model, nodes in prompt.served.items() if nodes]
         any_ = [model for prompt in prompts for model in prompt.target_models]
         return list(dict.fromkeys(up or any_))[:3]
@@ -130,5 +131,5 @@ def starter(key: str, models: Sequence[str]) -> str:
     return STARTER.format(name=json.dumps(name), models=json.dumps(list(models) or ["organisation/model"]))
 
 
-def _wrong(error: HerdingError) -> Html:
+def _wrong(error: HerdingError) -> Markup:
     return el("p", error.message, cls="wrong", role="alert")

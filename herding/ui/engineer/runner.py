@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RATE, RUN
 from herding.errors import HerdingError, NotFoundError
@@ -15,10 +16,10 @@ from herding.ui.engineer.answer import FORGOTTEN, SAVED, AnswerPane, Progress
 from herding.ui.engineer.editor import Editor, asked
 from herding.ui.engineer.session_state import SessionState, reference
 from herding.ui.kit import prompt_text
-from herding.ui.kit import stars as star
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, join
-from herding.ui.kit.pace import paced
+from herding.ui.kit.event_batches import batch_events
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, join
+from herding.ui.kit.stars import parse_stars, update_stars
 from herding.values import Message, Principal, PromptInfo, Request
 
 AUTO = ""
@@ -92,17 +93,17 @@ class Runner:
             return None
         try:
             if draft.sketch and draft.sketched:
-                return await self._orchestrator.sketch(prompt.key, draft.sketched, principal)
-            return await self._orchestrator.prompt(reference(prompt), principal)
+                return await self._orchestrator.prompts.sketch(prompt.key, draft.sketched, principal)
+            return await self._orchestrator.prompts.get(reference(prompt), principal)
         except NotFoundError:
             return None
 
-    @needs(RUN)
+    @requires(RUN)
     async def start(
         self, desk: SessionState, model: str | None, request: gr.Request, *fields: Any
     ) -> AsyncGenerator[Updates, None]:
         """Run the prompt and stream the answer."""
-        principal, progress = who(request), Progress()
+        principal, progress = principal_of(request), Progress()
         desk.running = ""
         try:
             async with contextlib.aclosing(self._running(desk, model, principal, progress, fields)) as updates:
@@ -123,7 +124,7 @@ class Runner:
         request = asked(desk, model=model or None)
         question = await self._question(request, desk, principal)
         yield self.pane.says(draft.turns, question, "")
-        async with contextlib.aclosing(paced(self._orchestrator.stream(request, principal))) as batches:
+        async with contextlib.aclosing(batch_events(self._orchestrator.pipeline.stream(request, principal))) as batches:
             async for batch in batches:
                 grew = progress.take(batch)
                 if progress.outcome is None:
@@ -157,7 +158,7 @@ class Runner:
         shown = {**self._busy(False), **self.pane.fails(error)}
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to read
-                draft.outcome = (await self._orchestrator.request(error.request_id, principal)).outcome
+                draft.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
                 shown |= self.pane.ends(draft.outcome)
         return shown
 
@@ -174,18 +175,18 @@ class Runner:
         """What the user says in this turn of a chat; None where the prompt is no chat."""
         if not is_chat(desk):
             return None
-        rendered = await self._orchestrator.preview(request, principal)
+        rendered = await self._orchestrator.pipeline.preview(request, principal)
         return rendered.messages[-1].content if rendered.messages else None
 
-    @needs(RUN)
+    @requires(RUN)
     async def end(self, desk: SessionState, request: gr.Request) -> Any:
         """Stop the running request; its stream then ends with what had arrived."""
         if desk.running:
             with contextlib.suppress(NotFoundError):  # it ended by itself in this moment
-                await self._orchestrator.cancel(desk.running, who(request))
+                await self._orchestrator.pipeline.cancel(desk.running, principal_of(request))
         return gr.update(interactive=False)
 
-    @needs(RUN)
+    @requires(RUN)
     async def clear_chat(self, desk: SessionState) -> list[Any]:
         """Begin a new chat."""
         if desk.running is not None:
@@ -193,23 +194,25 @@ class Runner:
         desk.draft.new_chat()
         return [desk, *self.pane.shows(desk.draft, chat=is_chat(desk))]
 
-    @needs(RATE)
+    @requires(RATE)
     async def rate(self, desk: SessionState, stars: Any, request: gr.Request) -> list[Any]:
         """Save the stars of the answer that is shown."""
         draft = desk.draft
         if draft.outcome is None:
-            return [desk, star.shows(None, enabled=False), FORGOTTEN]
-        score = await self._orchestrator.rate(draft.outcome.request_id, star.given(stars), who(request))
+            return [desk, update_stars(None, enabled=False), FORGOTTEN]
+        score = await self._orchestrator.feedback.rate(
+            draft.outcome.request_id, parse_stars(stars), principal_of(request)
+        )
         draft.stars = score.stars
         return [desk, gr.skip(), SAVED]
 
-    @needs(RATE)
+    @requires(RATE)
     async def comment(self, desk: SessionState, text: str | None, request: gr.Request) -> list[Any]:
         """Save the comment on the answer that is shown."""
         draft = desk.draft
         if draft.outcome is None:
             return [desk, FORGOTTEN]
-        await self._orchestrator.comment(draft.outcome.request_id, str(text or ""), who(request))
+        await self._orchestrator.feedback.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
         draft.comment = str(text or "")
         return [desk, SAVED]
 
@@ -219,15 +222,15 @@ def models(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:
     served = prompt.served if prompt else {}
     up = {model: f"{model} · {', '.join(nodes)}" for model, nodes in served.items() if nodes}
     choices = [("auto", AUTO), *((shown, model) for model, shown in up.items())]
-    note = prompt_text.nobody(prompt) if prompt and prompt.target_models and not up else ""
+    note = prompt_text.no_model(prompt) if prompt and prompt.target_models and not up else ""
     picker = gr.update(choices=choices, value=chosen if chosen in up else AUTO)
     return [picker, gr.update(value=note, visible=bool(note))]
 
 
-def faulty(desk: SessionState) -> Html:
+def faulty(desk: SessionState) -> Markup:
     """The fields to mend before a run. The button stays live: the page may tell late of one that is mended."""
     if not desk.faults:
-        return Html()
+        return Markup()
     listed = join([part for name in desk.faults for part in (", ", el("code", name))][1:])
     says = "its field says" if len(desk.faults) == 1 else "their fields say"
     return el("p", "⚠ Mend ", listed, f" before you run: {says} what is wrong.", cls="wrong", role="status")

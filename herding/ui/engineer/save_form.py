@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.prompts.diff import PromptDiff
 from herding.studio.importer import Saved
 from herding.ui.engineer.session_state import SessionState, is_new
-from herding.ui.kit.diff_view import view
-from herding.ui.kit.format import Html, clock, done, el, panel
+from herding.ui.kit.diff_view import render_diff
+from herding.ui.kit.format import el, panel, success, time_tag
 from herding.values import PromptVersion
 
 FILES = {
@@ -71,7 +72,7 @@ def at_rest() -> list[Any]:
 def saved(result: Saved) -> list[Any]:
     """Updates of `SaveForm.results` after a save."""
     said = f"Saved as version {result.version}" if result.changed else f"Version {result.version} holds just that"
-    parts = [done(said)]
+    parts = [success(said)]
     if result.file != "written":
         link = el(
             "a", "Download the YAML", href=f"api/v1/prompts/{result.key}/yaml?version={result.version}", cls="button"
@@ -91,17 +92,17 @@ def clashes(newest: PromptVersion, base: int, diff: PromptDiff | None) -> list[A
     return [gr.skip(), "", gr.update(visible=True), _clash(newest, base, diff)]
 
 
-def _clash(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Html:
+def _clash(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Markup:
     since = f"you began from version {base}" if base else "you began a new prompt"
     said = el(
         "p",
         el("strong", newest.author or "Somebody"),
         f" saved version {newest.number} at ",
-        clock(newest.created_at),
+        time_tag(newest.created_at),
         f"; {since}. Nothing is written over, and your draft is kept.",
     )
     why = el("p", "They say: ", el("q", newest.message)) if newest.message else None
     legend = el("p", "This is what yours, saved on top, would change of it.", cls="muted")
-    shown = view(diff, inline=True) if diff else el("p", "Your draft makes no prompt on top of it yet.")
+    shown = render_diff(diff, inline=True) if diff else el("p", "Your draft makes no prompt on top of it yet.")
     body = el("details", el("summary", "Show their version"), legend, shown)
     return panel("warn", "Somebody else saved this prompt", said, why, body, role="alert")

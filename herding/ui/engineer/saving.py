@@ -16,7 +16,7 @@ from herding.ui.engineer.draft_keeper import forget
 from herding.ui.engineer.editor import Editor
 from herding.ui.engineer.save_form import at_rest, clashes, refused, saved
 from herding.ui.engineer.session_state import SessionState, is_new
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.values import Principal
 
 BUSY = "An answer still runs. Wait for it, or stop it, before you go on."
@@ -44,35 +44,35 @@ class Saving:
             on(editor.remove.yes.click, self.delete, [desk], shown, name="delete_prompt", **now),
         ]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def save(
         self, desk: SessionState, message: str | None, inputs: bool, request: gr.Request, *fields: Any
     ) -> list[Any]:
         """Save the draft as a version."""
-        return await self._saved(desk, message, inputs, fields, who(request))
+        return await self._saved(desk, message, inputs, fields, principal_of(request))
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def mine(
         self, desk: SessionState, message: str | None, inputs: bool, request: gr.Request, *fields: Any
     ) -> list[Any]:
         """Save the draft on top of the version that somebody saved meanwhile, as it was shown."""
-        return await self._saved(desk, message, inputs, fields, who(request), over=desk.draft.clash)
+        return await self._saved(desk, message, inputs, fields, principal_of(request), over=desk.draft.clash)
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def theirs(self, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Take the version that somebody saved meanwhile; one's own can be done again."""
-        principal, key = who(request), desk.prompt.key if desk.prompt else ""
+        principal, key = principal_of(request), desk.prompt.key if desk.prompt else ""
         if desk.running is not None:
             raise UserError(BUSY)
         self._editor.keep(desk, fields)
-        newest = await self._orchestrator.prompt(f"{key}@newest", principal)
+        newest = await self._orchestrator.prompts.get(f"{key}@newest", principal)
         await self._editor.keeper.theirs(desk, newest, principal)
         return await self._show(key, desk, principal)
 
-    @needs(RUN)
+    @requires(RUN)
     async def discard(self, desk: SessionState, request: gr.Request) -> list[Any]:
         """Discard the draft; a prompt that was never saved is gone with it."""
-        principal = who(request)
+        principal = principal_of(request)
         if desk.running is not None:
             raise UserError(BUSY)
         key = desk.prompt.key if desk.prompt else None
@@ -82,10 +82,10 @@ class Saving:
             desk.prompt, key = None, None
         return await self._show(key, desk, principal)
 
-    @needs(PUBLISH)
+    @requires(PUBLISH)
     async def delete(self, desk: SessionState, request: gr.Request) -> list[Any]:
         """Delete the prompt, as long as nobody saved another version of it."""
-        principal = who(request)
+        principal = principal_of(request)
         if desk.running is not None:
             raise UserError(BUSY)
         if desk.prompt is None or is_new(desk.prompt):

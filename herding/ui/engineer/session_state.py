@@ -11,7 +11,7 @@ from herding.errors import HerdingError, UserError
 from herding.prompts.edits import Edits, applied, template_of
 from herding.prompts.rewriting import rewritten
 from herding.prompts.yaml_dump import dump_file
-from herding.ui.kit.variable_form import start
+from herding.ui.kit.variable_form import initial_value
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
 
 NOTHING = Edits()
@@ -134,7 +134,9 @@ class SessionState:
         """What differs from the chosen prompt."""
         draft, shown = self.draft, self.shown
         variables = shown.variables if shown else {}
-        given = {name: v for name, v in draft.values.items() if name not in variables or v != start(variables[name])}
+        given = {
+            name: v for name, v in draft.values.items() if name not in variables or v != initial_value(variables[name])
+        }
         numbers = {name: held for name, held in draft.parameters.items() if name != "stop"}
         stop = {"stop": stops(draft.parameters["stop"])} if "stop" in draft.parameters else {}
         return Edits(given, draft.template, numbers | stop, draft.whole)

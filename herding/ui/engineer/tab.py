@@ -17,7 +17,7 @@ from herding.ui.engineer.save_form import at_rest
 from herding.ui.engineer.saving import Saving
 from herding.ui.engineer.session_state import SessionState, blank, is_new
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import join
 from herding.values import Principal, PromptInfo
 
@@ -75,42 +75,42 @@ class Engineer:
         own = [self.desk, self.broken, self.picker, self.new.button, self.about]
         return [*own, *self.editor.outputs, *self.runner.outputs, *self.editor.pane.saving.results]
 
-    @needs(RUN)
+    @requires(RUN)
     async def choose(self, key: str | None, desk: SessionState, request: gr.Request, *fields: Any) -> list[Any]:
         """Show a prompt with the edits that this session made on it; the edits of the one before are kept."""
         if self.editor.keep(desk, fields):
-            await self.editor.keeper.keep(desk, who(request))
+            await self.editor.keeper.keep(desk, principal_of(request))
         if desk.prompt is None:
             desk.shape = None
-        return await self.show(key, desk, who(request))
+        return await self.show(key, desk, principal_of(request))
 
-    @needs(RUN)
+    @requires(RUN)
     async def refit(self, desk: SessionState, model: str | None, request: gr.Request) -> list[Any]:
         """The models of a prompt whose YAML is edited, and what keeps it from a run."""
         if desk.draft.sketch is None:
             return [gr.skip(), gr.skip(), faulty(desk)]
-        return [*await self.runner.models(desk, model, who(request)), faulty(desk)]
+        return [*await self.runner.models(desk, model, principal_of(request)), faulty(desk)]
 
     async def show(self, key: str | None, desk: SessionState, principal: Principal) -> list[Any]:
         """Updates of `outputs` for the prompt `key` as its file is now, or for the first one."""
         keeper = self.editor.keeper
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         known = {prompt.key: prompt for prompt in prompts}
         unsaved = [new for new in await keeper.unsaved(principal) if new not in known]
         running = desk.running is not None and desk.prompt is not None
         if not running:
             await self._put(key, desk, known, unsaved, principal)
         there = key in known or key in unsaved
-        note = prompt_text.instead(key, known=there, running=running) if key and key != self._key(desk) else None
-        broken = prompt_text.broken(await self._orchestrator.broken_prompts(principal))
+        note = prompt_text.not_opened(key, known=there, running=running) if key and key != self._key(desk) else None
+        broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
         choices = [*((f"{new} · not saved yet", new) for new in unsaved)]
-        choices += [(prompt_text.choice(prompt), prompt.key) for prompt in prompts]
+        choices += [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [
             desk,
             gr.update(value=broken, visible=bool(broken)),
             gr.update(choices=choices, value=self._key(desk), interactive=desk.running is None),
             self.new.shows(principal),
-            join([note, prompt_text.prompt(desk.shown, new=bool(desk.prompt and is_new(desk.prompt)))]),
+            join([note, prompt_text.summary(desk.shown, new=bool(desk.prompt and is_new(desk.prompt)))]),
             *await self.editor.show(desk, principal),
             *self.runner.show(desk),
             *at_rest(),

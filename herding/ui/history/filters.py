@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
+from markupsafe import Markup
 
-from herding.ui.kit.format import STATUS, Html, el
+from herding.ui.kit.format import STATUS, el
 from herding.values import HistoryFilter
 
 ANY = ""
@@ -36,7 +37,7 @@ def wanted(*fields: Any) -> HistoryFilter:
     )
 
 
-def links(where: HistoryFilter) -> Html:
+def links(where: HistoryFilter) -> Markup:
     """Downloads of all that fits the filters."""
     names = ("prompt", "model", "node", "stars", "status", "text")
     given = {name: value for name in names if (value := getattr(where, name)) is not None}
@@ -46,5 +47,5 @@ def links(where: HistoryFilter) -> Html:
     )
 
 
-def _link(kind: str, query: str) -> Html:
+def _link(kind: str, query: str) -> Markup:
     return el("a", kind.upper(), href=f"api/v1/history.{kind}{query}", download=f"history.{kind}", cls="button")

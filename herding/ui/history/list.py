@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from herding.ui.history.page import NOT_KEPT, kept
-from herding.ui.kit.format import Html, chip, clip, duration, el, empty, instant, join, stars, status_chip
+from herding.ui.kit.format import chip, datetime_tag, duration, el, empty_state, join, star_marks, status_chip, truncate
 from herding.values import Entry, Outcome
 
-NOTHING = empty("No requests yet", "Run a prompt in the first tab; every run is kept here.")
-NO_FIT = empty("No request fits", "Change the filters to see more.")
+NOTHING = empty_state("No requests yet", "Run a prompt in the first tab; every run is kept here.")
+NO_FIT = empty_state("No request fits", "Change the filters to see more.")
 
 
-def rows(entries: Sequence[Entry], chosen: str, *, filtered: bool) -> Html:
+def rows(entries: Sequence[Entry], chosen: str, *, filtered: bool) -> Markup:
     """The table, or what stands in its place."""
     if not entries:
         return NO_FIT if filtered else NOTHING
@@ -22,11 +24,11 @@ def rows(entries: Sequence[Entry], chosen: str, *, filtered: bool) -> Html:
     return el("table", head, body, cls="entries", data_detail="history-detail")
 
 
-def _row(entry: Entry, *, current: bool) -> Html:
+def _row(entry: Entry, *, current: bool) -> Markup:
     row = entry.outcome
     version = el("span", f" v{row.version}" if row.version else "", "*" if row.edited else "", cls="muted")
     spoken = el("span", f", request to {row.prompt}: show details", cls="sr")
-    pick = el("button", instant(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
+    pick = el("button", datetime_tag(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
     tokens = f"{row.usage.input_tokens:,} → {row.usage.output_tokens:,} tokens"
     breach = chip("breach", "warn", title=row.contract.reason) if row.contract.ok is False else None
     cells = [
@@ -34,13 +36,13 @@ def _row(entry: Entry, *, current: bool) -> Html:
         [_snippet(row)],
         [el("div", row.model or "–", cls="model"), el("div", row.node or "", cls="muted")],
         [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted")],
-        [join([status_chip(row.status), breach]), el("div", stars(entry.stars))],
+        [join([status_chip(row.status), breach]), el("div", star_marks(entry.stars))],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)
 
 
-def _snippet(row: Outcome) -> Html:
+def _snippet(row: Outcome) -> Markup:
     if not kept(row):
         return el("div", NOT_KEPT, cls="snippet muted")
-    return el("div", clip(row.answer, 140) or clip(row.error or "", 140), cls="snippet")
+    return el("div", truncate(row.answer, 140) or truncate(row.error or "", 140), cls="snippet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
@@ -13,19 +14,19 @@ from herding.ui.engineer.answer import SAVED
 from herding.ui.history import page as entry_page
 from herding.ui.history.filters import ANY, choice, choices_of, links, wanted
 from herding.ui.history.list import rows
-from herding.ui.kit import stars as star
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import STATUS, Html, done, el, empty
-from herding.ui.kit.picklist import pick_list, picked
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import STATUS, el, empty_state, success
+from herding.ui.kit.picklist import pick_list, picked_item
+from herding.ui.kit.stars import parse_stars, star_rating, update_stars
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
 STARS = [("any stars", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("not rated", "0")]
-NOT_CHOSEN = empty("Nothing chosen", "Choose a request of the list to see its input, answer and figures.")
+NOT_CHOSEN = empty_state("Nothing chosen", "Choose a request of the list to see its input, answer and figures.")
 
 GONE = "Its variables, input, answer, error and comments go; counts, times and stars stay. This cannot be undone."
-DELETED = done("The texts are deleted.")
+DELETED = success("The texts are deleted.")
 
 
 class History:
@@ -47,7 +48,7 @@ class History:
                 self.compare = gr.Button("Open in Compare", size="sm", visible=False, elem_id="history-compare")
                 self._build_feedback()
                 self.page = gr.HTML(elem_id="history-page")
-                self.forget = Confirm(
+                self.forget = ConfirmButton(
                     "Delete texts", GONE, "Delete these texts", right=HISTORY, name="forget", elem_id="forget"
                 )
         self._wire()
@@ -74,7 +75,7 @@ class History:
 
     def _build_feedback(self) -> None:
         with gr.Column(visible=False, elem_id="history-feedback", elem_classes=["feedback"]) as self.feedback:
-            self.stars = star.star_rating("history-stars", "Rate this answer")
+            self.stars = star_rating("history-stars", "Rate this answer")
             with gr.Row(elem_classes=["comment-row"]):
                 self.comment = gr.Textbox(
                     label="Comment", lines=2, max_lines=6, interactive=True, scale=5, elem_id="history-comment"
@@ -116,36 +117,36 @@ class History:
     def outputs(self) -> list[Any]:
         return [self.prompt, self.model, self.node, self.scope, *self.listing]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def opened(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """The tab is opened or refreshed: what can be filtered for may have changed, too."""
-        principal = who(request)
-        facets = await self._orchestrator.facets(principal)
+        principal = principal_of(request)
+        facets = await self._orchestrator.history.facets(principal)
         known = zip(("prompt", "model", "node"), (facets.prompts, facets.models, facets.nodes), filters, strict=False)
         choices = [choices_of(name, found, held) for name, found, held in known]
         return [*choices, _scope(principal), *await self._page(offset, chosen, filters, principal)]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def first(self, _offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """The first page of what fits the filters."""
-        return await self._page(0, chosen, filters, who(request))
+        return await self._page(0, chosen, filters, principal_of(request))
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def go_newer(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """The page before."""
-        return await self._page(offset - PAGE, chosen, filters, who(request))
+        return await self._page(offset - PAGE, chosen, filters, principal_of(request))
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def go_older(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """The page after."""
-        return await self._page(offset + PAGE, chosen, filters, who(request))
+        return await self._page(offset + PAGE, chosen, filters, principal_of(request))
 
     async def _page(self, offset: int, chosen: str, filters: tuple[Any, ...], principal: Principal) -> list[Any]:
         where, offset = wanted(*filters), max(0, offset)
-        page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+        page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         if offset and not page.entries:
             offset = max(0, (page.total - 1) // PAGE * PAGE)
-            page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+            page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         last = offset + len(page.entries)
         return [
             offset,
@@ -156,11 +157,11 @@ class History:
             links(where),
         ]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Show all that is known of a request."""
-        principal = who(request)
-        return self._shown(await self._orchestrator.request(picked(event), principal), principal)
+        principal = principal_of(request)
+        return self._shown(await self._orchestrator.history.entry(picked_item(event), principal), principal)
 
     def _shown(self, entry: Entry, principal: Principal, note: str = "") -> list[Any]:
         """Updates of `detail`; whoever asked may delete the texts once the request is over."""
@@ -171,37 +172,37 @@ class History:
             entry_page.head(entry),
             entry_page.body(entry),
             gr.update(visible=may_rate),
-            star.shows(entry.stars, enabled=may_rate),
+            update_stars(entry.stars, enabled=may_rate),
             entry.comment or "",
             note,
             gr.update(visible=_may_compare(row, principal)),
             *self.forget.shows(own and (entry_page.kept(row) or bool(entry.comment))),
         ]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def delete(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Delete the texts of the open request."""
-        principal = who(request)
+        principal = principal_of(request)
         count = await self._orchestrator.accounts.forget([chosen], principal)
         if not count:
             raise NotFoundError("There is no such request of yours.", param="request_id")
-        shown = self._shown(await self._orchestrator.request(chosen, principal), principal, DELETED)
+        shown = self._shown(await self._orchestrator.history.entry(chosen, principal), principal, DELETED)
         return [*shown, *await self._page(offset, chosen, filters, principal)]
 
-    @needs(RATE)
+    @requires(RATE)
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Save the stars of the open request, and show them in the list."""
-        await self._orchestrator.rate(chosen, star.given(stars), who(request))
-        return [SAVED, *await self._page(offset, chosen, filters, who(request))]
+        await self._orchestrator.feedback.rate(chosen, parse_stars(stars), principal_of(request))
+        return [SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
-    @needs(RATE)
+    @requires(RATE)
     async def remark(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
-        await self._orchestrator.comment(chosen, str(text or ""), who(request))
+        await self._orchestrator.feedback.comment(chosen, str(text or ""), principal_of(request))
         return SAVED
 
 
-def _place(offset: int, last: int, total: int) -> Html:
+def _place(offset: int, last: int, total: int) -> Markup:
     shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "no requests"
     return el("span", shown, cls="muted", role="status")
 
@@ -217,6 +218,6 @@ def _may_compare(row: Outcome, principal: Principal) -> bool:
     return able and bool(row.prompt) and entry_page.kept(row)
 
 
-def _scope(principal: Principal) -> Html:
+def _scope(principal: Principal) -> Markup:
     everybody = HISTORY_ALL in principal.rights
     return el("span", "Requests of everybody." if everybody else "Only your own requests.", cls="muted")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from herding.evaluation.insights import Outlook, PromptInsights
-from herding.routing.policy import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
-from herding.ui.insights.table import share_bar
-from herding.ui.kit.format import Html, chip, el, instant, join
+from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.ui.kit.bars import share_bar
+from herding.ui.kit.format import chip, datetime_tag, el, join
 
 POLICIES = {
     STARS: "by stars, failures, contract and time",
@@ -16,14 +18,14 @@ POLICIES = {
 }
 
 
-def outlook(found: PromptInsights) -> Html:
+def outlook(found: PromptInsights) -> Markup:
     """The policy, the models with their shares, and since when is learned."""
     title = el("div", el("h2", "Who answers next"), _reset(found), cls="page-head")
     rows = el("ul", *(_model(model) for model in found.models), cls="plain outlook")
     return join([title, policy(found.routing), rows])
 
 
-def policy(routing: RoutingSettings) -> Html:
+def policy(routing: RoutingSettings) -> Markup:
     """How a model is chosen, and where to change that."""
     explores = None
     if routing.policy == STARS:
@@ -34,13 +36,13 @@ def policy(routing: RoutingSettings) -> Html:
     return el("p", *words, "; pinned: ", el("b", routing.pinned or "none"), ". ", where, cls="policy")
 
 
-def _reset(found: PromptInsights) -> Html | None:
+def _reset(found: PromptInsights) -> Markup | None:
     if found.reset is None:
         return None
-    return el("span", "learns since ", instant(found.reset.at), f", reset by {found.reset.by}", cls="muted")
+    return el("span", "learns since ", datetime_tag(found.reset.at), f", reset by {found.reset.by}", cls="muted")
 
 
-def _model(model: Outlook) -> Html:
+def _model(model: Outlook) -> Markup:
     if model.against:
         state = chip(model.against, "calm")
     elif model.share is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.evaluation.insights import PromptInsights
-from herding.ui.kit.format import Html, el
+from herding.ui.kit.format import el
 
 OTHERS = "other models"
 COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b85c8a")
@@ -51,10 +52,10 @@ def shows(found: PromptInsights) -> Any:
     )
 
 
-def title(found: PromptInsights) -> Html:
+def title(found: PromptInsights) -> Markup:
     """What stands above the plot."""
     if not found.buckets:
-        return Html()
+        return Markup()
     told = f"tries of each model, in steps of {_step(found.bucket_ms)}; the table has their sums"
     return el("div", el("h2", "Over time"), el("span", told, cls="muted"), cls="page-head")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import UserError
@@ -12,21 +13,21 @@ from herding.evaluation.insights import SPANS
 from herding.orchestrator import Orchestrator
 from herding.ui.insights import outlook, plot, table
 from herding.ui.kit import prompt_text
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, done, empty
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import empty_state, success
 from herding.values import Principal
 
 DAYS = 30
-NOTHING = empty("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
-QUIET = empty(
+NOTHING = empty_state("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
+QUIET = empty_state(
     "Nothing ran in this time", "Run this prompt in the first tab and rate the answers, or look further back."
 )
 FORGET = (
     "What requests and stars of this prompt have shown so far counts no more for who answers it; what other prompts "
     "have shown still does. Requests and stars stay in the history. This cannot be undone."
 )
-FORGOTTEN = done("What was learned of this prompt is forgotten.")
+FORGOTTEN = success("What was learned of this prompt is forgotten.")
 
 
 class Insights:
@@ -57,7 +58,7 @@ class Insights:
                 self.plot = plot.plot("insights-plot")
             with gr.Column(elem_classes=["sheet", "insights"]):
                 self.outlook = gr.HTML(elem_id="insights-outlook")
-                self.reset = Confirm(
+                self.reset = ConfirmButton(
                     "Reset what is learned",
                     FORGET,
                     "Reset",
@@ -84,35 +85,43 @@ class Insights:
         """Everything, for the moment when the tab is opened."""
         return [self.picker, *self.shown]
 
-    @needs(INSIGHTS)
+    @requires(INSIGHTS)
     async def opened(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
         """The tab is opened with the prompt that the page's address names, or as it was left."""
-        principal, asked = who(request), request.query_params.get("prompt") or key
-        found = await self._orchestrator.prompts(principal) if PROMPTS in principal.rights else []
-        known = {prompt.key: prompt_text.choice(prompt) for prompt in found}
+        principal, asked = principal_of(request), request.query_params.get("prompt") or key
+        found = await self._orchestrator.prompts.list_all(principal) if PROMPTS in principal.rights else []
+        known = {prompt.key: prompt_text.picker_option(prompt) for prompt in found}
         chosen = asked if asked in known else next(iter(known), None)
-        missed = prompt_text.instead(asked, known=False, running=False) if asked and asked != chosen else None
+        missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != chosen else None
         choices = [(name, held) for held, name in known.items()]
         return [gr.update(choices=choices, value=chosen), *await self._show(chosen, days, principal, missed)]
 
-    @needs(INSIGHTS)
+    @requires(INSIGHTS)
     async def look(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
         """Another prompt, another time, or the same once more."""
-        return await self._show(key, days, who(request))
+        return await self._show(key, days, principal_of(request))
 
-    @needs(PUBLISH)
+    @requires(PUBLISH)
     async def forget(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
         """Begin anew with what is learned of the prompt."""
-        principal = who(request)
+        principal = principal_of(request)
         if not key:
             raise UserError("Choose a prompt first.", param="prompt")
         await self._orchestrator.insights.reset(key, principal)
         return await self._show(key, days, principal, FORGOTTEN)
 
-    async def _show(self, key: str | None, days: Any, principal: Principal, note: Html | None = None) -> list[Any]:
+    async def _show(self, key: str | None, days: Any, principal: Principal, note: Markup | None = None) -> list[Any]:
         """Updates of `shown`."""
         if not key:
-            return [NOTHING, gr.update(visible=False), "", "", gr.update(visible=False), "", *Confirm.shows(False)]
+            return [
+                NOTHING,
+                gr.update(visible=False),
+                "",
+                "",
+                gr.update(visible=False),
+                "",
+                *ConfirmButton.shows(False),
+            ]
         found = await self._orchestrator.insights.look(key, principal, days=_days(days))
         return [
             note or "",
@@ -121,7 +130,7 @@ class Insights:
             plot.title(found),
             plot.shows(found),
             outlook.outlook(found),
-            *Confirm.shows(PUBLISH in principal.rights),
+            *ConfirmButton.shows(PUBLISH in principal.rights),
         ]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from herding.evaluation.insights import PromptInsights
 from herding.evaluation.version_matrix import Cell
-from herding.ui.kit.format import Html, chip, duration, el, join, plural
+from herding.ui.kit.bars import percent_text, share_bar
+from herding.ui.kit.format import chip, duration, el, join, plural
 
 HEADS = (
     "Version",
@@ -25,7 +28,7 @@ FIRST_NUMBER = 2
 NONE = el("span", "–", cls="muted")
 
 
-def table(found: PromptInsights) -> Html:
+def table(found: PromptInsights) -> Markup:
     """A row for each version and model, the served version with the share of each model."""
     head = el("thead", el("tr", *(_head(place, name) for place, name in enumerate(HEADS))))
     body = el("tbody", *(_row(cell, served=cell.version == found.version) for cell in found.cells))
@@ -36,32 +39,14 @@ def table(found: PromptInsights) -> Html:
     return join([title, frame, _notes()])
 
 
-def rate(part: float | None) -> str:
-    """A part of a whole: `0 %`, `2.5 %`, `below 0.1 %`, `83 %`; nothing is `–`."""
-    if part is None:
-        return "–"
-    percent = 100 * part
-    if 0 < percent < 0.1:
-        return "below 0.1 %"
-    if 99.5 <= percent < 100:
-        return "over 99 %"
-    return f"{percent:.1f} %" if 0 < percent < 9.95 and round(percent, 1) % 1 else f"{percent:.0f} %"
-
-
-def share_bar(part: float) -> Html:
-    """A share as a thin bar with its number."""
-    fill = el("span", style=f"width:{100 * part:.1f}%")
-    return el("span", el("span", fill, cls="share-bar", aria_hidden="true"), el("span", rate(part)), cls="share")
-
-
-def _counted(found: PromptInsights) -> Html:
+def _counted(found: PromptInsights) -> Markup:
     told = f"{plural(found.total, 'request')} in the last {found.days} days"
     if found.read < found.total:
         return chip(f"{told}: the newest {found.read:,} are shown", "warn")
     return el("span", told, cls="muted")
 
 
-def _notes() -> Html:
+def _notes() -> Markup:
     said = (
         "Small figures: the 95 % interval of the mean stars, and how many rated. Errors and breaches are parts of the "
         "tries of the model and of its answers under a contract. Times are of answers, without waiting; tokens are "
@@ -70,18 +55,18 @@ def _notes() -> Html:
     return el("p", said, cls="muted why")
 
 
-def _head(place: int, name: str) -> Html:
+def _head(place: int, name: str) -> Markup:
     return el("th", name, scope="col", cls="number" if place >= FIRST_NUMBER else "")
 
 
-def _row(cell: Cell, *, served: bool) -> Html:
+def _row(cell: Cell, *, served: bool) -> Markup:
     cells: tuple[object, ...] = (
         _version(cell, served=served),
         el("span", cell.model, cls="model"),
         f"{cell.requests:,}",
         _stars(cell),
-        rate(cell.error_rate),
-        rate(cell.breach_rate),
+        percent_text(cell.error_rate),
+        percent_text(cell.breach_rate),
         duration(cell.p50_ms),
         duration(cell.p95_ms),
         _tokens(cell.input_tokens),
@@ -95,14 +80,14 @@ def _row(cell: Cell, *, served: bool) -> Html:
     return el("tr", *drawn, cls="served" if served and not cell.edited else "")
 
 
-def _version(cell: Cell, *, served: bool) -> Html:
+def _version(cell: Cell, *, served: bool) -> Markup:
     name = el("b", f"v{cell.version}" if cell.version else "not saved")
     if cell.edited:
         return join([name, " ", chip("edited", "accent", title="changed for the run, and not saved like that")])
     return join([name, " ", chip("served", "good", title="what the prompt's key means") if served else None])
 
 
-def _stars(cell: Cell) -> Html:
+def _stars(cell: Cell) -> Markup:
     if cell.mean_stars is None or cell.low is None or cell.high is None:
         return NONE
     small = el("small", f"{cell.low:.1f} to {cell.high:.1f} · {plural(cell.rated, 'rating')}", cls="muted")

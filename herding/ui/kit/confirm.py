@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from herding.ui.kit.events import needs, on
+from herding.ui.kit.events import on, requires
 from herding.ui.kit.format import el
 
 _INTO_VIEW = "(id) => setTimeout(() => document.getElementById(id)?.scrollIntoView({ block: 'nearest' }), 250)"
 
 
-class Confirm:
+class ConfirmButton:
     """The button `ask`, and the row with the question that it opens; the caller wires `yes`."""
 
     def __init__(self, label: str, question: str, answer: str, *, right: str, name: str, elem_id: str) -> None:
@@ -43,7 +43,7 @@ class Confirm:
 
 
 def _turn(right: str, *, opened: bool) -> Callable[[], Awaitable[Any]]:
-    @needs(right)
+    @requires(right)
     async def turn() -> Any:
         """The question comes or goes."""
         return gr.update(visible=opened)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from markupsafe import Markup
+
 from herding.prompts.diff import FieldDiff, Line, Mark, PromptDiff
-from herding.ui.kit.format import Html, chip, el, empty, join, plural
+from herding.ui.kit.format import chip, el, empty_state, join, plural
 
 CONTEXT = 3
 """Lines that are the same and stay in permissions before and after a change."""
@@ -21,10 +23,10 @@ SECTIONS = {
     "contract": "Contract",
     "other": "Other keys",
 }
-SAME = empty("No difference", "Both hold the same: template, variables, parameters, contract and all else.")
+SAME = empty_state("No difference", "Both hold the same: template, variables, parameters, contract and all else.")
 
 
-def view(diff: PromptDiff, *, inline: bool = False) -> Html:
+def render_diff(diff: PromptDiff, *, inline: bool = False) -> Markup:
     """All fields that are different, by section; on a narrow screen the sides stand one below the other anyway."""
     if not diff.fields:
         return SAME
@@ -44,7 +46,7 @@ def _count(fields: Iterable[FieldDiff], kind: str) -> int:
     return sum(line.kind in (kind, "changed") for field in fields for line in field.lines)
 
 
-def _field(field: FieldDiff) -> Html:
+def _field(field: FieldDiff) -> Markup:
     mark = chip("new", "good") if field.old is None else chip("gone", "bad") if field.new is None else None
     lines = field.lines[:MOST_LINES]
     left = len(field.lines) - len(lines)
@@ -53,9 +55,9 @@ def _field(field: FieldDiff) -> Html:
     return el("div", el("h4", el("code", field.name), " ", mark), drawn, more, cls="diff-field")
 
 
-def _folded(lines: Sequence[Line]) -> list[Html]:
+def _folded(lines: Sequence[Line]) -> list[Markup]:
     """The lines; long runs of those that are the same are folded away."""
-    found: list[Html] = []
+    found: list[Markup] = []
     groups = [(same, list(run)) for same, run in groupby(lines, key=lambda line: line.kind == "same")]
     for place, (same, run) in enumerate(groups):
         head = CONTEXT if place else 0
@@ -71,13 +73,13 @@ def _folded(lines: Sequence[Line]) -> list[Html]:
     return found
 
 
-def _line(line: Line) -> Html:
+def _line(line: Line) -> Markup:
     old = _side("old", line.old_number, line.old, "del", "removed" if line.kind != "same" else "")
     new = _side("new", line.new_number, line.new, "ins", "added" if line.kind != "same" else "")
     return el("div", old, new, cls=f"diff-line {line.kind}")
 
 
-def _side(side: str, number: int | None, marks: Sequence[Mark] | None, name: str, told: str) -> Html:
+def _side(side: str, number: int | None, marks: Sequence[Mark] | None, name: str, told: str) -> Markup:
     """A line of one side: its number, and its text with what the other side does not have."""
     if marks is None:
         return el("div", cls=f"side {side} none")

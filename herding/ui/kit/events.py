@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 import gradio as gr
 
 from herding.errors import BROKEN, HerdingError
-from herding.ui.kit.format import text
+from herding.ui.kit.format import escape
 from herding.ui.kit.full_updates import FullUpdateBlocks
 from herding.values import Principal
 
 REFUSED = "Your role does not allow this. Ask an admin."
-EVERYBODY: Final = "everybody"
+ANY_ROLE: Final = "everybody"
 """In the place of a right, for events that show nobody more than their role allows."""
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-def needs(right: str) -> Callable[[Handler], Handler]:
+def requires(right: str) -> Callable[[Handler], Handler]:
     """Mark a handler with the right that its caller needs, or EVERYBODY; an event without the mark is refused."""
 
     def mark(handler: Handler) -> Handler:
@@ -56,22 +56,22 @@ def on(
     )
 
 
-def who(request: gr.Request) -> Principal:
+def principal_of(request: gr.Request) -> Principal:
     """The principal that the middleware found for the page's request."""
-    found = principal_of(request)
+    found = find_principal(request)
     if found is None:
         raise gr.Error(REFUSED, print_exception=False)
     return found
 
 
-def principal_of(request: Any) -> Principal | None:
+def find_principal(request: Any) -> Principal | None:
     """The principal of an event, None where the middleware was not asked."""
     state = getattr(getattr(request, "request", None) or request, "state", None)
     found = getattr(state, "principal", None)
     return found if isinstance(found, Principal) else None
 
 
-def right_of(event: Any) -> str | None:
+def required_right(event: Any) -> str | None:
     """The right that an event needs; None for one that nobody may call (it has no Python side, or no mark)."""
     found = getattr(event.fn, "right", None)
     return found if isinstance(found, str) else None
@@ -84,15 +84,15 @@ class GuardedBlocks(FullUpdateBlocks):
         self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, *rest: Any, **more: Any
     ) -> dict[str, Any]:
         event = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        principal, right = principal_of(request), right_of(event)
-        if principal is None or right is None or (right != EVERYBODY and right not in principal.rights):
+        principal, right = find_principal(request), required_right(event)
+        if principal is None or right is None or (right != ANY_ROLE and right not in principal.rights):
             raise gr.Error(REFUSED, print_exception=False)
         try:
             return await super().process_api(event, inputs, state, request, *rest, **more)
         except gr.Error as error:
-            raise gr.Error(text(error.message), print_exception=False) from error
+            raise gr.Error(escape(error.message), print_exception=False) from error
         except HerdingError as error:
-            raise gr.Error(text(error.message), print_exception=False) from error  # a toast reads HTML
+            raise gr.Error(escape(error.message), print_exception=False) from error  # a toast reads HTML
         except Exception as error:
             log.exception("The event %s failed", event.api_name)
             raise gr.Error(BROKEN, print_exception=False) from error

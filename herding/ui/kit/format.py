@@ -1,4 +1,4 @@
-"""Values as a person reads them, and the one place where text becomes HTML."""
+"""Escaped HTML elements, and values as people read them."""
 
 from __future__ import annotations
 
@@ -7,25 +7,21 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
+
 from herding.values import Verdict
 
-
-class Html(str):
-    """HTML that is safe to show: made by `el` and `text` only."""
-
-    __slots__ = ()
-
-
-# A component's template may read `{{` and `${`; as entities they are only characters.
+# A Gradio template would interpret `{{` and `${`; as entities they stay plain characters.
 _ENTITIES = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
+_VOID = frozenset({"input"})
 
 STATUS = {
-    "running": ("NodeCall", "busy"),
+    "running": ("Running", "busy"),
     "succeeded": ("Succeeded", "good"),
-    "partial": ("Broke off", "warn"),
+    "partial": ("Incomplete", "warn"),
     "failed": ("Failed", "bad"),
-    "cancelled": ("Cancelled", "calm"),
-    "abandoned": ("Abandoned", "calm"),
+    "cancelled": ("Stopped", "calm"),
+    "abandoned": ("Disconnected", "calm"),
     "interrupted": ("Interrupted", "warn"),
 }
 STATE = {
@@ -37,73 +33,76 @@ STATE = {
 }
 
 
-def text(value: object) -> Html:
-    """`value` as characters, whatever they are."""
-    return value if isinstance(value, Html) else Html(html.escape(str(value), quote=True).translate(_ENTITIES))
+def escape(value: object) -> Markup:
+    """Return `value` as text in HTML; Markup stays as it is."""
+    if isinstance(value, Markup):
+        return value
+    return Markup(html.escape(str(value)).translate(_ENTITIES))  # noqa: S704 (escaped here)
 
 
-def el(name: str, *children: object, cls: str = "", **attributes: str | None) -> Html:
-    """An element; children and attribute values are escaped, except for Html; None and "" are left out."""
+def el(tag: str, /, *children: object, cls: str = "", **attributes: str | None) -> Markup:
+    """Return an element. Children and attribute values are escaped; those that are None are omitted."""
     given = {"class": cls or None} | {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
-    written = "".join(f' {key}="{text(value)}"' for key, value in given.items() if value is not None)
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
+    written = "".join(f' {key}="{escape(value)}"' for key, value in given.items() if value is not None)
+    end = "" if tag in _VOID else f"</{tag}>"
+    return Markup(f"<{tag}{written}>{join(children)}{end}")  # noqa: S704 (every part is escaped)
 
 
-def join(parts: Iterable[object]) -> Html:
-    """Several pieces one after the other."""
-    return Html("".join(text(part) for part in parts if part not in (None, "")))
+def join(parts: Iterable[object]) -> Markup:
+    """Concatenate pieces, escaped; None is omitted."""
+    return Markup().join(escape(part) for part in parts if part not in (None, ""))
 
 
-def chip(label: object, tone: str = "plain", *, title: str | None = None) -> Html:
-    """A small coloured mark. Tones: plain, calm, good, busy, warn, bad, accent."""
+def chip(label: object, tone: str = "plain", *, title: str | None = None) -> Markup:
+    """Return a small coloured badge. Tones: plain, calm, good, busy, warn, bad, accent."""
     return el("span", label, cls=f"chip {tone}", title=title)
 
 
-def status_chip(status: str) -> Html:
-    """How a request ended."""
+def status_chip(status: str) -> Markup:
+    """Return the status of a request as a badge."""
     return chip(*STATUS.get(status, (status, "plain")))
 
 
-def state_chip(state: str) -> Html:
-    """What a node is doing."""
+def state_chip(state: str) -> Markup:
+    """Return the state of a node as a badge."""
     return chip(*STATE.get(state, (state, "plain")))
 
 
-def contract_chip(verdict: Verdict) -> Html:
-    """Whether the contract was kept; nothing where there is none."""
+def checks_chip(verdict: Verdict) -> Markup:
+    """Return the result of the checks as a badge; empty if there are none."""
     if verdict.ok is None:
-        return Html()
-    return chip("contract kept", "good") if verdict.ok else chip(f"contract breach: {verdict.reason}", "warn")
+        return Markup()
+    return chip("Checks passed", "good") if verdict.ok else chip(f"Check failed: {verdict.reason}", "warn")
 
 
-def facts(pairs: Iterable[tuple[str, object]], *, cls: str = "facts", before: Html | None = None) -> Html:
-    """Names and values side by side; pairs without a value are left out."""
+def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts", before: Markup | None = None) -> Markup:
+    """Return names with their values; pairs without a value are omitted."""
     shown = [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "")]
     return el("dl", before, *shown, cls=cls)
 
 
-def panel(tone: str, title: str, *body: object, role: str | None = None) -> Html:
-    """A box that says something in a tone (bad, warn, calm)."""
+def panel(tone: str, title: str, *body: object, role: str | None = None) -> Markup:
+    """Return a message box; tones as for `chip`."""
     return el("div", el("strong", title), *body, cls=f"panel {tone}", role=role)
 
 
-def done(said: object) -> Html:
-    """Something that went well."""
-    return el("p", join(["✓ ", said]), cls="saved", role="status")
+def success(message: object) -> Markup:
+    """Return a confirmation."""
+    return el("p", join(["✓ ", message]), cls="saved", role="status")
 
 
-def empty(title: str, *body: object) -> Html:
-    """What stands where there is nothing yet."""
+def empty_state(title: str, *body: object) -> Markup:
+    """Return a placeholder for a part of the page without content."""
     return el("div", el("strong", title), *(el("p", part) for part in body), cls="empty")
 
 
 def plural(count: int, word: str) -> str:
-    """`1 request`, `2 requests`."""
+    """Return a count with its noun: `1 request`, `2 requests`."""
     return f"{count:,} {word if count == 1 else word + 's'}"
 
 
 def duration(ms: float | None) -> str:
-    """Milliseconds as `45 ms`, `1.2 s`, `3 min 5 s`."""
+    """Return milliseconds as `45 ms`, `1.2 s`, `3 min 5 s`."""
     if ms is None:
         return "–"
     if ms < 1000:
@@ -114,8 +113,8 @@ def duration(ms: float | None) -> str:
     return f"{minutes} min {seconds} s"
 
 
-def size(count: int) -> str:
-    """Bytes as `512 MB`, `1.4 GB`."""
+def byte_size(count: int) -> str:
+    """Return bytes as `512 MB`, `1.4 GB`."""
     for unit, digits in (("B", 0), ("kB", 0), ("MB", 0), ("GB", 1)):
         if abs(count) < 1000:
             return f"{count:.{digits}f} {unit}"
@@ -123,33 +122,33 @@ def size(count: int) -> str:
     return f"{count:.1f} TB"
 
 
-def when(unix_ms: int) -> str:
-    """An instant as `21 Nov 2026, 00:40:36` (UTC)."""
+def utc_text(unix_ms: int) -> str:
+    """Return a time as `21 Nov 2026, 00:40:36` (UTC)."""
     return f"{datetime.fromtimestamp(unix_ms / 1000, UTC):%-d %b %Y, %H:%M:%S}"
 
 
-def instant(unix_ms: int) -> Html:
-    """An instant that a machine can read as well; the page shows it in the reader's time zone."""
+def datetime_tag(unix_ms: int) -> Markup:
+    """Return a `<time>` element, which the page shows in the reader's time zone."""
     iso = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="seconds")
-    return el("time", f"{when(unix_ms)} UTC", datetime=iso)
+    return el("time", f"{utc_text(unix_ms)} UTC", datetime=iso)
 
 
-def day(unix_ms: int) -> Html:
-    """The day of an instant; its title tells the time."""
+def date_tag(unix_ms: int) -> Markup:
+    """Return the date, with the time in its title."""
     found = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    title, iso = f"{when(unix_ms)} UTC", found.isoformat(timespec="seconds")
+    title, iso = f"{utc_text(unix_ms)} UTC", found.isoformat(timespec="seconds")
     return el("time", f"{found:%-d %b %Y}", datetime=iso, title=title, data_form="day")
 
 
-def clock(unix_ms: int) -> Html:
-    """The time of an instant, which the page shows with its day if that is another one; its title tells both."""
+def time_tag(unix_ms: int) -> Markup:
+    """Return the time of day; the page adds the date unless it is today."""
     found = datetime.fromtimestamp(unix_ms / 1000, UTC)
     iso = found.isoformat(timespec="seconds")
-    return el("time", f"{found:%H:%M:%S} UTC", datetime=iso, title=f"{when(unix_ms)} UTC", data_form="clock")
+    return el("time", f"{found:%H:%M:%S} UTC", datetime=iso, title=f"{utc_text(unix_ms)} UTC", data_form="clock")
 
 
-def span(ms: float) -> str:
-    """A long time, roughly: `under a minute`, `5 min`, `3 h 20 min`, `12 days`."""
+def rough_duration(ms: float) -> str:
+    """Return a long duration, rounded: `under a minute`, `5 min`, `3 h 20 min`, `12 days`."""
     minutes = round(ms / 60_000)
     if minutes < 1:
         return "under a minute"
@@ -161,31 +160,31 @@ def span(ms: float) -> str:
     return plural(round(minutes / 1440), "day")
 
 
-def stars(count: int | None) -> Html:
-    """Given stars, for reading."""
+def star_marks(count: int | None) -> Markup:
+    """Return a rating, read-only."""
     if not count:
         return el("span", "not rated", cls="muted")
     shown = el("span", "★" * count, el("span", "★" * (5 - count), cls="unlit"), aria_hidden="true")
     return el("span", shown, el("span", f"{plural(count, 'star')}", cls="sr"), cls="lit")
 
 
-def mean(value: float | None, count: int) -> Html:
-    """A mean of stars with the number of ratings behind it."""
+def mean_rating(value: float | None, count: int) -> Markup:
+    """Return a mean of stars with the number of ratings."""
     if value is None:
-        return el("span", "no stars yet", cls="muted")
+        return el("span", "no ratings yet", cls="muted")
     return el("span", el("span", "★ ", cls="lit", aria_hidden="true"), f"{value:.1f} ({plural(count, 'rating')})")
 
 
-def clip(value: str, length: int) -> str:
-    """The beginning of a text, on one line."""
+def truncate(value: str, length: int) -> str:
+    """Return at most `length` characters of a text, on one line."""
     line = " ".join(value[: length * 4].split())
     return line if len(line) <= length and len(value) <= length * 4 else f"{line[:length].rstrip()} …"
 
 
-def value(given: Any) -> str:
-    """A variable's value as a form shows it: `1200`, `900, 700`."""
+def format_value(given: Any) -> str:
+    """Return a variable's value as text: `1200`, `900, 700`."""
     if isinstance(given, list | tuple):
-        return ", ".join(value(part) for part in given)
+        return ", ".join(format_value(part) for part in given)
     if isinstance(given, bool):
         return "yes" if given else "no"
     if isinstance(given, float) and given.is_integer() and abs(given) < 1e15:

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.ui.kit.format import value
+from herding.ui.kit.format import format_value
 from herding.values import Parameters
 
 NAMES = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
@@ -47,7 +47,7 @@ class ParameterFields:
         return {name: held for name, held in fields.items() if held not in (None, "", _own(own, name))}
 
 
-def overrides(edits: Mapping[str, Any]) -> Parameters:
+def to_parameters(edits: Mapping[str, Any]) -> Parameters:
     """The edits as parameters of a request."""
     given = {name: int(held) if name in _WHOLE else held for name, held in edits.items() if name != "stop"}
     stop = tuple(line.replace("\\n", "\n") for line in str(edits.get("stop", "")).splitlines() if line)
@@ -61,7 +61,7 @@ def _own(own: Parameters, name: str) -> Any:
 
 
 def _placeholder(at_home: Any) -> str:
-    return "the model's own" if at_home in (None, "") else f"{value(at_home)} (the prompt's)"
+    return "the model's own" if at_home in (None, "") else f"{format_value(at_home)} (the prompt's)"
 
 
 def _number(name: str) -> Any:

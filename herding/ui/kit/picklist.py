@@ -18,7 +18,7 @@ def pick_list(elem_id: str) -> Any:
     return gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id, elem_classes=["picklist"])
 
 
-def picked(event: gr.EventData | None) -> str:
+def picked_item(event: gr.EventData | None) -> str:
     """Which item was picked; UserError where the event does not say."""
     found = getattr(event, "_data", None)
     item = found.get("item") if isinstance(found, dict) else None

@@ -27,7 +27,7 @@ class RouteFilter:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not is_open(scope["path"]):
+        if scope["type"] == "http" and not is_allowed(scope["path"]):
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 404, "headers": headers})
             await send({"type": "http.response.body", "body": b'{"detail": "Not found"}'})
@@ -35,7 +35,7 @@ class RouteFilter:
         await self._app(scope, receive, send)
 
 
-def is_open(path: str) -> bool:
+def is_allowed(path: str) -> bool:
     """Whether a path is for the page, or none of Gradio's."""
     if not path.startswith(ROOT):
         return not path.startswith(CLOSED)

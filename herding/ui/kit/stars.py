@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import UserError
-from herding.ui.kit.format import Html, el, join, plural
+from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.theme import ASSETS
 
 SCRIPT = (ASSETS / "stars.js").read_text(encoding="utf-8")
@@ -29,26 +30,26 @@ def star_rating(elem_id: str, legend: str) -> Any:
     )
 
 
-def given(value: object) -> int | None:
+def parse_stars(value: object) -> int | None:
     """The stars that the component reports, None for none; UserError for anything else."""
     if isinstance(value, bool) or value not in (0, 1, 2, 3, 4, 5, None):
         raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
     return int(str(value)) if value else None
 
 
-def shows(stars: int | None, *, enabled: bool) -> Any:
+def update_stars(stars: int | None, *, enabled: bool) -> Any:
     """An update: these stars, changeable or not."""
     return gr.update(value=stars or 0, enabled=enabled)
 
 
-def _template(elem_id: str, legend: str) -> Html:
+def _template(elem_id: str, legend: str) -> Markup:
     radios = [_star(elem_id, number) for number in (1, 2, 3, 4, 5)]
     clear = el("button", "Clear", type="button", cls="star-clear", title="Take the stars back")
     return el("fieldset", el("legend", legend), el("div", join(radios), cls="star-row"), clear, disabled="")
 
 
-def _star(elem_id: str, number: int) -> Html:
-    radio = Html(f'<input type="radio" name="{elem_id}-choice" value="{number}">')
+def _star(elem_id: str, number: int) -> Markup:
+    radio = el("input", type="radio", name=f"{elem_id}-choice", value=str(number))
     return el(
         "label", radio, el("span", "★", cls="star", aria_hidden="true"), el("span", plural(number, "star"), cls="sr")
     )

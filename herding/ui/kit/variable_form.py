@@ -12,21 +12,21 @@ import gradio as gr
 import yaml
 
 from herding.errors import ConfigError, UserError
-from herding.ui.kit.format import value
+from herding.ui.kit.format import format_value
 from herding.yaml_files import Source
 
-SLOTS = 16
-PER_SLOT = 3
+FIELD_COUNT = 16
+COMPONENTS_PER_FIELD = 3
 LONG = 60
 UNSET = "– choose –"
 KINDS = ("text", "choice", "boolean")
-UNKNOWN = ("any",) * SLOTS
+UNKNOWN = ("any",) * FIELD_COUNT
 
 Variables = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass
-class Slot:
+class VariableField:
     """One place of the form; the kind of the variable decides which of its fields is seen."""
 
     text: gr.Textbox
@@ -38,14 +38,14 @@ class Slot:
         return [self.text, self.choice, self.boolean]
 
 
-class Form:
+class VariableForm:
     """Fields for the first variables, and one editor of YAML for those above the pool's size.
 
     `name` is the beginning of the fields' ids, which must differ on one page.
     """
 
     def __init__(self, name: str = "var") -> None:
-        self._slots = [_slot(f"{name}-{number}") for number in range(SLOTS)]
+        self._slots = [_slot(f"{name}-{number}") for number in range(FIELD_COUNT)]
         self._rest = gr.Code(
             language="yaml",
             label="More variables (name: value)",
@@ -66,7 +66,7 @@ class Form:
 
     def shape(self, variables: Variables) -> tuple[str, ...]:
         """Which field of each slot these variables show: `text`, `choice` or `boolean`."""
-        kinds = (variable["type"] for variable in list(variables.values())[:SLOTS])
+        kinds = (variable["type"] for variable in list(variables.values())[:FIELD_COUNT])
         return tuple(kind if kind in ("choice", "boolean") else "text" for kind in kinds)
 
     def show(
@@ -82,50 +82,50 @@ class Form:
         `before` is the shape that the form has, None if unknown; what is out of permissions and stays so costs nothing.
         `wrong` says what is wrong with the values, by name.
         """
-        given = {name: values.get(name, start(variable)) for name, variable in variables.items()}
+        given = {name: values.get(name, initial_value(variable)) for name, variable in variables.items()}
         faces = [
             _face(name, variables[name], given[name]) | _told(variables[name], wrong.get(name))
-            for name in list(variables)[:SLOTS]
+            for name in list(variables)[:FIELD_COUNT]
         ]
         updates = []
         shapes = (UNKNOWN if before is None else before, self.shape(variables), faces)
         for was, now, face in zip_longest(*shapes, fillvalue=""):
             away = [gr.update(visible=False) if was in (kind, "any") else gr.skip() for kind in KINDS]
             updates += [face if kind == now else gone for kind, gone in zip(KINDS, away, strict=True)]
-        updates += [gr.skip()] * (PER_SLOT * SLOTS - len(updates))
-        rest = {name: given[name] for name in list(variables)[SLOTS:]}
+        updates += [gr.skip()] * (COMPONENTS_PER_FIELD * FIELD_COUNT - len(updates))
+        rest = {name: given[name] for name in list(variables)[FIELD_COUNT:]}
         written = yaml.safe_dump(rest, allow_unicode=True, sort_keys=False) if rest else ""
         return [*updates, gr.update(value=written, visible=bool(rest))]
 
     def tell(self, variables: Variables, wrong: Mapping[str, str], before: Mapping[str, str]) -> list[Any]:
         """Updates of `components` where what is wrong with a field is not what it was `before`."""
         updates: list[Any] = []
-        for name, kind in zip(list(variables)[:SLOTS], self.shape(variables), strict=True):
+        for name, kind in zip(list(variables)[:FIELD_COUNT], self.shape(variables), strict=True):
             changed = wrong.get(name) != before.get(name)
             told = gr.update(**_told(variables[name], wrong.get(name))) if changed else gr.skip()
             updates += [told if kind == field else gr.skip() for field in KINDS]
-        return updates + [gr.skip()] * (PER_SLOT * SLOTS - len(updates) + 1)
+        return updates + [gr.skip()] * (COMPONENTS_PER_FIELD * FIELD_COUNT - len(updates) + 1)
 
     def read(self, variables: Variables, given: Sequence[Any], *, strict: bool = False) -> dict[str, Any]:
         """The values in the form, by name; where the editor of the rest is broken, UserError if `strict`."""
         values: dict[str, Any] = {}
-        for number, (name, variable) in enumerate(list(variables.items())[:SLOTS]):
-            text, choice, boolean = given[number * PER_SLOT : (number + 1) * PER_SLOT]
+        for number, (name, variable) in enumerate(list(variables.items())[:FIELD_COUNT]):
+            text, choice, boolean = given[number * COMPONENTS_PER_FIELD : (number + 1) * COMPONENTS_PER_FIELD]
             kind = variable["type"]
             values[name] = bool(boolean) if kind == "boolean" else (choice if kind == "choice" else text) or ""
-        if len(variables) <= SLOTS:
+        if len(variables) <= FIELD_COUNT:
             return values
         rest = _parsed(given[-1], strict=strict)
         return values | {name: _meant(variables.get(name), held) for name, held in rest.items()}
 
 
-def start(variable: Mapping[str, Any]) -> Any:
+def initial_value(variable: Mapping[str, Any]) -> Any:
     """What a field holds at first: the default, else nothing."""
     default = variable.get("default")
-    return bool(default) if variable["type"] == "boolean" else value(default)
+    return bool(default) if variable["type"] == "boolean" else format_value(default)
 
 
-def hint(variable: Mapping[str, Any]) -> str:
+def help_text(variable: Mapping[str, Any]) -> str:
     """What a variable is and may be, in words."""
     parts = [str(variable.get("description") or ""), _limits(variable)]
     optional = variable.get("required") is False and variable.get("default") in (None, "")
@@ -136,9 +136,9 @@ def _limits(variable: Mapping[str, Any]) -> str:
     low, high = variable.get("min"), variable.get("max")
     bounds = ""
     if low is not None and high is not None:
-        bounds = f" from {value(low)} to {value(high)}"
+        bounds = f" from {format_value(low)} to {format_value(high)}"
     elif low is not None or high is not None:
-        bounds = f" of at least {value(low)}" if low is not None else f" of at most {value(high)}"
+        bounds = f" of at least {format_value(low)}" if low is not None else f" of at most {format_value(high)}"
     match variable["type"]:
         case "number":
             return f"a number{bounds}"
@@ -151,8 +151,8 @@ def _limits(variable: Mapping[str, Any]) -> str:
     return ""
 
 
-def _slot(name: str) -> Slot:
-    return Slot(
+def _slot(name: str) -> VariableField:
+    return VariableField(
         text=gr.Textbox(visible=False, interactive=True, elem_id=name, elem_classes=["variable"]),
         choice=gr.Dropdown([], visible=False, interactive=True, elem_id=f"{name}-choice"),
         boolean=gr.Checkbox(visible=False, interactive=True, elem_id=f"{name}-boolean"),
@@ -174,12 +174,12 @@ def _face(name: str, variable: Mapping[str, Any], given: Any) -> dict[str, Any]:
         case "text":
             return gr.update(value=str(given), lines=_lines(variable, given), max_lines=14, **face)
         case _:
-            return gr.update(value=value(given), lines=1, max_lines=1, **face)
+            return gr.update(value=format_value(given), lines=1, max_lines=1, **face)
 
 
 def _told(variable: Mapping[str, Any], wrong: str | None) -> dict[str, Any]:
     """The words under the name of a field: what it may hold, or what is wrong with what it holds."""
-    plain = {"info": hint(variable), "elem_classes": ["variable"]}
+    plain = {"info": help_text(variable), "elem_classes": ["variable"]}
     words = f"{wrong[:1].upper()}{wrong[1:]}" if wrong else ""
     return {"info": f"⚠ {words}.", "elem_classes": ["variable", "faulty"]} if wrong else plain
 

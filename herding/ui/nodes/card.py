@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from herding.ui.kit.format import Html, chip, duration, el, facts, join, size, state_chip
-from herding.ui.kit.meter import meter
+from markupsafe import Markup
+
+from herding.ui.kit.bars import meter
+from herding.ui.kit.format import byte_size, chip, duration, el, join, key_values, state_chip
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStats, NodeStatus, System
 
 DAY_MS = 24 * 3600 * 1000
@@ -18,7 +20,7 @@ _HEALTH = {
 }
 
 
-def card(node: NodeInfo) -> Html:
+def card(node: NodeInfo) -> Markup:
     """The whole card, without the control that switches models."""
     status = node.status
     title = el(
@@ -41,7 +43,7 @@ def card(node: NodeInfo) -> Html:
     )
 
 
-def bar(fraction: float | None, stage: str) -> Html:
+def bar(fraction: float | None, stage: str) -> Markup:
     """Progress: a share of 1, or None where the length is not known."""
     percent = None if fraction is None else f"{min(max(fraction, 0), 1):.0%}"
     fill = el("span", style=f"width:{percent or '35%'}", cls="fill" if percent else "fill unknown")
@@ -61,13 +63,13 @@ def bar(fraction: float | None, stage: str) -> Html:
     )
 
 
-def _health(health: NodeHealth) -> Html | None:
+def _health(health: NodeHealth) -> Markup | None:
     """A mark for a node that gets no requests, or is on trial."""
     words, tone = _HEALTH.get(health.state, ("", ""))
     return chip(words, tone) if words else None
 
 
-def _trouble(health: NodeHealth) -> Html | None:
+def _trouble(health: NodeHealth) -> Markup | None:
     """Why it gets none, and until when."""
     if health.state == "healthy":
         return None
@@ -77,7 +79,7 @@ def _trouble(health: NodeHealth) -> Html | None:
     return el("p", f"The node {health.reason or 'failed'}.{until}", cls="wrong")
 
 
-def _now(node: NodeInfo) -> Html:
+def _now(node: NodeInfo) -> Markup:
     status = node.status
     ready = status.state == "ready"
     served = join(chip(model, "good" if ready else "plain") for model in status.serves)
@@ -85,7 +87,7 @@ def _now(node: NodeInfo) -> Html:
     load = f"{node.running}{places}" if node.running else "idle"
     when = "Serves now" if ready else "Serves when it is up"
     serves = el("div", el("dt", when), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
-    return facts(
+    return key_values(
         [
             ("Context", f"{status.context_length:,} tokens" if status.context_length else ""),
             ("Device", status.device),
@@ -95,7 +97,7 @@ def _now(node: NodeInfo) -> Html:
     )
 
 
-def _prompts(node: NodeInfo) -> Html:
+def _prompts(node: NodeInfo) -> Markup:
     if not node.prompts:
         return el("p", "It serves no prompt now.", cls="muted")
     shown = node.prompts[:MOST_PROMPTS]
@@ -104,10 +106,10 @@ def _prompts(node: NodeInfo) -> Html:
     return el("div", el("span", "Prompts", cls="muted"), *(chip(key) for key in shown), more, cls="chips")
 
 
-def _day(stats: NodeStats) -> Html:
+def _day(stats: NodeStats) -> Markup:
     percent = 100 * stats.busy_ms / DAY_MS
     busy = "below 0.1 %" if 0 < percent < 0.1 else f"{percent:.1f} %"
-    shown = facts(
+    shown = key_values(
         [
             ("Requests", f"{stats.requests:,}"),
             ("LoginThrottle", chip(f"{stats.failures:,}", "bad") if stats.failures else "0"),
@@ -121,14 +123,14 @@ def _day(stats: NodeStats) -> Html:
     return el("section", el("h4", "Last 24 hours"), shown)
 
 
-def _machine(status: NodeStatus) -> Html:
+def _machine(status: NodeStatus) -> Markup:
     """Meters of the node's machine; nothing is guessed where the node does not tell."""
     if status.system is None:
         return el("section", el("h4", "Machine"), el("p", "No figures: this node does not report any.", cls="muted"))
     return el("section", el("h4", "Machine"), el("div", *_meters(status.system), cls="meters"))
 
 
-def _meters(system: System) -> list[Html]:
+def _meters(system: System) -> list[Markup]:
     shown = [
         meter("CPU", system.cpu_percent, f"{system.cpu_percent:.0f} %"),
         _used("Memory", system.memory_used, system.memory_total),
@@ -137,18 +139,18 @@ def _meters(system: System) -> list[Html]:
     ]
     shown += [found for gpu in system.gpus for found in _gpu(gpu)]
     swap = "" if system.swap_total else "none"
-    load, own = f"{system.load_1m:.2f}", size(system.process_memory)
-    figures = facts([("Load (1 min)", load), ("Engine's memory", own), ("Swap", swap)])
+    load, own = f"{system.load_1m:.2f}", byte_size(system.process_memory)
+    figures = key_values([("Load (1 min)", load), ("Engine's memory", own), ("Swap", swap)])
     return [found for found in shown if found] + [figures]
 
 
-def _gpu(gpu: Gpu) -> list[Html]:
+def _gpu(gpu: Gpu) -> list[Markup]:
     memory = _used(f"{gpu.name} memory", gpu.memory_used, gpu.memory_total)
     if gpu.utilisation is None:
         return [memory]
     return [meter(gpu.name, gpu.utilisation, f"{gpu.utilisation:.0f} %"), memory]
 
 
-def _used(name: str, used: int, total: int) -> Html:
+def _used(name: str, used: int, total: int) -> Markup:
     percent = 100 * used / total if total else 0
-    return meter(name, percent, f"{size(used)} of {size(total)}")
+    return meter(name, percent, f"{byte_size(used)} of {byte_size(total)}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from herding.ui.kit.format import Html, duration, el, join, panel
+from markupsafe import Markup
+
+from herding.ui.kit.format import duration, el, join, panel
 from herding.values import Exchange
 
 
-def exchange(told: Exchange) -> Html:
+def exchange(told: Exchange) -> Markup:
     """The whole exchange: how it ended first, then request and answer as they were."""
     if told.error:
         end = panel("bad", "No answer", el("p", told.error), role="alert")
@@ -19,10 +21,10 @@ def exchange(told: Exchange) -> Html:
     return el("div", join([end, sent, received]), cls="exchange")
 
 
-def _half(title: str, first: str, headers: tuple[str, ...], body: str) -> Html:
+def _half(title: str, first: str, headers: tuple[str, ...], body: str) -> Markup:
     lines = "\n".join([first, *headers, *(["", body] if body else [])])
     return el("section", el("h4", title), _block(lines, title))
 
 
-def _block(written: str, label: str) -> Html:
+def _block(written: str, label: str) -> Markup:
     return el("pre", written, cls="code", tabindex="0", role="region", aria_label=label)

@@ -11,7 +11,7 @@ import gradio as gr
 from herding.access.operations import MANAGE_NODES
 from herding.errors import ConfigError, HerdingError, UserError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.events import needs, on, who
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, panel
 from herding.ui.nodes.exchange import exchange
 from herding.yaml_files import Source
@@ -86,7 +86,7 @@ class NodeForm:
     def fields(self) -> list[Any]:
         return [self.kind, self.name, self.url, self.models, self.secret, self.template]
 
-    @needs(MANAGE_NODES)
+    @requires(MANAGE_NODES)
     async def chosen(self, kind: str | None) -> list[Any]:
         """Another kind has other fields."""
         kind = kind if kind in URLS else OPENAI
@@ -97,25 +97,27 @@ class NodeForm:
             gr.update(visible=kind == TEMPLATE),
         ]
 
-    @needs(MANAGE_NODES)
+    @requires(MANAGE_NODES)
     async def try_it(self, request: gr.Request, *given: Any) -> AsyncGenerator[list[Any], None]:
         """Send the test prompt, and show all that went to and fro."""
         yield [gr.update(value="Calling …", interactive=False), "", ""]
         *fields, prompt = given
         note, told = "", ""
         try:
-            told = exchange(await self._registry.test_call(spec(fields, "test"), str(prompt or "Hello!"), who(request)))
+            told = exchange(
+                await self._registry.test_call(spec(fields, "test"), str(prompt or "Hello!"), principal_of(request))
+            )
         except HerdingError as error:
             note = refused("This cannot be called", error)
         yield [gr.update(value="Test call", interactive=True), note, told]
 
-    @needs(MANAGE_NODES)
+    @requires(MANAGE_NODES)
     async def add_it(self, request: gr.Request, *fields: Any) -> AsyncGenerator[list[Any], None]:
         """Add the node; the form is free for the next one, and keeps no secret."""
         yield [gr.update(value="Adding …", interactive=False), gr.skip(), gr.skip(), "", gr.skip()]
         free = gr.update(value="Add node", interactive=True)
         try:
-            info = await self._registry.add(spec(fields), who(request))
+            info = await self._registry.add(spec(fields), principal_of(request))
         except HerdingError as error:
             yield [free, gr.skip(), gr.skip(), refused("The node was not added", error), gr.skip()]
             return

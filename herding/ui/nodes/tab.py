@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, empty, panel
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, panel
 from herding.ui.nodes.card import bar, card
 from herding.ui.nodes.events import feed
 from herding.ui.nodes.form import NodeForm, refused
@@ -36,7 +37,7 @@ class Slot:
     switch: gr.Button
     progress: gr.HTML
     mend: gr.Button
-    remove: Confirm
+    remove: ConfirmButton
 
     @property
     def faces(self) -> list[Any]:
@@ -108,14 +109,14 @@ class Nodes:
             faces += _faces(node, may_switch=may_switch, known=known)
             faces.append(gr.skip() if number in before and before[number][0] == node.name else "")
             faces.append(gr.update(visible=manages and node.health.state != "healthy"))
-            faces += [gr.skip(), gr.skip()] if known else Confirm.shows(node.name in added)
+            faces += [gr.skip(), gr.skip()] if known else ConfirmButton.shows(node.name in added)
         unused = SLOTS - len(page)
         faces += [gr.update(visible=False), *[gr.skip()] * 7] * unused
         form = gr.skip() if shown.manages == manages else gr.update(visible=manages)
         head = [_summary(herd), form, *_pager(first, len(herd)), feed(events)]
         return [now, gr.update(active=True), *head, *faces]
 
-    @needs(SWITCH_MODEL)
+    @requires(SWITCH_MODEL)
     async def switch(
         self, number: int, shown: Shown, model: str | None, request: gr.Request
     ) -> AsyncGenerator[list[Any], None]:
@@ -124,9 +125,9 @@ class Nodes:
             raise UserError("Choose a model first.", param="model")
         name = shown.nodes[number][0]
         yield [gr.update(value="Switching …", interactive=False), bar(None, f"Asking {name} for {model}")]
-        last: Html = _switched(model, name)
+        last: Markup = _switched(model, name)
         try:
-            async with aclosing(self._orchestrator.switch_model(name, model, who(request))) as steps:
+            async with aclosing(self._orchestrator.nodes.switch_model(name, model, principal_of(request))) as steps:
                 async for step in steps:
                     if not step.done:
                         yield [gr.skip(), bar(step.fraction, step.stage)]
@@ -134,23 +135,23 @@ class Nodes:
             last = panel("bad", f"{model} could not be loaded", el("p", error.message), role="alert")
         yield [gr.update(value="Switch", interactive=True), last]
 
-    @needs(MANAGE_NODES)
+    @requires(MANAGE_NODES)
     async def mend(self, number: int, shown: Shown, request: gr.Request) -> list[Any]:
         """Have the node of a slot tried again at once."""
         name = _named(number, shown)
-        await self._orchestrator.mend_node(name, who(request))
+        await self._orchestrator.nodes.retry(name, principal_of(request))
         said = el("p", f"✓ The next request tries {name} again.", cls="saved", role="status")
         return [gr.update(visible=False), said]
 
-    @needs(MANAGE_NODES)
+    @requires(MANAGE_NODES)
     async def remove(self, number: int, shown: Shown, request: gr.Request) -> AsyncGenerator[list[Any], None]:
         """Remove the node of a slot; what runs on it ends first, and its card goes with the next refresh."""
         name = _named(number, shown)
-        yield [*Confirm.shows(False), bar(None, f"{name} gets no more requests; those that it has end first")]
+        yield [*ConfirmButton.shows(False), bar(None, f"{name} gets no more requests; those that it has end first")]
         try:
-            await self._orchestrator.registry.remove(name, who(request))
+            await self._orchestrator.registry.remove(name, principal_of(request))
         except HerdingError as error:
-            yield [*Confirm.shows(True), refused(f"{name} was not removed", error)]
+            yield [*ConfirmButton.shows(True), refused(f"{name} was not removed", error)]
             return
         yield [gr.skip(), gr.skip(), ""]
 
@@ -186,8 +187,8 @@ def _slot(number: int) -> Slot:
     )
 
 
-def _remove(number: int) -> Confirm:
-    return Confirm(
+def _remove(number: int) -> ConfirmButton:
+    return ConfirmButton(
         "Remove",
         "The node gets no more requests, and is gone with its secret when those that it has are over.",
         "Remove this node",
@@ -206,9 +207,9 @@ def _faces(node: NodeInfo, *, may_switch: bool, known: bool) -> list[Any]:
     return [gr.update(visible=True), card(node), gr.update(visible=can), model]
 
 
-def _summary(herd: Sequence[NodeInfo]) -> Html:
+def _summary(herd: Sequence[NodeInfo]) -> Markup:
     if not herd:
-        return empty("No nodes", "Add one to the nodes file and start Herding again.")
+        return empty_state("No nodes", "Add one to the nodes file and start Herding again.")
     ready = sum(node.answers for node in herd)
     return el("p", f"{ready} of {len(herd)} nodes ready. Figures refresh every {EVERY:.0f} seconds.", cls="muted")
 
@@ -221,5 +222,5 @@ def _pager(first: int, nodes: int) -> list[Any]:
     return [gr.update(visible=nodes > SLOTS), place, *able]
 
 
-def _switched(model: str, node: str) -> Html:
+def _switched(model: str, node: str) -> Markup:
     return el("p", f"✓ {model} is loaded on {node}.", cls="saved", role="status")

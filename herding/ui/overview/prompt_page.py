@@ -6,20 +6,36 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 from herding.ui.kit import prompt_text
-from herding.ui.kit.format import Html, chip, el, facts, instant, join, mean, panel, plural, text, value
-from herding.ui.kit.variable_form import hint
+from herding.ui.kit.format import (
+    chip,
+    datetime_tag,
+    el,
+    escape,
+    format_value,
+    join,
+    key_values,
+    mean_rating,
+    panel,
+    plural,
+)
+from herding.ui.kit.variable_form import help_text
 from herding.values import PromptInfo
 
 
-def page(prompt: PromptInfo) -> Html:
+def page(prompt: PromptInfo) -> Markup:
     """Variables, template, parameters, contract, models and notes of a prompt."""
     head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
     stats = prompt.stats
-    last = instant(stats.last_used_at) if stats.last_used_at is not None else None
-    used = facts(
-        [("Used", plural(stats.uses, "time")), ("Last used", last), ("Stars", mean(stats.mean_stars, stats.rated))]
+    last = datetime_tag(stats.last_used_at) if stats.last_used_at is not None else None
+    used = key_values(
+        [
+            ("Used", plural(stats.uses, "time")),
+            ("Last used", last),
+            ("Stars", mean_rating(stats.mean_stars, stats.rated)),
+        ]
     )
     notes = panel("calm", "Notes on the file", el("ul", *(el("li", note) for note in prompt.notes)))
     sections = [
@@ -35,7 +51,7 @@ def page(prompt: PromptInfo) -> Html:
         [
             head,
             words,
-            el("div", prompt_text.label(prompt), prompt_text.tags(prompt), cls="chips"),
+            el("div", prompt_text.label_chip(prompt), prompt_text.tag_chips(prompt), cls="chips"),
             used,
             notes if prompt.notes else None,
             *written,
@@ -43,33 +59,33 @@ def page(prompt: PromptInfo) -> Html:
     )
 
 
-def _model(model: str, nodes: tuple[str, ...]) -> Html:
+def _model(model: str, nodes: tuple[str, ...]) -> Markup:
     return el("li", el("code", model), " ", chip(", ".join(nodes), "good") if nodes else chip("not up"))
 
 
-def _variables(variables: Mapping[str, Mapping[str, Any]]) -> Html:
+def _variables(variables: Mapping[str, Mapping[str, Any]]) -> Markup:
     if not variables:
         return el("p", "None.", cls="muted")
     return el("ul", *(_variable(name, variable) for name, variable in variables.items()), cls="plain variables")
 
 
-def _variable(name: str, variable: Mapping[str, Any]) -> Html:
+def _variable(name: str, variable: Mapping[str, Any]) -> Markup:
     default, choices = variable.get("default"), variable.get("choices") or ()
     first = el("div", el("code", name), " ", chip(str(variable["type"]).replace("_", " ")))
     parts = [
-        el("p", hint(variable), cls="muted") if hint(variable) else None,
+        el("p", help_text(variable), cls="muted") if help_text(variable) else None,
         el("p", "one of: ", ", ".join(choices)) if choices else None,
-        el("p", "default: ", el("q", value(default))) if default is not None else None,
+        el("p", "default: ", el("q", format_value(default))) if default is not None else None,
     ]
     return el("li", first, *parts)
 
 
-def _pairs(values: Mapping[str, Any]) -> Html:
+def _pairs(values: Mapping[str, Any]) -> Markup:
     """Settings as names and values; the nested ones as YAML."""
     shown = []
     for name, given in values.items():
         nested = isinstance(given, dict)
         written = yaml.safe_dump(given, allow_unicode=True, sort_keys=False) if nested else None
-        told = ", ".join(repr(part) for part in given) if isinstance(given, list | tuple) else value(given)
-        shown.append((name, el("pre", written, cls="code") if written else el("code", text(told))))
-    return facts(shown) if shown else Html()
+        told = ", ".join(repr(part) for part in given) if isinstance(given, list | tuple) else format_value(given)
+        shown.append((name, el("pre", written, cls="code") if written else el("code", escape(told))))
+    return key_values(shown) if shown else Markup()

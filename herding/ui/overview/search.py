@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from herding.ui.kit.format import Html, el, plural
+from markupsafe import Markup
+
+from herding.ui.kit.format import el, plural
 from herding.values import PromptInfo
 
 PAGE = 20
@@ -91,12 +93,12 @@ def folders(keys: Iterable[str], at: str) -> dict[str, int]:
     return {start + name: counts[name] for name in sorted(counts, key=natural)}
 
 
-def tree(found: Found, at: str) -> Html:
+def tree(found: Found, at: str) -> Markup:
     """The way to the folder `at` and the folders in it; nothing where there are none at all."""
     keys = [prompt.key for prompt in found.everywhere]
     inside = folders(keys, at)
     if at == TOP and not inside:
-        return Html()
+        return Markup()
     parts = [] if at == TOP else at.split("/")
     way = [(TOP, "All"), *(("/".join(parts[: end + 1]), part) for end, part in enumerate(parts))]
     crumbs = [_folder(path, label, sum(within(key, path) for key in keys), current=path == at) for path, label in way]
@@ -107,7 +109,7 @@ def tree(found: Found, at: str) -> Html:
     return el("nav", el("div", *crumbs, cls="folder-row way"), rest, cls="folders", aria_label="Folders")
 
 
-def _folder(path: str, label: str, count: int, *, current: bool = False) -> Html:
+def _folder(path: str, label: str, count: int, *, current: bool = False) -> Markup:
     number = el("span", f"{count:,}", cls="folder-count")
     spoken = el("span", f" ({plural(count, 'prompt')})", cls="sr")
     mark = "true" if current else None

@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, chip, day, el, empty, join, mean, plural
-from herding.ui.kit.picklist import pick_list, picked
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import chip, date_tag, el, empty_state, join, mean_rating, plural
+from herding.ui.kit.picklist import pick_list, picked_item
 from herding.ui.overview import prompt_page
 from herding.ui.overview import search as finding
 from herding.ui.overview.search import ANY_TAG, NAME, ORDERS, PAGE, TOP, Found, Wish, find
 from herding.ui.versions import conflicts
 from herding.values import PromptInfo
 
-NOT_CHOSEN = empty("Nothing chosen", "Choose a prompt of the list to see its variables, template and contract.")
+NOT_CHOSEN = empty_state("Nothing chosen", "Choose a prompt of the list to see its variables, template and contract.")
 
 # The address keeps what is looked for, so that it can be kept or shared; what is as it is at first is left out.
 _REMEMBER = """(value) => {
@@ -116,7 +117,7 @@ class Overview:
         wish = Wish.of(query.get("q"), None, query.get("sort"), None)
         return [wish.search or gr.skip(), wish.order if wish.order != NAME else gr.skip()]
 
-    @needs(RUN)
+    @requires(RUN)
     async def listed(self, request: gr.Request, *filters: Any) -> list[Any]:
         """The prompts that fit the filters, as they are now."""
         return await self._show(filters, request)
@@ -126,9 +127,9 @@ class Overview:
     ) -> list[Any]:
         """Updates of `outputs`; `folder` is one that is turned to, `more` how many cards are to be drawn."""
         search, tag, order, at, drawn, chosen = filters
-        principal = who(request)
-        prompts = await self._orchestrator.prompts(principal)
-        broken = prompt_text.broken(await self._orchestrator.broken_prompts(principal))
+        principal = principal_of(request)
+        prompts = await self._orchestrator.prompts.list_all(principal)
+        broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
         clashes = await conflicts.line(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
         wish = Wish.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
@@ -149,48 +150,48 @@ class Overview:
             gr.update(value=join([broken, clashes]), visible=bool(broken or clashes)),
         ]
 
-    @needs(RUN)
+    @requires(RUN)
     async def filtered(self, request: gr.Request, *filters: Any) -> list[Any]:
         """The first of those that fit other filters."""
         return await self._show(filters, request, more=PAGE)
 
-    @needs(RUN)
+    @requires(RUN)
     async def enter(self, request: gr.Request, event: gr.EventData, *filters: Any) -> list[Any]:
         """The first of those in another folder."""
-        return await self._show(filters, request, folder=picked(event), more=PAGE)
+        return await self._show(filters, request, folder=picked_item(event), more=PAGE)
 
-    @needs(RUN)
+    @requires(RUN)
     async def show_more(self, request: gr.Request, *filters: Any) -> list[Any]:
         """Some more of those that fit."""
         return await self._show(filters, request, more=int(filters[4]) + PAGE)
 
-    @needs(RUN)
+    @requires(RUN)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open the page of a prompt."""
-        key = picked(event)
-        principal = who(request)
-        prompts = await self._orchestrator.prompts(principal)
+        key = picked_item(event)
+        principal = principal_of(request)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         found = next((prompt for prompt in prompts if prompt.key == key), None)
         if found is None:
             raise NotFoundError(f"There is no prompt '{key}' any more.", param="prompt")
         may_look = gr.update(visible="versions" in principal.tabs)
         return [key, prompt_page.page(found), gr.update(visible=True), may_look]
 
-    @needs(RUN)
+    @requires(RUN)
     async def to_engineer(self, chosen: str) -> list[Any]:
         """Turn to the first tab with the prompt whose page is open."""
         return [gr.update(selected="engineer"), gr.update(value=chosen) if chosen else gr.skip()]
 
-    @needs(RUN)
+    @requires(RUN)
     async def open_card(self, event: gr.EventData) -> list[Any]:
         """Turn to the first tab with the prompt of a card."""
-        return [gr.update(selected="engineer"), gr.update(value=picked(event))]
+        return [gr.update(selected="engineer"), gr.update(value=picked_item(event))]
 
 
-def cards(found: Found, wish: Wish, chosen: str, *, total: int, most: int) -> Html:
+def cards(found: Found, wish: Wish, chosen: str, *, total: int, most: int) -> Markup:
     """The list of prompts, at most `most` of them."""
     if not total:
-        return empty("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
+        return empty_state("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
     if not found.prompts:
         return _nothing(found, wish)
     fit, shown = len(found.prompts), found.prompts[:most]
@@ -201,17 +202,17 @@ def cards(found: Found, wish: Wish, chosen: str, *, total: int, most: int) -> Ht
     return join([head, el("ul", *drawn, cls="cards", data_detail="overview-detail")])
 
 
-def _nothing(found: Found, wish: Wish) -> Html:
+def _nothing(found: Found, wish: Wish) -> Markup:
     """What stands where no prompt fits."""
     if elsewhere := len(found.everywhere):
         what = f"{plural(elsewhere, 'prompt')} elsewhere: choose All above."
-        return empty(f"No prompt in {wish.folder} fits", what)
+        return empty_state(f"No prompt in {wish.folder} fits", what)
     if wish.search:
-        return empty("No prompt fits", "All words must occur in it. Search for fewer, or choose another tag.")
-    return empty("No prompt fits", "Change the search, or choose another tag.")
+        return empty_state("No prompt fits", "All words must occur in it. Search for fewer, or choose another tag.")
+    return empty_state("No prompt fits", "Change the search, or choose another tag.")
 
 
-def card(prompt: PromptInfo, *, current: bool = False) -> Html:
+def card(prompt: PromptInfo, *, current: bool = False) -> Markup:
     """One prompt of the list."""
     name = el("button", prompt.name, type="button", cls="card-name", data_pick=prompt.key)
     opens = el(
@@ -224,19 +225,26 @@ def card(prompt: PromptInfo, *, current: bool = False) -> Html:
         aria_label=f"Open {prompt.name} in engineer",
     )
     head = el(
-        "div", el("h3", name), el("code", prompt.key, cls="muted"), prompt_text.label(prompt), opens, cls="card-head"
+        "div",
+        el("h3", name),
+        el("code", prompt.key, cls="muted"),
+        prompt_text.label_chip(prompt),
+        opens,
+        cls="card-head",
     )
     stats = prompt.stats
     uses = el("span", plural(stats.uses, "use"))
-    last = el("span", "last ", day(stats.last_used_at)) if stats.last_used_at is not None else None
-    foot = el("div", uses, last, mean(stats.mean_stars, stats.rated), prompt_text.tags(prompt), cls="card-foot")
+    last = el("span", "last ", date_tag(stats.last_used_at)) if stats.last_used_at is not None else None
+    foot = el(
+        "div", uses, last, mean_rating(stats.mean_stars, stats.rated), prompt_text.tag_chips(prompt), cls="card-foot"
+    )
     words = el("p", prompt.description, cls="card-words") if prompt.description else None
     return el(
         "li", head, words, models(prompt), foot, cls="card", data_row="", aria_current="true" if current else None
     )
 
 
-def models(prompt: PromptInfo) -> Html:
+def models(prompt: PromptInfo) -> Markup:
     """The target models: those that a node serves now stand out."""
     served = [prompt.served.get(model, ()) for model in prompt.target_models]
     shown = [

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import HISTORY, USAGE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.confirm import Confirm
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, done, el, panel, plural
+from herding.ui.kit.confirm import ConfirmButton
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, panel, plural, success
 from herding.values import Principal, User
 
 MEANING = (
@@ -41,7 +42,7 @@ class PrivacyPane:
             label="Keep no texts of mine", info=MEANING, visible=False, interactive=True, elem_id="opt-out"
         )
         self.choice_note = gr.HTML(elem_id="opt-out-note", elem_classes=["note"])
-        self.forget = Confirm(
+        self.forget = ConfirmButton(
             "Delete all my texts",
             ALL_GONE,
             "Delete all texts",
@@ -66,21 +67,21 @@ class PrivacyPane:
         """Updates of `outputs`."""
         why = None if user else el("p", NO_CHOICE, cls="muted")
         switch = gr.update(visible=user is not None, value=user is not None and user.opt_out)
-        return [why or Html(), switch, "", *self.forget.shows(HISTORY in principal.rights), ""]
+        return [why or Markup(), switch, "", *self.forget.shows(HISTORY in principal.rights), ""]
 
-    @needs(USAGE)
+    @requires(USAGE)
     async def choose(self, opted_out: bool | None, request: gr.Request) -> list[Any]:
         """Keep texts of this user from now on, or do not."""
         try:
-            user = await self._accounts.opt_out(bool(opted_out), who(request))
+            user = await self._accounts.opt_out(bool(opted_out), principal_of(request))
         except HerdingError as error:
             return [gr.update(value=not opted_out), panel("bad", "Not changed", el("p", error.message), role="alert")]
         said = "From now on no texts of yours are kept." if user.opt_out else "From now on your texts are kept again."
-        return [gr.update(value=user.opt_out), done(said)]
+        return [gr.update(value=user.opt_out), success(said)]
 
-    @needs(HISTORY)
+    @requires(HISTORY)
     async def delete(self, request: gr.Request) -> list[Any]:
         """Delete the texts of all of the reader's requests, and their drafts."""
-        count = await self._accounts.forget(None, who(request))
+        count = await self._accounts.forget(None, principal_of(request))
         requests = f"The texts of {plural(count, 'request')} are deleted." if count else "You have no requests."
-        return [*self.forget.shows(True), done(f"{requests} You have no drafts any more.")]
+        return [*self.forget.shows(True), success(f"{requests} You have no drafts any more.")]

@@ -10,8 +10,8 @@ import gradio as gr
 from herding.access.operations import SAVE
 from herding.errors import ConflictError
 from herding.studio.studio import MANY, Studio
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.picklist import picked
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.picklist import picked_item
 from herding.ui.versions import conflicts
 from herding.ui.versions.conflicts import ConflictPane
 from herding.ui.versions.labels import LabelPane, asked_back, moved
@@ -41,32 +41,32 @@ class Changes:
         for side, button in (("ours", conflict.ours), ("theirs", conflict.theirs)):
             on(button.click, self._keep(side), [view], shown, name=f"conflict_{side}", **now)
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def name(self, view: View, label: str | None, request: gr.Request) -> list[Any]:
         """Another label is to be set."""
         view.label = label or view.label
-        return await self._draw(view.known(), who(request))
+        return await self._draw(view.known(), principal_of(request))
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def publish(self, view: View, label: str | None, message: str | None, request: gr.Request) -> list[Any]:
         """Set a label to the version that is open."""
-        principal, view.label = who(request), str(label or "")
+        principal, view.label = principal_of(request), str(label or "")
         move = await self._studio.move_label(view.known().key, view.label, view.chosen, principal, str(message or ""))
         return ["", *await self._draw(view, principal, note=moved(move))]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def take_back(self, view: View, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Take back the last move of a label, if it still is the one that was shown."""
-        principal = who(request)
+        principal = principal_of(request)
         moves = await self._studio.label_moves(view.known().key, principal, limit=MANY)
-        move = await self._studio.take_back(view.key, asked_back(picked(event), moves), principal)
+        move = await self._studio.take_back(view.key, asked_back(picked_item(event), moves), principal)
         return await self._draw(view, principal, note=moved(move))
 
     def _keep(self, side: str) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(SAVE)
+        @requires(SAVE)
         async def keep(view: View, request: gr.Request) -> list[Any]:
             """End the conflict with one of its sides, if it still is the one that was shown."""
-            principal = who(request)
+            principal = principal_of(request)
             found = {conflict.key: conflict for conflict in await self._studio.conflicts(principal)}
             conflict = found.get(view.known().key)
             if conflict is None or conflict not in view.clashes:

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import SAVE
 from herding.errors import HerdingError
 from herding.studio.studio import Studio
-from herding.ui.kit.format import Html, done, el, facts, instant, join, panel, plural
+from herding.ui.kit.format import datetime_tag, el, join, key_values, panel, plural, success
 from herding.ui.versions.diff import drawn
 from herding.ui.versions.list import person
 from herding.ui.versions.read import Seen, View, clashes
@@ -57,49 +58,49 @@ class ConflictPane:
         ]
 
 
-async def line(studio: Studio, who: Principal) -> Html:
+async def line(studio: Studio, who: Principal) -> Markup:
     """The conflicts that somebody may decide, with the ways there; nothing where there are none."""
-    return banner(await clashes(studio, who)) if SAVE in who.rights else Html()
+    return banner(await clashes(studio, who)) if SAVE in who.rights else Markup()
 
 
-def banner(conflicts: Sequence[PromptConflict], *, here: str = "") -> Html:
+def banner(conflicts: Sequence[PromptConflict], *, here: str = "") -> Markup:
     """The prompts that wait for a decision, but for the one that is open."""
     others = [conflict for conflict in conflicts if conflict.key != here]
     if not others:
-        return Html()
+        return Markup()
     title = f"{plural(len(others), 'prompt')} {'waits' if len(others) == 1 else 'wait'} for a decision"
     links = [el("a", el("code", found.key), href=_address(found.key)) for found in others]
     told = el("p", f"{TITLE}: ", *_listed(links))
     return panel("warn", title, told, role="status")
 
 
-def resolved(number: int) -> Html:
+def resolved(number: int) -> Markup:
     """That a conflict is over."""
-    return done(f"Decided: version {number} is the newest, and the file follows it.")
+    return success(f"Decided: version {number} is the newest, and the file follows it.")
 
 
 def _address(key: str) -> str:
     return f"?{urlencode({'tab': 'versions', 'prompt': key})}"
 
 
-def _listed(links: Sequence[Html]) -> list[Html | str]:
-    found: list[Html | str] = []
+def _listed(links: Sequence[Markup]) -> list[Markup | str]:
+    found: list[Markup | str] = []
     for link in links:
         found += [", ", link] if found else [link]
     return found
 
 
-def _head(found: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Html:
+def _head(found: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Markup:
     base = f"version {found.base}" if found.base else "nothing"
     title = el("h2", TITLE)
-    why = el("p", f"Two changes of {base} met, found ", instant(found.at), ". ", BOTH)
+    why = el("p", f"Two changes of {base} met, found ", datetime_tag(found.at), ". ", BOTH)
     sides = [
         (f"Saved: version {ours.number}", _side(ours)),
         (f"File: version {theirs.number}", _side(theirs)),
     ]
-    return join([title, why, facts(sides, cls="facts conflict-sides")])
+    return join([title, why, key_values(sides, cls="facts conflict-sides")])
 
 
-def _side(version: PromptVersion) -> Html:
+def _side(version: PromptVersion) -> Markup:
     said = el("div", version.message, cls="version-message") if version.message else None
-    return join(["by ", person(version.author), " · ", instant(version.created_at), said])
+    return join(["by ", person(version.author), " · ", datetime_tag(version.created_at), said])

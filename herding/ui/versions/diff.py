@@ -6,15 +6,16 @@ import asyncio
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.studio.studio import MANY, Studio
 from herding.ui.kit import diff_view
-from herding.ui.kit.format import Html, el, empty, panel
+from herding.ui.kit.format import el, empty_state, panel
 from herding.ui.versions.read import Seen, View
 from herding.values import Principal
 
-FIRST = empty("The first version", "There is none before it. Choose another one to see what is different.")
+FIRST = empty_state("The first version", "There is none before it. Choose another one to see what is different.")
 
 
 class DiffPane:
@@ -42,7 +43,7 @@ class DiffPane:
         pickers = [gr.update(choices=choices, value=number) for number in (view.old, view.new)]
         return [*pickers, await self.between(view, who)]
 
-    async def between(self, view: View, who: Principal) -> Html:
+    async def between(self, view: View, who: Principal) -> Markup:
         """The differences of the two versions that are chosen."""
         if view.old == view.new == 1:
             return FIRST
@@ -52,10 +53,10 @@ class DiffPane:
             return panel("bad", "These cannot be compared", el("p", error.message), role="alert")
 
 
-async def drawn(studio: Studio, key: str, old: int, new: int, who: Principal, *, inline: bool = False) -> Html:
+async def drawn(studio: Studio, key: str, old: int, new: int, who: Principal, *, inline: bool = False) -> Markup:
     """What is different between two versions, drawn beside the event loop."""
     found = await studio.diff(key, old, new, who)
-    return await asyncio.to_thread(diff_view.view, found, inline=inline)
+    return await asyncio.to_thread(diff_view.render_diff, found, inline=inline)
 
 
 def _name(number: int, seen: Seen) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import ConflictError, UserError
 from herding.studio.version_cache import DEV, PROD
-from herding.ui.kit.format import Html, day, done, el, instant, join
+from herding.ui.kit.format import date_tag, datetime_tag, el, join, success
 from herding.ui.kit.picklist import pick_list
 from herding.ui.versions.list import label_chip, person
 from herding.ui.versions.read import Seen, View, may_move, next_back
@@ -44,7 +45,7 @@ class LabelPane:
     def outputs(self) -> list[Any]:
         return [self.form, self.label, self.move, self.list, self.note]
 
-    def shows(self, seen: Seen, view: View, who: Principal, note: Html | None = None) -> list[Any]:
+    def shows(self, seen: Seen, view: View, who: Principal, note: Markup | None = None) -> list[Any]:
         """Updates of `outputs`; `note` says what was just done."""
         mine = [label for label in seen.names if may_move(label, who)]
         view.label = view.label if view.label in mine else next(iter(mine), PROD)
@@ -58,7 +59,7 @@ class LabelPane:
         ]
 
 
-def labels(seen: Seen, who: Principal) -> Html:
+def labels(seen: Seen, who: Principal) -> Markup:
     """What each label stands for, and the moves so far."""
     shown = [_label(label, seen, who) for label in seen.names]
     moves = seen.moves[:MOST_MOVES]
@@ -68,10 +69,10 @@ def labels(seen: Seen, who: Principal) -> Html:
     return join([el("section", el("h3", "Labels"), el("ul", *shown, cls="plain labels"), tabindex="-1"), story])
 
 
-def moved(move: LabelMove) -> Html:
+def moved(move: LabelMove) -> Markup:
     """What a move did, for whoever made it."""
     now = f"now stands for version {move.number}" if move.number else "stands for no version now"
-    return done(f"The label {move.label} {now}; before, it was {_version(move.previous)}.")
+    return success(f"The label {move.label} {now}; before, it was {_version(move.previous)}.")
 
 
 def asked_back(item: str, moves: tuple[LabelMove, ...]) -> str:
@@ -85,12 +86,12 @@ def asked_back(item: str, moves: tuple[LabelMove, ...]) -> str:
     return label
 
 
-def history(move: LabelMove) -> Html:
+def history(move: LabelMove) -> Markup:
     """One move as a line."""
     way = f" {_version(move.previous)} → {_version(move.number)}"
     back = el("span", " taken back", cls="muted") if move.undoes is not None else None
     said = el("div", move.message, cls="version-message") if move.message else None
-    whom = el("span", "by ", person(move.author), " · ", instant(move.at), cls="muted")
+    whom = el("span", "by ", person(move.author), " · ", datetime_tag(move.at), cls="muted")
     return join([label_chip(move.label), way, back, el("div", whom), said])
 
 
@@ -100,12 +101,12 @@ def _does(view: View, *, there: bool) -> str:
     return f"Publish version {view.chosen}" if view.label == PROD else f"Set {view.label} to version {view.chosen}"
 
 
-def _label(label: str, seen: Seen, who: Principal) -> Html:
+def _label(label: str, seen: Seen, who: Principal) -> Markup:
     number = seen.labels.get(label)
     back = next_back(seen.moves, label)
     last = next((move for move in seen.moves if move.label == label), None)
     state = el("strong", f"Version {number}") if number else el("span", _unset(label, seen.newest), cls="muted")
-    since = el("span", "since ", day(last.at), cls="muted") if last and number else None
+    since = el("span", "since ", date_tag(last.at), cls="muted") if last and number else None
     button = None
     if back is not None and may_move(label, who):
         does = f"Take back to version {back.previous}" if back.previous else "Take the label away"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.studio.studio import Studio
-from herding.ui.kit.format import Html, el, panel
+from herding.ui.kit.format import el, panel
 from herding.ui.kit.picklist import pick_list
 from herding.ui.versions import list as versions_list
 from herding.ui.versions.read import PAGE, Seen, View
@@ -57,10 +58,10 @@ class FilePane:
     async def shows(self, view: View, who: Principal) -> list[Any]:
         """Updates of `outputs`."""
         label = f"{'Hide' if view.whole else 'Show'} the whole version {view.new}"
-        shown = await self._text(view, who) if view.whole else Html()
+        shown = await self._text(view, who) if view.whole else Markup()
         return [gr.update(value=label), versions_list.download(view.key, view.new), shown]
 
-    async def _text(self, view: View, who: Principal) -> Html:
+    async def _text(self, view: View, who: Principal) -> Markup:
         try:
             text = await self._studio.yaml(view.key, view.new, who)
         except HerdingError as error:

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import PROMPTS, RUN, SAVE
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import needs, on, who
-from herding.ui.kit.format import Html, el, empty, join, panel
-from herding.ui.kit.picklist import picked
+from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.format import el, empty_state, join, panel
+from herding.ui.kit.picklist import picked_item
 from herding.ui.versions import bundle, conflicts, read
 from herding.ui.versions import list as versions_list
 from herding.ui.versions.changes import Changes
@@ -25,7 +26,7 @@ from herding.ui.versions.read import PAGE, View
 from herding.values import Principal
 
 EVERY = 2.0
-NOTHING = empty("No prompts yet", "Put a YAML file into the prompts directory, or import a zip of prompts below.")
+NOTHING = empty_state("No prompts yet", "Put a YAML file into the prompts directory, or import a zip of prompts below.")
 
 
 class Versions:
@@ -87,14 +88,17 @@ class Versions:
         doors = [self.open, self.compare, self.timer, self.bundle]
         return [self.picker, *doors, *self.shown]
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def opened(self, view: View, request: gr.Request) -> list[Any]:
         """The tab is opened, with the prompt that another tab asks for, or the page's address names."""
-        principal, asked = who(request), view.asked or request.query_params.get("prompt")
+        principal, asked = principal_of(request), view.asked or request.query_params.get("prompt")
         view.asked = ""
-        known = {prompt.key: prompt_text.choice(prompt) for prompt in await self._orchestrator.prompts(principal)}
+        known = {
+            prompt.key: prompt_text.picker_option(prompt)
+            for prompt in await self._orchestrator.prompts.list_all(principal)
+        }
         view.turn_to(asked if asked in known else next(iter(known), ""))
-        missed = prompt_text.instead(asked, known=False, running=False) if asked and asked != view.key else None
+        missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != view.key else None
         return [
             gr.update(choices=[(name, key) for key, name in known.items()], value=view.key or None),
             *(gr.update(visible=bool(known) and _opens(tab, principal)) for tab in ("engineer", "compare")),
@@ -103,16 +107,16 @@ class Versions:
             *await self._draw(view, principal, news=missed),
         ]
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def choose(self, key: str | None, view: View, request: gr.Request) -> list[Any]:
         """Look at another prompt."""
         view.turn_to(key or view.key)
-        return await self._draw(view, who(request))
+        return await self._draw(view, principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def pick(self, view: View, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open a version of the list, and what is different in it from the one before."""
-        principal, number = who(request), _number(picked(event))
+        principal, number = principal_of(request), _number(picked_item(event))
         await self._studio.version(view.known().key, number, principal)
         view.choose(number)
         updates = zip(self.shown, await self._draw(view, principal), strict=True)
@@ -120,30 +124,30 @@ class Versions:
         return [gr.skip() if part is self.list.list else update for part, update in updates]
 
     def _turn(self, by: int) -> Callable[..., Awaitable[list[Any]]]:
-        @needs(PROMPTS)
+        @requires(PROMPTS)
         async def turn(view: View, request: gr.Request) -> list[Any]:
             """Another page of the list."""
             view.offset = max(0, view.offset + by)
-            return await self._draw(view.known(), who(request))
+            return await self._draw(view.known(), principal_of(request))
 
         return turn
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def differ(self, view: View, old: Any, new: Any, inline: Any, request: gr.Request) -> list[Any]:
         """What is different between two other versions."""
         view.old, view.new, view.inline = _number(old), _number(new), bool(inline)
-        return await self._draw(view.known(), who(request))
+        return await self._draw(view.known(), principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def unfold(self, view: View, request: gr.Request) -> list[Any]:
         """The whole text of the newer side comes or goes."""
         view.whole = not view.whole
-        return await self._draw(view.known(), who(request))
+        return await self._draw(view.known(), principal_of(request))
 
-    @needs(PROMPTS)
+    @requires(PROMPTS)
     async def watch(self, view: View, request: gr.Request) -> list[Any]:
         """Everything once more, if anything changed."""
-        principal = who(request)
+        principal = principal_of(request)
         try:
             if view.key and await read.changed(self._studio, view, principal):
                 return await self._draw(view, principal)
@@ -152,22 +156,22 @@ class Versions:
             return [broken if part is self.note else gr.skip() for part in self.shown]
         return [gr.skip() for _ in self.shown]
 
-    @needs(SAVE)
+    @requires(SAVE)
     async def imported(self, view: View, request: gr.Request) -> list[Any]:
         """A zip of prompts was taken: there may be other prompts, and other versions."""
-        principal = who(request)
-        prompts = await self._orchestrator.prompts(principal)
+        principal = principal_of(request)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         view.turn_to(view.key or next((prompt.key for prompt in prompts), ""))
-        choices = [(prompt_text.choice(prompt), prompt.key) for prompt in prompts]
+        choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [gr.update(choices=choices, value=view.key or None), *await self._draw(view, principal)]
 
-    @needs(RUN)
+    @requires(RUN)
     async def to_engineer(self, view: View) -> list[Any]:
         """Turn to the first tab with the prompt that is looked at."""
         return [gr.update(selected="engineer"), gr.update(value=view.key) if view.key else gr.skip()]
 
     async def _draw(
-        self, view: View, principal: Principal, *, news: Html | None = None, note: Html | None = None
+        self, view: View, principal: Principal, *, news: Markup | None = None, note: Markup | None = None
     ) -> list[Any]:
         """Updates of `shown`; `news` are about the prompt, `note` is about its labels."""
         if not view.key:

@@ -12,7 +12,7 @@ from herding.ui.compare.diff import MOST_WORDS, words
 from herding.ui.compare.merge_streams import together
 from herding.ui.compare.state import CompareState, Ran, Setting
 from herding.ui.compare.summary import table
-from herding.ui.kit.outcome import speed
+from herding.ui.kit.response import speed
 from herding.values import Delta, Event, Outcome, Timings, Usage, Verdict
 
 

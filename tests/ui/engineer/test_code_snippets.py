@@ -19,7 +19,7 @@ from herding.errors import VariableError
 from herding.prompts.variables import IntegerVariable, NumberListVariable, NumberVariable, TextVariable, fill
 from herding.ui.engineer import code_snippets
 from herding.ui.engineer.code_snippets import LARGEST, Wanted
-from herding.ui.kit.variable_form import start
+from herding.ui.kit.variable_form import initial_value
 
 BASE = "https://herding.example:8443/a path/'x'"
 TEXT = st.text(max_size=60) | st.text(alphabet="'\"\\$`{}<>/!\n\r\t\0\u2028\u202e\ud800é😀 #&?=%+", max_size=40)
@@ -166,7 +166,7 @@ def test_without_edits_the_defaults_are_sent() -> None:
     }
     variables["b"] = variables["b"].model_dump()
     assert code_snippets.values_of(variables, {}) == {"a": "é", "b": [1, 2]}
-    assert code_snippets.values_of(variables, {"b": start(variables["b"])}) == {"a": "é", "b": [1, 2]}
+    assert code_snippets.values_of(variables, {"b": initial_value(variables["b"])}) == {"a": "é", "b": [1, 2]}
 
 
 def test_what_yaml_can_hold_and_json_cannot_becomes_text() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from herding.errors import HerdingError
 from herding.ui.engineer.session_state import SessionState
-from herding.ui.kit.variable_form import SLOTS
+from herding.ui.kit.variable_form import FIELD_COUNT
 from herding.values import Parameters
 from tests.support.herding import GUEST
 from tests.ui.conftest import Desktop
@@ -144,7 +144,7 @@ async def test_the_variant_and_what_is_wrong_show_while_one_types(desktop: Deskt
 
 async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Desktop) -> None:
     await choose(desktop, "many")
-    assert len(labels(desktop)) == SLOTS + 1
+    assert len(labels(desktop)) == FIELD_COUNT + 1
     rest = fields(desktop)[-1]
     assert desktop.value(rest) == "v16: d16\nv17: d17\nv18: d18\n"
     await edit(desktop, rest, "v16: a\nv17: b\nv18: c\n")
@@ -304,11 +304,11 @@ async def test_stars_and_comment_are_saved_at_once(desktop: Desktop) -> None:
     await desktop.fire("comment")
     assert "Saved" in desktop.value(pane.note)
     row = await desktop.place.row()
-    entry = await desktop.place.orchestrator.request(row.request_id, desktop.who)
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
     assert (entry.stars, entry.comment) == (4, "fine")
     desktop.set(pane.stars, 0)
     await desktop.fire("rate")
-    assert (await desktop.place.orchestrator.request(row.request_id, desktop.who)).stars is None
+    assert (await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)).stars is None
 
 
 @pytest.mark.parametrize("stars", [6, -1, 2.5, "5", True, [5], {"a": 1}])

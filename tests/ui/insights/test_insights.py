@@ -13,12 +13,12 @@ from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import Bucket, Outlook, PromptInsights
 from herding.evaluation.version_matrix import Cell
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import RoutingSettings
 from herding.ui.insights import outlook as insights_outlook
 from herding.ui.insights import plot, table
 from herding.ui.insights.tab import Insights
-from herding.ui.insights.table import rate
-from herding.ui.kit import candidates
+from herding.ui.kit.bars import percent_text
+from herding.ui.kit.response import candidate_list
 from herding.ui.page import tabs_of
 from herding.values import Considered, Outcome, Principal, Request, Reset
 from tests.support.herding import ADMIN
@@ -67,9 +67,9 @@ async def look(desktop: Desktop, key: str = "say", who: Principal | None = None)
 
 async def run(desktop: Desktop, stars: int | None = None, key: str = "say") -> Outcome:
     """One request, and stars."""
-    outcome = await desktop.place.orchestrator.run(Request(key), ADMIN)
+    outcome = await desktop.place.orchestrator.pipeline.run(Request(key), ADMIN)
     if stars:
-        await desktop.place.orchestrator.rate(outcome.request_id, stars, ADMIN)
+        await desktop.place.orchestrator.feedback.rate(outcome.request_id, stars, ADMIN)
     return outcome
 
 
@@ -192,7 +192,7 @@ def test_users_and_admins_see_the_tab() -> None:
     ],
 )
 def test_a_rate_is_told_as_exactly_as_it_matters(part: float | None, told: str) -> None:
-    assert rate(part) == told
+    assert percent_text(part) == told
 
 
 def test_a_row_has_every_figure_in_its_column() -> None:
@@ -273,7 +273,7 @@ def test_hostile_names_are_characters() -> None:
     considered = (Considered(HOSTILE_TEXT, HOSTILE_TEXT, 0.5, HOSTILE_TEXT), Considered("m", None, None, "no"))
     outcome = Outcome("1", "ada", "say", 5, candidates=considered)
     tags = Tags()
-    for shown in (table.table(found), insights_outlook.outlook(found), candidates.why(outcome)):
+    for shown in (table.table(found), insights_outlook.outlook(found), candidate_list(outcome)):
         assert shown
         assert "${" not in shown
         tags.feed(shown)
@@ -289,7 +289,7 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
         Considered("m3", None, None, "no node serves it"),
     )
     outcome = Outcome("1", "ada", "say", 5, model="m2", candidates=considered)
-    shown = candidates.why(outcome)
+    shown = candidate_list(outcome)
     assert shown is not None
     told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<li>.*?</li>", shown)]
     assert told == [
@@ -298,7 +298,7 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
         "m3 no chance then no node serves it",
     ]
     for few in ((), considered[:1]):
-        assert candidates.why(replace(outcome, candidates=few)) is None
+        assert candidate_list(replace(outcome, candidates=few)) is None
 
 
 async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(desktop: Desktop) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from herding.prompts.diff import compare
-from herding.ui.kit.diff_view import MOST_LINES, view
+from herding.ui.kit.diff_view import MOST_LINES, render_diff
 
 OLD = {"name": "A", "prompt": "one\ntwo\nthree", "parameters": {"temperature": 0.1}}
 
 
 def test_nothing_different_is_said() -> None:
-    assert "No difference" in view(compare(OLD, OLD))
+    assert "No difference" in render_diff(compare(OLD, OLD))
 
 
 def test_lines_stand_on_their_sides_with_the_words_that_changed() -> None:
-    shown = view(compare(OLD, OLD | {"prompt": "one\n2 two\nthree"}))
+    shown = render_diff(compare(OLD, OLD | {"prompt": "one\n2 two\nthree"}))
     assert "1 field changed: 1 line added, 1 line removed." in shown
     assert '<div class="side old"><span class="no">2</span>' in shown
     assert "<ins>2 </ins>two" in shown
@@ -23,7 +23,7 @@ def test_lines_stand_on_their_sides_with_the_words_that_changed() -> None:
 
 
 def test_a_field_that_comes_or_goes_is_marked() -> None:
-    shown = view(compare(OLD, {"name": "A", "prompt": OLD["prompt"], "contract": {"max_words": 3}}))
+    shown = render_diff(compare(OLD, {"name": "A", "prompt": OLD["prompt"], "contract": {"max_words": 3}}))
     assert ">gone</span>" in shown
     assert ">new</span>" in shown
     assert shown.index("Parameters") < shown.index("Contract")
@@ -32,7 +32,7 @@ def test_a_field_that_comes_or_goes_is_marked() -> None:
 
 def test_long_runs_of_the_same_lines_are_folded() -> None:
     text = [f"line {number}" for number in range(40)]
-    shown = view(compare({"prompt": "\n".join(text)}, {"prompt": "\n".join([*text[:20], "new", *text[20:]])}))
+    shown = render_diff(compare({"prompt": "\n".join(text)}, {"prompt": "\n".join([*text[:20], "new", *text[20:]])}))
     assert shown.count('class="fold"') == 2
     assert "17 lines the same" in shown
     assert all(f">line {number}<" in shown for number in range(40))
@@ -40,13 +40,13 @@ def test_long_runs_of_the_same_lines_are_folded() -> None:
 
 def test_a_field_of_very_many_lines_is_cut_and_says_so() -> None:
     text = "\n".join(f"{number}" for number in range(MOST_LINES + 5))
-    shown = view(compare({"prompt": "x"}, {"prompt": text}))
+    shown = render_diff(compare({"prompt": "x"}, {"prompt": text}))
     assert "5 lines more" in shown
     assert shown.count('class="diff-line ') == MOST_LINES
 
 
 def test_text_stays_text() -> None:
-    shown = view(compare({"prompt": "<b>${a}</b>"}, {"prompt": "<i>{{x}}</i>\u202e"}))
+    shown = render_diff(compare({"prompt": "<b>${a}</b>"}, {"prompt": "<i>{{x}}</i>\u202e"}))
     assert "<b>" not in shown
     assert "<i>" not in shown
     assert "${" not in shown

@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import gradio as gr
 import pytest
+from markupsafe import Markup
 
-from herding.ui.kit.format import Html, el, facts, text
+from herding.ui.kit.format import el, escape, key_values
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
 KNOWN = re.compile(
@@ -98,10 +99,10 @@ async def test_a_toast_shows_characters_too(desktop: Desktop) -> None:
 
 
 def test_text_and_attributes_are_escaped_once() -> None:
-    assert text('<a href="x">&\'') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;"
+    assert escape('<a href="x">&\'') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;"
     assert el("p", el("b", "<"), title='"') == '<p title="&quot;"><b>&lt;</b></p>'
-    assert text(Html("<b>")) == "<b>"
+    assert escape(Markup("<b>")) == "<b>"
 
 
 def test_facts_leave_out_what_is_not_known() -> None:
-    assert facts([("A", 0), ("B", None), ("C", "")]) == '<dl class="facts"><div><dt>A</dt><dd>0</dd></div></dl>'
+    assert key_values([("A", 0), ("B", None), ("C", "")]) == '<dl class="facts"><div><dt>A</dt><dd>0</dd></div></dl>'

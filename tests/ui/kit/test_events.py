@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from herding.access.operations import EDIT, HISTORY, SWITCH_MODEL, TABS, TOKENS, USAGE, USERS
-from herding.ui.kit.events import EVERYBODY, GuardedBlocks, needs, right_of
+from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, required_right, requires
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
 from tests.support.people import RIGHTS
@@ -35,8 +35,8 @@ OF_HISTORY |= {"history_compare", "drafts_forgotten"}
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
     handled = [event for event in desktop.demo.fns.values() if event.fn is not None]
     assert len(handled) > 30
-    assert {event.api_name for event in handled if right_of(event) not in RIGHTS["admin"]} == OPEN
-    assert {event.api_name for event in handled if right_of(event) == EVERYBODY} == OPEN
+    assert {event.api_name for event in handled if required_right(event) not in RIGHTS["admin"]} == OPEN
+    assert {event.api_name for event in handled if required_right(event) == ANY_ROLE} == OPEN
 
 
 def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop) -> None:
@@ -46,7 +46,7 @@ def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop)
 
 
 def test_only_an_admin_may_change_templates_and_models(desktop: Desktop) -> None:
-    found = {event.api_name for event in desktop.demo.fns.values() if right_of(event) in (EDIT, SWITCH_MODEL)}
+    found = {event.api_name for event in desktop.demo.fns.values() if required_right(event) in (EDIT, SWITCH_MODEL)}
     assert found == ONLY_ADMIN
 
 
@@ -54,7 +54,7 @@ def test_only_an_admin_may_change_templates_and_models(desktop: Desktop) -> None
     ("right", "events"), [(TOKENS, OF_TOKENS), (USERS, OF_USERS), (USAGE, OF_ONESELF), (HISTORY, OF_HISTORY)]
 )
 def test_what_is_about_people_needs_its_right(desktop: Desktop, right: str, events: set[str]) -> None:
-    assert {event.api_name for event in desktop.demo.fns.values() if right_of(event) == right} == events
+    assert {event.api_name for event in desktop.demo.fns.values() if required_right(event) == right} == events
 
 
 @pytest.mark.parametrize("who", ["guest", "admin"])
@@ -71,7 +71,7 @@ async def test_an_event_without_a_right_is_refused(who: str) -> None:
 async def test_an_event_for_everybody_is_for_everybody_who_is_known(who: Principal | None, passes: bool) -> None:
     with GuardedBlocks(analytics_enabled=False) as demo:
         box = gr.Textbox()
-        box.change(needs(EVERYBODY)(lambda text: text.upper()), box, box, api_name="open")
+        box.change(requires(ANY_ROLE)(lambda text: text.upper()), box, box, api_name="open")
     request = SimpleNamespace(state=SimpleNamespace(principal=who))
     if not passes:
         with pytest.raises(gr.Error, match="role"):

@@ -18,7 +18,7 @@ def test_durations(ms: float | None, told: str) -> None:
     ("count", "told"), [(0, "0 B"), (999, "999 B"), (5e8, "500 MB"), (25.3e9, "25.3 GB"), (2e12, "2.0 TB")]
 )
 def test_sizes(count: int, told: str) -> None:
-    assert shown.size(int(count)) == told
+    assert shown.byte_size(int(count)) == told
 
 
 @pytest.mark.parametrize(
@@ -26,19 +26,19 @@ def test_sizes(count: int, told: str) -> None:
     [(1200.0, "1200"), (449.5, "449.5"), ([900, 700.0], "900, 700"), (True, "yes"), (None, ""), ("x", "x")],
 )
 def test_values(given: object, told: str) -> None:
-    assert shown.value(given) == told
+    assert shown.format_value(given) == told
 
 
 def test_an_instant_is_readable_and_machine_readable() -> None:
     assert (
-        shown.instant(1_795_222_800_000)
+        shown.datetime_tag(1_795_222_800_000)
         == '<time datetime="2026-11-21T01:00:00+00:00">21 Nov 2026, 01:00:00 UTC</time>'
     )
 
 
 def test_a_long_text_is_cut_to_a_line() -> None:
-    assert shown.clip("a\n  b", 10) == "a b"
-    assert shown.clip("word " * 100, 12) == "word word wo …"
+    assert shown.truncate("a\n  b", 10) == "a b"
+    assert shown.truncate("word " * 100, 12) == "word word wo …"
 
 
 def test_plurals() -> None:

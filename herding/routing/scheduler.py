@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
 from herding.errors import HerdingError, NoTurnError
-from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, FairQueue
-from herding.routing.ticket import A, L, Place, Ticket
+from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, A, FairQueue, L, Place, Ticket
 
 EVERY = 0.5
 """Seconds between two looks of a ticket at its place."""
@@ -33,7 +32,7 @@ class Signal:
             subscriber()
 
 
-class Waiting(Generic[A, L]):
+class Scheduler(Generic[A, L]):
     """Grants leases to tickets in the order of a fair queue.
 
     `choose` picks a model and a node for a ticket and takes them, or returns None where none is free; it does not wait
@@ -61,7 +60,7 @@ class Waiting(Generic[A, L]):
     def __len__(self) -> int:
         return len(self._queue)
 
-    def try_now(self, ticket: Ticket[A, L]) -> L | None:
+    def try_acquire(self, ticket: Ticket[A, L]) -> L | None:
         """A lease where one is free and nobody of the same class waits for it. Raises what `choose` raises."""
         if self._queue.waits(ticket.kind):
             return None
@@ -75,7 +74,7 @@ class Waiting(Generic[A, L]):
         The lease is the caller's then. Where the caller is cancelled or closes this before, the ticket leaves. Raises
         QueueFullError, OverloadedError, NoTurnError at the ticket's deadline, and what `choose` raises.
         """
-        if self.try_now(ticket) is not None:
+        if self.try_acquire(ticket) is not None:
             return
         self._queue.push(ticket)
         told: tuple[int, int | None] | None = None
@@ -92,9 +91,9 @@ class Waiting(Generic[A, L]):
                 raise ticket.error
             ticket.settled = True
         finally:
-            self.leave(ticket)
+            self.withdraw(ticket)
 
-    def leave(self, ticket: Ticket[A, L]) -> None:
+    def withdraw(self, ticket: Ticket[A, L]) -> None:
         """Take a ticket out, whose wait ends without a lease; a lease that nobody has taken yet goes to the next.
 
         A ticket whose wait is over, or that never waited, stays as it is.
@@ -104,9 +103,9 @@ class Waiting(Generic[A, L]):
         elif ticket.lease is not None and not ticket.settled:
             lease, ticket.lease = ticket.lease, None
             lease.release()
-            self.pump()
+            self.schedule()
 
-    def pump(self) -> None:
+    def schedule(self) -> None:
         """Grant what can be granted. A class whose first ticket finds nothing is passed over."""
         if not len(self._queue) or self._pumping:
             return
@@ -146,7 +145,7 @@ class Waiting(Generic[A, L]):
                 await ticket.woken.wait()
         except TimeoutError:
             if self._clock() - self._pumped >= self._every:
-                self.pump()
+                self.schedule()
 
 
 def _ahead(requests: int) -> str:

@@ -24,17 +24,17 @@ EventKind = Literal[
 ]
 
 
-class Feed:
+class EventLog:
     """Keeps the newest `kept` events. `clock` is Unix time in milliseconds."""
 
     def __init__(self, clock: Callable[[], int], *, kept: int = KEPT) -> None:
         self._clock = clock
         self._events: deque[NodeEvent] = deque(maxlen=kept)
 
-    def tell(self, node: str, kind: EventKind, detail: str = "") -> None:
+    def record(self, node: str, kind: EventKind, detail: str = "") -> None:
         """Note a change."""
         self._events.append(NodeEvent(self._clock(), node, kind, detail))
 
-    def events(self, limit: int = KEPT) -> list[NodeEvent]:
+    def latest(self, limit: int = KEPT) -> list[NodeEvent]:
         """The newest events first."""
         return list(islice(reversed(self._events), limit))

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from herding.errors import CutStreamError
-from herding.ui.kit.pace import paced
+from herding.ui.kit.event_batches import batch_events
 from herding.values import Delta, Event
 
 
@@ -30,7 +30,7 @@ def said(batches: list[list[Event]]) -> str:
 
 
 async def test_nothing_is_lost_and_batches_are_few() -> None:
-    batches = [batch async for batch in paced(words(1000), every=0.05)]
+    batches = [batch async for batch in batch_events(words(1000), every=0.05)]
     assert said(batches) == "".join(f"{number} " for number in range(1000))
     assert len(batches) < 100
 
@@ -39,7 +39,7 @@ async def test_an_error_comes_after_all_that_came_before() -> None:
     batches: list[list[Event]] = []
 
     async def read() -> None:
-        async for batch in paced(words(5, fails=True)):
+        async for batch in batch_events(words(5, fails=True)):
             batches.append(batch)
 
     with pytest.raises(CutStreamError):
@@ -48,13 +48,13 @@ async def test_an_error_comes_after_all_that_came_before() -> None:
 
 
 async def test_a_silent_stream_still_gives_signs_of_life() -> None:
-    batches = [batch async for batch in paced(words(1, pause=0.5), beat=0.02)]
+    batches = [batch async for batch in batch_events(words(1, pause=0.5), beat=0.02)]
     assert batches.count([]) >= 2
 
 
 async def test_closing_it_closes_the_stream() -> None:
     log: list[str] = []
-    stream = paced(words(1000, pause=0.01, log=log))
+    stream = batch_events(words(1000, pause=0.01, log=log))
     await anext(stream)
     await stream.aclose()
     assert log == ["closed"]

@@ -10,14 +10,14 @@ from typing import TypeVar
 from herding.errors import HerdingError
 from herding.values import Event
 
-EVERY = 0.04
-BEAT = 0.5
+INTERVAL_S = 0.04
+HEARTBEAT_S = 0.5
 
 T = TypeVar("T")
 
 
-async def paced(
-    events: AsyncGenerator[Event, None], *, every: float = EVERY, beat: float = BEAT
+async def batch_events(
+    events: AsyncGenerator[Event, None], *, every: float = INTERVAL_S, beat: float = HEARTBEAT_S
 ) -> AsyncGenerator[list[Event], None]:
     """The events in batches: at most one batch per `every` seconds, and an empty one after `beat` without any.
 
@@ -29,7 +29,7 @@ async def paced(
     try:
         ended = False
         while not ended:
-            batch = await waiting(queue, beat)
+            batch = await drain(queue, beat)
             ended = bool(batch) and batch[-1] is None
             yield [event for event in batch if event is not None]
             await asyncio.sleep(0 if ended else every)
@@ -49,7 +49,7 @@ async def _pump(events: AsyncGenerator[Event, None], queue: asyncio.Queue[Event 
         queue.put_nowait(None)
 
 
-async def waiting(queue: asyncio.Queue[T], beat: float) -> list[T]:
+async def drain(queue: asyncio.Queue[T], beat: float) -> list[T]:
     """All that waits; if nothing does, the next that comes within `beat` seconds."""
     try:
         async with asyncio.timeout(beat):

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from herding.errors import HerdingError, NoNodeError, NoTurnError, OverloadedError, QueueFullError
-from herding.routing.ticket import Place, Ticket
-from herding.routing.waiting import Waiting
+from herding.routing.fair_queue import Place, Ticket
+from herding.routing.scheduler import Scheduler
 
 
 class Lease:
@@ -30,7 +30,7 @@ class Lease:
     def done(self) -> None:
         """As whoever used it does: the slot is free, and the next may have it."""
         self.release()
-        self.pool.waiting.pump()
+        self.pool.waiting.schedule()
 
 
 Asked = Ticket[str, Lease]
@@ -44,7 +44,7 @@ class Pool:
         self.refusal: HerdingError | None = None
         self.chosen = 0
         bounds = {name: int(options.pop(name)) for name in ("in_all", "per_principal") if name in options}
-        self.waiting: Waiting[str, Lease] = Waiting(
+        self.waiting: Scheduler[str, Lease] = Scheduler(
             self.choose, clock=time.monotonic, every=options.get("every", 0.001), **bounds
         )
 
@@ -84,7 +84,7 @@ class Pool:
 
 
 def taken(pool: Pool, kind: str = "a") -> Lease:
-    lease = pool.waiting.try_now(pool.ticket(kind=kind))
+    lease = pool.waiting.try_acquire(pool.ticket(kind=kind))
     assert lease
     return lease
 
@@ -92,9 +92,9 @@ def taken(pool: Pool, kind: str = "a") -> Lease:
 async def test_a_free_node_is_had_at_once() -> None:
     pool = Pool({"a": 2})
     ticket = pool.ticket()
-    assert pool.waiting.try_now(ticket) is ticket.lease is not None
+    assert pool.waiting.try_acquire(ticket) is ticket.lease is not None
     assert [place async for place in pool.waiting.wait(pool.ticket())] == []
-    assert (pool.free, pool.waiting.try_now(pool.ticket())) == ({"a": 0}, None)
+    assert (pool.free, pool.waiting.try_acquire(pool.ticket())) == ({"a": 0}, None)
 
 
 async def test_places_are_told_as_they_change_until_the_lease_is_there() -> None:
@@ -127,7 +127,7 @@ async def test_at_the_deadline_the_request_is_told_so_and_leaves_no_trace() -> N
             await mine
         assert len(pool.waiting) == 2
         pool.free["a"] = 2
-        pool.waiting.pump()
+        pool.waiting.schedule()
         await asyncio.gather(first, last)
 
 
@@ -148,7 +148,7 @@ async def test_who_leaves_the_middle_of_the_queue_lets_the_others_move_up() -> N
         await asyncio.gather(middle, return_exceptions=True)
         assert len(pool.waiting) == 2
         pool.free["a"] = 2
-        pool.waiting.pump()
+        pool.waiting.schedule()
         await asyncio.gather(first, last)
         assert (tickets[1].lease, pool.free["a"]) == (None, 0)
 
@@ -158,8 +158,8 @@ async def test_stopping_a_request_ends_its_wait_without_a_lease() -> None:
     ticket, places = pool.ticket(), 0
     async for _ in pool.waiting.wait(ticket):
         places += 1
-        pool.waiting.leave(ticket)
-        pool.waiting.leave(ticket)
+        pool.waiting.withdraw(ticket)
+        pool.waiting.withdraw(ticket)
     assert (places, ticket.lease, len(pool.waiting)) == (1, None, 0)
 
 
@@ -167,7 +167,7 @@ async def test_stopping_a_request_that_runs_takes_nothing_from_it() -> None:
     pool = Pool({"a": 1})
     ticket = pool.ticket()
     lease = await pool.lease(ticket)
-    pool.waiting.leave(ticket)
+    pool.waiting.withdraw(ticket)
     assert (ticket.lease, lease.given_back) == (lease, False)
 
 
@@ -195,7 +195,7 @@ async def test_a_newcomer_does_not_overtake_those_of_its_class() -> None:
     pool = Pool({"a": 0})
     async with pool.queued(pool.ticket("x")):
         pool.free["a"] = 1
-        assert pool.waiting.try_now(pool.ticket("y")) is None
+        assert pool.waiting.try_acquire(pool.ticket("y")) is None
 
 
 async def test_a_class_that_is_blocked_holds_up_no_other() -> None:
@@ -217,7 +217,7 @@ async def test_classes_that_share_a_node_take_turns_between_principals() -> None
     tickets = [pool.ticket(*who) for who in [("x", "a")] * 5 + [("x", "ab")] * 5 + [("y", "ab")] * 5]
     async with pool.queued(*tickets) as tasks:
         pool.free["a"] = 1
-        pool.waiting.pump()
+        pool.waiting.schedule()
         for _ in range(10):
             (ticket,) = [one for one in tickets if one.lease and not one.lease.given_back]
             served.append(ticket.principal)
@@ -252,7 +252,7 @@ async def test_when_no_node_can_ever_take_them_all_who_wait_hear_why() -> None:
     pool = Pool({"a": 0}, every=600)
     async with pool.queued(*[pool.ticket(str(n % 3)) for n in range(20)]) as tasks:
         pool.refusal = NoNodeError("None is left.")
-        pool.waiting.pump()
+        pool.waiting.schedule()
         results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
         assert results == [pool.refusal] * 20
         with pytest.raises(NoNodeError, match="None is left"):
@@ -271,7 +271,7 @@ async def any_request(pool: Pool, rng: Random, number: int) -> str:
     seconds = rng.choice([None, None, 0.01, 0.2])
     ticket = pool.ticket(f"p{number % 7}", rng.choice(["a", "b", "c", "ab", "abc"]), seconds)
     if rng.random() < 0.1:
-        asyncio.get_running_loop().call_later(0.005, pool.waiting.leave, ticket)
+        asyncio.get_running_loop().call_later(0.005, pool.waiting.withdraw, ticket)
     async with aclosing(pool.waiting.wait(ticket)) as places:
         async for _ in places:
             if rng.random() < 0.05:
