@@ -194,13 +194,16 @@ def _settle_memory() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-def main() -> int:
-    """Exit status 0 after a normal end, 2 for settings or files that must be mended first."""
+def main(**overrides: Any) -> int:
+    """Run the app; `overrides` go before settings of the environment.
+
+    Return exit status 0 after a normal end, 2 if settings or files must be fixed first.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        settings = read_settings()
+        settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one

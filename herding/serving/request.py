@@ -16,6 +16,7 @@ from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.values import (
     Attempt,
+    CheckResult,
     Chunk,
     Considered,
     Embeddings,
@@ -26,7 +27,6 @@ from herding.values import (
     Status,
     Timings,
     Usage,
-    Verdict,
 )
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -111,7 +111,7 @@ class RequestRun:
         self.stopped = self.revoked = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
-        self._trimmer = Trimmer(request.prompt.contract, request.parameters.stop)
+        self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
         self._answer: list[str] = []
         self._received = 0
         self._usage: Usage | None = None
@@ -124,7 +124,7 @@ class RequestRun:
         self._considered: tuple[Considered, ...] = ()
         self._error: HerdingError | None = None
         self._status: Status = "running"
-        self._verdict = Verdict()
+        self._check_result = CheckResult()
         self._activity: Stoppable | None = None
 
     @property
@@ -202,11 +202,11 @@ class RequestRun:
     async def judge(self) -> None:
         """Run the prompt's checks on the whole response; slow ones in a thread, so that other requests go on."""
         self._total_ms = self.elapsed_ms
-        checks, text, marked = self.request.prompt.contract, "".join(self._answer), self._trimmer.marked
+        checks, text, marked = self.request.prompt.checks, "".join(self._answer), self._trimmer.marked
         if checks.regex is None and checks.json_schema is None:
-            self._verdict = judge(checks, text, marker_seen=marked)
+            self._check_result = judge(checks, text, marker_seen=marked)
         else:
-            self._verdict = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
+            self._check_result = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """Record the end of the run."""
@@ -220,7 +220,7 @@ class RequestRun:
         self._status, self._error = ("partial" if broke_off else status), error
         self._total_ms = self._total_ms or self.elapsed_ms
         if self._status != "succeeded":
-            self._verdict = Verdict()
+            self._check_result = CheckResult()
 
     def outcome(self) -> Outcome:
         """Return all that is known now."""
@@ -245,7 +245,7 @@ class RequestRun:
             finish_reason=self._finish,
             usage=self._usage or self._estimated_usage(),
             timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
-            contract=self._verdict,
+            checks=self._check_result,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
@@ -285,7 +285,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         parameters=replace(outcome.parameters, stop=()),
         input="",
         answer="",
-        contract=replace(outcome.contract, reason=None),
+        checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,
     )

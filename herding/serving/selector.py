@@ -145,7 +145,7 @@ class Selector:
         serving = [node for node in usable(self._fleet, request.principal) if _serves(node, models)]
         if serving and not any(node.formats for node in serving):
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
-            advice = "Leave it out, and run a prompt with a json_schema contract instead."
+            advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
 
     def take(self, ticket: RequestTicket) -> Assignment | None:

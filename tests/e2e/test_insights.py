@@ -25,7 +25,7 @@ name: Duel
 target_models: [good/model, {LONG_NAME}, ghost/model]
 variables: {{text: {{type: text, default: one two three}}}}
 messages: [{{role: user, content: "{{{{text}}}}"}}]
-contract: {{max_words: 5}}
+checks: {{max_words: 5}}
 """
 STARS = {"good/model": 5, LONG_NAME: 2}
 

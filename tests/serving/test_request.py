@@ -14,7 +14,7 @@ HARD = """
 name: Hard
 target_models: [echo]
 prompt: say x
-contract: {regex: "(x+x+)+y"}
+checks: {regex: "(x+x+)+y"}
 """
 
 
@@ -38,7 +38,7 @@ async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
     assert not judging.done()
     await judging
     run.end("succeeded")
-    verdict = run.outcome().contract
+    verdict = run.outcome().checks
     assert (verdict.ok, "in the time there is" in (verdict.reason or "")) == (False, True)
 
 
@@ -47,4 +47,4 @@ async def test_an_answer_that_was_stopped_meanwhile_has_no_verdict() -> None:
     await run.judge()
     run.stop()
     run.end("cancelled")
-    assert run.outcome().contract.ok is None
+    assert run.outcome().checks.ok is None

@@ -231,9 +231,9 @@ async def test_what_another_process_saves_is_served(place: Place, monkeypatch: p
 
 
 async def test_versions_of_before_keep_their_numbers(place: Place) -> None:
-    """Their content has a label, and all that was left out in the file."""
+    """Their content has a label, the old name of the checks, and all that was left out in the file."""
     put(place, "one", head="label: prod\n")
-    stored = json.dumps(data("one", label="prod", tags=[], chat=False), sort_keys=True)
+    stored = json.dumps(data("one", label="prod", tags=[], chat=False, contract={}), sort_keys=True)
     await place.store.save_version("greet", stored, author="", message="", source="file", at=1)
     await place.store.agree("greet", number=1, digest="", at=1)
     await place.store.save_version("gone", stored, author="", message="", source="file", at=1)

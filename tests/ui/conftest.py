@@ -74,7 +74,7 @@ HOSTILE = f"""
     variables:
       text: {{type: text, default: "{HOSTILE_TEXT}", description: "{HOSTILE_TEXT}"}}
     messages: [{{role: user, content: "{{{{text}}}}"}}]
-    contract: {{regex: "never", stop_marker: "{HOSTILE_TEXT[:28]}"}}
+    checks: {{regex: "never", stop_marker: "{HOSTILE_TEXT[:28]}"}}
     """
 
 

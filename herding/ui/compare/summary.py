@@ -31,8 +31,8 @@ def table(bench: CompareState) -> Markup:
 
 def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Markup:
     good = [ran.outcome for ran in runs if ran.outcome.status == "succeeded"]
-    judged = [outcome for outcome in good if outcome.contract.ok is not None]
-    breaches = sum(outcome.contract.ok is False for outcome in judged)
+    judged = [outcome for outcome in good if outcome.checks.ok is not None]
+    failures = sum(outcome.checks.ok is False for outcome in judged)
     less = len(runs) - len(good)
     cells = (
         el("b", letter),
@@ -41,7 +41,7 @@ def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Markup:
         f"{len(runs)}" + (f" ({less} not succeeded)" if less else ""),
         duration(fmean(outcome.timings.total_ms for outcome in good)) if good else "–",
         f"{fmean(outcome.usage.output_tokens for outcome in good):,.1f}" if good else "–",
-        f"{breaches} of {len(judged)}" if judged else "no contract" if good else "–",
+        f"{failures} of {len(judged)}" if judged else "no checks" if good else "–",
     )
     named = zip(HEADS, cells, strict=True)
     return el("tr", *(el("td", el("span", cell), data_label=name) for name, cell in named))

@@ -30,13 +30,13 @@ def _row(entry: Entry, *, current: bool) -> Markup:
     spoken = el("span", f", request to {row.prompt}: show details", cls="sr")
     pick = el("button", datetime_tag(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
     tokens = f"{row.usage.input_tokens:,} → {row.usage.output_tokens:,} tokens"
-    breach = chip("breach", "warn", title=row.contract.reason) if row.contract.ok is False else None
+    failure = chip("Check failed", "warn", title=row.checks.reason) if row.checks.ok is False else None
     cells = [
         [pick, el("div", row.prompt, version)],
         [_snippet(row)],
         [el("div", row.model or "–", cls="model"), el("div", row.node or "", cls="muted")],
         [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted")],
-        [join([status_chip(row.status), breach]), el("div", star_marks(entry.stars))],
+        [join([status_chip(row.status), failure]), el("div", star_marks(entry.stars))],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)

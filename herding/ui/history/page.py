@@ -31,7 +31,7 @@ def head(entry: Entry) -> Markup:
     row = entry.outcome
     back = el("a", "‹ Back to the list", href="#history-list", cls="back")
     title = el("div", el("h2", row.prompt), datetime_tag(row.created_at), cls="page-head")
-    return join([back, title, el("div", status_chip(row.status), checks_chip(row.contract), cls="chips")])
+    return join([back, title, el("div", status_chip(row.status), checks_chip(row.checks), cls="chips")])
 
 
 def kept(row: Outcome) -> bool:

@@ -10,7 +10,7 @@ from herding.ui.kit.bars import share_bar
 from herding.ui.kit.format import chip, datetime_tag, el, join
 
 POLICIES = {
-    STARS: "by stars, failures, contract and time",
+    STARS: "by stars, failures, checks and time",
     SUCCESS_SHARE: "by the part of requests that succeed",
     ROUND_ROBIN: "each in its turn",
     RANDOM: "by lot",

@@ -49,7 +49,7 @@ def _counted(found: PromptInsights) -> Markup:
 def _notes() -> Markup:
     said = (
         "Small figures: the 95 % interval of the mean stars, and how many rated. Errors and breaches are parts of the "
-        "tries of the model and of its answers under a contract. Times are of answers, without waiting; tokens are "
+        "tries of the model and of its answers that have checks. Times are of answers, without waiting; tokens are "
         "means. Requests that people stopped are not counted."
     )
     return el("p", said, cls="muted why")
@@ -66,7 +66,7 @@ def _row(cell: Cell, *, served: bool) -> Markup:
         f"{cell.requests:,}",
         _stars(cell),
         percent_text(cell.error_rate),
-        percent_text(cell.breach_rate),
+        percent_text(cell.check_failure_rate),
         duration(cell.p50_ms),
         duration(cell.p95_ms),
         _tokens(cell.input_tokens),

@@ -21,7 +21,7 @@ from herding.ui.overview.search import ANY_TAG, NAME, ORDERS, PAGE, TOP, Found, 
 from herding.ui.versions import conflicts
 from herding.values import PromptInfo
 
-NOT_CHOSEN = empty_state("Nothing chosen", "Choose a prompt of the list to see its variables, template and contract.")
+NOT_CHOSEN = empty_state("Nothing chosen", "Choose a prompt of the list to see its variables, template and checks.")
 
 # The address keeps what is looked for, so that it can be kept or shared; what is as it is at first is left out.
 _REMEMBER = """(value) => {

@@ -458,9 +458,9 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     assert f"version {number}" in desktop.value(engineer.about)
 
 
-async def test_a_version_with_another_contract_becomes_a_whole_draft(desktop: Desktop) -> None:
+async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Desktop) -> None:
     drafts, plain = desktop.place.orchestrator.drafts, "name: Say\ntarget_models: [echo]\nprompt: hi\n"
-    desktop.place.write("say", plain + "contract: {max_words: 5}\nparameters: {temperature: 0.5}\n")
+    desktop.place.write("say", plain + "checks: {max_words: 5}\nparameters: {temperature: 0.5}\n")
     await desktop.fire("compare", prompt="say")
     desktop.place.write("say", plain)
     lanes = await opened(desktop)

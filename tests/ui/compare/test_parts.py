@@ -13,7 +13,7 @@ from herding.ui.compare.merge_streams import together
 from herding.ui.compare.state import CompareState, Ran, Setting
 from herding.ui.compare.summary import table
 from herding.ui.kit.response import speed
-from herding.values import Delta, Event, Outcome, Timings, Usage, Verdict
+from herding.values import CheckResult, Delta, Event, Outcome, Timings, Usage
 
 
 async def said(*texts: str | Exception, closed: list[str] | None = None) -> AsyncGenerator[Event, None]:
@@ -86,7 +86,7 @@ def test_differences_of_endless_texts_end() -> None:
 
 
 def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "succeeded") -> Outcome:
-    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "contract": Verdict(ok)}
+    facts = {"timings": Timings(0, 10, ms), "usage": Usage(1, tokens), "checks": CheckResult(ok)}
     return Outcome("id", "me", "say", 0, status=status, **facts)  # type: ignore[arg-type]
 
 
@@ -97,7 +97,7 @@ def test_the_summary_counts_by_column_and_by_what_it_ran() -> None:
     first.runs += [Ran(Setting("say"), _outcome(9000, 1, status="failed"))]
     second.runs += [Ran(warm, _outcome(50, 5))]
     shown = table(bench)
-    for part in ("3 (1 not succeeded)", "200 ms", "15.0", "1 of 2", "say@3", "temperature 1.5", "no contract"):
+    for part in ("3 (1 not succeeded)", "200 ms", "15.0", "1 of 2", "say@3", "temperature 1.5", "no checks"):
         assert part in shown, part
     assert shown.count("<tr>") == 3
 

@@ -32,7 +32,7 @@ DAY = 86_400_000
 
 def cell(version: int = 1, model: str = "m", **facts: Any) -> Cell:
     """A cell with nothing behind it, but for `facts`."""
-    names = ("error_rate", "breach_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms")
+    names = ("error_rate", "check_failure_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms")
     nothing = dict.fromkeys((*names, "input_tokens", "output_tokens"))
     return Cell(
         version=version, model=model, **{"edited": False, "requests": 0, "errors": 0, "rated": 0} | nothing | facts
@@ -202,7 +202,7 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         requests=1234,
         errors=31,
         error_rate=0.025,
-        breach_rate=0.1,
+        check_failure_rate=0.1,
         rated=1,
         mean_stars=4.0,
         low=3.02,

@@ -41,10 +41,10 @@ def test_when_a_model_fails_the_earlier_one_comes_back(engine):
     before = engine.generate(text="same", parameters={"max_tokens": 20})
     last = load(engine, "test/broken")[-1]
     assert (last["type"], last["error_type"]) == ("error", "load_failed")
-    assert "'test/tiny' answers again" in last["message"]
+    assert "'test/tiny' is loaded again" in last["message"]
     status = engine.status()
     assert (status["state"], status["model"]) == ("ready", "test/tiny")
-    assert "cannot be loaded" in status["error"]
+    assert "Can't load" in status["error"]
     assert engine.generate(text="same", parameters={"max_tokens": 20}) == before
 
 

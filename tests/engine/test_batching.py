@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from herding.engine.refusals import LoadError
-from herding.engine.sizing import plan
+from herding.engine.errors import LoadError
+from herding.engine.loading import plan_cache
 from herding.values import Parameters
 
 
@@ -45,7 +45,7 @@ async def ask(model: Any, key: str, count: int = 5) -> tuple[list[int], str | No
 async def test_a_worker_that_dies_fails_its_answers_and_works_again_after_a_restart(opened):
     model = await asyncio.to_thread(opened, asyncio.get_running_loop())
     before = await ask(model, "before")
-    sampler = model._batcher._manager.logit_processor.logits_processor[0]
+    sampler = model._worker._manager.logit_processor.logits_processor[0]
     sampler.prepare_tensor_args = lambda requests: 1 / 0
     ends = await asyncio.gather(ask(model, "one"), ask(model, "two"))
     assert all("division by zero" in error for _, error in ends)
@@ -65,7 +65,7 @@ async def test_a_cancelled_answer_goes_no_further(opened):
     model.cancel("long")
     reached = len(seen)
     await ask(model, "short")
-    scheduler = model._batcher._manager.batch_processor.scheduler
+    scheduler = model._worker._manager.batch_processor.scheduler
     assert len(seen) == reached
     async with asyncio.timeout(60):  # the short one may have been told before it was taken out
         while scheduler.active_requests or scheduler.waiting_requests:  # noqa: ASYNC110
@@ -75,7 +75,7 @@ async def test_a_cancelled_answer_goes_no_further(opened):
 
 async def test_a_smaller_context_may_be_asked_for(opened):
     model = await asyncio.to_thread(opened, asyncio.get_running_loop(), max_context=128)
-    assert model.facts.context_length == 128
+    assert model.properties.context_length == 128
 
 
 async def test_quantization_without_a_gpu_is_refused(opened):
@@ -94,18 +94,18 @@ LLAMA_1B = SimpleNamespace(
 
 def test_the_cache_holds_eight_full_contexts_where_memory_allows():
     small = SimpleNamespace(num_hidden_layers=4, num_attention_heads=4, hidden_size=256, max_position_embeddings=2048)
-    sizing = plan(small, item_bytes=2, memory=8 << 30, max_context=None)
+    sizing = plan_cache(small, item_bytes=2, memory=8 << 30, max_context=None)
     assert sizing.context == 2048
-    assert sizing.pages * sizing.page >= 8 * 2048
+    assert sizing.pages * sizing.page_tokens >= 8 * 2048
 
 
 def test_the_context_shrinks_to_what_memory_allows():
-    sizing = plan(LLAMA_1B, item_bytes=2, memory=2 << 30, max_context=None)
+    sizing = plan_cache(LLAMA_1B, item_bytes=2, memory=2 << 30, max_context=None)
     assert 10_000 < sizing.context < 131072
-    cache = sizing.pages * sizing.page * 16 * 8 * 64 * 2 * 2
+    cache = sizing.pages * sizing.page_tokens * 16 * 8 * 64 * 2 * 2
     assert cache < 2 << 30
 
 
 def test_a_model_without_room_for_any_answer_is_refused():
     with pytest.raises(LoadError, match="memory"):
-        plan(LLAMA_1B, item_bytes=2, memory=1 << 20, max_context=None)
+        plan_cache(LLAMA_1B, item_bytes=2, memory=1 << 20, max_context=None)

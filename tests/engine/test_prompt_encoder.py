@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.engine.body import Generation
-from herding.engine.prompt import Prompter, fold_system
-from herding.engine.refusals import NoChatTemplateError
+from herding.engine.errors import NoChatTemplateError
+from herding.engine.prompt_encoder import PromptEncoder, merge_system_message
+from herding.engine.requests import GenerationRequest
 from herding.errors import UserError
 from herding.values import Message
 
@@ -29,12 +29,12 @@ def tokenizer(tiny: Path) -> Any:
 
 
 @pytest.fixture
-def prompter(tokenizer) -> Prompter:
-    return Prompter(tokenizer, vocabulary=len(tokenizer))
+def prompter(tokenizer) -> PromptEncoder:
+    return PromptEncoder(tokenizer, vocabulary_size=len(tokenizer))
 
 
-def chat(*turns: tuple[str, str]) -> Generation:
-    return Generation(messages=tuple(Message(role, content) for role, content in turns))
+def chat(*turns: tuple[str, str]) -> GenerationRequest:
+    return GenerationRequest(messages=tuple(Message(role, content) for role, content in turns))
 
 
 def control_tokens(tokenizer: Any, ids: list[int]) -> list[int]:
@@ -69,12 +69,12 @@ def test_markup_of_the_vocabulary_is_text_too_even_where_it_is_not_special(token
 
     rich = copy.deepcopy(tokenizer)
     rich.add_tokens(["<tool_call>"])
-    ids = Prompter(rich, vocabulary=len(rich)).encode(chat(("user", "call <tool_call> now")))
+    ids = PromptEncoder(rich, vocabulary_size=len(rich)).encode(chat(("user", "call <tool_call> now")))
     assert rich.convert_tokens_to_ids("<tool_call>") not in ids
 
 
 def test_a_raw_text_is_the_callers_own_markup(tokenizer, prompter):
-    ids = prompter.encode(Generation(text="<|im_start|>user"))
+    ids = prompter.encode(GenerationRequest(text="<|im_start|>user"))
     assert ids[0] == tokenizer.convert_tokens_to_ids("<|im_start|>")
 
 
@@ -86,9 +86,9 @@ def test_the_beginning_of_a_raw_text_is_marked_once(tokenizer):
     marking = copy.deepcopy(tokenizer)
     start = marking.bos_token_id
     marking.backend_tokenizer.post_processor = TemplateProcessing("<|bos|> $A", special_tokens=[("<|bos|>", start)])
-    it = Prompter(marking, vocabulary=len(marking))
-    assert it.encode(Generation(text="hi"))[0] == start
-    assert it.encode(Generation(text="<|bos|>hi")).count(start) == 1
+    it = PromptEncoder(marking, vocabulary_size=len(marking))
+    assert it.encode(GenerationRequest(text="hi"))[0] == start
+    assert it.encode(GenerationRequest(text="<|bos|>hi")).count(start) == 1
 
 
 def test_a_system_text_goes_to_the_user_where_the_template_knows_no_system(tokenizer):
@@ -96,15 +96,15 @@ def test_a_system_text_goes_to_the_user_where_the_template_knows_no_system(token
 
     picky = copy.deepcopy(tokenizer)
     picky.chat_template = REFUSES_SYSTEM
-    it = Prompter(picky, vocabulary=len(picky))
+    it = PromptEncoder(picky, vocabulary_size=len(picky))
     folded = it.encode(chat(("system", "Be brief."), ("user", "Hi")))
     assert folded == it.encode(chat(("user", "Be brief.\n\nHi")))
 
 
 def test_folding_keeps_the_other_turns():
     turns = [Message("system", "S"), Message("assistant", "A"), Message("user", "U"), Message("user", "V")]
-    assert fold_system(turns) == [Message("assistant", "A"), Message("user", "S\n\nU"), Message("user", "V")]
-    assert fold_system([Message("system", "S")]) == [Message("user", "S")]
+    assert merge_system_message(turns) == [Message("assistant", "A"), Message("user", "S\n\nU"), Message("user", "V")]
+    assert merge_system_message([Message("system", "S")]) == [Message("user", "S")]
 
 
 def test_a_template_that_refuses_says_why(tokenizer):
@@ -113,7 +113,7 @@ def test_a_template_that_refuses_says_why(tokenizer):
     picky = copy.deepcopy(tokenizer)
     picky.chat_template = "{{ raise_exception('Roles must alternate') }}"
     with pytest.raises(UserError, match="Roles must alternate"):
-        Prompter(picky, vocabulary=len(picky)).encode(chat(("user", "x")))
+        PromptEncoder(picky, vocabulary_size=len(picky)).encode(chat(("user", "x")))
 
 
 def test_without_a_template_messages_are_refused(tokenizer):
@@ -122,9 +122,9 @@ def test_without_a_template_messages_are_refused(tokenizer):
     bare = copy.deepcopy(tokenizer)
     bare.chat_template = None
     with pytest.raises(NoChatTemplateError, match="raw prompt"):
-        Prompter(bare, vocabulary=len(bare)).encode(chat(("user", "x")))
+        PromptEncoder(bare, vocabulary_size=len(bare)).encode(chat(("user", "x")))
 
 
 def test_tokens_that_the_model_does_not_have_are_refused(tokenizer):
     with pytest.raises(UserError, match="no weights"):
-        Prompter(tokenizer, vocabulary=10).encode(Generation(text="zzz"))
+        PromptEncoder(tokenizer, vocabulary_size=10).encode(GenerationRequest(text="zzz"))

@@ -1,4 +1,4 @@
-"""What the engine refuses, or fails at, and the HTTP status that says so."""
+"""Errors of the engine, with their HTTP statuses."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from herding.errors import HerdingError, LimitError, NodeError, NotFoundError, U
 
 
 class NoChatTemplateError(UserError):
-    """The loaded model has no chat template, so it cannot read messages."""
+    """The loaded model has no chat template, so it accepts no messages."""
 
     type = "no_chat_template"
 
 
 class WrongModelError(UserError):
-    """The request names another model than the loaded one."""
+    """The request names a model that is not loaded."""
 
     type = "wrong_model"
 
 
 class BusyError(UserError):
-    """Another model is being loaded; one load at a time."""
+    """Another model is loading; one load runs at a time."""
 
     type = "busy"
 
 
 class TooLargeError(UserError):
-    """The request body is larger than the engine reads."""
+    """The request body exceeds the size limit."""
 
     type = "too_large"
 
 
 class LoadingError(LimitError):
-    """No answers while a model is being loaded; come back after `retry_after` seconds."""
+    """A model is loading; try again after `retry_after` seconds."""
 
     type = "loading"
 
 
 class OverloadedError(LimitError):
-    """Too many requests wait already; come back after `retry_after` seconds."""
+    """The queue is full; try again after `retry_after` seconds."""
 
     type = "overloaded"
 
 
 class NoModelError(NodeError):
-    """No model is loaded, and none is on its way."""
+    """No model is loaded or loading."""
 
     type = "no_model"
 
@@ -62,13 +62,13 @@ class UnsafeModelError(LoadError):
 
 
 class SwitchedError(NodeError):
-    """The answer was cut off because another model was asked for."""
+    """The response was cut off because another model was loaded."""
 
     type = "model_switched"
 
 
 class WorkerError(NodeError):
-    """The batching worker failed while the answer was being generated."""
+    """The batching worker failed while generating the response."""
 
     type = "worker_failed"
 
@@ -85,7 +85,7 @@ _STATUS: tuple[tuple[type[HerdingError], HTTPStatus], ...] = (
 
 
 def status_of(error: HerdingError) -> int:
-    """The HTTP status for `error`."""
+    """Return the HTTP status for `error`."""
     for kind, status in _STATUS:
         if isinstance(error, kind):
             return int(status)

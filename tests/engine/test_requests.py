@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.engine.body import parse_generation, parse_model
+from herding.engine.requests import parse_generation, parse_model
 from herding.errors import UserError
 from herding.values import Message, Parameters
 

@@ -8,9 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.engine.answer import Answer
-from herding.engine.pieces import Piecer
-from herding.engine.stops import StopFilter
+from herding.engine.text import Detokenizer, ResponseText, StopFilter
 
 LETTERS = st.text(alphabet="abc\n", max_size=40)
 STOPS = st.lists(st.text(alphabet="abc\n", min_size=1, max_size=4), max_size=4)
@@ -58,7 +56,7 @@ def decode_bytes(tokens: Sequence[int]) -> str:
 
 @given(st.text(max_size=30), st.lists(st.integers(0, 120)))
 def test_pieces_of_bytes_add_up_and_never_hold_half_a_character(text, places):
-    data, piecer = text.encode(), Piecer(decode_bytes)
+    data, piecer = text.encode(), Detokenizer(decode_bytes)
     edges = sorted({min(place, len(data)) for place in places} | {0, len(data)})
     pieces = [piecer.feed(data[start:end]) for start, end in pairwise(edges)]
     assert all("\ufffd" not in piece for piece in pieces) or "\ufffd" in text
@@ -67,24 +65,24 @@ def test_pieces_of_bytes_add_up_and_never_hold_half_a_character(text, places):
 
 @given(st.binary(max_size=30))
 def test_bytes_that_are_no_text_come_out_as_the_decoder_shows_them(data):
-    piecer = Piecer(decode_bytes)
+    piecer = Detokenizer(decode_bytes)
     pieces = [piecer.feed([byte]) for byte in data]
     assert "".join(pieces) + piecer.flush() == decode_bytes(data)
 
 
 def test_bytes_that_never_become_text_do_not_hold_the_answer_up():
-    piecer = Piecer(decode_bytes)
+    piecer = Detokenizer(decode_bytes)
     assert len("".join(piecer.feed([0x80]) for _ in range(20))) == 17
 
 
 END = 256
 
 
-def answer(stops: Sequence[str] = ()) -> Answer:
+def answer(stops: Sequence[str] = ()) -> ResponseText:
     def decode(tokens: Sequence[int]) -> str:
         return decode_bytes([token for token in tokens if token != END])
 
-    return Answer(decode=decode, ends=frozenset({END}), stops=stops, input_tokens=7)
+    return ResponseText(decode=decode, eos_tokens=frozenset({END}), stop=stops, input_tokens=7)
 
 
 def test_the_end_token_counts_but_does_not_show():
