@@ -38,7 +38,7 @@ ANSWER_TOKENS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRequest:
-    """A request that has passed all checks and can run.
+    """A request that is validated and can run.
 
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;

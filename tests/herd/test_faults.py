@@ -552,7 +552,7 @@ async def test_failures_that_nobody_could_mend_leave_the_retries_to_others(
 @asynccontextmanager
 async def probing(place: Place) -> AsyncIterator[None]:
     """The work that goes on beside the requests."""
-    task = asyncio.create_task(place.orchestrator.probe())
+    task = asyncio.create_task(place.orchestrator._prober.watch())
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

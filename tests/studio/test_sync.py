@@ -206,7 +206,7 @@ async def test_a_directory_that_is_away_deletes_nothing(place: Place) -> None:
 
 async def test_an_edit_is_a_version_at_the_next_look_which_is_within_a_second(place: Place) -> None:
     await look(place)
-    watching = asyncio.create_task(place.orchestrator.watch_prompts())
+    watching = asyncio.create_task(place.orchestrator._sync.watch())
     put(place, "one")
     async with asyncio.timeout(60):
         while not await place.store.versions("greet", limit=1):  # noqa: ASYNC110 (nothing tells of a version)
@@ -221,7 +221,7 @@ async def test_what_another_process_saves_is_served(place: Place, monkeypatch: p
     content = json.dumps(data("two"))
     await place.store.save_version("greet", content, author="x", message="", source="ui", at=1, base=1)
     monkeypatch.setattr("herding.studio.sync.WATCH_SECONDS", 0.01)
-    watching = asyncio.create_task(place.orchestrator.watch_prompts())
+    watching = asyncio.create_task(place.orchestrator._sync.watch())
     async with asyncio.timeout(60):
         while "two" not in text(place):  # noqa: ASYNC110 (nothing tells of a file)
             await asyncio.sleep(0.02)
