@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx
 
-from herding.main import Parts, create, parts
+from herding.main import Parts, assemble, create, running
 from herding.settings import Settings
 from herding.values import Principal, Request
 
@@ -55,7 +55,7 @@ def parse_options() -> argparse.Namespace:
 
 async def measure(settings: Settings, options: argparse.Namespace) -> dict[str, list[float]]:
     """Milliseconds by what was asked."""
-    async with parts(settings) as found:
+    async with assemble(settings) as found, running(found, settings):
         print(f"Saving {options.versions} versions of {options.prompts:,} prompts ...", flush=True)
         keys = await fill(found, settings.prompts, options)
         async with Served(found, settings) as (client, demo):

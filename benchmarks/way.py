@@ -168,16 +168,26 @@ async def running(home: Path) -> AsyncIterator[httpx.AsyncClient]:
     )
     from herding.settings import read_settings  # only now: the environment is read at the import of some modules
 
-    try:
-        from herding.main import create, parts
-    except ImportError:  # the layout before there was a herding/main.py
-        from app import create, parts  # type: ignore[import-not-found, no-redef]
-
     settings = read_settings()
-    async with parts(settings) as found:
-        transport = httpx.ASGITransport(create(found, settings))
+    async with assembled(settings) as app:
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield client
+
+
+@asynccontextmanager
+async def assembled(settings: Any) -> AsyncIterator[Any]:
+    """The web app; in a checkout from before herding/main.py, wired by its app.py."""
+    try:
+        from herding import main
+    except ImportError:
+        import app as main  # type: ignore[import-not-found, no-redef]
+
+        async with main.parts(settings) as found:
+            yield main.create(found, settings)
+    else:
+        async with main.assemble(settings) as parts, main.running(parts, settings):
+            yield main.create(parts, settings)
 
 
 def sender(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> Send:

@@ -172,7 +172,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
     async with herding(tmp_path, echo("one", "good"), echo("two", "bad")) as place:
         place.write("duel", dedent(DUEL) + "routing: {pinned: bad}\n")
         place.write("free", DUEL)
-        health = place.fleet.health
+        health = place.herd.health
         while permit := health.acquire("one"):
             permit.failed(ConnectError("It is away."))
         pinned = await place.orchestrator.insights.look("duel", USER)

@@ -135,7 +135,7 @@ async def ask(place: Place, model: str) -> Outcome | HerdingError:
 
 
 def health(place: Place, name: str = "ill") -> str:
-    return place.fleet.health.status(name).state
+    return place.herd.health.status(name).state
 
 
 async def counted(place: Place, name: str = "ill") -> tuple[int, int]:
@@ -224,7 +224,7 @@ async def test_refused_credentials_are_told_without_the_key(tmp_path: Path, ill:
             assert "operator" in error.message
             assert KEY not in str(error)
         assert len(ill.calls()) == 1
-        assert [event.kind for event in place.fleet.events.latest()] == ["misconfigured"]
+        assert [event.kind for event in place.herd.events.latest()] == ["misconfigured"]
         assert not any(KEY in str(row) for row in await place.rows())
 
 
@@ -233,7 +233,7 @@ async def test_a_request_that_is_refused_is_no_fault_of_the_node(tmp_path: Path,
     async with herding(tmp_path, node(ill, fault, "ill")) as place:
         for _ in range(2 * IN_A_ROW):
             assert isinstance(await ask(place, fault), HerdingError)
-        look = place.fleet.health.status("ill")
+        look = place.herd.health.status("ill")
         assert (look.state, look.failures_in_a_row) == ("healthy", 0)
         assert len(ill.calls()) == 2 * IN_A_ROW
 
@@ -488,7 +488,7 @@ async def test_while_one_node_is_out_its_requests_wait_for_another_that_comes(tm
         for _ in range(IN_A_ROW):
             assert isinstance(await ask(place, "status:500"), StatusError)
         assert isinstance(await ask(place, "status:500"), NoNodeError)
-        place.fleet.add(late)
+        place.herd.add(late)
         asked = asyncio.create_task(ask(place, "status:500"))
         await until(lambda: len(place.orchestrator._queue) == 1)
         late.arrive()
@@ -559,4 +559,4 @@ async def probing(place: Place) -> AsyncIterator[None]:
 
 
 def ejections(place: Place) -> int:
-    return place.fleet.health.status("ill").ejections
+    return place.herd.health.status("ill").ejections

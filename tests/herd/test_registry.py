@@ -235,7 +235,7 @@ async def test_what_cannot_be_is_refused_with_words(place: Place, given: dict[st
     with pytest.raises(UserError, match=words):
         await place.orchestrator.registry.add(given, ADMIN)
     assert await place.store.kept_nodes() == ()
-    assert set(place.fleet) == {"echo"}
+    assert set(place.herd) == {"echo"}
 
 
 async def test_a_secret_of_the_environment_is_out_of_reach(
@@ -254,7 +254,7 @@ async def test_a_node_that_moves_must_get_its_secret_again(place: Place, registr
     moved = f"{server.url}/headers"
     old = template("https://models.example/v1", headers={"X-Key": "{SECRET}"}, secret=SECRET)
     guarded = Registry(
-        fleet=place.fleet,
+        fleet=place.herd,
         store=place.store,
         seal=Cipher(KEY),
         guard=SsrfGuard(loopback=True, resolve=_public),
@@ -310,12 +310,12 @@ async def test_requests_that_come_during_a_change_wait_for_the_node_as_it_will_b
     while not server.asked:  # noqa: ASYNC110 (another thread's list)
         await asyncio.sleep(0.01)
     change = asyncio.create_task(registry.update("any", template(f"{server.url}/number"), ADMIN))
-    while place.fleet.takes("any"):  # noqa: ASYNC110 (there is no event for it)
+    while place.herd.takes("any"):  # noqa: ASYNC110 (there is no event for it)
         await asyncio.sleep(0)
     asked += [asyncio.create_task(ask(place)) for _ in range(5)]
     await change
     assert await asyncio.gather(*asked) == ["You said: hello"] + ['{"answer":42}'] * 5
-    assert [event.kind for event in place.fleet.events.latest()] == ["changed", "added"]
+    assert [event.kind for event in place.herd.events.latest()] == ["changed", "added"]
 
 
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:
@@ -324,7 +324,7 @@ async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Re
     await until(lambda: server.asked)
     await registry.remove("any", ADMIN)
     assert await running == "You said: hello"
-    assert set(place.fleet) == {"echo"}
+    assert set(place.herd) == {"echo"}
     assert await place.store.kept_nodes() == ()
     with pytest.raises(HerdingError):
         await ask(place)

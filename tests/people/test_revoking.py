@@ -60,7 +60,7 @@ class Guarded:
 @asynccontextmanager
 async def guarded(home: Path, *nodes: Node, lasts: int | None = None) -> AsyncIterator[Guarded]:
     clock = Later()
-    async with herding(home, *nodes, gate={"clock": clock}) as place:
+    async with herding(home, *nodes, clock=clock) as place:
         await place.store.add_user(ADA)
         ends = None if lasts is None else now_ms() + lasts
         _, token = await place.accounts.create_token("ada", "test", ADMIN, expires_at=ends)
@@ -99,7 +99,7 @@ async def assert_over(found: Guarded, answer: str) -> None:
     [use] = await found.place.store.usage("ada", (LIMIT,))
     assert 0 <= use.used < 100  # and not the thousand that were reserved
     assert len(found.place.orchestrator._active) == 0
-    assert all(not found.place.fleet.slots.load(name).running for name in found.place.herd)
+    assert all(not found.place.herd.slots.load(name).running for name in found.place.herd)
 
 
 async def follow(found: Guarded, request: Request, until: type, meanwhile: Callable[[], Awaitable[None]]) -> None:

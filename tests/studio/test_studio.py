@@ -374,9 +374,3 @@ async def test_nobody_hides_a_prompt_from_themselves(two: Place) -> None:
 
 
 RATER_WHO_SEES_NODES = replace(RATER, rights=RATER.rights | {"nodes"})
-
-
-async def test_without_a_roles_file_there_are_two_roles(studio: Studio) -> None:
-    await studio.save("new", NEW | {"roles": ["guest", "admin"]}, ADMIN)
-    with pytest.raises(UserError, match="'user'"):
-        await studio.save("new", NEW | {"roles": ["user"]}, ADMIN)

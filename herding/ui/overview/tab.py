@@ -130,7 +130,7 @@ class Overview:
         principal = principal_of(request)
         prompts = await self._orchestrator.prompts.list_all(principal)
         broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
-        clashes = await conflicts.line(self._orchestrator.studio, principal)
+        clashes = await conflicts.overview_banner(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
         wish = Wish.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
         if not any(finding.within(prompt.key, wish.folder) for prompt in prompts):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import UserError
-from herding.ui.access.limit_lines import interval, parse, words, written
+from herding.ui.kit.limits import interval, parse, words, written
 from herding.values import Limit
 
 LIMITS = st.builds(
