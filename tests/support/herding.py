@@ -22,10 +22,11 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.settings import Settings
+from herding.settings import Settings, is_loopback
 from herding.store import Store, now_ms
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support import edits
+from tests.support.database import new_database
 from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
@@ -141,11 +142,12 @@ async def herding(
         home=home,
         host=host,
         prompts=home / "prompts",
-        trusted_hosts=["herding.test", "127.0.0.1"],
+        trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
         secret_key=SecretStr(SECRET_KEY),
         admin_token=SecretStr(admin_token) if admin_token else None,
     )
     write_prompt(settings.prompts, "say", SAY)
+    new_database(home / "herding.sqlite")
     options = {"roles": roles, "clock": clock, "monotonic": tick, "rng": rng or First(), "wait_seconds": wait_seconds}
     async with assemble(settings, nodes={node.name: node for node in nodes}, **options) as parts:
         yield Place(parts, settings)
