@@ -15,7 +15,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import duration, el, join, panel, success
 from herding.values import Exchange
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 OPENAI, ENGINE, TEMPLATE = "openai", "herding", "template"
 KINDS = {
@@ -146,7 +146,7 @@ def read_node(fields: Sequence[Any], default_name: str = "") -> dict[str, Any]:
 
 def _parse_template(text: str) -> Mapping[str, Any]:
     try:
-        data = Source(text).data
+        data = YamlDocument(text).data
     except ConfigError as error:
         line = f", line {error.line}" if error.line else ""
         raise UserError(f"Fix the template{line}: {error.reason}.", param="template") from None

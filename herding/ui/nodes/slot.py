@@ -84,7 +84,7 @@ class NodeSlot:
         yield [gr.update(value="Loading …", interactive=False), progress_bar(None, f"Requesting {model} on {name}")]
         result = success(f"{model} is loaded on {name}.")
         try:
-            async with aclosing(self._orchestrator.switch_model(name, model, principal_of(request))) as steps:
+            async with aclosing(self._orchestrator.nodes.switch_model(name, model, principal_of(request))) as steps:
                 async for step in steps:
                     if not step.done:
                         yield [gr.skip(), progress_bar(step.fraction, step.stage)]
@@ -96,7 +96,7 @@ class NodeSlot:
     async def retry_node(self, state: NodesState, request: gr.Request) -> list[Any]:
         """Send requests to the node again at once."""
         name = state.name_of(self.number)
-        await self._orchestrator.mend_node(name, principal_of(request))
+        await self._orchestrator.nodes.retry(name, principal_of(request))
         return [gr.update(visible=False), success(f"The next request goes to {name} again.")]
 
     @requires(MANAGE_NODES)
