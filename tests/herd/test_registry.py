@@ -76,7 +76,7 @@ async def test_a_node_that_is_added_answers_at_once(place: Place, registry: Regi
         ("chatglm2-6b",),
     )
     assert await ask(place) == "You said: hello"
-    assert registry.names == {"any"}
+    assert registry.names(ADMIN) == {"any"}
     assert {node.name for node in await place.orchestrator.nodes.list_all(ADMIN)} == {"echo", "any"}
 
 
@@ -189,7 +189,7 @@ async def test_only_those_with_the_right_may(registry: Registry, server: AnyServ
         with pytest.raises(NotFoundError):
             await work
     assert await registry.records(stranger) == ()
-    assert registry.names == {"any"}
+    assert registry.names(ADMIN) == {"any"}
 
 
 def _everything(registry: Registry, spec: dict[str, Any], who: Principal) -> list[Any]:
@@ -374,7 +374,7 @@ async def test_a_test_call_tells_all_and_leaves_nothing(place: Place, registry: 
     assert (told.extracted, told.error) == ("You said: who are you?", None)
     assert told.milliseconds > 0
     assert await place.rows() == []
-    assert registry.names == frozenset()
+    assert registry.names(ADMIN) == frozenset()
     assert await place.store.kept_nodes() == ()
 
 
