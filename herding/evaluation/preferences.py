@@ -32,13 +32,13 @@ class Preferences:
         """Say that one answer is better than another, or that they are equal; durable on return."""
         await self._check(better, worse, who)
         said = Preference(better, worse, who.id, equal=equal, at=self._clock())
-        await self._store.prefer(said)
+        await self._store.save_preference(said)
         return said
 
     async def take_back(self, one: str, other: str, who: Principal) -> None:
         """Say nothing of two answers any more, whichever was the better one; durable on return."""
         await self._check(one, other, who)
-        await self._store.forget_preference(one, other, who.id)
+        await self._store.delete_preference(one, other, who.id)
 
     async def of(self, one: str, other: str, who: Principal) -> Preference | None:
         """What `who` said of two answers, in whichever order; None where nothing."""
