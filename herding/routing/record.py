@@ -23,8 +23,8 @@ class ModelCounts:
 
     requests: int = 0
     failed: int = 0
-    kept: int = 0
-    breached: int = 0
+    checks_passed: int = 0
+    checks_failed: int = 0
     rated: int = 0
     stars: int = 0
     squares: int = 0
@@ -33,8 +33,8 @@ class ModelCounts:
         """Counts a sample in (`sign` 1) or out (-1)."""
         self.requests += sign
         self.failed += sign * (not sample.ok)
-        self.kept += sign * (sample.contract_ok is True)
-        self.breached += sign * (sample.contract_ok is False)
+        self.checks_passed += sign * (sample.checks_passed is True)
+        self.checks_failed += sign * (sample.checks_passed is False)
 
     def rating(self, stars: int, sign: int) -> None:
         """Counts the stars of one rater in (`sign` 1) or out (-1)."""
@@ -216,8 +216,10 @@ def _deeds(count: ModelCounts | None) -> str:
     said = [_stars(count)]
     if count.failed:
         said.append(f"fails {_percent(count.failed, count.requests)} of the time")
-    if count.breached:
-        said.append(f"breaks the contract in {_percent(count.breached, count.kept + count.breached)} of its answers")
+    if count.checks_failed:
+        said.append(
+            f"fails checks in {_percent(count.checks_failed, count.checks_passed + count.checks_failed)} of its answers"
+        )
     if len(said) == 1:
         said.append(f"no complaint in {_many(count.requests, 'request')}")
     return "; ".join(said)
@@ -320,8 +322,8 @@ class Record:
         return ModelCounts(
             total.requests - here.requests,
             total.failed - here.failed,
-            total.kept - here.kept,
-            total.breached - here.breached,
+            total.checks_passed - here.checks_passed,
+            total.checks_failed - here.checks_failed,
             total.rated - here.rated,
             total.stars - here.stars,
             total.squares - here.squares,

@@ -106,7 +106,7 @@ class Dispatcher:
         serving = [node for node in self._chooser.permitted(flight) if _serves(node, models)]
         if serving and not any(_serves(node, models) for node in able):
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
-            advice = "Leave it out, and run a prompt with a json_schema contract instead."
+            advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
 
     def _wish(self, search: Search) -> Wish:

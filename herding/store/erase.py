@@ -18,7 +18,7 @@ _BLANK: Row = {
     "input": "",
     "answer": "",
     "error": None,
-    "contract_reason": None,
+    "check_failure": None,
 }
 """The reason of a failed check may quote the response, and the name of a session is the caller's own text."""
 

@@ -79,7 +79,7 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
             model=row.model,
             at=row.created_at,
             ok=row.error_type is None,
-            contract_ok=None if row.error_type else row.contract_ok,
+            checks_passed=None if row.error_type else row.checks_passed,
             total_ms=row.total_ms,
             input_tokens=row.input_tokens,
             output_tokens=row.output_tokens,
@@ -90,7 +90,7 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
 
 
 def _attempt_rows(ids: Subquery) -> Select[Any]:
-    asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.contract_ok)
+    asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.checks_passed)
     tokens = (request.c.input_tokens, request.c.output_tokens)
     tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
     whole = ids.join(request, request.c.id == ids.c.id).join(attempt, attempt.c.request_id == ids.c.id)
@@ -193,7 +193,7 @@ def _trials(connection: Connection, limit: int) -> list[Trial]:
             model=row.model,
             at=row.created_at,
             error_type=row.error_type,
-            contract_ok=None if row.error_type else row.contract_ok,
+            checks_passed=None if row.error_type else row.checks_passed,
             total_ms=row.total_ms,
             stars={} if row.error_type else stars.get(row.id, {}),
         )
@@ -212,7 +212,7 @@ def _rated(limit: int) -> Select[Any]:
 
 
 def _trial_rows(ids: Select[Any]) -> Select[Any]:
-    columns = (request.c.id, request.c.prompt, request.c.created_at, request.c.contract_ok)
+    columns = (request.c.id, request.c.prompt, request.c.created_at, request.c.checks_passed)
     tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
     return (
         select(*columns, *tried)

@@ -164,7 +164,7 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
     )
     assert "5.0 stars from 20 ratings; no complaint in 20 requests" in whys["a"]
     assert "on other prompts" not in whys["a"]
-    assert "breaks the contract in" in whys["b"]
+    assert "fails checks in" in whys["b"]
     assert "fails 50 % of the time" in whys["c"]
     assert "% of the requests" in whys["c"]
     assert others["a"].endswith(

@@ -14,7 +14,9 @@ from herding.routing.record import ModelCounts, Rating, Record, SampleWindow
 
 
 def sample(number: int, model: str = "a", prompt: str = "p", *, ok: bool = True) -> Sample:
-    return Sample(f"{number:04}", prompt, model, at=number, ok=ok, contract_ok=number % 3 > 0, total_ms=100.0 * number)
+    return Sample(
+        f"{number:04}", prompt, model, at=number, ok=ok, checks_passed=number % 3 > 0, total_ms=100.0 * number
+    )
 
 
 def state(window: SampleWindow) -> tuple[object, ...]:

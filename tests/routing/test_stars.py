@@ -75,7 +75,7 @@ def test_every_model_keeps_a_share() -> None:
 
 
 def test_stars_outweigh_signals() -> None:
-    """The slow model that breaks the contract is liked; the quick one is not."""
+    """The slow model that fails checks is liked; the quick one is not."""
     house = House()
     for number in range(60):
         house.record.add(Sample(f"a{number}", "p", "a", number, True, False, 9_000))

@@ -57,7 +57,7 @@ class Editor:
     def _build_template(self) -> None:
         self.as_whole = gr.Checkbox(
             label="Whole prompt (YAML)",
-            info="variables, variants, contract, models and all else",
+            info="variables, variants, checks, models and all else",
             interactive=True,
             visible=False,
             elem_id="template-whole",

@@ -193,7 +193,7 @@ def is_new(prompt: PromptInfo) -> bool:
 def blank(key: str) -> PromptInfo:
     """A prompt that is not saved yet, of which nothing is known."""
     known: dict[str, Any] = {"name": key, "description": "", "tags": (), "label": "dev", "chat": False, "body": ""}
-    plain: dict[str, Any] = {"target_models": (), "variables": {}, "contract": {}, "served": {}}
+    plain: dict[str, Any] = {"target_models": (), "variables": {}, "checks": {}, "served": {}}
     return PromptInfo(key=key, **known, **plain, parameters=Parameters(), stats=PromptStats())
 
 
