@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from herding.prompts.edits import Edits, applied, detached, load
 from herding.prompts.key import check_key, no_prompt
 from herding.prompts.saving import Names
 from herding.store.prompt_store import PromptStore
+from herding.studio.catalog import PromptCatalog
 from herding.studio.importer import Saved
 from herding.studio.studio import Studio
-from herding.studio.version_cache import Edition, VersionCache
+from herding.studio.version_cache import VersionCache
 from herding.values import Draft, Principal
 
 NOW_MS = 5 * 60 * 1000
@@ -57,7 +58,7 @@ class Drafts:
     """Keeps, gives back, saves and discards drafts; everybody has their own.
 
     Every method takes the principal who asks and raises AccessError where their role does not allow it, NotFoundError
-    where there is no such prompt for them. `find` gives the version of a prompt that a key means.
+    where there is no such prompt for them.
 
     Inputs and parameters are kept for whoever sees the prompt; an edited template takes the right `edit`, and a whole
     prompt, or one that is not there yet, the right `save`.
@@ -69,13 +70,13 @@ class Drafts:
         store: PromptStore,
         version_cache: VersionCache,
         studio: Studio,
-        find: Callable[[str, Principal], Awaitable[Edition]],
+        prompts: PromptCatalog,
         clock: Callable[[], int],
     ) -> None:
         self._store = store
         self._version_cache = version_cache
         self._studio = studio
-        self._find = find
+        self._prompts = prompts
         self._clock = clock
 
     async def keep(
@@ -216,7 +217,7 @@ class Drafts:
         """The newest number of a prompt, 0 for one that `who` may make."""
         require(who, PROMPTS)
         try:
-            await self._find(key, who)
+            await self._prompts.resolve(key, who)
         except NotFoundError:
             if key in self._version_cache.heads or SAVE not in who.rights or not allows(who.prompts, key):
                 raise no_prompt(key) from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
+from herding.access.role_file import Roles
 from herding.access.roles import may_see, require
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
 from herding.prompts.key import no_prompt
@@ -14,13 +13,13 @@ from herding.values import Principal
 
 
 class PromptPermissions:
-    """Answers for the prompts of a version_cache. `roles` gives the names of the roles there are.
+    """Answers for the prompts of a version_cache. `roles` are the roles there are.
 
     The right `save` allows to write versions and to move labels; `publish` allows what others build upon: the label
     prod, web pages that may call a prompt, and the end of a prompt.
     """
 
-    def __init__(self, version_cache: VersionCache, roles: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, version_cache: VersionCache, roles: Roles) -> None:
         self._version_cache, self._roles = version_cache, roles
 
     async def seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
@@ -49,7 +48,7 @@ class PromptPermissions:
         """AccessError, or UserError, where `who` may not bring a prompt into this form."""
         if prompt.said_label == PROD or prompt.cors:
             require(who, PUBLISH)
-        known = self._roles()
+        known = self._roles.names
         for role in prompt.roles or ():
             if role not in known:
                 raise UserError(f"There is no role '{role}'; there are: {', '.join(known)}.", param="roles")

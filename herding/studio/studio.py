@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import PROMPTS, PUBLISH, SAVE
+from herding.access.role_file import Roles
 from herding.access.roles import require
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.prompts import bundle
@@ -57,7 +58,7 @@ class Studio:
     """Saves, labels, compares and deletes prompts, one change at a time; whoever asks next gets them.
 
     Every method takes the principal who asks and raises AccessError where their role does not allow it. `permissions`
-    says which prompts they may see and change. `roles` gives the names of the roles there are.
+    says which prompts they may see and change. `roles` are the roles there are.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Studio:
         store: PromptStore,
         version_cache: VersionCache,
         sync: Sync,
-        roles: Callable[[], Sequence[str]],
+        roles: Roles,
         clock: Callable[[], int],
     ) -> None:
         self._library = library

@@ -20,7 +20,7 @@ from herding.studio.batches import AT_ONCE
 from herding.studio.studio import Imported, Studio
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
-from tests.support.people import principal
+from tests.support.people import ROLES, principal
 
 USER = principal("ada", "user")
 MANY = 2 * AT_ONCE + 50
@@ -102,7 +102,7 @@ async def test_new_files_share_transactions(place: Place, monkeypatch: pytest.Mo
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     together, alone = counted(monkeypatch, Store, "save_versions"), counted(monkeypatch, Store, "save_version")
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     assert (len(together), alone) == (3, [])
     assert await versions(place, "team4/p249") == ["one 249"]
     assert await place.store.labels("team4/p249") == {"test": 1}
@@ -166,10 +166,10 @@ async def test_an_import_that_dies_is_made_up_for(
         broken.setattr(owner, what, dies)
         with pytest.raises(KeyError):
             await studio.import_bundle(packed(many("one")), USER)
-    parts: Any = {"library": Library(place.prompts), "store": place.store, "accounts": place.accounts}
+    parts: Any = {"library": Library(place.prompts), "store": place.store, "authenticator": place.authenticator}
     parts |= {"fleet": Fleet(place.herd), "registry": place.orchestrator.registry}
-    again = Orchestrator(**parts, still_valid=place.authenticator.still_valid)
-    await again.read_prompts()
+    again = Orchestrator(**parts, roles=ROLES)
+    await again.load()
     assert await again.studio.conflicts(USER) == ()
     for key, newest in [(key, state.newest) for key, state in (await place.store.prompt_states()).items()]:
         stored = await place.store.version(key, newest)
@@ -187,5 +187,5 @@ async def test_a_save_reads_the_directory_once(place: Place, studio: Studio, mon
         looks.clear()
         assert (await studio.save("new", yaml.safe_load(prompt(text)), USER)).file == "written"
         assert len(looks) == 1
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     assert await versions(place, "new") == ["one", "two"]

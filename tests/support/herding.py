@@ -18,11 +18,10 @@ from herding.access.role_file import Roles
 from herding.herd.fleet import Fleet
 from herding.main import Parts, assemble
 from herding.nodes.base import Node
-from herding.orchestrator import Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.serving.dispatcher import WAIT_SECONDS
 from herding.settings import Settings, is_loopback
 from herding.store import Store, now_ms
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
@@ -77,7 +76,7 @@ class Place:
 
     @property
     def accounts(self) -> Accounts:
-        return self.parts.accounts
+        return self.orchestrator.accounts
 
     @property
     def prompts(self) -> Path:
@@ -90,11 +89,11 @@ class Place:
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
         """All events of a request."""
-        return [event async for event in self.orchestrator.stream(request, who)]
+        return [event async for event in self.orchestrator.pipeline.stream(request, who)]
 
     async def rows(self, who: Principal = ADMIN) -> list[Outcome]:
         """All rows of the history, newest first."""
-        page = await self.orchestrator.history(HistoryFilter(), who, limit=200)
+        page = await self.orchestrator.history.page(HistoryFilter(), who, limit=200)
         return [entry.outcome for entry in page.entries]
 
     async def row(self) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any
 from herding.access.role_file import Roles
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.serving.active import ActiveRequests
 from herding.store import Store
 from herding.values import Principal, User
 from tests.support.database import new_database
@@ -88,7 +89,9 @@ async def housing(home: Path, roles: str = SHIPPED, **gate: Any) -> AsyncIterato
     options = {"key": KEY, "admin_token": OPERATOR_TOKEN, "clock": time.clock, "monotonic": time.monotonic, **gate}
     found = Roles(file)
     authenticator = Authenticator(store=store, roles=found, **options)
-    accounts = Accounts(store=store, roles=found, authenticator=authenticator, clock=time.clock)
+    accounts = Accounts(
+        store=store, roles=found, authenticator=authenticator, active=ActiveRequests(), clock=time.clock
+    )
     try:
         yield House(store, found, authenticator, accounts, time, file)
     finally:

@@ -34,8 +34,8 @@ async def welcomes(orchestrator: Orchestrator, prompt: str, headers: Headers, wh
     """
     origin = headers.get(b"origin", b"").decode("latin-1")
     try:
-        served = await orchestrator.find(prompt.partition("@")[0], who)
-        found = await orchestrator.find(prompt, who)
+        served = await orchestrator.prompts.find(prompt.partition("@")[0], who)
+        found = await orchestrator.prompts.find(prompt, who)
     except HerdingError:
         return False
     return welcome(found.prompt.cors, origin) and welcome(served.prompt.cors, origin)

@@ -174,5 +174,5 @@ class ColumnPane:
         outcome = state.columns[self.number].outcome
         if outcome is None:
             return FORGOTTEN
-        await self._orchestrator.rate(outcome.request_id, parse_stars(stars), principal_of(request))
+        await self._orchestrator.feedback.rate(outcome.request_id, parse_stars(stars), principal_of(request))
         return SAVED

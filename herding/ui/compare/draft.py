@@ -44,12 +44,12 @@ class OwnDrafts:
         shown = await self._keeper.opened(live, who)
         if edits.whole is not None:
             with suppress(UserError):
-                shown = await self._orchestrator.sketch(live.key, edits.whole, who)
+                shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
         return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
 
     async def request(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> Request:
         """Return the request of a column that runs the draft, with the inputs that the draft declares."""
-        live = await self._orchestrator.prompt(config.prompt, who)
+        live = await self._orchestrator.prompts.get(config.prompt, who)
         edits, info = await self.edits(config.prompt, who), await self.info(live, who)
         return Request(
             prompt=reference(await self._keeper.opened(live, who)),

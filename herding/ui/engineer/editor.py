@@ -171,7 +171,7 @@ class Editor:
     async def _checked(self, desk: SessionState, principal: Principal) -> tuple[Markup, HerdingError | None]:
         """The variant that the inputs pick or what is wrong with them; and what is wrong with the edited text."""
         try:
-            rendered = await self._orchestrator.preview(replace(asked(desk), turns=()), principal)
+            rendered = await self._orchestrator.pipeline.preview(replace(asked(desk), turns=()), principal)
         except VariableError as error:
             return Markup() if error.param in desk.faults else prompt_text.error_note(error), None
         except HerdingError as error:

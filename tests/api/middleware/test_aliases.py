@@ -32,7 +32,7 @@ SUM = """
 async def summed(place: Place) -> Place:
     place.write("game/sum", SUM)
     assert place.library.snapshot.broken == ()
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     return place
 
 
@@ -69,7 +69,7 @@ async def test_pages_that_the_prompt_names_may_use_it_and_no_others(http: httpx.
 
 async def test_an_address_goes_with_its_prompt_and_the_first_one_has_it(http: httpx.AsyncClient, summed: Place) -> None:
     summed.write("a", SUM.replace("name: Sum", "name: First"))
-    await summed.orchestrator.prompts(ADA)
+    await summed.orchestrator.prompts.list_all(ADA)
     assert (await http.get("/error", headers=ADMIN)).json()["prompt"] == "a"
     await summed.orchestrator.studio.delete("a", ADA)
     assert (await http.get("/error", headers=ADMIN)).json()["prompt"] == "game/sum"

@@ -6,8 +6,8 @@ import asyncio
 
 from herding.prompts.compose import compose
 from herding.prompts.reading import parse_prompt
-from herding.serving.run import Flight
-from herding.values import Chunk, Parameters
+from herding.serving.request import PreparedRequest, RequestRun
+from herding.values import Chunk
 from tests.support.herding import ADMIN
 
 HARD = """
@@ -18,41 +18,33 @@ checks: {regex: "(x+x+)+y"}
 """
 
 
-def answered(text: str) -> Flight:
+def answered(text: str) -> RequestRun:
     """A request for `HARD` that got `text` for an answer."""
     prompt = parse_prompt("hard", HARD)
-    flight = Flight(
-        request_id="1",
-        arrived_at=0,
-        who=ADMIN,
-        key="hard",
-        prompt=prompt,
-        session_id=None,
-        variables={},
-        rendered=compose(prompt, {}),
-        parameters=Parameters(),
-        model=None,
+    request = PreparedRequest(
+        id="1", arrived_at=0, principal=ADMIN, key="hard", prompt=prompt, rendered=compose(prompt, {})
     )
-    flight.take(Chunk(text=text))
-    flight.take(Chunk(finish_reason="stop"))
-    return flight
+    run = RequestRun(request)
+    run.receive(Chunk(text=text))
+    run.receive(Chunk(finish_reason="stop"))
+    return run
 
 
 async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
-    flight = answered("x" * 5_000)
-    judging = asyncio.create_task(flight.judge())
+    run = answered("x" * 5_000)
+    judging = asyncio.create_task(run.judge())
     for _ in range(3):
         await asyncio.sleep(0)
     assert not judging.done()
     await judging
-    flight.end("succeeded")
-    verdict = flight.outcome().checks
+    run.end("succeeded")
+    verdict = run.outcome().checks
     assert (verdict.ok, "in the time there is" in (verdict.reason or "")) == (False, True)
 
 
 async def test_an_answer_that_was_stopped_meanwhile_has_no_verdict() -> None:
-    flight = answered("xxy")
-    await flight.judge()
-    flight.stop()
-    flight.end("cancelled")
-    assert flight.outcome().checks.ok is None
+    run = answered("xxy")
+    await run.judge()
+    run.stop()
+    run.end("cancelled")
+    assert run.outcome().checks.ok is None
