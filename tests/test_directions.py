@@ -35,7 +35,7 @@ def test_every_room_of_the_house_is_looked_at() -> None:
         ("herding/orchestrator.py", "from herding.api import errors"),
         ("herding/serving/pipeline.py", "from herding.engine.loading import load"),
         ("herding/nodes/x.py", "import herding.engine.api"),
-        ("herding/engine/x.py", "from herding.yaml_files import Strict"),
+        ("herding/engine/x.py", "from herding.yaml_files import StrictModel"),
         ("herding/ui/x.py", "from herding.api.shield import SecurityHeadersMiddleware"),
         ("herding/api/x.py", "from herding.ui import page"),
         ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),

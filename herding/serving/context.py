@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from herding.nodes.base import Node
-from herding.prompts.compose import Rendered
+from herding.prompts.compose import RenderedPrompt
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
 from herding.values import Call
 
 
-async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Rendered:
+async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:
     """Return the input for a model: a chat loses its oldest turns until input and output fit into the context.
 
     A raw text for the family of the model takes precedence over messages, unless there is a response format.
@@ -31,7 +31,7 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
     return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
 
 
-def call_of(request: PreparedRequest, model: str, rendered: Rendered) -> Call:
+def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt) -> Call:
     """Return the call of a node with an input."""
     messages, text = rendered.messages, rendered.text
     return Call(request.id, model, messages, text, request.parameters, request.response_format)

@@ -34,7 +34,7 @@ from herding.errors import (
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
-from herding.prompts.compose import Rendered
+from herding.prompts.compose import RenderedPrompt
 from herding.routing.budget import RetryBudget, pause
 from herding.serving.active import ActiveRequests
 from herding.serving.context import call_of, fit_to_context
@@ -109,7 +109,7 @@ class Pipeline:
                     return event.outcome, run.embeddings
         raise UserError("The request was stopped.")
 
-    async def preview(self, request: Request, who: Principal) -> Rendered:
+    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         return await self._preparer.preview(request, who)

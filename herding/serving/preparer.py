@@ -9,9 +9,9 @@ from functools import lru_cache
 from pydantic import ValidationError
 
 from herding.errors import UserError
-from herding.prompts.compose import FREE, Rendered, compose, free_input
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.model import PromptParameters
-from herding.prompts.variables import clean_parameter, filled
+from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
 from herding.serving.request import PreparedRequest
 from herding.store import Store
@@ -42,15 +42,15 @@ class Preparer:
                 id=new_id(),
                 arrived_at=self._clock(),
                 principal=who,
-                prompt=FREE,
-                rendered=free_input(request),
+                prompt=NO_PROMPT,
+                rendered=render_free_input(request),
                 parameters=_checked_parameters(request.parameters),
                 session_id=request.session_id,
                 model=model,
                 response_format=request.response_format,
             )
         found, prompt = await self._prompts.resolve_request(request, who)
-        values = await filled(prompt.variables, request.variables)
+        values = await fill_async(prompt.variables, request.variables)
         if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
         return PreparedRequest(
@@ -78,17 +78,17 @@ class Preparer:
             id=new_id(),
             arrived_at=self._clock(),
             principal=who,
-            prompt=FREE,
-            rendered=Rendered(text=json.dumps(list(texts), ensure_ascii=False)),
+            prompt=NO_PROMPT,
+            rendered=RenderedPrompt(text=json.dumps(list(texts), ensure_ascii=False)),
             model=clean_parameter(model, "model"),
             texts=tuple(texts),
             dimensions=dimensions,
         )
 
-    async def preview(self, request: Request, who: Principal) -> Rendered:
+    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         _, prompt = await self._prompts.resolve_request(request, who)
-        return compose(prompt, await filled(prompt.variables, request.variables), request.turns or ())
+        return compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
 
 
 @lru_cache(maxsize=1024)

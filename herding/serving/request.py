@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from herding.errors import HerdingError, NodeError
 from herding.prompts.checks import Trimmer, judge
-from herding.prompts.compose import Rendered
+from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.values import (
@@ -49,7 +49,7 @@ class PreparedRequest:
     arrived_at: int
     principal: Principal
     prompt: Prompt
-    rendered: Rendered
+    rendered: RenderedPrompt
     parameters: Parameters = field(default_factory=Parameters)
     key: str = ""
     version: int = 0
@@ -84,7 +84,7 @@ class PreparedRequest:
         raw = max((len(text) for _, text in self.rendered.families), default=0)
         return max(input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
 
-    def input_tokens(self, rendered: Rendered) -> int:
+    def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format is part of the input."""
         form = len(json.dumps(self.response_format)) if self.response_format else 0
         return -(-(len(input_text(rendered)) + form) // CHARS_PER_TOKEN)
@@ -170,7 +170,7 @@ class RequestRun:
             self._queued_ms = self.elapsed_ms
         self._choice, self._considered = (candidate, policy, reason), considered
 
-    def fit(self, rendered: Rendered) -> None:
+    def fit(self, rendered: RenderedPrompt) -> None:
         """Set the input of the current attempt."""
         self.rendered = rendered
 
@@ -265,7 +265,7 @@ class RequestRun:
         return Usage(self.request.input_tokens(self.rendered), -(-self._received // CHARS_PER_TOKEN))
 
 
-def input_text(rendered: Rendered) -> str:
+def input_text(rendered: RenderedPrompt) -> str:
     """Return the input as the history keeps it: the raw text, or the messages as a JSON list."""
     if rendered.messages is None:
         return rendered.text or ""

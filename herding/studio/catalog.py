@@ -11,11 +11,9 @@ from herding.access.operations import EDIT, PROMPTS, RUN, SAVE
 from herding.access.roles import allows, may_see, require
 from herding.errors import ConfigError, NotFoundError, StoreError
 from herding.nodes.base import Node
-from herding.prompts.body import dump_body
-from herding.prompts.key import check_key, no_prompt
 from herding.prompts.library import Library
-from herding.prompts.model import Prompt
-from herding.prompts.reading import parse_body, parse_prompt
+from herding.prompts.model import Prompt, check_key, dump_body, prompt_not_found
+from herding.prompts.prompt_file import parse_body, parse_prompt
 from herding.studio.cached_stats import CachedStats
 from herding.studio.sync import Sync
 from herding.studio.version_cache import DEV, Edition, Head, VersionCache
@@ -53,7 +51,7 @@ class PromptCatalog:
         key, _, version = reference.partition("@")
         served = await self._version_cache.find(key)
         if not may_see(who, key, served.prompt.roles):
-            raise no_prompt(key)
+            raise prompt_not_found(key)
         if not version:
             return served
         found = await self._version_cache.find(reference)

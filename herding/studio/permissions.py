@@ -6,8 +6,7 @@ from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
 from herding.access.role_file import Roles
 from herding.access.roles import may_see, require
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
-from herding.prompts.key import no_prompt
-from herding.prompts.model import Prompt
+from herding.prompts.model import Prompt, prompt_not_found
 from herding.studio.version_cache import NEWEST, PROD, Edition, Head, VersionCache
 from herding.values import Principal
 
@@ -26,7 +25,7 @@ class PromptPermissions:
         """The newest version and the head of a prompt that somebody may see; NotFoundError where there is none."""
         newest, head = await self._version_cache.newest(key), self._version_cache.heads.get(key)
         if newest is None or head is None or not await self.sees(key, who):
-            raise no_prompt(key)
+            raise prompt_not_found(key)
         return newest, head
 
     async def sees(self, key: str, who: Principal) -> bool:
@@ -46,7 +45,7 @@ class PromptPermissions:
 
     def check_new(self, prompt: Prompt, who: Principal) -> None:
         """AccessError, or UserError, where `who` may not bring a prompt into this form."""
-        if prompt.said_label == PROD or prompt.cors:
+        if prompt.file_label == PROD or prompt.cors:
             require(who, PUBLISH)
         known = self._roles.names
         for role in prompt.roles or ():

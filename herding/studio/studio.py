@@ -251,7 +251,7 @@ class Studio:
             chosen = await self.permissions.edition(key, number, who)
             self.permissions.check_new(chosen.prompt, who)
             entry: Any = {"author": who.id, "at": self._clock(), "message": said or f"chosen: version {number}"}
-            content = chosen.prompt.stored
+            content = chosen.prompt.content_json
             if number != newest.number:
                 saved = await self._store.save_version(key, content, source="ui", base=newest.number, **entry)
                 self._version_cache.put(Edition(key, saved.number, chosen.prompt))
@@ -299,7 +299,7 @@ def _told(key: str, saved: Saved | HerdingError) -> Imported:
     return Imported(key, error=saved.message) if isinstance(saved, HerdingError) else Imported(key, saved)
 
 
-def _rounds(found: Sequence[bundle.Found]) -> Iterator[Sequence[int]]:
+def _rounds(found: Sequence[bundle.BundleEntry]) -> Iterator[Sequence[int]]:
     """The places of the prompts that go together; of those with one key, each goes after the one before."""
     left = [at for at, one in enumerate(found) if not one.error]
     while left:

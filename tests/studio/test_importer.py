@@ -79,7 +79,7 @@ def summary(found: list[Imported]) -> dict[str, Any]:
 async def test_the_work_for_a_bundle_grows_with_its_prompts(
     place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = counted(monkeypatch, Library, "_look")
+    looks = counted(monkeypatch, Library, "_scan")
     states = counted(monkeypatch, Store, "prompt_states")
     for text, changed in (("one", True), ("one", False), ("two", True)):
         looks.clear()
@@ -134,7 +134,7 @@ async def test_each_prompt_of_a_bundle_has_its_own_fate(
     assert "colour" in found["red"]
     assert "publish" in found["prod"]
     assert found["a/Good"] == "written"
-    assert "differs by its case only" in found["a/good"]
+    assert "differs only by case" in found["a/good"]
     assert await versions(place, "edited") == ["one", "two"]
     assert "by hand" in (place.prompts / "edited.yaml").read_text()
     (conflict,) = await studio.conflicts(USER)
@@ -182,7 +182,7 @@ async def test_an_import_that_dies_is_made_up_for(
 
 
 async def test_a_save_reads_the_directory_once(place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = counted(monkeypatch, Library, "_look")
+    looks = counted(monkeypatch, Library, "_scan")
     for text in ("one", "two"):
         looks.clear()
         assert (await studio.save("new", yaml.safe_load(prompt(text)), USER)).file == "written"

@@ -166,7 +166,7 @@ async def test_what_is_wrong_is_said(place: Place, studio: Studio) -> None:
         await studio.save("new", NEW | {"colour": "red"}, USER)
     assert (caught.value.param, caught.value.message) == (
         "colour",
-        "This is no prompt: colour: this key is not known here.",
+        "The prompt has an error: colour: this key is not known here.",
     )
     assert list(files(place)) == ["say.yaml"]
 

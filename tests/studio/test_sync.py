@@ -153,7 +153,7 @@ async def test_a_broken_file_changes_nothing(place: Place) -> None:
     await look(place)
     assert len(await place.orchestrator.prompts.broken(ADMIN)) == 1
     assert await said(place) == ("one", 1)
-    with pytest.raises(ConflictError, match="Mend"):
+    with pytest.raises(ConflictError, match="Fix"):
         await place.orchestrator.studio.save("greet", data("two"), USER)
     put(place, "three")
     await look(place)
@@ -387,7 +387,7 @@ async def test_a_prompt_is_deleted_although_its_file_cannot_be(tmp_path: Path, m
 @pytest.mark.parametrize("last", ["versions", "diff", "labels", "yaml", "resolve"])
 async def test_keys_that_the_api_needs_are_refused(place: Place, last: str) -> None:
     for key in (f"a/{last}", f"a/{last}/prod"):
-        with pytest.raises(UserError, match="Choose another key"):
+        with pytest.raises(UserError, match="Choose another prompt ID"):
             await place.orchestrator.studio.save(key, data("x"), ADMIN)
 
 

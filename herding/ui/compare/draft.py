@@ -9,7 +9,7 @@ from typing import Any
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.edits import BODY, Edits, applied
+from herding.prompts.edits import BODY, Edits, apply_edits
 from herding.ui.compare.state import ColumnConfig
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
@@ -68,7 +68,7 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     changed, unset = _parameter_changes(target, shown)
     if unset or _other_content(target) != _other_content(shown):
-        return Edits(whole=whole_of(shown, applied(target.key, target.content, Edits(parameters=parameters))))
+        return Edits(whole=whole_of(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
     return Edits(
         template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )

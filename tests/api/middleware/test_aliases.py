@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from herding.prompts.alias import OWN
+from herding.prompts.web_access import RESERVED_PATHS
 from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as ADA
 from tests.support.herding import Place
@@ -79,11 +79,11 @@ async def test_an_address_goes_with_its_prompt_and_the_first_one_has_it(http: ht
 
 def test_no_prompt_can_take_an_address_of_the_app(app: FastAPI) -> None:
     firsts = {str(route.path_format).split("/")[1] for route in iter_route_contexts(app.routes)}
-    assert firsts - OWN <= {"", "openapi.json", "echo", "json", "bug"}
+    assert firsts - RESERVED_PATHS <= {"", "openapi.json", "echo", "json", "bug"}
 
 
 def test_nor_one_of_the_page() -> None:
     page = gr.routes.App.create_app(gr.Blocks())
     firsts = {str(route.path_format).split("/")[1].split("=")[0] for route in iter_route_contexts(page.routes)}
     words = {first for first in firsts if re.fullmatch("[a-z0-9_-]+", first)}
-    assert words - OWN == set()
+    assert words - RESERVED_PATHS == set()

@@ -539,7 +539,7 @@ async def test_a_key_that_cannot_be_is_told_at_the_field(desktop: Desktop, key: 
 async def test_a_key_that_differs_by_its_case_only_is_refused_at_once(desktop: Desktop, key: str) -> None:
     desktop.place.write("team/a", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await begin(desktop, key)
-    assert "differs by its case only" in desktop.value(desktop.page.engineer.new.note)
+    assert "differs only by case" in desktop.value(desktop.page.engineer.new.note)
     assert desktop.value(desktop.page.engineer.picker) == "say"
     assert await desktop.place.store.drafts(ADMIN.id) == ()
 
@@ -548,7 +548,7 @@ async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it
     await begin(desktop, "NEW")
     desktop.place.write("new", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await desktop.fire("save_version")
-    assert "differs by its case only" in desktop.value(saving(desktop).note)
+    assert "differs only by case" in desktop.value(saving(desktop).note)
     assert (await kept(desktop, "NEW")).whole is not None
 
 

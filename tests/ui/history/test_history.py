@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from herding.errors import DeadlineError, NotFoundError
-from herding.prompts.body import dump_body
+from herding.prompts.model import dump_body
 from herding.ui.history.filters import download_links, read_filter
 from herding.ui.history.tab import PAGE
 from herding.values import HistoryFilter, Request
