@@ -17,7 +17,7 @@ from herding.ui.compare.draft import OwnDrafts, edits_to
 from herding.ui.compare.state import FIRST, CompareState, Setting
 from herding.ui.compare.summary import listed
 from herding.ui.compare.tab import Compare
-from herding.ui.engineer.runner import models
+from herding.ui.engineer.runner import model_picker
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
 from herding.ui.history.tab import History
@@ -44,10 +44,10 @@ class CompareLinks:
         given = [compare.bench, compare.owner]
         on(opened.success, compare.opened, given, compare.outputs, name="compare_replayed", **now)
         for number, lane in enumerate(compare.lanes):
-            given = [engineer.desk, *compare.inputs]
+            given = [engineer.session, *compare.inputs]
             shown = [tabs, *engineer.outputs]
             used = on(lane.use.click, self._user(number), given, shown, name=f"compare_use_{number}", **now)
-            engineer.elsewhere.follow(used)
+            engineer.code_panel.update_after(used)
 
     @requires(HISTORY)
     async def replay(self, chosen: str, bench: CompareState, request: gr.Request) -> list[Any]:
@@ -88,34 +88,34 @@ class CompareLinks:
     def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
         @requires(RUN)
         async def use(
-            desk: SessionState, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
+            session: SessionState, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
         ) -> list[Any]:
             """Make what the column runs, and the inputs, the draft of the first tab, and open that."""
             principal = principal_of(request)
-            if desk.running is not None:
+            if session.running_id is not None:
                 raise UserError(BUSY)
             self._compare.keep(bench, owner, fields)
             lane = bench.lanes[number]
-            await self._put(desk, bench, lane.setting, principal)
-            shown = await self._shown(desk, lane.setting, lane.letter, principal)
+            await self._put(session, bench, lane.setting, principal)
+            shown = await self._shown(session, lane.setting, lane.letter, principal)
             return [gr.update(selected="engineer"), *shown]
 
         return use
 
-    async def _put(self, desk: SessionState, bench: CompareState, setting: Setting, principal: Principal) -> None:
+    async def _put(self, session: SessionState, bench: CompareState, setting: Setting, principal: Principal) -> None:
         """Make what a column runs the draft of the first tab: another version comes as edits of the one shown there."""
-        keeper = self._engineer.editor.keeper
+        keeper = self._engineer.editor.drafts
         served = await self._orchestrator.prompt(setting.prompt, principal)
-        shown = await keeper.opened(served, principal)
+        shown = await keeper.editable(served, principal)
         wanted, edits = await self._wanted(setting, served, shown, principal)
         given = {name: held for name, held in bench.given(wanted).items() if name in wanted.variables}
-        desk.prompt = shown
-        await keeper.load(desk, principal)
-        desk.take(replace(edits, variables=given))
-        draft = desk.draft
-        draft.undone, draft.step, draft.clash = [], None, None
-        draft.base = draft.base if setting.is_draft else shown.version
-        await keeper.keep(desk, principal, typed=False)
+        session.prompt = shown
+        await keeper.load(session, principal)
+        session.apply(replace(edits, variables=given))
+        draft = session.draft
+        draft.redo_stack, draft.undo_step, draft.conflict = [], None, None
+        draft.base_version = draft.base_version if setting.is_draft else shown.version
+        await keeper.save(session, principal, typed=False)
 
     async def _wanted(
         self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
@@ -131,11 +131,11 @@ class CompareLinks:
             raise UserError("Your role can use only the served version there. Choose it in this column first.")
         return wanted, edits
 
-    async def _shown(self, desk: SessionState, setting: Setting, letter: str, principal: Principal) -> list[Any]:
-        updates = await self._engineer.show(setting.prompt, desk, principal)
-        picker = models(desk.prompt, setting.model)[0]
+    async def _shown(self, session: SessionState, setting: Setting, letter: str, principal: Principal) -> list[Any]:
+        updates = await self._engineer.show(setting.prompt, session, principal)
+        picker = model_picker(session.prompt, setting.model)[0]
         model = self._engineer.runner.model
-        about, told = self._engineer.about, _taken(letter, setting, desk)
+        about, told = self._engineer.about, _taken(letter, setting, session)
         instead = {model: picker, about: join([told, updates[self._engineer.outputs.index(about)]])}
         pairs = zip(self._engineer.outputs, updates, strict=True)
         return [instead.get(component, update) for component, update in pairs]
@@ -157,13 +157,13 @@ def _besides(ran: Setting) -> Markup | None:
     return el("p", words, cls="muted", role="status") if ran.more else None
 
 
-def _taken(letter: str, setting: Setting, desk: SessionState) -> Markup:
+def _taken(letter: str, setting: Setting, session: SessionState) -> Markup:
     """That a column is the draft now; the pane of the draft tells whether it is kept."""
     version = f"version {setting.version}" if setting.version else "as it is served"
     what = "your draft" if setting.is_draft else version
     model = f", for {setting.model}" if setting.model else ""
     words = f"{setting.prompt} ({what}){model}, with the inputs and parameters of the column."
-    if desk.draft.trouble is None:
+    if session.draft.save_error is None:
         words += " It is kept as your draft; Undo goes back."
     return panel("calm", f"Taken over from column {letter} of Compare", el("p", words), role="status")
 

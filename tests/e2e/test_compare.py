@@ -36,7 +36,7 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     for letter in "abcd":
         expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Succeeded", timeout=LONG)
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("")
-        expect(page.locator(f"#compare-{letter}-figures")).to_contain_text("Tokens out")
+        expect(page.locator(f"#compare-{letter}-figures")).to_contain_text("Output tokens")
     expect(page.locator("#compare-said")).to_contain_text("4 of 4 columns answered")
     page.locator("#compare-b-stars input").first.focus()
     page.keyboard.press("Space")
@@ -64,7 +64,7 @@ def test_stop_ends_all_columns_and_a_request_of_the_history_comes_back(app: Runn
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("", timeout=LONG)
     page.locator("#compare-stop").click()
     for letter in "ab":
-        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Cancelled", timeout=LONG)
+        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Stopped", timeout=LONG)
     page.get_by_role("tab", name="History").click()
     page.locator("#history-list .row-pick").first.click()
     page.locator("#history-compare").click()

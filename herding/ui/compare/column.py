@@ -11,13 +11,12 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import FIRST, LETTERS, Column, CompareState
-from herding.ui.engineer.answer import FORGOTTEN, SAVED
-from herding.ui.engineer.runner import AUTO, models
+from herding.ui.engineer.runner import AUTO, model_picker
 from herding.ui.kit import response
 from herding.ui.kit.events import on, requires
 from herding.ui.kit.events import principal_of as asking
 from herding.ui.kit.format import el, empty_state, format_value
-from herding.ui.kit.stars import parse_stars, star_rating, update_stars
+from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
@@ -121,7 +120,7 @@ class ColumnPane:
             gr.update(visible=RATE in who.rights),
             gr.update(choices=prompts, value=setting.prompt),
             gr.update(choices=versions, value=setting.version),
-            models(info, setting.model)[0],
+            model_picker(info, setting.model)[0],
             *(gr.update(**number) for number in numbers),
         ]
 
@@ -159,6 +158,6 @@ class ColumnPane:
         """Save the stars of the answer that is shown."""
         outcome = bench.lanes[self.number].outcome
         if outcome is None:
-            return FORGOTTEN
+            return NOT_ON_PAGE
         await self._orchestrator.rate(outcome.request_id, parse_stars(stars), asking(request))
-        return SAVED
+        return RATING_SAVED

@@ -11,8 +11,8 @@ from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import BODY, Edits, applied
 from herding.ui.compare.state import Setting
-from herding.ui.engineer.draft_keeper import Keeper
-from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
+from herding.ui.engineer.drafts import SessionDrafts
+from herding.ui.engineer.session_state import format_stops, full_yaml, is_edited, reference
 from herding.ui.kit.parameters import to_parameters
 from herding.values import Principal, PromptInfo, Request
 
@@ -22,7 +22,7 @@ class OwnDrafts:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self._keeper = Keeper(orchestrator)
+        self._keeper = SessionDrafts(orchestrator)
 
     async def of(self, key: str, who: Principal) -> Edits | None:
         """What they changed of a prompt and did not save; None where that is nothing, or cannot be read now."""
@@ -41,7 +41,7 @@ class OwnDrafts:
     async def info(self, served: PromptInfo, who: Principal) -> PromptInfo:
         """The prompt as the draft makes it; as it is saved while its YAML makes none."""
         edits = await self.edits(served.key, who)
-        shown = await self._keeper.opened(served, who)
+        shown = await self._keeper.editable(served, who)
         if edits.whole is not None:
             with suppress(UserError):
                 shown = await self._orchestrator.sketch(served.key, edits.whole, who)
@@ -53,7 +53,7 @@ class OwnDrafts:
         edits, info = await self.edits(setting.prompt, who), await self.info(served, who)
         own = _overrides(edits.parameters)
         return Request(
-            prompt=reference(await self._keeper.opened(served, who)),
+            prompt=reference(await self._keeper.editable(served, who)),
             variables={name: held for name, held in values.items() if name in info.variables},
             model=setting.model or None,
             parameters=setting.overrides.over(own),
@@ -69,7 +69,7 @@ def edits_to(wanted: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     numbers, unset = _numbers(wanted, shown)
     if unset or _rest(wanted) != _rest(shown):
-        return Edits(whole=whole_of(shown, applied(wanted.key, wanted.content, Edits(parameters=parameters))))
+        return Edits(whole=full_yaml(shown, applied(wanted.key, wanted.content, Edits(parameters=parameters))))
     return Edits(
         template=wanted.body if is_edited(wanted.body, shown.body) else None, parameters={**numbers, **parameters}
     )
@@ -93,5 +93,5 @@ def _rest(prompt: PromptInfo) -> dict[str, Any]:
 
 def _overrides(kept: Mapping[str, Any]) -> Any:
     """The parameters of a draft, whose stop texts are a list, as parameters of a request."""
-    stop = {"stop": stop_lines(kept["stop"])} if "stop" in kept else {}
+    stop = {"stop": format_stops(kept["stop"])} if "stop" in kept else {}
     return to_parameters({**kept, **stop})

@@ -12,10 +12,10 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
-from herding.ui.engineer.answer import FORGOTTEN
 from herding.ui.kit.events import on, requires
 from herding.ui.kit.events import principal_of as asking
 from herding.ui.kit.format import el
+from herding.ui.kit.stars import NOT_ON_PAGE
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
@@ -73,7 +73,7 @@ class PreferencePane:
             """Keep what the person says of the two answers that are shown, or take it back."""
             who, pair = asking(request), rated(bench, left, right)
             if pair is None:
-                return [*(gr.skip() for _ in (self.box, *self.buttons)), FORGOTTEN]
+                return [*(gr.skip() for _ in (self.box, *self.buttons)), NOT_ON_PAGE]
             one, other = _id(pair[0]), _id(pair[1])
             if what == NOTHING:
                 await self._preferences.take_back(one, other, who)

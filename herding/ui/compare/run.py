@@ -19,9 +19,9 @@ from herding.ui.compare.draft import OwnDrafts
 from herding.ui.compare.merge_streams import together
 from herding.ui.compare.state import Column, CompareState, Ran, Setting
 from herding.ui.compare.summary import table, told
-from herding.ui.engineer.answer import Progress
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el
+from herding.ui.kit.response import RunProgress
 from herding.values import Principal, Request
 
 Updates = dict[Any, Any]
@@ -90,7 +90,7 @@ class CompareRun:
         lanes = dict(self._opened(bench))
         begun = self._busy(bench, busy=True) | {self._panes.said: _note("All columns run.")}
         for number, lane in lanes.items():
-            lane.progress = Progress()
+            lane.progress = RunProgress()
             begun |= self._panes.lanes[number].begins()
         yield begun
         values = bench.values[bench.key]
@@ -127,8 +127,8 @@ class CompareRun:
         if progress is None or number in ended:
             return {}
         error = next((event for event in said if isinstance(event, HerdingError)), None)
-        grew = progress.take([event for event in said if not isinstance(event, HerdingError)])
-        text: Updates = {pane.text: progress.answer} if grew else {}
+        grew = progress.update([event for event in said if not isinstance(event, HerdingError)])
+        text: Updates = {pane.text: progress.text} if grew else {}
         if error is None and progress.outcome is None:
             return {pane.status: progress.status, **text}
         ended.add(number)
@@ -140,7 +140,7 @@ class CompareRun:
             text |= pane.ends(progress.outcome)
         return text
 
-    async def _row_of(self, error: HerdingError, progress: Progress, principal: Principal) -> None:
+    async def _row_of(self, error: HerdingError, progress: RunProgress, principal: Principal) -> None:
         """The row that a failed request left."""
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to read

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.engineer.answer import Progress
-from herding.ui.engineer.session_state import stop_lines
+from herding.ui.engineer.session_state import format_stops
 from herding.ui.kit.parameters import to_parameters
+from herding.ui.kit.response import RunProgress
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
@@ -56,7 +56,7 @@ class Setting:
     def overrides(self) -> Parameters:
         """The same as parameters of a request."""
         given = self.parameters
-        return to_parameters(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
+        return to_parameters(given | ({"stop": format_stops(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """The request of a column, with the values of its prompt's variables."""
@@ -84,13 +84,13 @@ class Column:
     letter: str
     open: bool = False
     setting: Setting = Setting()
-    progress: Progress | None = None
+    progress: RunProgress | None = None
     runs: list[Ran] = field(default_factory=list)
 
     @property
     def answer(self) -> str:
         """The text that is there."""
-        return self.progress.answer if self.progress else ""
+        return self.progress.text if self.progress else ""
 
     @property
     def outcome(self) -> Outcome | None:

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.engineer.answer import SAVED
 from herding.ui.history import page as entry_page
 from herding.ui.history.filters import ANY, choice, choices_of, links, wanted
 from herding.ui.history.list import rows
@@ -18,7 +17,7 @@ from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import STATUS, el, empty_state, success
 from herding.ui.kit.picklist import pick_list, picked_item
-from herding.ui.kit.stars import parse_stars, star_rating, update_stars
+from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
@@ -176,7 +175,7 @@ class History:
             entry.comment or "",
             note,
             gr.update(visible=_may_compare(row, principal)),
-            *self.forget.shows(own and (entry_page.kept(row) or bool(entry.comment))),
+            *self.forget.show(own and (entry_page.kept(row) or bool(entry.comment))),
         ]
 
     @requires(HISTORY)
@@ -193,13 +192,13 @@ class History:
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Save the stars of the open request, and show them in the list."""
         await self._orchestrator.rate(chosen, parse_stars(stars), principal_of(request))
-        return [SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
+        return [RATING_SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
     @requires(RATE)
     async def remark(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
         await self._orchestrator.comment(chosen, str(text or ""), principal_of(request))
-        return SAVED
+        return RATING_SAVED
 
 
 def _place(offset: int, last: int, total: int) -> Markup:

@@ -97,7 +97,7 @@ class Versions:
             prompt.key: prompt_text.picker_option(prompt) for prompt in await self._orchestrator.prompts(principal)
         }
         view.turn_to(asked if asked in known else next(iter(known), ""))
-        missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != view.key else None
+        missed = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != view.key else None
         return [
             gr.update(choices=[(name, key) for key, name in known.items()], value=view.key or None),
             *(gr.update(visible=bool(known) and _opens(tab, principal)) for tab in ("engineer", "compare")),

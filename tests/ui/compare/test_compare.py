@@ -88,7 +88,7 @@ async def test_every_column_is_a_request_of_its_own_and_has_its_row(desktop: Des
     assert [desktop.value(lane.text) for lane in lanes[:3]] == ["near 900 kind", "near 900 kind", "near"]
     for lane in lanes[:3]:
         assert "Succeeded" in desktop.value(lane.status)
-        assert "Tokens out" in desktop.value(lane.figures)
+        assert "Output tokens" in desktop.value(lane.figures)
     assert "3 of 3 columns answered" in desktop.value(desktop.page.compare.said)
     assert desktop.value(desktop.page.compare.summary).count("<tr>") == 4
 
@@ -103,9 +103,9 @@ async def test_a_column_that_fails_leaves_the_others_alone(desktop: Desktop) -> 
     await desktop.fire("compare_run")
     assert desktop.value(lanes[0].text) == "half "
     assert "Too slow: &lt;img" in desktop.value(lanes[0].problem)
-    assert "Broke off" in desktop.value(lanes[0].status) or "Failed" in desktop.value(lanes[0].status)
+    assert "Incomplete" in desktop.value(lanes[0].status) or "Failed" in desktop.value(lanes[0].status)
     assert "temperature" in desktop.value(lanes[2].problem)
-    assert "Not run" in desktop.value(lanes[2].status)
+    assert "Not sent" in desktop.value(lanes[2].status)
     for lane in (lanes[1], lanes[3]):
         assert desktop.value(lane.text) == "one two three"
         assert desktop.value(lane.problem) == ""
@@ -127,7 +127,7 @@ async def test_stop_ends_all_columns(desktop: Desktop) -> None:
         pass
     assert {row.status for row in await rows(desktop)} == {"cancelled"}
     assert len(await rows(desktop)) == 3
-    assert all("Cancelled" in desktop.value(lane.status) for lane in lanes[:3])
+    assert all("Stopped" in desktop.value(lane.status) for lane in lanes[:3])
     assert "1 (1 not succeeded)" in desktop.value(desktop.page.compare.summary)
 
 
@@ -192,7 +192,7 @@ async def test_another_prompt_keeps_what_was_typed_for_the_one_before(desktop: D
 async def test_a_page_that_the_session_does_not_know_is_not_run(desktop: Desktop) -> None:
     await opened(desktop)
     desktop.set(desktop.page.compare.owner, "varied")
-    with pytest.raises(UserError, match="Load it again"):
+    with pytest.raises(UserError, match="Reload it"):
         await desktop.fire("compare_run")
     assert await rows(desktop) == []
     assert bench(desktop).running is False
@@ -234,7 +234,7 @@ async def test_a_column_goes_to_the_first_tab_with_all_that_it_is(desktop: Deskt
     assert desktop.value(engineer.editor.form.components[0]) == "900"
     assert desktop.value(engineer.runner.model) == "echo"
     assert desktop.value(engineer.editor.parameters.components[3]) == 7
-    desktop.value(engineer.desk).running = "x"
+    desktop.value(engineer.session).running = "x"
     with pytest.raises(UserError, match="still runs"):
         await desktop.fire("compare_use_0")
 
@@ -444,7 +444,7 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     await put(desktop, lanes[1].version, str(number))
     desktop.set(desktop.page.compare.form.components[0], "typed")
     await drafts.keep("say", Edits(template="prompt: older"), desktop.who, base=1)
-    desktop.value(engineer.desk).drafts.clear()
+    desktop.value(engineer.session).drafts.clear()
     await desktop.fire("compare_use_1")
     kept = await drafts.of("say", desktop.who)
     assert kept is not None
