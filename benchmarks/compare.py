@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from herding.main import parts
 from herding.orchestrator import Orchestrator
 from herding.settings import Settings
-from herding.ui.compare.merge_streams import together
+from herding.ui.compare.merge_streams import merge_streams
 from herding.values import Done, Parameters, Principal, Request
 
 TEXT = "the quick brown fox jumps over the lazy dog " * 6
@@ -90,7 +90,7 @@ async def one_by_one(orchestrator: Orchestrator, requests: list[Request]) -> int
 async def at_once(orchestrator: Orchestrator, requests: list[Request]) -> int:
     """As the tab does it."""
     tokens = 0
-    async for batch in together({n: orchestrator.stream(request, WHO) for n, request in enumerate(requests)}):
+    async for batch in merge_streams({n: orchestrator.stream(request, WHO) for n, request in enumerate(requests)}):
         tokens += sum(event.outcome.usage.output_tokens for _, event in batch if isinstance(event, Done))
     return tokens
 

@@ -3,8 +3,8 @@
 python benchmarks/routing.py [--seeds 20] [--from 0]
 
 Each seed makes another herd of four models. A model has a quality, a typical time, and how often it fails and breaks
-the contract; better models break it less, but neither time nor failures tell quality. A policy sees what it sees in
-the product: `success_share` times, contracts and failures, `stars` also the stars, `round_robin` and `random` nothing.
+the checks; better models fail them less, but neither time nor failures tell quality. A policy sees what it sees in
+the product: `success_share` times, checks and failures, `stars` also the stars, `round_robin` and `random` nothing.
 Regret is what the best model of the moment would have been worth less what the chosen one is, added up over all
 requests, where worth is the chance to answer times the mean quality of the answers as users would rate it (0 to 1).
 Printed are medians over the seeds. Twelve users rate 30 % of the answers, most within minutes, unless a scene says
@@ -25,8 +25,7 @@ from statistics import mean, median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from herding.routing.policies import Policies
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
 
@@ -45,12 +44,12 @@ HOSTILE_FROM = 300
 
 @dataclass
 class Model:
-    """What a model is like: quality (0-1) of its answers, typical time, chances to fail and to break the contract."""
+    """What a model is like: quality (0-1) of its answers, typical time, chances to fail and to fail a check."""
 
     quality: float
     ms: float
     fails: float
-    breaches: float
+    check_failures: float
     swing: float = 0.0
     period: float = 1.0
     phase: float = 0.0
@@ -103,12 +102,12 @@ class Run:
 
 
 def herd(scene: Scene, rng: Random) -> dict[str, Model]:
-    """Four models; better ones tend to break the contract less, and neither time nor failures tell quality."""
+    """Four models; better ones tend to fail checks less, and neither time nor failures tell quality."""
     models = {}
     for name in MODELS:
         quality = rng.uniform(0.35, 0.9)
-        breaches = min(0.6, max(0.0, 0.35 * (1 - quality) + rng.uniform(-0.08, 0.08)))
-        models[name] = Model(quality, rng.uniform(600, 3_500), rng.uniform(0, 0.05), breaches)
+        check_failures = min(0.6, max(0.0, 0.35 * (1 - quality) + rng.uniform(-0.08, 0.08)))
+        models[name] = Model(quality, rng.uniform(600, 3_500), rng.uniform(0, 0.05), check_failures)
         if scene.drifts:
             models[name].swing = rng.uniform(0.15, 0.35)
             models[name].period = rng.uniform(500, 1_500)
@@ -165,7 +164,7 @@ class Simulation:
             model = self.models[name]
             ok = self.users.random() >= model.fails_at(number)
             good = min(1.0, max(0.0, self.users.gauss(model.quality_at(number), 0.15)))
-            kept = self.users.random() >= model.breaches * (1.6 - 1.2 * good)
+            kept = self.users.random() >= model.check_failures * (1.6 - 1.2 * good)
             ms = model.ms * self.users.lognormvariate(0, 0.35)
             sample = Sample(f"{number:08}", PROMPT, name, self.now, ok, kept if ok else None, ms)
             self.record.add(sample)

@@ -1,3 +1,3 @@
 """Herding: a prompt-engineering workbench and model orchestrator."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

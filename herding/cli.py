@@ -1,4 +1,7 @@
-"""`python -m herding token ...`: tokens from the shell, for whoever may read the data directory."""
+"""The `herding` command: serve the app, and manage access tokens of its database.
+
+Whoever can read the data directory may manage tokens, also while the app runs.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,14 @@ DAY_MS = 24 * 3600 * 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status 0 when done, 1 when it was refused, 2 for wrong arguments."""
-    wanted = _parser().parse_args(arguments)
+    """Run a command. Return exit status 0 when done, 1 when refused, 2 for wrong arguments or settings."""
+    options = _parser().parse_args(arguments)
+    if options.command == "serve":
+        return _serve(options)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names are in any language, terminals are not
     try:
-        asyncio.run(_run(wanted))
+        asyncio.run(_manage_tokens(options))
     except HerdingError as error:
         print(error.message, file=sys.stderr)
         return 1
@@ -36,44 +41,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m herding", description="Access tokens of this Herding.")
-    token = parser.add_subparsers(required=True, metavar="token").add_parser("token", help="create, list, end tokens")
+    parser = argparse.ArgumentParser(prog="herding", description="A prompt workbench and model orchestrator.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="run the app")
+    serve.add_argument("--host", help="address to listen on; default: HERDING_HOST or 127.0.0.1")
+    serve.add_argument("--port", type=int, help="port to listen on; default: HERDING_PORT or 7860")
+    token = commands.add_parser("token", help="create, list, rotate and revoke access tokens")
     tasks = token.add_subparsers(dest="task", required=True)
-    create = tasks.add_parser("create", help="make a token, for a new user or one that is there")
-    create.add_argument("--user", required=True, help="id of the user")
-    create.add_argument("--role", help="role of a new user; for one that is there, a weaker role of this token")
-    create.add_argument("--name", default="token", help="what the token is for")
-    create.add_argument("--days", type=float, help="how long it lasts; default: until it is revoked")
-    listing = tasks.add_parser("list", help="show all tokens, without their secrets")
-    listing.add_argument("--user", help="only this user's")
-    for task, words in (("revoke", "end a token at once"), ("rotate", "replace a token; the old one works for a day")):
-        tasks.add_parser(task, help=words).add_argument("id", help="the token's public part: hl_<id>_...")
+    create = tasks.add_parser("create", help="create a token for a new or an existing user")
+    create.add_argument("--user", required=True, help="user ID")
+    create.add_argument("--role", help="role of a new user; for an existing user, a lesser role of this token")
+    create.add_argument("--name", default="token", help="purpose of the token")
+    create.add_argument("--days", type=float, help="days until it expires; default: never")
+    listing = tasks.add_parser("list", help="list all tokens without their secrets")
+    listing.add_argument("--user", help="only tokens of this user")
+    for task, text in (("revoke", "end a token now"), ("rotate", "replace a token; the old one works for a day")):
+        tasks.add_parser(task, help=text).add_argument("id", help="the token's public part: hl_<id>_...")
     return parser
 
 
-async def _run(wanted: argparse.Namespace) -> None:
-    async with _accounts() as (accounts, who):
-        if wanted.task == "create":
-            if wanted.days is not None and not 0 < wanted.days <= 3660:
-                raise UserError("--days is more than 0 and at most 3660.")
-            print(await _create(accounts, wanted, who))
-        elif wanted.task == "list":
+def _serve(options: argparse.Namespace) -> int:
+    from herding.main import main as run_app  # imports Gradio, which takes seconds
+
+    given = {"host": options.host, "port": options.port}
+    return run_app(**{name: value for name, value in given.items() if value is not None})
+
+
+async def _manage_tokens(options: argparse.Namespace) -> None:
+    async with _open_accounts() as (accounts, who):
+        if options.task == "create":
+            if options.days is not None and not 0 < options.days <= 3660:
+                raise UserError("--days must be above 0 and at most 3660.")
+            print(await _create(accounts, options, who))
+        elif options.task == "list":
             tokens = await accounts.tokens(who)
-            for line in _table([token for token in tokens if wanted.user in (None, token.user)]):
+            for line in _table([token for token in tokens if options.user in (None, token.user)]):
                 print(line)
-        elif wanted.task == "revoke":
-            await accounts.revoke(_id(wanted.id), who)
-            print(f"The token {_id(wanted.id)} is revoked.")
+        elif options.task == "revoke":
+            await accounts.revoke(_public_part(options.id), who)
+            print(f"Token {_public_part(options.id)} revoked.")
         else:
-            token, text = await accounts.rotate(_id(wanted.id), who)
+            token, text = await accounts.rotate(_public_part(options.id), who)
             print(text)
             if token.expires_at is not None:
-                print(f"It ends when the old one was to end: {_day(token.expires_at)} UTC.", file=sys.stderr)
+                print(f"It expires when the old token would have: {_minute(token.expires_at)} UTC.", file=sys.stderr)
 
 
 @asynccontextmanager
-async def _accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
-    """The accounts of the configured database; the app may run beside."""
+async def _open_accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
+    """Open the accounts of the configured database, beside a running app or without one."""
     settings = read_settings()
     roles = Roles(settings.roles)
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
@@ -89,38 +105,38 @@ async def _accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
         await store.close()
 
 
-async def _create(accounts: Accounts, wanted: argparse.Namespace, who: Principal) -> str:
-    """The text of a new token. A user who is not there yet is made with the role."""
-    role: str | None = wanted.role
+async def _create(accounts: Accounts, options: argparse.Namespace, who: Principal) -> str:
+    """Return the text of a new token. A user that does not exist is created with the role."""
+    role: str | None = options.role
     try:
-        user = await accounts.user(wanted.user, who)
+        user = await accounts.user(options.user, who)
     except NotFoundError:
         if role is None:
-            raise UserError(f"There is no user '{wanted.user}'. Give --role to make one.") from None
-        user = await accounts.add_user(User(wanted.user, wanted.user, role), who)
-    ends = None if wanted.days is None else now_ms() + round(wanted.days * DAY_MS)
-    weaker = role if role != user.role else None
-    return (await accounts.create_token(user.id, wanted.name, who, role=weaker, expires_at=ends))[1]
+            raise UserError(f"User '{options.user}' not found. Add --role to create the user.") from None
+        user = await accounts.add_user(User(options.user, options.user, role), who)
+    expires_at = None if options.days is None else now_ms() + round(options.days * DAY_MS)
+    lesser = role if role != user.role else None
+    return (await accounts.create_token(user.id, options.name, who, role=lesser, expires_at=expires_at))[1]
 
 
-def _id(text: str) -> str:
-    """The public part of a token, also from its whole text."""
+def _public_part(text: str) -> str:
+    """Return the public part of a token, given that part or the whole token."""
     return text.removeprefix("hl_").partition("_")[0]
 
 
 def _table(tokens: Sequence[Token]) -> list[str]:
-    heads = ("id", "user", "role", "name", "created", "ends", "last used", "state")
+    heads = ("id", "user", "role", "name", "created", "expires", "last used", "state")
     rows = [heads, *(_row(token) for token in tokens)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(token: Token) -> tuple[str, ...]:
-    over = token.expires_at is not None and token.expires_at <= now_ms()
-    state = "revoked" if token.revoked_at else "over" if over else "valid"
-    times = (_day(token.created_at), _day(token.expires_at), _day(token.last_used_at))
+    expired = token.expires_at is not None and token.expires_at <= now_ms()
+    state = "revoked" if token.revoked_at else "expired" if expired else "valid"
+    times = (_minute(token.created_at), _minute(token.expires_at), _minute(token.last_used_at))
     return (token.id, token.user, token.role or "user's", token.name, *times, state)
 
 
-def _day(ms: int | None) -> str:
+def _minute(ms: int | None) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M") if ms else "-"

@@ -9,16 +9,15 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -26,25 +25,21 @@ from herding import __version__
 from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
-from herding.api import routes
-from herding.api.middleware.aliases import AliasMiddleware
-from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.json_route import Shortcut
-from herding.api.middleware.proxies import ProxyMiddleware
-from herding.api.middleware.security_headers import SecurityMiddleware
-from herding.api.middleware.wire import Protocol
+from herding.api.app import add_middleware, create_app
+from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
+from herding.nodes.base import Node
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
+from herding.serving.dispatcher import WAIT_SECONDS
 from herding.settings import ROOT, Settings, read_settings, secret
-from herding.store import Store
+from herding.store import Store, now_ms
 
 GRACEFUL_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -71,36 +66,56 @@ def _tell_of_end(task: asyncio.Task[None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the web app is made of."""
+    """The services that the web app is made of."""
 
-    orchestrator: Orchestrator
+    library: Library
+    store: Store
+    fleet: Fleet
+    roles: Roles
     authenticator: Authenticator
+    registry: Registry
+    accounts: Accounts
+    orchestrator: Orchestrator
 
 
 @contextlib.asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
-    configured = catalog.read_herd(settings.nodes)
-    fleet = Fleet(catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret)))
-    roles = Roles(settings.roles)
+async def assemble(
+    settings: Settings,
+    *,
+    nodes: Mapping[str, Node] | None = None,
+    roles: Roles | None = None,
+    clock: Callable[[], int] = now_ms,
+    monotonic: Callable[[], float] = time.monotonic,
+    rng: Random | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+) -> AsyncIterator[Parts]:
+    """Open the store and wire the services; close the nodes and the store at the end. Nothing runs yet.
+
+    `nodes` and `roles` replace those of the files that the settings name. `clock` is in Unix milliseconds,
+    `monotonic` and `wait_seconds` (the longest time in the queue) in seconds.
+    """
+    if nodes is None:
+        configured = catalog.read_herd(settings.nodes)
+        nodes = catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret))
+    roles = roles or Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
-    store = await Store.open(settings.database_url)
+    key = signing_key(settings.home, _value(settings.secret_key))
+    fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
+    store = await Store.open(settings.database_url, clock=clock)
     try:
-        key = signing_key(settings.home, _value(settings.secret_key))
         authenticator = Authenticator(
             store=store,
             roles=roles,
             key=key,
             trusts_all=settings.trusts_all,
             admin_token=_value(settings.admin_token),
+            clock=clock,
+            monotonic=monotonic,
         )
-        accounts = Accounts(store=store, roles=roles, authenticator=authenticator)
-        for node in fleet.values():
-            await node.start()
+        accounts = Accounts(store=store, roles=roles, authenticator=authenticator, clock=clock)
         guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
-        registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard)
-        await registry.load()
+        registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard, clock=clock)
         orchestrator = Orchestrator(
             library=library,
             fleet=fleet,
@@ -108,28 +123,40 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             accounts=accounts,
             registry=registry,
             still_valid=authenticator.still_valid,
+            clock=clock,
+            wait_seconds=wait_seconds,
             role_names=lambda: roles.names,
         )
-        if not settings.local_only and not settings.admin_token:
-            await _hand_over(accounts)
-        await orchestrator.read_prompts()
-        await orchestrator.learn()
-        watching = (
-            orchestrator.watch_prompts(),
-            roles.watch(),
-            orchestrator.watch(),
-            orchestrator.probe(),
-            orchestrator.follow_demand(),
-        )
-        endless = (*watching, authenticator.keep(), orchestrator.upkeep())
-        async with contextlib.AsyncExitStack() as running:
-            for work in endless:
-                await running.enter_async_context(beside(work))
-            yield Parts(orchestrator, authenticator)
-            await authenticator.flush()
+        yield Parts(library, store, fleet, roles, authenticator, registry, accounts, orchestrator)
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
+    """Start the nodes, read the prompts and keep the background work going until the block ends."""
+    orchestrator, authenticator = parts.orchestrator, parts.authenticator
+    for node in parts.fleet.values():
+        await node.start()
+    await parts.registry.load()
+    if not settings.local_only and not settings.admin_token:
+        await _hand_over(parts.accounts)
+    await orchestrator.read_prompts()
+    await orchestrator.learn()
+    async with contextlib.AsyncExitStack() as background:
+        for work in (
+            orchestrator.watch_prompts(),
+            parts.roles.watch(),
+            orchestrator.watch(),
+            orchestrator.probe(),
+            orchestrator.follow_demand(),
+            authenticator.keep(),
+            orchestrator.upkeep(),
+        ):
+            await background.enter_async_context(beside(work))
+        yield
+        await authenticator.flush()
 
 
 async def _hand_over(accounts: Accounts) -> None:
@@ -143,26 +170,26 @@ def _value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def create(found: Parts, settings: Settings) -> FastAPI:
-    """The web app: routes first, then the UI at `/`, and around both the guards."""
-    _tame_gradio(settings.home)
-    from herding.ui.mount import mount  # Gradio reads the environment when it is imported
+def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int = MAX_BODY) -> FastAPI:
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both.
 
-    silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}  # /metrics tells what there is
-    app = FastAPI(
-        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=silent
+    `max_body` is the size of the largest request body in bytes.
+    """
+    app = create_app(parts.orchestrator, parts.authenticator)
+    if ui:
+        _tame_gradio(settings.home)
+        from herding.ui.mount import mount  # Gradio reads the environment when it is imported
+
+        mount(app, parts.orchestrator, private=[settings.home.absolute(), ROOT])
+    add_middleware(
+        app,
+        parts.orchestrator,
+        parts.authenticator,
+        allowed_hosts=settings.host_names,
+        max_body=max_body,
+        frame_ancestors=settings.frame_ancestors,
+        trusted_proxies=settings.trusted_proxies,
     )
-    busy = routes.install(app, found.orchestrator, found.authenticator)
-    mount(app, found.orchestrator, private=[settings.home.absolute(), ROOT])
-    # The last added is the outermost. A CORS middleware that allows nobody switches off Gradio's, which allows all.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(AuthenticationMiddleware, authenticator=found.authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=found.orchestrator, stranger=found.authenticator.stranger)
-    app.add_middleware(AliasMiddleware, orchestrator=found.orchestrator)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names)
-    app.add_middleware(SecurityMiddleware, frame_ancestors=settings.frame_ancestors)
-    app.add_middleware(ProxyMiddleware, hops=settings.trusted_proxies)
     return app
 
 
@@ -193,12 +220,11 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until a signal ends the process."""
-    async with parts(settings) as found:
+    async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
-            create(found, settings),
+            create(parts, settings),
             host=settings.host,
             port=settings.port,
-            http=Protocol,
             log_level="warning",
             access_log=False,  # at this level it would write nothing, and put every line together first
             server_header=False,
@@ -220,13 +246,16 @@ def _settle_memory() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
-def main() -> int:
-    """Exit status 0 after a normal end, 2 for settings or files that must be mended first."""
+def main(**overrides: Any) -> int:
+    """Run the app; `overrides` go before settings of the environment.
+
+    Return exit status 0 after a normal end, 2 if settings or files must be fixed first.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        settings = read_settings()
+        settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one

@@ -380,14 +380,14 @@ class Orchestrator:
     async def node_events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
         """What happened to the nodes that `who` may use since the app started, the newest first."""
         require(who, NODES)
-        events = (event for event in self.fleet.feed.events() if allows(who.nodes, event.node))
+        events = (event for event in self.fleet.events.latest() if allows(who.nodes, event.node))
         return list(islice(events, limit))
 
     async def mend_node(self, node: str, who: Principal) -> None:
         """Somebody mended a node: it is tried again at once, whatever it did before."""
         require(who, MANAGE_NODES)
         self._check_node(node, who)
-        self.fleet.health.mend(node)
+        self.fleet.health.reset(node)
         self.fleet.changed()
 
     def _check_node(self, node: str, who: Principal) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -165,10 +165,10 @@ class Settings(BaseSettings):
         return ["127.0.0.1", "localhost", "[::1]", "::1"] if self.local_only else ["*"]
 
 
-def read_settings() -> Settings:
-    """The settings; ConfigError names the variable that is wrong."""
+def read_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` go before the environment. Raise ConfigError that names the wrong variable."""
     try:
-        return Settings()
+        return Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ settings.register_profile(
 )
 settings.register_profile("explore", parent=settings.get_profile("herding"), derandomize=False)
 settings.load_profile("herding")
+
+for name in list(os.environ):
+    if name == "DATABASE_URL" or (name.startswith("HERDING_") and not name.startswith("HERDING_TEST")):
+        del os.environ[name]  # the tests have settings of their own
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def versions(url: str) -> None:
     content = http.get(path).raise_for_status().json()["content"]
     for number, message in enumerate(("Cooler", "Asked for JSON only: two models began with a greeting. " * 5, ""), 2):
         content["parameters"] = {"temperature": number / 10, "max_tokens": 200}
-        content["contract"] = {"json_schema": {"type": "object"}, "max_words": 40 * number}
+        content["checks"] = {"json_schema": {"type": "object"}, "max_words": 40 * number}
         http.put(path, json=content | {"message": message}).raise_for_status()
         http.put(f"{path}/labels/prod", json={"version": number - 1, "message": message}).raise_for_status()
 
@@ -142,7 +142,7 @@ def compare(page: Page) -> None:
     page.locator("#compare-b-temperature input").fill("1.4")
     page.locator("#compare-c-max-tokens input").fill("12")
     page.locator("#compare-run").click()
-    page.get_by_text("3 of 3 columns answered").wait_for()
+    page.get_by_text("3 of 3 columns succeeded").wait_for()
     page.locator("#compare-prefer-right").click()
     page.get_by_text("B is better than A").wait_for()
 

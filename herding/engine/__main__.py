@@ -1,46 +1,64 @@
-"""Start the engine: announce the port first, then load the model while HTTP answers already."""
+"""Run the engine: announce the port, then load the model while the API already responds."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import sys
+import threading
 
-from herding.engine.options import Options, check_secret, parse_options
-from herding.engine.process import announce, bind, exit_with_parent
+from herding.engine.options import check_secret, parse_options
 from herding.errors import ConfigError
 
 _SWITCH_SECONDS = 0.0005
-"""How long the worker may keep the interpreter while the event loop waits for it."""
+"""How long the worker thread may keep the interpreter while the event loop waits for it."""
 
 
 def main() -> None:
-    """Run until SIGTERM, SIGINT, or the end of the parent."""
+    """Run until SIGTERM, SIGINT, or the end of the parent process."""
     options = parse_options()
     try:
         secret = check_secret(os.environ.pop("HERDING_NODE_SECRET", ""), options.host)
     except ConfigError as error:
-        sys.exit(_refuse(error))
+        sys.stderr.write(error.message + "\n")
+        sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if options.exit_with_parent:
-        exit_with_parent()
+        threading.Thread(target=_exit_at_end_of_stdin, name="parent-watch", daemon=True).start()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    listener = bind(options.host, options.port)
-    announce(listener)
-    _serve(listener, options, secret)
-    os._exit(0)  # the library's worker threads would hold the process
+    listener = _bind(options.host, options.port)
+    _announce(listener)
 
-
-def _refuse(error: ConfigError) -> int:
-    sys.stderr.write(error.message + "\n")
-    return 2
-
-
-def _serve(listener: socket.socket, options: Options, secret: str) -> None:
-    from herding.engine.server import serve  # only now: the port is announced already
+    from herding.engine.api import serve  # imported after the announcement, because it takes a while
 
     serve(listener, options, secret=secret)
+    os._exit(0)  # the worker threads of the libraries would keep the process alive
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket; connections wait in its backlog until the server accepts them."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY only for TCP
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(512)
+    return listener
+
+
+def _announce(listener: socket.socket) -> None:
+    """Write the port and the process id to stdout as one line of JSON."""
+    port = listener.getsockname()[1]
+    sys.stdout.write(json.dumps({"port": port, "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+
+
+def _exit_at_end_of_stdin() -> None:
+    """Exit when stdin closes, which also happens when the parent process is killed."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,70 @@
-"""The engine's HTTP interface: thin routes over `Engine`."""
+"""The engine's HTTP API and its server."""
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from herding.engine.body import parse_generation, parse_model
 from herding.engine.engine import Engine
-from herding.engine.events import EventStreamResponse
-from herding.engine.guard import Guard
-from herding.engine.refusals import TooLargeError, status_of
-from herding.engine.system import System
+from herding.engine.errors import TooLargeError, status_of
+from herding.engine.model_files import ModelCatalog, parse_source
+from herding.engine.model_loader import TransformersLoader
+from herding.engine.model_manager import Event, error_event
+from herding.engine.options import Options
+from herding.engine.requests import parse_generation, parse_model
+from herding.engine.system import SystemMonitor
 from herding.errors import HerdingError, LimitError, UserError
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
+_MAX_CONNECTIONS = 1024
+_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+_log = logging.getLogger(__name__)
 
 
-def build_app(engine: Engine, system: System, *, secret: str, model: str) -> Starlette:
-    """The application; it loads `model` when it starts."""
+def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
+    """Serve on a listening socket until a signal arrives; open streams then get one second to finish."""
+    initial = [parse_source(options.model)] if options.model else []
+    engine = Engine(
+        catalog=ModelCatalog([*initial, *options.sources]),
+        loader=TransformersLoader(options),
+        max_active=options.max_active,
+        max_waiting=options.max_waiting,
+        drain_seconds=options.drain_seconds,
+    )
+    config = uvicorn.Config(
+        build_app(engine, SystemMonitor(), secret=secret, model=options.model),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_graceful_shutdown=1,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def build_app(engine: Engine, system: SystemMonitor, *, secret: str, model: str) -> Starlette:
+    """Return the application, which loads `model` at startup."""
     routes = _Routes(engine, system)
-    refusals: dict[Any, Any] = {HerdingError: _refuse, HTTPException: _refuse_http}
+    exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}
     return Starlette(
         routes=[
             Route("/status", routes.status),
@@ -40,37 +73,83 @@ def build_app(engine: Engine, system: System, *, secret: str, model: str) -> Sta
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
         ],
-        middleware=[Middleware(Guard, secret=secret)],
-        exception_handlers=refusals,
+        middleware=[Middleware(SecretMiddleware, secret=secret)],
+        exception_handlers=exception_handlers,
         lifespan=partial(_lifespan, engine=engine, system=system, model=model),
     )
 
 
+class SecretMiddleware:
+    """Responds with 401 to every HTTP request without the secret as its bearer token."""
+
+    def __init__(self, app: ASGIApp, *, secret: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {secret}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http" or self._is_authorized(scope):
+            await self._app(scope, receive, send)
+            return
+        error = {"type": "unauthorized", "message": "Send the node's secret as bearer token.", "param": None}
+        response = JSONResponse({"error": error}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+        await response(scope, receive, send)
+
+    def _is_authorized(self, scope: Scope) -> bool:
+        header = Headers(scope=scope).get("authorization", "")
+        return hmac.compare_digest(header.encode("latin-1", "replace"), self._expected)
+
+
 class _Routes:
-    def __init__(self, engine: Engine, system: System) -> None:
+    def __init__(self, engine: Engine, system: SystemMonitor) -> None:
         self._engine = engine
         self._system = system
 
     async def status(self, _request: Request) -> JSONResponse:
-        return JSONResponse(self._engine.status() | {"system": self._system.figures})
+        return JSONResponse(self._engine.status() | {"system": self._system.metrics})
 
     async def models(self, _request: Request) -> JSONResponse:
         return JSONResponse({"models": self._engine.models()})
 
-    async def load(self, request: Request) -> ASGIApp:
-        load = self._engine.load(parse_model(await _read_json(request)))
-        return EventStreamResponse(load.events())
+    async def load(self, request: Request) -> StreamingResponse:
+        return _stream(self._engine.load(parse_model(await _read_json(request))).events())
 
     async def count(self, request: Request) -> JSONResponse:
         return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))
 
-    async def generate(self, request: Request) -> ASGIApp:
+    async def generate(self, request: Request) -> StreamingResponse:
         job = await self._engine.admit(parse_generation(await _read_json(request)))
-        return EventStreamResponse(self._engine.run(job), closed=partial(self._engine.forget, job))
+        return _stream(self._engine.run(job), background=BackgroundTask(self._forget, job))
+
+    async def _forget(self, job: Any) -> None:
+        self._engine.forget(job)
+
+
+def _stream(events: AsyncGenerator[Event, None], *, background: BackgroundTask | None = None) -> StreamingResponse:
+    """Return `events` as server-sent events; a client that disconnects ends them at once."""
+    content = _encode_events(events)
+    return StreamingResponse(content, media_type="text/event-stream", headers=_STREAM_HEADERS, background=background)
+
+
+async def _encode_events(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
+    """Encode events; an error becomes the last one, so that no client waits forever."""
+    async with aclosing(events):
+        try:
+            async for event in events:
+                yield _encode(event)
+        except HerdingError as error:
+            yield _encode(error_event(error))
+        except Exception:  # noqa: BLE001  the client must receive the end
+            _log.exception("stream failed")
+            yield _encode(error_event(HerdingError("The engine failed. See its log for details.")))
+
+
+def _encode(event: Event) -> bytes:
+    return b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n"
 
 
 @asynccontextmanager
-async def _lifespan(_app: Starlette, *, engine: Engine, system: System, model: str) -> AsyncIterator[None]:
+async def _lifespan(_app: Starlette, *, engine: Engine, system: SystemMonitor, model: str) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(engine.watch()), asyncio.create_task(system.watch())]
     if model:
         engine.load(model)
@@ -81,22 +160,22 @@ async def _lifespan(_app: Starlette, *, engine: Engine, system: System, model: s
 
 async def _read_json(request: Request) -> Any:
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
+    async for chunk in request.stream():
+        body += chunk
         if len(body) > _MAX_BODY_BYTES:
-            raise TooLargeError(f"The body has more than {_MAX_BODY_BYTES} bytes.")
+            raise TooLargeError(f"The body is larger than {_MAX_BODY_BYTES:,} bytes.")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The body is not JSON: {error}") from error
+        raise UserError(f"The body is not valid JSON: {error}") from error
 
 
-async def _refuse(_request: Request, error: HerdingError) -> JSONResponse:
+async def _error_response(_request: Request, error: HerdingError) -> JSONResponse:
     headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, LimitError) else None
     body = {"type": error.type, "message": error.message, "param": error.param}
     return JSONResponse({"error": body}, status_code=status_of(error), headers=headers)
 
 
-async def _refuse_http(_request: Request, error: HTTPException) -> JSONResponse:
+async def _http_error_response(_request: Request, error: HTTPException) -> JSONResponse:
     body = {"type": "not_found", "message": error.detail, "param": None}
     return JSONResponse({"error": body}, status_code=error.status_code)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from herding.engine.offers import CRIA, Offer, parse_offer
+from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
 
 Quantization = Literal["none", "8bit", "4bit"]
@@ -17,12 +16,12 @@ Quantization = Literal["none", "8bit", "4bit"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How one engine process runs. Times are seconds."""
+    """Options of one engine process; times are in seconds."""
 
     host: str = "127.0.0.1"
     port: int = 0
     model: str = CRIA
-    offers: tuple[Offer, ...] = ()
+    sources: tuple[ModelSource, ...] = ()
     quantization: Quantization = "none"
     max_context: int | None = None
     max_active: int = 16
@@ -33,13 +32,13 @@ class Options:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line; a mistake in it ends the program with code 2 and a message on stderr."""
+    """Parse the command line; an error in it exits with code 2 and a message on stderr."""
     given = _parser().parse_args(arguments)
     return Options(
         host=given.host,
         port=given.port,
         model=given.model,
-        offers=tuple(given.offer),
+        sources=tuple(given.offer),
         quantization=cast(Quantization, given.quantization),
         max_context=given.max_context,
         max_active=given.max_active,
@@ -51,27 +50,16 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 
 
 def check_secret(secret: str, host: str) -> str:
-    """`secret` without blanks around it; ConfigError where nothing is left, whatever address the engine binds to."""
+    """Return `secret` without surrounding whitespace; raise ConfigError if it is empty."""
     if secret := secret.strip():
         return secret
-    where = "even on this machine" if is_loopback(host) else f"on {host}, which others can reach,"
     raise ConfigError(
-        f"The engine does not start without a secret {where}: set the environment variable HERDING_NODE_SECRET.",
+        f"The engine needs a secret to listen on {host}. Set the environment variable HERDING_NODE_SECRET."
     )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def default_threads() -> int:
-    """Threads for torch: one core is left to the event loop and the app where there is more than one."""
+    """Return the number of torch threads: all cores but one, which is left to the event loop and the app."""
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
@@ -79,22 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m herding.engine", description="Serve one transformers model.")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to bind")
-    add("--port", type=int, default=0, help="port to bind; 0 takes a free one, see the line on stdout")
-    add("--model", default=CRIA, help="model to load first; an empty text loads none")
-    add("--offer", action="append", type=_offer, default=[], metavar="ID[=PATH]", help="a model that may be loaded")
-    add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="needs CUDA")
-    add("--max-context", type=_positive, help="tokens of prompt and answer, at most")
-    add("--max-active", type=_positive, default=16, help="answers generated at the same time")
-    add("--max-waiting", type=_positive, default=64, help="requests that may wait for their turn")
-    add("--drain-seconds", type=float, default=60.0, help="time that running answers get when the model changes")
-    add("--threads", type=_positive, help="threads for torch; default: all cores but one")
-    add("--exit-with-parent", action="store_true", help="end when stdin is closed")
+    add("--port", type=int, default=0, help="port to bind; 0 picks a free port and prints it to stdout")
+    add("--model", default=CRIA, help="model to load at startup; an empty value loads none")
+    add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
+    add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
+    add("--max-context", type=_positive, help="maximum tokens of prompt and response together")
+    add("--max-active", type=_positive, default=16, help="maximum responses generated at the same time")
+    add("--max-waiting", type=_positive, default=64, help="maximum requests in the queue")
+    add("--drain-seconds", type=float, default=60.0, help="time for running responses when the model changes")
+    add("--threads", type=_positive, help="torch threads (default: all cores but one)")
+    add("--exit-with-parent", action="store_true", help="exit when stdin closes")
     return parser
 
 
-def _offer(text: str) -> Offer:
+def _source(text: str) -> ModelSource:
     try:
-        return parse_offer(text)
+        return parse_source(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(error.message) from error
 

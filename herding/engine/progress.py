@@ -1,4 +1,4 @@
-"""Progress of a load, from whatever thread works on it."""
+"""Progress of a model load, reported from any thread."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 Report = Callable[[str, float | None], None]
-"""Told the stage in words and the fraction done of that stage (0 to 1; None where nobody can know)."""
+"""Called with the name of a stage and its completed fraction (0 to 1, None if unknown)."""
 
-_STEP = 0.01
+_MIN_STEP = 0.01
 
 
-class Bar:
-    """Stands in for the progress bars of the libraries: shows nothing, tells `counted` how far it is.
+class ProgressBar:
+    """Replaces the progress bars of the libraries: prints nothing and passes its count to `on_update`.
 
-    What else the libraries do with a bar (descriptions, colours, refreshing) has no effect.
+    Other methods that libraries call on a bar (descriptions, colours, refreshing) have no effect.
     """
 
     def __init__(
         self,
-        counted: Callable[[float, float | None], None],
+        on_update: Callable[[float, float | None], None],
         items: Iterable[Any] = (),
         *,
         total: float | None = None,
         **_options: Any,
     ) -> None:
-        self._counted = counted
+        self._on_update = on_update
         self._items = items
         self.total = total or (len(items) if isinstance(items, Sized) else None)
         self.n = 0.0
@@ -36,7 +36,7 @@ class Bar:
             yield item
             self.update(1)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,11 +48,11 @@ class Bar:
     def update(self, n: float | None = 1) -> None:
         """Count `n` more items or bytes."""
         self.n += n or 0
-        self._counted(self.n, self.total)
+        self._on_update(self.n, self.total)
 
 
-class Fraction:
-    """Reports a stage's fraction each time it has grown by a hundredth."""
+class StageProgress:
+    """Reports the fraction of one stage whenever it has grown by at least a hundredth."""
 
     def __init__(self, stage: str, report: Report) -> None:
         self._stage = stage
@@ -61,9 +61,9 @@ class Fraction:
         report(stage, 0.0)
 
     def __call__(self, done: float, total: float | None) -> None:
-        """Report `done` of `total`, where that is news."""
+        """Report the fraction `done` of `total`."""
         fraction = min(1.0, done / total) if total else 0.0
-        if fraction - self._last >= _STEP:
+        if fraction - self._last >= _MIN_STEP:
             self._last = fraction
             self._report(self._stage, fraction)
 

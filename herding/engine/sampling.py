@@ -1,4 +1,4 @@
-"""Choice of the next token for each request of a batch."""
+"""Samples the next token of each request of a batch."""
 
 from __future__ import annotations
 
@@ -14,87 +14,90 @@ from transformers.generation.continuous_batching.cb_logits_processors import (
 )
 from transformers.generation.logits_process import LogitsProcessorList
 
-_FEW = 1024
-_MIX = 0x9E3779B97F4A7C15
+_TOP_CANDIDATES = 1024
+_SEED_STEP = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """How one request draws its next token. `key` decides the draw: the same key and scores, the same token."""
+class SamplingSettings:
+    """The settings for one token; the same seed and scores give the same token."""
 
     temperature: float
     top_p: float
     top_k: int
-    key: int
+    seed: int
 
 
 class Sampler(ContinuousBatchingLogitsProcessor):
-    """Draws the token of every request that samples and marks it as the best; greedy requests are left alone.
+    """Samples a token for each request that is not greedy and gives it the highest score.
 
-    The batch then takes the best token of each row. So a greedy answer is exactly that of plain generation, a
-    request with a seed draws the same whatever else is in its batch, and nothing sorts the vocabulary for
-    requests that do not need it.
+    The batch then takes the best token of each row. So a greedy response equals that of plain generation, a request
+    with a seed samples the same tokens in any batch, and the vocabulary is sorted only for requests that need it.
     """
 
     def __init__(self) -> None:
         self.supported_kwargs = {"temperature": float, "top_p": float, "top_k": int, "seed": int}
         self.ignored_kwargs = ()
-        self._draws: list[tuple[int, Draw]] = []
+        self._rows: list[tuple[int, SamplingSettings]] = []
 
     def fill_defaults(self, int32_tensor: Tensor) -> None:
-        """Nothing of ours travels in the batch's tensors."""
+        """Leave the batch tensor empty: the settings are kept in Python."""
         int32_tensor.zero_()
 
     def prepare_tensor_args(self, requests_with_new_token: Sequence[Any]) -> Tensor:
-        """Note who draws in the coming step; rows have the order of the requests."""
+        """Collect the sampling requests of the next step; rows have the order of the requests."""
         states = [request.state for request in requests_with_new_token]
-        self._draws = [
-            (row, _draw(state.logit_processor_kwargs, state.position_offset))
+        self._rows = [
+            (row, _settings(state.logit_processor_kwargs, state.position_offset))
             for row, state in enumerate(states)
             if state.logit_processor_kwargs
         ]
         return torch.zeros(len(states), dtype=torch.int32)
 
-    def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:  # noqa: ARG002  the library's signature
-        """Mark the drawn tokens in `scores` (rows x vocabulary)."""
-        for row, draw in self._draws:
-            scores[row, choose(scores[row], draw)] = float("inf")
+    def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:  # noqa: ARG002  (required by the library)
+        """Set the scores (rows x vocabulary) of the sampled tokens to infinity."""
+        for row, settings in self._rows:
+            scores[row, sample_token(scores[row], settings)] = float("inf")
         return scores
 
 
 def sampler_list() -> ContinuousBatchingLogitsProcessorList:
-    """The processors of a batch: only our sampler."""
+    """Return the logits processors of a batch, which is only the sampler."""
     processors = ContinuousBatchingLogitsProcessorList(LogitsProcessorList([Sampler()]))
     processors.tensors_required = 1
     return processors
 
 
-def choose(scores: Tensor, draw: Draw) -> int:
-    """Draw one token from the scores of the vocabulary: first top-k, then top-p, as plain generation does."""
-    values, tokens, total = _candidates(scores.float().cpu() / draw.temperature, draw)
-    shares = torch.exp(values - total)
-    if draw.top_p < 1:
-        before = shares.cumsum(dim=-1) - shares
-        shares = torch.where(before < draw.top_p, shares, 0.0)
-    waits = torch.empty_like(shares).exponential_(generator=torch.Generator().manual_seed(draw.key))
-    return int(tokens[torch.argmax(shares / waits)])
+def sample_token(scores: Tensor, settings: SamplingSettings) -> int:
+    """Sample one token from the scores of the vocabulary: top-k, then top-p, as in plain generation.
+
+    Uses the exponential race: the token with the highest ratio of probability and an exponential random number wins.
+    """
+    values, tokens, log_total = _candidates(scores.float().cpu() / settings.temperature, settings)
+    probabilities = torch.exp(values - log_total)
+    if settings.top_p < 1:
+        before = probabilities.cumsum(dim=-1) - probabilities
+        probabilities = torch.where(before < settings.top_p, probabilities, 0.0)
+    generator = torch.Generator().manual_seed(settings.seed)
+    noise = torch.empty_like(probabilities).exponential_(generator=generator)
+    return int(tokens[torch.argmax(probabilities / noise)])
 
 
-def _candidates(scores: Tensor, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores and tokens that may be drawn, best first where an order is needed, and the log of their weight."""
+def _candidates(scores: Tensor, settings: SamplingSettings) -> tuple[Tensor, Tensor, Tensor]:
+    """Return scores and tokens that may be sampled, sorted if top-p applies, and the log of their total weight."""
     size = scores.numel()
-    if 0 < draw.top_k < size:
-        values, tokens = torch.topk(scores, draw.top_k)
+    if 0 < settings.top_k < size:
+        values, tokens = torch.topk(scores, settings.top_k)
         return values, tokens, torch.logsumexp(values, dim=-1)
-    total = torch.logsumexp(scores, dim=-1)
-    if draw.top_p >= 1:
-        return scores, torch.arange(size), total
-    values, tokens = torch.topk(scores, min(_FEW, size))
-    if float(torch.exp(values - total).sum()) < draw.top_p:
+    log_total = torch.logsumexp(scores, dim=-1)
+    if settings.top_p >= 1:
+        return scores, torch.arange(size), log_total
+    values, tokens = torch.topk(scores, min(_TOP_CANDIDATES, size))
+    if float(torch.exp(values - log_total).sum()) < settings.top_p:
         values, tokens = torch.sort(scores, descending=True)
-    return values, tokens, total
+    return values, tokens, log_total
 
 
-def _draw(wanted: Mapping[str, Any], position: int) -> Draw:
-    key = (int(wanted["seed"]) + (position + 1) * _MIX) % 2**63
-    return Draw(wanted["temperature"], wanted["top_p"], wanted["top_k"], key)
+def _settings(arguments: Mapping[str, Any], position: int) -> SamplingSettings:
+    seed = (int(arguments["seed"]) + (position + 1) * _SEED_STEP) % 2**63
+    return SamplingSettings(arguments["temperature"], arguments["top_p"], arguments["top_k"], seed)

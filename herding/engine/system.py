@@ -1,4 +1,4 @@
-"""Measured figures of the machine; nothing is estimated."""
+"""Measures CPU, memory, disk and GPUs of the machine."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _INTERVAL_SECONDS = 1.0
 _QUERY = ("name", "memory.total", "memory.used", "utilization.gpu")
 
 
-class System:
-    """Measures every second in a thread, so that asking never waits. Sizes are bytes, shares are percent."""
+class SystemMonitor:
+    """Measures the machine once a second in a thread. Sizes are in bytes, shares in percent."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._nvidia_smi = shutil.which("nvidia-smi")
-        self._figures = self._measure(gpus=[])
+        self._metrics = self._measure(gpus=[])
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """The latest figures."""
-        return self._figures
+    def metrics(self) -> dict[str, Any]:
+        """The latest metrics."""
+        return self._metrics
 
     async def watch(self) -> None:
-        """Go on measuring; runs as long as the engine."""
+        """Measure repeatedly; runs as long as the engine."""
         while True:
-            with suppress(OSError, psutil.Error):  # the next second may measure what this one could not
+            with suppress(OSError, psutil.Error):  # a failed measurement is repeated in a second
                 gpus = await asyncio.to_thread(self._gpus)
-                self._figures = await asyncio.to_thread(self._measure, gpus=gpus)
+                self._metrics = await asyncio.to_thread(self._measure, gpus=gpus)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     def _measure(self, gpus: list[dict[str, Any]]) -> dict[str, Any]:
@@ -53,16 +53,16 @@ class System:
         }
 
     def _gpus(self) -> list[dict[str, Any]]:
-        """The GPUs as nvidia-smi sees them, else as torch does once it is there; `utilisation` None if unknown."""
+        """Return the GPUs from nvidia-smi or, once it is imported, from torch; `utilisation` is None if unknown."""
         if self._nvidia_smi is not None:
-            return _ask_nvidia_smi(self._nvidia_smi)
+            return _query_nvidia_smi(self._nvidia_smi)
         torch = sys.modules.get("torch")
         cuda = getattr(torch, "cuda", None)
-        return _ask_torch(cuda) if cuda is not None and cuda.is_initialized() else []
+        return _query_torch(cuda) if cuda is not None and cuda.is_initialized() else []
 
 
 def parse_nvidia_smi(text: str) -> list[dict[str, Any]]:
-    """Read the answer of nvidia-smi: one GPU a line, sizes in MiB; '[N/A]' becomes None."""
+    """Parse the output of nvidia-smi: one GPU per line, sizes in MiB; '[N/A]' becomes None."""
     rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()]
     return [
         {
@@ -75,7 +75,7 @@ def parse_nvidia_smi(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _ask_nvidia_smi(program: str) -> list[dict[str, Any]]:
+def _query_nvidia_smi(program: str) -> list[dict[str, Any]]:
     command = [program, f"--query-gpu={','.join(_QUERY)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)  # noqa: S603
@@ -84,13 +84,13 @@ def _ask_nvidia_smi(program: str) -> list[dict[str, Any]]:
         return []
 
 
-def _ask_torch(cuda: Any) -> list[dict[str, Any]]:
-    figures = []
+def _query_torch(cuda: Any) -> list[dict[str, Any]]:
+    gpus = []
     for index in range(cuda.device_count()):
         free, total = cuda.mem_get_info(index)
         name = cuda.get_device_name(index)
-        figures.append({"name": name, "memory_total": total, "memory_used": total - free, "utilisation": None})
-    return figures
+        gpus.append({"name": name, "memory_total": total, "memory_used": total - free, "utilisation": None})
+    return gpus
 
 
 def _scaled(text: str, unit: int) -> int | None:

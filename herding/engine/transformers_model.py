@@ -1,4 +1,4 @@
-"""A transformers model that answers: weights, tokenizer and batching worker in one."""
+"""A served transformers model: weights, tokenizer and batching worker."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from herding.engine.answer import Answer
-from herding.engine.batching import Batcher
-from herding.engine.body import Generation
-from herding.engine.loading import Loaded, load
+from herding.engine.batching import BatchingWorker
+from herding.engine.errors import LoadError
+from herding.engine.loading import Checkpoint, load
+from herding.engine.model import ModelProperties, OnTokens, ServedModel
 from herding.engine.progress import Report
-from herding.engine.prompt import Prompter
-from herding.engine.refusals import LoadError
-from herding.engine.served import Facts, OnTokens, Served
+from herding.engine.prompt_encoder import PromptEncoder
+from herding.engine.requests import GenerationRequest
+from herding.engine.text import ResponseText
 from herding.errors import ContextLengthError
 from herding.values import Parameters
 
@@ -35,103 +35,98 @@ def open_model(
     max_active: int,
     threads: int,
     loop: asyncio.AbstractEventLoop,
-) -> Served:
-    """Load the model in the directory `path` and start its worker; LoadError says why that is not possible."""
+) -> ServedModel:
+    """Load the model in the directory `path` and start its worker; raise LoadError on any failure."""
     torch.set_num_threads(threads)
     try:
-        loaded = load(path, quantization=quantization, max_context=max_context, report=report)
+        checkpoint = load(path, quantization=quantization, max_context=max_context, report=report)
         report("starting", None)
-        return TransformersModel(loaded, max_active=max_active, loop=loop)
+        return TransformersModel(checkpoint, max_active=max_active, loop=loop)
     except LoadError:
         raise
-    except Exception as error:  # noqa: BLE001  libraries fail in every way
-        _log.exception("%s cannot be loaded", path)
+    except Exception as error:  # noqa: BLE001  the libraries raise errors of any kind
+        _log.exception("load model failed (%s)", path)
         reason = f"{type(error).__name__}: {error}"
-    give_memory_back()  # only here: the exception held on to the half-loaded model
-    raise LoadError(f"The model in {path} cannot be loaded. {reason}")
+    _free_memory()  # after the except block, because the exception refers to the half-loaded model
+    raise LoadError(f"Can't load the model in {path}. {reason}")
 
 
 class TransformersModel:
-    """One loaded model; see `Served`."""
+    """Implements `ServedModel` with transformers."""
 
-    def __init__(self, loaded: Loaded, *, max_active: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._ends = loaded.ends
-        self._decoder = loaded.decoder
-        self._prompter = Prompter(loaded.tokenizer, vocabulary=loaded.vocabulary)
-        self._batcher = Batcher(loaded, max_active=max_active, loop=loop)
-        self.defaults = loaded.defaults
-        self.facts = _facts(loaded, chat=self._prompter.has_template)
-        self._batcher.start()
+    def __init__(self, checkpoint: Checkpoint, *, max_active: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._eos_tokens = checkpoint.eos_tokens
+        self._decoder = checkpoint.decoder
+        self._encoder = PromptEncoder(checkpoint.tokenizer, vocabulary_size=checkpoint.vocabulary_size)
+        self._worker = BatchingWorker(checkpoint, max_active=max_active, loop=loop)
+        self.defaults = checkpoint.defaults
+        self.properties = ModelProperties(
+            context_length=checkpoint.cache.context,
+            chat=self._encoder.has_chat_template,
+            device=str(checkpoint.model.device),
+            dtype=str(checkpoint.model.dtype).removeprefix("torch."),
+            parameters=checkpoint.model.num_parameters(),
+        )
+        self._worker.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the batching worker runs."""
-        return self._batcher.alive
+        """True while the batching worker runs."""
+        return self._worker.alive
 
     @property
     def failure(self) -> str | None:
-        """What the batching worker died of."""
-        return self._batcher.failure
+        """The error that ended the batching worker."""
+        return self._worker.failure
 
-    def encode(self, wanted: Generation) -> list[int]:
-        """The tokens of a prompt; ContextLengthError when they leave no room for an answer."""
-        tokens = self._prompter.encode(wanted)
-        room = self.facts.context_length
-        if len(tokens) >= room:
+    def encode(self, request: GenerationRequest) -> list[int]:
+        """Return the prompt tokens; raise ContextLengthError if they leave no room for a response."""
+        tokens = self._encoder.encode(request)
+        limit = self.properties.context_length
+        if len(tokens) >= limit:
             raise ContextLengthError(
-                f"The prompt has {len(tokens)} tokens, and the model holds {room} for prompt and answer together. "
-                f"Shorten it by at least {len(tokens) - room + 1} tokens.",
-                param="messages" if wanted.messages else "text",
+                f"The prompt has {len(tokens)} tokens, but the context holds {limit} for prompt and response together. "
+                f"Shorten the prompt by at least {len(tokens) - limit + 1} tokens.",
+                param="messages" if request.messages else "text",
             )
         return tokens
 
-    def count(self, wanted: Generation) -> int:
-        """How many tokens a prompt has."""
-        return len(self._prompter.encode(wanted))
+    def count_tokens(self, request: GenerationRequest) -> int:
+        """Return the number of prompt tokens."""
+        return len(self._encoder.encode(request))
 
-    def answer(self, *, stops: Sequence[str], input_tokens: int) -> Answer:
-        """An empty answer."""
-        return Answer(decode=self._decode, ends=self._ends, stops=stops, input_tokens=input_tokens)
+    def new_response(self, *, stop: Sequence[str], input_tokens: int) -> ResponseText:
+        """Return an empty response."""
+        return ResponseText(decode=self._decode, eos_tokens=self._eos_tokens, stop=stop, input_tokens=input_tokens)
 
     def submit(self, key: str, tokens: Sequence[int], parameters: Parameters, on_tokens: OnTokens) -> None:
         """Start generating."""
-        self._batcher.submit(key, tokens, parameters, on_tokens)
+        self._worker.submit(key, tokens, parameters, on_tokens)
 
     def cancel(self, key: str) -> None:
         """Stop generating."""
-        self._batcher.cancel(key)
+        self._worker.cancel(key)
 
     def restart(self) -> None:
         """Replace a batching worker that died."""
-        self._batcher.restart()
+        self._worker.restart()
 
     def close(self) -> None:
-        """Stop the worker and give the memory back to the system."""
-        self._batcher.close()
-        del self._batcher, self._prompter, self._decoder
-        give_memory_back()
+        """Stop the worker and free the memory."""
+        self._worker.close()
+        del self._worker, self._encoder, self._decoder
+        _free_memory()
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text = self._decoder.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return str(text)
 
 
-def give_memory_back() -> None:
-    """Collect what nobody refers to, and return free memory to the system and to the GPU."""
+def _free_memory() -> None:
+    """Collect garbage and return free memory to the system and to the GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def _facts(loaded: Loaded, *, chat: bool) -> Facts:
-    model = loaded.model
-    return Facts(
-        context_length=loaded.sizing.context,
-        chat=chat,
-        device=str(model.device),
-        dtype=str(model.dtype).removeprefix("torch."),
-        parameters=model.num_parameters(),
-    )

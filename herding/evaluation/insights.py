@@ -14,8 +14,7 @@ from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time
 from herding.herd.fleet import Fleet
 from herding.herd.listing import usable
 from herding.prompts.model import Prompt
-from herding.routing.policy import LEAST_BUSY, RoutingSettings
-from herding.routing.posteriors import insights
+from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
 from herding.store.insights import InsightStore
 from herding.studio.version_cache import Edition
 from herding.values import ModelStats, Principal, Reset, Tried
@@ -154,13 +153,13 @@ class Insights:
         names = [node.name for node in usable(self._fleet, who) if model in node.serves]
         if not names:
             return "no node serves it now"
-        if any(self._fleet.takes(name) and self._fleet.health.may(name) for name in names):
+        if any(self._fleet.takes(name) and self._fleet.health.allows(name) for name in names):
             return None
         return "; ".join(f"{name} is {self._state(name)}" for name in names)
 
     def _state(self, name: str) -> str:
         """How a node is that takes no call."""
-        return self._fleet.health.look(name).state if self._fleet.takes(name) else "draining"
+        return self._fleet.health.status(name).state if self._fleet.takes(name) else "draining"
 
 
 def _figures(

@@ -14,8 +14,7 @@ from herding.errors import (
 )
 from herding.prompts.model import Prompt
 from herding.prompts.routing import Routing
-from herding.routing.policies import Policies
-from herding.routing.policy import Choice, RoutingSettings
+from herding.routing.policies import Choice, Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.store import Store
@@ -64,7 +63,7 @@ class Learning:
                     model=attempt.model,
                     at=outcome.created_at,
                     error_type=attempt.error_type,
-                    contract_ok=None if attempt.error_type else outcome.contract.ok,
+                    checks_passed=None if attempt.error_type else outcome.checks.ok,
                     total_ms=attempt.total_ms,
                 )
             )
@@ -83,7 +82,7 @@ class Learning:
                 model=trial.model,
                 at=trial.at,
                 ok=trial.error_type is None,
-                contract_ok=trial.contract_ok,
+                checks_passed=trial.checks_passed,
                 total_ms=trial.total_ms,
             )
         )

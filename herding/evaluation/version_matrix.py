@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from herding.routing.posteriors import interval
-from herding.routing.window import Count
+from herding.routing.policies import interval
+from herding.routing.record import ModelCounts
 from herding.values import Tried
 
 
@@ -16,8 +16,8 @@ from herding.values import Tried
 class Cell:
     """One version of a prompt on one model. `edited`: the version was changed for the run, and not saved like that.
 
-    `requests` are the tries of the model, `errors` those that failed. Rates are 0-1: that of breaches among answers
-    that have a contract. `low` and `high` are the 95 % interval of the mean stars. Times are those of the tries that
+    `requests` are the tries of the model, `errors` those that failed. Rates are 0-1: check failures among answers
+    with checks. `low` and `high` are the 95 % interval of the mean stars. Times are those of the tries that
     answered, tokens the means of their requests. `share` is the chance to be chosen next. All are None where nothing
     is behind them.
     """
@@ -28,7 +28,7 @@ class Cell:
     requests: int
     errors: int
     error_rate: float | None
-    breach_rate: float | None
+    check_failure_rate: float | None
     rated: int
     mean_stars: float | None
     low: float | None
@@ -76,9 +76,9 @@ def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | No
 def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
     version, edited, model = row
     good = [one for one in tries if one.ok]
-    judged = [one for one in good if one.contract_ok is not None]
+    judged = [one for one in good if one.checks_passed is not None]
     rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
-    mean, low, high = interval(Count(rated=rated, stars=stars, squares=squares))
+    mean, low, high = interval(ModelCounts(rated=rated, stars=stars, squares=squares))
     times, errors = sorted(one.total_ms for one in good), len(tries) - len(good)
     return Cell(
         version=version,
@@ -87,7 +87,7 @@ def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
         requests=len(tries),
         errors=errors,
         error_rate=_part(errors, len(tries)),
-        breach_rate=_part(sum(one.contract_ok is False for one in judged), len(judged)),
+        check_failure_rate=_part(sum(one.checks_passed is False for one in judged), len(judged)),
         rated=rated,
         mean_stars=mean,
         low=low,

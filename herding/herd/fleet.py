@@ -9,8 +9,8 @@ from functools import partial
 from random import Random
 
 from herding.nodes.base import Node
-from herding.routing.feed import Feed
-from herding.routing.health import Health
+from herding.routing.breaker import CircuitBreakers
+from herding.routing.event_log import EventLog
 from herding.routing.slots import Slots
 from herding.store import now_ms
 
@@ -34,9 +34,9 @@ class Fleet(Mapping[str, Node]):
     ) -> None:
         self._nodes: dict[str, Node] = {}
         self.clock, self.rng = clock, rng or Random()  # noqa: S311 (chance between nodes is no secret)
-        self.feed = Feed(wall)
+        self.events = EventLog(wall)
         self.slots = Slots(clock)
-        self.health = Health(clock=clock, rng=self.rng, feed=self.feed)
+        self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events)
         self.changed: Callable[[], None] = lambda: None
         for node in nodes.values():
             self._enter(node)
@@ -53,7 +53,7 @@ class Fleet(Mapping[str, Node]):
     def add(self, node: Node) -> None:
         """From now on `node`, which has started, gets requests; it may take the name of one that was removed."""
         self._enter(node)
-        self.feed.tell(node.name, "added", f"a node of the kind {node.kind}")
+        self.events.record(node.name, "added", f"a node of the kind {node.kind}")
         self.changed()
 
     def takes(self, name: str) -> bool:
@@ -67,7 +67,7 @@ class Fleet(Mapping[str, Node]):
         self.slots.drain(name)
         try:
             async with asyncio.timeout(seconds):
-                await self.slots.idle(name)
+                await self.slots.wait_idle(name)
         except TimeoutError:
             return False
         return True
@@ -86,7 +86,7 @@ class Fleet(Mapping[str, Node]):
         await self.drain(node.name, seconds=seconds)
         old = self._nodes.get(node.name)
         self._enter(node)
-        self.feed.tell(node.name, "changed", f"a node of the kind {node.kind}")
+        self.events.record(node.name, "changed", f"a node of the kind {node.kind}")
         self.changed()
         if old is not None:
             await old.close()
@@ -97,20 +97,20 @@ class Fleet(Mapping[str, Node]):
         node = self._nodes.pop(name, None)
         if node is not None:
             self.slots.remove(name)
-            self.health.forget(name)
-            self.feed.tell(name, "removed")
+            self.health.remove(name)
+            self.events.record(name, "removed")
             self.changed()
             await node.close()
 
     def _enter(self, node: Node) -> None:
         self._nodes[node.name] = node
         self.slots.remove(node.name)
-        self.slots.set(node.name, node.concurrency)
-        self.health.forget(node.name)
+        self.slots.set_limit(node.name, node.concurrency)
+        self.health.remove(node.name)
         node.came_back = partial(self._came_back, node.name)
 
     def _came_back(self, name: str) -> None:
         """What failed is gone: the new program gets its trial at once, and what waits may go on."""
-        if self.health.look(name).state in ("ejected", "trial"):
-            self.health.mend(name)
+        if self.health.status(name).state in ("ejected", "trial"):
+            self.health.reset(name)
         self.changed()

@@ -36,7 +36,7 @@ async def node_infos(
                 status=status,
                 stats=stats.get(node.name, NodeStats()),
                 prompts=tuple(key for key, models in prompts.items() if served & set(models)),
-                health=fleet.health.look(node.name),
+                health=fleet.health.status(node.name),
                 running=load.running,
                 concurrency=load.concurrency,
                 draining=load.draining,

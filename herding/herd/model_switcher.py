@@ -60,10 +60,10 @@ class ModelSwitcher:
             async for progress in node.load(model):
                 if progress.done:
                     self._switched_at[name] = self._fleet.clock()
-                    self._fleet.feed.tell(name, "switched", f"from {before} to {model}")
+                    self._fleet.events.record(name, "switched", f"from {before} to {model}")
                 steps.put_nowait(progress)
         except NodeError as error:
-            self._fleet.feed.tell(name, "switched", f"not to {model}: {error.message}")
+            self._fleet.events.record(name, "switched", f"not to {model}: {error.message}")
             raise
         finally:
             self._switching.discard(name)

@@ -28,7 +28,7 @@ class Prober:
         async with asyncio.TaskGroup() as probing:
             while True:
                 await asyncio.sleep(EVERY)
-                for name in self._fleet.health.due():
+                for name in self._fleet.health.probes_due():
                     probing.create_task(self.probe(name), name=f"probe {name}")
 
     async def probe(self, name: str) -> None:
@@ -36,7 +36,7 @@ class Prober:
         node = self._fleet.get(name)
         if node is None or not (node.serves or node.embeds):
             return
-        permit = self._fleet.health.enter(name)
+        permit = self._fleet.health.acquire(name)
         if permit is None:
             return
         with permit:

@@ -1,4 +1,4 @@
-"""The contract of a prompt: trims the answer while it streams, and judges it at the end."""
+"""The checks of a prompt: trims the answer while it streams, and judges it at the end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from herding.prompts.json_schema import fault
-from herding.prompts.model import Contract
+from herding.prompts.model import Checks
 from herding.prompts.patterns import found_in
-from herding.values import Verdict
+from herding.values import CheckResult
 
-_NONE = Contract()
+_NONE = Checks()
 _FENCE = re.compile(r"\A\s*(?P<fence>`{3,9}+|~{3,9}+)[^\n`]*+\n(?P<inside>.*?)(?P=fence)\s*\Z", re.DOTALL)
 
 
@@ -23,8 +23,8 @@ class Trimmer:
     the beginning of a stop string stays. `done` says that one of them came, `marked` that it was the marker.
     """
 
-    def __init__(self, contract: Contract, stops: Sequence[str] = ()) -> None:
-        self._marker = contract.stop_marker
+    def __init__(self, checks: Checks, stops: Sequence[str] = ()) -> None:
+        self._marker = checks.stop_marker
         self._ends = tuple(stops) if self._marker is None else (self._marker, *stops)
         self._held = ""
         self.done = self.marked = False
@@ -54,27 +54,27 @@ class Trimmer:
         return rest[: len(rest) - begun].rstrip() if begun else rest
 
 
-def judge(contract: Contract, answer: str, *, marker_seen: bool) -> Verdict:
-    """Whether the trimmed `answer` keeps the contract, and the first reason why not."""
-    if contract == _NONE:
-        return Verdict()
-    reason = _breach(contract, answer, marker_seen=marker_seen)
-    return Verdict(ok=reason is None, reason=reason)
+def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
+    """Whether the trimmed `answer` passes the checks, and the first reason why not."""
+    if checks == _NONE:
+        return CheckResult()
+    reason = _failure(checks, answer, marker_seen=marker_seen)
+    return CheckResult(ok=reason is None, reason=reason)
 
 
-def _breach(contract: Contract, answer: str, *, marker_seen: bool) -> str | None:
+def _failure(checks: Checks, answer: str, *, marker_seen: bool) -> str | None:
     words = len(answer.split())
-    if contract.stop_marker and not marker_seen:
-        return f"the marker {contract.stop_marker} is missing"
-    if contract.max_words and words > contract.max_words:
-        return f"{words} words, at most {contract.max_words} are allowed"
-    if contract.max_chars and len(answer) > contract.max_chars:
-        return f"{len(answer)} characters, at most {contract.max_chars} are allowed"
-    if contract.choices and not _is_chosen(contract.choices, answer, ignore_case=bool(contract.ignore_case)):
-        return f"the answer is none of: {', '.join(contract.choices)}"[:300]
-    if contract.regex and (breach := _pattern_breach(contract.regex, answer)):
-        return breach
-    return _json_breach(contract.json_schema, answer) if contract.json_schema is not None else None
+    if checks.stop_marker and not marker_seen:
+        return f"the marker {checks.stop_marker} is missing"
+    if checks.max_words and words > checks.max_words:
+        return f"{words} words, at most {checks.max_words} are allowed"
+    if checks.max_chars and len(answer) > checks.max_chars:
+        return f"{len(answer)} characters, at most {checks.max_chars} are allowed"
+    if checks.choices and not _is_chosen(checks.choices, answer, ignore_case=bool(checks.ignore_case)):
+        return f"the answer is none of: {', '.join(checks.choices)}"[:300]
+    if checks.regex and (failure := _pattern_failure(checks.regex, answer)):
+        return failure
+    return _json_failure(checks.json_schema, answer) if checks.json_schema is not None else None
 
 
 def _is_chosen(choices: Sequence[str], answer: str, *, ignore_case: bool) -> bool:
@@ -85,14 +85,14 @@ def _is_chosen(choices: Sequence[str], answer: str, *, ignore_case: bool) -> boo
     return said in (choice.strip() for choice in choices)
 
 
-def _pattern_breach(pattern: str, answer: str) -> str | None:
+def _pattern_failure(pattern: str, answer: str) -> str | None:
     try:
         return None if found_in(pattern, answer) else "the answer does not match the pattern"
     except TimeoutError:
         return "the answer does not match the pattern in the time there is for it"
 
 
-def _json_breach(schema: dict[str, Any], answer: str) -> str | None:
+def _json_failure(schema: dict[str, Any], answer: str) -> str | None:
     fenced = _FENCE.match(answer)
     try:
         data = json.loads(fenced["inside"] if fenced else answer, parse_constant=_refuse)

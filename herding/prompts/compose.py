@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from herding.errors import UserError
 from herding.prompts.families import family_of
-from herding.prompts.model import Contract, Prompt, PromptParameters, Template
+from herding.prompts.model import Checks, Prompt, PromptParameters, Template
 from herding.prompts.render import insert, insert_guarded, size
 from herding.prompts.variables import Value, clean_parameter, show
 from herding.values import Message, Request
@@ -84,8 +84,8 @@ def choose(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Template, str |
     return Template(messages=prompt.messages, prompt=prompt.prompt, templates=prompt.families), None
 
 
-FREE = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), contract=Contract())
-"""In the place of a prompt where there is none: no contract, no parameters of its own, any model."""
+FREE = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), checks=Checks())
+"""In the place of a prompt where there is none: no checks, no parameters of its own, any model."""
 
 
 def free_input(request: Request) -> Rendered:

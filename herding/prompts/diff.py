@@ -12,14 +12,14 @@ import regex
 
 from herding.prompts.yaml_dump import ORDER, dump
 
-Section = Literal["template", "variables", "parameters", "contract", "other"]
+Section = Literal["template", "variables", "parameters", "checks", "other"]
 Kind = Literal["same", "removed", "added", "changed"]
 
 MAX_COMPARED = 4_000_000
 """Pairs of lines, or of words, that are compared; what has more is different as a whole."""
 
 _TEMPLATE = ("messages", "prompt", "templates", "variants")
-_MAPS = ("variables", "parameters", "contract", "templates")
+_MAPS = ("variables", "parameters", "checks", "templates")
 
 APART = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 """A letter that is a word: these scripts have no spaces between theirs."""
@@ -151,7 +151,7 @@ def _section(name: str) -> Section:
         return "variables"
     if top == "parameters":
         return "parameters"
-    return "contract" if top == "contract" else "other"
+    return "checks" if top == "checks" else "other"
 
 
 def _place(name: str) -> int:

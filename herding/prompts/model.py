@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
 from herding.prompts.alias import Alias
 from herding.prompts.condition import Condition
@@ -125,7 +125,7 @@ class PromptParameters(Strict):
         return Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
 
 
-class Contract(Strict):
+class Checks(Strict):
     """What a good answer looks like; see `herding.prompts.checks` for how it is judged."""
 
     stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
@@ -151,14 +151,14 @@ class Contract(Strict):
         return pattern if pattern is None else check_pattern(pattern)
 
     @model_validator(mode="after")
-    def _case_is_of_choices(self) -> Contract:
+    def _case_is_of_choices(self) -> Checks:
         if self.ignore_case is not None and self.choices is None:
             raise PlacedError("this goes with choices only", "ignore_case")
         return self
 
 
 class Prompt(Body):
-    """A named template with typed variables, target models, parameters and a contract.
+    """A named template with typed variables, target models, parameters and checks.
 
     `roles` are the only ones that may see and run it; web pages of the origins `cors` may run it by a link, which
     `alias` makes shorter. `routing` says how a target model is chosen; left out, by the stars that answers got.
@@ -174,9 +174,16 @@ class Prompt(Body):
     target_models: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
     variables: dict[Name, Variable] = Field(default_factory=dict)
     parameters: PromptParameters = PromptParameters()
-    contract: Contract = Contract()
+    checks: Checks = Field(default=Checks(), validation_alias=AliasChoices("checks", "contract"))
     routing: Routing | None = None
     alias: Alias | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checks_are_given_once(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "checks" in data and "contract" in data:
+            raise PlacedError("'contract' is the old name of 'checks'; give only 'checks'", "contract")
+        return data
 
     @field_validator("cors")
     @classmethod
@@ -271,8 +278,8 @@ class Prompt(Body):
 
     def _plain(self, *, exclude_unset: bool = False) -> dict[str, Any]:
         data = self.model_dump(mode="json", exclude={"label"}, exclude_none=True, exclude_unset=exclude_unset)
-        if self.contract.json_schema is not None:  # there a null says something
-            data["contract"]["json_schema"] = self.contract.json_schema
+        if self.checks.json_schema is not None:  # there a null says something
+            data["checks"]["json_schema"] = self.checks.json_schema
         return data
 
     def with_body(self, body: Body) -> Prompt:

@@ -23,7 +23,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def plain(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `data` as JSON knows it; UserError for what JSON does not know."""
+    """Return a copy of a prompt's data as JSON knows it, with old names of keys replaced.
+
+    Raises UserError for data that JSON does not know.
+    """
     try:
         text = json.dumps(data, allow_nan=False)
         if len(text) > 6 * MAX_FILE:  # an escape in JSON has up to six characters for a byte
@@ -33,7 +36,7 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError("This is no prompt: it is nested too deep.") from None
     except (TypeError, ValueError):
         raise UserError("This is no prompt: it holds a value that JSON does not know.") from None
-    return copy
+    return copy if "checks" in copy else {"checks" if key == "contract" else key: copy[key] for key in copy}
 
 
 def text_of(data: Mapping[str, Any]) -> str:

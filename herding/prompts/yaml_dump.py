@@ -10,7 +10,7 @@ import yaml
 
 ORDER = (
     *("name", "description", "tags", "label", "chat", "roles", "cors", "alias", "target_models", "version"),
-    *("variables", "messages", "prompt", "templates", "variants", "parameters", "param", "contract", "routing"),
+    *("variables", "messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
 )
 """The keys of a prompt as a file has them, those of the older form included."""
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from math import exp
 from random import Random
 
-from herding.routing.latency import FADES
-from herding.routing.slots import Load
+from herding.routing.slots import FADES, Load
 
 UNBOUNDED = 16
 """The concurrency that a node without a bound is taken to have when its work is compared."""
@@ -21,7 +20,7 @@ CURIOUS = 0.8
 """What share of its rival's latency a node is hoped to take that gave no answer for long."""
 
 
-def pick(nodes: Sequence[str], load: Callable[[str], Load], rng: Random) -> str:
+def pick_node(nodes: Sequence[str], load: Callable[[str], Load], rng: Random) -> str:
     """The node to ask, of at least one; equal ones in turn of chance."""
     if len(nodes) == 1:
         return nodes[0]

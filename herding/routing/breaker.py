@@ -2,19 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from random import Random
+from typing import Literal, Protocol
 
-from herding.errors import HerdingError, StatusError
-from herding.routing.breaker_settings import BreakerSettings
-from herding.routing.error_classes import verdict, words
-from herding.routing.feed import EventKind
-from herding.routing.permit import Permit
-from herding.routing.recent import Recent
-from herding.values import HealthState
+from herding.errors import (
+    BusyNodeError,
+    HerdingError,
+    MisconfiguredError,
+    NodeError,
+    NoNodeError,
+    RefusalError,
+    StatusError,
+)
+from herding.routing.event_log import EventKind, EventLog
+from herding.values import HealthState, NodeHealth
 
 
-class Breaker:
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """When a node is ejected and for how long. All times are in seconds.
+
+    It is ejected after `in_a_row` failures, or when of at least `volume` calls in `window` the share `rate` failed, for
+    `ejection` times the number of ejections, up to `longest`, less up to the share `jitter`. Each `settle` of health
+    takes one ejection off the count. A node that says 429 rests for as long as it says (at most `longest_rest`), or
+    for `rest`, twice as long each time in a row. Nobody used a node for `unused` after its ejection: it is due a probe.
+    """
+
+    in_a_row: int = 3
+    rate: float = 0.5
+    volume: int = 10
+    window: int = 30
+    ejection: float = 5.0
+    longest: float = 300.0
+    jitter: float = 0.2
+    settle: float = 30.0
+    rest: float = 1.0
+    longest_own_rest: float = 60.0
+    longest_rest: float = 3600.0
+    unused: float = 2.0
+    trial_guess: float = 1.0
+
+
+Verdict = Literal["failure", "rest", "misconfigured", "none"]
+
+_WORDS = {
+    "node_unreachable": "cannot be reached",
+    "node_timeout": "does not answer in time",
+    "node_bad_response": "answers what is not its protocol",
+    "node_cut_stream": "stops in the middle of answers",
+    "node_misconfigured": "refuses our credentials",
+}
+
+
+def verdict(error: HerdingError) -> Verdict:
+    """Whether an error counts against the node, or asks for a rest (429, or 503 that says for how long)."""
+    if isinstance(error, MisconfiguredError):
+        return "misconfigured"
+    if isinstance(error, BusyNodeError):
+        return "rest"
+    if isinstance(error, NoNodeError | RefusalError) or not isinstance(error, NodeError):
+        return "none"
+    return "failure"
+
+
+def words(error: HerdingError) -> str:
+    """A few words for people; an error's own message may repeat what was sent to the node."""
+    if isinstance(error, StatusError):
+        return f"answers HTTP {error.status}"
+    return _WORDS.get(error.type, "fails")
+
+
+class CallCounter:
+    """Counts calls and failures over a sliding window, in steps of a second; its memory does not grow with load."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._steps: deque[list[int]] = deque()
+        self._calls = self._failed = 0
+
+    def add(self, now: float, *, failed: bool) -> None:
+        """Note a call that ended at `now`, in seconds."""
+        second = int(now)
+        if not self._steps or self._steps[-1][0] != second:
+            self._forget_old(now)
+            self._steps.append([second, 0, 0])
+        step = self._steps[-1]
+        step[1] += 1
+        step[2] += failed
+        self._calls += 1
+        self._failed += failed
+
+    def count(self, now: float) -> tuple[int, int]:
+        """Calls and failures of the window that ends at `now`."""
+        self._forget_old(now)
+        return self._calls, self._failed
+
+    def _forget_old(self, now: float) -> None:
+        while self._steps and self._steps[0][0] <= now - self._window:
+            _, calls, failed = self._steps.popleft()
+            self._calls -= calls
+            self._failed -= failed
+
+
+class Judge(Protocol):
+    """Who gives permits, and hears what came of the calls."""
+
+    def worked(self, permit: Permit) -> None:
+        """The call shows that the node answers."""
+
+    def end(self, permit: Permit, error: HerdingError | None, *, cancelled: bool) -> None:
+        """The call is over: with an answer, with `error`, or without either because its caller went away."""
+
+
+class Permit:
+    """One call's leave to use a node, and how its end is told. Only the first end counts; each does no harm.
+
+    As a context manager it ends without a verdict where nothing else was told.
+    """
+
+    def __init__(self, judge: Judge, era: int, *, trial: bool) -> None:
+        self._judge, self.era, self.trial = judge, era, trial
+        self._ended = False
+
+    def first_token(self) -> None:
+        """The node began to answer: a trial need not wait for the end of a long answer. The end is told as well.
+
+        Otherwise a beginning counts for nothing, as a node may stop in the middle of every answer.
+        """
+        if self.trial and not self._ended:
+            self._judge.worked(self)
+
+    def succeeded(self) -> None:
+        """The answer is complete."""
+        self._end(None)
+
+    def failed(self, error: HerdingError) -> None:
+        """The call ended with an error, whoever is to blame for it."""
+        self._end(error)
+
+    def cancelled(self) -> None:
+        """The caller went away, which says nothing about the node."""
+        self._end(None, cancelled=True)
+
+    def __enter__(self) -> Permit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancelled()
+
+    def _end(self, error: HerdingError | None, *, cancelled: bool = False) -> None:
+        if not self._ended:
+            self._ended = True
+            self._judge.end(self, error, cancelled=cancelled)
+
+
+class CircuitBreaker:
     """Says whether a node may be called, from what came of the calls before.
 
     `clock` is in seconds and never goes back. `told` hears of each change, with the breaker first. Only a call that
@@ -27,10 +173,10 @@ class Breaker:
         clock: Callable[[], float],
         rng: Random,
         rules: BreakerSettings,
-        told: Callable[[Breaker, EventKind, str], None],
+        told: Callable[[CircuitBreaker, EventKind, str], None],
     ) -> None:
         self._clock, self._rng, self._rules, self._told = clock, rng, rules, told
-        self._recent = Recent(rules.window)
+        self._recent = CallCounter(rules.window)
         self._in_a_row = 0
         self._ejections = 0
         self._healthy_since = clock()
@@ -56,7 +202,7 @@ class Breaker:
         return "healthy" if self._ejected_until is None else "trial"
 
     @property
-    def may(self) -> bool:
+    def allows_call(self) -> bool:
         """Whether `enter` would let a call in."""
         if self._misconfigured or self._trial is not None:
             return False
@@ -64,7 +210,7 @@ class Breaker:
         return now >= self._rest_until and (self._ejected_until is None or now >= self._ejected_until)
 
     @property
-    def wait(self) -> float | None:
+    def retry_after(self) -> float | None:
         """Seconds until a call may be let in, 0 where one may now; None where that takes a person (`mend`)."""
         if self._misconfigured:
             return None
@@ -74,7 +220,7 @@ class Breaker:
         return max(0.0, left)
 
     @property
-    def due(self) -> bool:
+    def probe_due(self) -> bool:
         """Whether the ejection is over and no call came that could end it, so that a probe should."""
         if self.state != "trial" or self._trial is not None:
             return False
@@ -91,9 +237,9 @@ class Breaker:
         """How often the node was ejected of late."""
         return self._ejections
 
-    def enter(self) -> Permit | None:
+    def acquire(self) -> Permit | None:
         """Let a call in, or None. The caller ends the permit in any case."""
-        if not self.may:
+        if not self.allows_call:
             return None
         trial = self._ejected_until is not None
         permit = Permit(self, self._era, trial=trial)
@@ -101,7 +247,7 @@ class Breaker:
             self._trial = permit
         return permit
 
-    def mend(self) -> None:
+    def reset(self) -> None:
         """Somebody says that the node should work again: the next call is a trial. A healthy node stays as it is."""
         if self.state == "healthy":
             return
@@ -192,4 +338,66 @@ class Breaker:
         self._era += 1
         self._in_a_row = 0
         self._trial = None
-        self._recent = Recent(self._rules.window)
+        self._recent = CallCounter(self._rules.window)
+
+
+class CircuitBreakers:
+    """A breaker a node. A node that is not known here may be called: nothing speaks against it yet.
+
+    `clock` is in seconds and never goes back; changes go to `events`.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float], rng: Random, events: EventLog, rules: BreakerSettings | None = None
+    ) -> None:
+        self._clock, self._rng, self._events = clock, rng, events
+        self._rules = rules or BreakerSettings()
+        self._breakers: dict[str, CircuitBreaker] = {}
+
+    def allows(self, node: str) -> bool:
+        """Whether `enter` would let a call in; no call is counted."""
+        breaker = self._breakers.get(node)
+        return breaker is None or breaker.allows_call
+
+    def acquire(self, node: str) -> Permit | None:
+        """A permit for one call, which the caller ends in any case; None while the node may not be called."""
+        return self._breaker(node).acquire()
+
+    def reset(self, node: str) -> None:
+        """An operator has changed the node, or says that it works again: the next call is a trial."""
+        if breaker := self._breakers.get(node):
+            breaker.reset()
+
+    def remove(self, node: str) -> None:
+        """The node is gone, or another one takes its name. Calls under way to it are not heard any more."""
+        self._breakers.pop(node, None)
+
+    def status(self, node: str) -> NodeHealth:
+        """The node's health now; a look changes nothing."""
+        breaker = self._breakers.get(node)
+        if breaker is None:
+            return NodeHealth("healthy")
+        state = breaker.state
+        reason = "" if state == "healthy" else breaker.reason
+        return NodeHealth(state, breaker.retry_after, reason, breaker.failures, breaker.ejections)
+
+    def retry_after(self, nodes: Iterable[str]) -> float | None:
+        """Seconds until one of the nodes may be called, 0 where one may now; None where none will by itself."""
+        waits = [breaker.retry_after if (breaker := self._breakers.get(node)) else 0.0 for node in nodes]
+        return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    def probes_due(self) -> list[str]:
+        """The nodes whose ejection is over and that nobody has called since: a probe of each would bring it back."""
+        return [node for node, breaker in self._breakers.items() if breaker.probe_due]
+
+    def _breaker(self, node: str) -> CircuitBreaker:
+        breaker = self._breakers.get(node)
+        if breaker is None:
+            told = partial(self._tell, node)
+            breaker = CircuitBreaker(clock=self._clock, rng=self._rng, rules=self._rules, told=told)
+            self._breakers[node] = breaker
+        return breaker
+
+    def _tell(self, node: str, breaker: CircuitBreaker, kind: EventKind, detail: str) -> None:
+        if self._breakers.get(node) is breaker:
+            self._events.record(node, kind, detail)

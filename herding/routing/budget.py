@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from herding.routing.recent import Recent
+from herding.routing.breaker import CallCounter
 
 SHARE = 0.2
 MINIMUM = 10
@@ -25,13 +25,13 @@ class RetryBudget:
         self, clock: Callable[[], float], *, share: float = SHARE, minimum: int = MINIMUM, window: int = WINDOW
     ) -> None:
         self._clock, self._share, self._minimum = clock, share, minimum
-        self._calls, self._answered = Recent(window), Recent(window)
+        self._calls, self._answered = CallCounter(window), CallCounter(window)
 
-    def requested(self) -> None:
+    def record_request(self) -> None:
         """A request begins; its first attempt."""
         self._calls.add(self._clock(), failed=False)
 
-    def may_retry(self, *, sound: bool = False) -> bool:
+    def allow_retry(self, *, sound: bool = False) -> bool:
         """Whether a further attempt may be made; one that may is counted.
 
         It always may where there is a `sound` node: one that does not fail others.
@@ -44,7 +44,7 @@ class RetryBudget:
         self._calls.add(now, failed=True)
         return True
 
-    def answered(self) -> None:
+    def record_success(self) -> None:
         """A retry got its answer."""
         self._answered.add(self._clock(), failed=False)
 

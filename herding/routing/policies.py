@@ -2,22 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from random import Random
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from herding.routing import policy
-from herding.routing.explanations import deeds
-from herding.routing.policy import Choice, RoutingSettings
+from herding.errors import ConfigError
+from herding.routing.quality import Targets
 from herding.routing.rater_weights import RaterWeights, listen
-from herding.routing.record import Record
+from herding.routing.record import ModelCounts, Record, deeds
 from herding.routing.shares import draw
 from herding.routing.stars import Belief, believe
 from herding.routing.success_share import success_shares
-from herding.routing.ttl_cache import TtlCache
+
+V = TypeVar("V")
+
+
+class ResultCache(Generic[V]):
+    """Keeps the `most` results that were asked for last, each for as long as its revision stays and for `lasts_ms`."""
+
+    def __init__(self, *, most: int, lasts_ms: int) -> None:
+        self._most, self._lasts_ms = most, lasts_ms
+        self._kept: OrderedDict[Hashable, tuple[Hashable, int, V]] = OrderedDict()
+
+    def get(self, key: Hashable, revision: Hashable, now: int, make: Callable[[], V]) -> V:
+        """The result of `make` for `key`; made anew where the kept one has another revision or is old at `now` (ms)."""
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == revision and kept[1] <= now < kept[1] + self._lasts_ms:
+            self._kept.move_to_end(key)
+            return kept[2]
+        value = make()
+        self._kept[key] = (revision, now, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model on a node."""
+
+    model: str
+    node: str
+
+
+STARS = "stars"
+SUCCESS_SHARE = "success_share"
+ROUND_ROBIN = "round_robin"
+RANDOM = "random"
+LEAST_BUSY = "least_busy"
+
+POLICIES = (STARS, SUCCESS_SHARE, ROUND_ROBIN, RANDOM, LEAST_BUSY)
+
+PINNED = "pinned"
+ONLY = "only"
+"""What a choice calls itself where no policy was asked: a pinned model, and the only candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingSettings:
+    """How a prompt chooses its model.
+
+    With a `pinned` model there is no choice as long as that is a candidate. Without `explore`, `stars` always takes the
+    model that it thinks best. An answer that takes longer than `slow_ms` costs its model, one within `fast_ms` earns.
+    """
+
+    policy: str = STARS
+    pinned: str | None = None
+    explore: bool = True
+    slow_ms: float = 2_500
+    fast_ms: float = 900
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise ConfigError(f"there is no policy '{self.policy}'; choose one of: {', '.join(POLICIES)}", key="policy")
+        if not 0 < self.fast_ms <= self.slow_ms < float("inf"):
+            raise ConfigError("fast_ms must be above 0 and at most slow_ms; both are milliseconds", key="fast_ms")
+
+    @property
+    def targets(self) -> Targets:
+        """When an answer is slow and when it is fast."""
+        return Targets(slow_ms=self.slow_ms, fast_ms=self.fast_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which model to try, and in `order` which next should it fail; `order` starts with the pick.
+
+    `shares` is the probability with which each candidate was to be chosen (they add up to 1), `why` one sentence.
+    """
+
+    policy: str
+    order: tuple[str, ...]
+    shares: Mapping[str, float]
+    why: str
+
 
 PROMPTS = 1_000
 """So many prompts have their shares kept."""
@@ -40,16 +125,16 @@ class Policies:
 
     def __init__(self, record: Record, rng: Random, clock: Callable[[], int]) -> None:
         self._record, self._rng, self._clock = record, rng, clock
-        self._beliefs: TtlCache[Belief] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
-        self._voices: TtlCache[RaterWeights] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
-        self._success: TtlCache[tuple[float, ...]] = TtlCache(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._beliefs: ResultCache[Belief] = ResultCache(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._voices: ResultCache[RaterWeights] = ResultCache(most=PROMPTS, lasts_ms=LASTS_MS)
+        self._success: ResultCache[tuple[float, ...]] = ResultCache(most=PROMPTS, lasts_ms=LASTS_MS)
         self._turns: dict[str, count[int]] = {}
         self._by_name = {
-            policy.STARS: self._stars,
-            policy.SUCCESS_SHARE: self._success_share,
-            policy.ROUND_ROBIN: self._round_robin,
-            policy.RANDOM: self._random,
-            policy.LEAST_BUSY: self._least_busy,
+            STARS: self._stars,
+            SUCCESS_SHARE: self._success_share,
+            ROUND_ROBIN: self._round_robin,
+            RANDOM: self._random,
+            LEAST_BUSY: self._least_busy,
         }
 
     def choose(
@@ -66,9 +151,9 @@ class Policies:
         """
         if settings.pinned is not None and settings.pinned in models:
             pinned = settings.pinned
-            return Choice(policy.PINNED, (pinned,), {pinned: 1.0}, f"this prompt is pinned to {pinned}")
+            return Choice(PINNED, (pinned,), {pinned: 1.0}, f"this prompt is pinned to {pinned}")
         if len(models) == 1:
-            return Choice(policy.ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only model that can answer")
+            return Choice(ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only model that can answer")
         if not models:
             raise ValueError("a choice needs at least one model")
         return self._by_name[settings.policy](_Asked(prompt, tuple(models), settings, busy))
@@ -93,9 +178,9 @@ class Policies:
         names = tuple(models)
         if settings.pinned in names:
             return {name: float(name == settings.pinned) for name in names}
-        if settings.policy == policy.STARS:
+        if settings.policy == STARS:
             given = _by_stars(self.belief(prompt, names, settings), settings)
-        elif settings.policy == policy.SUCCESS_SHARE:
+        elif settings.policy == SUCCESS_SHARE:
             given = self._successes(prompt, names, settings)
         else:
             given = (1 / len(names),) * len(names)
@@ -109,14 +194,14 @@ class Policies:
         mean = dict(zip(names, belief.mean, strict=True))
         shares = dict(zip(names, given, strict=True))
         seen = deeds(self._record.window(asked.prompt).counts.get(first), self._record.elsewhere(asked.prompt, first))
-        return Choice(policy.STARS, _after(first, mean), shares, f"{_share(first, shares)}: {seen}")
+        return Choice(STARS, _after(first, mean), shares, f"{_share(first, shares)}: {seen}")
 
     def _success_share(self, asked: _Asked) -> Choice:
         given = self._successes(asked.prompt, asked.models, asked.settings)
         first = asked.models[draw(given, self._rng.random())]
         shares = dict(zip(asked.models, given, strict=True))
         why = f"{_share(first, shares)} by the success of each model"
-        return Choice(policy.SUCCESS_SHARE, _after(first, shares), shares, why)
+        return Choice(SUCCESS_SHARE, _after(first, shares), shares, why)
 
     def _successes(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
         window = self._record.window(prompt)
@@ -135,16 +220,16 @@ class Policies:
     def _round_robin(self, asked: _Asked) -> Choice:
         turn = next(self._turns.setdefault(asked.prompt, count())) % len(asked.models)
         order = asked.models[turn:] + asked.models[:turn]
-        return Choice(policy.ROUND_ROBIN, order, _equal(order), f"it is the turn of {order[0]}")
+        return Choice(ROUND_ROBIN, order, _equal(order), f"it is the turn of {order[0]}")
 
     def _random(self, asked: _Asked) -> Choice:
         order = tuple(self._rng.sample(asked.models, len(asked.models)))
-        return Choice(policy.RANDOM, order, _equal(order), f"{order[0]} was drawn by lot")
+        return Choice(RANDOM, order, _equal(order), f"{order[0]} was drawn by lot")
 
     def _least_busy(self, asked: _Asked) -> Choice:
         order = tuple(sorted(asked.models, key=lambda model: asked.busy.get(model, 0.0)))
         why = f"{order[0]} has the least to do; between equals the prompt's order decides"
-        return Choice(policy.LEAST_BUSY, order, dict(zip(order, _only(0, len(order)), strict=True)), why)
+        return Choice(LEAST_BUSY, order, dict(zip(order, _only(0, len(order)), strict=True)), why)
 
 
 def _after(first: str, worth: Mapping[str, float]) -> tuple[str, ...]:
@@ -167,3 +252,48 @@ def _equal(models: tuple[str, ...]) -> dict[str, float]:
 
 def _share(model: str, shares: Mapping[str, float]) -> str:
     return f"{model} gets {shares[model]:.0%} of the requests".replace("%", " %")
+
+
+NORMAL_95 = 1.96
+LEAST_SPREAD = 0.5
+"""Stars spread at least by so much: two equal ratings are no proof that all others will be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEstimate:
+    """One model on a prompt.
+
+    `share` is the chance to be chosen next, `quality` what a request is expected to be worth (both 0-1), `why` in words
+    what it did.
+    """
+
+    model: str
+    share: float
+    quality: float
+    why: str
+
+
+def insights(
+    policies: Policies, record: Record, prompt: str, models: Sequence[str], settings: RoutingSettings
+) -> tuple[ModelEstimate, ...]:
+    """A line for each of `models`, in their order."""
+    if not models:
+        return ()
+    counts = record.window(prompt).counts
+    shares = policies.shares(prompt, models, settings)
+    worth = policies.belief(prompt, models, settings).mean
+    whys = [deeds(counts.get(model, ModelCounts()), record.elsewhere(prompt, model)) for model in models]
+    return tuple(
+        ModelEstimate(model, shares[model], quality, why)
+        for model, quality, why in zip(models, worth, whys, strict=True)
+    )
+
+
+def interval(count: ModelCounts) -> tuple[float | None, float | None, float | None]:
+    """The mean of the stars and its 95 % normal interval within 1 to 5; None three times where there are no stars."""
+    if not count.rated:
+        return None, None, None
+    mean = count.stars / count.rated
+    variance = max(0.0, count.squares - count.stars * mean) / max(1, count.rated - 1)
+    wide = NORMAL_95 * max(LEAST_SPREAD, math.sqrt(variance)) / math.sqrt(count.rated)
+    return mean, max(1.0, mean - wide), min(5.0, mean + wide)

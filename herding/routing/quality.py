@@ -1,6 +1,6 @@
 """How good one answer was, from 0 to 1, as far as signals and stars tell.
 
-An answer without stars starts at 0.75. A broken contract takes 0.4, a kept one gives 0.1. Slowness takes up to 0.2:
+An answer without stars starts at 0.75. A failed check takes 0.4, passing gives 0.1. Slowness takes up to 0.2:
 nothing at `slow_ms`, all of it at twice that. Speed gives up to 0.1: nothing at `fast_ms`, all of it at half of that.
 Stars, where there are any, make four fifths of the whole (1 star 0, 5 stars 1) and the signals one fifth. A failure
 is 0.
@@ -15,8 +15,8 @@ STARS_WEIGHT = 0.8
 """The part of stars in the quality of an answer that has some."""
 
 PLAIN = 0.75
-BREACH_COSTS = 0.4
-KEPT_EARNS = 0.1
+CHECK_FAILURE_COST = 0.4
+CHECKS_PASSED_BONUS = 0.1
 SLOW_COSTS = 0.2
 FAST_EARNS = 0.1
 
@@ -34,7 +34,7 @@ class Sample:
     """What one request showed of one model.
 
     `at` is when the request came (Unix ms), and its place among the others. `ok` is False where the model failed,
-    `contract_ok` None where there is no contract. A request that went on to another model has a sample for each.
+    `checks_passed` None where there are no checks. A request that went on to another model has a sample for each.
     """
 
     request_id: str
@@ -42,7 +42,7 @@ class Sample:
     model: str
     at: int
     ok: bool
-    contract_ok: bool | None = None
+    checks_passed: bool | None = None
     total_ms: float = 0.0
 
 
@@ -51,8 +51,8 @@ def signals(sample: Sample, targets: Targets) -> float:
     if not sample.ok:
         return 0.0
     worth = PLAIN
-    if sample.contract_ok is not None:
-        worth += KEPT_EARNS if sample.contract_ok else -BREACH_COSTS
+    if sample.checks_passed is not None:
+        worth += CHECKS_PASSED_BONUS if sample.checks_passed else -CHECK_FAILURE_COST
     if sample.total_ms > targets.slow_ms:
         worth -= SLOW_COSTS * min(1.0, sample.total_ms / targets.slow_ms - 1)
     elif sample.total_ms < targets.fast_ms:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from herding.routing.quality import scale
+from herding.routing.record import Vote
 from herding.routing.shares import Array
-from herding.routing.window import Vote
 
 FADES = 0.98
 """What is left of the weight of a rating after one more."""

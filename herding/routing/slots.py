@@ -5,8 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
 
-from herding.routing.latency import Latency
+WEIGHT = 0.2
+"""What the newest answer counts, of 1, where answers come often."""
+
+FADES = 30.0
+"""Seconds without an answer after which the mean before it counts a third."""
+
+
+class Latency:
+    """An exponentially weighted mean of milliseconds; times are in seconds of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self.mean: float | None = None
+        self.answers = 0
+        self._at = 0.0
+
+    def add(self, took_ms: float, now: float) -> None:
+        """Note one answer. The longer none came, the less the mean before it counts; the first counts until another."""
+        weight = 1.0 if self.answers < 2 else max(WEIGHT, 1 - exp((self._at - now) / FADES))
+        self.mean = (self.mean or 0.0) * (1 - weight) + took_ms * weight
+        self._at = now
+        self.answers += 1
+
+    def age(self, now: float) -> float:
+        """Seconds since the last answer; 0 where there was none."""
+        return 0.0 if self.mean is None else now - self._at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +58,7 @@ class Slots:
         self._clock = clock
         self._nodes: dict[str, _Node] = {}
 
-    def set(self, node: str, concurrency: int | None) -> None:
+    def set_limit(self, node: str, concurrency: int | None) -> None:
         """Add a node, or change how many requests it may run at once; those that run go on."""
         self._nodes.setdefault(node, _Node()).concurrency = concurrency
 
@@ -45,12 +70,12 @@ class Slots:
         """Let a node take no more requests, or let it again. Those that run go on."""
         self._nodes[node].draining = draining
 
-    def free(self, node: str) -> bool:
+    def has_free(self, node: str) -> bool:
         """Whether `take` would give a slot."""
         found = self._nodes.get(node)
         return found is not None and found.free
 
-    def take(self, node: str) -> Slot | None:
+    def acquire(self, node: str) -> Slot | None:
         """A slot of the node, which the caller releases in any case; None where none is free or the node is unknown."""
         found = self._nodes.get(node)
         if found is None or not found.free:
@@ -69,7 +94,7 @@ class Slots:
         told = first.mean, total.mean, age, total.answers > 1
         return Load(found.running, found.concurrency, found.draining, *told)
 
-    async def idle(self, node: str) -> None:
+    async def wait_idle(self, node: str) -> None:
         """Wait until the node runs nothing. Drain it first, or it may never be idle."""
         found = self._nodes.get(node)
         while found is not None and found.running:
@@ -85,7 +110,7 @@ class Slot:
         self._node, self._clock = node, clock
         self._released = False
 
-    def took(self, *, first_token_ms: float, total_ms: float) -> None:
+    def record_latency(self, *, first_token_ms: float, total_ms: float) -> None:
         """Note how long a complete answer took. A failure is no answer: a node that fails fast is not a fast node."""
         now = self._clock()
         self._node.first_token.add(first_token_ms, now)

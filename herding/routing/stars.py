@@ -1,7 +1,7 @@
 """The policy `stars`: a model gets requests as often as it is, by all that is known, probably the best one.
 
 What a request is worth with a model is how often it answers times how good its answers are, and that is one fifth
-signals (contract and time) and four fifths stars (herding/routing/quality.py). Each of the three is estimated on the
+signals (checks and time) and four fifths stars (herding/routing/quality.py). Each of the three is estimated on the
 prompt's window, where old evidence fades, and starts from a weak prior out of the model's other prompts. Signals
 foretell stars to some extent, so that a model without stars is judged by its signals. Thompson, "On the likelihood that
 one unknown probability exceeds another" (1933), gives the rule; here its probabilities are worked out rather than drawn
@@ -16,11 +16,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from herding.routing.quality import BREACH_COSTS, PLAIN, STARS_WEIGHT, scale
+from herding.routing.quality import CHECK_FAILURE_COST, PLAIN, STARS_WEIGHT, scale
 from herding.routing.rater_weights import STARS_SPREAD, TINY, RaterWeights
-from herding.routing.record import Record
+from herding.routing.record import ModelCounts, Record, SampleWindow
 from herding.routing.shares import Array, best, floored
-from herding.routing.window import Count, Window
 
 LEAST = 0.01
 """The share that every model keeps; with many models, a fifth of an equal one."""
@@ -105,15 +104,15 @@ def _signals(record: Record, prompt: str, models: Sequence[str], now: int) -> _S
     )
 
 
-def _beforehand(count: Count) -> tuple[float, float, float]:
+def _beforehand(count: ModelCounts) -> tuple[float, float, float]:
     """How often a model with such counts elsewhere fails, what its answers are worth, and how they are liked."""
     fails = (count.failed + FAILS * ELSEWHERE) / (count.requests + ELSEWHERE)
-    breaches = count.breached / (count.kept + count.breached + ELSEWHERE)
+    check_failures = count.checks_failed / (count.checks_passed + count.checks_failed + ELSEWHERE)
     liked = scale(count.stars / count.rated) - 0.5 if count.rated else 0.0
-    return fails, PLAIN - BREACH_COSTS * breaches, liked * count.rated / (count.rated + ELSEWHERE)
+    return fails, PLAIN - CHECK_FAILURE_COST * check_failures, liked * count.rated / (count.rated + ELSEWHERE)
 
 
-def _faded(window: Window, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:
+def _faded(window: SampleWindow, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:
     """Sums by model, of shape (models,) each: weights of the requests, of those answered, and the worth of these; and
     with the faster fading of failures, the weights of the requests and of those answered.
     """

@@ -1,7 +1,7 @@
 """The share of success: each model gets requests in proportion to how seldom it erred.
 
 After Rodrigo Ribeiro Gomes, "Orchestrating Small Language Models (SLM) using JavaScript and the Hugging Face Inference
-API" (2024). Errors are fractions: a failure is one, a broken contract and slowness are some of one, and speed takes
+API" (2024). Errors are fractions: a failure is one, a failed check and slowness are some of one, and speed takes
 some back. The article does not give the amounts. Unlike there, no model ever falls to nothing, and where the numbers
 say nothing all are equal.
 """
@@ -16,7 +16,7 @@ from herding.routing.quality import Sample, Targets
 LEAST = 0.02
 """The smallest share of a model; with many models, a fifth of an equal share."""
 
-BREACH = 0.3
+CHECK_FAILURE = 0.3
 SLOW = 0.1
 FAST = -0.1
 
@@ -25,7 +25,7 @@ def fault(sample: Sample, targets: Targets) -> float:
     """How much of an error one request is: 1 for a failure, otherwise from -0.1 to 0.4."""
     if not sample.ok:
         return 1.0
-    amount = BREACH if sample.contract_ok is False else 0.0
+    amount = CHECK_FAILURE if sample.checks_passed is False else 0.0
     if sample.total_ms > targets.slow_ms:
         return amount + SLOW
     return amount + FAST if sample.total_ms < targets.fast_ms else amount

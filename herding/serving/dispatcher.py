@@ -14,8 +14,8 @@ from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.prompts.compose import Rendered
 from herding.routing.budget import RetryBudget, pause
-from herding.routing.ticket import Place, Ticket
-from herding.routing.waiting import Waiting
+from herding.routing.fair_queue import Place, Ticket
+from herding.routing.scheduler import Scheduler
 from herding.serving.run import ANSWER_TOKENS, Flight
 from herding.serving.selector import Lease, Search, Selector, Wish
 from herding.values import Call, Delta, Event, Queued, Started
@@ -40,7 +40,7 @@ class Dispatcher:
         self._chooser = Selector(fleet, learning)
         self._budget = RetryBudget(fleet.clock)
         self._wishes: set[Wish] = set()
-        self._waiting: Waiting[Search, Lease] = Waiting(self._chooser.take, clock=fleet.clock, every=LOOK_EVERY)
+        self._waiting: Scheduler[Search, Lease] = Scheduler(self._chooser.take, clock=fleet.clock, every=LOOK_EVERY)
 
     @property
     def waiting(self) -> int:
@@ -72,7 +72,7 @@ class Dispatcher:
         self.begin()
         while True:
             wish = self._wish(search)
-            if self._waiting.try_now(wish) is None:
+            if self._waiting.try_acquire(wish) is None:
                 async with aclosing(self._wait(wish)) as waiting:
                     async for event in waiting:
                         yield event
@@ -89,11 +89,11 @@ class Dispatcher:
 
     def begin(self) -> None:
         """A request begins; what may be retried is a share of those that do."""
-        self._budget.requested()
+        self._budget.record_request()
 
     def pump(self) -> None:
         """Something changed by which a request that waits could go on."""
-        self._waiting.pump()
+        self._waiting.schedule()
 
     def check_format(self, flight: Flight) -> None:
         """UserError where the form of the answer is given, and none of the nodes that would answer can keep to it."""
@@ -106,7 +106,7 @@ class Dispatcher:
         serving = [node for node in self._chooser.permitted(flight) if _serves(node, models)]
         if serving and not any(_serves(node, models) for node in able):
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
-            advice = "Leave it out, and run a prompt with a json_schema contract instead."
+            advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
 
     def _wish(self, search: Search) -> Wish:
@@ -119,7 +119,7 @@ class Dispatcher:
     async def _wait(self, wish: Wish) -> AsyncGenerator[Event, None]:
         """Wait for a place, or until the caller wants no answer any more."""
         flight = wish.about.flight
-        flight.when_stopped = lambda: self._waiting.leave(wish)
+        flight.when_stopped = lambda: self._waiting.withdraw(wish)
         self._wishes.add(wish)
         try:
             async with aclosing(self._waiting.wait(wish)) as places:
@@ -148,7 +148,7 @@ class Dispatcher:
     async def place(self, search: Search) -> Lease | None:
         """A place for a request whose caller is not told how the queue moves; None where it was stopped."""
         wish = self._wish(search)
-        if self._waiting.try_now(wish) is None:
+        if self._waiting.try_acquire(wish) is None:
             async with aclosing(self._wait(wish)) as waiting:
                 async for _ in waiting:
                     pass
@@ -157,12 +157,12 @@ class Dispatcher:
     def leave(self, lease: Lease) -> None:
         """The call is over: its place goes to the next one."""
         lease.release()
-        self._waiting.pump()
+        self._waiting.schedule()
 
     def answered(self, search: Search) -> None:
         """A call got its answer."""
         if search.attempt > 1:
-            self._budget.answered()
+            self._budget.record_success()
 
     async def failed(self, lease: Lease, error: HerdingError) -> None:
         """A call failed. Before its place goes to the next one, the node looks whether it still serves anything.
@@ -173,7 +173,7 @@ class Dispatcher:
         if node and isinstance(error, NodeError):
             await node.look_again()
         if node and isinstance(error, NoModelError) and len({*node.serves, *node.embeds}) > 1:
-            lease.permit.dropped()
+            lease.permit.cancelled()
         else:
             lease.permit.failed(error)
 
@@ -190,7 +190,7 @@ class Dispatcher:
         if flight.has_text or flight.stopped or search.attempt == MAX_ATTEMPTS:
             return False
         sound = not isinstance(error, RefusalError) and self._chooser.sound(search)
-        if not self._chooser.hopes(search) or not self._budget.may_retry(sound=sound):
+        if not self._chooser.hopes(search) or not self._budget.allow_retry(sound=sound):
             return False
         await asyncio.sleep(pause(search.attempt, self._fleet.rng))
         search.attempt += 1
@@ -240,7 +240,7 @@ class Dispatcher:
         lease.permit.succeeded()
         total = flight.elapsed_ms - began
         first = total if flight.first_token_ms is None else flight.first_token_ms - began
-        lease.slot.took(first_token_ms=first, total_ms=total)
+        lease.slot.record_latency(first_token_ms=first, total_ms=total)
 
     async def _fit(self, flight: Flight, lease: Lease, node: Node) -> Call:
         """The call for a node; a chat loses its oldest turns until question and answer fit into the context.

@@ -24,7 +24,7 @@ class Metrics:
         requests = Counter("herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept)
         tokens = Counter("herding_tokens", "Tokens in and out.", ["model", "node", "direction"], registry=kept)
         attempts = Counter("herding_attempts", "Calls of nodes, by result.", ["node", "result"], registry=kept)
-        breaches = Counter("herding_contract_breaches", "Answers that broke it.", ["prompt"], registry=kept)
+        check_failures = Counter("herding_check_failures", "Responses that failed a check.", ["prompt"], registry=kept)
         self._refused = Counter("herding_requests_over_limit", "Requests that a limit refused.", registry=kept)
         total = Histogram(
             "herding_request_seconds", "From arrival to the end.", ["node"], buckets=_SECONDS, registry=kept
@@ -35,7 +35,7 @@ class Metrics:
         self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
         # To look up what counts for some labels takes longer than to count.
         self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
-        self._attempts, self._breaches = cache(attempts.labels), cache(breaches.labels)
+        self._attempts, self._check_failures = cache(attempts.labels), cache(check_failures.labels)
         self._total, self._first = cache(total.labels), cache(first.labels)
         Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
         Gauge("herding_waiting_requests", "Requests that wait for a place now.", registry=kept).set_function(waiting)
@@ -50,8 +50,8 @@ class Metrics:
         self._total(node).observe(outcome.timings.total_ms / 1000)
         if outcome.timings.first_token_ms is not None:
             self._first(node).observe(outcome.timings.first_token_ms / 1000)
-        if outcome.contract.ok is False:
-            self._breaches(outcome.prompt).inc()
+        if outcome.checks.ok is False:
+            self._check_failures(outcome.prompt).inc()
         for attempt in outcome.attempts:
             self._attempts(attempt.node, attempt.error_type or "answered").inc()
 

@@ -15,9 +15,10 @@ from herding.herd.node_call import NodeCall
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import Rendered
 from herding.prompts.model import Prompt
-from herding.routing.candidates import Candidate
+from herding.routing.policies import Candidate
 from herding.values import (
     Attempt,
+    CheckResult,
     Chunk,
     Considered,
     FinishReason,
@@ -27,7 +28,6 @@ from herding.values import (
     Status,
     Timings,
     Usage,
-    Verdict,
 )
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -78,7 +78,7 @@ class Flight:
             "variant": rendered.variant,
         }
         self._began = time.perf_counter()
-        self._trimmer = Trimmer(prompt.contract, parameters.stop)
+        self._trimmer = Trimmer(prompt.checks, parameters.stop)
         self._answer: list[str] = []
         self._heard = 0
         self._usage: Usage | None = None
@@ -90,7 +90,7 @@ class Flight:
         self._considered: tuple[Considered, ...] = ()
         self._error: HerdingError | None = None
         self._status: Status = "running"
-        self._verdict = Verdict()
+        self._verdict = CheckResult()
         self._total_ms = 0.0
         self._written: tuple[Rendered, str] | None = None
         self.running: NodeCall | None = None
@@ -173,11 +173,11 @@ class Flight:
         self.stop()
 
     async def judge(self) -> None:
-        """Hold the whole answer against the contract. Patterns and schemas may take long; other requests go on then."""
+        """Judge the whole answer by the checks. Patterns and schemas may take long; other requests go on then."""
         self._total_ms = self.elapsed_ms
-        contract = self.prompt.contract
-        held = partial(judge, contract, "".join(self._answer), marker_seen=self._trimmer.marked)
-        slow = contract.regex is not None or contract.json_schema is not None
+        checks = self.prompt.checks
+        held = partial(judge, checks, "".join(self._answer), marker_seen=self._trimmer.marked)
+        slow = checks.regex is not None or checks.json_schema is not None
         self._verdict = await asyncio.to_thread(held) if slow else held()
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
@@ -192,7 +192,7 @@ class Flight:
         self._status, self._error = ("partial" if broke_off else status), error
         self._total_ms = self._total_ms or self.elapsed_ms
         if self._status != "succeeded":
-            self._verdict = Verdict()
+            self._verdict = CheckResult()
 
     def outcome(self) -> Outcome:
         """All that is known now."""
@@ -207,7 +207,7 @@ class Flight:
             finish_reason=self._finish,
             usage=self._usage or self._estimate(),
             timings=Timings(self._queued_ms, self._first_token_ms, self._total_ms),
-            contract=self._verdict,
+            checks=self._verdict,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
@@ -253,7 +253,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         parameters=replace(outcome.parameters, stop=()),
         input="",
         answer="",
-        contract=replace(outcome.contract, reason=None),
+        checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,
     )

@@ -12,11 +12,10 @@ from herding.herd.listing import knows, usable
 from herding.nodes.base import Node
 from herding.routing import balance
 from herding.routing.balance import UNBOUNDED
-from herding.routing.candidates import Candidate
-from herding.routing.permit import Permit
-from herding.routing.policy import Choice
+from herding.routing.breaker import Permit
+from herding.routing.fair_queue import Ticket
+from herding.routing.policies import Candidate, Choice
 from herding.routing.slots import Slot
-from herding.routing.ticket import Ticket
 from herding.serving.run import Flight
 from herding.values import Considered
 
@@ -79,7 +78,7 @@ class Lease:
 
     def release(self) -> None:
         """Give the place back; again does no harm. Without a word before, the call says nothing about the node."""
-        self.permit.dropped()
+        self.permit.cancelled()
         self.slot.release()
 
 
@@ -146,16 +145,16 @@ class Selector:
         return self._lease(search, choice, Candidate(model, self._pick(names)), len(names), considered)
 
     def _free(self, name: str) -> bool:
-        return self._fleet.slots.free(name) and self._fleet.health.may(name)
+        return self._fleet.slots.has_free(name) and self._fleet.health.allows(name)
 
     def _pick(self, names: Sequence[str]) -> str:
-        return balance.pick(names, self._fleet.slots.load, self._fleet.rng)
+        return balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
 
     def _lease(
         self, search: Search, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
     ) -> Lease:
         fleet = self._fleet
-        permit, slot = fleet.health.enter(candidate.node), fleet.slots.take(candidate.node)
+        permit, slot = fleet.health.acquire(candidate.node), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Lease(
@@ -196,7 +195,7 @@ class Selector:
         name = candidate.node
         if name in search.failed or candidate in search.missing:
             return "it failed this request"
-        health, load = self._fleet.health.look(name), self._fleet.slots.load(name)
+        health, load = self._fleet.health.status(name), self._fleet.slots.load(name)
         if health.state != "healthy":
             return f"{health.state}: {health.reason}" if health.reason else health.state
         if load.draining:
@@ -212,12 +211,12 @@ class Selector:
 
     def sound(self, search: Search) -> bool:
         """Whether one of those who could be tried shows no sign of failing."""
-        looks = (self._fleet.health.look(node.name) for node in self.serving(search))
+        looks = (self._fleet.health.status(node.name) for node in self.serving(search))
         return any(look.state == "healthy" and not look.failures_in_a_row for look in looks)
 
     def _hopeless(self, search: Search, nodes: Sequence[Node]) -> HerdingError | None:
         """Why waiting leads to nothing; None where it does."""
-        wait = self._fleet.health.wait([node.name for node in nodes])
+        wait = self._fleet.health.retry_after([node.name for node in nodes])
         if nodes and wait is not None and wait <= SHORT:
             return None
         if self.coming(search) or (not nodes and self.switchable(search)):
@@ -247,9 +246,9 @@ class Selector:
         )
 
     def _all_out(self, nodes: Sequence[Node]) -> NoNodeError:
-        health = {node.name: self._fleet.health.look(node.name) for node in nodes}
+        health = {node.name: self._fleet.health.status(node.name) for node in nodes}
         said = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
-        wait = self._fleet.health.wait(health)
+        wait = self._fleet.health.retry_after(health)
         if wait is None:
             return NoNodeError(f"No node can answer: {said}. An operator must mend that in the Nodes tab.")
         return NoNodeError(f"No node can answer now: {said}. Try again in {wait:.0f} seconds.", retry_after=wait)

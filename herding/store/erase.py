@@ -29,9 +29,9 @@ _BLANK: Row = {
     "input": "",
     "answer": "",
     "error": None,
-    "contract_reason": None,
+    "check_failure": None,
 }
-"""The reason of a broken contract may quote the answer, and the name of a session is the caller's own text."""
+"""The reason of a failed check may quote the answer, and the name of a session is the caller's own text."""
 
 
 def owned(connection: Connection, principal: str) -> list[str]:

@@ -28,7 +28,7 @@ def trials(connection: Connection, *, limit: int) -> list[Trial]:
             model=row.model,
             at=row.created_at,
             error_type=row.error_type,
-            contract_ok=None if row.error_type else row.contract_ok,
+            checks_passed=None if row.error_type else row.checks_passed,
             total_ms=row.total_ms,
             stars={} if row.error_type else stars.get(row.id, {}),
         )
@@ -47,7 +47,7 @@ def _rated(limit: int) -> Select[Any]:
 
 
 def _tries(ids: Select[Any]) -> Select[Any]:
-    columns = (request.c.id, request.c.prompt, request.c.created_at, request.c.contract_ok)
+    columns = (request.c.id, request.c.prompt, request.c.created_at, request.c.checks_passed)
     tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
     return (
         select(*columns, *tried)

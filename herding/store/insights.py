@@ -86,7 +86,7 @@ def _tries(connection: Connection, prompt: str, since: int, limit: int) -> list[
             model=row.model,
             at=row.created_at,
             ok=row.error_type is None,
-            contract_ok=None if row.error_type else row.contract_ok,
+            checks_passed=None if row.error_type else row.checks_passed,
             total_ms=row.total_ms,
             input_tokens=row.input_tokens,
             output_tokens=row.output_tokens,
@@ -97,7 +97,7 @@ def _tries(connection: Connection, prompt: str, since: int, limit: int) -> list[
 
 
 def _rows(ids: Subquery) -> Select[Any]:
-    asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.contract_ok)
+    asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.checks_passed)
     tokens = (request.c.input_tokens, request.c.output_tokens)
     tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
     whole = ids.join(request, request.c.id == ids.c.id).join(attempt, attempt.c.request_id == ids.c.id)

@@ -9,7 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-from herding.values import Attempt, Outcome, Parameters, Timings, Usage, Verdict
+from herding.values import Attempt, CheckResult, Outcome, Parameters, Timings, Usage
 
 Row = dict[str, Any]
 """The columns of one row by name."""
@@ -48,7 +48,7 @@ def storable(value: Any) -> Any:
 
 def request_row(outcome: Outcome) -> Row:
     """The row of table `request` for an outcome."""
-    usage, timings, contract = outcome.usage, outcome.timings, outcome.contract
+    usage, timings, checks = outcome.usage, outcome.timings, outcome.checks
     row: Row = dict(zip(_SAME, _same(outcome), strict=True))
     for name in _TEXTS:
         if row[name] is not None:
@@ -63,8 +63,8 @@ def request_row(outcome: Outcome) -> Row:
         "queued_ms": timings.queued_ms,
         "first_token_ms": timings.first_token_ms,
         "total_ms": timings.total_ms,
-        "contract_ok": contract.ok,
-        "contract_reason": storable(contract.reason),
+        "checks_passed": checks.ok,
+        "check_failure": storable(checks.reason),
     }
 
 
@@ -96,7 +96,7 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
         parameters=_parameters(row["parameters"]),
         usage=Usage(row["input_tokens"], row["output_tokens"], row["usage_source"]),
         timings=Timings(row["queued_ms"], row["first_token_ms"], row["total_ms"]),
-        contract=Verdict(row["contract_ok"], row["contract_reason"]),
+        checks=CheckResult(row["checks_passed"], row["check_failure"]),
         attempts=tuple(attempts),
         **{name: row[name] for name in _SAME},
     )

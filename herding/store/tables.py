@@ -65,8 +65,8 @@ class RequestRow(Base, table=True):
     queued_ms: float
     first_token_ms: float | None
     total_ms: float
-    contract_ok: bool | None
-    contract_reason: str | None = Field(sa_type=Text)
+    checks_passed: bool | None
+    check_failure: str | None = Field(sa_type=Text)
     policy: str | None
     reason: str | None = Field(sa_type=Text)
     error_type: str | None

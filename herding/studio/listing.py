@@ -69,7 +69,7 @@ class Listing:
             variables={name: variable.model_dump() for name, variable in prompt.variables.items()},
             body=self._body(found),
             parameters=prompt.parameters.value(),
-            contract=prompt.contract.model_dump(exclude_none=True),
+            checks=prompt.checks.model_dump(exclude_none=True),
             served=served,
             stats=stats.get(found.key, PromptStats()),
             notes=found.notes,

@@ -43,6 +43,7 @@ from herding.values.records import Entry, HistoryFilter, NodeStats, Page, Prefer
 from herding.values.requests import (
     TELLING,
     Attempt,
+    CheckResult,
     Considered,
     Delta,
     Done,
@@ -53,7 +54,6 @@ from herding.values.requests import (
     Started,
     Status,
     Timings,
-    Verdict,
 )
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "TELLING",
     "Attempt",
     "Call",
+    "CheckResult",
     "Chunk",
     "Considered",
     "Delta",
@@ -118,5 +119,4 @@ __all__ = [
     "Tried",
     "Usage",
     "User",
-    "Verdict",
 ]

@@ -18,7 +18,7 @@ class Trial:
     model: str
     at: int
     error_type: str | None = None
-    contract_ok: bool | None = None
+    checks_passed: bool | None = None
     total_ms: float = 0.0
     stars: Mapping[str, int] = field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class Tried:
     model: str
     at: int
     ok: bool
-    contract_ok: bool | None
+    checks_passed: bool | None
     total_ms: float
     input_tokens: int
     output_tokens: int

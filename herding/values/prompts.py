@@ -31,7 +31,7 @@ class PromptInfo:
     variables: Mapping[str, Any]
     body: str
     parameters: Parameters
-    contract: Mapping[str, Any]
+    checks: Mapping[str, Any]
     served: Mapping[str, tuple[str, ...]]
     stats: PromptStats
     notes: tuple[str, ...] = ()

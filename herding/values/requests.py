@@ -67,8 +67,8 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an answer keeps its prompt's contract. `ok` is None where there is no contract to keep."""
+class CheckResult:
+    """Whether an answer passed its prompt's checks. `ok` is None where there are none."""
 
     ok: bool | None = None
     reason: str | None = None
@@ -93,7 +93,7 @@ class Outcome:
     """All that is known of a request; one row of the history, and the final answer of the front door.
 
     `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
-    after the contract trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
+    after the stop marker trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
     last attempt began; the history does not keep them.
     """
 
@@ -115,7 +115,7 @@ class Outcome:
     finish_reason: FinishReason | None = None
     usage: Usage = Usage()
     timings: Timings = Timings()
-    contract: Verdict = Verdict()
+    checks: CheckResult = CheckResult()
     policy: str | None = None
     reason: str | None = None
     attempts: tuple[Attempt, ...] = ()

@@ -10,15 +10,8 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
-from herding.api import routes
-from herding.api.middleware.aliases import AliasMiddleware
-from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.json_route import Shortcut
-from herding.api.middleware.security_headers import SecurityMiddleware
+from herding.main import create
 from tests.support.herding import ADMIN_TOKEN, Place
 from tests.support.ports import listening
 
@@ -27,9 +20,8 @@ MAX_BODY = 50_000
 
 
 def web(place: Place) -> FastAPI:
-    """The routes inside the guards, in the order of the product, and some routes that misbehave."""
-    app = FastAPI(title="Herding", docs_url=None, redoc_url=None, openapi_url=None)
-    busy = routes.install(app, place.orchestrator, place.authenticator)
+    """The web app without its page, and with some routes that misbehave."""
+    app = create(place.parts, place.settings, ui=False, max_body=MAX_BODY)
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -43,13 +35,6 @@ def web(place: Place) -> FastAPI:
     async def bug() -> None:
         raise RuntimeError("canary: a secret detail")
 
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Shortcut, routes=busy)
-    app.add_middleware(AuthenticationMiddleware, authenticator=place.authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=place.orchestrator, stranger=place.authenticator.stranger)
-    app.add_middleware(AliasMiddleware, orchestrator=place.orchestrator)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=["herding.test", "127.0.0.1"])
-    app.add_middleware(SecurityMiddleware, max_body=MAX_BODY)
     return app
 
 

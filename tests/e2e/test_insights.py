@@ -25,7 +25,7 @@ name: Duel
 target_models: [good/model, {LONG_NAME}, ghost/model]
 variables: {{text: {{type: text, default: one two three}}}}
 messages: [{{role: user, content: "{{{{text}}}}"}}]
-contract: {{max_words: 5}}
+checks: {{max_words: 5}}
 """
 STARS = {"good/model": 5, LONG_NAME: 2}
 
@@ -100,13 +100,13 @@ def test_answers_are_rated_looked_at_and_forgotten(app: RunningApp, page: Page) 
     expect(page.locator("#insights-outlook")).to_contain_text("5.0 stars from")
 
     page.locator("#insights-reset-ask").click()
-    expect(page.locator("#insights-reset-question")).to_contain_text("cannot be undone")
+    expect(page.locator("#insights-reset-question")).to_contain_text("can't be undone")
     page.locator("#insights-reset-no").click()
     expect(page.locator("#insights-reset-question")).to_be_hidden()
     assert shares(app) == pytest.approx(before, abs=0.01)
     page.locator("#insights-reset-ask").click()
     page.locator("#insights-reset-yes").click()
-    expect(page.locator("#insights-news")).to_contain_text("is forgotten", timeout=LONG)
+    expect(page.locator("#insights-news")).to_contain_text("Routing data reset", timeout=LONG)
     expect(page.locator("#insights-outlook")).to_contain_text("nothing is known of it on this prompt yet")
     expect(row).to_contain_text("5.0 ★")
     after = shares(app)
@@ -123,7 +123,7 @@ def test_another_prompt_and_time_are_chosen_by_keyboard_and_stay_in_the_address(
     box.focus()
     box.fill("quiet")
     page.keyboard.press("Enter")
-    expect(page.locator("#insights-matrix")).to_contain_text("Nothing ran in this time", timeout=LONG)
+    expect(page.locator("#insights-matrix")).to_contain_text("No requests in this period", timeout=LONG)
     expect(page.locator("#insights-plot")).to_be_hidden()
     assert "prompt=quiet" in page.url
     page.locator("#insights-days input").click()

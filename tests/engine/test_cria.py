@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from herding.engine.offers import parse_offer
+from herding.engine.model_files import parse_source
 
-pytestmark = pytest.mark.skipif(not parse_offer("herding/cria").path.exists(), reason="the weights are not there yet")
+pytestmark = pytest.mark.skipif(not parse_source("herding/cria").path.exists(), reason="the weights are not there yet")
 
 
 def test_it_loads_by_itself_and_answers_a_chat(start):

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from herding.engine.answer import Answer
-from herding.engine.body import Generation
 from herding.engine.engine import Engine
-from herding.engine.job import Job
-from herding.engine.offers import Offer, Offers, parse_offer
-from herding.engine.refusals import LoadError, NoModelError, OverloadedError, SwitchedError, WorkerError
-from herding.engine.served import Facts
+from herding.engine.errors import LoadError, NoModelError, OverloadedError, SwitchedError, WorkerError
+from herding.engine.model import Job, ModelProperties
+from herding.engine.model_files import ModelCatalog, ModelSource, parse_source
+from herding.engine.requests import GenerationRequest
+from herding.engine.text import ResponseText
 from herding.errors import ConfigError, HerdingError
 from herding.values import Parameters
 from tests.support.until import until
@@ -26,7 +25,7 @@ class Puppet:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.facts = Facts(context_length=100, chat=True, device="cpu", dtype="float32", parameters=1)
+        self.properties = ModelProperties(context_length=100, chat=True, device="cpu", dtype="float32", parameters=1)
         self.defaults = Parameters(temperature=0.0)
         self.alive = True
         self.failure: str | None = None
@@ -36,15 +35,15 @@ class Puppet:
         self.readers: dict[str, Any] = {}
         self.cancelled: list[str] = []
 
-    def encode(self, wanted: Generation) -> list[int]:
-        return list((wanted.text or "").encode())
+    def encode(self, request: GenerationRequest) -> list[int]:
+        return list((request.text or "").encode())
 
-    def count(self, wanted: Generation) -> int:
-        return len(self.encode(wanted))
+    def count_tokens(self, request: GenerationRequest) -> int:
+        return len(self.encode(request))
 
-    def answer(self, *, stops: Sequence[str], input_tokens: int) -> Answer:
+    def new_response(self, *, stop: Sequence[str], input_tokens: int) -> ResponseText:
         decode = lambda tokens: bytes(tokens).decode(errors="replace")  # noqa: E731
-        return Answer(decode=decode, ends=frozenset({0}), stops=stops, input_tokens=input_tokens)
+        return ResponseText(decode=decode, eos_tokens=frozenset({0}), stop=stop, input_tokens=input_tokens)
 
     def submit(self, key: str, tokens: Sequence[int], parameters: Parameters, on_tokens: Any) -> None:
         if tokens == list(b"poison"):
@@ -71,8 +70,8 @@ class Stage:
         self.broken = broken
         self.opened: list[Puppet] = []
 
-    def fetch(self, offer: Offer, report: Any) -> Path:
-        return Path(offer.id)
+    def fetch(self, source: ModelSource, report: Any) -> Path:
+        return Path(source.id)
 
     def open(self, path: Path, report: Any, loop: Any) -> Puppet:
         report("reading weights", 0.5)
@@ -85,7 +84,7 @@ class Stage:
 
 async def ready(stage: Stage, **limits: Any) -> Engine:
     settings = {"max_active": 2, "max_waiting": 1, "drain_seconds": 0.2} | limits
-    engine = Engine(offers=Offers(map(parse_offer, ("a", "b"))), opener=stage, **settings)
+    engine = Engine(catalog=ModelCatalog(map(parse_source, ("a", "b"))), loader=stage, **settings)
     await follow(engine, "a")
     return engine
 
@@ -109,7 +108,7 @@ async def collect(engine: Engine, job: Job) -> tuple[str, Any]:
 
 
 async def started(engine: Engine, count: int, text: str = "x") -> tuple[list[Job], list[asyncio.Task[Any]]]:
-    jobs = [await engine.admit(Generation(text=text)) for _ in range(count)]
+    jobs = [await engine.admit(GenerationRequest(text=text)) for _ in range(count)]
     tasks = [asyncio.create_task(collect(engine, job)) for job in jobs]
     await asyncio.sleep(0.01)
     return jobs, tasks
@@ -135,7 +134,7 @@ async def test_who_exceeds_the_queue_is_refused_and_the_others_wait_their_turn()
     jobs, tasks = await started(engine, 3)
     assert (engine.status()["active"], engine.status()["waiting"]) == (2, 1)
     with pytest.raises(OverloadedError):
-        await engine.admit(Generation(text="x"))
+        await engine.admit(GenerationRequest(text="x"))
     stage.opened[0].readers[jobs[0].key]([0], True, None)
     await tasks[0]
     await until(lambda: jobs[2].running)
@@ -186,7 +185,7 @@ async def test_a_worker_that_cannot_be_started_again_leaves_a_failed_engine():
     stage.opened[0].breaks, stage.opened[0].alive = True, False
     await until(lambda: engine.status()["state"] == "failed")
     with pytest.raises(NoModelError, match="no memory"):
-        await engine.admit(Generation(text="x"))
+        await engine.admit(GenerationRequest(text="x"))
     assert (await follow(engine, "b"))["type"] == "done"
     watching.cancel()
 
@@ -206,7 +205,7 @@ async def test_a_failed_change_brings_the_earlier_model_back():
     stage = Stage(b=1)
     engine = await ready(stage)
     last = await follow(engine, "b")
-    assert last["message"] == "b is broken. The earlier model 'a' answers again."
+    assert last["message"] == "b is broken. The previous model 'a' is loaded again."
     assert [puppet.name for puppet in stage.opened] == ["a", "a"]
     assert (engine.status()["state"], engine.status()["model"]) == ("ready", "a")
 
@@ -221,16 +220,16 @@ async def test_when_the_earlier_model_fails_too_the_engine_says_so():
 
 async def test_the_context_bounds_the_answer():
     engine = await ready(Stage())
-    job = await engine.admit(Generation(text="x" * 90, parameters=Parameters(max_tokens=50)))
+    job = await engine.admit(GenerationRequest(text="x" * 90, parameters=Parameters(max_tokens=50)))
     assert job.parameters.max_tokens == 10
 
 
 @pytest.mark.parametrize("text", ["", "../etc", "a/b/c", "/abs", "a=", "a b"])
 def test_an_offer_needs_a_proper_id(text):
     with pytest.raises(ConfigError):
-        parse_offer(text)
+        parse_source(text)
 
 
 def test_an_offer_may_be_a_directory():
-    assert parse_offer("me/mine=/models/mine") == Offer("me/mine", Path("/models/mine"))
-    assert parse_offer("herding/cria").bundled
+    assert parse_source("me/mine=/models/mine") == ModelSource("me/mine", Path("/models/mine"))
+    assert parse_source("herding/cria").bundled

@@ -7,14 +7,14 @@ from collections import Counter
 import pytest
 import torch
 
-from herding.engine.sampling import Draw, choose
+from herding.engine.sampling import SamplingSettings, sample_token
 
 SCORES = torch.log(torch.tensor([0.4, 0.3, 0.15, 0.1, 0.05]))
 
 
 def drawn(draw: dict[str, float], scores: torch.Tensor = SCORES, times: int = 4000) -> dict[int, float]:
     settings = {"temperature": 1.0, "top_p": 1.0, "top_k": 0} | draw
-    counts = Counter(choose(scores, Draw(key=key * 7919, **settings)) for key in range(times))
+    counts = Counter(sample_token(scores, SamplingSettings(seed=key * 7919, **settings)) for key in range(times))
     return {token: count / times for token, count in counts.items()}
 
 
@@ -55,5 +55,5 @@ def test_top_p_of_a_large_vocabulary_keeps_what_sorting_all_of_it_would(top_p):
 
 
 def test_the_same_key_draws_the_same():
-    draw = Draw(1.0, 0.9, 3, key=5)
-    assert len({choose(SCORES, draw) for _ in range(20)}) == 1
+    draw = SamplingSettings(1.0, 0.9, 3, seed=5)
+    assert len({sample_token(SCORES, draw) for _ in range(20)}) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from herding.engine.system import System, parse_nvidia_smi
+from herding.engine.system import SystemMonitor, parse_nvidia_smi
 
 
 def test_what_nvidia_smi_says_is_read_as_bytes_and_percent():
@@ -14,7 +14,7 @@ def test_what_nvidia_smi_says_is_read_as_bytes_and_percent():
 
 
 def test_figures_are_there_from_the_start():
-    figures = System().figures
+    figures = SystemMonitor().metrics
     assert 0 < figures["memory_used"] < figures["memory_total"]
     assert 0 < figures["disk_used"] <= figures["disk_total"]
     assert figures["process_memory"] > 0

@@ -31,20 +31,20 @@ DUEL = """
 
 def tried(model: str, version: int = 1, **facts: Any) -> Tried:
     """A try that answered, unless `facts` say otherwise."""
-    given = {"edited": False, "at": 0, "ok": True, "contract_ok": None, "total_ms": 10.0}
+    given = {"edited": False, "at": 0, "ok": True, "checks_passed": None, "total_ms": 10.0}
     return Tried(version=version, model=model, **{**given, "input_tokens": 0, "output_tokens": 0, **facts})
 
 
 def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:
     tries = [
-        tried("m", total_ms=100.0 * number, input_tokens=10, output_tokens=number, contract_ok=number != 1)
+        tried("m", total_ms=100.0 * number, input_tokens=10, output_tokens=number, checks_passed=number != 1)
         for number in range(1, 11)
     ]
-    tries[0] = tried("m", total_ms=100.0, input_tokens=10, output_tokens=1, contract_ok=False, stars=(2, 9, 41))
+    tries[0] = tried("m", total_ms=100.0, input_tokens=10, output_tokens=1, checks_passed=False, stars=(2, 9, 41))
     tries += [tried("m", ok=False, total_ms=60_000.0, input_tokens=999, output_tokens=999)] * 2
     (cell,) = matrix(tries, 1, {"m": 0.25})
     assert (cell.requests, cell.errors, cell.error_rate) == (12, 2, pytest.approx(1 / 6))
-    assert cell.breach_rate == pytest.approx(0.1)
+    assert cell.check_failure_rate == pytest.approx(0.1)
     assert (cell.p50_ms, cell.p95_ms) == (500.0, 1000.0)
     assert (cell.input_tokens, cell.output_tokens) == (10.0, 5.5)
     assert (cell.rated, cell.mean_stars) == (2, 4.5)
@@ -56,7 +56,17 @@ def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:
 
 def test_where_nothing_is_behind_a_figure_it_is_none() -> None:
     nothing = dict.fromkeys(
-        ["error_rate", "breach_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms", "input_tokens", "output_tokens"]
+        [
+            "error_rate",
+            "check_failure_rate",
+            "mean_stars",
+            "low",
+            "high",
+            "p50_ms",
+            "p95_ms",
+            "input_tokens",
+            "output_tokens",
+        ]
     )
     (cell,) = matrix([], 4, {"m": None})
     assert cell == Cell(version=4, edited=False, model="m", requests=0, errors=0, rated=0, share=None, **nothing)
@@ -163,7 +173,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         place.write("duel", dedent(DUEL) + "routing: {pinned: bad}\n")
         place.write("free", DUEL)
         health = place.orchestrator.fleet.health
-        while permit := health.enter("one"):
+        while permit := health.acquire("one"):
             permit.failed(ConnectError("It is away."))
         pinned = await place.orchestrator.insights.look("duel", USER)
         free = await place.orchestrator.insights.look("free", USER)

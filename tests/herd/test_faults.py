@@ -135,7 +135,7 @@ async def ask(place: Place, model: str) -> Outcome | HerdingError:
 
 
 def health(place: Place, name: str = "ill") -> str:
-    return place.orchestrator.fleet.health.look(name).state
+    return place.orchestrator.fleet.health.status(name).state
 
 
 async def counted(place: Place, name: str = "ill") -> tuple[int, int]:
@@ -224,7 +224,7 @@ async def test_refused_credentials_are_told_without_the_key(tmp_path: Path, ill:
             assert "operator" in error.message
             assert KEY not in str(error)
         assert len(ill.calls()) == 1
-        assert [event.kind for event in place.orchestrator.fleet.feed.events()] == ["misconfigured"]
+        assert [event.kind for event in place.orchestrator.fleet.events.latest()] == ["misconfigured"]
         assert not any(KEY in str(row) for row in await place.rows())
 
 
@@ -233,7 +233,7 @@ async def test_a_request_that_is_refused_is_no_fault_of_the_node(tmp_path: Path,
     async with herding(tmp_path, node(ill, fault, "ill")) as place:
         for _ in range(2 * IN_A_ROW):
             assert isinstance(await ask(place, fault), HerdingError)
-        look = place.orchestrator.fleet.health.look("ill")
+        look = place.orchestrator.fleet.health.status("ill")
         assert (look.state, look.failures_in_a_row) == ("healthy", 0)
         assert len(ill.calls()) == 2 * IN_A_ROW
 
@@ -559,4 +559,4 @@ async def probing(place: Place) -> AsyncIterator[None]:
 
 
 def ejections(place: Place) -> int:
-    return place.orchestrator.fleet.health.look("ill").ejections
+    return place.orchestrator.fleet.health.status("ill").ejections

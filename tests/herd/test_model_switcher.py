@@ -67,7 +67,7 @@ async def test_a_model_that_requests_wait_for_is_loaded_once(tmp_path: Path) -> 
         await place.orchestrator._switcher.look()
         assert await asyncio.gather(*waits) == ["two"] * 3
         assert node.loaded == ["two"]
-        newest = place.orchestrator.fleet.feed.events()[0]
+        newest = place.orchestrator.fleet.events.latest()[0]
         assert (newest.node, newest.kind, newest.detail) == ("a", "switched", "from one to two")
 
 
@@ -136,7 +136,7 @@ async def test_a_switch_that_fails_is_told_and_not_tried_at_once_again(tmp_path:
         with pytest.raises(NoNodeError):
             await waits
         assert node.loaded == ["two"]
-        assert "not to two" in place.orchestrator.fleet.feed.events()[0].detail
+        assert "not to two" in place.orchestrator.fleet.events.latest()[0].detail
         assert await asked(place, "one") == "one"
 
 
@@ -166,7 +166,7 @@ async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) 
             async with asyncio.timeout(60):
                 while place.orchestrator._switcher._switching:  # noqa: ASYNC110 (nobody follows it any more)
                     await asyncio.sleep(0.01)
-            assert place.orchestrator.fleet.feed.events()[0].detail == told
+            assert place.orchestrator.fleet.events.latest()[0].detail == told
         assert await asked(place, "two") == "two"
 
 

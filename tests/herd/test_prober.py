@@ -80,10 +80,10 @@ class Vectors(Node):
 
 def eject(fleet: Fleet, name: str) -> None:
     for _ in range(3):
-        permit = fleet.health.enter(name)
+        permit = fleet.health.acquire(name)
         assert permit is not None
         permit.failed(ConnectError("away"))
-    assert fleet.health.look(name).state == "ejected"
+    assert fleet.health.status(name).state == "ejected"
 
 
 async def test_a_node_that_answers_again_is_back_and_one_that_does_not_stays_out_longer() -> None:
@@ -92,17 +92,17 @@ async def test_a_node_that_answers_again_is_back_and_one_that_does_not_stays_out
     prober, pumped = Prober(fleet), []
     fleet.changed = lambda: pumped.append(1)
     eject(fleet, "moody")
-    assert fleet.health.due() == []
+    assert fleet.health.probes_due() == []
     clock.now += 10
-    assert fleet.health.due() == ["moody"]
+    assert fleet.health.probes_due() == ["moody"]
     await prober.probe("moody")
-    assert (fleet.health.look("moody").state, len(node.asked)) == ("ejected", 1)
+    assert (fleet.health.status("moody").state, len(node.asked)) == ("ejected", 1)
     assert node.asked[0].parameters.max_tokens == 1
     node.well = True
     clock.now += 20
     await prober.probe("moody")
-    assert fleet.health.look("moody").state == "healthy"
-    assert [event.kind for event in fleet.feed.events()] == ["recovered", "ejected", "ejected"]
+    assert fleet.health.status("moody").state == "healthy"
+    assert [event.kind for event in fleet.events.latest()] == ["recovered", "ejected", "ejected"]
     assert len(pumped) == 2
 
 
@@ -122,8 +122,8 @@ async def test_an_engine_that_was_started_again_gets_its_trial_at_once() -> None
     fleet = Fleet({"moody": node}, clock=Clock())
     eject(fleet, "moody")
     node.came_back()
-    assert fleet.health.look("moody").state == "trial"
-    assert fleet.health.may("moody")
+    assert fleet.health.status("moody").state == "trial"
+    assert fleet.health.allows("moody")
 
 
 async def test_a_node_that_keeps_its_probe_waiting_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ async def test_a_node_that_keeps_its_probe_waiting_keeps_no_other_from_its_own(m
         eject(fleet, "moody")
         moody.well = True
         clock.now += 20
-        await until(lambda: fleet.health.look("moody").state == "healthy")
+        await until(lambda: fleet.health.status("moody").state == "healthy")
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -153,4 +153,4 @@ async def test_embeddings_that_do_not_come_leave_the_node_out(*, breaks: bool) -
     clock.now += 10
     async with asyncio.timeout(20):
         await Prober(fleet).probe("vectors")
-    assert fleet.health.look("vectors").state == "ejected"
+    assert fleet.health.status("vectors").state == "ejected"

@@ -315,7 +315,7 @@ async def test_requests_that_come_during_a_change_wait_for_the_node_as_it_will_b
     asked += [asyncio.create_task(ask(place)) for _ in range(5)]
     await change
     assert await asyncio.gather(*asked) == ["You said: hello"] + ['{"answer":42}'] * 5
-    assert [event.kind for event in place.orchestrator.fleet.feed.events()] == ["changed", "added"]
+    assert [event.kind for event in place.orchestrator.fleet.events.latest()] == ["changed", "added"]
 
 
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:

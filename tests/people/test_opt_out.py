@@ -30,7 +30,7 @@ STRICT = """
     target_models: [echo]
     variables: {text: {type: text}}
     messages: [{role: user, content: "{{text}}"}]
-    contract: {json_schema: {type: object}, regex: "^nothing$"}
+    checks: {json_schema: {type: object}, regex: "^nothing$"}
     """
 
 
@@ -82,7 +82,7 @@ REQUESTS = {
     "a chat": Request(messages=(Message("system", f"be {CANARY}"), Message("user", f"hi {CANARY}")), model="echo"),
     "a raw text": Request(text=f"{CANARY} once", model="echo"),
     "earlier turns": replace(ASKED, turns=(Message("user", f"{CANARY}?"), Message("assistant", f"{CANARY}!"))),
-    "a broken contract": Request("strict", {"text": f"{CANARY} is no JSON"}),
+    "a failed check": Request("strict", {"text": f"{CANARY} is no JSON"}),
     "a model that is not there": replace(ASKED, model=f"{CANARY}/model"),
     "a chat with a model that is not there": Request(text=f"{CANARY} once", model=f"{CANARY}/model"),
     "no such variable": Request("say", {CANARY: CANARY}),

@@ -60,7 +60,7 @@ class Guarded:
 @asynccontextmanager
 async def guarded(home: Path, *nodes: Node, lasts: int | None = None) -> AsyncIterator[Guarded]:
     clock = Later()
-    async with herding(home, *nodes, gate={"clock": clock}) as place:
+    async with herding(home, *nodes, clock=clock) as place:
         await place.store.add_user(ADA)
         ends = None if lasts is None else now_ms() + lasts
         _, token = await place.accounts.create_token("ada", "test", ADMIN, expires_at=ends)

@@ -1,4 +1,4 @@
-"""Contracts: the answer is trimmed while it streams, and judged at the end."""
+"""Checks: the answer is trimmed while it streams, and judged at the end."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from herding.prompts.checks import Trimmer, judge
-from herding.prompts.model import Contract
-from herding.values import Verdict
+from herding.prompts.model import Checks
+from herding.values import CheckResult
 from tests.support.fakenode import FakeNode
 
 MARKERS = st.sampled_from(["|end|", "aab", "aaab", "abab", "x", " END", "\n\n", "###"])
@@ -25,7 +25,7 @@ PIECES = st.lists(
 
 def stream(marker: str | None, pieces: list[str]) -> tuple[list[str], Trimmer]:
     """What is shown for `pieces`, one by one, with what comes at the end."""
-    trimmer = Trimmer(Contract(stop_marker=marker))
+    trimmer = Trimmer(Checks(stop_marker=marker))
     shown = [trimmer.feed(piece) for piece in pieces]
     return [*shown, trimmer.end()], trimmer
 
@@ -39,10 +39,10 @@ def whole(marker: str, text: str) -> str:
 @given(MARKERS, PIECES)
 def test_a_text_in_pieces_is_the_text_at_once(marker: str, pieces: list[str]) -> None:
     """However it is cut, what is shown and the verdict are the same."""
-    contract = Contract(stop_marker=marker, max_words=3, max_chars=12)
+    checks = Checks(stop_marker=marker, max_words=3, max_chars=12)
     (many, pieced), (one, at_once) = stream(marker, pieces), stream(marker, ["".join(pieces)])
     assert "".join(many) == "".join(one)
-    verdicts = [judge(contract, "".join(many), marker_seen=trimmer.done) for trimmer in (pieced, at_once)]
+    verdicts = [judge(checks, "".join(many), marker_seen=trimmer.done) for trimmer in (pieced, at_once)]
     assert verdicts[0] == verdicts[1]
 
 
@@ -65,7 +65,7 @@ def test_the_answer_is_the_text_before_the_marker_however_it_is_cut(marker: str,
 @given(MARKERS, PIECES)
 def test_what_is_shown_early_never_has_to_be_taken_back(marker: str, pieces: list[str]) -> None:
     """Whatever part of the marker a text ends with, the rest of it could come next."""
-    trimmer, shown, text = Trimmer(Contract(stop_marker=marker)), "", ""
+    trimmer, shown, text = Trimmer(Checks(stop_marker=marker)), "", ""
     for piece in pieces:
         shown, text = shown + trimmer.feed(piece), text + piece
         for size in range(len(marker)):
@@ -78,7 +78,7 @@ def test_what_is_shown_early_never_has_to_be_taken_back(marker: str, pieces: lis
 def test_the_stop_string_that_is_complete_first_ends_the_text_and_none_is_shown(
     stops: list[str], pieces: list[str]
 ) -> None:
-    trimmer = Trimmer(Contract(), stops)
+    trimmer = Trimmer(Checks(), stops)
     shown = "".join([*map(trimmer.feed, pieces), trimmer.end()])
     text = "".join(pieces)
     ends = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
@@ -89,14 +89,14 @@ def test_the_stop_string_that_is_complete_first_ends_the_text_and_none_is_shown(
 @pytest.mark.parametrize("pieces", [["aabcd"], ["aa", "bcd"], list("aabcd")])
 def test_however_the_text_is_cut_a_stop_string_inside_another_ends_it(pieces: list[str]) -> None:
     """It is complete before the longer one is, which begins before it."""
-    trimmer = Trimmer(Contract(), ["abcd", "b"])
+    trimmer = Trimmer(Checks(), ["abcd", "b"])
     assert "".join([*map(trimmer.feed, pieces), trimmer.end()]) == "aa"
     assert trimmer.done
 
 
 def test_a_stop_string_before_the_marker_is_not_the_marker() -> None:
     for text, shown, marked in (("a b|end| c", "a b", True), ("a b # c|end|", "a b ", False)):
-        trimmer = Trimmer(Contract(stop_marker="|end|"), ["#"])
+        trimmer = Trimmer(Checks(stop_marker="|end|"), ["#"])
         assert "".join([*map(trimmer.feed, text), trimmer.end()]) == shown
         assert trimmer.marked is marked
 
@@ -122,7 +122,7 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("contract", "answer", "reason"),
+    ("checks", "answer", "reason"),
     [
         ({"max_words": 2}, "one two", None),
         ({"max_words": 2}, "one two three", "3 words, at most 2"),
@@ -162,22 +162,22 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
         ({"choices": ["yes", "no"], "ignore_case": True}, "YES", None),
     ],
 )
-def test_verdicts(contract: dict[str, Any], answer: str, reason: str | None) -> None:
-    verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
+def test_verdicts(checks: dict[str, Any], answer: str, reason: str | None) -> None:
+    verdict = judge(Checks.model_validate(checks), answer, marker_seen=False)
     assert verdict.ok is (reason is None)
     assert (reason or "") in (verdict.reason or "")
 
 
-def test_no_contract_no_verdict() -> None:
-    assert judge(Contract(), "anything", marker_seen=False) == Verdict(ok=None)
+def test_no_checks_no_verdict() -> None:
+    assert judge(Checks(), "anything", marker_seen=False) == CheckResult(ok=None)
 
 
-def test_a_marker_that_was_seen_keeps_the_contract() -> None:
-    assert judge(Contract(stop_marker="|end|"), "done", marker_seen=True) == Verdict(ok=True)
+def test_a_marker_that_was_seen_passes() -> None:
+    assert judge(Checks(stop_marker="|end|"), "done", marker_seen=True) == CheckResult(ok=True)
 
 
 @pytest.mark.parametrize(
-    "contract",
+    "checks",
     [
         {"regex": r"^(a+)+$"},
         {"json_schema": {"type": "string", "pattern": r"^(a+)+$"}},
@@ -185,12 +185,12 @@ def test_a_marker_that_was_seen_keeps_the_contract() -> None:
         {"json_schema": {"patternProperties": {r"^((a?){30}){30}$": {}}, "additionalProperties": False}},
     ],
 )
-def test_a_catastrophic_pattern_ends_soon_and_fails(contract: dict[str, Any]) -> None:
+def test_a_catastrophic_pattern_ends_soon_and_fails(checks: dict[str, Any]) -> None:
     answer = "a" * 5_000 + "!"
-    if "json_schema" in contract:
-        answer = f'{{"{answer}": 1}}' if "patternProperties" in contract["json_schema"] else f'"{answer}"'
+    if "json_schema" in checks:
+        answer = f'{{"{answer}": 1}}' if "patternProperties" in checks["json_schema"] else f'"{answer}"'
     began = time.monotonic()
-    verdict = judge(Contract.model_validate(contract), answer, marker_seen=False)
+    verdict = judge(Checks.model_validate(checks), answer, marker_seen=False)
     assert time.monotonic() - began < 60
     assert verdict.ok is False
 
@@ -198,13 +198,13 @@ def test_a_catastrophic_pattern_ends_soon_and_fails(contract: dict[str, Any]) ->
 def test_many_items_are_told_apart_as_soon_as_few() -> None:
     answer = json.dumps([{"id": number, "tags": [str(number)]} for number in range(20_000)])
     began = time.monotonic()
-    assert judge(Contract(json_schema={"uniqueItems": True}), answer, marker_seen=False).ok
+    assert judge(Checks(json_schema={"uniqueItems": True}), answer, marker_seen=False).ok
     assert time.monotonic() - began < 5
 
 
 def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:
-    contract = Contract(json_schema={"$ref": f"{faulty.url}/models"})
-    assert judge(contract, "{}", marker_seen=False).ok is False
+    checks = Checks(json_schema={"$ref": f"{faulty.url}/models"})
+    assert judge(checks, "{}", marker_seen=False).ok is False
     assert faulty.seen == []
 
 
@@ -226,6 +226,6 @@ def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:
         {"max_tokens": 3},
     ],
 )
-def test_a_contract_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_check_that_no_answer_can_pass_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Contract.model_validate(wrong)
+        Checks.model_validate(wrong)

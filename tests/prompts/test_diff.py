@@ -72,7 +72,7 @@ def test_fields_stand_in_their_sections() -> None:
         "variables": {"a": {"type": "text", "default": "y"}, "b": {"type": "number"}},
         "messages": [{"role": "system", "content": "Be short.\nBe nice."}],
         "parameters": {"temperature": 0.2},
-        "contract": {"max_words": 5},
+        "checks": {"max_words": 5},
     }
     found = {field.name: field for field in compare(GOOD, new).fields}
     assert {name: field.section for name, field in found.items()} == {
@@ -83,7 +83,7 @@ def test_fields_stand_in_their_sections() -> None:
         "messages.2.role": "template",
         "messages.2.content": "template",
         "parameters.temperature": "parameters",
-        "contract.max_words": "contract",
+        "checks.max_words": "checks",
     }
     assert [line.kind for line in found["messages.1.content"].lines] == ["same", "changed"]
     assert (found["messages.2.content"].new, found["variables.b"].old) == (None, None)

@@ -16,6 +16,7 @@ from tests.support import edits
 
 GOOD = "name: Good\ntarget_models: [m]\nprompt: hello\n"
 HEAD = "name: X\ntarget_models: [m]\n"
+HEAD_DATA = {"name": "X", "target_models": ["m"], "prompt": "x"}
 
 
 def write(directory: Path, name: str, text: str) -> Path:
@@ -53,8 +54,10 @@ def broken(directory: Path, text: str) -> ConfigError:
         (HEAD + "prompt: x\nparameters:\n  temperature: .nan\n", 5, "parameters.temperature", ""),
         (HEAD + "prompt: x\nparameters:\n  max_tokens: 0\n", 5, "parameters.max_tokens", "greater"),
         (HEAD + "prompt: x\nparameters:\n  heat: 1\n", 5, "parameters.heat", "not known"),
+        (HEAD + "prompt: x\nchecks:\n  regex: '('\n", 5, "checks.regex", "regular expression"),
         (HEAD + "prompt: x\ncontract:\n  regex: '('\n", 5, "contract.regex", "regular expression"),
-        (HEAD + "prompt: x\ncontract:\n  json_schema: {type: thing}\n", 5, "contract.json_schema", "JSON schema"),
+        (HEAD + "prompt: x\nchecks: {}\ncontract: {}\n", 5, "contract", "old name of 'checks'"),
+        (HEAD + "prompt: x\nchecks:\n  json_schema: {type: thing}\n", 5, "checks.json_schema", "JSON schema"),
         (HEAD + "variants:\n  - name: a\n    when: error >\n    prompt: x\n", 5, "variants.0.when", "not a condition"),
         (HEAD + "variants:\n  - name: a\n    when: 1 < x\n    prompt: x\n", 5, "variants.0.when", "'x', which is not"),
         (HEAD + "variants:\n  - name: a\n    when: 1 < 2\n", 4, "variants.0", "either messages or prompt"),
@@ -189,6 +192,23 @@ def test_the_older_form(tmp_path: Path) -> None:
     assert loaded.prompt.parameters.value() == Parameters(temperature=0, max_tokens=50, stop=("</s>",))
     assert any("repetition_penalty" in note for note in loaded.notes)
     assert any("version" in note for note in loaded.notes)
+
+
+def test_checks_under_their_old_name(tmp_path: Path) -> None:
+    old = write(tmp_path, "old.yaml", HEAD + "prompt: x\ncontract: {max_words: 3}  # short\n")
+    write(tmp_path, "new.yaml", HEAD + "prompt: x\nchecks: {max_words: 3}\n")
+    library = Library(tmp_path)
+    library.refresh()
+    loaded = library.get("old").prompt
+    assert loaded.checks.max_words == 3
+    assert loaded.digest == library.get("new").prompt.digest
+    assert loaded.content["checks"] == {"max_words": 3}
+    library.save("old", loaded.worded | {"description": "changed"})
+    assert "checks: {max_words: 3}\n" in old.read_text().replace("checks:\n  max_words: 3", "checks: {max_words: 3}")
+    assert "contract" not in old.read_text()
+    library.save("old", HEAD_DATA | {"contract": {"max_words": 4}})
+    assert library.get("old").prompt.checks.max_words == 4
+    assert "contract" not in old.read_text()
 
 
 def test_defaults_of_the_older_form_are_what_is_written(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_roles_that_are_none(roles: object) -> None:
 
 def test_a_null_in_a_schema_counts() -> None:
     head = {"name": "X", "target_models": ["m"], "prompt": "x"}
-    one = Prompt.model_validate(head | {"contract": {"json_schema": {"const": None}}})
-    other = Prompt.model_validate(head | {"contract": {"json_schema": {}}})
+    one = Prompt.model_validate(head | {"checks": {"json_schema": {"const": None}}})
+    other = Prompt.model_validate(head | {"checks": {"json_schema": {}}})
     assert one.digest != other.digest
-    assert one.content["contract"] == {"json_schema": {"const": None}}
+    assert one.content["checks"] == {"json_schema": {"const": None}}

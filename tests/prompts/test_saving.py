@@ -144,9 +144,9 @@ def test_a_hostile_template_is_text(library: Library, text: str) -> None:
         ({"variables": {"n": {"type": "number", "min": "low"}}}, "variables.n.min", "number"),
         ({"variables": {"a\x00": {}}}, "variables", "NUL"),
         ({"variables": [{"a": [1]}]}, "variables", "a text"),
-        ({"contract": {"json_schema": {"type": "thing"}}}, "contract.json_schema", "JSON schema"),
-        ({"contract": {"json_schema": {"const": float("nan")}}}, None, "JSON"),
-        ({"contract": {"json_schema": {"const": b"x"}}}, None, "JSON"),
+        ({"checks": {"json_schema": {"type": "thing"}}}, "checks.json_schema", "JSON schema"),
+        ({"checks": {"json_schema": {"const": float("nan")}}}, None, "JSON"),
+        ({"checks": {"json_schema": {"const": b"x"}}}, None, "JSON"),
         ({"roles": []}, "roles", "at least 1"),
         ({"roles": ["Two Words"]}, "roles.0", "match"),
         ({"cors": ["https://example.com/"]}, "cors.0", "without a path"),
@@ -174,7 +174,7 @@ def nested(depth: int) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for _ in range(depth // 2):
         schema = {"properties": {"a": schema}}
-    return GOOD | {"contract": {"json_schema": schema}}
+    return GOOD | {"checks": {"json_schema": schema}}
 
 
 @pytest.mark.parametrize("depth", [102, 200, 260, 300, 800, 100_000])

@@ -87,7 +87,7 @@ def test_a_prompt_is_read_back_by_the_strict_reader(text: str, choices: list[str
 
 def test_people_can_read_it() -> None:
     data = {
-        "contract": {"max_words": 20},
+        "checks": {"max_words": 20},
         "messages": [
             {"content": "Du bist höflich. 🎉\n\n  - eingerückt\n# kein Kommentar: {{name}}", "role": "system"},
             {"role": "user", "content": "{{name}}"},
@@ -120,7 +120,7 @@ def test_people_can_read_it() -> None:
         parameters:
           stop: ['|end|', "\\n"]
           temperature: 0.3
-        contract:
+        checks:
           max_words: 20
         """
     assert dump_file(data) == dedent(expected)

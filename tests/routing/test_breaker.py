@@ -22,10 +22,8 @@ from herding.errors import (
     UserError,
     status_error,
 )
-from herding.routing.breaker_settings import BreakerSettings
-from herding.routing.feed import Feed
-from herding.routing.health import Health
-from herding.routing.permit import Permit
+from herding.routing.breaker import BreakerSettings, CircuitBreakers, Permit
+from herding.routing.event_log import EventLog
 
 DOWN = ConnectError("Node 'a' cannot be reached: all about my secret text.")
 
@@ -48,11 +46,11 @@ class Site:
 
     def __init__(self, rules: BreakerSettings | None = None, seed: int = 1) -> None:
         self.clock, self.wall = Clock(), 0
-        self.feed = Feed(lambda: self.wall)
-        self.health = Health(clock=self.clock, rng=Random(seed), feed=self.feed, rules=rules)
+        self.events = EventLog(lambda: self.wall)
+        self.health = CircuitBreakers(clock=self.clock, rng=Random(seed), events=self.events, rules=rules)
 
     def permit(self) -> Permit:
-        permit = self.health.enter("a")
+        permit = self.health.acquire("a")
         assert permit is not None
         return permit
 
@@ -70,17 +68,17 @@ class Site:
 
     @property
     def state(self) -> str:
-        return self.health.look("a").state
+        return self.health.status("a").state
 
     @property
     def seconds(self) -> float:
-        seconds = self.health.look("a").seconds
+        seconds = self.health.status("a").seconds
         assert seconds is not None
         return seconds
 
     @property
     def kinds(self) -> list[str]:
-        return [event.kind for event in reversed(self.feed.events())]
+        return [event.kind for event in reversed(self.events.latest())]
 
 
 @pytest.fixture
@@ -94,7 +92,7 @@ def test_three_failures_in_a_row_eject_a_node(site: Site) -> None:
     site.fail(times=2)
     assert site.state == "healthy"
     site.fail()
-    assert (site.state, site.health.may("a"), site.health.enter("a")) == ("ejected", False, None)
+    assert (site.state, site.health.allows("a"), site.health.acquire("a")) == ("ejected", False, None)
     assert 4 <= site.seconds <= 5
 
 
@@ -119,14 +117,14 @@ def test_a_node_that_fails_now_and_then_stays(site: Site) -> None:
 
 def test_after_the_ejection_one_trial_decides(site: Site) -> None:
     site.clock.wait(site.eject())
-    assert (site.state, site.health.may("a")) == ("trial", True)
+    assert (site.state, site.health.allows("a")) == ("trial", True)
     trial = site.permit()
     assert trial.trial
-    assert (site.health.may("a"), site.health.enter("a"), site.seconds) == (False, None, 1.0)
+    assert (site.health.allows("a"), site.health.acquire("a"), site.seconds) == (False, None, 1.0)
     trial.succeeded()
     assert (site.state, site.kinds) == ("healthy", ["ejected", "recovered"])
-    assert site.health.enter("a") is not None
-    assert site.health.enter("a") is not None
+    assert site.health.acquire("a") is not None
+    assert site.health.acquire("a") is not None
 
 
 def test_a_trial_that_fails_ejects_for_longer_up_to_five_minutes() -> None:
@@ -171,13 +169,13 @@ def test_the_count_of_ejections_fades_while_the_node_is_well() -> None:
 
 def test_a_caller_who_leaves_says_nothing_about_the_node_and_frees_the_trial(site: Site) -> None:
     for _ in range(9):
-        site.permit().dropped()
+        site.permit().cancelled()
     assert site.state == "healthy"
     site.clock.wait(site.eject())
     with site.permit() as trial:
         assert trial.trial
-        assert not site.health.may("a")
-    assert (site.state, site.health.may("a")) == ("trial", True)
+        assert not site.health.allows("a")
+    assert (site.state, site.health.allows("a")) == ("trial", True)
     site.work()
     assert site.state == "healthy"
 
@@ -202,7 +200,7 @@ def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, erro
     assert site.state == "ejected", "nor do they interrupt a row of failures"
     site.clock.wait(site.seconds)
     site.fail(error)
-    assert (site.state, site.health.may("a")) == ("trial", True)
+    assert (site.state, site.health.allows("a")) == ("trial", True)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +222,7 @@ def test_faults_of_the_node_do(site: Site, error: HerdingError) -> None:
 def test_only_a_call_tells_not_a_look(site: Site) -> None:
     site.clock.wait(site.eject() + 100)
     for _ in range(10):
-        assert site.health.look("a").state == "trial"
+        assert site.health.status("a").state == "trial"
     assert site.kinds == ["ejected"]
 
 
@@ -256,7 +254,7 @@ def test_the_first_token_ends_a_trial_but_no_row_of_failures(site: Site) -> None
     assert site.state == "healthy"
     trial.failed(cut)
     site.fail(cut, times=2)
-    assert (site.state, site.health.look("a").ejections) == ("ejected", 2)
+    assert (site.state, site.health.status("a").ejections) == ("ejected", 2)
 
 
 def test_a_permit_is_ended_once(site: Site) -> None:
@@ -265,17 +263,17 @@ def test_a_permit_is_ended_once(site: Site) -> None:
     for _ in range(9):
         permit.failed(DOWN)
     permit.first_token()
-    assert (site.state, site.health.look("a").failures_in_a_row) == ("healthy", 0)
+    assert (site.state, site.health.status("a").failures_in_a_row) == ("healthy", 0)
 
 
 def test_a_node_that_says_429_rests_as_long_as_it_says(site: Site) -> None:
     site.fail(BusyNodeError("Slow down.", status=429, retry_after=20))
-    assert (site.state, site.seconds, site.health.may("a")) == ("resting", 20, False)
+    assert (site.state, site.seconds, site.health.allows("a")) == ("resting", 20, False)
     site.clock.wait(19.9)
-    assert site.health.enter("a") is None
+    assert site.health.acquire("a") is None
     site.clock.wait(0.1)
     assert (site.state, site.permit().trial) == ("healthy", False)
-    assert site.health.look("a").ejections == 0
+    assert site.health.status("a").ejections == 0
 
 
 def test_a_node_that_says_503_and_when_rests_as_well(site: Site) -> None:
@@ -315,22 +313,22 @@ def test_a_misconfigured_node_is_not_called_until_somebody_mends_it(site: Site) 
     site.fail(MisconfiguredError("No."))
     older.failed(BusyNodeError("Slow down.", status=429))
     site.clock.wait(1e6)
-    assert (site.state, site.health.may("a"), site.health.look("a").seconds) == ("misconfigured", False, None)
-    assert site.health.due() == []
-    site.health.mend("a")
+    assert (site.state, site.health.allows("a"), site.health.status("a").seconds) == ("misconfigured", False, None)
+    assert site.health.probes_due() == []
+    site.health.reset("a")
     old.failed(MisconfiguredError("The old key."))
     assert site.state == "trial", "a mended node shows that it works before it gets more"
     site.fail(MisconfiguredError("No."))
     assert site.state == "misconfigured"
-    site.health.mend("a")
+    site.health.reset("a")
     site.work()
     assert site.kinds == ["misconfigured", "mended", "misconfigured", "mended", "recovered"]
 
 
 def test_mending_lets_an_ejected_node_try_at_once(site: Site) -> None:
-    site.health.mend("a")
+    site.health.reset("a")
     site.eject()
-    site.health.mend("a")
+    site.health.reset("a")
     assert (site.state, site.permit().trial) == ("trial", True)
     assert site.kinds == ["ejected", "mended"]
 
@@ -339,34 +337,34 @@ def test_when_all_are_ejected_the_caller_hears_when_to_come_back(site: Site) -> 
     first = site.eject()
     site.clock.wait(1)
     for _ in range(3):
-        permit = site.health.enter("b")
+        permit = site.health.acquire("b")
         assert permit
         permit.failed(DOWN)
-    assert site.health.wait(["a", "b"]) == pytest.approx(first - 1)
-    assert site.health.wait(["a", "b", "unknown"]) == 0
+    assert site.health.retry_after(["a", "b"]) == pytest.approx(first - 1)
+    assert site.health.retry_after(["a", "b", "unknown"]) == 0
     site.clock.wait(first)
-    assert site.health.wait(["a", "b"]) == 0
+    assert site.health.retry_after(["a", "b"]) == 0
     trial = site.permit()
-    assert site.health.wait(["a"]) == 1, "a trial is under way"
+    assert site.health.retry_after(["a"]) == 1, "a trial is under way"
     trial.failed(MisconfiguredError("No."))
-    assert site.health.wait(["a"]) is None
-    assert site.health.wait([]) is None
+    assert site.health.retry_after(["a"]) is None
+    assert site.health.retry_after([]) is None
 
 
 def test_a_node_that_nobody_calls_is_due_a_probe(site: Site) -> None:
     site.clock.wait(site.eject() + 1.9)
-    assert site.health.due() == []
+    assert site.health.probes_due() == []
     site.clock.wait(0.2)
-    assert site.health.due() == ["a"]
+    assert site.health.probes_due() == ["a"]
     probe = site.permit()
     site.clock.wait(9)
-    assert site.health.due() == [], "a trial is under way"
-    probe.dropped()
-    assert site.health.due() == []
+    assert site.health.probes_due() == [], "a trial is under way"
+    probe.cancelled()
+    assert site.health.probes_due() == []
     site.clock.wait(2.1)
-    assert site.health.due() == ["a"]
+    assert site.health.probes_due() == ["a"]
     site.work()
-    assert site.health.due() == []
+    assert site.health.probes_due() == []
 
 
 def test_events_tell_what_happened_but_no_text_of_a_request(site: Site) -> None:
@@ -374,16 +372,16 @@ def test_events_tell_what_happened_but_no_text_of_a_request(site: Site) -> None:
     site.eject()
     site.clock.wait(site.seconds)
     site.fail(status_error("my secret text", status=500))
-    newest, oldest = site.feed.events()
+    newest, oldest = site.events.latest()
     assert (oldest.at_ms, oldest.node, oldest.kind) == (7, "a", "ejected")
     assert oldest.detail.startswith("cannot be reached: 3 failures in a row; out for")
     assert newest.detail.startswith("answers HTTP 500 in a trial; out for")
-    assert site.health.look("a").reason == "answers HTTP 500 in a trial"
+    assert site.health.status("a").reason == "answers HTTP 500 in a trial"
 
 
 def test_a_forgotten_node_is_not_heard_of(site: Site) -> None:
     late = [site.permit() for _ in range(3)]
-    site.health.forget("a")
+    site.health.remove("a")
     site.work()
     for permit in late:
         permit.failed(DOWN)
@@ -406,8 +404,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule()
     def enter(self) -> None:
-        may, state = self.site.health.may("a"), self.site.state
-        permit = self.site.health.enter("a")
+        may, state = self.site.health.allows("a"), self.site.state
+        permit = self.site.health.acquire("a")
         assert (permit is not None) == may
         if permit:
             assert state in ("healthy", "trial")
@@ -424,7 +422,7 @@ class BreakerMachine(RuleBasedStateMachine):
         {
             "work": permit.succeeded,
             "fail": lambda: permit.failed(DOWN),
-            "drop": permit.dropped,
+            "drop": permit.cancelled,
             "busy": lambda: permit.failed(BusyNodeError("Slow down.", status=429, retry_after=3)),
             "user": lambda: permit.failed(UserError("No.")),
             "first": permit.first_token,
@@ -443,15 +441,15 @@ class BreakerMachine(RuleBasedStateMachine):
     def one_trial(self) -> None:
         assert len(self.trials) <= 1
         if self.trials:
-            assert not self.site.health.may("a")
+            assert not self.site.health.allows("a")
 
     @invariant()
     def may_and_state_agree(self) -> None:
         state, seconds = self.site.state, self.site.seconds
         assert 0 <= seconds <= 300
-        assert (seconds == 0) == self.site.health.may("a")
+        assert (seconds == 0) == self.site.health.allows("a")
         if state in ("ejected", "resting"):
-            assert not self.site.health.may("a")
+            assert not self.site.health.allows("a")
 
 
 TestBreakerMachine = BreakerMachine.TestCase

@@ -22,9 +22,9 @@ def test_a_lone_user_may_always_retry_twice() -> None:
     clock = Clock()
     budget = RetryBudget(clock)
     for _ in range(100):
-        budget.requested()
-        assert budget.may_retry()
-        assert budget.may_retry()
+        budget.record_request()
+        assert budget.allow_retry()
+        assert budget.allow_retry()
         clock.now += 3
 
 
@@ -32,9 +32,9 @@ def test_where_all_fail_a_fifth_more_calls_are_made_and_no_more() -> None:
     budget = RetryBudget(Clock())
     calls = 0
     for _ in range(1_000):
-        budget.requested()
+        budget.record_request()
         calls += 1
-        while budget.may_retry():
+        while budget.allow_retry():
             calls += 1
     assert 1_190 <= calls <= 1_200 + 10
 
@@ -42,23 +42,23 @@ def test_where_all_fail_a_fifth_more_calls_are_made_and_no_more() -> None:
 def test_a_retry_that_is_answered_costs_nothing() -> None:
     budget = RetryBudget(Clock(), minimum=3)
     for _ in range(100):
-        assert budget.may_retry()
-        budget.answered()
-    assert [budget.may_retry() for _ in range(4)] == [True, True, True, False]
+        assert budget.allow_retry()
+        budget.record_success()
+    assert [budget.allow_retry() for _ in range(4)] == [True, True, True, False]
 
 
 def test_where_somebody_is_sound_a_retry_may_always_be_made_and_counts() -> None:
     budget = RetryBudget(Clock(), minimum=3)
-    assert all(budget.may_retry(sound=True) for _ in range(100))
-    assert not budget.may_retry()
+    assert all(budget.allow_retry(sound=True) for _ in range(100))
+    assert not budget.allow_retry()
 
 
 def test_the_budget_comes_back_with_time() -> None:
     clock = Clock()
     budget = RetryBudget(clock, minimum=3)
-    assert [budget.may_retry() for _ in range(4)] == [True, True, True, False]
+    assert [budget.allow_retry() for _ in range(4)] == [True, True, True, False]
     clock.now += 11
-    assert budget.may_retry()
+    assert budget.allow_retry()
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.3, 2.0]), st.integers(0, 5)), max_size=60))
@@ -68,9 +68,9 @@ def test_no_window_has_too_many_retries(steps: list[tuple[float, int]]) -> None:
     for wait, count in steps:
         clock.now += wait
         for _ in range(count):
-            budget.requested()
+            budget.record_request()
             requests.append(clock.now)
-        if budget.may_retry():
+        if budget.allow_retry():
             retries.append(clock.now)
             # Whole seconds are counted, so that a window may be up to one second short.
             recent = [at for at in retries if at > clock.now - 9]

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from herding.errors import OverloadedError, QueueFullError
-from herding.routing.fair_queue import PACES, FairQueue
-from herding.routing.rounds import RoundRobin
-from herding.routing.ticket import Place, Ticket
+from herding.routing.fair_queue import PACES, FairQueue, Place, RoundRobin, Ticket
 
 
 class Granted:

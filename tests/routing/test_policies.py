@@ -10,14 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import ConfigError
-from herding.routing.explanations import deeds
-from herding.routing.policies import Policies
-from herding.routing.policy import POLICIES, RoutingSettings
-from herding.routing.posteriors import insights, interval
+from herding.routing.policies import POLICIES, Policies, ResultCache, RoutingSettings, insights, interval
 from herding.routing.quality import Sample
-from herding.routing.record import Rating, Record
-from herding.routing.ttl_cache import TtlCache
-from herding.routing.window import Count
+from herding.routing.record import ModelCounts, Rating, Record, deeds
 
 MODELS = ("a", "b", "c")
 HOUR = 3_600_000
@@ -169,7 +164,7 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
     )
     assert "5.0 stars from 20 ratings; no complaint in 20 requests" in whys["a"]
     assert "on other prompts" not in whys["a"]
-    assert "breaks the contract in" in whys["b"]
+    assert "fails checks in" in whys["b"]
     assert "fails 50 % of the time" in whys["c"]
     assert "% of the requests" in whys["c"]
     assert others["a"].endswith(
@@ -197,18 +192,18 @@ def test_insights_tell_of_each_model_what_it_did_and_gets() -> None:
     chooser = policies(record)
     best, middling, failing = insights(chooser, record, "p", MODELS, RoutingSettings())
     assert (best.model, middling.model, failing.model) == MODELS
-    assert best.why == deeds(record.window("p").counts["a"], Count()) != failing.why
+    assert best.why == deeds(record.window("p").counts["a"], ModelCounts()) != failing.why
     assert best.quality > middling.quality > failing.quality
     assert {line.model: line.share for line in (best, middling, failing)} == chooser.shares(
         "p", MODELS, RoutingSettings()
     )
     assert insights(chooser, record, "p", (), RoutingSettings()) == ()
     (unknown,) = insights(chooser, record, "p", ("z",), RoutingSettings())
-    assert (unknown.share, unknown.why) == (1.0, deeds(Count(), Count()))
+    assert (unknown.share, unknown.why) == (1.0, deeds(ModelCounts(), ModelCounts()))
 
 
 def test_the_interval_of_the_stars_stays_within_the_stars() -> None:
-    count = Count()
+    count = ModelCounts()
     for stars in (1, 5, 5, 5):
         count.rating(stars, 1)
     mean, low, high = interval(count)
@@ -218,7 +213,7 @@ def test_the_interval_of_the_stars_stays_within_the_stars() -> None:
 
 
 def test_fresh_results_are_few() -> None:
-    fresh: TtlCache[int] = TtlCache(most=2, lasts_ms=10)
+    fresh: ResultCache[int] = ResultCache(most=2, lasts_ms=10)
     numbers = iter(range(99))
     asked = [
         fresh.get(key, revision, now, lambda: next(numbers))

@@ -20,7 +20,7 @@ samples = st.builds(
     model=st.just("m"),
     at=st.just(0),
     ok=st.booleans(),
-    contract_ok=st.sampled_from([None, True, False]),
+    checks_passed=st.sampled_from([None, True, False]),
     total_ms=st.floats(0, 1e7),
 )
 
@@ -31,13 +31,13 @@ def test_it_is_from_0_to_1(sample: Sample, stars: list[int]) -> None:
 
 
 def test_a_failure_is_nothing_whatever_else() -> None:
-    assert quality(replace(PLAIN, ok=False, contract_ok=True, total_ms=1), TARGETS, [5]) == 0
+    assert quality(replace(PLAIN, ok=False, checks_passed=True, total_ms=1), TARGETS, [5]) == 0
 
 
-def test_contract_and_time_cost_and_earn() -> None:
+def test_checks_and_time_cost_and_earn() -> None:
     plain = signals(PLAIN, TARGETS)
-    assert signals(replace(PLAIN, contract_ok=True), TARGETS) == pytest.approx(plain + 0.1)
-    assert signals(replace(PLAIN, contract_ok=False), TARGETS) == pytest.approx(plain - 0.4)
+    assert signals(replace(PLAIN, checks_passed=True), TARGETS) == pytest.approx(plain + 0.1)
+    assert signals(replace(PLAIN, checks_passed=False), TARGETS) == pytest.approx(plain - 0.4)
     assert signals(replace(PLAIN, total_ms=2_500), TARGETS) == plain == signals(replace(PLAIN, total_ms=900), TARGETS)
     assert signals(replace(PLAIN, total_ms=3_750), TARGETS) == pytest.approx(plain - 0.1)
     assert signals(replace(PLAIN, total_ms=60_000), TARGETS) == pytest.approx(plain - 0.2)
@@ -50,8 +50,8 @@ def test_what_is_slow_is_the_prompts_own() -> None:
 
 
 def test_stars_count_more_than_all_signals_together() -> None:
-    worst = replace(PLAIN, contract_ok=False, total_ms=60_000)
-    finest = replace(PLAIN, contract_ok=True, total_ms=1)
+    worst = replace(PLAIN, checks_passed=False, total_ms=60_000)
+    finest = replace(PLAIN, checks_passed=True, total_ms=1)
     assert quality(worst, TARGETS, [4]) > quality(finest, TARGETS, [3])
     assert quality(PLAIN, TARGETS, [5]) > quality(PLAIN, TARGETS) > quality(PLAIN, TARGETS, [1])
     assert quality(PLAIN, TARGETS, [1, 5]) == pytest.approx(quality(PLAIN, TARGETS, [3]))

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from herding.errors import UserError
 from herding.routing.quality import Sample, Targets
-from herding.routing.record import Rating, Record
-from herding.routing.window import Count, Window
+from herding.routing.record import ModelCounts, Rating, Record, SampleWindow
 
 
 def sample(number: int, model: str = "a", prompt: str = "p", *, ok: bool = True) -> Sample:
-    return Sample(f"{number:04}", prompt, model, at=number, ok=ok, contract_ok=number % 3 > 0, total_ms=100.0 * number)
+    return Sample(
+        f"{number:04}", prompt, model, at=number, ok=ok, checks_passed=number % 3 > 0, total_ms=100.0 * number
+    )
 
 
-def state(window: Window) -> tuple[object, ...]:
+def state(window: SampleWindow) -> tuple[object, ...]:
     names = {index: model for model, index in window.models.items()}
     return (
         window.samples,
@@ -28,15 +29,15 @@ def state(window: Window) -> tuple[object, ...]:
         list(window.worth),
         list(window.faults),
         list(window.votes()),
-        {model: count for model, count in window.counts.items() if count != Count()},
+        {model: count for model, count in window.counts.items() if count != ModelCounts()},
     )
 
 
-def counted(window: Window) -> dict[str, Count]:
+def counted(window: SampleWindow) -> dict[str, ModelCounts]:
     """The counts, counted anew."""
-    counts: dict[str, Count] = {}
+    counts: dict[str, ModelCounts] = {}
     for one in window.samples:
-        count = counts.setdefault(one.model, Count())
+        count = counts.setdefault(one.model, ModelCounts())
         count.sample(one, 1)
         for stars in window.stars(one):
             count.rating(stars, 1)
@@ -68,11 +69,11 @@ def test_the_counts_are_those_of_what_is_kept(samples: list[Sample], stars: list
     record.reset("p", reset)
     both = [record.window(prompt) for prompt in "pq"]
     for window in both:
-        assert counted(window) == {model: count for model, count in window.counts.items() if count != Count()}
+        assert counted(window) == {model: count for model, count in window.counts.items() if count != ModelCounts()}
         assert len(window.samples) <= 6
     assert sum(len(window.samples) for window in both) <= 9
     for model in "abc":
-        assert record.elsewhere("p", model) == both[1].counts.get(model, Count())
+        assert record.elsewhere("p", model) == both[1].counts.get(model, ModelCounts())
 
 
 def test_the_newest_are_kept_and_stars_go_with_their_request() -> None:
@@ -139,7 +140,7 @@ def test_idle_prompts_make_room() -> None:
 
 
 def test_other_targets_judge_all_samples_anew() -> None:
-    window = Window({}, 10)
+    window = SampleWindow({}, 10)
     window.add(sample(9))
     before = window.worth[0]
     window.aim(Targets(slow_ms=100, fast_ms=50))

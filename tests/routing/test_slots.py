@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from herding.routing.balance import pick
-from herding.routing.feed import Feed
+from herding.routing.balance import pick_node
+from herding.routing.event_log import EventLog
 from herding.routing.slots import Load, Slot, Slots
 from herding.values import NodeEvent
 
@@ -28,83 +28,83 @@ class Clock:
 
 def test_a_node_takes_as_many_as_it_can_do_at_once() -> None:
     slots = Slots(Clock())
-    slots.set("a", 2)
-    first, second = slots.take("a"), slots.take("a")
+    slots.set_limit("a", 2)
+    first, second = slots.acquire("a"), slots.acquire("a")
     assert first
     assert second
-    assert (slots.take("a"), slots.free("a"), slots.load("a").running) == (None, False, 2)
+    assert (slots.acquire("a"), slots.has_free("a"), slots.load("a").running) == (None, False, 2)
     first.release()
     first.release()
-    assert (slots.free("a"), slots.load("a").running) == (True, 1)
+    assert (slots.has_free("a"), slots.load("a").running) == (True, 1)
 
 
 def test_a_node_without_a_bound_takes_all() -> None:
     slots = Slots(Clock())
-    slots.set("a", None)
-    assert all(slots.take("a") for _ in range(1_000))
+    slots.set_limit("a", None)
+    assert all(slots.acquire("a") for _ in range(1_000))
 
 
 def test_an_unknown_or_draining_node_takes_none() -> None:
     slots = Slots(Clock())
-    assert (slots.take("a"), slots.free("a"), slots.load("a")) == (None, False, Load())
-    slots.set("a", None)
+    assert (slots.acquire("a"), slots.has_free("a"), slots.load("a")) == (None, False, Load())
+    slots.set_limit("a", None)
     slots.drain("a")
-    assert (slots.take("a"), slots.load("a").draining) == (None, True)
+    assert (slots.acquire("a"), slots.load("a").draining) == (None, True)
     slots.drain("a", draining=False)
-    assert slots.free("a")
+    assert slots.has_free("a")
 
 
 def test_fewer_slots_than_running_requests_wait_for_them_to_end() -> None:
     slots = Slots(Clock())
-    slots.set("a", 3)
-    taken = [slots.take("a") for _ in range(3)]
-    slots.set("a", 1)
+    slots.set_limit("a", 3)
+    taken = [slots.acquire("a") for _ in range(3)]
+    slots.set_limit("a", 1)
     for slot in taken[:2]:
         assert slot
         slot.release()
-        assert not slots.free("a")
+        assert not slots.has_free("a")
     assert taken[2]
     taken[2].release()
-    assert slots.free("a")
+    assert slots.has_free("a")
 
 
 def test_a_node_that_takes_the_name_of_one_that_is_gone_starts_anew() -> None:
     slots = Slots(Clock())
-    slots.set("a", 1)
-    old = slots.take("a")
+    slots.set_limit("a", 1)
+    old = slots.acquire("a")
     assert old
     slots.remove("a")
-    slots.set("a", 1)
-    assert slots.take("a")
+    slots.set_limit("a", 1)
+    assert slots.acquire("a")
     old.release()
     assert slots.load("a").running == 1
 
 
 async def test_a_drained_node_is_idle_once_its_requests_have_ended() -> None:
     slots = Slots(Clock())
-    slots.set("a", 5)
-    taken = [slots.take("a") for _ in range(3)]
+    slots.set_limit("a", 5)
+    taken = [slots.acquire("a") for _ in range(3)]
     slots.drain("a")
-    waits = [asyncio.create_task(slots.idle("a")) for _ in range(2)]
+    waits = [asyncio.create_task(slots.wait_idle("a")) for _ in range(2)]
     for slot in taken:
         await asyncio.sleep(0)
         assert not any(wait.done() for wait in waits)
         assert slot
         slot.release()
     await asyncio.gather(*waits)
-    await slots.idle("a")
-    await slots.idle("unknown")
+    await slots.wait_idle("a")
+    await slots.wait_idle("unknown")
 
 
 async def test_idle_is_looked_at_again_when_a_request_came_in_between() -> None:
     slots = Slots(Clock())
-    slots.set("a", 5)
-    first = slots.take("a")
-    wait = asyncio.create_task(slots.idle("a"))
+    slots.set_limit("a", 5)
+    first = slots.acquire("a")
+    wait = asyncio.create_task(slots.wait_idle("a"))
     await asyncio.sleep(0)
     assert first
     first.release()
-    second = slots.take("a")
+    second = slots.acquire("a")
     for _ in range(3):
         await asyncio.sleep(0)
     assert not wait.done()
@@ -115,12 +115,12 @@ async def test_idle_is_looked_at_again_when_a_request_came_in_between() -> None:
 
 async def test_slots_are_given_back_whenever_their_tasks_are_cancelled() -> None:
     slots, rng = Slots(Clock()), Random(3)
-    slots.set("a", 4)
+    slots.set_limit("a", 4)
 
     async def request() -> None:
         for _ in range(rng.randrange(9)):
             await asyncio.sleep(0)
-        with slots.take("a") or nullcontext():
+        with slots.acquire("a") or nullcontext():
             assert slots.load("a").running <= 4
             for _ in range(rng.randrange(4)):
                 await asyncio.sleep(0)
@@ -133,17 +133,17 @@ async def test_slots_are_given_back_whenever_their_tasks_are_cancelled() -> None
     assert any(task.cancelled() for task in tasks)
     assert not all(task.cancelled() for task in tasks)
     assert slots.load("a").running == 0
-    await slots.idle("a")
+    await slots.wait_idle("a")
 
 
 def answered(slots: Slots, node: str, total_ms: float) -> None:
-    with slots.take(node) or pytest.fail("no slot") as slot:
-        slot.took(first_token_ms=total_ms / 10, total_ms=total_ms)
+    with slots.acquire(node) or pytest.fail("no slot") as slot:
+        slot.record_latency(first_token_ms=total_ms / 10, total_ms=total_ms)
 
 
 def test_latency_is_a_moving_average_that_follows_the_node() -> None:
     slots = Slots(Clock())
-    slots.set("a", None)
+    slots.set_limit("a", None)
     assert (slots.load("a").total_ms, slots.load("a").first_token_ms) == (None, None)
     answered(slots, "a", 100)
     assert slots.load("a").total_ms == 100
@@ -156,7 +156,7 @@ def test_latency_is_a_moving_average_that_follows_the_node() -> None:
 def test_after_a_long_time_the_first_answer_counts_for_nearly_all() -> None:
     clock = Clock()
     slots = Slots(clock)
-    slots.set("a", None)
+    slots.set_limit("a", None)
     assert slots.load("a").age == 0
     answered(slots, "a", 100)
     clock.now += 120
@@ -166,7 +166,7 @@ def test_after_a_long_time_the_first_answer_counts_for_nearly_all() -> None:
 
 
 def test_one_node_needs_no_comparison() -> None:
-    assert pick(["a"], lambda _: pytest.fail("looked"), Random(1)) == "a"
+    assert pick_node(["a"], lambda _: pytest.fail("looked"), Random(1)) == "a"
 
 
 @pytest.mark.parametrize(
@@ -184,16 +184,16 @@ def test_one_node_needs_no_comparison() -> None:
 def test_of_two_nodes_the_one_with_less_to_wait_for_gets_the_request(better: Load, worse: Load) -> None:
     loads, rng = {"better": better, "worse": worse}, Random(1)
     for nodes in (["better", "worse"], ["worse", "better"]):
-        assert {pick(nodes, loads.__getitem__, rng) for _ in range(50)} == {"better"}
+        assert {pick_node(nodes, loads.__getitem__, rng) for _ in range(50)} == {"better"}
 
 
 def test_two_idle_nodes_keep_their_order_when_both_are_stale() -> None:
     loads = {"fast": Load(total_ms=100, age=1e6), "slow": Load(total_ms=200, age=1e6)}
-    assert {pick(["fast", "slow"], loads.__getitem__, Random(n)) for n in range(50)} == {"fast"}
+    assert {pick_node(["fast", "slow"], loads.__getitem__, Random(n)) for n in range(50)} == {"fast"}
 
 
 def test_equal_nodes_take_turns_by_chance() -> None:
-    counts = Counter(pick("abc", lambda _: Load(), rng) for rng in [Random(1)] for _ in range(3_000))
+    counts = Counter(pick_node("abc", lambda _: Load(), rng) for rng in [Random(1)] for _ in range(3_000))
     assert all(900 < count < 1_100 for count in counts.values())
 
 
@@ -202,7 +202,7 @@ def simulated(latencies: dict[str, float], *, seed: int, concurrency: int | None
     clock, rng = Clock(), Random(seed)
     slots = Slots(clock)
     for node in latencies:
-        slots.set(node, concurrency)
+        slots.set_limit(node, concurrency)
     rate = load * len(latencies) * (concurrency or 8) / 100
     running: list[tuple[float, int, Slot, float]] = []
     got: Counter[str] = Counter()
@@ -210,12 +210,12 @@ def simulated(latencies: dict[str, float], *, seed: int, concurrency: int | None
         clock.now += rng.expovariate(rate)
         while running and running[0][0] <= clock.now:
             _, _, slot, ms = heappop(running)
-            slot.took(first_token_ms=ms / 10, total_ms=ms)
+            slot.record_latency(first_token_ms=ms / 10, total_ms=ms)
             slot.release()
-        if not (free := [node for node in latencies if slots.free(node)]):
+        if not (free := [node for node in latencies if slots.has_free(node)]):
             continue
-        node = pick(free, slots.load, rng)
-        taken = slots.take(node)
+        node = pick_node(free, slots.load, rng)
+        taken = slots.acquire(node)
         assert taken
         got[node] += 1
         seconds = latencies[node] * rng.uniform(0.5, 1.5)
@@ -244,9 +244,9 @@ def test_equal_nodes_share_requests_that_come_one_after_the_other(seed: int, lea
     clock, rng, got = Clock(), Random(seed), Counter[str]()
     slots = Slots(clock)
     for node in ("a", "b"):
-        slots.set(node, 16)
+        slots.set_limit(node, 16)
     for _ in range(60):
-        node = pick(["a", "b"], slots.load, rng)
+        node = pick_node(["a", "b"], slots.load, rng)
         ms = rng.uniform(least, most) + (0 if got[node] else 500)  # the first one connects
         clock.now += ms / 1000
         answered(slots, node, ms)
@@ -258,19 +258,19 @@ def test_a_slow_node_that_became_fast_is_found() -> None:
     clock = Clock()
     slots = Slots(clock)
     for node, ms in (("a", 100.0), ("b", 900.0)):
-        slots.set(node, None)
+        slots.set_limit(node, None)
         answered(slots, node, ms)
     rng, chosen = Random(1), Counter[str]()
     for _ in range(600):
         clock.now += 1
-        chosen[node := pick(["a", "b"], slots.load, rng)] += 1
+        chosen[node := pick_node(["a", "b"], slots.load, rng)] += 1
         answered(slots, node, 100 if node == "a" else 50)
     assert chosen["b"] > 100
 
 
 def test_the_feed_keeps_the_newest() -> None:
-    feed = Feed(lambda: 5, kept=3)
+    events = EventLog(lambda: 5, kept=3)
     for node in "abcd":
-        feed.tell(node, "added", "by hand")
-    assert [event.node for event in feed.events()] == ["d", "c", "b"]
-    assert feed.events(1) == [NodeEvent(5, "d", "added", "by hand")]
+        events.record(node, "added", "by hand")
+    assert [event.node for event in events.latest()] == ["d", "c", "b"]
+    assert events.latest(1) == [NodeEvent(5, "d", "added", "by hand")]

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.routing.policies import Policies
-from herding.routing.policy import RoutingSettings
+from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
 from herding.routing.shares import best, floored
@@ -76,7 +75,7 @@ def test_every_model_keeps_a_share() -> None:
 
 
 def test_stars_outweigh_signals() -> None:
-    """The slow model that breaks the contract is liked; the quick one is not."""
+    """The slow model that fails checks is liked; the quick one is not."""
     house = House()
     for number in range(60):
         house.record.add(Sample(f"a{number}", "p", "a", number, True, False, 9_000))

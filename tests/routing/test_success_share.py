@@ -60,7 +60,7 @@ def test_the_draw_goes_through_the_shares_from_the_smallest(weights: list[float]
 
 
 @pytest.mark.parametrize(
-    ("ok", "contract_ok", "ms", "amount"),
+    ("ok", "checks_passed", "ms", "amount"),
     [
         (False, None, 10, 1.0),
         (True, None, 1_000, 0.0),
@@ -70,5 +70,5 @@ def test_the_draw_goes_through_the_shares_from_the_smallest(weights: list[float]
         (True, None, 500, -0.1),
     ],
 )
-def test_errors_are_fractions(ok: bool, contract_ok: bool | None, ms: float, amount: float) -> None:
-    assert fault(Sample("r", "p", "m", 0, ok, contract_ok, ms), Targets()) == pytest.approx(amount)
+def test_errors_are_fractions(ok: bool, checks_passed: bool | None, ms: float, amount: float) -> None:
+    assert fault(Sample("r", "p", "m", 0, ok, checks_passed, ms), Targets()) == pytest.approx(amount)

@@ -40,7 +40,7 @@ SHOUT = """
     variables: {text: {default: hello}}
     messages: [{role: user, content: "{{text}}"}]
     parameters: {temperature: 0.5, max_tokens: 3, stop: [x]}
-    contract: {stop_marker: "|end|", max_words: 4}
+    checks: {stop_marker: "|end|", max_words: 4}
     """
 
 CHAT = """
@@ -377,7 +377,7 @@ async def test_waiting_has_an_end(tmp_path: Path) -> None:
         assert (await place.row()).status == "failed"
 
 
-# Parameters, templates, versions, contracts
+# Parameters, templates, versions, checks
 
 
 async def test_parameters_lie_over_those_of_the_prompt(tmp_path: Path) -> None:
@@ -424,23 +424,23 @@ async def test_version_numbers_follow_the_content(place: Place) -> None:
     assert await version() == 3
 
 
-async def test_the_contract_trims_and_judges(tmp_path: Path) -> None:
+async def test_the_checks_trim_and_judge(tmp_path: Path) -> None:
     node = Scripted("a", ["Well", " done! |e", "nd| and", " more"], ends=False)
     async with herding(tmp_path, node) as place:
         place.write("shout", SHOUT)
         outcome = outcome_of(events := await place.events(Request("shout")))
         assert text_of(events) == outcome.answer == "Well done!"
-        assert (outcome.contract.ok, outcome.status, outcome.finish_reason) == (True, "succeeded", "stop")
+        assert (outcome.checks.ok, outcome.status, outcome.finish_reason) == (True, "succeeded", "stop")
         assert node.open == 0
 
 
-async def test_a_breach_of_the_contract_is_recorded(tmp_path: Path) -> None:
+async def test_a_failed_check_is_recorded(tmp_path: Path) -> None:
     async with herding(tmp_path, Scripted("a", ["no marker here "])) as place:
         place.write("shout", SHOUT)
         outcome = outcome_of(events := await place.events(Request("shout")))
         assert text_of(events) == outcome.answer == "no marker here "
-        assert (await place.row()).contract == outcome.contract
-        assert outcome.contract.ok is False
+        assert (await place.row()).checks == outcome.checks
+        assert outcome.checks.ok is False
 
 
 async def test_a_preview_shows_what_would_be_sent(place: Place) -> None:

@@ -14,7 +14,7 @@ HARD = """
 name: Hard
 target_models: [echo]
 prompt: say x
-contract: {regex: "(x+x+)+y"}
+checks: {regex: "(x+x+)+y"}
 """
 
 
@@ -46,7 +46,7 @@ async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
     assert not judging.done()
     await judging
     flight.end("succeeded")
-    verdict = flight.outcome().contract
+    verdict = flight.outcome().checks
     assert (verdict.ok, "in the time there is" in (verdict.reason or "")) == (False, True)
 
 
@@ -55,4 +55,4 @@ async def test_an_answer_that_was_stopped_meanwhile_has_no_verdict() -> None:
     await flight.judge()
     flight.stop()
     flight.end("cancelled")
-    assert flight.outcome().contract.ok is None
+    assert flight.outcome().checks.ok is None

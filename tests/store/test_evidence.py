@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from herding.store import Store
-from herding.values import Attempt, Trial, Verdict
+from herding.values import Attempt, CheckResult, Trial
 
 SLOW, DEAD = Attempt(1, "a", "m1", 1, 900.0, "node_timeout"), Attempt(1, "a", "m1", 1, 5.0, "node_unreachable")
 
@@ -14,9 +14,9 @@ def answered(number: int, model: str, total_ms: float = 10.0) -> Attempt:
 
 async def test_every_try_of_a_model_is_told_with_the_stars_of_its_answer(store: Store, outcome) -> None:
     await store.finish(
-        outcome(1, prompt="p", attempts=(SLOW, answered(2, "m2", 30.0)), contract=Verdict(False, "too long"))
+        outcome(1, prompt="p", attempts=(SLOW, answered(2, "m2", 30.0)), checks=CheckResult(False, "too long"))
     )
-    await store.finish(outcome(0, prompt="q", attempts=(answered(1, "m1"),), contract=Verdict()))
+    await store.finish(outcome(0, prompt="q", attempts=(answered(1, "m1"),), checks=CheckResult()))
     await store.finish(outcome(2, prompt="p", attempts=(DEAD,), status="failed"))
     first = outcome(1).request_id
     for principal, stars in (("ada", 5), ("bob", 2)):

@@ -12,7 +12,7 @@ import pytest
 
 from herding.errors import StoreError
 from herding.store import Store, driver, engine
-from herding.values import Attempt, HistoryFilter, Outcome, Parameters, Timings, Usage, Verdict
+from herding.values import Attempt, CheckResult, HistoryFilter, Outcome, Parameters, Timings, Usage
 
 CANARY = "canary"
 
@@ -30,7 +30,7 @@ def told(number: int, size: int, **changes: Any) -> dict[str, Any]:
         "error": text("error"),
         "session_id": text("session"),
         "parameters": Parameters(temperature=0.5, stop=(text("stop"), "x")),
-        "contract": Verdict(False, text("contract")),
+        "checks": CheckResult(False, text("checks")),
         "attempts": (Attempt(1, "n", "m", 5, 7.5, "node_timeout", text("attempt")),),
         "usage": Usage(3, 4),
         "timings": Timings(1.0, 2.0, 3.0),
@@ -68,7 +68,7 @@ async def test_numbers_stay_and_texts_go(store: Store, outcome) -> None:
     (entry,) = (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)).entries
     blank: dict[str, Any] = {"variables": {}, "input": "", "answer": "", "error": None, "session_id": None}
     attempts = (Attempt(1, "n", "m", 5, 7.5, "node_timeout"),)
-    kept = outcome(1, **told(1, 50, **blank, contract=Verdict(False), attempts=attempts))
+    kept = outcome(1, **told(1, 50, **blank, checks=CheckResult(False), attempts=attempts))
     assert (entry.stars, entry.comment) == (4, None)
     assert entry.outcome == Outcome(
         **{name: getattr(kept, name) for name in Outcome.__slots__}

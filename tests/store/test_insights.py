@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from herding.store import Store
 from herding.store.insights import _of
 from herding.store.tables import request
-from herding.values import Attempt, ModelStats, Reset, Tried, Usage, Verdict
+from herding.values import Attempt, CheckResult, ModelStats, Reset, Tried, Usage
 
 FAILED = Attempt(1, "a", "m1", 500, 900.0, "node_timeout")
 
@@ -17,7 +17,7 @@ def answered(number: int, model: str, at: int = 500) -> Attempt:
 
 
 async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store: Store, outcome) -> None:
-    facts = {"version": 3, "usage": Usage(7, 2), "contract": Verdict(False, "too long")}
+    facts = {"version": 3, "usage": Usage(7, 2), "checks": CheckResult(False, "too long")}
     await store.finish(outcome(1, attempts=(FAILED, answered(2, "m2")), **facts))
     await store.finish(outcome(2, attempts=(answered(1, "m1"),), edited=True, principal="bob"))
     await store.finish(outcome(3, attempts=(answered(1, "m1"),), status="cancelled"))

@@ -12,13 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert
+from sqlalchemy import Connection, MetaData, Table, insert
 
 import herding
 from herding.errors import ConfigError, StoreError
@@ -27,8 +28,8 @@ from herding.store.engine import parsed, prepare_file, schema_engine
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
 from herding.store.sqlite_mode import journal_mode
-from herding.store.tables import Base, request
-from herding.values import Attempt, HistoryFilter, PromptVersion, User
+from herding.store.tables import Base
+from herding.values import Attempt, CheckResult, HistoryFilter, PromptVersion, User
 
 ROOT = Path(herding.__file__).parents[1]
 
@@ -91,7 +92,7 @@ async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -
     prepare_file(parsed(url))
     with used.begin() as connection:
         command.upgrade(config(connection), "0001")
-        connection.execute(insert(request), request_row(outcome(1, session_id="s")))
+        insert_old_row(connection, request_row(outcome(1, session_id="s")))
     used.dispose()
     store = await Store.open(url)
     assert await store.session(principal="ada", session_id="s", limit=9) == (outcome(1, session_id="s"),)
@@ -102,6 +103,27 @@ async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -
         assert connection.exec_driver_sql("SELECT count(*) FROM request").scalar() == 1
         assert connection.exec_driver_sql(_SQL, ("account",)).first() is None
     used.dispose()
+
+
+def insert_old_row(connection: Connection, row: dict[str, Any]) -> None:
+    """Insert a request as the schemas before 0008 name its columns."""
+    names = {"checks_passed": "contract_ok", "check_failure": "contract_reason"}
+    old = Table("request", MetaData(), autoload_with=connection)
+    connection.execute(insert(old), {names.get(name, name): value for name, value in row.items()})
+
+
+async def test_results_of_checks_keep_their_data_under_new_names(url: str, outcome) -> None:
+    failed = outcome(1, checks=CheckResult(False, "141 words"))
+    used = schema_engine(parsed(url))
+    prepare_file(parsed(url))
+    with used.begin() as connection:
+        command.upgrade(config(connection), "0007")
+        insert_old_row(connection, request_row(failed))
+    used.dispose()
+    store = await Store.open(url)
+    (entry,) = (await store.history(HistoryFilter(), viewer="x", offset=0, limit=1)).entries
+    assert entry.outcome.checks == failed.checks
+    await store.close()
 
 
 async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from herding.store import Store
 from herding.store.rows import attempt_rows, request_row, storable, to_attempt, to_outcome
 from herding.store.tables import request
-from herding.values import Attempt, FinishReason, Outcome, Parameters, Status, Timings, Usage, Verdict
+from herding.values import Attempt, CheckResult, FinishReason, Outcome, Parameters, Status, Timings, Usage
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 maybe = st.none() | text
@@ -55,7 +55,7 @@ outcomes = st.builds(
     finish_reason=st.none() | st.sampled_from(get_args(FinishReason)),
     usage=st.builds(Usage, count, count, st.sampled_from(["node", "counted"])),
     timings=st.builds(Timings, span, st.none() | span, span),
-    contract=st.builds(Verdict, st.none() | st.booleans(), maybe),
+    checks=st.builds(CheckResult, st.none() | st.booleans(), maybe),
     policy=maybe,
     reason=maybe,
     attempts=st.lists(attempts, max_size=3).map(

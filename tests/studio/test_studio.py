@@ -290,8 +290,7 @@ async def test_who_only_saves_deletes_nothing(studio: Studio) -> None:
 @pytest.fixture
 async def two(tmp_path: Path) -> Any:
     """A Herding with a prompt for users only; ADMIN has the right to administer."""
-    names = ("guest", "rater", "user", "admin")
-    async with herding(tmp_path, echo(), role_names=lambda: names) as place:
+    async with herding(tmp_path, echo()) as place:
         await place.orchestrator.studio.save("ours", NEW | {"roles": ["user"]}, USER)
         yield place
 
@@ -375,9 +374,3 @@ async def test_nobody_hides_a_prompt_from_themselves(two: Place) -> None:
 
 
 RATER_WHO_SEES_NODES = replace(RATER, rights=RATER.rights | {"nodes"})
-
-
-async def test_without_a_roles_file_there_are_two_roles(studio: Studio) -> None:
-    await studio.save("new", NEW | {"roles": ["guest", "admin"]}, ADMIN)
-    with pytest.raises(UserError, match="'user'"):
-        await studio.save("new", NEW | {"roles": ["user"]}, ADMIN)

@@ -231,9 +231,9 @@ async def test_what_another_process_saves_is_served(place: Place, monkeypatch: p
 
 
 async def test_versions_of_before_keep_their_numbers(place: Place) -> None:
-    """Their content has a label, and all that was left out in the file."""
+    """Their content has a label, the old name of the checks, and all that was left out in the file."""
     put(place, "one", head="label: prod\n")
-    stored = json.dumps(data("one", label="prod", tags=[], chat=False), sort_keys=True)
+    stored = json.dumps(data("one", label="prod", tags=[], chat=False, contract={}), sort_keys=True)
     await place.store.save_version("greet", stored, author="", message="", source="file", at=1)
     await place.store.agree("greet", number=1, digest="", at=1)
     await place.store.save_version("gone", stored, author="", message="", source="file", at=1)
@@ -546,7 +546,7 @@ async def test_a_version_of_another_herding_is_told(place: Place) -> None:
 
 
 async def test_who_may_not_see_a_version(tmp_path: Path) -> None:
-    async with herding(tmp_path, echo(), role_names=lambda: ("guest", "user", "admin")) as place:
+    async with herding(tmp_path, echo()) as place:
         studio = place.orchestrator.studio
         await studio.save("greet", data("one", label="prod"), ADMIN)
         await studio.save("greet", data("two", roles=["user"]), USER)

@@ -15,12 +15,10 @@ from uuid import uuid4
 import gradio as gr
 import pytest
 from gradio.helpers import special_args
-from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from herding.errors import DeadlineError, NodeError
-from herding.main import Parts, create
-from herding.settings import Settings
+from herding.main import create
 from herding.ui.kit.events import GuardedBlocks
 from herding.ui.page import Page
 from herding.values import Gpu, LoadProgress, NodeStatus, Principal, System
@@ -74,7 +72,7 @@ HOSTILE = f"""
     variables:
       text: {{type: text, default: "{HOSTILE_TEXT}", description: "{HOSTILE_TEXT}"}}
     messages: [{{role: user, content: "{{{{text}}}}"}}]
-    contract: {{regex: "never", stop_marker: "{HOSTILE_TEXT[:28]}"}}
+    checks: {{regex: "never", stop_marker: "{HOSTILE_TEXT[:28]}"}}
     """
 
 
@@ -264,11 +262,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):
             patch.setenv(name, str(home))  # the app sets them; this puts them back
-        context = herding(home, *nodes(), gate={"admin_token": TOKEN})
+        context = herding(home, *nodes(), admin_token=TOKEN, host="0.0.0.0")
         place = runner.run(context.__aenter__())
         write(place)
-        settings = Settings(home=home, host="0.0.0.0", admin_token=SecretStr(TOKEN))
-        app = create(Parts(place.orchestrator, place.authenticator), settings)
+        app = create(place.parts, place.settings)
         demo = next(
             route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")
         )

@@ -39,7 +39,7 @@ ANSWER: Json = {
     "finish_reason": "stop",
     "usage": {"input_tokens": 61, "output_tokens": 17, "source": "node"},
     "timings": {"queued_ms": 0.4, "first_token_ms": 35.2, "total_ms": 180.9},
-    "contract": {"ok": True, "reason": None},
+    "checks": {"ok": True, "reason": None},
     "routing": {
         "policy": "only",
         "reason": "herding/cria is the only model that can answer; local serves it",
@@ -81,7 +81,7 @@ NEW_PROMPT: Json = {
     "variables": {"name": {"type": "text", "default": "Ada", "max_chars": 60}},
     "messages": [{"role": "user", "content": "Greet {{name}} in one sentence."}],
     "parameters": {"temperature": 0.3, "max_tokens": 30},
-    "contract": {"max_words": 20},
+    "checks": {"max_words": 20},
     "message": "first draft",
 }
 PROMPT: Json = {
@@ -237,7 +237,7 @@ INSIGHTS: Json = {
             "requests": 40,
             "errors": 1,
             "error_rate": 0.025,
-            "breach_rate": 0.1,
+            "check_failure_rate": 0.1,
             "rated": 4,
             "mean_stars": 4.5,
             "low": 3.93,

@@ -53,12 +53,10 @@ class _TooLarge(Exception):
     """The body went over the cap while it was read."""
 
 
-class SecurityMiddleware:
+class SecurityHeadersMiddleware:
     """ASGI middleware around everything."""
 
-    def __init__(
-        self, app: App, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ("https://huggingface.co",)
-    ) -> None:
+    def __init__(self, app: App, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ()) -> None:
         self._app = app
         self._max_body = max_body
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))

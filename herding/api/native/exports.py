@@ -42,8 +42,8 @@ COLUMNS = (
     "queued_ms",
     "first_token_ms",
     "total_ms",
-    "contract_ok",
-    "contract_reason",
+    "checks_passed",
+    "check_failure",
     "error_type",
     "error",
     "stars",
@@ -88,8 +88,8 @@ async def json_lines(entries: AsyncIterator[Entry]) -> AsyncIterator[str]:
 def flat(entry: Entry) -> dict[str, Any]:
     """An entry with one value for each of `COLUMNS`."""
     row = asdict(entry.outcome)
-    usage, timings, contract = row.pop("usage"), row.pop("timings"), row.pop("contract")
-    row |= timings | {"contract_ok": contract["ok"], "contract_reason": contract["reason"]}
+    usage, timings, checks = row.pop("usage"), row.pop("timings"), row.pop("checks")
+    row |= timings | {"checks_passed": checks["ok"], "check_failure": checks["reason"]}
     row |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
     row |= {"token_source": usage["source"], "stars": entry.stars, "comment": entry.comment}
     row["created_at"] = instant(row["created_at"])

@@ -36,8 +36,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def look(prompt: str, who: Caller, days: Days = 30) -> Response:
         """How each version of a prompt did on each model, and the chance of each model to be chosen next.
 
-        `requests` are tries of the model, `errors` those that failed. Rates are 0 to 1: that of breaches among answers
-        that have a contract. `low` and `high` are the 95 % interval of the mean stars (normal, never narrower than a
+        `requests` are tries of the model, `errors` those that failed. Rates are 0 to 1: check failures among answers
+        with checks. `low` and `high` are the 95 % interval of the mean stars (normal, never narrower than a
         spread of 0.5 stars gives). Times (nearest rank) are of tries that answered, tokens the means of their requests.
         `share` is the chance to be chosen next, `quality` what a request is expected to be worth (0 to 1); `why` is
         what the policy goes by: the last 1,000 tries since the last reset. null where nothing is behind a figure. Of

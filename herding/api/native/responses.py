@@ -39,7 +39,7 @@ def answer(outcome: Outcome) -> Json:
         "finish_reason": outcome.finish_reason,
         "usage": asdict(outcome.usage),
         "timings": {name: ms and round(ms, 3) for name, ms in asdict(outcome.timings).items()},
-        "contract": asdict(outcome.contract),
+        "checks": asdict(outcome.checks),
         "routing": {**routing, "attempts": [asdict(attempt) for attempt in outcome.attempts]},
     }
 
@@ -92,7 +92,7 @@ def prompt(info: PromptInfo) -> Json:
         "variables": dict(info.variables),
         "body": info.body,
         "parameters": info.parameters.given(),
-        "contract": dict(info.contract),
+        "checks": dict(info.checks),
         "served": dict(info.served),
         "stats": asdict(info.stats),
         "notes": info.notes,

@@ -8,7 +8,6 @@ from herding.api.http import examples
 from herding.api.http.deps import Caller
 from herding.api.http.disconnect import while_there
 from herding.api.http.reply import reply
-from herding.api.middleware.json_route import JsonRoute
 from herding.api.openai.completions import Completions
 from herding.api.openai.embeddings import embedded
 from herding.api.openai.prompt_models import AUTO, PREFIX
@@ -23,6 +22,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["openai"])
     completions = Completions(orchestrator)
 
+    @routes.post("/chat/completions", responses=_answers(examples.CHAT_ANSWER))
     async def chat(body: ChatBody, request: Request, who: Caller) -> Response:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
@@ -31,14 +31,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         that the session remembers.
         """
         return await completions.chat(body, request, who)
-
-    routes.add_api_route(
-        "/chat/completions",
-        chat,
-        methods=["POST"],
-        responses=_answers(examples.CHAT_ANSWER),
-        route_class_override=JsonRoute,
-    )
 
     @routes.post("/completions", responses=_answers(examples.COMPLETION_ANSWER))
     async def completion(body: CompletionBody, request: Request, who: Caller) -> Response:

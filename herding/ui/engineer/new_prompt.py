@@ -35,7 +35,7 @@ messages:
 parameters:
   temperature: 0.2
   max_tokens: 200
-contract:
+checks:
   max_words: 100        # what a good response looks like
 """
 

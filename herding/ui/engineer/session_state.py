@@ -218,7 +218,7 @@ def new_prompt(key: str) -> PromptInfo:
         body="",
         target_models=(),
         variables={},
-        contract={},
+        checks={},
         served={},
         parameters=Parameters(),
         stats=PromptStats(),

@@ -20,10 +20,10 @@ SECTIONS = {
     "template": "Template",
     "variables": "Variables",
     "parameters": "Parameters",
-    "contract": "Contract",
+    "checks": "Checks",
     "other": "Other keys",
 }
-SAME = empty_state("No difference", "Both hold the same: template, variables, parameters, contract and all else.")
+SAME = empty_state("No difference", "Both hold the same: template, variables, parameters, checks and all else.")
 
 
 def render_diff(diff: PromptDiff, *, inline: bool = False) -> Markup:

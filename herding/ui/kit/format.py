@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.values import Verdict
+from herding.values import CheckResult
 
 # A Gradio template would interpret `{{` and `${`; as entities they stay plain characters.
 _ENTITIES = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
@@ -68,7 +68,7 @@ def state_chip(state: str) -> Markup:
     return chip(*STATE.get(state, (state, "plain")))
 
 
-def checks_chip(verdict: Verdict) -> Markup:
+def checks_chip(verdict: CheckResult) -> Markup:
     """Return the result of the checks as a badge; empty if there are none."""
     if verdict.ok is None:
         return Markup()

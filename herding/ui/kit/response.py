@@ -55,7 +55,7 @@ def final_status(outcome: Outcome) -> Markup:
     """Return the status of a finished request."""
     time = el("span", duration(outcome.timings.total_ms), cls="muted")
     cut = chip("Truncated at max_tokens", "warn") if outcome.finish_reason == "length" else None
-    return el("div", status_chip(outcome.status), checks_chip(outcome.contract), cut, time, cls="status-line")
+    return el("div", status_chip(outcome.status), checks_chip(outcome.checks), cut, time, cls="status-line")
 
 
 def not_sent_status(error_type: str) -> Markup:

@@ -59,7 +59,7 @@ class Shown:
         return replace(self, first=max(0, self.first + pages * SLOTS))
 
 
-class Nodes:
+class NodesTab:
     """Layout of the tab, and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:

@@ -26,7 +26,7 @@ from herding.values import PromptInfo
 
 
 def prompt_details(prompt: PromptInfo) -> Markup:
-    """Variables, template, parameters, contract, models and notes of a prompt."""
+    """Variables, template, parameters, checks, models and notes of a prompt."""
     head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
     stats = prompt.stats
     last = datetime_tag(stats.last_used_at) if stats.last_used_at is not None else None
@@ -43,7 +43,7 @@ def prompt_details(prompt: PromptInfo) -> Markup:
         ("Variables", _variables(prompt.variables)),
         ("Template", el("pre", prompt.body, cls="code", tabindex="0")),
         ("Parameters", _pairs(prompt.parameters.given())),
-        ("Contract", _pairs(prompt.contract)),
+        ("Checks", _pairs(prompt.checks)),
     ]
     written = [el("section", el("h3", title), body) for title, body in sections if body]
     words = el("p", prompt.description) if prompt.description else None

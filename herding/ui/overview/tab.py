@@ -21,7 +21,7 @@ from herding.ui.overview.search import ANY_TAG, NAME, ORDERS, PAGE_SIZE, TOP, Se
 from herding.ui.versions import conflicts
 from herding.values import PromptInfo
 
-NOT_CHOSEN = empty_state("Nothing chosen", "Choose a prompt of the list to see its variables, template and contract.")
+NOT_CHOSEN = empty_state("Nothing chosen", "Choose a prompt of the list to see its variables, template and checks.")
 
 # The address keeps what is looked for, so that it can be kept or shared; what is as it is at first is left out.
 _REMEMBER = """(value) => {
@@ -130,7 +130,7 @@ class Overview:
         principal = principal_of(request)
         prompts = await self._orchestrator.prompts(principal)
         broken = prompt_text.load_errors(await self._orchestrator.broken_prompts(principal))
-        clashes = await conflicts.line(self._orchestrator.studio, principal)
+        clashes = await conflicts.overview_banner(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
         wish = SearchQuery.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
         if not any(finding.in_folder(prompt.key, wish.folder) for prompt in prompts):

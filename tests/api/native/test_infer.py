@@ -74,7 +74,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
         "node": "echo",
         "finish_reason": "stop",
         "usage": {"input_tokens": 2, "output_tokens": 2, "source": "node"},
-        "contract": {"ok": None, "reason": None},
+        "checks": {"ok": None, "reason": None},
         "routing": {"policy": "only", "reason": row.reason, "candidates": candidates},
     }
     assert set(timings) == {"queued_ms", "first_token_ms", "total_ms"}

@@ -30,7 +30,7 @@ async def test_what_was_run_is_told_in_figures(api: httpx.AsyncClient) -> None:
     (cell,) = found["cells"]
     assert (cell["version"], cell["model"], cell["requests"], cell["rated"]) == (1, "echo", 2, 1)
     assert (cell["mean_stars"], cell["low"], cell["high"]) == (4.0, pytest.approx(3.02), pytest.approx(4.98))
-    assert (cell["error_rate"], cell["breach_rate"], cell["share"]) == (0.0, None, 1.0)
+    assert (cell["error_rate"], cell["check_failure_rate"], cell["share"]) == (0.0, None, 1.0)
     assert 0 <= cell["p50_ms"] <= cell["p95_ms"]
     (model,) = found["models"]
     assert (model["model"], model["share"], model["against"]) == ("echo", 1.0, None)

@@ -85,11 +85,11 @@ async def test_the_same_content_is_not_written_again(user: httpx.AsyncClient, pl
 
 
 async def test_what_is_read_can_be_sent_back(api: httpx.AsyncClient, place: Place) -> None:
-    text = 'name: A\ntarget_models: [m]\nvariables: {a: {}}\nprompt: "{{a}}"\ncontract: {json_schema: {const: null}}\n'
+    text = 'name: A\ntarget_models: [m]\nvariables: {a: {}}\nprompt: "{{a}}"\nchecks: {json_schema: {const: null}}\n'
     place.write("a", text)
     content = (await api.get(f"{URL}/a")).json()["content"]
     assert (await put(api, "a", content)).headers["etag"] == '"1"'
-    assert content["contract"] == {"json_schema": {"const": None}}
+    assert content["checks"] == {"json_schema": {"const": None}}
     changed = await put(api, "a", content | {"description": "new"})
     assert (changed.status_code, changed.headers["etag"]) == (200, '"2"')
     assert changed.json()["content"] == content | {"description": "new"}
@@ -265,7 +265,7 @@ async def test_a_prompt_over_the_cap(tmp_path: Path) -> None:
                 assert response.status_code == status
 
 
-_names = st.sampled_from([*NEW, "prompt", "variants", "parameters", "contract", "roles", "cors", "label", "param"])
+_names = st.sampled_from([*NEW, "prompt", "variants", "parameters", "checks", "roles", "cors", "label", "param"])
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["user", "echo"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names | st.text(max_size=3), inner, max_size=4),
@@ -292,7 +292,7 @@ async def test_a_body_that_is_no_prompt(api: httpx.AsyncClient, body: bytes) -> 
 def test_the_documentation_shows_the_keys_of_a_file(app: FastAPI) -> None:
     described = describe(app)
     body = described["components"]["schemas"]["PromptBody"]
-    assert {"name", "messages", "variants", "variables", "contract", "roles", "cors", "message"} <= body[
+    assert {"name", "messages", "variants", "variables", "checks", "roles", "cors", "message"} <= body[
         "properties"
     ].keys()
     assert set(body["required"]) == {"name", "target_models"}

@@ -228,7 +228,7 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"n": 2}, "n", "not supported"),
         ({"tools": [{"type": "function"}]}, "tools", "not supported"),
         ({"logprobs": True}, "logprobs", "not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "json_schema contract"),
+        ({"response_format": {"type": "json_object"}}, "response_format", "json_schema check"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format", ""),
         ({"temperature": 3}, "temperature", "less than"),
         ({"temperature": "hot"}, "temperature", "number"),

@@ -53,12 +53,12 @@ async def test_text_goes_to_any_node(api: httpx.AsyncClient, faulty: FakeNode) -
 
 
 @pytest.mark.parametrize("model", ["echo", "plain"])
-async def test_where_no_node_can_a_contract_is_the_way(api: httpx.AsyncClient, place: Place, model: str) -> None:
+async def test_where_no_node_can_a_check_is_the_way(api: httpx.AsyncClient, place: Place, model: str) -> None:
     response = await chat(api, FORM, model=model)
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, "response_format")
     assert f"No node that serves {model}" in error["message"]
-    assert "json_schema contract" in error["message"]
+    assert "json_schema check" in error["message"]
     native = await api.post("/api/v1/chat/completions", json={"model": model, "messages": HI, "response_format": FORM})
     assert (native.status_code, native.json()["error"]["param"]) == (422, "response_format")
     assert await place.rows() == []

@@ -23,10 +23,10 @@ def test_lines_stand_on_their_sides_with_the_words_that_changed() -> None:
 
 
 def test_a_field_that_comes_or_goes_is_marked() -> None:
-    shown = render_diff(compare(OLD, {"name": "A", "prompt": OLD["prompt"], "contract": {"max_words": 3}}))
+    shown = render_diff(compare(OLD, {"name": "A", "prompt": OLD["prompt"], "checks": {"max_words": 3}}))
     assert ">gone</span>" in shown
     assert ">new</span>" in shown
-    assert shown.index("Parameters") < shown.index("Contract")
+    assert shown.index("Parameters") < shown.index("Checks")
     assert 'class="side new none"' in shown
 
 

@@ -178,7 +178,7 @@ def test_progress_of_unknown_length_has_no_number() -> None:
 async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desktop: Desktop) -> None:
     fleet, slot = desktop.place.orchestrator.fleet, desktop.page.nodes._slots[3]
     name = list(fleet)[3]
-    permit = fleet.health.enter(name)
+    permit = fleet.health.acquire(name)
     assert permit is not None
     permit.failed(MisconfiguredError("401"))
     await desktop.fire("watch", who=GUEST)
@@ -191,7 +191,7 @@ async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desk
     with pytest.raises(AccessError):
         await desktop.fire("nodes_mend_3", who=GUEST)
     await desktop.fire("nodes_mend_3")
-    assert fleet.health.may(name)
+    assert fleet.health.allows(name)
     await desktop.fire("watch")
     assert "on trial" in desktop.value(slot.card)
     assert "mended" in desktop.value(desktop.page.nodes.events)

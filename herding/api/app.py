@@ -1,0 +1,100 @@
+"""The web app without the UI: its routes and its middleware, each in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.telemetry import TelemetryConfig
+
+from herding import __version__
+from herding.api.http import errors
+from herding.api.legacy import chat, registry
+from herding.api.middleware.aliases import AliasMiddleware
+from herding.api.middleware.authentication import AuthenticationMiddleware
+from herding.api.middleware.cors import CrossOriginMiddleware
+from herding.api.middleware.proxies import ProxyMiddleware
+from herding.api.middleware.security_headers import MAX_BODY, SecurityHeadersMiddleware
+from herding.api.native import (
+    drafts,
+    exports,
+    feedback,
+    history,
+    infer,
+    insights,
+    me,
+    node_admin,
+    nodes,
+    prompts,
+    tokens,
+    users,
+    versions,
+)
+from herding.api.openai import routes as openai
+from herding.api.site import docs, health, login, not_found
+from herding.orchestrator import Orchestrator
+from herding.people.authenticator import Authenticator
+
+_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""Off: `/metrics` has the metrics."""
+
+_ROUTERS = (
+    infer,
+    openai,
+    chat,
+    feedback,
+    versions,
+    drafts,
+    prompts,
+    history,
+    exports,
+    insights,
+    nodes,
+    node_admin,
+    registry,
+    me,
+    tokens,
+    users,
+    health,
+)
+"""In the order in which their routes are matched: the most used first."""
+
+
+def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> FastAPI:
+    """Return an app with all routes of the API and no middleware yet."""
+    app = FastAPI(
+        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=_TELEMETRY
+    )
+    for module in _ROUTERS:
+        app.include_router(module.router(orchestrator))
+    app.include_router(login.router(authenticator))
+    app.include_router(docs.router(app))
+    app.include_router(not_found.router())  # last: it matches every other path of the APIs
+    errors.install(app)
+    return app
+
+
+def add_middleware(
+    app: FastAPI,
+    orchestrator: Orchestrator,
+    authenticator: Authenticator,
+    *,
+    allowed_hosts: Sequence[str],
+    frame_ancestors: Sequence[str] = (),
+    trusted_proxies: int = 0,
+    max_body: int = MAX_BODY,
+) -> None:
+    """Add the middleware of the API and the UI, from the innermost to the outermost.
+
+    `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
+    forwarded headers are believed, `max_body` the largest request body in bytes.
+    """
+    app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
+    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(CrossOriginMiddleware, orchestrator=orchestrator, stranger=authenticator.stranger)
+    app.add_middleware(AliasMiddleware, orchestrator=orchestrator)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    app.add_middleware(SecurityHeadersMiddleware, max_body=max_body, frame_ancestors=frame_ancestors)
+    app.add_middleware(ProxyMiddleware, hops=trusted_proxies)

@@ -1,0 +1,103 @@
+"""Where models come from: the models that may be loaded, and the checks on a model directory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from herding.engine.errors import LoadError, UnsafeModelError
+from herding.errors import ConfigError, NotFoundError
+
+CRIA = "herding/cria"
+"""The id of the bundled model."""
+
+_CRIA_WEIGHTS = Path(__file__).parent / "cria" / "weights"
+_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that may be loaded, from the directory `path` or, without one, from the Hugging Face hub."""
+
+    id: str
+    path: Path | None = None
+    bundled: bool = False
+
+
+def parse_source(text: str) -> ModelSource:
+    """Parse `ID` or `ID=PATH`."""
+    name, separator, path = text.partition("=")
+    if not _ID.fullmatch(name):
+        raise ConfigError(f"Invalid model id '{name}'. Use the form owner/name.")
+    if separator and not path:
+        raise ConfigError(f"No path after '=' in '{text}'.")
+    if name == CRIA and not separator:
+        return ModelSource(CRIA, _CRIA_WEIGHTS, bundled=True)
+    return ModelSource(name, Path(path).expanduser() if separator else None)
+
+
+class ModelCatalog:
+    """The models that may be loaded, by id; always includes the bundled model."""
+
+    def __init__(self, sources: Iterable[ModelSource] = ()) -> None:
+        self._by_id = {CRIA: parse_source(CRIA)} | {source.id: source for source in sources}
+
+    def __iter__(self) -> Iterator[ModelSource]:
+        return iter(self._by_id.values())
+
+    def get(self, model: str) -> ModelSource:
+        """Return the source of `model`; raise NotFoundError for a model that is not in the catalog."""
+        source = self._by_id.get(model)
+        if source is None:
+            available = ", ".join(self._by_id)
+            raise NotFoundError(f"Model '{model}' is not available here. Available: {available}.", param="model")
+        return source
+
+
+def check_directory(path: Path) -> None:
+    """Raise LoadError unless `path` holds a transformers model that loads without running code of its own."""
+    if not path.is_dir():
+        raise LoadError(f"Model directory not found: {path}.")
+    if not (path / "config.json").is_file():
+        raise LoadError(f"{path} has no config.json, so it is not a transformers model.")
+    if (path / "adapter_config.json").is_file():
+        raise LoadError(f"{path} is an adapter. Merge it into its base model first.")
+    for file in sorted(path.glob("*config*.json")):
+        _check_config(file)
+    _check_weights(path)
+
+
+def _check_config(file: Path) -> None:
+    if _has_key(_read_json(file), "auto_map"):
+        raise UnsafeModelError(
+            f"{file} requires custom model code (auto_map), which is never run. Choose a model that the transformers "
+            "library supports without custom code."
+        )
+
+
+def _check_weights(path: Path) -> None:
+    if any(path.glob("*.safetensors")):
+        return
+    pickles = sorted(file.name for pattern in _PICKLES for file in path.glob(pattern))
+    if pickles:
+        raise UnsafeModelError(
+            f"{path} has only pickled weights ({pickles[0]}), which can run code and are never read. Convert them to "
+            "safetensors."
+        )
+    raise LoadError(f"{path} has no weights (*.safetensors).")
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LoadError(f"{file} is not valid JSON: {error}") from error
+
+
+def _has_key(value: Any, key: str) -> bool:
+    return isinstance(value, dict) and (key in value or any(_has_key(item, key) for item in value.values()))

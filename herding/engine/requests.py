@@ -1,0 +1,107 @@
+"""The request bodies of the engine's API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from herding.errors import UserError
+from herding.values import Message, Parameters
+
+_MAX_INT = 2**63
+
+_Text = Annotated[str, Field(min_length=1)]
+_StopText = Annotated[str, Field(min_length=1, max_length=1000)]
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class _StrictModel(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _MessageBody(_StrictModel):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class _ParametersBody(_StrictModel):
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, lt=_MAX_INT)
+    max_tokens: int | None = Field(default=None, ge=1, lt=_MAX_INT)
+    stop: list[_StopText] | None = Field(default=None, max_length=16)
+    seed: int | None = Field(default=None, ge=-_MAX_INT, lt=_MAX_INT)
+
+
+class _GenerateBody(_StrictModel):
+    id: _Text | None = None
+    model: _Text | None = None
+    messages: list[_MessageBody] | None = Field(default=None, min_length=1)
+    text: _Text | None = None
+    parameters: _ParametersBody | None = None
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> _GenerateBody:
+        if (self.messages is None) == (self.text is None):
+            raise ValueError("send either messages or text")
+        return self
+
+
+class _LoadBody(_StrictModel):
+    model: _Text
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A request to continue a chat (`messages`) or a raw `text`; exactly one of the two is set."""
+
+    model: str | None = None
+    messages: tuple[Message, ...] | None = None
+    text: str | None = None
+    parameters: Parameters = field(default_factory=Parameters)
+
+
+def parse_generation(body: object) -> GenerationRequest:
+    """Validate the decoded JSON body of `POST /generate`; raise UserError with the field at fault."""
+    request = _validate(_GenerateBody, body)
+    chosen = request.parameters or _ParametersBody()
+    messages = (
+        None if request.messages is None else tuple(Message(item.role, item.content) for item in request.messages)
+    )
+    return GenerationRequest(
+        model=request.model,
+        messages=messages or None,
+        text=request.text,
+        parameters=Parameters(
+            temperature=chosen.temperature,
+            top_p=chosen.top_p,
+            top_k=chosen.top_k,
+            max_tokens=chosen.max_tokens,
+            stop=tuple(chosen.stop or ()),
+            seed=chosen.seed,
+        ),
+    )
+
+
+def parse_model(body: object) -> str:
+    """Validate the decoded JSON body of `POST /load` and return the model id."""
+    return _validate(_LoadBody, body).model
+
+
+def _validate(kind: type[_Body], body: object) -> _Body:
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = _field_name(first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{name or 'The body'}: {message}.", param=name) from None
+
+
+def _field_name(location: tuple[int | str, ...]) -> str | None:
+    """Return the field of a validation error as `messages[0].role`; parameters are named by themselves."""
+    parts = location[1:2] if location[:1] == ("parameters",) and len(location) > 1 else location
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return name.removeprefix(".") or None
