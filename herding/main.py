@@ -33,11 +33,10 @@ from herding.herd.registry import Registry
 from herding.nodes import catalog
 from herding.nodes.base import Node
 from herding.nodes.ssrf_guard import SsrfGuard
-from herding.orchestrator import Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.serving.dispatcher import WAIT_SECONDS
 from herding.settings import ROOT, Settings, read_settings, secret
 from herding.store import Store, now_ms
 
@@ -74,7 +73,6 @@ class Parts:
     roles: Roles
     authenticator: Authenticator
     registry: Registry
-    accounts: Accounts
     orchestrator: Orchestrator
 
 
@@ -113,21 +111,19 @@ async def assemble(
             clock=clock,
             monotonic=monotonic,
         )
-        accounts = Accounts(store=store, roles=roles, authenticator=authenticator, clock=clock)
         guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
         registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard, clock=clock)
         orchestrator = Orchestrator(
             library=library,
             fleet=fleet,
             store=store,
-            accounts=accounts,
+            roles=roles,
+            authenticator=authenticator,
             registry=registry,
-            still_valid=authenticator.still_valid,
             clock=clock,
             wait_seconds=wait_seconds,
-            role_names=lambda: roles.names,
         )
-        yield Parts(library, store, fleet, roles, authenticator, registry, accounts, orchestrator)
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator)
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
@@ -141,19 +137,10 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await node.start()
     await parts.registry.load()
     if not settings.local_only and not settings.admin_token:
-        await _hand_over(parts.accounts)
-    await orchestrator.read_prompts()
-    await orchestrator.learn()
+        await _hand_over(orchestrator.accounts)
+    await orchestrator.load()
     async with contextlib.AsyncExitStack() as background:
-        for work in (
-            orchestrator.watch_prompts(),
-            parts.roles.watch(),
-            orchestrator.watch(),
-            orchestrator.probe(),
-            orchestrator.follow_demand(),
-            authenticator.keep(),
-            orchestrator.upkeep(),
-        ):
+        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep()):
             await background.enter_async_context(beside(work))
         yield
         await authenticator.flush()

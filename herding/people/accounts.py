@@ -16,11 +16,15 @@ from herding.access.tokens import mint
 from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
+from herding.serving.active import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
 OVERLAP_MS = 24 * 3600 * 1000
 """How long an old token still works after a rotation."""
+
+RECHECK_SECONDS = 0.5
+"""How often the tokens of running requests are checked."""
 
 MINUTE_MS = 60_000
 FORGETS_A_MINUTE = 10
@@ -37,13 +41,18 @@ class Accounts:
     """Every method takes the principal who asks, and raises AccessError where their role does not allow it."""
 
     def __init__(
-        self, *, store: Store, roles: Roles, authenticator: Authenticator, clock: Callable[[], int] = now_ms
+        self,
+        *,
+        store: Store,
+        roles: Roles,
+        authenticator: Authenticator,
+        active: ActiveRequests,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self._store, self._roles, self._authenticator, self._clock = store, roles, authenticator, clock
+        self._active = active
         self._changing = asyncio.Lock()
         self._forgotten: dict[str, list[int]] = {}
-        self.hush: Callable[[str, Sequence[str] | None], None] = lambda *_: None
-        """Called where no texts are to be kept of a principal's requests that run now, of all with None."""
 
     # Users
 
@@ -87,7 +96,7 @@ class Accounts:
             await self._store.change_user(user)
         self._authenticator.forget_user(user.id)
         if user.opt_out:
-            self.hush(user.id, None)
+            self._active.drop_texts(user.id)
         return user
 
     # Tokens
@@ -178,7 +187,7 @@ class Accounts:
             await self._store.change_user(changed)
         self._authenticator.forget_user(user.id)
         if opted_out:
-            self.hush(user.id, None)
+            self._active.drop_texts(user.id)
         return changed
 
     async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
@@ -194,7 +203,7 @@ class Accounts:
         """
         require(who, HISTORY)
         self._pace(who.account or who.id)
-        self.hush(who.id, request_ids)
+        self._active.drop_texts(who.id, request_ids)
         return await self._store.forget(principal=who.id, request_ids=request_ids)
 
     # Roles
@@ -220,6 +229,14 @@ class Accounts:
         if who.role != ADMIN and (more := beyond(self._roles.principal("", ADMIN), who)):
             raise AccessError(f"Whoever writes the roles needs all that an admin has; you lack {more}.")
         return await self._roles.save(text, seen, keeps=who.role)
+
+    async def watch(self) -> None:
+        """Revoke, within a second, the running requests of principals whose token is no longer valid; never returns."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            for run in self._active:
+                if not await self._authenticator.still_valid(run.request.principal):
+                    run.revoke()
 
     # Inside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -40,8 +41,10 @@ def migrate(engine: Engine) -> None:
         with _ONE_AT_A_TIME, engine.begin() as connection:
             _lock(connection)
             _refuse_damage(connection)
-            _refuse_newer(connection)
-            command.upgrade(config(connection), "head")
+            found = set(MigrationContext.configure(connection).get_current_heads())
+            _refuse_newer(found)
+            if found != set(_scripts().get_heads()):
+                command.upgrade(config(connection), "head")
     except DatabaseError as error:
         raise explained(error) from error
 
@@ -72,10 +75,15 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _refuse_newer(connection: Connection) -> None:
-    known = {revision.revision for revision in ScriptDirectory.from_config(config()).walk_revisions()}
-    found = MigrationContext.configure(connection).get_current_heads()
-    if unknown := sorted(set(found) - known):
+@cache
+def _scripts() -> ScriptDirectory:
+    """The migrations of this version; Alembic compiles them anew each time."""
+    return ScriptDirectory.from_config(config())
+
+
+def _refuse_newer(found: set[str]) -> None:
+    known = {revision.revision for revision in _scripts().walk_revisions()}
+    if unknown := sorted(found - known):
         raise ConfigError(
             f"The database has schema {', '.join(unknown)}, which this version of Herding does not know. "
             "Start the newer version that wrote it, or point DATABASE_URL to another database.",

@@ -55,8 +55,8 @@ class CompareLinks:
         principal = principal_of(request)
         if state.running:
             raise UserError(BUSY)
-        row = (await self._orchestrator.request(chosen, principal)).outcome
-        prompt = await self._orchestrator.prompt(row.prompt, principal)
+        row = (await self._orchestrator.history.entry(chosen, principal)).outcome
+        prompt = await self._orchestrator.prompts.get(row.prompt, principal)
         config = await self._config_of(row, prompt, principal)
         other = _other_model(row, prompt)
         state.start_pair(
@@ -72,7 +72,7 @@ class CompareLinks:
         version = str(row.version) if row.version not in (0, prompt.version) else ""
         if version:
             try:
-                own = (await self._orchestrator.prompt(f"{prompt.key}@{version}", principal)).parameters
+                own = (await self._orchestrator.prompts.get(f"{prompt.key}@{version}", principal)).parameters
             except NotFoundError:  # not visible to this role: the live version is the nearest
                 version = ""
         return ColumnConfig(
@@ -108,7 +108,7 @@ class CompareLinks:
     ) -> None:
         """Turn a column into edits of the version shown in the Prompt engineer tab."""
         keeper = self._engineer.editor.drafts
-        live = await self._orchestrator.prompt(config.prompt, principal)
+        live = await self._orchestrator.prompts.get(config.prompt, principal)
         shown = await keeper.editable(live, principal)
         target, edits = await self._target(config, live, shown, principal)
         session.prompt = shown
@@ -127,7 +127,7 @@ class CompareLinks:
             edits = await self._drafts.edits(config.prompt, principal)
             parameters = {**edits.parameters, **config.parameters}
             return await self._drafts.info(live, principal), replace(edits, parameters=parameters)
-        target = await self._orchestrator.prompt(config.reference, principal) if config.version else live
+        target = await self._orchestrator.prompts.get(config.reference, principal) if config.version else live
         edits = edits_to(target, shown, config.parameters)
         if (edits.template and EDIT not in principal.rights) or (edits.whole and SAVE not in principal.rights):
             raise UserError("Your role can only use the live version there. Choose it in this column first.")

@@ -218,7 +218,7 @@ class Page:
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
+        herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
         return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
     @requires(ANY_ROLE)
@@ -243,9 +243,9 @@ class Page:
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
         principal = principal_of(request)
-        herd = await self._orchestrator.nodes(principal)
+        herd = await self._orchestrator.nodes.list_all(principal)
         head = [header(herd, principal), gr.update(active=not is_settled(herd))]
-        events = await self._orchestrator.node_events(principal)
+        events = await self._orchestrator.nodes.events(principal)
         return [*head, *self.nodes.show(herd, events, shown, principal)]
 
     @requires(NODES)

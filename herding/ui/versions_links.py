@@ -50,7 +50,7 @@ class VersionsLinks:
         """Open the Compare tab with both versions of the diff, each in a column."""
         if compare.running:
             raise UserError(BUSY)
-        prompt = await self._orchestrator.prompt(versions.key, principal_of(request))
+        prompt = await self._orchestrator.prompts.get(versions.key, principal_of(request))
         old, new = (
             ColumnConfig(prompt.key, version="" if number == prompt.version else str(number))
             for number in (versions.old, versions.new)

@@ -19,6 +19,7 @@ from sqlalchemy import event
 import herding
 from herding.store import Store, driver
 from herding.values import Outcome
+from tests.support.database import new_database
 
 Make = Callable[..., Outcome]
 
@@ -54,7 +55,8 @@ def url(path: Path) -> str:
 
 
 @pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
+async def store(url: str, path: Path) -> AsyncIterator[Store]:
+    new_database(path)
     opened = await Store.open(url)
     yield opened
     await opened.close()

@@ -18,15 +18,15 @@ from herding.access.role_file import Roles
 from herding.herd.fleet import Fleet
 from herding.main import Parts, assemble
 from herding.nodes.base import Node
-from herding.orchestrator import Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.serving.dispatcher import WAIT_SECONDS
-from herding.settings import Settings
+from herding.settings import Settings, is_loopback
 from herding.store import Store, now_ms
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support import edits
+from tests.support.database import new_database
 from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
@@ -76,7 +76,7 @@ class Place:
 
     @property
     def accounts(self) -> Accounts:
-        return self.parts.accounts
+        return self.orchestrator.accounts
 
     @property
     def prompts(self) -> Path:
@@ -89,11 +89,11 @@ class Place:
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
         """All events of a request."""
-        return [event async for event in self.orchestrator.stream(request, who)]
+        return [event async for event in self.orchestrator.pipeline.stream(request, who)]
 
     async def rows(self, who: Principal = ADMIN) -> list[Outcome]:
         """All rows of the history, newest first."""
-        page = await self.orchestrator.history(HistoryFilter(), who, limit=200)
+        page = await self.orchestrator.history.page(HistoryFilter(), who, limit=200)
         return [entry.outcome for entry in page.entries]
 
     async def row(self) -> Outcome:
@@ -142,11 +142,12 @@ async def herding(
         home=home,
         host=host,
         prompts=home / "prompts",
-        trusted_hosts=["herding.test", "127.0.0.1"],
+        trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
         secret_key=SecretStr(SECRET_KEY),
         admin_token=SecretStr(admin_token) if admin_token else None,
     )
     write_prompt(settings.prompts, "say", SAY)
+    new_database(home / "herding.sqlite")
     options = {"roles": roles, "clock": clock, "monotonic": tick, "rng": rng or First(), "wait_seconds": wait_seconds}
     async with assemble(settings, nodes={node.name: node for node in nodes}, **options) as parts:
         yield Place(parts, settings)

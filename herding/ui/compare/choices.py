@@ -57,7 +57,7 @@ class Choices:
             try:
                 if column.config.is_draft:
                     return await self._drafts.info(live, who)
-                return await self._orchestrator.prompt(column.config.reference, who)
+                return await self._orchestrator.prompts.get(column.config.reference, who)
             except (NotFoundError, StoreError):
                 column.config = ColumnConfig(live.key, model=column.config.model)
         return live

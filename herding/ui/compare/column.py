@@ -173,5 +173,5 @@ class ColumnPane:
         outcome = state.columns[self.number].outcome
         if outcome is None:
             return NOT_ON_PAGE
-        await self._orchestrator.rate(outcome.request_id, parse_stars(stars), principal_of(request))
+        await self._orchestrator.feedback.rate(outcome.request_id, parse_stars(stars), principal_of(request))
         return RATING_SAVED

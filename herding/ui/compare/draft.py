@@ -9,7 +9,7 @@ from typing import Any
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.edits import BODY, Edits, applied
+from herding.prompts.edits import BODY, Edits, apply_edits
 from herding.ui.compare.state import ColumnConfig
 from herding.ui.engineer.drafts import SessionDrafts
 from herding.ui.engineer.session_state import format_stops, full_yaml, is_edited, reference
@@ -44,12 +44,12 @@ class OwnDrafts:
         shown = await self._keeper.editable(live, who)
         if edits.whole is not None:
             with suppress(UserError):
-                shown = await self._orchestrator.sketch(live.key, edits.whole, who)
+                shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
         return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
 
     async def request(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> Request:
         """Return the request of a column that runs the draft, with the inputs that the draft declares."""
-        live = await self._orchestrator.prompt(config.prompt, who)
+        live = await self._orchestrator.prompts.get(config.prompt, who)
         edits, info = await self.edits(config.prompt, who), await self.info(live, who)
         return Request(
             prompt=reference(await self._keeper.editable(live, who)),
@@ -68,7 +68,7 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     changed, unset = _parameter_changes(target, shown)
     if unset or _other_content(target) != _other_content(shown):
-        return Edits(whole=full_yaml(shown, applied(target.key, target.content, Edits(parameters=parameters))))
+        return Edits(whole=full_yaml(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
     return Edits(
         template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )

@@ -25,7 +25,7 @@ class PreferencePane:
     """The buttons and their handlers; `left` and `right` are the pickers of the two columns."""
 
     def __init__(self, orchestrator: Orchestrator, state: gr.State, left: Any, right: Any) -> None:
-        self._preferences = orchestrator.preferences
+        self._feedback = orchestrator.feedback
         with gr.Row(elem_id="compare-prefer", elem_classes=["prefer-row"]) as self.box:
             self.left = _button("A is better", LEFT)
             self.equal = _button("Equal", EQUAL)
@@ -51,7 +51,7 @@ class PreferencePane:
             disabled = [gr.update(interactive=False) for _ in self.buttons]
             return [gr.update(visible=RATE in who.rights), *disabled, QUESTION]
         try:
-            saved = await self._preferences.of(_id(pair[0]), _id(pair[1]), who)
+            saved = await self._feedback.preference(_id(pair[0]), _id(pair[1]), who)
         except HerdingError as error:
             saved, note = None, el("span", error.message, cls="wrong", role="alert")
         else:
@@ -75,11 +75,11 @@ class PreferencePane:
                 return [*(gr.skip() for _ in (self.box, *self.buttons)), NOT_ON_PAGE]
             first, second = _id(pair[0]), _id(pair[1])
             if choice == NOTHING:
-                await self._preferences.take_back(first, second, who)
+                await self._feedback.remove_preference(first, second, who)
             elif choice == RIGHT:
-                await self._preferences.prefer(second, first, who)
+                await self._feedback.prefer(second, first, who)
             else:
-                await self._preferences.prefer(first, second, who, equal=choice == EQUAL)
+                await self._feedback.prefer(first, second, who, equal=choice == EQUAL)
             return await self.show(state, left, right, who)
 
         return save

@@ -90,7 +90,7 @@ class CompareRunner:
 
     async def _stream(self, column: Column, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
         request = await self._request(column.config, values, principal)
-        async with contextlib.aclosing(self._orchestrator.stream(request, principal)) as events:
+        async with contextlib.aclosing(self._orchestrator.pipeline.stream(request, principal)) as events:
             async for event in events:
                 yield event
 
@@ -98,7 +98,7 @@ class CompareRunner:
         """Return the request of a column, with the inputs that its prompt declares."""
         if config.is_draft:
             return await self._drafts.request(config, values, principal)
-        found = await self._orchestrator.find(config.reference, principal)
+        found = await self._orchestrator.prompts.find(config.reference, principal)
         return config.request({name: value for name, value in values.items() if name in found.prompt.variables})
 
     async def _advance(
@@ -126,7 +126,7 @@ class CompareRunner:
         """Read the recorded outcome of a failed request."""
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to report
-                progress.outcome = (await self._orchestrator.request(error.request_id, principal)).outcome
+                progress.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
 
     @requires(RUN)
     async def stop(self, state: CompareState, request: gr.Request) -> Any:
@@ -140,7 +140,7 @@ class CompareRunner:
             progress = column.progress
             if progress is not None and progress.outcome is None and progress.request_id:
                 with contextlib.suppress(NotFoundError):
-                    await self._orchestrator.cancel(progress.request_id, principal)
+                    await self._orchestrator.pipeline.cancel(progress.request_id, principal)
 
     def _set_busy(self, state: CompareState, *, busy: bool) -> Updates:
         """Return updates that lock the prompt, the columns and the preference during a run."""

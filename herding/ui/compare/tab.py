@@ -73,7 +73,7 @@ class CompareTab(CompareLayout):
 
     async def show(self, key: str | None, state: CompareState, principal: Principal) -> list[Any]:
         """Return updates of `outputs`; fields and responses are only redrawn if the state asks for it."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         if state.prompt is None:
             known = {prompt.key: prompt for prompt in prompts}
             state.start(known.get(key or "") or next(iter(prompts), None))
@@ -113,7 +113,7 @@ class CompareTab(CompareLayout):
         return [state, *await self._column_updates(state, principal_of(request))]
 
     async def _column_updates(self, state: CompareState, principal: Principal, *, fill: bool = False) -> list[Any]:
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         return await self._choices.updates(state, self.columns, prompts, principal, fill=fill)
 
     @requires(RUN)

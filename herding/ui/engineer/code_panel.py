@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from herding.access.operations import RATE, RUN
 from herding.errors import VariableError
-from herding.prompts.numbers import number, parts
+from herding.prompts.variables import parse_number, split_numbers
 from herding.ui.engineer.editor import run_request
 from herding.ui.engineer.session_state import SessionState, is_unsaved
 from herding.ui.kit.events import on, principal_of, requires
@@ -249,7 +249,7 @@ def _typed(kind: str, value: Any) -> Any:
         return _number(value)
     if kind == "number_list":
         try:
-            numbers = [_number(part) for part in parts(value)]
+            numbers = [_number(part) for part in split_numbers(value)]
         except VariableError:
             return value
         return value if any(isinstance(item, str) for item in numbers) else numbers
@@ -258,7 +258,7 @@ def _typed(kind: str, value: Any) -> Any:
 
 def _number(text: Any) -> Any:
     try:
-        found = number(text)
+        found = parse_number(text)
     except VariableError:
         return text
     return found if abs(found) <= MAX_INTEGER else text

@@ -24,7 +24,7 @@ class SessionDrafts:
         """Return the version to edit: the newest one for those who may save, else `prompt`."""
         if SAVE in principal.rights and prompt.version > 0 and (prompt.newest > prompt.version or prompt.text is None):
             try:
-                return await self._orchestrator.prompt(f"{prompt.key}@newest", principal)
+                return await self._orchestrator.prompts.get(f"{prompt.key}@newest", principal)
             except NotFoundError:  # not visible to this role
                 return prompt
         return prompt
@@ -43,7 +43,7 @@ class SessionDrafts:
         view, _, revision = form_key.partition("#")
         key = view.removesuffix("@whole")
         try:
-            session.prompt = await self.editable(await self._orchestrator.prompt(key, principal), principal)
+            session.prompt = await self.editable(await self._orchestrator.prompts.get(key, principal), principal)
         except NotFoundError:
             if key not in await self.unsaved_keys(principal):
                 return
@@ -108,7 +108,7 @@ class SessionDrafts:
         if draft.whole == draft.parsed_text and draft.parse_error is None:
             return
         try:
-            draft.parsed = await self._orchestrator.sketch(prompt.key, draft.whole, principal)
+            draft.parsed = await self._orchestrator.prompts.sketch(prompt.key, draft.whole, principal)
             draft.parsed_text, draft.parse_error = draft.whole, None
         except HerdingError as error:
             draft.parse_error = error

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from herding.access.operations import EDIT, PUBLISH, RUN, SAVE
 from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
-from herding.prompts.variables import found_faults
+from herding.prompts.variables import find_errors_async
 from herding.ui.engineer.draft_pane import DraftPane
 from herding.ui.engineer.drafts import SessionDrafts
 from herding.ui.engineer.session_state import SessionState, is_unsaved, reference
@@ -144,7 +144,7 @@ class Editor:
 
     async def _show_form(self, session: SessionState, prompt: PromptInfo) -> list[Any]:
         """Return the updates of the form; fields that stay hidden are skipped."""
-        session.field_errors = await found_faults(prompt.variables, session.draft.values)
+        session.field_errors = await find_errors_async(prompt.variables, session.draft.values)
         before, session.form_shape = session.form_shape, self.form.shape(prompt.variables)
         return self.form.show(prompt.variables, session.draft.values, before=before, errors=session.field_errors)
 
@@ -186,7 +186,10 @@ class Editor:
         if (prompt.variables, prompt.parameters) != (before.variables, before.parameters):
             parameters = self.parameters.show(prompt.parameters, session.draft.parameters)
             return [*await self._show_form(session, prompt), *parameters]
-        old, session.field_errors = session.field_errors, await found_faults(prompt.variables, session.draft.values)
+        old, session.field_errors = (
+            session.field_errors,
+            await find_errors_async(prompt.variables, session.draft.values),
+        )
         errors = self.form.show_errors(prompt.variables, session.field_errors, old)
         return [*errors, *(gr.skip() for _ in self.parameters.components)]
 
@@ -265,7 +268,7 @@ class Editor:
     async def _check(self, session: SessionState, principal: Principal) -> tuple[Markup, HerdingError | None]:
         """Render the draft; return the variant or the error of the values, and the error of the edited text."""
         try:
-            rendered = await self._orchestrator.preview(replace(run_request(session), turns=()), principal)
+            rendered = await self._orchestrator.pipeline.preview(replace(run_request(session), turns=()), principal)
         except VariableError as error:
             return Markup() if error.param in session.field_errors else prompt_text.error_note(error), None
         except HerdingError as error:

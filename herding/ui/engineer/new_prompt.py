@@ -114,7 +114,7 @@ class NewPrompt:
 
     async def _create(self, key: str, principal: Principal) -> None:
         try:
-            await self._orchestrator.prompt(key, principal)
+            await self._orchestrator.prompts.get(key, principal)
         except NotFoundError:
             draft = await self._orchestrator.drafts.of(key, principal)
             if draft is None or draft.edits.whole is None:  # values of a deleted prompt are no draft of a new one
@@ -125,7 +125,7 @@ class NewPrompt:
 
     async def _models(self, principal: Principal) -> list[str]:
         """Return up to three target models of the other prompts, available ones if there are any."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         available = [model for prompt in prompts for model, nodes in prompt.served.items() if nodes]
         targets = [model for prompt in prompts for model in prompt.target_models]
         return list(dict.fromkeys(available or targets))[:3]

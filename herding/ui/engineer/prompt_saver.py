@@ -68,7 +68,7 @@ class PromptSaver:
         principal, key = principal_of(request), session.prompt.key if session.prompt else ""
         _require_idle(session)
         self._editor.read_fields(session, fields)
-        newest = await self._orchestrator.prompt(f"{key}@newest", principal)
+        newest = await self._orchestrator.prompts.get(f"{key}@newest", principal)
         await self._editor.drafts.take_theirs(session, newest, principal)
         return await self._show(key, session, principal)
 

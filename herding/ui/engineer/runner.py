@@ -98,8 +98,8 @@ class Runner:
             return None
         try:
             if draft.parsed and draft.parsed_text:
-                return await self._orchestrator.sketch(prompt.key, draft.parsed_text, principal)
-            return await self._orchestrator.prompt(reference(prompt), principal)
+                return await self._orchestrator.prompts.sketch(prompt.key, draft.parsed_text, principal)
+            return await self._orchestrator.prompts.get(reference(prompt), principal)
         except NotFoundError:
             return None
 
@@ -134,7 +134,7 @@ class Runner:
         request = run_request(session, model=model or None)
         question = await self._question(request, session, principal)
         yield self.pane.show_text(draft.turns, question, "")
-        async with contextlib.aclosing(batch_events(self._orchestrator.stream(request, principal))) as batches:
+        async with contextlib.aclosing(batch_events(self._orchestrator.pipeline.stream(request, principal))) as batches:
             async for batch in batches:
                 grew = progress.update(batch)
                 if progress.outcome is None:
@@ -168,7 +168,7 @@ class Runner:
         updates = {**self._set_busy(False), **self.pane.show_error(error)}
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to show
-                draft.outcome = (await self._orchestrator.request(error.request_id, principal)).outcome
+                draft.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
                 updates |= self.pane.show_outcome(draft.outcome)
         return updates
 
@@ -185,7 +185,7 @@ class Runner:
         """Return the user's message of this turn, or None if the prompt is not a chat."""
         if not is_chat(session):
             return None
-        rendered = await self._orchestrator.preview(request, principal)
+        rendered = await self._orchestrator.pipeline.preview(request, principal)
         return rendered.messages[-1].content if rendered.messages else None
 
     @requires(RUN)
@@ -193,7 +193,7 @@ class Runner:
         """Stop the running request; the text received so far stays."""
         if session.running_id:
             with contextlib.suppress(NotFoundError):  # it has just finished
-                await self._orchestrator.cancel(session.running_id, principal_of(request))
+                await self._orchestrator.pipeline.cancel(session.running_id, principal_of(request))
         return gr.update(interactive=False)
 
     @requires(RUN)
@@ -210,7 +210,9 @@ class Runner:
         draft = session.draft
         if draft.outcome is None:
             return [session, update_stars(None, enabled=False), NOT_ON_PAGE]
-        score = await self._orchestrator.rate(draft.outcome.request_id, parse_stars(stars), principal_of(request))
+        score = await self._orchestrator.feedback.rate(
+            draft.outcome.request_id, parse_stars(stars), principal_of(request)
+        )
         draft.stars = score.stars
         return [session, gr.skip(), RATING_SAVED]
 
@@ -220,7 +222,7 @@ class Runner:
         draft = session.draft
         if draft.outcome is None:
             return [session, NOT_ON_PAGE]
-        await self._orchestrator.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
+        await self._orchestrator.feedback.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
         draft.comment = str(text or "")
         return [session, RATING_SAVED]
 

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from herding.errors import HerdingError, UserError
-from herding.prompts.edits import Edits, applied, template_of
-from herding.prompts.rewriting import rewritten
+from herding.prompts.edits import Edits, apply_edits, extract_template
+from herding.prompts.prompt_file import rewrite_text
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.kit.variable_form import initial_value
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
@@ -155,10 +155,10 @@ class SessionState:
         if prompt is None or draft.shows_yaml == whole:
             return
         if whole:
-            text = full_yaml(prompt, applied(prompt.key, prompt.content, edits)) if edits.changes_prompt else None
+            text = full_yaml(prompt, apply_edits(prompt.key, prompt.content, edits)) if edits.changes_prompt else None
             self.apply(Edits(edits.variables, whole=text))
         else:
-            template = None if edits.whole is None else template_of(prompt.key, prompt.content, edits.whole)
+            template = None if edits.whole is None else extract_template(prompt.key, prompt.content, edits.whole)
             if template is None and edits.whole is not None:
                 message = "More than the template is edited. Save or revert the YAML first."
                 raise UserError(message, param="whole")
@@ -193,7 +193,7 @@ class SessionState:
 
 def full_yaml(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
     """Return `data` as the full YAML of a prompt, with the comments of its file."""
-    return dump_file(data) if prompt.text is None else rewritten(prompt.key, prompt.text, data)
+    return dump_file(data) if prompt.text is None else rewrite_text(prompt.key, prompt.text, data)
 
 
 def is_edited(text: str, saved: str) -> bool:

@@ -95,7 +95,7 @@ class Engineer:
 
     async def show(self, key: str | None, session: SessionState, principal: Principal) -> list[Any]:
         """Return the updates of `outputs` for the prompt `key` as saved now, or for the first prompt."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         saved = {prompt.key: prompt for prompt in prompts}
         unsaved = [new for new in await self.editor.drafts.unsaved_keys(principal) if new not in saved]
         running = session.running_id is not None and session.prompt is not None
@@ -104,7 +104,7 @@ class Engineer:
         opened = session.prompt.key if session.prompt else None
         exists = key in saved or key in unsaved
         note = prompt_text.not_opened(key, exists=exists, running=running) if key and key != opened else None
-        load_errors = prompt_text.load_errors(await self._orchestrator.broken_prompts(principal))
+        load_errors = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
         choices = [(f"{new} · Not saved", new) for new in unsaved]
         choices += [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         new = session.prompt is not None and is_unsaved(session.prompt)

@@ -125,7 +125,7 @@ class HistoryTab:
     async def opened(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Open or refresh the tab, with the current choices of the filters."""
         principal = principal_of(request)
-        facets = await self._orchestrator.facets(principal)
+        facets = await self._orchestrator.history.facets(principal)
         known = zip(("prompt", "model", "node"), (facets.prompts, facets.models, facets.nodes), filters, strict=False)
         choices = [filter_choices(name, found, value) for name, found, value in known]
         return [*choices, _scope(principal), *await self._page(offset, chosen, filters, principal)]
@@ -147,10 +147,10 @@ class HistoryTab:
 
     async def _page(self, offset: int, chosen: str, filters: tuple[Any, ...], principal: Principal) -> list[Any]:
         where, offset = read_filter(*filters), max(0, offset)
-        page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+        page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         if offset and not page.entries:
             offset = max(0, (page.total - 1) // PAGE * PAGE)
-            page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+            page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         last = offset + len(page.entries)
         return [
             offset,
@@ -165,7 +165,7 @@ class HistoryTab:
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Show the details of a request."""
         principal = principal_of(request)
-        return self._detail(await self._orchestrator.request(picked_item(event), principal), principal)
+        return self._detail(await self._orchestrator.history.entry(picked_item(event), principal), principal)
 
     def _detail(self, entry: Entry, principal: Principal, note: str = "") -> list[Any]:
         """Return updates of `detail`; users may delete the content of their own finished requests."""
@@ -192,19 +192,19 @@ class HistoryTab:
             raise NotFoundError(
                 "Request not found. You can only delete the content of your own requests.", param="request_id"
             )
-        shown = self._detail(await self._orchestrator.request(chosen, principal), principal, DELETED)
+        shown = self._detail(await self._orchestrator.history.entry(chosen, principal), principal, DELETED)
         return [*shown, *await self._page(offset, chosen, filters, principal)]
 
     @requires(RATE)
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Save the rating of the open request, and show it in the list."""
-        await self._orchestrator.rate(chosen, parse_stars(stars), principal_of(request))
+        await self._orchestrator.feedback.rate(chosen, parse_stars(stars), principal_of(request))
         return [RATING_SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
     @requires(RATE)
     async def save_comment(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
-        await self._orchestrator.comment(chosen, str(text or ""), principal_of(request))
+        await self._orchestrator.feedback.comment(chosen, str(text or ""), principal_of(request))
         return RATING_SAVED
 
 

@@ -89,7 +89,7 @@ class InsightsTab:
     async def opened(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
         """Open the tab with the prompt in the page's address, or as it was left."""
         principal, asked = principal_of(request), request.query_params.get("prompt") or key
-        found = await self._orchestrator.prompts(principal) if PROMPTS in principal.rights else []
+        found = await self._orchestrator.prompts.list_all(principal) if PROMPTS in principal.rights else []
         known = {prompt.key: prompt_text.picker_option(prompt) for prompt in found}
         chosen = asked if asked in known else next(iter(known), None)
         missed = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != chosen else None

@@ -13,7 +13,7 @@ import yaml
 
 from herding.errors import ConfigError, UserError
 from herding.ui.kit.format import format_value
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 FIELD_COUNT = 16
 COMPONENTS_PER_FIELD = 3
@@ -193,7 +193,7 @@ def _lines(variable: Mapping[str, Any], value: Any) -> int:
 def _parse_rest(text: str | None, *, strict: bool) -> dict[str, Any]:
     """Return the variables in the YAML editor, every value as it was typed."""
     try:
-        data = Source(text or "{}", words=True).data
+        data = YamlDocument(text or "{}", words=True).data
     except ConfigError:
         data = None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):

@@ -110,7 +110,8 @@ class VersionsTab:
         principal, key = principal_of(request), state.requested or request.query_params.get("prompt")
         state.requested = ""
         known = {
-            prompt.key: prompt_text.picker_option(prompt) for prompt in await self._orchestrator.prompts(principal)
+            prompt.key: prompt_text.picker_option(prompt)
+            for prompt in await self._orchestrator.prompts.list_all(principal)
         }
         state.switch(key if key in known else next(iter(known), ""))
         missing = prompt_text.not_opened(key, exists=False, running=False) if key and key != state.key else None
@@ -220,7 +221,7 @@ class VersionsTab:
     async def imported(self, state: VersionsState, request: gr.Request) -> list[Any]:
         """Show the prompts and versions of an imported zip."""
         principal = principal_of(request)
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         state.switch(state.key or next((prompt.key for prompt in prompts), ""))
         choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [gr.update(choices=choices, value=state.key or None), *await self._draw(state, principal)]

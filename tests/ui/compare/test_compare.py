@@ -153,7 +153,7 @@ async def test_stars_are_given_to_each_column(desktop: Desktop) -> None:
     desktop.set(columns[1].stars, 4)
     await desktop.fire("compare_rate_1")
     outcomes = [column.outcome for column in state(desktop).columns[:2]]
-    entries = [await desktop.place.orchestrator.request(o.request_id, desktop.who) for o in outcomes if o]
+    entries = [await desktop.place.orchestrator.history.entry(o.request_id, desktop.who) for o in outcomes if o]
     assert [entry.stars for entry in entries] == [None, 4]
     assert "Saved" in desktop.value(columns[1].note)
     await desktop.fire("compare_rate_4")
@@ -265,7 +265,7 @@ async def test_a_request_of_the_history_is_run_again_on_other_models(desktop: De
 async def test_a_replay_keeps_every_parameter_in_all_columns(desktop: Desktop) -> None:
     compare, columns = desktop.page.compare, desktop.page.compare.columns
     own = Parameters(temperature=0.9, top_p=0.3, top_k=7, max_tokens=9, stop=("\n", "END"), seed=5)
-    ran = await desktop.place.orchestrator.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
+    ran = await desktop.place.orchestrator.pipeline.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
     await desktop.fire("history_pick", ran.request_id)
     await desktop.fire("history_compare")
     await desktop.fire("compare_replayed")
@@ -343,7 +343,7 @@ async def ran(desktop: Desktop, prompt: str = "say") -> list[str]:
 
 async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop) -> None:
     diff = desktop.page.compare.diff
-    pane, preferences = diff.preference, desktop.place.orchestrator.preferences
+    pane, feedback = diff.preference, desktop.place.orchestrator.feedback
     await opened(desktop)
     assert not any(desktop.prop(button, "interactive") for button in pane.buttons)
     one, two = await ran(desktop)
@@ -351,7 +351,7 @@ async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop
     assert desktop.value(pane.right) == "B is better"
     for name, told, better in (("right", "B is better than A", two), ("left", "A is better than B", one)):
         await desktop.fire(f"compare_prefer_{name}")
-        said = await preferences.of(one, two, desktop.who)
+        said = await feedback.preference(one, two, desktop.who)
         assert said is not None
         assert (said.better, said.equal) == (better, False)
         assert told in desktop.value(pane.note)
@@ -366,7 +366,7 @@ async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop
     await desktop.fire("compare_prefer_equal")
     assert "B and A are equal" in desktop.value(pane.note)
     await desktop.fire("compare_prefer_nothing")
-    assert await preferences.of(one, two, desktop.who) is None
+    assert await feedback.preference(one, two, desktop.who) is None
     assert "Which response is better?" in desktop.value(pane.note)
     assert desktop.prop(pane.clear, "interactive") is False
 
@@ -383,7 +383,7 @@ async def test_a_new_run_has_no_verdict_yet_and_an_old_one_is_not_judged_meanwhi
     async for _ in steps:
         pass
     assert "Which response is better?" in desktop.value(pane.note)
-    said = await desktop.place.orchestrator.preferences.of(one, two, desktop.who)
+    said = await desktop.place.orchestrator.feedback.preference(one, two, desktop.who)
     assert said is not None
     assert said.better == one
 
@@ -477,8 +477,8 @@ async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Deskto
 
 async def test_the_replay_of_an_edited_run_says_that_its_text_is_not_there(desktop: Desktop) -> None:
     place, about = desktop.place, desktop.page.compare.about
-    edited = await place.orchestrator.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
-    plain = await place.orchestrator.run(Request("say"), desktop.who)
+    edited = await place.orchestrator.pipeline.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
+    plain = await place.orchestrator.pipeline.run(Request("say"), desktop.who)
     for row, told in ((edited, True), (plain, False)):
         await desktop.fire("history_pick", row.request_id)
         await desktop.fire("history_compare")

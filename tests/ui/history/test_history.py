@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from herding.errors import DeadlineError, NotFoundError
-from herding.prompts.body import dump_body
+from herding.prompts.model import dump_body
 from herding.ui.history.filters import download_links, read_filter
 from herding.ui.history.tab import PAGE
 from herding.values import HistoryFilter, Request
@@ -19,7 +19,7 @@ from tests.ui.conftest import Desktop, Served
 
 async def run(desktop: Desktop, count: int = 1, **more: Any) -> None:
     for number in range(count):
-        await desktop.place.orchestrator.run(
+        await desktop.place.orchestrator.pipeline.run(
             Request("say", {"text": f"number {number}"}), **{"who": desktop.who, **more}
         )
 
@@ -60,7 +60,7 @@ async def test_a_page_beyond_the_end_shows_the_last_one(desktop: Desktop) -> Non
 async def test_filters_narrow_the_list_and_the_downloads(desktop: Desktop) -> None:
     history = desktop.page.history
     await run(desktop, 3)
-    await desktop.place.orchestrator.run(Request("varied"), desktop.who)
+    await desktop.place.orchestrator.pipeline.run(Request("varied"), desktop.who)
     await desktop.fire("history")
     assert ("varied", "varied") in desktop.prop(history.prompt, "choices")
     desktop.set(history.prompt, "say")
@@ -77,7 +77,7 @@ async def test_the_stars_filter_knows_the_unrated(desktop: Desktop) -> None:
     history = desktop.page.history
     await run(desktop, 2)
     first = (await desktop.place.rows())[0]
-    await desktop.place.orchestrator.rate(first.request_id, 5, desktop.who)
+    await desktop.place.orchestrator.feedback.rate(first.request_id, 5, desktop.who)
     counts = {}
     for stars in ("", "0", "5", "1"):
         desktop.set(history.stars_given, stars)
@@ -90,7 +90,7 @@ async def test_the_details_of_a_request_tell_everything(desktop: Desktop) -> Non
     history = desktop.page.history
     await run(desktop)
     row = await desktop.place.row()
-    await desktop.place.orchestrator.comment(row.request_id, "well done", desktop.who)
+    await desktop.place.orchestrator.feedback.comment(row.request_id, "well done", desktop.who)
     await desktop.fire("history_pick", row.request_id)
     assert "Succeeded" in desktop.value(history.head)
     for part in ("number 0", "user", "echo serves it", "succeeded", row.request_id):
@@ -111,7 +111,7 @@ async def test_a_request_is_rated_and_commented_later(desktop: Desktop) -> None:
     assert 'aria-current="true"' in desktop.value(history.list)
     desktop.set(history.comment, "late")
     await desktop.fire("history_comment")
-    entry = await desktop.place.orchestrator.request(row.request_id, desktop.who)
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
     assert (entry.stars, entry.comment) == (3, "late")
 
 
@@ -165,7 +165,7 @@ async def test_the_texts_of_an_own_request_are_deleted_after_a_question(desktop:
     history = desktop.page.history
     await run(desktop, 2, who=GUEST)
     first, second = await desktop.place.rows(GUEST)
-    await desktop.place.orchestrator.comment(first.request_id, "with words", GUEST)
+    await desktop.place.orchestrator.feedback.comment(first.request_id, "with words", GUEST)
     await desktop.fire("history_pick", first.request_id, who=GUEST)
     assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [True, False]
     await desktop.fire("forget_ask", who=GUEST)
@@ -177,7 +177,7 @@ async def test_the_texts_of_an_own_request_are_deleted_after_a_question(desktop:
     assert desktop.value(history.comment) == ""
     assert desktop.value(history.list).count("Content not stored") == 1
     assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [False, False]
-    assert (await desktop.place.orchestrator.request(second.request_id, GUEST)).outcome.answer
+    assert (await desktop.place.orchestrator.history.entry(second.request_id, GUEST)).outcome.answer
 
 
 async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
@@ -195,7 +195,7 @@ async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
 async def test_a_request_of_somebody_who_keeps_no_texts_is_shown_without(desktop: Desktop) -> None:
     quiet = replace(GUEST, opt_out=True)
     with pytest.raises(DeadlineError):
-        await desktop.place.orchestrator.run(Request("failing"), quiet)
+        await desktop.place.orchestrator.pipeline.run(Request("failing"), quiet)
     await desktop.fire("history", who=quiet)
     assert "Content not stored" in desktop.value(desktop.page.history.list)
     row = await desktop.place.row()

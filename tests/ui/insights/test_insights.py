@@ -66,9 +66,9 @@ async def look(desktop: Desktop, key: str = "say", who: Principal | None = None)
 
 async def run(desktop: Desktop, stars: int | None = None, key: str = "say") -> Outcome:
     """One request, and stars."""
-    outcome = await desktop.place.orchestrator.run(Request(key), ADMIN)
+    outcome = await desktop.place.orchestrator.pipeline.run(Request(key), ADMIN)
     if stars:
-        await desktop.place.orchestrator.rate(outcome.request_id, stars, ADMIN)
+        await desktop.place.orchestrator.feedback.rate(outcome.request_id, stars, ADMIN)
     return outcome
 
 

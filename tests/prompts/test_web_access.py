@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from herding.prompts.model import Prompt
-from herding.prompts.origins import welcome
+from herding.prompts.web_access import allows_origin
 
 
 def prompt(*cors: str) -> Prompt:
@@ -26,9 +26,9 @@ def prompt(*cors: str) -> Prompt:
     ],
 )
 def test_an_origin(origin: str) -> None:
-    assert welcome(prompt(origin).cors, origin)
-    assert not welcome(prompt("https://other.example").cors, origin)
-    assert welcome(prompt("*").cors, origin)
+    assert allows_origin(prompt(origin).cors, origin)
+    assert not allows_origin(prompt("https://other.example").cors, origin)
+    assert allows_origin(prompt("*").cors, origin)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_an_origin(origin: str) -> None:
         ("example.com", "scheme://host"),
         ("https://example.com/", "without a path"),
         ("https://example.com/page", "without a path"),
-        ("https://Example.com", "small letters"),
-        ("https://*.example.com", "alone"),
+        ("https://Example.com", "lower case"),
+        ("https://*.example.com", "for all origins"),
         ("https://user@example.com", "scheme://host"),
-        ("https://example.com:443", "leave out the port 443"),
-        ("http://example.com:80", "leave out the port 80"),
+        ("https://example.com:443", "omit port 443"),
+        ("http://example.com:80", "omit port 80"),
         ("https://example.com:0", "scheme://host"),
         ("https://example.com:70000", "scheme://host"),
         ("https://bücher.example", "scheme://host"),
@@ -60,7 +60,7 @@ def test_what_is_none(origin: str, words: str) -> None:
 
 
 def test_all_stands_alone() -> None:
-    with pytest.raises(ValidationError, match="stands for all"):
+    with pytest.raises(ValidationError, match="includes all origins"):
         prompt("*", "https://example.com")
 
 
@@ -68,22 +68,22 @@ def test_all_stands_alone() -> None:
     "origin", ["https://example.com:8443", "http://example.com", "https://example.com.evil.example"]
 )
 def test_an_origin_is_compared_whole(origin: str) -> None:
-    assert not welcome(["https://example.com"], origin)
+    assert not allows_origin(["https://example.com"], origin)
 
 
 def test_a_page_without_address_is_welcome_where_all_are() -> None:
-    assert welcome(["*"], "null")
-    assert not welcome(["https://example.com"], "null")
+    assert allows_origin(["*"], "null")
+    assert not allows_origin(["https://example.com"], "null")
 
 
 @pytest.mark.parametrize("origin", ["", "*", "https://a b", "https://x\r\ny"])
 def test_what_no_browser_sends_is_welcome_nowhere(origin: str) -> None:
-    assert not welcome(["*"], origin)
+    assert not allows_origin(["*"], origin)
 
 
 @pytest.mark.parametrize("cors", [None, []])
 def test_without_origins_nobody_is_welcome(cors: list[str] | None) -> None:
-    assert not welcome(cors, "https://example.com")
+    assert not allows_origin(cors, "https://example.com")
 
 
 def test_a_prompt_without_roles_and_origins_keeps_its_digest() -> None:

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.prompts.merging import merged, same, settled
+from herding.prompts.yaml_merge import is_same, merge_text, restore_spelling
 
 TEXT = dedent(
     """\
@@ -55,7 +55,7 @@ def changed_lines(new: str) -> tuple[list[str], list[str]]:
 
 
 def test_what_did_not_change_stays_as_it_is() -> None:
-    assert merged(TEXT, DATA) == TEXT
+    assert merge_text(TEXT, DATA) == TEXT
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_did_not_change_stays_as_it_is() -> None:
 )
 def test_only_what_changed_is_written(change: Any, gone: list[str], made: list[str]) -> None:
     data = with_change(change)
-    text = merged(TEXT, data)
+    text = merge_text(TEXT, data)
     assert yaml.safe_load(text) == data
     assert changed_lines(text) == (gone, made)
 
@@ -135,7 +135,7 @@ FLOW = """\
 def test_within_braces_comments_stay_too(change: Any, gone: str, made: str) -> None:
     data = yaml.safe_load(FLOW)
     change(data)
-    text = merged(FLOW, data)
+    text = merge_text(FLOW, data)
     assert yaml.safe_load(text) == data
     assert text == FLOW.replace(gone, made)
 
@@ -154,7 +154,7 @@ def test_within_braces_comments_stay_too(change: Any, gone: str, made: str) -> N
 def test_items_that_come_into_brackets_leave_the_comments_there(items: list[Any], made: str | None) -> None:
     text = "# top\nname: x\nmodels: [\n  a,  # first\n  'b' # last\n]  # all\n"
     data = {"name": "x", "models": items}
-    found = merged(text, data)
+    found = merge_text(text, data)
     assert yaml.safe_load(found) == data
     assert found.startswith("# top\n")
     assert made is None or found == f"# top\nname: x\nmodels: [\n  {made}]  # all\n"
@@ -162,7 +162,7 @@ def test_items_that_come_into_brackets_leave_the_comments_there(items: list[Any]
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "012", "1_000", "1e3", "null", "~", "1:30", "2020-01-01", ""])
 def test_words_that_yaml_takes_for_something_else(word: str) -> None:
-    text = merged("name: x\nstay: off\ndescription: 'y'\n", {"name": word, "stay": False, "description": word})
+    text = merge_text("name: x\nstay: off\ndescription: 'y'\n", {"name": word, "stay": False, "description": word})
     assert yaml.safe_load(text) == {"name": word, "stay": False, "description": word}
 
 
@@ -177,30 +177,30 @@ _values = st.recursive(
 
 @given(data=st.dictionaries(_names, _values, min_size=1, max_size=5))
 def test_any_change_of_this_file_is_read_back(data: dict[str, Any]) -> None:
-    assert same(yaml.safe_load(merged(TEXT, DATA | data)), DATA | data)
+    assert is_same(yaml.safe_load(merge_text(TEXT, DATA | data)), DATA | data)
 
 
 @given(old=st.dictionaries(_names, _values, max_size=4), new=st.dictionaries(_names, _values, max_size=4))
 @pytest.mark.parametrize("flow", [True, False, None])
 def test_any_change_of_any_file_is_read_back(old: dict[str, Any], new: dict[str, Any], flow: bool | None) -> None:
     text = yaml.safe_dump(old, default_flow_style=flow, allow_unicode=True)
-    assert same(yaml.safe_load(merged(text, new)), new)
+    assert is_same(yaml.safe_load(merge_text(text, new)), new)
 
 
 def test_one_is_not_true() -> None:
-    assert not same({"a": 1}, {"a": True})
-    assert not same([1], [1.0])
+    assert not is_same({"a": 1}, {"a": True})
+    assert not is_same([1], [1.0])
 
 
 def test_what_means_the_same_keeps_its_form() -> None:
     raw, known = {"a": {}, "b": [1]}, {"a": {"type": "text"}, "b": [1]}
-    assert settled(raw, known, {"a": {"type": "text"}, "b": [2]}) == {"a": {}, "b": [2]}
-    assert settled([{"a": "x"}], {"a": "x"}, {"a": "x"}) == {"a": "x"}
+    assert restore_spelling(raw, known, {"a": {"type": "text"}, "b": [2]}) == {"a": {}, "b": [2]}
+    assert restore_spelling([{"a": "x"}], {"a": "x"}, {"a": "x"}) == {"a": "x"}
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 def test_line_ends_and_a_byte_order_mark_stay(ends: str, mark: str) -> None:
     data = with_change(lambda data: data.update(name="Better", description="one\ntwo\n"))
-    plain = merged(TEXT, data)
-    assert merged(mark + TEXT.replace("\n", ends), data) == mark + plain.replace("\n", ends)
+    plain = merge_text(TEXT, data)
+    assert merge_text(mark + TEXT.replace("\n", ends), data) == mark + plain.replace("\n", ends)

@@ -1,6 +1,6 @@
-"""Changes in the text of a YAML file: what did not change keeps every character, with its comments and its quotes.
+"""Changes values in the text of a YAML file and keeps all other characters, with comments and quotes.
 
-The places of keys and values come from the same reader that reads prompt files, so that both take a text alike.
+The positions of keys and values come from the loader that reads prompt files.
 """
 
 from __future__ import annotations
@@ -24,80 +24,79 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 class _Edit(NamedTuple):
-    """Characters of the old text from `start` to `end`, and what comes in their place."""
+    """A replacement for the characters of the old text from `start` to `end`."""
 
     start: int
     end: int
     text: str
 
 
-class _StuckError(Exception):
-    """This place cannot be changed piece by piece; the whole of what stands around it must be written anew."""
+class _RewriteNeededError(Exception):
+    """A value cannot be changed in parts: the value around it must be written anew."""
 
 
-def merged(text: str, data: Mapping[str, Any]) -> str:
-    """The text of a file that holds `data`: `text`, changed where it holds something else.
+def merge_text(text: str, data: Mapping[str, Any]) -> str:
+    """Return `text`, changed to hold `data`.
 
-    Where that cannot be done the file is written anew, without the comments of `text`. Its line ends stay as they are,
-    and so does a byte order mark.
+    If that fails, the file is written anew, without the comments of `text`. Line ends and a byte order mark are kept.
     """
-    return in_ends_of(text, _merged(plain(text), data))
+    return copy_newlines(text, _merge_plain(normalize_newlines(text), data))
 
 
-def in_ends_of(other: str, text: str) -> str:
-    """`text` with the line ends of another one, and with a byte order mark where that has one."""
+def copy_newlines(other: str, text: str) -> str:
+    """Return `text` with the line ends and the byte order mark of `other`."""
     mark = _MARK if other.startswith(_MARK) else ""
-    return mark + plain(text).replace("\n", "\r\n" if "\r\n" in other else "\n")
+    return mark + normalize_newlines(text).replace("\n", "\r\n" if "\r\n" in other else "\n")
 
 
-def plain(text: str) -> str:
-    """`text` with line feeds at the ends of its lines, and without a byte order mark."""
+def normalize_newlines(text: str) -> str:
+    """Return `text` with line feeds as line ends and without a byte order mark."""
     return text.removeprefix(_MARK).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _merged(text: str, data: Mapping[str, Any]) -> str:
+def _merge_plain(text: str, data: Mapping[str, Any]) -> str:
     if not text.endswith("\n"):
         text += "\n"
     try:
-        root, old = yaml.compose(text, Loader=Loader), _loaded(text)
-        made = _applied(text, _Merge(text).mapping(root, old, data))
-        if same(_loaded(made), dict(data)):
+        root, old = yaml.compose(text, Loader=Loader), _load(text)
+        made = _apply(text, _Merge(text).mapping(root, old, data))
+        if is_same(_load(made), dict(data)):
             return made
-    except (_StuckError, yaml.YAMLError, ValueError):
+    except (_RewriteNeededError, yaml.YAMLError, ValueError):
         pass
     return dump_file(data)
 
 
-def _loaded(text: str) -> Any:
+def _load(text: str) -> Any:
     return yaml.load(text, Loader=Loader)  # noqa: S506 (it is a safe one)
 
 
-def settled(raw: Any, known: Any, wanted: Any) -> Any:
-    """`wanted`, but as `raw` says it wherever `known`, which is what `raw` means, is the same."""
-    if same(known, wanted) and type(raw) is type(known):
+def restore_spelling(raw: Any, known: Any, wanted: Any) -> Any:
+    """Return `wanted`, spelled as in `raw` wherever `known`, the meaning of `raw`, is the same."""
+    if is_same(known, wanted) and type(raw) is type(known):
         return raw
     if isinstance(raw, dict) and isinstance(known, dict) and isinstance(wanted, dict):
         return {
-            key: settled(raw[key], known[key], value) if key in raw and key in known else value
+            key: restore_spelling(raw[key], known[key], value) if key in raw and key in known else value
             for key, value in wanted.items()
         }
     if isinstance(raw, list) and isinstance(known, list) and isinstance(wanted, list) and len(raw) == len(known):
         pairs = zip(raw, known, wanted, strict=False)
-        return [settled(*three) for three in pairs] + wanted[len(raw) :]
+        return [restore_spelling(*three) for three in pairs] + wanted[len(raw) :]
     return wanted
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal and of one kind: neither is true 1, nor 1 the same as 1.0."""
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two values are equal and of one type: true is not 1, and 1 is not 1.0."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+        return one.keys() == other.keys() and all(is_same(value, other[key]) for key, value in one.items())
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     return type(one) is type(other) and one == other
 
 
-def _applied(text: str, edits: Iterator[_Edit]) -> str:
-    """`text` with the edits, from its end on; at one place, what goes in stands before what is taken out."""
+def _apply(text: str, edits: Iterator[_Edit]) -> str:
+    """Apply the edits from the end of the text on. At one position, insertions come before removals."""
     inner_first = list(edits)
     for edit in sorted(reversed(inner_first), key=lambda edit: edit[:2], reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
@@ -105,22 +104,22 @@ def _applied(text: str, edits: Iterator[_Edit]) -> str:
 
 
 class _Merge:
-    """Finds the edits that make one text say something else."""
+    """Finds the edits that change the values of a text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def mapping(self, node: Any, old: Any, new: Any) -> Iterator[_Edit]:
-        """The edits inside of a map."""
+        """Yield the edits within a map."""
         if not isinstance(node, yaml.MappingNode) or not isinstance(old, dict) or not isinstance(new, Mapping):
-            raise _StuckError
+            raise _RewriteNeededError
         flow, stays = bool(node.flow_style), [name in new for name in old]
         if not any(stays):
-            raise _StuckError
+            raise _RewriteNeededError
         for (key, value), name in zip(node.value, old, strict=True):
             if name not in new:
                 yield self._without(key, value, flow=flow)
-            elif not same(old[name], new[name]):
+            elif not is_same(old[name], new[name]):
                 yield from self._changed(key, value, old[name], new[name], name=name, flow=flow)
         more = [name for name in new if name not in old]
         ordered = sorted(more, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
@@ -130,10 +129,10 @@ class _Merge:
             yield _Edit(at, at, "".join(f", {pair}" for pair in pairs))
         elif more:
             at, column = self._after(self._end(node)), node.value[0][0].start_mark.column
-            yield _Edit(at, at, _shifted(dump_file({name: new[name] for name in ordered}), column))
+            yield _Edit(at, at, _indent(dump_file({name: new[name] for name in ordered}), column))
 
     def _without(self, key: Any, value: Any, *, flow: bool) -> _Edit:
-        """The edit that takes out a key with its value: of its line, or of what stands in braces with its comma."""
+        """Return the edit that removes a key with its value, and its line, or its comma within braces."""
         start, end = key.start_mark.index, value.end_mark.index
         if not flow:
             self._alone(key.start_mark)
@@ -144,19 +143,19 @@ class _Merge:
         return _Edit(before.start() if before else start, end, "")
 
     def sequence(self, node: Any, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
-        """The edits inside of a list."""
+        """Yield the edits within a list."""
         before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
         runs = self._flow_items if node.flow_style else self._items
         for _, i, k, j, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
             yield from runs(node, i, old[i:k], new[j:m])
 
     def _flow_items(self, node: Any, first: int, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
-        """The same within brackets; where items go, the list is written anew."""
+        """Yield the edits within brackets. If items are removed, the list is written anew."""
         if len(new) < len(old):
-            raise _StuckError
+            raise _RewriteNeededError
         end = first + len(old)
         for child, one, other in zip(node.value[first:end], old, new, strict=False):
-            if not same(one, other):
+            if not is_same(one, other):
                 yield from self._value(child, one, other, flow=True)
         more = [_inline(item, None, flow=True) for item in new[len(old) :]]
         if more and end:
@@ -167,9 +166,9 @@ class _Merge:
             yield _Edit(at, at, "".join(f"{item}, " for item in more))
 
     def _items(self, node: Any, first: int, old: Sequence[Any], new: Sequence[Any]) -> Iterator[_Edit]:
-        """A run of items, from number `first` on, becomes `new`."""
+        """Yield the edits that replace the items `old`, from number `first` on, with `new`."""
         for number, (one, other) in enumerate(zip(old, new, strict=False), first):
-            if not same(one, other):
+            if not is_same(one, other):
                 yield from self._changed(None, node.value[number], one, other)
         for child in node.value[first + len(new) : first + len(old)]:
             yield _Edit(self._dash(child, node), self._after(self._end(child)), "")
@@ -177,30 +176,30 @@ class _Merge:
             end = first + len(old)
             at = self._after(self._end(node.value[end - 1])) if end else self._dash(node.value[0], node)
             items = "".join(_item(item) for item in new[len(old) :])
-            yield _Edit(at, at, _shifted(items, node.start_mark.column))
+            yield _Edit(at, at, _indent(items, node.start_mark.column))
 
     def _changed(self, key: Any, node: Any, old: Any, new: Any, *, name: Any = "", flow: bool = False) -> list[_Edit]:
-        """The edits of a value, piece by piece, or else of all of it with its key."""
+        """Return the edits of a value, in parts if possible, else of all of it with its key."""
         try:
             return list(self._value(node, old, new, flow=flow))
-        except _StuckError:
+        except _RewriteNeededError:
             if flow:
                 return [self._in_place(node, _inline(new, None, flow=True))]
         whole = _item(new) if key is None else dump_file({name: new})
         if key is None:
             start, column = node.start_mark.index, node.start_mark.column - 2
             if self._text[start - 2 : start] != "- ":
-                raise _StuckError
+                raise _RewriteNeededError
             start -= 2
         else:
             start, column = key.start_mark.index, key.start_mark.column
-        shifted = _shifted(whole, column).strip(" ").removesuffix("\n")
-        head, line, rest = shifted.partition("\n")
+        indented = _indent(whole, column).strip(" ").removesuffix("\n")
+        head, line, rest = indented.partition("\n")
         comment, end = self._comment(node)
         return [_Edit(start, end, head + comment + line + rest)]
 
     def _value(self, node: Any, old: Any, new: Any, *, flow: bool) -> Iterator[_Edit]:
-        """The edits of a value that keeps its place."""
+        """Yield the edits within a value that keeps its place."""
         if old and new and isinstance(old, dict) and isinstance(new, dict):
             yield from self.mapping(node, old, new)
         elif old and new and isinstance(old, list) and isinstance(new, list):
@@ -208,10 +207,10 @@ class _Merge:
         else:
             one_line = isinstance(node, yaml.ScalarNode) and node.style not in ("|", ">")
             if not one_line and not (flow or getattr(node, "flow_style", False)):
-                raise _StuckError
+                raise _RewriteNeededError
             text = _inline(new, node.style if isinstance(node, yaml.ScalarNode) else None, flow=flow)
             if not flow and (len(text) > 60 or not isinstance(new, _PLAIN)):
-                raise _StuckError
+                raise _RewriteNeededError
             yield self._in_place(node, text)
 
     def _in_place(self, node: Any, text: str) -> _Edit:
@@ -219,7 +218,7 @@ class _Merge:
         return _Edit(start, end, text if end > start else f" {text}")
 
     def _end(self, node: Any) -> int:
-        """Where the last character of a value is, before comments and empty lines."""
+        """Return the end of a value, before comments and empty lines."""
         if not isinstance(node, yaml.ScalarNode) and not node.flow_style and node.value:
             last = node.value[-1]
             return self._end(last[1] if isinstance(last, tuple) else last)
@@ -229,7 +228,7 @@ class _Merge:
         return int(end)
 
     def _comment(self, node: Any) -> tuple[str, int]:
-        """The comment behind the value, or behind its first line if it is a block, and where both end."""
+        """Return the comment after the value, or after the first line of a block, and the end of both."""
         end = self._end(node)
         if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
             start = node.start_mark.index
@@ -239,46 +238,46 @@ class _Merge:
         return (found[0], found.end()) if found else ("", end)
 
     def _alone(self, mark: Any) -> None:
-        """Whether nothing stands before a key in its line."""
+        """Raise unless a key is the first text in its line."""
         if self._text[self._line(mark.index) : mark.index].strip(" "):
-            raise _StuckError
+            raise _RewriteNeededError
 
     def _dash(self, child: Any, node: Any) -> int:
-        """Where the line of an item of a list begins."""
+        """Return the start of the line of a list item."""
         start = self._line(child.start_mark.index)
         if self._text[start : child.start_mark.index] != " " * node.start_mark.column + "- ":
-            raise _StuckError
+            raise _RewriteNeededError
         return start
 
     def _line(self, index: int) -> int:
         return self._text.rfind("\n", 0, index) + 1
 
     def _after(self, index: int) -> int:
-        """Where the next line begins."""
+        """Return the start of the next line."""
         found = self._text.find("\n", index)
         return len(self._text) if found < 0 else found + 1
 
 
 def _inline(value: Any, style: str | None, *, flow: bool) -> str:
-    """A value in one line, quoted as the old one was; within braces a text of several lines is one too."""
+    """Return a value in one line, quoted in `style`. Within braces (`flow`) line breaks are escaped."""
     quoted = style if style in ("'", '"') and isinstance(value, str) else None
     options: Any = {"default_flow_style": True, "width": 10**9, "allow_unicode": True, "sort_keys": False}
     text: str = yaml.safe_dump([value], **options, default_style=quoted).strip()[1:-1]
     if "\n" in text and flow:
         text = json.dumps(value, ensure_ascii=False)
     if "\n" in text:
-        raise _StuckError
+        raise _RewriteNeededError
     return text
 
 
 def _item(value: Any) -> str:
-    """A value as an item of a list in lines of its own."""
+    """Return a value as a list item in lines of its own."""
     if isinstance(value, dict) and value:
         first, *others = dump(value).splitlines(keepends=True)
         return "- " + first + "".join(f"  {line}" if line.strip() else line for line in others)
     return "-" + dump({"k": value}).removeprefix("k:")
 
 
-def _shifted(text: str, column: int) -> str:
-    """Every line further to the right."""
+def _indent(text: str, column: int) -> str:
+    """Return the text indented by `column` spaces."""
     return "".join(" " * column + line if line.strip() else line for line in text.splitlines(keepends=True))

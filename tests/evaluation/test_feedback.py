@@ -20,39 +20,39 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 async def asked(place: Place, who: Principal = GUEST) -> str:
-    return (await place.orchestrator.run(Request("say"), who)).request_id
+    return (await place.orchestrator.pipeline.run(Request("say"), who)).request_id
 
 
 async def test_a_preference_is_given_changed_and_taken_back(place: Place) -> None:
     one, two = await asked(place), await asked(place)
-    preferences = place.orchestrator.preferences
-    said = await preferences.prefer(one, two, GUEST)
+    feedback = place.orchestrator.feedback
+    said = await feedback.prefer(one, two, GUEST)
     assert said == Preference(one, two, GUEST.id, at=1_790_000_000_000)
-    assert await preferences.of(two, one, GUEST) == said
-    await preferences.prefer(two, one, GUEST, equal=True)
-    equal = await preferences.of(one, two, GUEST)
+    assert await feedback.preference(two, one, GUEST) == said
+    await feedback.prefer(two, one, GUEST, equal=True)
+    equal = await feedback.preference(one, two, GUEST)
     assert equal is not None
     assert ({equal.better, equal.worse}, equal.equal) == ({one, two}, True)
-    assert await preferences.of(one, two, ADMIN) is None
-    await preferences.take_back(two, one, GUEST)
-    assert await preferences.of(one, two, GUEST) is None
+    assert await feedback.preference(one, two, ADMIN) is None
+    await feedback.remove_preference(two, one, GUEST)
+    assert await feedback.preference(one, two, GUEST) is None
 
 
 async def test_both_answers_must_be_ones_own_unless_one_sees_everybodys(place: Place) -> None:
     mine, theirs = await asked(place), await asked(place, OTHER)
-    preferences = place.orchestrator.preferences
+    feedback = place.orchestrator.feedback
     for one, other in ((mine, theirs), (theirs, mine)):
-        for call in (preferences.prefer, preferences.take_back, preferences.of):
+        for call in (feedback.prefer, feedback.remove_preference, feedback.preference):
             with pytest.raises(NotFoundError):
                 await call(one, other, GUEST)
-    assert await preferences.prefer(mine, theirs, ADMIN)
+    assert await feedback.prefer(mine, theirs, ADMIN)
     assert await place.store.preference(mine, theirs, GUEST.id) is None
 
 
 async def test_it_takes_the_right_to_rate_and_two_answers(place: Place) -> None:
     one, two = await asked(place), await asked(place)
-    preferences = place.orchestrator.preferences
-    for call in (preferences.prefer, preferences.take_back, preferences.of):
+    feedback = place.orchestrator.feedback
+    for call in (feedback.prefer, feedback.remove_preference, feedback.preference):
         with pytest.raises(AccessError):
             await call(one, two, NOBODY)
         with pytest.raises(UserError, match="two different"):

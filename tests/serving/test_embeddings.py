@@ -61,7 +61,7 @@ class Embedding(Scripted):
 
 async def test_a_vector_for_each_text_and_a_row(tmp_path: Path) -> None:
     async with herding(tmp_path, echo(), Embedding("n")) as place:
-        outcome, made = await place.orchestrator.embed("e", TEXTS, ADMIN)
+        outcome, made = await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN)
         row = await place.row()
     assert made.vectors == ((3.0,), (1.0,))
     assert row == outcome
@@ -75,13 +75,13 @@ async def test_another_node_takes_over_and_three_are_tried_at_most(tmp_path: Pat
     nodes: list[Embedding] = [Embedding(str(n), ConnectError(f"{n} is away"), ConnectError("still")) for n in range(4)]
     async with herding(tmp_path, *nodes) as place:
         with pytest.raises(ConnectError, match="2 is away") as caught:
-            await place.orchestrator.embed("e", TEXTS, ADMIN)
+            await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN)
         row = await place.row()
         assert caught.value.request_id == row.request_id
         assert (row.status, row.error_type, row.usage.input_tokens) == ("failed", "node_unreachable", 3)
         assert [one.node for one in row.attempts] == ["0", "1", "2"]
         nodes[1].faults.clear()
-        outcome, _ = await place.orchestrator.embed("e", TEXTS, ADMIN)
+        outcome, _ = await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN)
     assert (outcome.node, [one.error_type for one in outcome.attempts]) == ("1", ["node_unreachable", None])
     assert "attempt 2 after 0 failed" in (outcome.reason or "")
 
@@ -89,9 +89,9 @@ async def test_another_node_takes_over_and_three_are_tried_at_most(tmp_path: Pat
 async def test_the_least_busy_node_is_asked(tmp_path: Path) -> None:
     first, second = Embedding("1", hangs=True), Embedding("2")
     async with herding(tmp_path, first, second) as place:
-        waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
+        waiting = asyncio.create_task(place.orchestrator.pipeline.embed("e", TEXTS, ADMIN))
         await until(lambda: first.asked)
-        assert (await place.orchestrator.embed("e", TEXTS, ADMIN))[0].node == "2"
+        assert (await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN))[0].node == "2"
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
 
@@ -99,22 +99,22 @@ async def test_the_least_busy_node_is_asked(tmp_path: Path) -> None:
 async def test_whoever_leaves_ends_the_call_and_leaves_a_row(tmp_path: Path) -> None:
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
-        waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
+        waiting = asyncio.create_task(place.orchestrator.pipeline.embed("e", TEXTS, ADMIN))
         await until(lambda: node.asked)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert node.ended.is_set()
         assert (await place.row()).status == "abandoned"
-        assert place.orchestrator._flights == {}
+        assert len(place.orchestrator._active) == 0
 
 
 async def test_whoever_may_not_be_answered_any_more_gets_nothing(tmp_path: Path) -> None:
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
-        waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
+        waiting = asyncio.create_task(place.orchestrator.pipeline.embed("e", TEXTS, ADMIN))
         await until(lambda: node.asked)
-        next(iter(place.orchestrator._flights.values())).expel()
+        next(iter(place.orchestrator._active)).revoke()
         with pytest.raises(AuthenticationError):
             await waiting
         assert node.ended.is_set()
@@ -124,9 +124,9 @@ async def test_whoever_may_not_be_answered_any_more_gets_nothing(tmp_path: Path)
 async def test_a_request_can_be_stopped(tmp_path: Path) -> None:
     node = Embedding("n", hangs=True)
     async with herding(tmp_path, node) as place:
-        waiting = asyncio.create_task(place.orchestrator.embed("e", TEXTS, ADMIN))
+        waiting = asyncio.create_task(place.orchestrator.pipeline.embed("e", TEXTS, ADMIN))
         await until(lambda: node.asked)
-        await place.orchestrator.cancel(next(iter(place.orchestrator._flights)), ADMIN)
+        await place.orchestrator.pipeline.cancel(next(iter(place.orchestrator._active)).request.id, ADMIN)
         with pytest.raises(UserError, match="was stopped"):
             await waiting
         assert node.ended.is_set()
@@ -138,23 +138,23 @@ async def test_a_node_that_is_silent_or_broken_has_failed(tmp_path: Path) -> Non
     silent.deadlines = Deadlines(total=0.05)
     async with herding(tmp_path, silent, broken) as place:
         with pytest.raises(BadResponseError, match="a bug"):
-            await place.orchestrator.embed("e", TEXTS, ADMIN)
+            await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN)
         kinds = [one.error_type for one in (await place.row()).attempts]
     assert kinds == [DeadlineError.type, BadResponseError.type]
 
 
 async def test_vectors_of_another_length_than_asked_for_are_refused(tmp_path: Path) -> None:
     async with herding(tmp_path, Embedding("n")) as place:
-        assert (await place.orchestrator.embed("e", TEXTS, ADMIN, dimensions=1))[1].vectors
+        assert (await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN, dimensions=1))[1].vectors
         with pytest.raises(NodeError, match="1 numbers instead of 2"):
-            await place.orchestrator.embed("e", TEXTS, ADMIN, dimensions=2)
+            await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN, dimensions=2)
 
 
 async def test_what_is_the_callers_fault_goes_to_no_other_node(tmp_path: Path) -> None:
     one, other = Embedding("1", ContextLengthError("too long")), Embedding("2")
     async with herding(tmp_path, one, other) as place:
         with pytest.raises(ContextLengthError):
-            await place.orchestrator.embed("e", TEXTS, ADMIN)
+            await place.orchestrator.pipeline.embed("e", TEXTS, ADMIN)
         assert other.asked == []
         assert (await place.row()).error_type == "context_length"
 
@@ -174,7 +174,7 @@ async def test_texts_that_cannot_be_embedded(tmp_path: Path, texts: list[str], w
     node = Embedding("n")
     async with herding(tmp_path, node) as place:
         with pytest.raises(UserError, match=words) as caught:
-            await place.orchestrator.embed("e", texts, ADMIN)
+            await place.orchestrator.pipeline.embed("e", texts, ADMIN)
         assert caught.value.param == "input"
         assert (node.asked, await place.rows()) == ([], [])
 
@@ -182,19 +182,19 @@ async def test_texts_that_cannot_be_embedded(tmp_path: Path, texts: list[str], w
 async def test_rights_and_nodes_of_the_role_count(tmp_path: Path) -> None:
     async with herding(tmp_path, Embedding("cheap"), Embedding("dear")) as place:
         with pytest.raises(AccessError):
-            await place.orchestrator.embed("e", TEXTS, GUEST)
+            await place.orchestrator.pipeline.embed("e", TEXTS, GUEST)
         for _ in range(2):
             some = replace(ADMIN, nodes=("dear",))
-            assert (await place.orchestrator.embed("e", TEXTS, some))[0].node == "dear"
+            assert (await place.orchestrator.pipeline.embed("e", TEXTS, some))[0].node == "dear"
         with pytest.raises(NotFoundError, match="Add embedding_models"):
-            await place.orchestrator.embed("e", TEXTS, replace(ADMIN, nodes=()))
+            await place.orchestrator.pipeline.embed("e", TEXTS, replace(ADMIN, nodes=()))
 
 
 @pytest.mark.parametrize("model", ["echo", "ghost", ""])
 async def test_a_model_that_no_node_embeds_with_is_not_found(tmp_path: Path, model: str) -> None:
     async with herding(tmp_path, echo(), Embedding("n")) as place:
         with pytest.raises(NotFoundError, match="These are there: e"):
-            await place.orchestrator.embed(model, TEXTS, ADMIN)
+            await place.orchestrator.pipeline.embed(model, TEXTS, ADMIN)
         assert await place.rows() == []
 
 
@@ -202,19 +202,19 @@ async def test_tokens_are_reserved_before_and_settled_after(tmp_path: Path) -> N
     who = replace(ADMIN, limits=(Limit("token", 1, 20),))
     async with herding(tmp_path, Embedding("n")) as place:
         with pytest.raises(LimitError, match="alone is larger"):
-            await place.orchestrator.embed("e", ["x" * 100], who)
+            await place.orchestrator.pipeline.embed("e", ["x" * 100], who)
         for _ in range(2):
-            await place.orchestrator.embed("e", TEXTS, who)
+            await place.orchestrator.pipeline.embed("e", TEXTS, who)
         (use,) = await place.store.usage(who.account or who.id, who.limits)
         assert use.used == 14
         with pytest.raises(LimitError):
-            await place.orchestrator.embed("e", ["x" * 30], who)
+            await place.orchestrator.pipeline.embed("e", ["x" * 30], who)
         assert len(await place.rows()) == 2
 
 
 async def test_of_who_opted_out_no_texts_are_kept(tmp_path: Path) -> None:
     async with herding(tmp_path, Embedding("n")) as place:
-        await place.orchestrator.embed("e", TEXTS, replace(ADMIN, opt_out=True))
+        await place.orchestrator.pipeline.embed("e", TEXTS, replace(ADMIN, opt_out=True))
         row = await place.row()
     assert (row.input, row.usage.input_tokens) == ("", 7)
 
@@ -224,7 +224,7 @@ async def test_a_chat_with_a_model_for_embeddings_is_not_found(tmp_path: Path) -
     async with herding(tmp_path, *nodes) as place:
         for request in (Request(messages=(Message("user", "hi"),), model="e"), Request("say", model="e")):
             with pytest.raises(HerdingError, match="makes embeddings and no answers") as caught:
-                await place.orchestrator.run(request, ADMIN)
+                await place.orchestrator.pipeline.run(request, ADMIN)
             assert isinstance(caught.value, NotFoundError)
 
 
