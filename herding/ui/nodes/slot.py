@@ -66,7 +66,7 @@ class NodeSlot:
             choices,
             gr.skip() if before is not None and before.name == node.name else "",
             gr.update(visible=can_manage and node.health.state != "healthy"),
-            *([gr.skip(), gr.skip()] if unchanged else ConfirmButton.shows(listed.removable)),
+            *([gr.skip(), gr.skip()] if unchanged else ConfirmButton.show(listed.removable)),
         ]
 
     def hide(self) -> list[Any]:
@@ -104,12 +104,12 @@ class NodeSlot:
         """Remove the node after its running requests; its card disappears with the next refresh."""
         name = state.name_of(self.number)
         draining = progress_bar(None, f"Waiting for the running requests of {name}")
-        yield [*ConfirmButton.shows(False), draining]
+        yield [*ConfirmButton.show(False), draining]
         try:
             await self._orchestrator.registry.remove(name, principal_of(request))
         except HerdingError as error:
             yield [
-                *ConfirmButton.shows(True),
+                *ConfirmButton.show(True),
                 panel("bad", f"{name} was not removed", el("p", error.message), role="alert"),
             ]
             return

@@ -50,7 +50,7 @@ class NodesTab:
     ) -> list[Any]:
         """Return updates of `outputs` for the current nodes and events, and keep refreshing."""
         can_manage = MANAGE_NODES in principal.rights
-        added = self._orchestrator.registry.names if can_manage else frozenset()
+        added = self._orchestrator.registry.names(principal) if can_manage else frozenset()
         first = min(state.first, max(0, len(nodes) - 1) // PAGE * PAGE)
         page = nodes[first : first + PAGE]
         listed = tuple(ListedNode(node.name, node.status.offers, node.name in added) for node in page)
