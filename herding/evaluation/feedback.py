@@ -51,13 +51,13 @@ class Feedback:
         """Record that one response is better than another, or that they are equal."""
         await self._check_pair(better, worse, who)
         preference = Preference(better, worse, who.id, equal=equal, at=self._clock())
-        await self._store.prefer(preference)
+        await self._store.save_preference(preference)
         return preference
 
     async def remove_preference(self, one: str, other: str, who: Principal) -> None:
         """Remove the preference between two responses, in whichever order."""
         await self._check_pair(one, other, who)
-        await self._store.forget_preference(one, other, who.id)
+        await self._store.delete_preference(one, other, who.id)
 
     async def preference(self, one: str, other: str, who: Principal) -> Preference | None:
         """Return the preference of `who` between two responses, in whichever order; None where there is none."""

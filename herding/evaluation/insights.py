@@ -15,7 +15,7 @@ from herding.herd.fleet import Fleet
 from herding.herd.nodes import usable
 from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
-from herding.store.insights import InsightStore
+from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import Edition
 from herding.values import ModelStats, Principal, Reset, Tried
@@ -74,7 +74,7 @@ class Insights:
     def __init__(
         self,
         *,
-        store: InsightStore,
+        store: StatisticsStore,
         learning: Learning,
         fleet: Fleet,
         prompts: PromptCatalog,
@@ -95,7 +95,7 @@ class Insights:
         found = await self._prompts.resolve(prompt.partition("@")[0], who)
         now = self._clock()
         since = now - days * DAY_MS
-        total, tries = await self._store.tries(found.key, since=since, limit=self._most)
+        total, tries = await self._store.attempts(found.key, since=since, limit=self._most)
         outlook = self._outlook(found, who)
         served = {model.model: model.share for model in outlook}
         cells, buckets = await asyncio.to_thread(_figures, tries, SPANS[days], found.number, served)

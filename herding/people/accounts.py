@@ -93,7 +93,7 @@ class Accounts:
             raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
         user = replace(self._checked(user, who), created_at=old.created_at)
         async with self._changing:
-            await self._store.change_user(user)
+            await self._store.update_user(user)
         self._authenticator.forget_user(user.id)
         if user.opt_out:
             self._active.drop_texts(user.id)
@@ -144,7 +144,7 @@ class Accounts:
         token = await self._own_token(token_id, who)
         if token.user != who.id:
             self._refuse_more_than(who, await self.user(token.user, who))
-        await self._store.revoke(token_id, self._clock())
+        await self._store.revoke_token(token_id, self._clock())
         self._authenticator.forget_token(token_id)
 
     async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
@@ -154,7 +154,7 @@ class Accounts:
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise UserError("This token is over. Create a new one.", param="token_id")
         made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
-        await self._store.expire(token_id, now + OVERLAP_MS)
+        await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
 
@@ -184,7 +184,7 @@ class Accounts:
             if user is None:
                 raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
             changed = replace(user, opt_out=opted_out)
-            await self._store.change_user(changed)
+            await self._store.update_user(changed)
         self._authenticator.forget_user(user.id)
         if opted_out:
             self._active.drop_texts(user.id)
@@ -204,7 +204,7 @@ class Accounts:
         require(who, HISTORY)
         self._pace(who.account or who.id)
         self._active.drop_texts(who.id, request_ids)
-        return await self._store.forget(principal=who.id, request_ids=request_ids)
+        return await self._store.erase_content(principal=who.id, request_ids=request_ids)
 
     # Roles
 

@@ -82,7 +82,7 @@ class FileWriter:
             told[edition.key] = self._written(edition, file)
             if isinstance(file, LoadedPrompt):
                 agreed.append(self.agreed(file, edition.number))
-        await self._store.agree_all(agreed)
+        await self._store.record_files(agreed)
         checked(found)
         return {key: written or "unwritable" for key, written in told.items()}
 

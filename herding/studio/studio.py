@@ -128,7 +128,7 @@ class Studio:
             gone = await self._without_file(key)
             await self._store.retire(key, author=who.id, at=self._clock())
             if gone:
-                await self._store.disagree(key)
+                await self._store.forget_file(key)
 
     async def _without_file(self, key: str) -> bool:
         """Delete a prompt's file; whether there is none now."""
@@ -171,7 +171,7 @@ class Studio:
         self.permissions.check_label(label, who)
         async with self._sync.changing():
             await self.permissions.seen(key, who)
-            move = await self._store.take_back_label(key, label, author=who.id, at=self._clock())
+            move = await self._store.undo_label_move(key, label, author=who.id, at=self._clock())
             await self._write(key, again=False)
             return move
 

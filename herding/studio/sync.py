@@ -21,7 +21,7 @@ from herding.studio.batches import checked, each, in_parts
 from herding.studio.file_writer import FileWriter
 from herding.studio.sync_plan import Step, decide
 from herding.studio.version_cache import Edition, VersionCache
-from herding.values import NewVersion, PromptConflict, PromptState
+from herding.values import FileState, NewVersion, PromptConflict, PromptState
 
 FILE = "file"
 """The author of what was written in a file."""
@@ -215,11 +215,11 @@ class Sync:
         state = self.state(key)
         if self._library.is_deleted(key, state.file.file if state.file else ""):
             await self._store.retire(key, author=FILE, at=self._clock())
-            await self._store.disagree(key)
+            await self._store.forget_file(key)
 
     async def keep(self, key: str, number: int) -> None:
         """End a conflict: the file holds version `number`, and is written next."""
         state = self.state(key)
         if state.conflict:
             digest, file = state.conflict.digest, state.file.file if state.file else ""
-            await self._store.agree(key, number=number, digest=digest, at=self._clock(), file=file)
+            await self._store.record_files([FileState(key, number, digest, self._clock(), file)])

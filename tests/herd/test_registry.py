@@ -108,7 +108,7 @@ async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
     place: Place, registry: Registry, server: AnyServer
 ) -> None:
     await registry.add(template(f"{server.url}/api/generate"), ADMIN)
-    (kept,) = await place.store.kept_nodes()
+    (kept,) = await place.store.nodes()
     config = openai("http://127.0.0.1:8000/v1?key=1", name="old")
     await place.store.add_node(replace(kept, name="old", kind="openai", config=config, at=kept.at + 1))
     later = await again(place)
@@ -234,7 +234,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 async def test_what_cannot_be_is_refused_with_words(place: Place, given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         await place.orchestrator.registry.add(given, ADMIN)
-    assert await place.store.kept_nodes() == ()
+    assert await place.store.nodes() == ()
     assert set(place.herd) == {"echo"}
 
 
@@ -281,8 +281,8 @@ async def test_a_row_that_was_moved_in_the_database_has_no_secret(
     place: Place, registry: Registry, faulty: FakeNode
 ) -> None:
     await registry.add(openai("http://127.0.0.1:9/v1", secret=SECRET), ADMIN)
-    (record,) = await place.store.kept_nodes()
-    await place.store.change_node(
+    (record,) = await place.store.nodes()
+    await place.store.update_node(
         replace(record, config={**record.config, "base_url": faulty.url}, origin=faulty.url.removesuffix("/v1"))
     )
     later = await again(place)
@@ -325,7 +325,7 @@ async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Re
     await registry.remove("any", ADMIN)
     assert await running == "You said: hello"
     assert set(place.herd) == {"echo"}
-    assert await place.store.kept_nodes() == ()
+    assert await place.store.nodes() == ()
     with pytest.raises(HerdingError):
         await ask(place)
     with pytest.raises(NotFoundError):
@@ -375,7 +375,7 @@ async def test_a_test_call_tells_all_and_leaves_nothing(place: Place, registry: 
     assert told.milliseconds > 0
     assert await place.rows() == []
     assert registry.names == frozenset()
-    assert await place.store.kept_nodes() == ()
+    assert await place.store.nodes() == ()
 
 
 FAILING = {

@@ -78,7 +78,7 @@ async def revoke(found: Guarded) -> None:
 
 
 async def revoke_elsewhere(found: Guarded) -> None:
-    await found.place.store.revoke(found.token_id, now_ms())
+    await found.place.store.revoke_token(found.token_id, now_ms())
 
 
 async def disable(found: Guarded) -> None:

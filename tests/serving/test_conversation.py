@@ -140,7 +140,7 @@ async def test_a_raw_text_that_looks_like_messages_is_no_turn(chats: Place) -> N
 
 async def test_texts_that_were_forgotten_are_no_turns(chats: Place) -> None:
     await ask(chats, "secret")
-    await chats.store.forget(principal=ADMIN.id, request_ids=None)
+    await chats.store.erase_content(principal=ADMIN.id, request_ids=None)
     assert sent(await ask(chats, "new")) == ["be kind", "new"]
 
 

@@ -171,7 +171,7 @@ async def test_an_import_that_dies_is_made_up_for(
     again = Orchestrator(**parts, roles=ROLES)
     await again.load()
     assert await again.studio.conflicts(USER) == ()
-    for key, newest in (await place.store.newest_versions()).items():
+    for key, newest in [(key, state.newest) for key, state in (await place.store.prompt_states()).items()]:
         stored = await place.store.version(key, newest)
         assert stored
         assert yaml.safe_load((place.prompts / f"{key}.yaml").read_text())["name"] == json.loads(stored.content)["name"]

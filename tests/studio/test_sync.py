@@ -185,7 +185,7 @@ async def test_a_file_that_goes_and_comes_back(place: Place) -> None:
     await look(place)
     with pytest.raises(NotFoundError):
         await said(place)
-    assert "greet" in await place.store.retired()
+    assert (await place.store.prompt_states())["greet"].retired
     put(place, "one")
     await look(place)
     assert await said(place) == ("one", 1)
@@ -235,12 +235,12 @@ async def test_versions_of_before_keep_their_numbers(place: Place) -> None:
     put(place, "one", head="label: prod\n")
     stored = json.dumps(data("one", label="prod", tags=[], chat=False, contract={}), sort_keys=True)
     await place.store.save_version("greet", stored, author="", message="", source="file", at=1)
-    await place.store.agree("greet", number=1, digest="", at=1)
+    await place.store.record_files([FileState("greet", 1, "", 1)])
     await place.store.save_version("gone", stored, author="", message="", source="file", at=1)
-    await place.store.agree("gone", number=1, digest="", at=1)
+    await place.store.record_files([FileState("gone", 1, "", 1)])
     await look(place)
     assert await said(place) == await said(place, "greet@prod") == ("one", 1)
-    assert "gone" in await place.store.retired()
+    assert (await place.store.prompt_states())["gone"].retired
     saved = await place.orchestrator.studio.save("greet", data("one"), ADMIN)
     assert (saved.version, saved.changed) == (1, False)
 

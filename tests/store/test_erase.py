@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from herding.errors import StoreError
-from herding.store import Store, driver, engine
+from herding.store import Store, sqlite
 from herding.values import Attempt, CheckResult, HistoryFilter, Outcome, Parameters, Timings, Usage
 
 CANARY = "canary"
@@ -48,13 +48,15 @@ async def fill(store: Store, rows: list[Outcome]) -> None:
     for start in range(0, len(rows), 7):
         some = rows[start : start + 7]
         for row in some:
-            await store.begin(Outcome(row.request_id, row.principal, row.prompt, row.created_at, input=row.input))
+            await store.reserve(
+                Outcome(row.request_id, row.principal, row.prompt, row.created_at, input=row.input), limits=(), tokens=0
+            )
         await asyncio.gather(*(store.finish(row) for row in some))
 
 
 @pytest.fixture(params=["persist", "wal"])
 def journal(library: ModuleType, request, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(engine, "journal_mode", lambda version, *, network: request.param)
+    monkeypatch.setattr(sqlite, "journal_mode", lambda version, *, network: request.param)
     return str(request.param)
 
 
@@ -64,7 +66,7 @@ async def test_numbers_stay_and_texts_go(store: Store, outcome) -> None:
     await store.rate(request_id=row.request_id, principal="ada", stars=4, at=1)
     await store.comment(request_id=row.request_id, principal="ada", text="mine", at=1)
     await store.comment(request_id=row.request_id, principal="bob", text="about it", at=1)
-    assert await store.forget(principal="ada", request_ids=[row.request_id]) == 1
+    assert await store.erase_content(principal="ada", request_ids=[row.request_id]) == 1
     (entry,) = (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)).entries
     blank: dict[str, Any] = {"variables": {}, "input": "", "answer": "", "error": None, "session_id": None}
     attempts = (Attempt(1, "n", "m", 5, 7.5, "node_timeout"),)
@@ -85,11 +87,11 @@ async def test_only_the_principals_own_requests_are_forgotten(store: Store, outc
     await store.finish(outcome(2, answer="a"))
     await store.finish(outcome(3, answer="a", principal="bob"))
     ids = [outcome(1).request_id, outcome(3).request_id, "none", "' OR 1=1 --", "\ud800"]
-    assert await store.forget(principal="ada", request_ids=ids) == 1
-    assert await store.forget(principal="ada", request_ids=[]) == 0
+    assert await store.erase_content(principal="ada", request_ids=ids) == 1
+    assert await store.erase_content(principal="ada", request_ids=[]) == 0
     page = await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)
     assert [entry.outcome.answer for entry in page.entries] == ["a", "a", ""]
-    assert await store.forget(principal="ada", request_ids=None) == 2
+    assert await store.erase_content(principal="ada", request_ids=None) == 2
     page = await store.history(HistoryFilter(), viewer="ada", offset=0, limit=9)
     assert [entry.outcome.answer for entry in page.entries] == ["a", "", ""]
 
@@ -104,8 +106,8 @@ async def test_no_text_is_left_on_the_disk(journal: str, path: Path, url: str, o
     for row in rows[::4]:
         await store.comment(request_id=row.request_id, principal="ada", text=f"{CANARY} comment" * 9, at=1)
     assert on_disk(path) > 60
-    assert await store.forget(principal="ada", request_ids=None) == 40
-    assert await store.forget(principal="bob", request_ids=[row.request_id for row in rows]) == 20
+    assert await store.erase_content(principal="ada", request_ids=None) == 40
+    assert await store.erase_content(principal="bob", request_ids=[row.request_id for row in rows]) == 20
     assert on_disk(path) == 0
     await store.finish(outcome(100, answer="work goes on"))
     await store.close()
@@ -118,13 +120,13 @@ async def test_drafts_go_with_all_texts_and_leave_nothing_on_the_disk(store: Sto
             text = f"{CANARY}-draft-{principal}-{at} " * 200
             await store.save_draft(principal, "greet", text, base=1, at=at)
     await store.finish(outcome(1, answer="a"))
-    await store.forget(principal="ada", request_ids=[outcome(1).request_id])
+    await store.erase_content(principal="ada", request_ids=[outcome(1).request_id])
     assert await store.draft("ada", "greet")
-    assert await store.forget(principal="ada", request_ids=None) == 1
+    assert await store.erase_content(principal="ada", request_ids=None) == 1
     assert await store.drafts("ada") == ()
     assert await store.draft_steps("ada", "greet") == ()
     assert len(await store.draft_steps("bob", "greet")) == 2
-    await store.forget(principal="bob", request_ids=None)
+    await store.erase_content(principal="bob", request_ids=None)
     assert on_disk(path) == 0
 
 
@@ -139,7 +141,7 @@ async def test_texts_go_while_others_read(library: ModuleType, path: Path, store
             reads += 1
 
     readers = [asyncio.ensure_future(read()) for _ in range(8)]
-    assert await store.forget(principal="ada", request_ids=None) == 60
+    assert await store.erase_content(principal="ada", request_ids=None) == 60
     assert on_disk(path) == 0
     for reader in readers:
         reader.cancel()
@@ -149,9 +151,9 @@ async def test_texts_go_while_others_read(library: ModuleType, path: Path, store
 
 
 async def test_the_journal_is_kept_again_afterwards(library: ModuleType, store: Store, path: Path, outcome) -> None:
-    await store.forget(principal="ada", request_ids=None)
+    await store.erase_content(principal="ada", request_ids=None)
     setting = "PRAGMA journal_size_limit"
-    assert await store._writer.call(lambda c: c.exec_driver_sql(setting).scalar()) == engine.LARGEST_JOURNAL
+    assert await store._writer.call(lambda c: c.exec_driver_sql(setting).scalar()) == sqlite.JOURNAL_BYTES
     await store.finish(outcome(1))
     beside = "-wal" if (await store.check()).journal_mode == "wal" else "-journal"
     assert path.with_name(f"{path.name}{beside}").stat().st_size > 0
@@ -160,30 +162,30 @@ async def test_the_journal_is_kept_again_afterwards(library: ModuleType, store: 
 async def test_a_reader_that_keeps_the_old_texts_is_told_of(
     path: Path, url: str, outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "journal_mode", lambda version, *, network: "wal")
-    monkeypatch.setattr(engine, "LOCK_WAIT", 20)
+    monkeypatch.setattr(sqlite, "journal_mode", lambda version, *, network: "wal")
+    monkeypatch.setattr(sqlite, "LOCK_WAIT", 20)
     store = await Store.open(url)
     await store.finish(outcome(1, answer=CANARY))
-    other = driver.SQLITE.connect(path, isolation_level=None)
+    other = sqlite.DRIVER.connect(path, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM request").fetchone()
-    with pytest.raises(StoreError, match="old copies open"):
-        await store.forget(principal="ada", request_ids=None)
+    with pytest.raises(StoreError, match="old copies"):
+        await store.erase_content(principal="ada", request_ids=None)
     other.execute("COMMIT")
     other.close()
-    await store.forget(principal="ada", request_ids=None)
+    await store.erase_content(principal="ada", request_ids=None)
     assert on_disk(path) == 0
     await store.close()
 
 
-async def test_a_purge_that_fails_is_told_to_its_callers_only(store: Store, outcome, busy_writer) -> None:
+async def test_a_purge_that_fails_is_reported_to_its_callers_only(store: Store, outcome, busy_writer) -> None:
     def fails(connection: object) -> None:
         runs.append(connection)
-        raise driver.SQLITE.OperationalError("no room")
+        raise sqlite.DRIVER.OperationalError("no room")
 
     runs: list[object] = []
     with busy_writer():
-        calls = [store._writer.call(lambda c: 1, after=fails) for _ in range(3)]
+        calls = [store._writer.maintain(fails) for _ in range(3)]
         write = asyncio.ensure_future(store.finish(outcome(1)))
         await asyncio.sleep(0)
     ends = await asyncio.gather(*calls, return_exceptions=True)
@@ -197,16 +199,16 @@ async def test_texts_that_moved_between_pages_are_gone_too(store: Store, path: P
     rows = [outcome(chance.getrandbits(62), **told(n, chance.randint(1, 200))) for n in range(150)]
     running = []
     for row in rows:
-        await store.begin(Outcome(row.request_id, row.principal, row.prompt, 1, input=row.input))
+        await store.reserve(Outcome(row.request_id, row.principal, row.prompt, 1, input=row.input), limits=(), tokens=0)
         running.append(row)
         if len(running) > 20:
             await store.finish(running.pop(chance.randrange(20)))
-    await store.forget(principal="ada", request_ids=None)
+    await store.erase_content(principal="ada", request_ids=None)
     assert on_disk(path) == 0
 
 
 async def test_many_are_forgotten_in_parts(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.store.erase.ERASED", 10)
+    monkeypatch.setattr("herding.store.erase.CHUNK", 10)
     await asyncio.gather(*(store.finish(outcome(number, answer="a")) for number in range(35)))
-    assert await store.forget(principal="ada", request_ids=None) == 35
+    assert await store.erase_content(principal="ada", request_ids=None) == 35
     assert {entry.outcome.answer async for entry in store.export(HistoryFilter(), viewer="ada")} == {""}

@@ -11,7 +11,7 @@ from herding.values import FileState, PromptConflict, PromptState
 
 async def test_a_conflict_comes_with_its_version(store: Store) -> None:
     await store.save_version("greet", "a", author="", message="", source="ui", at=1)
-    await store.agree("greet", number=1, digest="d", at=2, file="greet.yaml")
+    await store.record_files([FileState("greet", 1, "d", 2, "greet.yaml")])
     found = PromptConflict("greet", base=1, ours=1, theirs=2, digest="e", at=3)
     made = await store.save_conflict(found, "b", author="file", message="m")
     assert (made.number, made.source, made.message) == (2, "file", "m")
@@ -28,8 +28,8 @@ async def test_agreeing_and_disagreeing_end_a_conflict(store: Store) -> None:
         await store.save_version(key, "x", author="", message="", source="ui", at=1)
         found = PromptConflict(key, base=0, ours=1, theirs=2, digest="e", at=3)
         await store.save_conflict(found, "y", author="file", message="")
-    await store.agree("a", number=2, digest="e", at=4)
-    await store.disagree("b")
+    await store.record_files([FileState("a", 2, "e", 4)])
+    await store.forget_file("b")
     assert [state.conflict for state in (await store.prompt_states()).values()] == [None, None]
 
 
