@@ -16,7 +16,7 @@ from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
-from herding.ui.header import header, settled
+from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
 from herding.ui.history.tab import label as history_label
 from herding.ui.insights.tab import InsightsTab
@@ -113,9 +113,9 @@ class Page:
         engineer, now = self.engineer, {"queue": False}
         frame = [*self._tabs.values(), self.tabs, self.whom, self.nothing]
         landing = [*frame, self.head, self.timer, *self.overview.addressed, *engineer.outputs]
-        on(demo.load, self.landed, [engineer.desk], landing, name="landed", **now)
+        on(demo.load, self.landed, [engineer.session], landing, name="landed", **now)
         runner = engineer.runner
-        models, followed = [engineer.desk, runner.model], [self.head, self.timer, runner.model, runner.note]
+        models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
         on(self.timer.tick, self.follow, models, followed, name="follow", **now)
         on(self.tab_engineer.select, self.follow, models, followed, name="follow_engineer", **now)
         self._wire_tabs()
@@ -142,7 +142,7 @@ class Page:
         on(nodes.earlier.click, self.earlier, [nodes.shown], watched, name="nodes_earlier", **now)
         on(nodes.later.click, self.later, [nodes.shown], watched, name="nodes_later", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
-        gone, drafts = self.usage.data.forgotten, [self.engineer.desk]
+        gone, drafts = self.usage.data.forgotten, [self.engineer.session]
         on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
         on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
         lasting = [nodes.timer, self.usage.timer, versions.timer, self.access.tokens.secret]
@@ -175,7 +175,7 @@ class Page:
             chosen = on(
                 opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=f"opened_{number}", **now
             )
-            engineer.elsewhere.follow(chosen)
+            engineer.code_panel.update_after(chosen)
         tabs = {"tabs": self.tabs, "compare": self.compare, "history": self.history, "engineer": engineer}
         CompareLinks(self._orchestrator, **tabs)
         VersionsLinks(
@@ -189,7 +189,7 @@ class Page:
         return dict(zip(TABS, (*first, *last), strict=True))
 
     @requires(ANY_ROLE)
-    async def landed(self, desk: SessionState, request: gr.Request) -> list[Any]:
+    async def landed(self, session: SessionState, request: gr.Request) -> list[Any]:
         """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
         principal = principal_of(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
@@ -203,7 +203,7 @@ class Page:
             gr.update(value=_no_tabs(principal), visible=not allowed),
             *await self._look(principal),
             *self._sought(request.query_params, principal),
-            *await self._first(prompt, desk, principal),
+            *await self._first(prompt, session, principal),
         ]
 
     def _sought(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
@@ -211,40 +211,40 @@ class Page:
             return [gr.skip() for _ in self.overview.addressed]
         return self.overview.from_address(query)
 
-    async def _first(self, prompt: str | None, desk: SessionState, principal: Principal) -> list[Any]:
+    async def _first(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
         if not _runs(principal):
             return [gr.skip() for _ in self.engineer.outputs]
-        return await self.engineer.show(prompt, desk, principal)
+        return await self.engineer.show(prompt, session, principal)
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
         herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
-        return [header(herd, principal), gr.update(active=not settled(herd))]
+        return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
     @requires(ANY_ROLE)
-    async def follow(self, desk: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
+    async def follow(self, session: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
         """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
         principal = principal_of(request)
         head = await self._look(principal)
         if not _runs(principal):
             return [*head, gr.skip(), gr.skip()]
-        return [*head, *await self.engineer.runner.models(desk, chosen, principal)]
+        return [*head, *await self.engineer.runner.models(session, chosen, principal)]
 
     @requires(HISTORY)
-    async def forgotten(self, desk: SessionState, request: gr.Request) -> list[Any]:
+    async def forgotten(self, session: SessionState, request: gr.Request) -> list[Any]:
         """The drafts of the reader are deleted: what the first tab still holds of them goes, too."""
         principal = principal_of(request)
-        if not _runs(principal) or desk.running is not None:
+        if not _runs(principal) or session.running_id is not None:
             return [gr.skip() for _ in self.engineer.outputs]
-        desk.drafts.clear()
-        return await self.engineer.show(desk.prompt.key if desk.prompt else None, desk, principal)
+        session.drafts.clear()
+        return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
 
     @requires(NODES)
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
         principal = principal_of(request)
         herd = await self._orchestrator.nodes.list_all(principal)
-        head = [header(herd, principal), gr.update(active=not settled(herd))]
+        head = [header(herd, principal), gr.update(active=not is_settled(herd))]
         events = await self._orchestrator.nodes.events(principal)
         return [*head, *self.nodes.show(herd, events, shown, principal)]
 

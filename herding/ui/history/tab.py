@@ -10,14 +10,13 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.engineer.answer import SAVED
 from herding.ui.history.entries import details, has_content, head, table
 from herding.ui.history.filters import ANY, download_links, filter_choices, filter_picker, read_filter
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import STATUS, el, empty_state, success
 from herding.ui.kit.picklist import pick_list, picked_item
-from herding.ui.kit.stars import parse_stars, star_rating, update_stars
+from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
@@ -181,7 +180,7 @@ class HistoryTab:
             entry.comment or "",
             note,
             gr.update(visible=_can_compare(row, principal)),
-            *self.forget.shows(own and (has_content(row) or bool(entry.comment))),
+            *self.forget.show(own and (has_content(row) or bool(entry.comment))),
         ]
 
     @requires(HISTORY)
@@ -200,13 +199,13 @@ class HistoryTab:
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Save the rating of the open request, and show it in the list."""
         await self._orchestrator.feedback.rate(chosen, parse_stars(stars), principal_of(request))
-        return [SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
+        return [RATING_SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
     @requires(RATE)
     async def save_comment(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
         await self._orchestrator.feedback.comment(chosen, str(text or ""), principal_of(request))
-        return SAVED
+        return RATING_SAVED
 
 
 def _place(offset: int, last: int, total: int) -> Markup:

@@ -92,7 +92,7 @@ class InsightsTab:
         found = await self._orchestrator.prompts.list_all(principal) if PROMPTS in principal.rights else []
         known = {prompt.key: prompt_text.picker_option(prompt) for prompt in found}
         chosen = asked if asked in known else next(iter(known), None)
-        missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != chosen else None
+        missed = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != chosen else None
         choices = [(name, held) for held, name in known.items()]
         return [gr.update(choices=choices, value=chosen), *await self._show(chosen, days, principal, missed)]
 
@@ -120,7 +120,7 @@ class InsightsTab:
                 "",
                 gr.update(visible=False),
                 "",
-                *ConfirmButton.shows(False),
+                *ConfirmButton.show(False),
             ]
         insights = await self._orchestrator.insights.look(key, principal, days=_days(days))
         return [
@@ -130,7 +130,7 @@ class InsightsTab:
             plot.title(insights),
             plot.update(insights),
             report.routing(insights),
-            *ConfirmButton.shows(PUBLISH in principal.rights),
+            *ConfirmButton.show(PUBLISH in principal.rights),
         ]
 
 

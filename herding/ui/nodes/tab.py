@@ -109,7 +109,7 @@ class NodesTab:
             faces += _faces(node, may_switch=may_switch, known=known)
             faces.append(gr.skip() if number in before and before[number][0] == node.name else "")
             faces.append(gr.update(visible=manages and node.health.state != "healthy"))
-            faces += [gr.skip(), gr.skip()] if known else ConfirmButton.shows(node.name in added)
+            faces += [gr.skip(), gr.skip()] if known else ConfirmButton.show(node.name in added)
         unused = SLOTS - len(page)
         faces += [gr.update(visible=False), *[gr.skip()] * 7] * unused
         form = gr.skip() if shown.manages == manages else gr.update(visible=manages)
@@ -147,11 +147,11 @@ class NodesTab:
     async def remove(self, number: int, shown: Shown, request: gr.Request) -> AsyncGenerator[list[Any], None]:
         """Remove the node of a slot; what runs on it ends first, and its card goes with the next refresh."""
         name = _named(number, shown)
-        yield [*ConfirmButton.shows(False), bar(None, f"{name} gets no more requests; those that it has end first")]
+        yield [*ConfirmButton.show(False), bar(None, f"{name} gets no more requests; those that it has end first")]
         try:
             await self._orchestrator.registry.remove(name, principal_of(request))
         except HerdingError as error:
-            yield [*ConfirmButton.shows(True), refused(f"{name} was not removed", error)]
+            yield [*ConfirmButton.show(True), refused(f"{name} was not removed", error)]
             return
         yield [gr.skip(), gr.skip(), ""]
 

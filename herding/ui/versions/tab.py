@@ -114,7 +114,7 @@ class VersionsTab:
             for prompt in await self._orchestrator.prompts.list_all(principal)
         }
         state.switch(key if key in known else next(iter(known), ""))
-        missing = prompt_text.not_opened(key, known=False, running=False) if key and key != state.key else None
+        missing = prompt_text.not_opened(key, exists=False, running=False) if key and key != state.key else None
         return [
             gr.update(choices=[(name, key) for key, name in known.items()], value=state.key or None),
             *(gr.update(visible=bool(known) and _can_open(tab, principal)) for tab in ("engineer", "compare")),

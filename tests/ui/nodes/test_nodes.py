@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from herding.errors import AccessError, MisconfiguredError, UserError
-from herding.ui.header import herd_line, settled
+from herding.ui.header import herd_summary, is_settled
 from herding.ui.nodes.card import bar, card
 from herding.ui.nodes.tab import SLOTS
 from herding.values import NodeHealth, NodeInfo, NodeStats, NodeStatus
@@ -136,17 +136,17 @@ async def test_what_was_said_of_a_node_does_not_stand_below_another(desktop: Des
 
 
 def test_the_header_tells_of_the_node_that_matters_most() -> None:
-    assert "no nodes" in herd_line([])
-    assert "a: m ready" in herd_line([READY])
-    assert "b: loading 45 %" in herd_line([READY, LOADING])
-    assert "1 more ready" in herd_line([READY, LOADING])
+    assert "no nodes" in herd_summary([])
+    assert "a: m ready" in herd_summary([READY])
+    assert "b: loading 45 %" in herd_summary([READY, LOADING])
+    assert "1 more ready" in herd_summary([READY, LOADING])
     out = replace(READY, name="c", health=NodeHealth("ejected", 5.0, "answers HTTP 500"))
-    assert "a: m ready" in herd_line([out, READY])
-    assert "more" not in herd_line([out, READY])
-    assert "c: gets no requests now" in herd_line([out, replace(out, draining=True)])
+    assert "a: m ready" in herd_summary([out, READY])
+    assert "more" not in herd_summary([out, READY])
+    assert "c: gets no requests now" in herd_summary([out, replace(out, draining=True)])
     assert [one.answers for one in (READY, LOADING, out, replace(READY, draining=True))] == [True, False, False, False]
-    assert settled([READY])
-    assert not settled([READY, LOADING])
+    assert is_settled([READY])
+    assert not is_settled([READY, LOADING])
 
 
 def test_a_card_shows_what_is_known_and_nothing_else() -> None:

@@ -355,7 +355,7 @@ async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
     await desktop.fire("version_open")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     await desktop.fire("opened_2")
-    assert desktop.value(desktop.page.engineer.editor.owner) == "say"
+    assert desktop.value(desktop.page.engineer.editor.form_key) == "say"
     await desktop.fire("version_compare")
     assert desktop.prop(desktop.page.tabs, "selected") == "compare"
     await desktop.fire("version_compared")
