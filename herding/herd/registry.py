@@ -47,9 +47,9 @@ class Registry:
         self._testing = asyncio.Semaphore(TESTS_AT_ONCE)
         self._working: set[asyncio.Task[Any]] = set()
 
-    @property
-    def names(self) -> frozenset[str]:
+    def names(self, who: Principal) -> frozenset[str]:
         """The names of the nodes that were added at run time."""
+        require(who, MANAGE_NODES)
         return frozenset(self._records)
 
     async def load(self) -> None:

@@ -98,7 +98,7 @@ class NodesTab:
         """Updates of `outputs` for the herd as it is now, and what happened to it; the refreshing goes on."""
         may_switch = SWITCH_MODEL in principal.rights
         manages = MANAGE_NODES in principal.rights
-        added = self._orchestrator.registry.names if manages else frozenset()
+        added = self._orchestrator.registry.names(principal) if manages else frozenset()
         first = min(shown.first, max(0, len(herd) - 1) // SLOTS * SLOTS)
         page = herd[first : first + SLOTS]
         now = Shown(tuple((node.name, node.status.offers, node.name in added) for node in page), manages, first)

@@ -105,7 +105,7 @@ async def test_a_test_call_shows_the_exchange_without_the_secret(desktop: Deskto
     assert SECRET not in shown
     assert "<script>" not in shown
     assert desktop.prop(form.test, "interactive") is True
-    assert set(desktop.place.orchestrator.registry.names) == set()
+    assert set(desktop.place.orchestrator.registry.names(ADMIN)) == set()
 
 
 async def test_a_test_call_that_fails_says_why(desktop: Desktop, server: AnyServer) -> None:
@@ -134,7 +134,7 @@ async def test_a_node_is_added_has_a_card_and_is_removed(desktop: Desktop, serve
     request = Request(model="chatglm2-6b", messages=(Message("user", "hi"),))
     assert (await place.orchestrator.pipeline.run(request, ADMIN)).answer == "You said: hi"
     await desktop.fire("nodes_remove_4")
-    assert place.orchestrator.registry.names == frozenset()
+    assert place.orchestrator.registry.names(ADMIN) == frozenset()
     assert desktop.prop(nodes._slots[4].remove.box, "visible") is False
     await desktop.fire("watch_on")
     assert desktop.prop(nodes._slots[4].box, "visible") is False
