@@ -10,13 +10,13 @@ from pydantic import Field
 
 from herding.errors import UserError
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 CHARS_PER_TOKEN = 3
 """An estimate on the safe side: most tokenizers take more characters into one."""
 
 
-class Deadlines(Strict):
+class Deadlines(StrictModel):
     """How long a node may take, in seconds: to connect, to the first token, between tokens, and in all."""
 
     connect: float = Field(default=5, gt=0, allow_inf_nan=False)
@@ -25,7 +25,7 @@ class Deadlines(Strict):
     total: float = Field(default=600, gt=0, allow_inf_nan=False)
 
 
-class AutoSwitch(Strict):
+class AutoSwitch(StrictModel):
     """That a node may be switched by demand: `after_seconds` of it, and once in `every_minutes` at most."""
 
     after_seconds: float = Field(default=2, ge=0, allow_inf_nan=False)

@@ -16,7 +16,7 @@ from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.openai import OpenAIConfig, OpenAINode
 from herding.nodes.template import TemplateConfig, TemplateNode
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 NodeConfig = Annotated[
     LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig, Field(discriminator="kind")
@@ -28,7 +28,7 @@ Secret = Callable[[str], str | None]
 """The secret that a configuration refers to by its name."""
 
 
-class Herd(Strict):
+class Herd(StrictModel):
     """The nodes file: a list of nodes with different names."""
 
     nodes: list[NodeConfig] = Field(default_factory=list)

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from herding.nodes.base import Deadlines, Node
 from herding.values import Call, Chunk, FinishReason, Usage
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 
-class EchoConfig(Strict):
+class EchoConfig(StrictModel):
     """An echo node in the nodes file. `delay` is the pause in seconds before each word."""
 
     kind: Literal["echo"]

@@ -15,7 +15,7 @@ from herding.nodes.engine_client import EngineClient
 from herding.nodes.headers import fits_header
 from herding.nodes.origin import origin_of
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 WATCH_EVERY = 0.5
 """Seconds between two looks at an engine that is about to be ready."""
@@ -24,7 +24,7 @@ REST = 10
 """So many times as long is the pause while an engine is ready, or away."""
 
 
-class HerdingConfig(Strict):
+class HerdingConfig(StrictModel):
     """An engine in the nodes file. `secret_env` names the environment variable that holds the shared secret."""
 
     kind: Literal["herding"]

@@ -17,7 +17,7 @@ from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.child import Child
 from herding.nodes.engine_client import EngineClient
 from herding.values import Call, Chunk, LoadProgress, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 WATCH_EVERY = 0.3
 """Seconds between two looks at an engine that is not ready."""
@@ -28,7 +28,7 @@ REST = 10
 log = logging.getLogger(__name__)
 
 
-class LocalConfig(Strict):
+class LocalConfig(StrictModel):
     """The engine in the nodes file: the model it starts with, and those it may be switched to.
 
     `paths` give local directories for some of the models. `quantization` needs a GPU.

@@ -22,7 +22,7 @@ from herding.nodes.redact import Redactor
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import Response
 from herding.values import Call, Chunk, Embeddings, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 PROBE_EVERY = 10.0
 """Seconds for which the list of models tells how the server is."""
@@ -35,7 +35,7 @@ MAX_EMBEDDINGS = 64_000_000
 _URL = re.compile(r"https?://[^\s@]+")
 
 
-class OpenAIConfig(Strict):
+class OpenAIConfig(StrictModel):
     """An OpenAI-compatible server in the nodes file.
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.

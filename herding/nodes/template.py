@@ -35,7 +35,7 @@ from herding.nodes.placeholders import (
 from herding.nodes.redact import Redactors
 from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
 from herding.values import Call, Chunk, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 BESIDE_THE_LOOP = 100_000
 """Bytes of an answer that are read in a thread, since requests go on meanwhile."""
@@ -53,7 +53,7 @@ _STREAMS = {
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class TemplateConfig(Strict):
+class TemplateConfig(StrictModel):
     """Any HTTP API in the nodes file.
 
     `url`, `query`, `headers` and `body` may have the placeholders of `herding.nodes.placeholders`. `response_extract`

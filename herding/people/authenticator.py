@@ -173,7 +173,7 @@ class Authenticator:
         """Store the times of last use. After an error of the database they are stored with the next call."""
         used, self._used = self._used, {}
         try:
-            await self._store.touched(used)
+            await self._store.record_token_use(used)
         except StoreError:
             self._used = used | self._used
 

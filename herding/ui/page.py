@@ -11,22 +11,23 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
 from herding.ui.access import secret
-from herding.ui.access.tab import Access
-from herding.ui.compare.tab import Compare
+from herding.ui.access.tab import AccessTab
+from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
-from herding.ui.header import header, settled
-from herding.ui.history.tab import History
+from herding.ui.header import header, is_settled
+from herding.ui.history.tab import HistoryTab
 from herding.ui.history.tab import label as history_label
-from herding.ui.insights.tab import Insights
+from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
-from herding.ui.nodes.tab import Nodes, Shown
+from herding.ui.nodes.state import NodesState
+from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import Overview
-from herding.ui.usage.tab import Usage
-from herding.ui.versions.tab import Versions
+from herding.ui.usage.tab import UsageTab
+from herding.ui.versions.tab import VersionsTab
 from herding.ui.versions_links import VersionsLinks
 from herding.values import Principal
 
@@ -90,19 +91,19 @@ class Page:
             with self._tab("overview") as self.tab_overview:
                 self.overview = Overview(orchestrator)
             with self._tab("versions") as self.tab_versions:
-                self.versions = Versions(orchestrator)
+                self.versions = VersionsTab(orchestrator)
             with self._tab("history") as self.tab_history:
-                self.history = History(orchestrator)
+                self.history = HistoryTab(orchestrator)
             with self._tab("compare") as self.tab_compare:
-                self.compare = Compare(orchestrator)
+                self.compare = CompareTab(orchestrator)
             with self._tab("insights") as self.tab_insights:
-                self.insights = Insights(orchestrator)
+                self.insights = InsightsTab(orchestrator)
             with self._tab("nodes") as self.tab_nodes:
-                self.nodes = Nodes(orchestrator)
+                self.nodes = NodesTab(orchestrator)
             with self._tab("usage") as self.tab_usage:
-                self.usage = Usage(orchestrator)
+                self.usage = UsageTab(orchestrator)
             with self._tab("access") as self.tab_access:
-                self.access = Access(orchestrator)
+                self.access = AccessTab(orchestrator)
         self._wire(demo)
 
     def _tab(self, key: str) -> Any:
@@ -113,9 +114,9 @@ class Page:
         engineer, now = self.engineer, {"queue": False}
         frame = [*self._tabs.values(), self.tabs, self.whom, self.nothing]
         landing = [*frame, self.head, self.timer, *self.overview.addressed, *engineer.outputs]
-        on(demo.load, self.landed, [engineer.desk], landing, name="landed", **now)
+        on(demo.load, self.landed, [engineer.session], landing, name="landed", **now)
         runner = engineer.runner
-        models, followed = [engineer.desk, runner.model], [self.head, self.timer, runner.model, runner.note]
+        models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
         on(self.timer.tick, self.follow, models, followed, name="follow", **now)
         on(self.tab_engineer.select, self.follow, models, followed, name="follow_engineer", **now)
         self._wire_tabs()
@@ -128,21 +129,21 @@ class Page:
     def _wire_tabs(self) -> None:
         """What is loaded when a tab is opened, and what ends when another one is."""
         overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
-        compare, asked = self.compare, [self.compare.bench, self.compare.owner]
+        compare, asked = self.compare, [self.compare.state, self.compare.owner]
         versions = self.versions
         on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
-        on(self.tab_versions.select, versions.opened, [versions.view], versions.outputs, name="versions", **now)
+        on(self.tab_versions.select, versions.opened, [versions.state], versions.outputs, name="versions", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
         on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
         insights, chosen = self.insights, [self.insights.picker, self.insights.days]
         on(self.tab_insights.select, insights.opened, chosen, insights.outputs, name="insights", **now)
         watched = [self.head, self.timer, *nodes.outputs]
-        on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
-        on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
-        on(nodes.earlier.click, self.earlier, [nodes.shown], watched, name="nodes_earlier", **now)
-        on(nodes.later.click, self.later, [nodes.shown], watched, name="nodes_later", **now)
+        on(self.tab_nodes.select, self.watch, [nodes.state], watched, name="watch", **now)
+        on(nodes.timer.tick, self.watch, [nodes.state], watched, name="watch_on", **now)
+        on(nodes.earlier.click, self.earlier, [nodes.state], watched, name="nodes_earlier", **now)
+        on(nodes.later.click, self.later, [nodes.state], watched, name="nodes_later", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
-        gone, drafts = self.usage.data.forgotten, [self.engineer.desk]
+        gone, drafts = self.usage.data.forgotten, [self.engineer.session]
         on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
         on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
         lasting = [nodes.timer, self.usage.timer, versions.timer, self.access.tokens.secret]
@@ -165,7 +166,7 @@ class Page:
             on(
                 self.versions.open.click,
                 self.versions.to_engineer,
-                [self.versions.view],
+                [self.versions.state],
                 [self.tabs, engineer.picker],
                 name="version_open",
                 **now,
@@ -175,7 +176,7 @@ class Page:
             chosen = on(
                 opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=f"opened_{number}", **now
             )
-            engineer.elsewhere.follow(chosen)
+            engineer.code_panel.update_after(chosen)
         tabs = {"tabs": self.tabs, "compare": self.compare, "history": self.history, "engineer": engineer}
         CompareLinks(self._orchestrator, **tabs)
         VersionsLinks(
@@ -189,7 +190,7 @@ class Page:
         return dict(zip(TABS, (*first, *last), strict=True))
 
     @requires(ANY_ROLE)
-    async def landed(self, desk: SessionState, request: gr.Request) -> list[Any]:
+    async def landed(self, session: SessionState, request: gr.Request) -> list[Any]:
         """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
         principal = principal_of(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
@@ -203,7 +204,7 @@ class Page:
             gr.update(value=_no_tabs(principal), visible=not allowed),
             *await self._look(principal),
             *self._sought(request.query_params, principal),
-            *await self._first(prompt, desk, principal),
+            *await self._first(prompt, session, principal),
         ]
 
     def _sought(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
@@ -211,52 +212,52 @@ class Page:
             return [gr.skip() for _ in self.overview.addressed]
         return self.overview.from_address(query)
 
-    async def _first(self, prompt: str | None, desk: SessionState, principal: Principal) -> list[Any]:
+    async def _first(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
         if not _runs(principal):
             return [gr.skip() for _ in self.engineer.outputs]
-        return await self.engineer.show(prompt, desk, principal)
+        return await self.engineer.show(prompt, session, principal)
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
-        return [header(herd, principal), gr.update(active=not settled(herd))]
+        herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
+        return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
     @requires(ANY_ROLE)
-    async def follow(self, desk: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
+    async def follow(self, session: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
         """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
         principal = principal_of(request)
         head = await self._look(principal)
         if not _runs(principal):
             return [*head, gr.skip(), gr.skip()]
-        return [*head, *await self.engineer.runner.models(desk, chosen, principal)]
+        return [*head, *await self.engineer.runner.models(session, chosen, principal)]
 
     @requires(HISTORY)
-    async def forgotten(self, desk: SessionState, request: gr.Request) -> list[Any]:
+    async def forgotten(self, session: SessionState, request: gr.Request) -> list[Any]:
         """The drafts of the reader are deleted: what the first tab still holds of them goes, too."""
         principal = principal_of(request)
-        if not _runs(principal) or desk.running is not None:
+        if not _runs(principal) or session.running_id is not None:
             return [gr.skip() for _ in self.engineer.outputs]
-        desk.drafts.clear()
-        return await self.engineer.show(desk.prompt.key if desk.prompt else None, desk, principal)
+        session.drafts.clear()
+        return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
 
     @requires(NODES)
-    async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
         principal = principal_of(request)
-        herd = await self._orchestrator.nodes(principal)
-        head = [header(herd, principal), gr.update(active=not settled(herd))]
-        events = await self._orchestrator.node_events(principal)
-        return [*head, *self.nodes.show(herd, events, shown, principal)]
+        herd = await self._orchestrator.nodes.list_all(principal)
+        head = [header(herd, principal), gr.update(active=not is_settled(herd))]
+        events = await self._orchestrator.nodes.events(principal)
+        return [*head, *self.nodes.show(herd, events, state, principal)]
 
     @requires(NODES)
-    async def earlier(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The page of nodes before."""
-        return await self.watch(shown.turned(-1), request)
+        return await self.watch(state.turn_page(-1), request)
 
     @requires(NODES)
-    async def later(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The next page of nodes."""
-        return await self.watch(shown.turned(1), request)
+        return await self.watch(state.turn_page(1), request)
 
 
 def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:

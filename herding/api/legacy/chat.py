@@ -56,7 +56,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
                 session_id=body.session_id,
                 response_format=body.to_response_format(),
             )
-            outcome = await run_until_disconnect(request.receive, orchestrator.run(run, who))
+            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
         except (UserError, NodeError) as error:
             return json_response(_failure(f"worker execute error: {error.message}"))
         except HerdingError as error:

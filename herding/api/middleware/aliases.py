@@ -18,7 +18,7 @@ class AliasMiddleware:
         self._app, self._orchestrator = app, orchestrator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        alias = self._orchestrator.alias(scope["path"]) if scope["type"] == "http" else None
+        alias = self._orchestrator.prompts.resolve_alias(scope["path"]) if scope["type"] == "http" else None
         if alias:
             key, names = alias
             path = RUN_PATH + key

@@ -11,7 +11,7 @@ from herding.api.http.errors import problem_of
 from herding.api.http.request import Headers, client_address, same_origin
 from herding.errors import AccessError, HerdingError
 from herding.orchestrator import Orchestrator
-from herding.prompts.origins import welcome
+from herding.prompts.web_access import allows_origin
 from herding.values import Principal
 
 RUN_PATH = "/api/v1/run/"
@@ -20,7 +20,7 @@ _MAX_AGE = "600"
 """Seconds for which browsers remember the answer to a preflight request."""
 
 
-async def allows_origin(orchestrator: Orchestrator, prompt: str, headers: Headers, who: Principal) -> bool:
+async def page_may_run(orchestrator: Orchestrator, prompt: str, headers: Headers, who: Principal) -> bool:
     """Return whether the page that sent a request is of an origin that may run the prompt.
 
     Both the requested and the live version must list it, so that removing an origin from the live one has effect.
@@ -28,11 +28,11 @@ async def allows_origin(orchestrator: Orchestrator, prompt: str, headers: Header
     """
     origin = headers.get(b"origin", b"").decode("latin-1")
     try:
-        live = await orchestrator.find(prompt.partition("@")[0], who)
-        requested = await orchestrator.find(prompt, who)
+        live = await orchestrator.prompts.find(prompt.partition("@")[0], who)
+        requested = await orchestrator.prompts.find(prompt, who)
     except HerdingError:
         return False
-    return welcome(requested.prompt.cors, origin) and welcome(live.prompt.cors, origin)
+    return allows_origin(requested.prompt.cors, origin) and allows_origin(live.prompt.cors, origin)
 
 
 class CrossOriginMiddleware:
@@ -87,4 +87,4 @@ class CrossOriginMiddleware:
 
     async def _allows(self, scope: Scope, headers: Headers) -> bool:
         who = scope.get("state", {}).get("principal") or self._authenticate_guest(client_address(scope))
-        return await allows_origin(self._orchestrator, scope["path"].removeprefix(RUN_PATH), headers, who)
+        return await page_may_run(self._orchestrator, scope["path"].removeprefix(RUN_PATH), headers, who)

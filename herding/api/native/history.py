@@ -19,7 +19,8 @@ from herding.api.http.request import Caller
 from herding.api.http.response import download_headers, json_response
 from herding.api.native.infer import RoutingDecision, RunPromptResponse, round_timings
 from herding.errors import NotFoundError
-from herding.orchestrator import MAX_PAGE, Orchestrator
+from herding.orchestrator import Orchestrator
+from herding.serving.history import MAX_PAGE
 from herding.values import Entry, HistoryFilter, Status
 
 MAX_OFFSET = 2**31
@@ -162,14 +163,14 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 25,
     ) -> Response:
         """List requests, newest first: those of all users with the right `history_all`, else your own."""
-        page = await orchestrator.history(where, who, offset=offset, limit=limit)
+        page = await orchestrator.history.page(where, who, offset=offset, limit=limit)
         entries = [HistoryEntry.from_entry(entry) for entry in page.entries]
         return json_response(HistoryPage(entries=entries, total=page.total, offset=offset, limit=limit))
 
     @routes.get("/history/{request_id}", response_model=HistoryEntry, responses=error_responses(_NO_REQUEST))
     async def get_request(request_id: str, who: Caller) -> Response:
         """Return one request."""
-        return json_response(HistoryEntry.from_entry(await orchestrator.request(request_id, who)))
+        return json_response(HistoryEntry.from_entry(await orchestrator.history.entry(request_id, who)))
 
     @routes.delete("/history", responses=error_responses())
     async def delete_all_content(who: Caller) -> ForgetResponse:
@@ -190,7 +191,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/history.csv", response_class=StreamingResponse, responses=_file("text/csv") | error_responses())
     async def export_history_as_csv(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as CSV for a spreadsheet."""
-        lines = csv_lines(orchestrator.export(where, who))
+        lines = csv_lines(orchestrator.history.export(where, who))
         return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=download_headers("history.csv"))
 
     @routes.get(
@@ -198,7 +199,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def export_history_as_jsonl(where: Filter, who: Caller) -> StreamingResponse:
         """Download the history as JSON, one request per line."""
-        lines = json_lines(orchestrator.export(where, who))
+        lines = json_lines(orchestrator.history.export(where, who))
         return StreamingResponse(lines, media_type="application/jsonl", headers=download_headers("history.jsonl"))
 
     return routes

@@ -19,7 +19,7 @@ from herding.api.http.models import RequestModel, ResponseModel
 from herding.api.http.request import Caller, same_origin
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
 from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
-from herding.api.middleware.cors import OTHER_ORIGIN, allows_origin
+from herding.api.middleware.cors import OTHER_ORIGIN, page_may_run
 from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
 from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError
@@ -217,12 +217,12 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         run = body.to_request()
         to_body = RunPromptResponse.from_outcome if body.prompt_key is None else LegacyRunResponse.from_outcome
         if not body.stream and idempotency_key is None:
-            outcome = await run_until_disconnect(request.receive, orchestrator.run(run, who))
+            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
             return json_response(to_body(outcome), headers=outcome_headers(outcome))
         if not body.stream:
 
             async def run_once() -> tuple[bytes, Headers]:
-                outcome = await orchestrator.run(run, who)
+                outcome = await orchestrator.pipeline.run(run, who)
                 return to_json(to_body(outcome)), outcome_headers(outcome)
 
             digest = sha256(await request.body()).digest()
@@ -232,7 +232,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         if idempotency_key is not None:
             raise UserError("Streams take no Idempotency-Key. Leave out one of them.")
         headers = {}
-        events = fill_headers(orchestrator.stream(run, who), headers)
+        events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
         return await event_stream(
             request, encode_stream(events, partial(_encode, to_body=to_body), encode_error), headers
         )
@@ -247,11 +247,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         A prompt with an `alias` is also at that path: `GET /error?error=123`.
         """
         headers = dict(request.headers.raw)
-        if not same_origin(headers) and not await allows_origin(orchestrator, prompt, headers, who):
+        if not same_origin(headers) and not await page_may_run(orchestrator, prompt, headers, who):
             raise AccessError(OTHER_ORIGIN)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
         run = values.Request(prompt, variables)
-        outcome = await run_until_disconnect(request.receive, orchestrator.run(run, who))
+        outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
         return json_response(RunPromptResponse.from_outcome(outcome), headers=outcome_headers(outcome))
 
     @routes.post(
@@ -260,7 +260,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def cancel_request(request_id: str, who: Caller) -> CancelResponse:
         """Stop a running request. Its caller gets the text so far, with the finish reason `cancelled`."""
-        await orchestrator.cancel(request_id, who)
+        await orchestrator.pipeline.cancel(request_id, who)
         return CancelResponse(request_id=request_id)
 
     return routes

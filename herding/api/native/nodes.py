@@ -197,18 +197,18 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/nodes", responses=error_responses())
     async def list_nodes(who: Caller) -> NodeList:
         """List the nodes that you may use, with their state and their statistics of the last 24 hours."""
-        return NodeList(nodes=await orchestrator.nodes(who))
+        return NodeList(nodes=await orchestrator.nodes.list_all(who))
 
     @routes.get("/nodes/events", responses=error_responses())
     async def list_node_events(who: Caller) -> NodeEventList:
         """List the changes of nodes since the app started, newest first."""
-        found = await orchestrator.node_events(who)
+        found = await orchestrator.nodes.events(who)
         return NodeEventList(events=[NodeEventResponse.model_validate(event) for event in found])
 
     @routes.post("/nodes/{node}/mend", responses=error_responses(_NO_NODE))
     async def retry_node(node: str, who: Caller) -> RetryNodeResponse:
         """Send requests to a failed node again at once, after its key, address or program was fixed."""
-        await orchestrator.mend_node(node, who)
+        await orchestrator.nodes.retry(node, who)
         return RetryNodeResponse(node=node)
 
     @routes.post("/nodes/{node}/model", response_model=NodeInfo, responses=_PROGRESS | error_responses(_NO_NODE))
@@ -217,12 +217,12 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
 
         Loading continues when the client disconnects.
         """
-        steps = orchestrator.switch_model(node, body.model, who)
+        steps = orchestrator.nodes.switch_model(node, body.model, who)
         if body.stream:
             events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
             return await event_stream(request, events)
         await run_until_disconnect(request.receive, _wait_for_end(steps))
-        return next(info for info in await orchestrator.nodes(who) if info.name == node)
+        return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
 
     @routes.get("/models", responses=error_responses())
     async def list_models(who: Caller) -> ModelList:
@@ -232,7 +232,7 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
         attempts for all prompts and chats, `share` is its part of all attempts; rates are null without attempts. The
         probability that it is chosen for a prompt is in the insights of that prompt.
         """
-        models, stats = await orchestrator.models(who), await orchestrator.insights.models(who)
+        models, stats = await orchestrator.nodes.models(who), await orchestrator.insights.models(who)
         return ModelList(
             models=[
                 ModelResponse(

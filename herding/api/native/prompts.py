@@ -173,7 +173,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/api/v1/prompts", responses=error_responses())
     async def list_prompts(who: Caller) -> PromptList:
         """List the prompts that you may use."""
-        return PromptList(prompts=[PromptResponse.model_validate(info) for info in await orchestrator.prompts(who)])
+        return PromptList(
+            prompts=[PromptResponse.model_validate(info) for info in await orchestrator.prompts.list_all(who)]
+        )
 
     @routes.get(_PROMPT, responses=error_responses(_NO_PROMPT))
     async def get_prompt(key: str, who: Caller, response: Response) -> PromptDetailResponse:
@@ -182,7 +184,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         `key` is the version with the label `prod`, else the newest; `key@3`, `key@test` and `key@newest` are others.
         To change a prompt, edit the `content` of the newest version and save it.
         """
-        info = await orchestrator.prompt(key, who)
+        info = await orchestrator.prompts.get(key, who)
         response.headers["ETag"] = _etag(info)
         return PromptDetailResponse.model_validate(info)
 
@@ -200,7 +202,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """
         expected = _parse_etags(if_match)
         saved = await studio.save(key, body.content, who, expected=expected, message=body.message or "", source="api")
-        info = await orchestrator.prompt(f"{saved.key}@{saved.version}", who)
+        info = await orchestrator.prompts.get(f"{saved.key}@{saved.version}", who)
         response.headers["ETag"] = _etag(info)
         response.status_code = 201 if saved.new else 200
         return SavedPromptResponse.model_validate(info).model_copy(update={"file": saved.file})

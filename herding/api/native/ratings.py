@@ -106,7 +106,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def rate_request(body: ScoreRequest, who: Caller) -> Response:
         """Give a request 1 to 5 stars; null removes them."""
-        score = await orchestrator.rate(body.id, body.score, who)
+        score = await orchestrator.feedback.rate(body.id, body.score, who)
         return json_response(RatingResponse.model_validate(score))
 
     @routes.post(
@@ -116,7 +116,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def comment_on_request(body: CommentRequest, who: Caller) -> Response:
         """Comment on a request; an empty text removes the comment."""
-        score = await orchestrator.comment(body.id, body.text, who)
+        score = await orchestrator.feedback.comment(body.id, body.text, who)
         return json_response(RatingResponse.model_validate(score))
 
     @routes.post("/preference", response_model=PreferenceResponse, responses=error_responses(_NO_REQUEST))
@@ -126,9 +126,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         You have one verdict on two requests, in either order. A new one replaces it.
         """
         if body.verdict is None:
-            await orchestrator.preferences.take_back(body.better, body.worse, who)
+            await orchestrator.feedback.remove_preference(body.better, body.worse, who)
         else:
-            await orchestrator.preferences.prefer(body.better, body.worse, who, equal=body.verdict == "equal")
+            await orchestrator.feedback.prefer(body.better, body.worse, who, equal=body.verdict == "equal")
         return json_response(PreferenceResponse(better=body.better, worse=body.worse, verdict=body.verdict))
 
     return routes

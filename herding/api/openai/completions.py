@@ -41,7 +41,7 @@ async def complete_chat(orchestrator: Orchestrator, body: ChatRequest, request: 
         )
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
-    outcome = await run_until_disconnect(request.receive, orchestrator.run(run, who))
+    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
     return json_response(ChatCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
 
 
@@ -59,7 +59,7 @@ async def complete_text(
         run = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
-    outcome = await run_until_disconnect(request.receive, orchestrator.run(run, who))
+    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
     return json_response(TextCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
 
 
@@ -71,7 +71,7 @@ async def _stream(
     who: Principal,
 ) -> Response:
     headers: Headers = {}
-    events = fill_headers(orchestrator.stream(run, who), headers)
+    events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
     writer = ChunkWriter(is_chat=isinstance(body, ChatRequest), include_usage=body.include_usage)
     return await event_stream(request, encode_stream(_chunks(events, writer), _identity, _encode_error), headers)
 

@@ -68,7 +68,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.post("/embeddings", response_model=EmbeddingList, responses=_ERRORS)
     async def create_embeddings(body: EmbeddingsRequest, request: Request, who: Caller) -> Response:
         """Return a vector for each text. At most 2,048 texts and a million characters."""
-        work = orchestrator.embed(body.model, body.to_texts(), who, dimensions=body.dimensions)
+        work = orchestrator.pipeline.embed(body.model, body.to_texts(), who, dimensions=body.dimensions)
         outcome, made = await run_until_disconnect(request.receive, work)
         in_base64 = body.encoding_format == "base64"
         content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
@@ -91,7 +91,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 
 async def _list_models(orchestrator: Orchestrator, who: Principal) -> list[Model]:
-    found = await orchestrator.models(who)
+    found = await orchestrator.nodes.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
     served = [(model.id, nodes[0]) for model in found if (nodes := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]

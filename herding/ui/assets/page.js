@@ -156,7 +156,7 @@
   // An answer can be reached and scrolled with the keyboard: read-only rather than disabled. Its label would name the
   // button that copies, which stands before it. The list of a picker is no stop of its own.
   const unlock = () =>
-    document.querySelectorAll(":is(#answer, .lane-answer) textarea:disabled").forEach((area) => {
+    document.querySelectorAll(":is(#answer, .column-response) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
       area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
@@ -184,7 +184,7 @@
   // Times are written in UTC; show them in the reader's own zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const ofToday = (date) => date.toDateString() === new Date().toDateString();
   const formOf = (form, date) => (form === "day" ? day : form === "clock" && ofToday(date) ? clock : full);
   const localise = (root) =>

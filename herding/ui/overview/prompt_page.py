@@ -25,7 +25,7 @@ from herding.ui.kit.variable_form import help_text
 from herding.values import PromptInfo
 
 
-def page(prompt: PromptInfo) -> Markup:
+def prompt_details(prompt: PromptInfo) -> Markup:
     """Variables, template, parameters, checks, models and notes of a prompt."""
     head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
     stats = prompt.stats

@@ -17,7 +17,7 @@ from herding.ui.kit.format import chip, date_tag, el, empty_state, join, mean_ra
 from herding.ui.kit.picklist import pick_list, picked_item
 from herding.ui.overview import prompt_page
 from herding.ui.overview import search as finding
-from herding.ui.overview.search import ANY_TAG, NAME, ORDERS, PAGE, TOP, Found, Wish, find
+from herding.ui.overview.search import ANY_TAG, NAME, ORDERS, PAGE_SIZE, TOP, SearchQuery, SearchResult, find
 from herding.ui.versions import conflicts
 from herding.values import PromptInfo
 
@@ -41,7 +41,7 @@ class Overview:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self.chosen, self.folder, self.drawn = gr.State(""), gr.State(TOP), gr.State(PAGE)
+        self.chosen, self.folder, self.drawn = gr.State(""), gr.State(TOP), gr.State(PAGE_SIZE)
         self._build_filters()
         self.broken = gr.HTML(elem_id="overview-broken", visible=False)
         with gr.Row(elem_classes=["split"]):
@@ -114,7 +114,7 @@ class Overview:
 
     def from_address(self, query: Mapping[str, str]) -> list[Any]:
         """Updates of `addressed`."""
-        wish = Wish.of(query.get("q"), None, query.get("sort"), None)
+        wish = SearchQuery.of(query.get("q"), None, query.get("sort"), None)
         return [wish.search or gr.skip(), wish.order if wish.order != NAME else gr.skip()]
 
     @requires(RUN)
@@ -128,21 +128,21 @@ class Overview:
         """Updates of `outputs`; `folder` is one that is turned to, `more` how many cards are to be drawn."""
         search, tag, order, at, drawn, chosen = filters
         principal = principal_of(request)
-        prompts = await self._orchestrator.prompts(principal)
-        broken = prompt_text.load_errors(await self._orchestrator.broken_prompts(principal))
-        clashes = await conflicts.line(self._orchestrator.studio, principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
+        broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
+        clashes = await conflicts.overview_banner(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
-        wish = Wish.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
-        if not any(finding.within(prompt.key, wish.folder) for prompt in prompts):
-            wish = Wish(wish.search, wish.tag, wish.order)
+        wish = SearchQuery.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
+        if not any(finding.in_folder(prompt.key, wish.folder) for prompt in prompts):
+            wish = SearchQuery(wish.search, wish.tag, wish.order)
         found = find(prompts, wish)
         most = more or int(drawn)
         choices = [("any tag", ANY_TAG), *((tag, tag) for tag in tags)]
         left = len(found.prompts) - most
-        label = f"Show {min(PAGE, left)} more"
+        label = f"Show {min(PAGE_SIZE, left)} more"
         return [
             cards(found, wish, chosen, total=len(prompts), most=most),
-            finding.tree(found, wish.folder),
+            finding.folder_nav(found, wish.folder),
             gr.update(value=label, visible=True) if left > 0 else gr.update(visible=False),
             wish.folder,
             most,
@@ -153,29 +153,29 @@ class Overview:
     @requires(RUN)
     async def filtered(self, request: gr.Request, *filters: Any) -> list[Any]:
         """The first of those that fit other filters."""
-        return await self._show(filters, request, more=PAGE)
+        return await self._show(filters, request, more=PAGE_SIZE)
 
     @requires(RUN)
     async def enter(self, request: gr.Request, event: gr.EventData, *filters: Any) -> list[Any]:
         """The first of those in another folder."""
-        return await self._show(filters, request, folder=picked_item(event), more=PAGE)
+        return await self._show(filters, request, folder=picked_item(event), more=PAGE_SIZE)
 
     @requires(RUN)
     async def show_more(self, request: gr.Request, *filters: Any) -> list[Any]:
         """Some more of those that fit."""
-        return await self._show(filters, request, more=int(filters[4]) + PAGE)
+        return await self._show(filters, request, more=int(filters[4]) + PAGE_SIZE)
 
     @requires(RUN)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """Open the page of a prompt."""
         key = picked_item(event)
         principal = principal_of(request)
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         found = next((prompt for prompt in prompts if prompt.key == key), None)
         if found is None:
             raise NotFoundError(f"There is no prompt '{key}' any more.", param="prompt")
         may_look = gr.update(visible="versions" in principal.tabs)
-        return [key, prompt_page.page(found), gr.update(visible=True), may_look]
+        return [key, prompt_page.prompt_details(found), gr.update(visible=True), may_look]
 
     @requires(RUN)
     async def to_engineer(self, chosen: str) -> list[Any]:
@@ -188,7 +188,7 @@ class Overview:
         return [gr.update(selected="engineer"), gr.update(value=picked_item(event))]
 
 
-def cards(found: Found, wish: Wish, chosen: str, *, total: int, most: int) -> Markup:
+def cards(found: SearchResult, wish: SearchQuery, chosen: str, *, total: int, most: int) -> Markup:
     """The list of prompts, at most `most` of them."""
     if not total:
         return empty_state("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
@@ -202,7 +202,7 @@ def cards(found: Found, wish: Wish, chosen: str, *, total: int, most: int) -> Ma
     return join([head, el("ul", *drawn, cls="cards", data_detail="overview-detail")])
 
 
-def _nothing(found: Found, wish: Wish) -> Markup:
+def _nothing(found: SearchResult, wish: SearchQuery) -> Markup:
     """What stands where no prompt fits."""
     if elsewhere := len(found.everywhere):
         what = f"{plural(elsewhere, 'prompt')} elsewhere: choose All above."

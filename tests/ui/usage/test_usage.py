@@ -19,7 +19,7 @@ HOUR = 3_600_000
 
 
 async def run(desktop: Desktop, who: object, text: str = "a secret") -> None:
-    await desktop.place.orchestrator.run(Request("say", {"text": text}), who)  # type: ignore[arg-type]
+    await desktop.place.orchestrator.pipeline.run(Request("say", {"text": text}), who)  # type: ignore[arg-type]
 
 
 def test_without_limits_the_page_says_so() -> None:
@@ -121,7 +121,7 @@ async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None
     assert [kept.edits.variables for kept in await drafts.mine(ADA)] == [{"text": "theirs"}]
     await desktop.fire("drafts_forgotten")
     assert desktop.value(field) == "one two three"
-    assert "kept" not in desktop.value(engineer.editor.pane.state).replace("is kept as a draft", "")
+    assert "kept" not in desktop.value(engineer.editor.pane.status).replace("saved as a draft automatically", "")
     await desktop.fire("edited")
     assert await drafts.mine(desktop.who) == ()
 
