@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
-from herding.ui.access import secret
+from herding.ui.access.new_token import HIDDEN
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
@@ -266,7 +266,7 @@ def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
     Its own goes on: at the start this event comes for the first tab after another one was opened by its address.
     """
     rests, goes_on = gr.update(active=False), gr.update(active=True)
-    ends = {"nodes": rests, "usage": rests, "versions": rests, "access": secret.GONE}
+    ends = {"nodes": rests, "usage": rests, "versions": rests, "access": HIDDEN}
 
     @requires(ANY_ROLE)
     async def away() -> list[Any]:
