@@ -16,8 +16,7 @@ from herding.serving.conversation import recall
 from herding.serving.request import PreparedRequest
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import Message, Parameters, Principal, Request
-from herding.values.ids import new_id
+from herding.values import Message, Parameters, Principal, Request, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
