@@ -23,7 +23,8 @@ from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
-from herding.ui.nodes.tab import NodesTab, Shown
+from herding.ui.nodes.state import NodesState
+from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import Overview
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
@@ -137,10 +138,10 @@ class Page:
         insights, chosen = self.insights, [self.insights.picker, self.insights.days]
         on(self.tab_insights.select, insights.opened, chosen, insights.outputs, name="insights", **now)
         watched = [self.head, self.timer, *nodes.outputs]
-        on(self.tab_nodes.select, self.watch, [nodes.shown], watched, name="watch", **now)
-        on(nodes.timer.tick, self.watch, [nodes.shown], watched, name="watch_on", **now)
-        on(nodes.earlier.click, self.earlier, [nodes.shown], watched, name="nodes_earlier", **now)
-        on(nodes.later.click, self.later, [nodes.shown], watched, name="nodes_later", **now)
+        on(self.tab_nodes.select, self.watch, [nodes.state], watched, name="watch", **now)
+        on(nodes.timer.tick, self.watch, [nodes.state], watched, name="watch_on", **now)
+        on(nodes.earlier.click, self.earlier, [nodes.state], watched, name="nodes_earlier", **now)
+        on(nodes.later.click, self.later, [nodes.state], watched, name="nodes_later", **now)
         on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
         gone, drafts = self.usage.data.forgotten, [self.engineer.session]
         on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
@@ -240,23 +241,23 @@ class Page:
         return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
 
     @requires(NODES)
-    async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
         principal = principal_of(request)
         herd = await self._orchestrator.nodes.list_all(principal)
         head = [header(herd, principal), gr.update(active=not is_settled(herd))]
         events = await self._orchestrator.nodes.events(principal)
-        return [*head, *self.nodes.show(herd, events, shown, principal)]
+        return [*head, *self.nodes.show(herd, events, state, principal)]
 
     @requires(NODES)
-    async def earlier(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The page of nodes before."""
-        return await self.watch(shown.turned(-1), request)
+        return await self.watch(state.turn_page(-1), request)
 
     @requires(NODES)
-    async def later(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
         """The next page of nodes."""
-        return await self.watch(shown.turned(1), request)
+        return await self.watch(state.turn_page(1), request)
 
 
 def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
