@@ -10,12 +10,13 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
+from herding.access.operations import MANAGE_NODES, NODES, SWITCH_MODEL
 from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, panel
+from herding.ui.kit.tab import Tab
 from herding.ui.nodes.card import bar, card
 from herding.ui.nodes.events import feed
 from herding.ui.nodes.form import NodeForm, refused
@@ -59,13 +60,18 @@ class Shown:
         return replace(self, first=max(0, self.first + pages * SLOTS))
 
 
-class NodesTab:
+class NodesTab(Tab):
     """Layout of the tab, and its handlers."""
+
+    key = "nodes"
+    label = "Nodes"
+    rights = frozenset({NODES})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self.shown = gr.State(Shown())
         self.timer = gr.Timer(EVERY, active=False)
+        self.timers = [self.timer]
         self.summary = gr.HTML(elem_id="nodes-summary")
         self.form = NodeForm(orchestrator)
         with gr.Row(elem_classes=["herd"]):
