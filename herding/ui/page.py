@@ -22,7 +22,8 @@ from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, req
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.tab import Tab
-from herding.ui.nodes.tab import NodesTab, Shown
+from herding.ui.nodes.state import NodesState
+from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
@@ -116,12 +117,12 @@ class Page:
 
     def _wire_nodes(self) -> None:
         """Update the header together with the Nodes tab."""
-        nodes, shown = self.nodes, [self.nodes.shown]
+        nodes, state = self.nodes, [self.nodes.state]
         outputs = [self.head, self.timer, *nodes.outputs]
-        on(self.items["nodes"].select, self.watch, shown, outputs, name="watch", queue=False)
-        on(nodes.timer.tick, self.watch, shown, outputs, name="watch_on", queue=False)
-        on(nodes.earlier.click, self.earlier, shown, outputs, name="nodes_earlier", queue=False)
-        on(nodes.later.click, self.later, shown, outputs, name="nodes_later", queue=False)
+        on(self.items["nodes"].select, self.watch, state, outputs, name="watch", queue=False)
+        on(nodes.timer.tick, self.watch, state, outputs, name="watch_on", queue=False)
+        on(nodes.earlier.click, self.earlier, state, outputs, name="nodes_earlier", queue=False)
+        on(nodes.later.click, self.later, state, outputs, name="nodes_later", queue=False)
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
@@ -207,22 +208,22 @@ class Page:
         return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
 
     @requires(NODES)
-    async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
         """Update the Nodes tab and the header."""
         principal = principal_of(request)
         herd = await self._nodes(principal)
         events = await self._orchestrator.nodes.events(principal)
-        return [*self._header(herd, principal), *self.nodes.show(herd, events, shown, principal)]
+        return [*self._header(herd, principal), *self.nodes.show(herd, events, state, principal)]
 
     @requires(NODES)
-    async def earlier(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
         """Show the previous page of nodes."""
-        return await self.watch(shown.turned(-1), request)
+        return await self.watch(state.turn_page(-1), request)
 
     @requires(NODES)
-    async def later(self, shown: Shown, request: gr.Request) -> list[Any]:
+    async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
         """Show the next page of nodes."""
-        return await self.watch(shown.turned(1), request)
+        return await self.watch(state.turn_page(1), request)
 
 
 def visible_tabs(principal: Principal) -> list[str]:
