@@ -28,6 +28,7 @@ from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
+from herding.nodes.base import BuildContext
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import Orchestrator
 from herding.people.accounts import Accounts
@@ -71,7 +72,7 @@ class Parts:
 async def parts(settings: Settings) -> AsyncIterator[Parts]:
     """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
     configured = catalog.read_herd(settings.nodes)
-    fleet = Fleet(catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret)))
+    fleet = Fleet(catalog.build(configured, BuildContext(secret=secret, node_secret=_value(settings.node_secret))))
     roles = Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)

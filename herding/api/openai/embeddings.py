@@ -7,8 +7,7 @@ import asyncio
 from fastapi import Response
 
 from herding.api.http.reply import dump
-from herding.nodes.vectors import Vector
-from herding.nodes.vectors import packed as in_base64
+from herding.nodes.openai_response import Vector, encode_vector
 from herding.values import Embeddings, Outcome
 
 
@@ -27,4 +26,4 @@ def _body(outcome: Outcome, made: Embeddings, packed: bool) -> bytes:
 
 def _item(index: int, vector: Vector, packed: bool) -> bytes:
     """One vector; written by itself, so that other threads get their turn in between."""
-    return dump({"object": "embedding", "index": index, "embedding": in_base64(vector) if packed else vector})
+    return dump({"object": "embedding", "index": index, "embedding": encode_vector(vector) if packed else vector})
