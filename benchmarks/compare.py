@@ -19,10 +19,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from herding.main import parts
+from herding.main import assemble, running
 from herding.orchestrator import Orchestrator
 from herding.settings import Settings
-from herding.ui.compare.merge_streams import together
+from herding.ui.compare.merge_streams import merge_streams
 from herding.values import Done, Parameters, Principal, Request
 
 TEXT = "the quick brown fox jumps over the lazy dog " * 6
@@ -52,7 +52,7 @@ def parse_options() -> argparse.Namespace:
 
 async def measure(settings: Settings, options: argparse.Namespace) -> list[dict[str, tuple[float, int]]]:
     """Seconds and tokens of both ways, by round."""
-    async with parts(settings) as found:
+    async with assemble(settings) as found, running(found, settings):
         orchestrator = found.orchestrator
         await until_ready(orchestrator)
         requests = [asked(seed, options.tokens) for seed in range(options.columns)]
@@ -84,13 +84,15 @@ async def timed(way, orchestrator: Orchestrator, requests: list[Request]) -> tup
 
 
 async def one_by_one(orchestrator: Orchestrator, requests: list[Request]) -> int:
-    return sum([(await orchestrator.run(request, WHO)).usage.output_tokens for request in requests])
+    return sum([(await orchestrator.pipeline.run(request, WHO)).usage.output_tokens for request in requests])
 
 
 async def at_once(orchestrator: Orchestrator, requests: list[Request]) -> int:
     """As the tab does it."""
     tokens = 0
-    async for batch in together({n: orchestrator.stream(request, WHO) for n, request in enumerate(requests)}):
+    async for batch in merge_streams(
+        {n: orchestrator.pipeline.stream(request, WHO) for n, request in enumerate(requests)}
+    ):
         tokens += sum(event.outcome.usage.output_tokens for _, event in batch if isinstance(event, Done))
     return tokens
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx
 
-from herding.main import Parts, create, parts
+from herding.main import Parts, assemble, create, running
 from herding.settings import Settings
 from herding.values import Principal, Request
 
@@ -55,7 +55,7 @@ def parse_options() -> argparse.Namespace:
 
 async def measure(settings: Settings, options: argparse.Namespace) -> dict[str, list[float]]:
     """Milliseconds by what was asked."""
-    async with parts(settings) as found:
+    async with assemble(settings) as found, running(found, settings):
         print(f"Saving {options.versions} versions of {options.prompts:,} prompts ...", flush=True)
         keys = await fill(found, settings.prompts, options)
         async with Served(found, settings) as (client, demo):
@@ -96,11 +96,11 @@ async def fill(found: Parts, prompts: Path, options: argparse.Namespace) -> list
             file = prompts / f"{key}.yaml"
             file.parent.mkdir(exist_ok=True)
             file.write_text(json.dumps(content))
-        await orchestrator.read_prompts()
+        await orchestrator.load()
     for key in keys[::10]:
-        outcome = await orchestrator.run(Request(key), WHO)
-        await orchestrator.rate(outcome.request_id, 4, WHO)
-    last = await orchestrator.prompt(keys[-1], WHO)
+        outcome = await orchestrator.pipeline.run(Request(key), WHO)
+        await orchestrator.feedback.rate(outcome.request_id, 4, WHO)
+    last = await orchestrator.prompts.get(keys[-1], WHO)
     assert last.version == options.versions, f"{last.version} versions were kept"
     return keys
 

@@ -18,6 +18,7 @@ from herding.access.role_file import ADMIN, Roles
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
+from herding.serving.active import ActiveRequests
 from herding.settings import read_settings
 from herding.store import Store, now_ms
 from herding.values import Principal, Token, User
@@ -98,7 +99,7 @@ async def _open_accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
     try:
         authenticator = Authenticator(store=store, roles=roles, key=key)
         yield (
-            Accounts(store=store, roles=roles, authenticator=authenticator),
+            Accounts(store=store, roles=roles, authenticator=authenticator, active=ActiveRequests()),
             roles.principal("admin", ADMIN, token=OPERATOR),
         )
     finally:

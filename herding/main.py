@@ -9,9 +9,11 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import uvicorn
@@ -24,18 +26,19 @@ from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
+from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
-from herding.nodes.base import BuildContext
+from herding.nodes.base import BuildContext, Node
 from herding.nodes.ssrf_guard import SsrfGuard
-from herding.orchestrator import Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
 from herding.settings import ROOT, Settings, read_settings, secret
-from herding.store import Store
+from herding.store import Store, now_ms
 
 GRACEFUL_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -62,65 +65,85 @@ def _tell_of_end(task: asyncio.Task[None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the web app is made of."""
+    """The services that the web app is made of."""
 
-    orchestrator: Orchestrator
+    library: Library
+    store: Store
+    fleet: Fleet
+    roles: Roles
     authenticator: Authenticator
+    registry: Registry
+    orchestrator: Orchestrator
 
 
 @contextlib.asynccontextmanager
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The orchestrator with its library, its store, its people and its running herd; all ended on the way out."""
-    configured = catalog.read_herd(settings.nodes)
-    fleet = Fleet(catalog.build(configured, BuildContext(secret=secret, node_secret=_value(settings.node_secret))))
-    roles = Roles(settings.roles)
+async def assemble(
+    settings: Settings,
+    *,
+    nodes: Mapping[str, Node] | None = None,
+    roles: Roles | None = None,
+    clock: Callable[[], int] = now_ms,
+    monotonic: Callable[[], float] = time.monotonic,
+    rng: Random | None = None,
+    wait_seconds: float = WAIT_SECONDS,
+) -> AsyncIterator[Parts]:
+    """Open the store and wire the services; close the nodes and the store at the end. Nothing runs yet.
+
+    `nodes` and `roles` replace those of the files that the settings name. `clock` is in Unix milliseconds,
+    `monotonic` and `wait_seconds` (the longest time in the queue) in seconds.
+    """
+    if nodes is None:
+        configured = catalog.read_herd(settings.nodes)
+        nodes = catalog.build(configured, BuildContext(secret=secret, node_secret=_value(settings.node_secret)))
+    roles = roles or Roles(settings.roles)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
-    store = await Store.open(settings.database_url)
+    key = signing_key(settings.home, _value(settings.secret_key))
+    fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
+    store = await Store.open(settings.database_url, clock=clock)
     try:
-        key = signing_key(settings.home, _value(settings.secret_key))
         authenticator = Authenticator(
             store=store,
             roles=roles,
             key=key,
             trusts_all=settings.trusts_all,
             admin_token=_value(settings.admin_token),
+            clock=clock,
+            monotonic=monotonic,
         )
-        accounts = Accounts(store=store, roles=roles, authenticator=authenticator)
-        for node in fleet.values():
-            await node.start()
         guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
-        registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard)
-        await registry.load()
+        registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard, clock=clock)
         orchestrator = Orchestrator(
             library=library,
             fleet=fleet,
             store=store,
-            accounts=accounts,
+            roles=roles,
+            authenticator=authenticator,
             registry=registry,
-            still_valid=authenticator.still_valid,
-            role_names=lambda: roles.names,
+            clock=clock,
+            wait_seconds=wait_seconds,
         )
-        if not settings.local_only and not settings.admin_token:
-            await _hand_over(accounts)
-        await orchestrator.read_prompts()
-        await orchestrator.learn()
-        watching = (
-            orchestrator.watch_prompts(),
-            roles.watch(),
-            orchestrator.watch(),
-            orchestrator.probe(),
-            orchestrator.follow_demand(),
-        )
-        endless = (*watching, authenticator.keep(), orchestrator.upkeep())
-        async with contextlib.AsyncExitStack() as running:
-            for work in endless:
-                await running.enter_async_context(beside(work))
-            yield Parts(orchestrator, authenticator)
-            await authenticator.flush()
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator)
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
+
+
+@contextlib.asynccontextmanager
+async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
+    """Start the nodes, read the prompts and keep the background work going until the block ends."""
+    orchestrator, authenticator = parts.orchestrator, parts.authenticator
+    for node in parts.fleet.values():
+        await node.start()
+    await parts.registry.load()
+    if not settings.local_only and not settings.admin_token:
+        await _hand_over(orchestrator.accounts)
+    await orchestrator.load()
+    async with contextlib.AsyncExitStack() as background:
+        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep()):
+            await background.enter_async_context(beside(work))
+        yield
+        await authenticator.flush()
 
 
 async def _hand_over(accounts: Accounts) -> None:
@@ -134,18 +157,23 @@ def _value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def create(found: Parts, settings: Settings) -> FastAPI:
-    """Return the web app: routes first, then the UI at `/`, and the middleware around both."""
-    _tame_gradio(settings.home)
-    from herding.ui.mount import mount  # Gradio reads the environment when it is imported
+def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int = MAX_BODY) -> FastAPI:
+    """Return the web app: routes first, then the UI at `/`, and the middleware around both.
 
-    app = create_app(found.orchestrator, found.authenticator)
-    mount(app, found.orchestrator, private=[settings.home.absolute(), ROOT])
+    `max_body` is the size of the largest request body in bytes.
+    """
+    app = create_app(parts.orchestrator, parts.authenticator)
+    if ui:
+        _tame_gradio(settings.home)
+        from herding.ui.mount import mount  # Gradio reads the environment when it is imported
+
+        mount(app, parts.orchestrator, private=[settings.home.absolute(), ROOT])
     add_middleware(
         app,
-        found.orchestrator,
-        found.authenticator,
+        parts.orchestrator,
+        parts.authenticator,
         allowed_hosts=settings.host_names,
+        max_body=max_body,
         frame_ancestors=settings.frame_ancestors,
         trusted_proxies=settings.trusted_proxies,
     )
@@ -179,9 +207,9 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings) -> None:
     """Run until a signal ends the process."""
-    async with parts(settings) as found:
+    async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
-            create(found, settings),
+            create(parts, settings),
             host=settings.host,
             port=settings.port,
             log_level="warning",

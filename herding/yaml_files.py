@@ -21,13 +21,13 @@ MAX_BYTES = 1_000_000
 Location = Sequence[int | str]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A frozen model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PlacedError(ValueError):
+class FieldError(ValueError):
     """A fault that a model finds at a place inside of it."""
 
     def __init__(self, message: str, *at: int | str) -> None:
@@ -35,7 +35,7 @@ class PlacedError(ValueError):
         self.at = at
 
 
-StrictT = TypeVar("StrictT", bound=Strict)
+ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
 class _AliasError(Exception):
@@ -83,7 +83,7 @@ Loader.add_implicit_resolver(f"{_TAG}float", _DECIMAL, list("-+.0123456789"))
 _WordLoader.yaml_implicit_resolvers = {}
 
 
-class Source:
+class YamlDocument:
     """One parsed YAML text: its plain data, the SHA-256 of it in hex, and the line of every place in it."""
 
     def __init__(self, text: str, *, file: str | Path | None = None, words: bool = False) -> None:
@@ -145,7 +145,7 @@ class Source:
         known = [str(part) for part in location if part != "__root__"]
         return ConfigError(message, file=self.file, line=self.line(location), key=".".join(known) or None)
 
-    def build(self, model: type[StrictT], data: Any = None, *, at: Location = ()) -> StrictT:
+    def build(self, model: type[ModelT], data: Any = None, *, at: Location = ()) -> ModelT:
         """`data` (default: all) as a `model`; the first thing that is wrong becomes a ConfigError."""
         given = self.data if data is None else data
         if not isinstance(given, dict):
@@ -155,12 +155,12 @@ class Source:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             cause = first.get("ctx", {}).get("error")
-            loc = (*first["loc"], *(cause.at if isinstance(cause, PlacedError) else ()))
+            loc = (*first["loc"], *(cause.at if isinstance(cause, FieldError) else ()))
             location = [*at, *_known(loc, given, lacks_last=first["type"] == "missing")]
             raise self.error(_words(first), location) from None
 
 
-def read(path: Path, *, shown: Path | None = None) -> Source:
+def read(path: Path, *, shown: Path | None = None) -> YamlDocument:
     """The YAML file at `path`; ConfigError (naming it `shown`) when it cannot be read, is too large or is not UTF-8."""
     name = shown or path
     try:
@@ -171,7 +171,7 @@ def read(path: Path, *, shown: Path | None = None) -> Source:
     if len(content) > MAX_BYTES:
         raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=name)
     try:
-        return Source(content.decode("utf-8-sig"), file=name)
+        return YamlDocument(content.decode("utf-8-sig"), file=name)
     except UnicodeDecodeError:
         raise ConfigError("the file is not UTF-8 text", file=name) from None
 

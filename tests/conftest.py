@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +23,21 @@ settings.register_profile(
 )
 settings.register_profile("explore", parent=settings.get_profile("herding"), derandomize=False)
 settings.load_profile("herding")
+
+for name in list(os.environ):
+    if name == "DATABASE_URL" or (name.startswith("HERDING_") and not name.startswith("HERDING_TEST")):
+        del os.environ[name]  # the tests have settings of their own
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 2 << 30
+"""Bytes that the files of the tests need at most."""
+
+
+def pytest_configure() -> None:
+    """Keep the tests' files in memory where there is room: a database waits for its disk at every commit."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session")

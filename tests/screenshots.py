@@ -142,7 +142,7 @@ def compare(page: Page) -> None:
     page.locator("#compare-b-temperature input").fill("1.4")
     page.locator("#compare-c-max-tokens input").fill("12")
     page.locator("#compare-run").click()
-    page.get_by_text("3 of 3 columns answered").wait_for()
+    page.get_by_text("3 of 3 columns succeeded").wait_for()
     page.locator("#compare-prefer-right").click()
     page.get_by_text("B is better than A").wait_for()
 

@@ -22,8 +22,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from herding.access.operations import ADMINISTER, MANAGE_NODES, PATHS, PUBLISH, RIGHTS, SAVE
 from herding.api.site.docs import describe
-from herding.main import Parts, create
-from herding.settings import Settings
+from herding.main import create
 from herding.ui.kit.events import ANY_ROLE, REFUSED, GuardedBlocks, required_right
 from herding.ui.kit.route_filter import is_allowed
 from herding.values import User
@@ -111,8 +110,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             await place.accounts.add_user(User(role, role, role), ADMIN)
             _, text = await place.accounts.create_token(role, "test", ADMIN)
             headers[role] = {"authorization": f"Bearer {text}"}
-        settings = Settings(home=tmp_path, host="0.0.0.0")
-        yield Site(create(Parts(place.orchestrator, place.authenticator), settings), place, headers)
+        yield Site(create(place.parts, place.settings), place, headers)
 
 
 def expected(role: str, method: str, path: str) -> bool:
@@ -298,7 +296,7 @@ async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_pat
     async with herding(tmp_path, echo(), roles=Roles(tmp_path / "roles.yaml")) as place:
         await place.accounts.add_user(User("one", "one", "one"), ADMIN)
         _, token = await place.accounts.create_token("one", "test", ADMIN)
-        app = create(Parts(place.orchestrator, place.authenticator), Settings(home=tmp_path, host="0.0.0.0"))
+        app = create(place.parts, place.settings)
         site = Site(app, place, {"one": {"authorization": f"Bearer {token}"}})
         examples = bodies(app)
         for method, other in operations(app):

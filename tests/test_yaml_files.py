@@ -11,21 +11,21 @@ from pydantic import Field
 
 from herding import yaml_files
 from herding.errors import ConfigError
-from herding.yaml_files import Source, Strict
+from herding.yaml_files import StrictModel, YamlDocument
 
 
-class Cat(Strict):
+class Cat(StrictModel):
     kind: Literal["cat"]
     lives: int = Field(default=9, ge=1)
     toys: list[str] = Field(default_factory=list)
 
 
-class Dog(Strict):
+class Dog(StrictModel):
     kind: Literal["dog"]
     tricks: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
 
 
-class House(Strict):
+class House(StrictModel):
     street: str = ""
     pets: list[Annotated[Cat | Dog, Field(discriminator="kind")]] = Field(default_factory=list)
     owner: int | None = None
@@ -33,7 +33,7 @@ class House(Strict):
 
 def refused(text: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        Source(text, file="house.yaml").build(House)
+        YamlDocument(text, file="house.yaml").build(House)
     return caught.value
 
 
@@ -65,14 +65,14 @@ def test_a_wrong_value_is_named_with_line_and_key(text: str, line: int, key: str
 
 
 def test_a_missing_key_is_named_at_the_place_that_lacks_it() -> None:
-    class Door(Strict):
+    class Door(StrictModel):
         name: str
 
-    class Wall(Strict):
+    class Wall(StrictModel):
         doors: list[Door]
 
     with pytest.raises(ConfigError) as caught:
-        Source("doors:\n  - {name: front}\n  - {}\n").build(Wall)
+        YamlDocument("doors:\n  - {name: front}\n  - {}\n").build(Wall)
     assert (caught.value.line, caught.value.key) == (3, "doors.1.name")
     assert "missing" in caught.value.reason
 
@@ -166,7 +166,7 @@ def test_a_huge_file_is_refused_without_reading_it_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("letter", ["x", "é"])
 def test_a_huge_text_is_refused(letter: str) -> None:
     with pytest.raises(ConfigError, match="larger than"):
-        Source("street: " + letter * (yaml_files.MAX_BYTES // len(letter.encode())))
+        YamlDocument("street: " + letter * (yaml_files.MAX_BYTES // len(letter.encode())))
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
@@ -182,7 +182,7 @@ def test_a_byte_order_mark_and_windows_lines_are_fine(tmp_path: Path) -> None:
 
 
 def test_nothing_wrong_gives_the_model() -> None:
-    house = Source("street: x\npets:\n  - {kind: cat}\n  - {kind: dog, tricks: {sit: 3}}\n").build(House)
+    house = YamlDocument("street: x\npets:\n  - {kind: cat}\n  - {kind: dog, tricks: {sit: 3}}\n").build(House)
     assert house == House(street="x", pets=[Cat(kind="cat"), Dog(kind="dog", tricks={"sit": 3})])
 
 
@@ -191,7 +191,7 @@ def test_nothing_wrong_gives_the_model() -> None:
     ["12:30", "1:30:00.5", "007", "0x1F", "0b11", "1_000", "1_0.5", "01.02", "2024-01-31", "2024-01-31 10:00:00", "="],
 )
 def test_what_only_yaml_of_old_takes_for_a_number_or_a_day_is_text(text: str) -> None:
-    assert Source(f"a: {text}").data == {"a": text}
+    assert YamlDocument(f"a: {text}").data == {"a": text}
 
 
 @pytest.mark.parametrize(
@@ -199,13 +199,13 @@ def test_what_only_yaml_of_old_takes_for_a_number_or_a_day_is_text(text: str) ->
     [("12", 12), ("-3", -3), ("+3", 3), ("0", 0), ("0.5", 0.5), (".5", 0.5), ("1.", 1.0), ("-1.5e+3", -1500.0)],
 )
 def test_numbers_are_numbers(text: str, value: float) -> None:
-    found = Source(f"a: {text}").data["a"]
+    found = YamlDocument(f"a: {text}").data["a"]
     assert (found, type(found)) == (value, type(value))
 
 
 def test_every_word_can_be_a_text() -> None:
     text = "a: 1\nb: no\nc: [1.5, null]\nd: {e: 2024-01-31}\nf: '7'\ng:\n"
-    assert Source(text, words=True).data == {
+    assert YamlDocument(text, words=True).data == {
         "a": "1",
         "b": "no",
         "c": ["1.5", "null"],
@@ -214,4 +214,4 @@ def test_every_word_can_be_a_text() -> None:
         "g": "",
     }
     with pytest.raises(ConfigError, match="aliases"):
-        Source("a: &x [1]\nb: *x\n", words=True)
+        YamlDocument("a: &x [1]\nb: *x\n", words=True)

@@ -17,7 +17,7 @@ from herding import yaml_files
 from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
 from herding.errors import ConfigError, UserError
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, Limit, Principal
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 GUEST, ADMIN = "guest", "admin"
 WATCH_SECONDS = 1.0
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 Stamp = tuple[int, ...]
 
 
-class LimitEntry(Strict):
+class LimitEntry(StrictModel):
     """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
 
     type: Literal["request", "token"]
@@ -40,7 +40,7 @@ class LimitEntry(Strict):
         return Limit(self.type, self.interval, self.limit)
 
 
-class RoleEntry(Strict):
+class RoleEntry(StrictModel):
     """A role in the roles file. What is left out is not allowed; `*` stands for all.
 
     The `description` is for whoever reads the file.
@@ -70,7 +70,7 @@ class RoleEntry(Strict):
         return _known(rights, RIGHTS, "right")
 
 
-class RoleFile(Strict):
+class RoleFile(StrictModel):
     """All roles by name; `guest` and `admin` must be among them."""
 
     roles: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], RoleEntry]
@@ -172,7 +172,7 @@ class Roles:
         if len(text) > MAX_FILE:
             raise UserError(f"A roles file has at most {MAX_FILE:,} characters.", param="text")
         try:
-            roles = _built(yaml_files.Source(text))
+            roles = _built(yaml_files.YamlDocument(text))
         except ConfigError as error:
             place = f"line {error.line}: " if error.line else ""
             raise UserError(f"These roles were not saved: {place}{error.reason}.", param="text") from None
@@ -222,7 +222,7 @@ def _read(path: Path) -> Mapping[str, Role]:
     return _built(yaml_files.read(path))
 
 
-def _built(source: yaml_files.Source) -> Mapping[str, Role]:
+def _built(source: yaml_files.YamlDocument) -> Mapping[str, Role]:
     entries = source.build(RoleFile).roles
     return MappingProxyType({name: _role(name, entry) for name, entry in entries.items()})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
@@ -12,10 +12,11 @@ from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
 from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time
 from herding.herd.fleet import Fleet
-from herding.herd.listing import usable
+from herding.herd.nodes import usable
 from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
-from herding.store.insights import InsightStore
+from herding.store.statistics import StatisticsStore
+from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import Edition
 from herding.values import ModelStats, Principal, Reset, Tried
 
@@ -73,15 +74,15 @@ class Insights:
     def __init__(
         self,
         *,
-        store: InsightStore,
+        store: StatisticsStore,
         learning: Learning,
         fleet: Fleet,
-        find: Callable[[str, Principal], Awaitable[Edition]],
+        prompts: PromptCatalog,
         clock: Callable[[], int],
         most: int = MOST,
     ) -> None:
         self._store, self._learning, self._fleet = store, learning, fleet
-        self._find, self._clock, self._most = find, clock, most
+        self._prompts, self._clock, self._most = prompts, clock, most
 
     async def look(self, prompt: str, who: Principal, *, days: int = 30) -> PromptInsights:
         """All about one prompt by its key, over the last `days` (one of SPANS). NotFoundError where there is none.
@@ -91,10 +92,10 @@ class Insights:
         require(who, INSIGHTS)
         if days not in SPANS:
             raise UserError(f"Choose how far to look back: {', '.join(map(str, SPANS))} days.", param="days")
-        found = await self._find(prompt.partition("@")[0], who)
+        found = await self._prompts.resolve(prompt.partition("@")[0], who)
         now = self._clock()
         since = now - days * DAY_MS
-        total, tries = await self._store.tries(found.key, since=since, limit=self._most)
+        total, tries = await self._store.attempts(found.key, since=since, limit=self._most)
         outlook = self._outlook(found, who)
         served = {model.model: model.share for model in outlook}
         cells, buckets = await asyncio.to_thread(_figures, tries, SPANS[days], found.number, served)
@@ -121,7 +122,7 @@ class Insights:
         """
         require(who, INSIGHTS)
         require(who, PUBLISH)
-        found = await self._find(prompt.partition("@")[0], who)
+        found = await self._prompts.resolve(prompt.partition("@")[0], who)
         reset = Reset(found.key, self._clock(), who.id)
         await self._learning.reset(reset)
         return reset

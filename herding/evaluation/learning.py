@@ -12,8 +12,7 @@ from herding.errors import (
     NoModelError,
     StatusError,
 )
-from herding.prompts.model import Prompt
-from herding.prompts.routing import Routing
+from herding.prompts.model import Prompt, Routing
 from herding.routing.policies import Choice, Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record

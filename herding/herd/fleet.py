@@ -11,6 +11,7 @@ from random import Random
 from herding.nodes.base import Node
 from herding.routing.breaker import CircuitBreakers
 from herding.routing.event_log import EventLog
+from herding.routing.scheduler import Signal
 from herding.routing.slots import Slots
 from herding.store import now_ms
 
@@ -20,7 +21,7 @@ DRAIN_SECONDS = 60.0
 class Fleet(Mapping[str, Node]):
     """Nodes by name. A node that drains gets no new request; those that it has run to their end.
 
-    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is called when a request that
+    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is notified when a request that
     waits may be able to go on, or never will.
     """
 
@@ -37,7 +38,7 @@ class Fleet(Mapping[str, Node]):
         self.events = EventLog(wall)
         self.slots = Slots(clock)
         self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events)
-        self.changed: Callable[[], None] = lambda: None
+        self.changed = Signal()
         for node in nodes.values():
             self._enter(node)
 
@@ -54,7 +55,7 @@ class Fleet(Mapping[str, Node]):
         """From now on `node`, which has started, gets requests; it may take the name of one that was removed."""
         self._enter(node)
         self.events.record(node.name, "added", f"a node of the kind {node.kind}")
-        self.changed()
+        self.changed.notify()
 
     def takes(self, name: str) -> bool:
         """Whether the node gets new requests."""
@@ -76,7 +77,7 @@ class Fleet(Mapping[str, Node]):
         """The node gets requests again."""
         if name in self._nodes:
             self.slots.drain(name, draining=False)
-            self.changed()
+            self.changed.notify()
 
     async def replace(self, node: Node, *, seconds: float = DRAIN_SECONDS) -> None:
         """Drain the node of that name and put `node`, which has started, in its place at once.
@@ -87,7 +88,7 @@ class Fleet(Mapping[str, Node]):
         old = self._nodes.get(node.name)
         self._enter(node)
         self.events.record(node.name, "changed", f"a node of the kind {node.kind}")
-        self.changed()
+        self.changed.notify()
         if old is not None:
             await old.close()
 
@@ -99,7 +100,7 @@ class Fleet(Mapping[str, Node]):
             self.slots.remove(name)
             self.health.remove(name)
             self.events.record(name, "removed")
-            self.changed()
+            self.changed.notify()
             await node.close()
 
     def _enter(self, node: Node) -> None:
@@ -113,4 +114,4 @@ class Fleet(Mapping[str, Node]):
         """What failed is gone: the new program gets its trial at once, and what waits may go on."""
         if self.health.status(name).state in ("ejected", "trial"):
             self.health.reset(name)
-        self.changed()
+        self.changed.notify()

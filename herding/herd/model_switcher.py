@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from herding.errors import ConflictError, HerdingError, NodeError
 from herding.herd.fleet import Fleet
 from herding.nodes.base import Node
 from herding.values import LoadProgress
 
-EVERY = 0.5
-"""Seconds between two looks at what requests wait for."""
-
 log = logging.getLogger(__name__)
 
 
-class ModelSwitcher:
-    """Switches models, one switch a node at a time, and tells of each in the feed of the nodes.
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What waiting requests need.
 
-    `wanted` counts the requests that wait for a model which nobody serves, and could be switched to, by model;
-    `waited_for` tells whether any wait for what a node serves now. A node with `auto_switch` follows the demand once
-    it has lasted `after_seconds`, when the node is idle and its last switch is `every_minutes` ago: models that are
-    wanted in turns do not chase each other.
+    `models` counts the requests by the model that they wait for, where no node serves it and one could be switched to
+    it. `nodes` are the names of the nodes that requests wait for as they are.
     """
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        *,
-        wanted: Callable[[], Mapping[str, int]],
-        waited_for: Callable[[Node], bool],
-    ) -> None:
-        self._fleet, self._wanted, self._waited_for = fleet, wanted, waited_for
+    models: Mapping[str, int]
+    nodes: frozenset[str] = frozenset()
+
+
+class ModelSwitcher:
+    """Switches models, one switch a node at a time, and records each in the feed of the nodes.
+
+    A node with `auto_switch` follows the demand once it has lasted `after_seconds`, when the node is idle and its last
+    switch is `every_minutes` ago: models that are wanted in turns do not chase each other.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
         self._since: dict[str, float] = {}
         self._switched_at: dict[str, float] = {}
         self._switching: set[str] = set()
@@ -67,7 +69,7 @@ class ModelSwitcher:
             raise
         finally:
             self._switching.discard(name)
-            self._fleet.changed()
+            self._fleet.changed.notify()
             steps.put_nowait(None)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -76,23 +78,17 @@ class ModelSwitcher:
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, HerdingError):
             log.error("%s broke", task.get_name(), exc_info=error)
 
-    async def watch(self) -> None:
-        """Runs as long as the app: follows the demand."""
-        while True:
-            await asyncio.sleep(EVERY)
-            if any(node.auto_switch for node in self._fleet.values()):
-                await self.look()
+    async def follow(self, demand: Demand) -> None:
+        """Switch the nodes that are due now; for each model in demand, one node at most."""
+        now = self._fleet.clock()
+        self._since = {model: self._since.get(model, now) for model in demand.models}
+        for model in sorted(demand.models, key=lambda model: self._since[model]):
+            for node in list(self._fleet.values()):
+                if node.name not in demand.nodes and self._is_due(node, model, now):
+                    await self._follow(node, model)
+                    break
 
-    async def look(self) -> None:
-        """Switch what is due now; for each model that is waited for, one node at most."""
-        now, wanted = self._fleet.clock(), self._wanted()
-        self._since = {model: self._since.get(model, now) for model in wanted}
-        for model in sorted(wanted, key=lambda model: self._since[model]):
-            node = next((node for node in self._fleet.values() if self._may(node, model, now)), None)
-            if node is not None:
-                await self._follow(node, model)
-
-    def _may(self, node: Node, model: str, now: float) -> bool:
+    def _is_due(self, node: Node, model: str, now: float) -> bool:
         rule = node.auto_switch
         if rule is None or model not in node.offers or node.name in self._switching:
             return False
@@ -101,7 +97,7 @@ class ModelSwitcher:
         last = self._switched_at.get(node.name)
         if last is not None and now - last < rule.every_minutes * 60:
             return False
-        return not self._fleet.slots.load(node.name).running and not self._waited_for(node)
+        return not self._fleet.slots.load(node.name).running
 
     async def _follow(self, node: Node, model: str) -> None:
         log.info("Node %s is switched to %s: requests wait for it", node.name, model)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
 from herding.nodes.base import Node
-from herding.values import Call, Chunk, Embeddings
+from herding.values import Call, Chunk, Embeddings, Usage
 
 MAX_CHARS = 4_000_000
 
@@ -82,6 +82,26 @@ class NodeCall:
             self._queue.put_nowait(error)
         except Exception as error:  # noqa: BLE001 (a broken node must end the request, not hang it)
             self._queue.put_nowait(_broken(name, error))
+
+
+class EmbeddingCall(NodeCall):
+    """The same for vectors: a single chunk ends the call, and `embeddings` is set by then."""
+
+    def __init__(
+        self, node: Node, request_id: str, model: str, texts: Sequence[str], dimensions: int | None = None
+    ) -> None:
+        super().__init__(node, Call(request_id, model))
+        self._texts, self._dimensions = texts, dimensions
+        self.embeddings: Embeddings | None = None
+
+    async def _pump(self) -> None:
+        try:
+            made = await embedded(self._node, self._call.model, self._texts, dimensions=self._dimensions)
+        except HerdingError as error:
+            self._queue.put_nowait(error)
+        else:
+            self.embeddings = made
+            self._queue.put_nowait(Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source)))
 
 
 async def embedded(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:

@@ -45,7 +45,7 @@ class Prober:
                 permit.succeeded()
             except HerdingError as error:
                 permit.failed(error)
-        self._fleet.changed()
+        self._fleet.changed.notify()
 
 
 async def _ask(node: Node) -> None:

@@ -52,7 +52,7 @@ class Registry:
 
     async def load(self) -> None:
         """Start the nodes that the store keeps; one that cannot run any more is there, off, and says why."""
-        for record in await self._store.kept_nodes():
+        for record in await self._store.nodes():
             if record.name in self._fleet:
                 log.warning("Node %s was added at run time, but the nodes file has one of that name now", record.name)
                 continue
@@ -186,7 +186,7 @@ class Registry:
         node = self._built(spec)
         record = replace(self._record(spec, origin, who), added_by=old.added_by, at=old.at)
         try:
-            await self._store.change_node(record)
+            await self._store.update_node(record)
         except BaseException:
             await node.close()
             raise
@@ -199,7 +199,7 @@ class Registry:
 
     async def _remove(self, name: str, who: Principal) -> None:
         self._require_change(name, who)
-        await self._store.drop_node(name)
+        await self._store.delete_node(name)
         del self._records[name]
         log.info("%s removed the node %s", who.id, name)
 

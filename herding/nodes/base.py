@@ -12,7 +12,7 @@ from pydantic import Field
 
 from herding.errors import NoNodeError, UserError
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 CHARS_PER_TOKEN = 3
 """A cautious estimate: most tokenizers have more characters per token."""
@@ -20,7 +20,7 @@ CHARS_PER_TOKEN = 3
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
-class Deadlines(Strict):
+class Deadlines(StrictModel):
     """Time limits of a request in seconds: to connect, to the first token, between tokens, and in total."""
 
     connect: float = Field(default=5, gt=0, allow_inf_nan=False)
@@ -29,7 +29,7 @@ class Deadlines(Strict):
     total: float = Field(default=600, gt=0, allow_inf_nan=False)
 
 
-class AutoSwitch(Strict):
+class AutoSwitch(StrictModel):
     """Loads a model that requests have waited for `after_seconds`, at most once in `every_minutes`."""
 
     after_seconds: float = Field(default=2, ge=0, allow_inf_nan=False)
@@ -49,7 +49,7 @@ class BuildContext:
     transport: httpx.AsyncBaseTransport | None = None
 
 
-class NodeConfig(Strict):
+class NodeConfig(StrictModel):
     """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields."""
 
     kind: str

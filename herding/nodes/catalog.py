@@ -17,7 +17,7 @@ from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig
 from herding.nodes.openai import OpenAIConfig
 from herding.nodes.template import TemplateConfig
-from herding.yaml_files import Strict
+from herding.yaml_files import StrictModel
 
 AnyConfig = LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig
 
@@ -29,7 +29,7 @@ REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
 """The kinds that can be added while Herding runs, sorted as above."""
 
 
-class Herd(Strict):
+class Herd(StrictModel):
     """The nodes file: a list of nodes with unique names."""
 
     nodes: list[Annotated[AnyConfig, Field(discriminator="kind")]] = Field(default_factory=list)

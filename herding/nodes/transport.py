@@ -68,7 +68,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = functools.partial(_Protocol, loop=self._loop)
+        protocol: type[ResponseHandler] = _Protocol
+        self._factory = functools.partial(protocol, loop=self._loop)
         self._used = WeakSet[ResponseHandler]()
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:

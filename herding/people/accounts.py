@@ -16,11 +16,15 @@ from herding.access.tokens import mint
 from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
+from herding.serving.active import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
 OVERLAP_MS = 24 * 3600 * 1000
 """How long an old token still works after a rotation."""
+
+RECHECK_SECONDS = 0.5
+"""How often the tokens of running requests are checked."""
 
 MINUTE_MS = 60_000
 FORGETS_A_MINUTE = 10
@@ -37,13 +41,18 @@ class Accounts:
     """Every method takes the principal who asks, and raises AccessError where their role does not allow it."""
 
     def __init__(
-        self, *, store: Store, roles: Roles, authenticator: Authenticator, clock: Callable[[], int] = now_ms
+        self,
+        *,
+        store: Store,
+        roles: Roles,
+        authenticator: Authenticator,
+        active: ActiveRequests,
+        clock: Callable[[], int] = now_ms,
     ) -> None:
         self._store, self._roles, self._authenticator, self._clock = store, roles, authenticator, clock
+        self._active = active
         self._changing = asyncio.Lock()
         self._forgotten: dict[str, list[int]] = {}
-        self.hush: Callable[[str, Sequence[str] | None], None] = lambda *_: None
-        """Called where no texts are to be kept of a principal's requests that run now, of all with None."""
 
     # Users
 
@@ -84,10 +93,10 @@ class Accounts:
             raise UserError("You cannot disable yourself or change your own role. Ask another admin.", param="id")
         user = replace(self._checked(user, who), created_at=old.created_at)
         async with self._changing:
-            await self._store.change_user(user)
+            await self._store.update_user(user)
         self._authenticator.forget_user(user.id)
         if user.opt_out:
-            self.hush(user.id, None)
+            self._active.drop_texts(user.id)
         return user
 
     # Tokens
@@ -135,7 +144,7 @@ class Accounts:
         token = await self._own_token(token_id, who)
         if token.user != who.id:
             self._refuse_more_than(who, await self.user(token.user, who))
-        await self._store.revoke(token_id, self._clock())
+        await self._store.revoke_token(token_id, self._clock())
         self._authenticator.forget_token(token_id)
 
     async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
@@ -145,7 +154,7 @@ class Accounts:
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise UserError("This token is over. Create a new one.", param="token_id")
         made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
-        await self._store.expire(token_id, now + OVERLAP_MS)
+        await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
 
@@ -175,10 +184,10 @@ class Accounts:
             if user is None:
                 raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
             changed = replace(user, opt_out=opted_out)
-            await self._store.change_user(changed)
+            await self._store.update_user(changed)
         self._authenticator.forget_user(user.id)
         if opted_out:
-            self.hush(user.id, None)
+            self._active.drop_texts(user.id)
         return changed
 
     async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
@@ -194,8 +203,8 @@ class Accounts:
         """
         require(who, HISTORY)
         self._pace(who.account or who.id)
-        self.hush(who.id, request_ids)
-        return await self._store.forget(principal=who.id, request_ids=request_ids)
+        self._active.drop_texts(who.id, request_ids)
+        return await self._store.erase_content(principal=who.id, request_ids=request_ids)
 
     # Roles
 
@@ -220,6 +229,14 @@ class Accounts:
         if who.role != ADMIN and (more := beyond(self._roles.principal("", ADMIN), who)):
             raise AccessError(f"Whoever writes the roles needs all that an admin has; you lack {more}.")
         return await self._roles.save(text, seen, keeps=who.role)
+
+    async def watch(self) -> None:
+        """Revoke, within a second, the running requests of principals whose token is no longer valid; never returns."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            for run in self._active:
+                if not await self._authenticator.still_valid(run.request.principal):
+                    run.revoke()
 
     # Inside
 

@@ -176,7 +176,7 @@ class Authenticator:
         """Write down when tokens were used last; what the database does not take now is tried again."""
         used, self._used = self._used, {}
         try:
-            await self._store.touched(used)
+            await self._store.record_token_use(used)
         except StoreError:
             self._used = used | self._used
 

@@ -1,26 +1,61 @@
-"""The checks of a prompt: trims the answer while it streams, and judges it at the end."""
+"""The checks of a prompt, the trimming of a streamed response, and its judgement at the end."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from herding.prompts.json_schema import fault
-from herding.prompts.model import Checks
-from herding.prompts.patterns import found_in
+from pydantic import Field, field_validator, model_validator
+
+from herding.prompts.json_schema import check_schema, find_mismatch
+from herding.prompts.patterns import check_pattern, matches_anywhere
 from herding.values import CheckResult
+from herding.yaml_files import FieldError, StrictModel
 
-_NONE = Checks()
+
+class Checks(StrictModel):
+    """The checks of a prompt: what a good response looks like."""
+
+    stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
+    max_words: int | None = Field(default=None, ge=1)
+    max_chars: int | None = Field(default=None, ge=1)
+    json_schema: dict[str, Any] | None = None
+    regex: str | None = None
+    choices: list[Annotated[str, Field(min_length=1, max_length=1_000)]] | None = Field(
+        default=None, min_length=1, max_length=1_000
+    )
+    ignore_case: bool | None = None
+
+    @field_validator("json_schema")
+    @classmethod
+    def _schema_is_valid(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            check_schema(schema)
+        return schema
+
+    @field_validator("regex")
+    @classmethod
+    def _pattern_is_valid(cls, pattern: str | None) -> str | None:
+        return pattern if pattern is None else check_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _case_is_of_choices(self) -> Checks:
+        if self.ignore_case is not None and self.choices is None:
+            raise FieldError("this needs choices", "ignore_case")
+        return self
+
+
+_NO_CHECKS = Checks()
 _FENCE = re.compile(r"\A\s*(?P<fence>`{3,9}+|~{3,9}+)[^\n`]*+\n(?P<inside>.*?)(?P=fence)\s*\Z", re.DOTALL)
 
 
 class Trimmer:
-    """Passes an answer on, piece by piece, up to the stop marker or a stop string; never shows it, not even half of it.
+    """Cuts a streamed response at the stop marker or at a stop string, and never passes on a part of either.
 
-    White space before the marker is dropped with it. An answer that breaks off within the marker loses that part too;
-    the beginning of a stop string stays. `done` says that one of them came, `marked` that it was the marker.
+    White space before the marker is dropped. If the response ends within the marker, that part is dropped too; the
+    beginning of a stop string is kept. `done` is true once one of them was found, `marked` if it was the marker.
     """
 
     def __init__(self, checks: Checks, stops: Sequence[str] = ()) -> None:
@@ -30,7 +65,7 @@ class Trimmer:
         self.done = self.marked = False
 
     def feed(self, piece: str) -> str:
-        """The part of the answer that is certain after `piece`; empty once the marker or a stop string was seen."""
+        """Take the next piece of the response and return the text that can be passed on."""
         if self.done:
             return ""
         if not self._ends:
@@ -48,15 +83,15 @@ class Trimmer:
         return certain
 
     def end(self) -> str:
-        """What was held back although no marker came, without what looks like its beginning."""
+        """Return the text that was held back, without the beginning of the marker."""
         rest, self._held = self._held, ""
         begun = _overlap(rest, self._marker) if self._marker else 0
         return rest[: len(rest) - begun].rstrip() if begun else rest
 
 
 def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
-    """Whether the trimmed `answer` passes the checks, and the first reason why not."""
-    if checks == _NONE:
+    """Judge the trimmed `answer`. The result names the first check that failed."""
+    if checks == _NO_CHECKS:
         return CheckResult()
     reason = _failure(checks, answer, marker_seen=marker_seen)
     return CheckResult(ok=reason is None, reason=reason)
@@ -65,31 +100,31 @@ def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
 def _failure(checks: Checks, answer: str, *, marker_seen: bool) -> str | None:
     words = len(answer.split())
     if checks.stop_marker and not marker_seen:
-        return f"the marker {checks.stop_marker} is missing"
+        return f"the stop marker {checks.stop_marker} is missing"
     if checks.max_words and words > checks.max_words:
-        return f"{words} words, at most {checks.max_words} are allowed"
+        return f"{words} words (max {checks.max_words})"
     if checks.max_chars and len(answer) > checks.max_chars:
-        return f"{len(answer)} characters, at most {checks.max_chars} are allowed"
-    if checks.choices and not _is_chosen(checks.choices, answer, ignore_case=bool(checks.ignore_case)):
-        return f"the answer is none of: {', '.join(checks.choices)}"[:300]
+        return f"{len(answer)} characters (max {checks.max_chars})"
+    if checks.choices and not _is_a_choice(checks.choices, answer, ignore_case=bool(checks.ignore_case)):
+        return f"not one of the choices: {', '.join(checks.choices)}"[:300]
     if checks.regex and (failure := _pattern_failure(checks.regex, answer)):
         return failure
     return _json_failure(checks.json_schema, answer) if checks.json_schema is not None else None
 
 
-def _is_chosen(choices: Sequence[str], answer: str, *, ignore_case: bool) -> bool:
-    """Whether the answer, without white space around it, is one of the choices."""
-    said = answer.strip()
+def _is_a_choice(choices: Sequence[str], answer: str, *, ignore_case: bool) -> bool:
+    """Return whether the answer, without surrounding white space, is one of the choices."""
+    text = answer.strip()
     if ignore_case:
-        return said.casefold() in (choice.strip().casefold() for choice in choices)
-    return said in (choice.strip() for choice in choices)
+        return text.casefold() in (choice.strip().casefold() for choice in choices)
+    return text in (choice.strip() for choice in choices)
 
 
 def _pattern_failure(pattern: str, answer: str) -> str | None:
     try:
-        return None if found_in(pattern, answer) else "the answer does not match the pattern"
+        return None if matches_anywhere(pattern, answer) else "does not match the pattern"
     except TimeoutError:
-        return "the answer does not match the pattern in the time there is for it"
+        return "matching the pattern took too long"
 
 
 def _json_failure(schema: dict[str, Any], answer: str) -> str | None:
@@ -97,16 +132,16 @@ def _json_failure(schema: dict[str, Any], answer: str) -> str | None:
     try:
         data = json.loads(fenced["inside"] if fenced else answer, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return "the answer is not JSON"
-    return fault(schema, data)
+        return "not valid JSON"
+    return find_mismatch(schema, data)
 
 
 def _refuse(constant: str) -> None:
-    """Python's reader takes NaN and the infinities, which JSON does not know."""
+    """Refuse NaN and the infinities, which Python accepts but JSON does not."""
     raise ValueError(constant)
 
 
 def _overlap(text: str, marker: str) -> int:
-    """How many characters at the end of `text` may be the beginning of `marker`."""
+    """Return the number of characters at the end of `text` that may be the beginning of `marker`."""
     longest = min(len(text), len(marker) - 1)
     return next((size for size in range(longest, 0, -1) if text.endswith(marker[:size])), 0)

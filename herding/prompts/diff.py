@@ -1,4 +1,4 @@
-"""What is different between two versions of a prompt: field by field, line by line, word by word."""
+"""The differences between two versions of a prompt by field, line and word."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Section = Literal["template", "variables", "parameters", "checks", "other"]
 Kind = Literal["same", "removed", "added", "changed"]
 
 MAX_COMPARED = 4_000_000
-"""Pairs of lines, or of words, that are compared; what has more is different as a whole."""
+"""Maximum number of compared pairs of lines or words. Larger texts differ as a whole."""
 
 _TEMPLATE = ("messages", "prompt", "templates", "variants")
 _MAPS = ("variables", "parameters", "checks", "templates")
 
 APART = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
-"""A letter that is a word: these scripts have no spaces between theirs."""
+"""A letter that counts as a word: these scripts have no spaces between words."""
 
 _WORD = regex.compile(rf"{APART}|(?:(?!{APART})[\w\p{{M}}])+|\s+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A piece of a line; `changed` where the other side does not have it."""
+    """A part of a line. `changed` is true if the other side does not have it."""
 
     text: str
     changed: bool = False
@@ -37,9 +37,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line on both sides, or on one: `old` is None for one that was added, `new` for one that was removed.
+    """A line of one or both sides. `old` is None for an added line, `new` for a removed one.
 
-    The numbers count from 1, each on its own side.
+    Numbers count from 1 on each side.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """A field that is different: its text before and after (None: it is not there), and the lines of both."""
+    """A changed field: its text before and after (None: missing), and the lines of both."""
 
     section: Section
     name: str
@@ -62,13 +62,13 @@ class FieldDiff:
 
 @dataclass(frozen=True, slots=True)
 class PromptDiff:
-    """All fields that are different, in the order of a prompt file."""
+    """All changed fields in the order of a prompt file."""
 
     fields: tuple[FieldDiff, ...]
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> PromptDiff:
-    """What is different between two prompts in the words of their files."""
+    """Compare the data of two prompts."""
     one, other = dict(_fields(old)), dict(_fields(new))
     names = [*one, *(name for name in other if name not in one)]
     changed = [name for name in names if one.get(name) != other.get(name)]
@@ -77,7 +77,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> PromptDiff:
 
 
 def lines(old: str, new: str) -> tuple[Line, ...]:
-    """The lines of two texts side by side."""
+    """Return the lines of two texts side by side."""
     one, other = old.split("\n"), new.split("\n")
     found: list[Line] = []
     for tag, i, k, j, m in _blocks(one, other):
@@ -99,7 +99,7 @@ def _both(old: str, new: str, i: int, j: int) -> Line:
 
 
 def _words(old: str, new: str) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
-    """Two lines, with what each has and the other has not."""
+    """Return the parts of two lines, with those that differ marked as changed."""
     one, other = _WORD.findall(old), _WORD.findall(new)
     left: list[Mark] = []
     right: list[Mark] = []
@@ -112,7 +112,7 @@ def _words(old: str, new: str) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
 
 
 def _blocks(one: Sequence[str], other: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
-    """What is equal, replaced, removed and added; what is equal at both ends is not looked at twice."""
+    """Return the opcodes of two sequences. Equal ends are skipped to save time."""
     head = 0
     while head < min(len(one), len(other)) and one[head] == other[head]:
         head += 1
@@ -160,10 +160,10 @@ def _place(name: str) -> int:
 
 
 def _fields(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every field with its text."""
+    """Yield every field with its text."""
     for name, value in data.items():
         if name == "variants":
-            yield f"{name}.order", "\n".join(variant["name"] for variant in value)  # the first that fits is used
+            yield f"{name}.order", "\n".join(variant["name"] for variant in value)  # the first match is used
             for variant in value:
                 parts = _fields({part: inner for part, inner in variant.items() if part != "name"})
                 yield from ((f"{name}.{variant['name']}.{part}", text) for part, text in parts)

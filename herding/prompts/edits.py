@@ -1,4 +1,4 @@
-"""Unsaved edits of a prompt: what they are, as text that is kept, and the prompt that they make."""
+"""Unsaved edits of a prompt: their form, their storage as text, and their application to the prompt."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 from herding.errors import UserError, VariableError
 from herding.prompts.model import Prompt
-from herding.prompts.reading import parse_body, parse_prompt
+from herding.prompts.prompt_file import parse_body, parse_prompt
 from herding.prompts.yaml_dump import dump_file
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 BODY = ("messages", "prompt", "templates", "variants")
-"""The keys of a prompt that an edited template takes the place of."""
+"""The keys of a prompt that an edited template replaces."""
 
 NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
 WHOLE_NUMBERS = ("top_k", "max_tokens", "seed")
-"""The parameters that are numbers, and those of them that are whole ones."""
+"""Parameters that are numbers, and those that are integers."""
 
 MAX_CHARS = 1_000_000
-"""Characters of edits as they are kept."""
+"""Maximum length of stored edits, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What somebody wrote and did not save; what is missing is as the prompt has it.
+    """Unsaved changes of a user to a prompt. Missing parts are unchanged.
 
-    `variables` are inputs; `template` is the text as YAML; `parameters` are numbers by name, and `stop` a list of
-    texts. `whole` is all of the prompt as YAML, in the place of its saved form.
+    `variables` are inputs, `template` is the body as YAML, and `parameters` are numbers by name (`stop` is a list of
+    texts). `whole` is the full prompt as YAML and replaces the saved prompt.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -40,60 +40,60 @@ class Edits:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is edited."""
+        """True if nothing is edited."""
         return not (self.variables or self.changes_prompt)
 
     @property
     def changes_prompt(self) -> bool:
-        """Whether there is more to save than inputs."""
+        """True if more than inputs is edited."""
         return self.template is not None or bool(self.parameters) or self.whole is not None
 
     @property
     def inputs(self) -> Edits:
-        """The inputs alone."""
+        """The edits of inputs only."""
         return replace(self, template=None, parameters={}, whole=None)
 
     def dump(self) -> str:
-        """The edits as one line of JSON; UserError for what cannot be kept."""
+        """Return the edits as one line of JSON. Raises UserError if they cannot be stored."""
         _check_parameters(self.parameters)
         try:
             text = json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
-            raise UserError("The draft holds a value that JSON does not know.", param="variables") from None
+            raise UserError("The draft holds a value that JSON does not support.", param="variables") from None
         if len(text) > MAX_CHARS:
-            raise UserError(f"A draft has at most {MAX_CHARS:,} characters. Make it shorter.")
+            raise UserError(f"The draft is longer than {MAX_CHARS:,} characters. Shorten it.")
         return text
 
 
-def load(text: str) -> Edits:
-    """The edits that `dump` wrote; ValueError where it did not."""
+def load_edits(text: str) -> Edits:
+    """Return the edits that `Edits.dump` wrote. Raises ValueError."""
     try:
         return Edits(**json.loads(text))
     except TypeError as error:
         raise ValueError(str(error)) from None
 
 
-def applied(key: str, content: Mapping[str, Any], edits: Edits, *, inputs: bool = False) -> dict[str, Any]:
-    """The prompt that the edits make of `content`, both in the words of a prompt file.
+def apply_edits(key: str, content: Mapping[str, Any], edits: Edits, *, inputs: bool = False) -> dict[str, Any]:
+    """Return the data of a prompt with the edits applied. With `inputs`, they become defaults of their variables.
 
-    With `inputs`, these become the defaults of their variables. UserError names the line and the key of what is wrong.
+    Raises UserError with the line and the key of an error.
     """
     if edits.whole is not None:
-        data = parse_prompt(key, edits.whole).worded
+        data = parse_prompt(key, edits.whole).file_data
     else:
         data = dict(content)
         if edits.template is not None:
             parse_body(edits.template, Prompt.model_validate(data))
-            data = _others(data) | dict(Source(edits.template).data)
+            data = _others(data) | dict(YamlDocument(edits.template).data)
     if edits.parameters:
         data["parameters"] = {**data.get("parameters", {}), **edits.parameters}
     return data | ({"variables": _with_defaults(data, edits.variables)} if inputs and edits.variables else {})
 
 
-def detached(content: Mapping[str, Any], edits: Edits) -> Edits:
-    """Edits of a prompt that is not there any more: with all of it as YAML, as `content` says it, however they stand.
+def to_full_edits(content: Mapping[str, Any], edits: Edits) -> Edits:
+    """Return edits that hold the full prompt as YAML, so that they survive its deletion.
 
-    A template that is none yet goes along as it is typed.
+    An invalid template is kept as typed.
     """
     if edits.whole is not None or not edits.changes_prompt:
         return edits
@@ -103,10 +103,10 @@ def detached(content: Mapping[str, Any], edits: Edits) -> Edits:
     return Edits(edits.variables, whole=dump_file(data) + (edits.template or ""))
 
 
-def template_of(key: str, content: Mapping[str, Any], whole: str) -> str | None:
-    """The template of `whole` as YAML, if all else in it is as in `content`; None where there are more edits."""
+def extract_template(key: str, content: Mapping[str, Any], whole: str) -> str | None:
+    """Return the template of `whole` as YAML if nothing else in it differs from `content`, else None."""
     found = parse_prompt(key, whole)
-    if found.said_label or _others(found.content) != _others(content):
+    if found.file_label or _others(found.content) != _others(content):
         return None
     return dump_file({name: value for name, value in found.content.items() if name in BODY})
 
@@ -116,7 +116,7 @@ def _others(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_defaults(data: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables with their inputs as defaults, where those are given and fit."""
+    """Return the variables with valid inputs as their defaults."""
     variables = dict(data.get("variables") or {})
     known = Prompt.model_validate(data).variables
     for name, value in inputs.items():
@@ -129,11 +129,11 @@ def _with_defaults(data: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[s
 
 
 def _check_parameters(given: Mapping[str, Any]) -> None:
-    """Only what a form can show is kept; whether it is in bounds is asked when it is used."""
+    """Raise UserError for parameters that a form cannot show. Bounds are checked when they are used."""
     for name, value in given.items():
         if name == "stop" and isinstance(value, list) and all(isinstance(text, str) for text in value):
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if name not in NUMBERS or not number:
-            message = f"A draft's parameters are numbers ({', '.join(NUMBERS)}), and 'stop' is a list of texts."
+            message = f"Parameters of a draft must be numbers ({', '.join(NUMBERS)}), and 'stop' a list of texts."
             raise UserError(message, param=f"parameters.{name}")

@@ -1,4 +1,4 @@
-"""JSON schemas: checked when a prompt loads, and held against an answer for a limited time."""
+"""JSON schemas: validated when a prompt loads, and applied to a response with a time limit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import regex
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from herding.prompts.patterns import SECONDS, check_pattern, found_in
+from herding.prompts.patterns import SECONDS, check_pattern, matches_anywhere
 
 MAX_DEPTH = 100
 Keyword = Callable[[Any, Any, Any, Any], Iterable[jsonschema.ValidationError] | None]
 
 
 def check_schema(schema: dict[str, Any]) -> None:
-    """ValueError where `schema` is none, or would take more than is done here."""
+    """Raise ValueError if `schema` is invalid or too expensive."""
     _refuse_depth(schema)
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -27,25 +27,25 @@ def check_schema(schema: dict[str, Any]) -> None:
     except jsonschema.SchemaError as error:
         raise ValueError(f"not a JSON schema: {error.message}") from None
     except (TypeError, ValueError):
-        raise ValueError("not a JSON schema: it holds a value that JSON does not know") from None
+        raise ValueError("not a JSON schema: it holds a value that JSON does not support") from None
     _check_patterns(schema)
 
 
-def fault(schema: dict[str, Any], data: Any) -> str | None:
-    """What is wrong with `data`, if anything; never fetches a remote reference."""
+def find_mismatch(schema: dict[str, Any], data: Any) -> str | None:
+    """Return the first mismatch of `data`, or None. Remote references are never fetched."""
     try:
         error = next(_validator(schema).iter_errors(data), None)
     except Unresolvable:
-        return "the JSON cannot be checked against the schema: a $ref in it leads to nothing"
+        return "can't check the JSON schema: a $ref in it has no target"
     except RecursionError:
-        return "the JSON cannot be checked against the schema: a $ref in it leads back to itself, or too deep"
+        return "can't check the JSON schema: a $ref in it is circular or nested too deep"
     except (TimeoutError, regex.error):
-        return "the JSON cannot be checked against the schema in the time there is for it"
-    return f"the JSON does not fit the schema: {error.message[:200]}" if error else None
+        return "checking the JSON schema took too long"
+    return f"the JSON does not match the schema: {error.message[:200]}" if error else None
 
 
 def _validator(schema: dict[str, Any]) -> Any:
-    """A validator with one deadline for all that it does."""
+    """Return a validator with one deadline for all its work."""
     end = time.monotonic() + SECONDS
 
     def left() -> float:
@@ -68,11 +68,11 @@ def _validator(schema: dict[str, Any]) -> Any:
     return made(schema, registry=Registry())
 
 
-def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (some small functions)
-    """The keywords that may take long by nature; `left` says how many seconds there are for patterns."""
+def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (small functions)
+    """Return the keywords that may take long. `left` returns the seconds left until the deadline."""
 
     def fits(pattern: str, text: str) -> bool:
-        return found_in(pattern, text, seconds=left())
+        return matches_anywhere(pattern, text, seconds=left())
 
     def pattern(checker: Any, wanted: str, text: Any, _: Any) -> Iterator[jsonschema.ValidationError]:
         if checker.is_type(text, "string") and not fits(wanted, text):
@@ -100,7 +100,7 @@ def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (s
 
     def unique_items(checker: Any, wanted: Any, data: Any, _: Any) -> Iterator[jsonschema.ValidationError]:
         if wanted and checker.is_type(data, "array") and len(set(map(_distinct, data))) < len(data):
-            yield jsonschema.ValidationError("a list holds an item twice")
+            yield jsonschema.ValidationError("a list contains an item twice")
 
     return {
         "pattern": pattern,
@@ -111,7 +111,7 @@ def _keywords(left: Callable[[], float]) -> dict[str, Keyword]:  # noqa: C901 (s
 
 
 def _distinct(item: Any) -> Hashable:
-    """What only equal items share: 1 is 1.0 in JSON, but neither is true."""
+    """Return a key that only equal items share. In JSON 1 equals 1.0, but not true."""
     if isinstance(item, dict):
         return dict, frozenset((name, _distinct(value)) for name, value in item.items())
     if isinstance(item, list):
@@ -120,11 +120,14 @@ def _distinct(item: Any) -> Hashable:
 
 
 def _check_patterns(schema: dict[str, Any]) -> None:
-    """All patterns of a schema; `unevaluatedProperties` would match those of `patternProperties` without a deadline."""
+    """Raise ValueError for invalid patterns of a schema.
+
+    `unevaluatedProperties` would match those of `patternProperties` without a deadline.
+    """
     left, keys = list[Any]([schema]), set[str]()
     while left:
         item = left.pop()
-        left += _inside(item)
+        left += _children(item)
         if not isinstance(item, dict):
             continue
         keys.update(item)
@@ -133,19 +136,19 @@ def _check_patterns(schema: dict[str, Any]) -> None:
             if isinstance(pattern, str):
                 check_pattern(pattern)
     if {"patternProperties", "unevaluatedProperties"} <= keys:
-        raise ValueError("patternProperties and unevaluatedProperties do not go together here")
+        raise ValueError("patternProperties and unevaluatedProperties can't be used together")
 
 
 def _refuse_depth(value: Any) -> None:
-    """Whoever walks through a value later walks by recursion, and must come to its end."""
+    """Raise ValueError if a value is nested too deep for recursive functions."""
     level, depth = [value], 0
-    while level := [inner for item in level for inner in _inside(item)]:
+    while level := [inner for item in level for inner in _children(item)]:
         depth += 1
         if depth > MAX_DEPTH:
-            raise ValueError(f"at most {MAX_DEPTH} levels stand inside one another here")
+            raise ValueError(f"the value is nested deeper than {MAX_DEPTH} levels")
 
 
-def _inside(item: Any) -> Iterable[Any]:
+def _children(item: Any) -> Iterable[Any]:
     if isinstance(item, dict):
         return item.values()
     return item if isinstance(item, list) else ()

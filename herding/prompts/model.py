@@ -1,8 +1,9 @@
-"""What a prompt is: the strict schema of a prompt file."""
+"""The schema of a prompt, as its file spells it."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from hashlib import sha256
@@ -10,19 +11,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
 
-from herding.prompts.alias import Alias
-from herding.prompts.condition import Condition
-from herding.prompts.coverage import cover
-from herding.prompts.families import check_families
-from herding.prompts.json_schema import check_schema
-from herding.prompts.origins import ANY, Origin
-from herding.prompts.patterns import check_pattern
-from herding.prompts.render import placeholders
-from herding.prompts.routing import Routing
-from herding.prompts.type_check import check_kinds
+from herding.errors import NotFoundError, UserError
+from herding.prompts.checks import Checks
+from herding.prompts.conditions import Condition
+from herding.prompts.render import check_families, placeholders
 from herding.prompts.variables import Variable
+from herding.prompts.web_access import ANY, Alias, Origin
+from herding.prompts.yaml_dump import dump
 from herding.values import Parameters
-from herding.yaml_files import PlacedError, Strict
+from herding.yaml_files import FieldError, StrictModel
 
 MAX_TEMPLATE = 200_000
 MAX_VARIANTS = 100
@@ -32,17 +29,17 @@ RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
 
 
-class PromptMessage(Strict):
+class PromptMessage(StrictModel):
     """One message of a template."""
 
     role: Literal["system", "user", "assistant"]
     content: Text
 
 
-class Template(Strict):
-    """The text of a prompt: `messages` for a model's own chat template, or a raw `prompt` that is sent as it is.
+class Template(StrictModel):
+    """The text of a prompt: `messages` for the model's chat template, or a raw `prompt` that is sent unchanged.
 
-    `families`, called `templates` in files, are raw texts for models of some families, in its place.
+    `families`, called `templates` in files, are raw texts that replace it for some families of models.
     """
 
     model_config = ConfigDict(serialize_by_alias=True, populate_by_name=True)
@@ -58,7 +55,7 @@ class Template(Strict):
         return families
 
     def texts(self) -> Iterator[str]:
-        """All texts of the template that may hold placeholders."""
+        """Yield every text of the template that may contain placeholders."""
         if self.prompt is not None:
             yield self.prompt
         for message in self.messages or ():
@@ -67,7 +64,7 @@ class Template(Strict):
 
 
 class Variant(Template):
-    """A template for the inputs for which `when` holds."""
+    """A template for the inputs that meet the condition `when`."""
 
     name: Name
     when: str
@@ -79,7 +76,7 @@ class Variant(Template):
         return when
 
     @model_validator(mode="after")
-    def _complete(self) -> Variant:
+    def _has_one_text(self) -> Variant:
         if (self.messages is None) == (self.prompt is None):
             raise ValueError("a variant has either messages or prompt")
         return self
@@ -90,29 +87,29 @@ class Variant(Template):
 
 
 class Body(Template):
-    """The editable text of a prompt: one template, or variants of it (the first whose condition holds is used)."""
+    """The editable text of a prompt: a template, variants (the first whose condition holds is used), or both."""
 
     variants: list[Variant] | None = Field(default=None, min_length=1, max_length=MAX_VARIANTS)
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Body:
+    def _has_one_text(self) -> Body:
         if self.messages is not None and self.prompt is not None:
             raise ValueError("give either messages or prompt, not both")
         if self.messages is None and self.prompt is None and not self.variants:
             raise ValueError("a prompt needs messages, prompt or variants")
         if self.families and self.messages is None and self.prompt is None:
-            raise PlacedError("all other models need messages or prompt beside it", "templates")
+            raise FieldError("add messages or prompt for all other models", "templates")
         return self
 
     def templates(self) -> Iterator[Template]:
-        """Every template that may be used."""
+        """Yield the default template, if there is one, and the variants."""
         if self.messages is not None or self.prompt is not None:
             yield Template(messages=self.messages, prompt=self.prompt, templates=self.families)
         yield from self.variants or ()
 
 
-class PromptParameters(Strict):
-    """Sampling parameters; what is left out is left to the model."""
+class PromptParameters(StrictModel):
+    """Sampling parameters. The model decides those that are not set."""
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -125,43 +122,35 @@ class PromptParameters(Strict):
         return Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
 
 
-class Checks(Strict):
-    """What a good answer looks like; see `herding.prompts.checks` for how it is judged."""
+PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 
-    stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
-    max_words: int | None = Field(default=None, ge=1)
-    max_chars: int | None = Field(default=None, ge=1)
-    json_schema: dict[str, Any] | None = None
-    regex: str | None = None
-    choices: list[Annotated[str, Field(min_length=1, max_length=1_000)]] | None = Field(
-        default=None, min_length=1, max_length=1_000
-    )
-    ignore_case: bool | None = None
 
-    @field_validator("json_schema")
-    @classmethod
-    def _schema_is_valid(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
-        if schema is not None:
-            check_schema(schema)
-        return schema
+class Routing(StrictModel):
+    """The policy that chooses one of the target models, unless one is `pinned`.
 
-    @field_validator("regex")
-    @classmethod
-    def _pattern_is_valid(cls, pattern: str | None) -> str | None:
-        return pattern if pattern is None else check_pattern(pattern)
+    Without `explore`, the policy always chooses the best model so far. Responses within `fast_seconds` score a little
+    higher, those that take longer than `slow_seconds` lower.
+    """
+
+    policy: PolicyName = "stars"
+    pinned: Annotated[str, Field(min_length=1)] | None = None
+    explore: bool = True
+    fast_seconds: Seconds = 0.9
+    slow_seconds: Seconds = 2.5
 
     @model_validator(mode="after")
-    def _case_is_of_choices(self) -> Checks:
-        if self.ignore_case is not None and self.choices is None:
-            raise PlacedError("this goes with choices only", "ignore_case")
+    def _fast_before_slow(self) -> Routing:
+        if self.fast_seconds > self.slow_seconds:
+            raise ValueError("fast_seconds must not be more than slow_seconds")
         return self
 
 
 class Prompt(Body):
     """A named template with typed variables, target models, parameters and checks.
 
-    `roles` are the only ones that may see and run it; web pages of the origins `cors` may run it by a link, which
-    `alias` makes shorter. `routing` says how a target model is chosen; left out, by the stars that answers got.
+    Only `roles`, if given, may see and run it. Web pages of the origins `cors` may call it, `alias` gives it a short
+    path, and `routing` sets how a target model is chosen (by default by the stars of its responses).
     """
 
     name: str = Field(min_length=1, max_length=200)
@@ -182,14 +171,14 @@ class Prompt(Body):
     @classmethod
     def _checks_are_given_once(cls, data: Any) -> Any:
         if isinstance(data, dict) and "checks" in data and "contract" in data:
-            raise PlacedError("'contract' is the old name of 'checks'; give only 'checks'", "contract")
+            raise FieldError("'contract' is the old name of 'checks'; give only 'checks'", "contract")
         return data
 
     @field_validator("cors")
     @classmethod
-    def _all_stands_alone(cls, origins: list[str] | None) -> list[str] | None:
+    def _all_origins_stand_alone(cls, origins: list[str] | None) -> list[str] | None:
         if origins and ANY in origins and len(origins) > 1:
-            raise ValueError("'*' stands for all origins; leave out the others, or the '*'")
+            raise ValueError("'*' includes all origins. Remove the others, or remove '*'")
         return origins
 
     @field_validator("variables", mode="before")
@@ -202,23 +191,23 @@ class Prompt(Body):
         }
 
     @model_validator(mode="after")
-    def _names_are_declared(self) -> Prompt:
+    def _placeholders_are_declared(self) -> Prompt:
         for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
             if name not in self.variables:
                 raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables")
         if self.chat and any(not t.messages or t.messages[-1].role != "user" for t in self.templates()):
-            raise ValueError("chat: true needs messages, and the last one has role user")
+            raise ValueError("chat: true needs messages, and the last one must have the role user")
         if self.chat and any(template.families for template in self.templates()):
-            raise ValueError("chat: true goes without templates: a raw text has no earlier turns")
+            raise ValueError("chat: true can't be used with templates: a raw text has no earlier turns")
         return self
 
     @model_validator(mode="after")
-    def _models_and_variables_are_named(self) -> Prompt:
+    def _routing_and_alias_fit(self) -> Prompt:
         if self.routing and self.routing.pinned and self.routing.pinned not in self.target_models:
-            raise PlacedError("this is not one of the target_models", "routing", "pinned")
+            raise FieldError("this is not one of the target_models", "routing", "pinned")
         for name in (self.alias.variables if self.alias else {}).values():
             if name not in self.variables:
-                raise PlacedError(f"'{name}' is not declared under variables", "alias", "variables")
+                raise FieldError(f"'{name}' is not declared under variables", "alias", "variables")
         return self
 
     @model_validator(mode="after")
@@ -226,63 +215,86 @@ class Prompt(Body):
         variants = self.variants or []
         for number, variant in enumerate(variants):
             try:
-                check_kinds(variant.condition, self.variables)
+                variant.condition.check_types(self.variables)
             except ValueError as error:
-                raise PlacedError(f"variant '{variant.name}': {error}", "variants", number, "when") from None
+                raise FieldError(f"variant '{variant.name}': {error}", "variants", number, "when") from None
             if variant.name in (other.name for other in variants[:number]):
-                raise PlacedError(f"another variant is called '{variant.name}'", "variants", number, "name")
-        self._refuse_gaps(variants)
+                raise FieldError(f"another variant has the name '{variant.name}'", "variants", number, "name")
         return self
-
-    def _refuse_gaps(self, variants: list[Variant]) -> None:
-        """Refuse inputs without a text, and variants that are never used, where that can be proven."""
-        found = cover([variant.condition for variant in variants], self.variables) if variants else None
-        if found is None:
-            return
-        for number in found.idle:
-            message = f"variant '{variants[number].name}' is never used: nothing fits that fits none before it"
-            raise PlacedError(message, "variants", number, "when")
-        if found.gap is not None and self.messages is None and self.prompt is None:
-            message = f"no variant fits {found.gap}. Add one that does, or messages for all other cases"
-            raise PlacedError(message, "variants")
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The prompt in the words of its file, without what was left out there, and without its label."""
+        """The data of the prompt as its file spells it, without defaults and without its label."""
         return self._plain(exclude_unset=True)
 
     @property
-    def said_label(self) -> str | None:
-        """The label that the file names, None where it names none. It belongs to a version, not to the prompt."""
+    def file_label(self) -> str | None:
+        """The label that the file sets, or None. It belongs to a version, not to the prompt."""
         return self.label if "label" in self.model_fields_set else None
 
     @property
-    def worded(self) -> dict[str, Any]:
-        """The content with the label, where the file names one."""
-        return self.content | ({"label": self.said_label} if self.said_label else {})
+    def file_data(self) -> dict[str, Any]:
+        """The content, with the label if the file sets one."""
+        return self.content | ({"label": self.file_label} if self.file_label else {})
 
     @cached_property
-    def stored(self) -> str:
+    def content_json(self) -> str:
         """The content as one line of JSON, with its keys in the order of the file."""
         return json.dumps(self.content, ensure_ascii=False)
 
     @cached_property
     def canonical(self) -> str:
-        """The content as one line of JSON, with what was left out: equal prompts give equal text."""
+        """The content with all defaults as one line of JSON. Equal prompts give equal text."""
         return json.dumps(self._plain(), ensure_ascii=False, sort_keys=True)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content, in hex."""
+        """The SHA-256 of the canonical content, in hex."""
         return sha256(self.canonical.encode()).hexdigest()
 
     def _plain(self, *, exclude_unset: bool = False) -> dict[str, Any]:
         data = self.model_dump(mode="json", exclude={"label"}, exclude_none=True, exclude_unset=exclude_unset)
-        if self.checks.json_schema is not None:  # there a null says something
+        if self.checks.json_schema is not None:  # null means something in a schema
             data["checks"]["json_schema"] = self.checks.json_schema
         return data
 
     def with_body(self, body: Body) -> Prompt:
-        """This prompt with another text; ValueError if the text uses variables that the prompt does not declare."""
+        """Return this prompt with another text. Raises ValueError if it uses variables that are not declared."""
         data = self.model_dump(exclude={"messages", "prompt", "families", "variants"})
         return Prompt.model_validate(data | body.model_dump(exclude_none=True))
+
+
+def dump_body(body: Body) -> str:
+    """Return the body of a prompt as YAML for an editor. `parse_body` reads it back."""
+    fields = {"messages", "prompt", "families", "variants"}
+    data: dict[str, Any] = body.model_dump(include=fields, exclude_none=True)
+    if "variants" in data:
+        data["variants"] = [{"name": v["name"], "when": v["when"], **v} for v in data["variants"]]
+    return dump(data)
+
+
+KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)
+MAX_KEY = 200
+"""Maximum length of a new key, in characters."""
+
+RESERVED = frozenset({"versions", "diff", "labels", "yaml", "resolve", "draft"})
+"""Names that the API uses for paths below a key; a new key has none of them after a slash."""
+
+
+def is_key(text: str) -> bool:
+    """Return whether `text` is a valid key: letters, digits, `_`, `-` and `.` in segments separated by `/`."""
+    return KEY.fullmatch(text) is not None and len(text) <= MAX_KEY
+
+
+def check_key(key: str) -> None:
+    """Raise UserError unless `key` is valid for a new prompt."""
+    if not is_key(key):
+        message = f"Use letters, digits, '_', '-', '.' and '/' in a prompt ID, at most {MAX_KEY} characters."
+        raise UserError(message, param="key")
+    if reserved := RESERVED.intersection(key.split("/")[1:]):
+        raise UserError(f"'{min(reserved)}' is reserved by the API. Choose another prompt ID.", param="key")
+
+
+def prompt_not_found(key: str) -> NotFoundError:
+    """Return the error for a prompt that does not exist, or that the caller may not see."""
+    return NotFoundError(f"There is no prompt '{key}'.", param="prompt")

@@ -1,4 +1,4 @@
-"""Regular expressions that an author writes and strangers' texts are held against: checked early, ended in time."""
+"""Regular expressions of prompt authors: validated when a prompt loads, and matched with a time limit."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import regex
 
 MAX_CHARS = 1_000
 MAX_REPEATS = 100_000
-"""What the fixed repeats of a pattern may come to; they are written out when it is compiled, one inside the other."""
+"""Maximum product of the fixed repeats in a pattern. Compiling it takes memory for each of them."""
 
 SECONDS = 0.5
-"""How long the judging of an answer may take."""
+"""Time limit for checking a response."""
 
 VALUE_SECONDS = 0.1
-"""How long the check of a variable's value may take."""
+"""Time limit for checking the value of a variable."""
 
 _REPEAT = re.compile(r"\{(\d+)(?:,\d*)?\}", re.ASCII)
 _CALL = re.compile(r"\(\?(?:R|[+-]?\d|&|P>)")
 
 
 def check_pattern(pattern: str) -> str:
-    """`pattern`, if it is one that can be used; ValueError says what is wrong with it."""
+    """Return `pattern`. Raises ValueError if it is invalid or too expensive."""
     if len(pattern) > MAX_CHARS:
         raise ValueError(f"a regular expression has at most {MAX_CHARS:,} characters")
     if math.prod(max(int(count), 1) for count in _REPEAT.findall(pattern)) > MAX_REPEATS:
-        raise ValueError("a regular expression repeats nothing so often")
+        raise ValueError("the regular expression repeats a part too often")
     if _CALL.search(pattern):
-        raise ValueError("a regular expression does not call itself here")
+        raise ValueError("the regular expression must not call itself")
     try:
         regex.compile(pattern)
     except regex.error as error:
@@ -38,11 +38,11 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-def found_in(pattern: str, text: str, *, seconds: float = SECONDS) -> bool:
-    """Whether `pattern` fits somewhere in `text`; TimeoutError if that takes longer."""
+def matches_anywhere(pattern: str, text: str, *, seconds: float = SECONDS) -> bool:
+    """Return whether `pattern` matches anywhere in `text`. Raises TimeoutError."""
     return regex.search(pattern, text, timeout=seconds) is not None
 
 
-def fits_all(pattern: str, text: str, *, seconds: float = VALUE_SECONDS) -> bool:
-    """Whether `pattern` fits `text` as a whole; TimeoutError if that takes longer."""
+def matches_fully(pattern: str, text: str, *, seconds: float = VALUE_SECONDS) -> bool:
+    """Return whether `pattern` matches all of `text`. Raises TimeoutError."""
     return regex.fullmatch(pattern, text, timeout=seconds) is not None

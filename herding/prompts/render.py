@@ -1,21 +1,20 @@
-"""Rendering: a template and checked values become exactly what a model gets.
+"""Rendering: inserts checked values into a template, and finds the template for a family of models.
 
-One pass, `{{name}}` only. Inserted text is never scanned again and never code; anything else in double braces is
-plain text.
+There is one pass, and only for `{{name}}`. Inserted text is never scanned again and never code.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from herding.prompts.variables import Value, show
 
 _PLACEHOLDER = re.compile(r"\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}")
 
-# Each opens with one character; the rest is looked ahead at, so that markup inside markup is found as well.
+# Each match consumes one character and looks ahead at the rest, so that nested markup is found as well.
 _MARKUP = re.compile(
     r"\[(?=(/?INST\]|s?gMASK\]|/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|CALL_ID)\]))"
     r"|<(?=(</?SYS>>|/?SYS>>|\|[^\s<>|]{1,64}\|>|｜[^\s<>｜]{1,64}｜>|/?s>|(?:start|end)_of_(?:turn|utterance|image)>"
@@ -26,26 +25,25 @@ _MARKUP = re.compile(
 
 
 def placeholders(text: str) -> list[str]:
-    """The names in double braces, in order."""
+    """Return the names in double braces, in order."""
     return _PLACEHOLDER.findall(text)
 
 
-def size(text: str, values: Mapping[str, Value]) -> int:
-    """How many characters `insert` would give, without the work."""
+def rendered_size(text: str, values: Mapping[str, Value]) -> int:
+    """Return the number of characters that `insert` would return."""
     literal = len(text) - sum(found.end() - found.start() for found in _PLACEHOLDER.finditer(text))
     return literal + sum(len(show(values[name])) for name in placeholders(text))
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:
-    """`text` with every placeholder replaced by its value; linear in both lengths."""
+    """Replace every placeholder in `text` by its value, in linear time."""
     return _PLACEHOLDER.sub(lambda found: show(values[found[1]]), text)
 
 
 def insert_guarded(text: str, values: Mapping[str, Value]) -> str:
-    """As `insert`, with a space inside any control markup of a well-known chat format that a value has a part in.
+    """Replace every placeholder in a raw prompt, and break control markup of chat formats that comes from a value.
 
-    For raw prompts, where the markup of `text` itself has power over the model. In `messages` the engine keeps roles
-    and texts apart instead, and values stay as they are.
+    A space is put into the markup. In `messages` the engine keeps roles and texts apart, so that `insert` is enough.
     """
     parts = _PLACEHOLDER.split(text)  # template text and names in turn
     pieces = [show(values[part]) if place % 2 else part for place, part in enumerate(parts)]
@@ -58,3 +56,41 @@ def insert_guarded(text: str, values: Mapping[str, Value]) -> str:
         return found[0] if inside_template else found[0] + " "
 
     return _MARKUP.sub(broken, "".join(pieces))
+
+
+_FAMILY = re.compile(r"[a-z0-9](?:[a-z0-9._:/-]{0,98}[a-z0-9])?", re.IGNORECASE | re.ASCII)
+
+
+def check_families(keys: Iterable[str]) -> None:
+    """Raise ValueError for an invalid or repeated key.
+
+    A key such as `llama-2` matches a model whose id contains it, in any case, but not within a longer word or number:
+    it matches `meta-llama/Llama-2-7b-chat-hf`, but not `llama-20b` or `codellama-2`.
+    """
+    seen: set[str] = set()
+    for key in keys:
+        if not _FAMILY.fullmatch(key):
+            message = "use letters and digits, and '.', '_', ':', '/' or '-' within, at most 100 characters"
+            raise ValueError(f"'{key[:100]}' is not a valid model family: {message}")
+        if key.lower() in seen:
+            raise ValueError(f"the family '{key}' is given twice")
+        seen.add(key.lower())
+
+
+def family_of(model: str, keys: Iterable[str]) -> str | None:
+    """Return the longest (then first) of `keys` that matches `model`, or None."""
+    return max((key for key in keys if _matches(key.lower(), model.lower())), key=len, default=None)
+
+
+def _matches(key: str, model: str) -> bool:
+    at = model.find(key)
+    while at >= 0:
+        if not _are_joined(model[at - 1 : at], key[0]) and not _are_joined(key[-1], model[at + len(key) :][:1]):
+            return True
+        at = model.find(key, at + 1)
+    return False
+
+
+def _are_joined(left: str, right: str) -> bool:
+    """Return whether two characters belong to the same word or number."""
+    return (left.isalpha() and right.isalpha()) or (left.isdigit() and right.isdigit())

@@ -1,9 +1,11 @@
-"""Typed variables of a prompt: what they may hold, and how a value is checked and written into a text."""
+"""Typed variables of a prompt: their schema, the validation of values, and their form in a text."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,21 +13,27 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, TypeAdapter, field_validator, model_validator
 
 from herding.errors import UserError, VariableError
-from herding.prompts import numbers
-from herding.prompts.patterns import check_pattern, fits_all
-from herding.yaml_files import Strict
+from herding.prompts.patterns import check_pattern, matches_fully
+from herding.yaml_files import StrictModel
 
 MAX_TEXT = 100_000
-"""Characters of a text value where its variable sets no `max_chars`."""
+"""Maximum length of a text value whose variable sets no `max_chars`, in characters."""
 
 MAX_CHOICES = 1_000
+MAX_DIGITS = 400
+MAX_NUMBERS = 1_000
+"""Maximum length of a number list."""
+
+_NUMBER = re.compile(rf"-?(?:0|[1-9]\d{{0,{MAX_DIGITS}}})(\.\d{{1,{MAX_DIGITS}}})?([eE][+-]?\d{{1,3}})?", re.ASCII)
+_BLANK = " \t\r\n"
+_NOT_A_NUMBER = "must be a number, such as 1200 or 449.5"
 
 Value = str | int | float | bool | list[int | float]
 """A checked value of a variable."""
 
 
-class _Variable(Strict):
-    """What all kinds of variable share. Without a default, and unless `required` is false, a value must be given."""
+class _Variable(StrictModel):
+    """The base of all types. A variable without a default is required unless `required` is false."""
 
     description: str = ""
     required: bool | None = None
@@ -44,17 +52,17 @@ class _Variable(Strict):
     def _bounds_leave_room(self) -> _Variable:
         low, high = self.bounds
         if low is not None and high is not None and low > high:
-            raise ValueError(f"nothing is at least {show(low)} and at most {show(high)}")
+            raise ValueError(f"min ({show(low)}) is more than max ({show(high)})")
         return self
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
-        """The least and the greatest number that fits; None where there is no such bound."""
+        """The minimum and the maximum; None for no bound."""
         return None, None
 
     @property
     def always_given(self) -> bool:
-        """Whether there is always a value: the variable must be given, or a default stands in."""
+        """True if there is always a value: the variable is required or has a default."""
         return self.must_be_given or self.default is not None
 
     @property
@@ -63,7 +71,7 @@ class _Variable(Strict):
 
     @property
     def start(self) -> Value:
-        """What a form shows first: the default, else nothing."""
+        """The initial value of a form field: the default, or an empty value."""
         return self.empty if self.default is None else self.check(self.default)
 
     @property
@@ -72,11 +80,11 @@ class _Variable(Strict):
 
     @abstractmethod
     def check(self, value: Any) -> Value:
-        """`value` as this variable's type; VariableError says what is wrong with it."""
+        """Return `value` as this variable's type. Raises VariableError."""
 
 
 class TextVariable(_Variable):
-    """Free text of at most `max_chars` characters, which `pattern` fits as a whole."""
+    """Free text of at most `max_chars` characters that fully matches `pattern`."""
 
     type: Literal["text"] = "text"
     max_chars: int = Field(default=MAX_TEXT, ge=1, le=MAX_TEXT)
@@ -90,7 +98,7 @@ class TextVariable(_Variable):
     def check(self, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise VariableError("must be a text")
-        text = clean(value if isinstance(value, str) else str(numbers.finite(value)))
+        text = clean(value if isinstance(value, str) else str(require_finite(value)))
         if len(text) > self.max_chars:
             raise VariableError(f"must have at most {self.max_chars:,} characters, it has {len(text):,}")
         if self.pattern is not None and (text or self.always_given):
@@ -99,15 +107,15 @@ class TextVariable(_Variable):
 
     def _check_pattern(self, pattern: str, text: str) -> None:
         try:
-            fits = fits_all(pattern, text)
+            fits = matches_fully(pattern, text)
         except TimeoutError:
-            raise VariableError("takes too long to check against its pattern; make it shorter") from None
+            raise VariableError("takes too long to check against its pattern. Shorten it") from None
         if not fits:
-            raise VariableError(f"must fit the pattern {pattern}")
+            raise VariableError(f"must match the pattern {pattern}")
 
 
 class NumberVariable(_Variable):
-    """A decimal number; anything else, and so any text that could carry instructions, is refused."""
+    """A decimal number. Anything else is refused, so that no text can smuggle instructions into a prompt."""
 
     type: Literal["number"]
     min: FiniteFloat | None = None
@@ -120,7 +128,7 @@ class NumberVariable(_Variable):
     def check(self, value: Any) -> int | float | str:
         if value == "" and self.required is False:
             return ""
-        number = numbers.number(value)
+        number = parse_number(value)
         if self.min is not None and number < self.min:
             raise VariableError(f"must be at least {show(self.min)}, it is {show(number)}")
         if self.max is not None and number > self.max:
@@ -148,7 +156,7 @@ class IntegerVariable(NumberVariable):
 
 
 class NumberListVariable(_Variable):
-    """Numbers, as a list or as text with commas between them."""
+    """A list of numbers, or a text of comma-separated numbers."""
 
     type: Literal["number_list"]
     min: FiniteFloat | None = None
@@ -164,12 +172,12 @@ class NumberListVariable(_Variable):
 
     def check(self, value: Any) -> list[int | float]:
         one = NumberVariable(type="number", min=self.min, max=self.max)
-        checked = (one.check(part) for part in numbers.parts(value))
+        checked = (one.check(part) for part in split_numbers(value))
         return [number for number in checked if not isinstance(number, str)]
 
 
 class ChoiceVariable(_Variable):
-    """One of some given texts."""
+    """One of the texts in `choices`."""
 
     type: Literal["choice"]
     choices: list[str] = Field(min_length=1, max_length=MAX_CHOICES)
@@ -183,7 +191,7 @@ class ChoiceVariable(_Variable):
 
 
 class BooleanVariable(_Variable):
-    """Yes or no."""
+    """True or false."""
 
     type: Literal["boolean"]
 
@@ -205,11 +213,11 @@ Variable = Annotated[
 ]
 
 
-_KNOWN: TypeAdapter[dict[str, Variable]] = TypeAdapter(dict[str, Variable])
+_VARIABLES: TypeAdapter[dict[str, Variable]] = TypeAdapter(dict[str, Variable])
 
 
 def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Value]:
-    """A checked value for each declared variable; VariableError names the one at fault and says what to do."""
+    """Return a validated value for each declared variable. Raises VariableError, which names the variable."""
     for name in given:
         if name not in variables:
             known = ", ".join(variables) or "none"
@@ -217,24 +225,24 @@ def fill(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[st
     return {name: _value(name, variable, given.get(name)) for name, variable in variables.items()}
 
 
-async def filled(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Value]:
-    """As `fill`; where a pattern may take long, others go on meanwhile."""
+async def fill_async(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Value]:
+    """Do the same as `fill`, in a thread if a pattern may take long."""
     if any(isinstance(variable, TextVariable) and variable.pattern for variable in variables.values()):
         return await asyncio.to_thread(fill, variables, given)
     return fill(variables, given)
 
 
-async def found_faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
-    """As `faults`; where a pattern may take long, others go on meanwhile."""
+async def find_errors_async(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
+    """Do the same as `find_errors`, in a thread if a pattern may take long."""
     if any(variable.get("pattern") for variable in variables.values()):
-        return await asyncio.to_thread(faults, variables, given)
-    return faults(variables, given)
+        return await asyncio.to_thread(find_errors, variables, given)
+    return find_errors(variables, given)
 
 
-def faults(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with given values, by variable; what must be given and is not yet is not wrong."""
+def find_errors(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the error of each invalid value by variable. A required value that is still missing is not an error."""
     found = {}
-    for name, variable in _KNOWN.validate_python(dict(variables)).items():
+    for name, variable in _VARIABLES.validate_python(dict(variables)).items():
         value = given.get(name)
         if value is None or (value in ("", []) and variable.must_be_given):
             continue
@@ -260,7 +268,7 @@ def _value(name: str, variable: Variable, given: Any) -> Value:
 
 
 def show(value: Value) -> str:
-    """A value as it is written into a prompt: `1200`, `449.5`, `900, 700`, `none` for an empty list."""
+    """Return a value as it is written into a prompt: `1200`, `449.5`, `900, 700`, `none` for an empty list."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -271,20 +279,59 @@ def show(value: Value) -> str:
 
 
 def clean(text: str) -> str:
-    """`text`, if it can be stored and sent: valid Unicode without NUL."""
+    """Return `text`. Raises VariableError unless it can be stored and sent (valid Unicode without NUL)."""
     if "\x00" in text:
         raise VariableError("contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise VariableError("contains half a character (a lone surrogate)") from None
+        raise VariableError("contains an invalid character (a lone surrogate)") from None
     return text
 
 
 def clean_parameter(text: str, param: str, *, subject: str = "") -> str:
-    """`text`, if it can be stored and sent; UserError for `param` where not, which `subject` is called in words."""
+    """Return `text`. Raises UserError for the parameter `param`, called `subject`, if it cannot be stored or sent."""
     try:
         return clean(text)
     except VariableError as error:
         what = subject or f"Parameter '{param}'"
         raise UserError(f"{what} {error.message}.", param=param) from None
+
+
+def parse_number(value: Any) -> int | float:
+    """Return a number from a number or a text as JSON writes it. Raises VariableError."""
+    if isinstance(value, str) and (found := _NUMBER.fullmatch(value.strip(_BLANK))):
+        value = float(found[0]) if found[1] or found[2] else int(found[0])
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise VariableError(_NOT_A_NUMBER)
+    return require_finite(value)
+
+
+def require_finite(value: int | float) -> int | float:
+    """Return `value`. Raises VariableError if it is NaN, infinite or too large for a float."""
+    with contextlib.suppress(OverflowError):
+        if math.isfinite(value):
+            return value
+    raise VariableError(_NOT_A_NUMBER)
+
+
+def split_numbers(value: Any) -> list[Any]:
+    """Return the entries of a list, of a text such as `900, 700` or `[900, 700]`, or of one number."""
+    if isinstance(value, str):
+        value = _split_text(value.strip(_BLANK))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        raise VariableError("must be comma-separated numbers, such as 900, 700")
+    if len(value) > MAX_NUMBERS:
+        raise VariableError(f"must have at most {MAX_NUMBERS:,} numbers")
+    return list(value)
+
+
+def _split_text(text: str) -> list[str]:
+    if text.startswith("[") and text.endswith("]") and len(text) > 1:
+        text = text[1:-1]
+    entries = text.split(",", MAX_NUMBERS + 1)
+    if not entries[-1].strip(_BLANK):  # nothing at all, or a comma at the end
+        entries.pop()
+    return entries

@@ -1,4 +1,4 @@
-"""Prompts as YAML text that people can read: texts as blocks, keys in the order of the manual."""
+"""Writes prompts as readable YAML: texts as blocks, keys in a fixed order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ ORDER = (
     *("name", "description", "tags", "label", "chat", "roles", "cors", "alias", "target_models", "version"),
     *("variables", "messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
 )
-"""The keys of a prompt as a file has them, those of the older form included."""
+"""The keys of a prompt file in their order, including those of the older format."""
 
-_WITHIN = {"variables": ("type", "default"), "messages": ("role", "content"), "variants": ("name", "when")}
+_FIRST_KEYS = {"variables": ("type", "default"), "messages": ("role", "content"), "variants": ("name", "when")}
 _ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _LINE = 100
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines, and long ones, as literal blocks; short lists in one line; no aliases."""
+    """Writes long texts and texts of several lines as literal blocks, short lists in one line, and no aliases."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 (PyYAML's)
         super().increase_indent(flow, False)
@@ -31,9 +31,9 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text or len(text) > 60 else None
-    if _ODD_BREAK.search(text):  # only in double quotes are these kept apart from the end of a line
+    if _ODD_BREAK.search(text):  # only double quotes keep these apart from line ends
         style = '"'
-    if style and not text.strip():  # a block of nothing shows nothing
+    if style and not text.strip():  # a block of white space would be invisible
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -50,31 +50,33 @@ _Dumper.add_representer(tuple, _list)
 
 
 def dump(data: Any) -> str:
-    """Plain data as YAML that is read back to the same."""
+    """Return plain data as YAML."""
     return yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=10_000)
 
 
 def dump_file(data: Mapping[str, Any]) -> str:
-    """The data of a prompt, right or wrong, as the text of its file."""
-    return dump({key: _inside(key, value) for key, value in _sorted(data, ORDER).items()})
+    """Return the data of a prompt, valid or not, as the text of its file."""
+    return dump({key: _order_value(key, value) for key, value in _sort_keys(data, ORDER).items()})
 
 
-def _inside(key: str, value: Any) -> Any:
-    """What stands under `key`, in order too."""
-    first = _WITHIN.get(key)
+def _order_value(key: str, value: Any) -> Any:
+    """Return the value of `key` with its own keys in order."""
+    first = _FIRST_KEYS.get(key)
     if first is None:
         return value
     if isinstance(value, Mapping):
-        return {name: _ordered(item, first) for name, item in value.items()}
-    return [_ordered(item, first) for item in value] if isinstance(value, list) else value
+        return {name: _order_item(item, first) for name, item in value.items()}
+    return [_order_item(item, first) for item in value] if isinstance(value, list) else value
 
 
-def _ordered(item: Any, first: Sequence[str]) -> Any:
+def _order_item(item: Any, first: Sequence[str]) -> Any:
     if not isinstance(item, Mapping):
         return item
-    return {key: _inside(key, value) if key == "messages" else value for key, value in _sorted(item, first).items()}
+    return {
+        key: _order_value(key, value) if key == "messages" else value for key, value in _sort_keys(item, first).items()
+    }
 
 
-def _sorted(data: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
-    """`data` with the keys `first` in front, the others behind them as they came."""
+def _sort_keys(data: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """Return `data` with the keys `first` in front."""
     return {key: data[key] for key in (*(name for name in first if name in data), *data) if key in data}

@@ -42,6 +42,12 @@ class Ticket(Generic[A, L]):
     number: int | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     settled: bool = False
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """End the wait without a lease."""
+        self.stopped = True
+        self.woken.set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,22 @@ LOOKS_A_SECOND = 2_000
 """Of all tickets together, at most: where very many wait, each looks less often."""
 
 
+class Signal:
+    """Tells its subscribers, in the same step, that something changed for which requests may wait."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Callable[[], None]] = []
+
+    def subscribe(self, subscriber: Callable[[], None]) -> None:
+        """Call `subscriber` at every change from now on."""
+        self._subscribers.append(subscriber)
+
+    def notify(self) -> None:
+        """Tell all subscribers."""
+        for subscriber in self._subscribers:
+            subscriber()
+
+
 class Scheduler(Generic[A, L]):
     """Grants leases to tickets in the order of a fair queue.
 
@@ -63,12 +79,14 @@ class Scheduler(Generic[A, L]):
         self._queue.push(ticket)
         told: tuple[int, int | None] | None = None
         try:
-            while ticket.number is not None:
+            while ticket.number is not None and not ticket.stopped:
                 place = self._in_time(ticket)
                 if (news := _rounded(place)) != told:
                     told = news
                     yield place
                 await self._sleep(ticket)
+            if ticket.stopped:
+                return
             if ticket.error:
                 raise ticket.error
             ticket.settled = True

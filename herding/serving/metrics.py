@@ -1,13 +1,15 @@
-"""What monitoring sees: counts and times in Prometheus' text form, never a word of what was asked or answered."""
+"""Metrics in Prometheus' text format: counts and times, no texts of requests or responses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from herding.nodes.base import Node
+from herding.serving.active import ActiveRequests
+from herding.serving.queue import RequestQueue
 from herding.values import Outcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -15,10 +17,10 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
 class Metrics:
-    """Counts since this process started. Labels are names of ours only: callers cannot make new ones."""
+    """Counts since this process started. Labels are names of this installation: callers cannot create new ones."""
 
-    def __init__(self, herd: Mapping[str, Node], *, running: Callable[[], int], waiting: Callable[[], int]) -> None:
-        self._herd = herd
+    def __init__(self, nodes: Mapping[str, Node], active: ActiveRequests, queue: RequestQueue) -> None:
+        self._nodes = nodes
         self._registry = kept = CollectorRegistry()
         by_answer = ["prompt", "model", "node"]
         requests = Counter("herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept)
@@ -33,15 +35,17 @@ class Metrics:
             "herding_first_token_seconds", "From arrival to the first token.", ["node"], buckets=_SECONDS, registry=kept
         )
         self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
-        # To look up what counts for some labels takes longer than to count.
+        # Looking up the child of some labels takes longer than counting.
         self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
         self._attempts, self._check_failures = cache(attempts.labels), cache(check_failures.labels)
         self._total, self._first = cache(total.labels), cache(first.labels)
-        Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept).set_function(running)
-        Gauge("herding_waiting_requests", "Requests that wait for a place now.", registry=kept).set_function(waiting)
+        running = Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept)
+        running.set_function(lambda: len(active))
+        waiting = Gauge("herding_waiting_requests", "Requests that wait for a node now.", registry=kept)
+        waiting.set_function(lambda: len(queue))
 
     def ended(self, outcome: Outcome) -> None:
-        """A request that has a row ended."""
+        """Count a request that has a row and ended."""
         node = outcome.node or ""
         model = outcome.model if outcome.node and outcome.model else ""  # without a node it is what a caller wrote
         self._requests(outcome.prompt, model, node, outcome.status).inc()
@@ -56,12 +60,12 @@ class Metrics:
             self._attempts(attempt.node, attempt.error_type or "answered").inc()
 
     def over_limit(self) -> None:
-        """A limit refused a request."""
+        """Count a request that a limit refused."""
         self._refused.inc()
 
     def text(self, visible: Iterable[str]) -> bytes:
-        """All figures now; of the herd, only the nodes named."""
+        """Return all metrics now; of the nodes, only those named."""
         self._serving.clear()
         for name in visible:
-            self._serving.labels(name).set(len(self._herd[name].serves))
+            self._serving.labels(name).set(len(self._nodes[name].serves))
         return generate_latest(self._registry)

@@ -1,14 +1,14 @@
-"""Finds who can answer a request now, takes a place there, and says why it is this one."""
+"""Selects the model and the node of each attempt, and explains why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError
+from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError, UserError
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
-from herding.herd.listing import knows, usable
+from herding.herd.nodes import knows, usable
 from herding.nodes.base import Node
 from herding.routing import balance
 from herding.routing.balance import UNBOUNDED
@@ -16,158 +16,177 @@ from herding.routing.breaker import Permit
 from herding.routing.fair_queue import Ticket
 from herding.routing.policies import Candidate, Choice
 from herding.routing.slots import Slot
-from herding.serving.run import Flight
+from herding.serving.request import PreparedRequest
 from herding.values import Considered
 
-SHORT = 2.0
-"""Seconds for which a request waits for a node that rests, or that another one tries; for a longer time it does not."""
+SHORT_WAIT_SECONDS = 2.0
+"""A request waits for a node that is ejected or on trial for at most this long."""
 
 ASKED = "asked"
-"""What stands in the place of a policy where the caller named the model."""
+"""The policy of a request that names its model."""
 
 
 @dataclass(slots=True, eq=False)
-class Search:
-    """What a request looks for, and what it met so far: the nodes that failed it, and how the last one did.
+class RoutingState:
+    """The attempts of a request so far, for the selection of the next one.
 
-    `missing` are models that a node said it does not have; its others may do.
-    `embeds`: it wants embeddings, not an answer. `attempt` counts from 1. After `deadline` (seconds of the
-    fleet's clock) it does not wait any more.
+    `failed` are the nodes that failed it, `missing` the models that a node said it does not have, `failure` and
+    `last_node` tell of the last attempt. `attempt` counts from 1. `deadline` ends the waiting of all attempts
+    together, in seconds of the fleet's clock.
     """
 
-    flight: Flight
-    embeds: bool = False
+    request: PreparedRequest
+    deadline: float
     failed: set[str] = field(default_factory=set)
     missing: set[Candidate] = field(default_factory=set)
     failure: NodeError | None = None
-    last: str = ""
+    last_node: str = ""
     attempt: int = 1
-    deadline: float | None = None
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the request is for embeddings."""
+        return self.request.texts is not None
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Equal for requests that the same models on the same nodes could answer."""
-        flight, routing = self.flight, self.flight.prompt.routing
-        named = flight.model or (routing.pinned if routing else None)
-        models = (named,) if named else tuple(flight.prompt.target_models)
-        met = frozenset(self.failed), frozenset(self.missing)
-        return (models, flight.who.nodes, flight.response_format is None, self.embeds, *met)
+        """A key that is equal for requests which the same models on the same nodes could serve."""
+        request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
+        return (request.models, request.principal.nodes, request.response_format is None, self.embeds, *met)
 
-    def named(self, node: Node) -> tuple[str, ...]:
-        """The models that the node is said to have for such a request now."""
+    def advertised(self, node: Node) -> tuple[str, ...]:
+        """Return the models that the node lists for such a request."""
         return node.embeds if self.embeds else node.serves
 
     def served(self, node: Node) -> tuple[str, ...]:
-        """Those of them that it did not say it has not."""
-        named = self.named(node)
+        """Return the listed models without those that the node said it does not have."""
+        listed = self.advertised(node)
         if not self.missing:
-            return named
-        return tuple(model for model in named if Candidate(model, node.name) not in self.missing)
+            return listed
+        return tuple(model for model in listed if Candidate(model, node.name) not in self.missing)
 
 
 @dataclass(slots=True, eq=False)
-class Lease:
-    """A place on a node for one call. `considered` is everybody who could have had the call, and what spoke against."""
+class Assignment:
+    """A place on a node for one attempt. `considered` are all candidates, with the reasons against them."""
 
     candidate: Candidate
     policy: str
-    why: str
+    reason: str
     considered: tuple[Considered, ...]
     slot: Slot
     permit: Permit
 
     def release(self) -> None:
-        """Give the place back; again does no harm. Without a word before, the call says nothing about the node."""
+        """Give the place back; repeated calls are ignored. Without a verdict before, the node's health is unchanged."""
         self.permit.cancelled()
         self.slot.release()
 
 
-Wish = Ticket[Search, Lease]
+RequestTicket = Ticket[RoutingState, Assignment]
 
 
 class Selector:
-    """Chooses a model by the prompt's policy among those that are served, then a node by its health and load."""
+    """Selects a model by the prompt's policy among those that are served, then a node by its health and load."""
 
     def __init__(self, fleet: Fleet, learning: Learning) -> None:
         self._fleet, self._learning = fleet, learning
 
-    def models(self, flight: Flight) -> Sequence[str]:
-        """The models that may answer, best first; without a prompt that names some, all that are served."""
-        routing = flight.prompt.routing
-        if flight.model:
-            return [flight.model]
-        if routing and routing.pinned:
-            return [routing.pinned]
-        served = (model for node in self.allowed(flight) for model in (*node.serves, *node.expects))
-        return flight.prompt.target_models or list(dict.fromkeys(served))
+    def models(self, request: PreparedRequest) -> Sequence[str]:
+        """Return the models that may serve the request, best first; without a target, all that are served."""
+        if request.models:
+            return request.models
+        served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
+        return list(dict.fromkeys(served))
 
-    def permitted(self, flight: Flight) -> list[Node]:
-        """The nodes that the caller's role may use."""
-        return usable(self._fleet, flight.who)
+    def allowed(self, request: PreparedRequest) -> list[Node]:
+        """Return the nodes that the caller's role may use and that support the response format."""
+        nodes = usable(self._fleet, request.principal)
+        return nodes if request.response_format is None else [node for node in nodes if node.formats]
 
-    def allowed(self, flight: Flight) -> list[Node]:
-        """Those of them that can keep to the form that the answer must have."""
-        return [node for node in self.permitted(flight) if node.formats or flight.response_format is None]
+    def serving(self, state: RoutingState) -> list[Node]:
+        """Return the nodes that serve one of the models now and have not failed this request."""
+        return _serving(state, self.allowed(state.request), self.models(state.request))
 
-    def serving(self, search: Search) -> list[Node]:
-        """Those of them that serve one of the models now, and did not fail this request."""
-        return _serving(search, self.allowed(search.flight), self.models(search.flight))
+    def coming(self, state: RoutingState) -> list[Node]:
+        """Return the nodes that will serve one of the models soon."""
+        models = self._loadable(state)
+        return [node for node in self.allowed(state.request) if models & set(node.expects)]
 
-    def coming(self, search: Search) -> list[Node]:
-        """Those of them that will serve one of the models soon."""
-        models = self._answering(search)
-        return [node for node in self.allowed(search.flight) if models & set(node.expects)]
-
-    def switchable(self, search: Search) -> list[Node]:
-        """Those of them that requests may switch to one of the models."""
-        models, nodes = self._answering(search), self.allowed(search.flight)
+    def switchable(self, state: RoutingState) -> list[Node]:
+        """Return the nodes that may be switched to one of the models by demand."""
+        models, nodes = self._loadable(state), self.allowed(state.request)
         return [node for node in nodes if node.auto_switch and node.serves and models & set(node.offers)]
 
-    def _answering(self, search: Search) -> set[str]:
-        """The models that may be loaded for it; no node loads one for embeddings."""
-        return set() if search.embeds else set(self.models(search.flight))
+    def _loadable(self, state: RoutingState) -> set[str]:
+        """Return the models that may be loaded for the request; no node loads one for embeddings."""
+        return set() if state.embeds else set(self.models(state.request))
 
-    def take(self, wish: Wish) -> Lease | None:
-        """A place for a call, or None while all who could have it are full. Raises what ends the request."""
-        search = wish.about
-        allowed, wanted = self.allowed(search.flight), self.models(search.flight)
-        nodes = _serving(search, allowed, wanted)
-        free = {node.name: node for node in nodes if self._free(node.name)}
+    def check(self, request: PreparedRequest) -> None:
+        """Raise what can be said before the request waits: a model that embeds nowhere, an unsupported format."""
+        if request.texts is not None:
+            self._check_embeddings(request)
+        elif request.response_format is not None:
+            self._check_format(request)
+
+    def _check_embeddings(self, request: PreparedRequest) -> None:
+        models = dict.fromkeys(model for node in usable(self._fleet, request.principal) for model in node.embeds)
+        if request.model not in models:
+            advice = "Add embedding_models to a node in the nodes file, or set its key."
+            if models:
+                advice = f"These are there: {', '.join(models)}."
+            raise NotFoundError(f"No node makes embeddings with '{request.model}'. {advice}", param="model")
+
+    def _check_format(self, request: PreparedRequest) -> None:
+        if request.rendered.messages is None:
+            message = "A raw text has no response_format. Send messages, or run a prompt that has them."
+            raise UserError(message, param="response_format")
+        models = set(self.models(request))
+        serving = [node for node in usable(self._fleet, request.principal) if _serves(node, models)]
+        if serving and not any(node.formats for node in serving):
+            where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
+            advice = "Leave it out, and run a prompt with a json_schema check instead."
+            raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
+
+    def take(self, ticket: RequestTicket) -> Assignment | None:
+        """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
+        state = ticket.about
+        allowed, models = self.allowed(state.request), self.models(state.request)
+        nodes = _serving(state, allowed, models)
+        free = {node.name: node for node in nodes if self._is_free(node.name)}
         if not free:
-            if error := self._hopeless(search, nodes):
+            if error := self._final_error(state, nodes):
                 raise error
             return None
-        models = [model for model in wanted if any(model in search.served(node) for node in free.values())]
-        choice = self._learning.choose(search.flight.key, models, search.flight.prompt, busy=self._busy(models, free))
+        able = [model for model in models if any(model in state.served(node) for node in free.values())]
+        choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
-        names = [name for name, node in free.items() if model in search.served(node)]
-        considered = tuple(self._considered(search, choice, allowed, wanted))
-        return self._lease(search, choice, Candidate(model, self._pick(names)), len(names), considered)
+        names = [name for name, node in free.items() if model in state.served(node)]
+        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
+        considered = tuple(self._considered(state, choice, allowed, models))
+        return self._assign(state, choice, Candidate(model, node), len(names), considered)
 
-    def _free(self, name: str) -> bool:
+    def _is_free(self, name: str) -> bool:
         return self._fleet.slots.has_free(name) and self._fleet.health.allows(name)
 
-    def _pick(self, names: Sequence[str]) -> str:
-        return balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
-
-    def _lease(
-        self, search: Search, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
-    ) -> Lease:
+    def _assign(
+        self, state: RoutingState, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
+    ) -> Assignment:
         fleet = self._fleet
         permit, slot = fleet.health.acquire(candidate.node), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
-        return Lease(
+        return Assignment(
             candidate=candidate,
-            policy=ASKED if search.flight.model else choice.policy,
-            why=_why(search, choice, candidate, nodes),
+            policy=ASKED if state.request.model else choice.policy,
+            reason=_reason(state, choice, candidate, nodes),
             considered=considered,
             slot=slot,
             permit=permit,
         )
 
     def _busy(self, models: Sequence[str], free: Mapping[str, Node]) -> dict[str, float]:
-        """How much there is to do for each model: the share that is taken of the places of its nodes, the least."""
+        """Return how busy each model is: the least share of taken places among its nodes."""
         if len(models) < 2:
             return {}
         found: dict[str, float] = {}
@@ -179,21 +198,21 @@ class Selector:
         return found
 
     def _considered(
-        self, search: Search, choice: Choice, nodes: Sequence[Node], models: Sequence[str]
+        self, state: RoutingState, choice: Choice, nodes: Sequence[Node], models: Sequence[str]
     ) -> Iterator[Considered]:
         for model in models:
-            serving = [node.name for node in nodes if model in search.named(node)]
+            serving = [node.name for node in nodes if model in state.advertised(node)]
             share = choice.shares.get(model)
             if not serving:
                 coming = [node.name for node in nodes if model in node.expects]
                 yield Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it")
             for name in serving:
-                yield Considered(model, name, share, self._against(search, Candidate(model, name)))
+                yield Considered(model, name, share, self._exclusion(state, Candidate(model, name)))
 
-    def _against(self, search: Search, candidate: Candidate) -> str | None:
-        """What speaks against a model on a node now."""
+    def _exclusion(self, state: RoutingState, candidate: Candidate) -> str | None:
+        """Return why a candidate cannot be chosen now; None where it can."""
         name = candidate.node
-        if name in search.failed or candidate in search.missing:
+        if name in state.failed or candidate in state.missing:
             return "it failed this request"
         health, load = self._fleet.health.status(name), self._fleet.slots.load(name)
         if health.state != "healthy":
@@ -203,40 +222,40 @@ class Selector:
         full = load.concurrency is not None and load.running >= load.concurrency
         return f"all its {load.concurrency} places are taken" if full else None
 
-    # When nobody can
+    # When no node can
 
-    def hopes(self, search: Search) -> bool:
-        """Whether there is somebody to try, or will be soon."""
-        return self._hopeless(search, self.serving(search)) is None
+    def can_continue(self, state: RoutingState) -> bool:
+        """Return whether there is a candidate for the request now, or will be soon."""
+        return self._final_error(state, self.serving(state)) is None
 
-    def sound(self, search: Search) -> bool:
-        """Whether one of those who could be tried shows no sign of failing."""
-        looks = (self._fleet.health.status(node.name) for node in self.serving(search))
-        return any(look.state == "healthy" and not look.failures_in_a_row for look in looks)
+    def has_sound_node(self, state: RoutingState) -> bool:
+        """Return whether one of the candidates shows no sign of failing."""
+        found = (self._fleet.health.status(node.name) for node in self.serving(state))
+        return any(health.state == "healthy" and not health.failures_in_a_row for health in found)
 
-    def _hopeless(self, search: Search, nodes: Sequence[Node]) -> HerdingError | None:
-        """Why waiting leads to nothing; None where it does."""
+    def _final_error(self, state: RoutingState, nodes: Sequence[Node]) -> HerdingError | None:
+        """Return the error that ends the request; None while waiting may help."""
         wait = self._fleet.health.retry_after([node.name for node in nodes])
-        if nodes and wait is not None and wait <= SHORT:
+        if nodes and wait is not None and wait <= SHORT_WAIT_SECONDS:
             return None
-        if self.coming(search) or (not nodes and self.switchable(search)):
+        if self.coming(state) or (not nodes and self.switchable(state)):
             return None
-        return search.failure or self.nobody(search, nodes)
+        return state.failure or self.no_node_error(state, nodes)
 
-    def nobody(self, search: Search, nodes: Sequence[Node] = ()) -> HerdingError:
-        """Why there is nobody who could answer; `nodes` serve a fitting model, and may not be called."""
-        flight = search.flight
-        permitted, models = self.permitted(flight), self.models(flight)
+    def no_node_error(self, state: RoutingState, nodes: Sequence[Node] = ()) -> HerdingError:
+        """Return why no node can serve the request; `nodes` serve a fitting model, and may not be called."""
+        request = state.request
+        permitted, models = usable(self._fleet, request.principal), self.models(request)
         if nodes:
             return self._all_out(nodes)
-        if flight.model and any(flight.model in node.embeds for node in permitted):
-            message = f"{flight.model} makes embeddings and no answers. Send texts for it to /v1/embeddings."
+        if request.model and any(request.model in node.embeds for node in permitted):
+            message = f"{request.model} makes embeddings and no answers. Send texts for it to /v1/embeddings."
             return NotFoundError(message, param="model")
-        if flight.model and not knows(permitted, flight.model):
-            message = f"No node knows the model {flight.model}. Choose one of GET /api/v1/models, or leave it out."
+        if request.model and not knows(permitted, request.model):
+            message = f"No node knows the model {request.model}. Choose one of GET /api/v1/models, or leave it out."
             return NotFoundError(message, param="model")
         wanted = " or ".join(models) or "any model"
-        able = [node.name for node in self.allowed(flight) if set(models) & set(node.offers)]
+        able = [node.name for node in self.allowed(request) if set(models) & set(node.offers)]
         if able:
             where = " or ".join(able)
             advice = f"Switch {where} to it in the Nodes tab, or choose another model."
@@ -247,23 +266,29 @@ class Selector:
 
     def _all_out(self, nodes: Sequence[Node]) -> NoNodeError:
         health = {node.name: self._fleet.health.status(node.name) for node in nodes}
-        said = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
+        states = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
         wait = self._fleet.health.retry_after(health)
         if wait is None:
-            return NoNodeError(f"No node can answer: {said}. An operator must mend that in the Nodes tab.")
-        return NoNodeError(f"No node can answer now: {said}. Try again in {wait:.0f} seconds.", retry_after=wait)
+            return NoNodeError(f"No node can answer: {states}. An operator must mend that in the Nodes tab.")
+        return NoNodeError(f"No node can answer now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 
-def _serving(search: Search, nodes: Sequence[Node], models: Sequence[str]) -> list[Node]:
-    """Those of the nodes that serve one of the models now, and did not fail this request."""
-    fresh = (node for node in nodes if node.name not in search.failed)
-    return [node for node in fresh if any(model in search.served(node) for model in models)]
+def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) -> list[Node]:
+    """Return the nodes that serve one of the models now and have not failed this request."""
+    remaining = (node for node in nodes if node.name not in state.failed)
+    return [node for node in remaining if any(model in state.served(node) for model in models)]
 
 
-def _why(search: Search, choice: Choice, candidate: Candidate, nodes: int) -> str:
-    """Why this model on this one of so many nodes, in words."""
+def _serves(node: Node, models: set[str]) -> bool:
+    """Return whether a node serves one of the models now or soon; any model where none is named."""
+    served = {*node.serves, *node.expects}
+    return bool(served & models if models else served)
+
+
+def _reason(state: RoutingState, choice: Choice, candidate: Candidate, nodes: int) -> str:
+    """Return why this model on this node was chosen among `nodes` nodes."""
     model, node = candidate.model, candidate.node
     where = f"{node} serves it" if nodes == 1 else f"{node} has the least to do of two drawn from {nodes} nodes"
-    what = f"{model} was asked for" if search.flight.model else choice.why
-    retried = f"attempt {search.attempt} after {search.last} failed: " if search.last else ""
-    return f"{retried}{what}; {where}"
+    why = f"{model} was asked for" if state.request.model else choice.why
+    retried = f"attempt {state.attempt} after {state.last_node} failed: " if state.last_node else ""
+    return f"{retried}{why}; {where}"

@@ -3,7 +3,7 @@
 The only room that knows SQLModel, SQLAlchemy and Alembic.
 """
 
-from herding.store.queries import Facets
+from herding.store.history import Facets
 from herding.store.store import Store, StoreStatus, now_ms
 
 __all__ = ["Facets", "Store", "StoreStatus", "now_ms"]

@@ -1,17 +1,52 @@
-"""The history as people look it up: pages of it, single requests, sessions, and all of it at once."""
+"""The history of requests: pages, single requests, sessions, and exports."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
-from herding.store import queries
-from herding.store.queries import Facets, Key, Window
-from herding.store.reader import Reader
-from herding.values import Entry, HistoryFilter, Outcome, Page
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func, or_, select, tuple_
 
-SEARCHED = 5_000
-"""Requests that one read transaction looks through for a text; on a rollback journal, reads hold up commits."""
+from herding.store.database import Reader
+from herding.store.rows import storable, to_attempt, to_outcome
+from herding.store.tables import attempt, comment, request, score
+from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page
+
+CHUNK = 500
+"""Entries that one statement loads."""
+
+SEARCH_CHUNK = 5_000
+"""Requests that one read transaction searches for a text; on a rollback journal, reads delay commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """The sorted choices of the history's filters."""
+
+    prompts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+
+
+class _Key(NamedTuple):
+    """The position of a request in the history, which is in descending order."""
+
+    created_at: int
+    id: str
+
+
+class _Slice(NamedTuple):
+    """The matching requests of one slice of the history, newest first; the next slice is older than `end`."""
+
+    keys: list[_Key]
+    end: _Key | None
+
+
+_key = tuple_(request.c.created_at, request.c.id)
+_newest_first = (request.c.created_at.desc(), request.c.id.desc())
 
 
 class HistoryStore:
@@ -20,53 +55,171 @@ class HistoryStore:
     _reader: Reader
 
     async def entry(self, request_id: str, *, viewer: str, owner: str | None) -> Entry | None:
-        """One request with the viewer's stars and comment; None if there is none, or not one of `owner`'s."""
-        return await self._reader.run(lambda c: queries.find(c, request_id, viewer=viewer, owner=owner))
+        """Return one request with the viewer's stars and comment; None if it is missing or not `owner`'s."""
+        return await self._reader.run(lambda c: _find(c, request_id, viewer=viewer, owner=owner))
 
     async def history(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        """A page of the history, newest first, with the exact total.
+        """Return a page of the history, newest first, with the exact total.
 
-        Filters are answered from an index; a text is looked for in every request that fits the other filters.
+        Filters are answered from an index; a text is searched in every request that matches the other filters.
         """
         offset, limit = max(0, offset), max(0, limit)
         if not where.text:
-            return await self._reader.run(lambda c: queries.page(c, where, viewer=viewer, offset=offset, limit=limit))
+            return await self._reader.run(lambda c: _page(c, where, viewer=viewer, offset=offset, limit=limit))
         return await self._search(where, viewer=viewer, offset=offset, limit=limit)
 
     async def export(self, where: HistoryFilter, *, viewer: str) -> AsyncIterator[Entry]:
-        """All fitting entries, newest first, in short reads: no transaction is open while the consumer works.
+        """Iterate over all matching entries, newest first, in short reads: no transaction stays open in between.
 
-        What is written meanwhile is newer than the first entry and does not appear.
+        Requests that are written meanwhile are newer than the first entry and do not appear.
         """
-        async for found in self._windows(where, viewer=viewer, size=queries.CHUNK):
-            for entry in await self._load(found.keys, viewer=viewer):
+        async for found in self._slices(where, viewer=viewer, size=CHUNK):
+            for entry in await self._load_entries(found.keys, viewer=viewer):
                 yield entry
 
     async def facets(self, *, principal: str | None) -> Facets:
-        """The prompts, models and nodes that occur in all requests, or in those of one principal."""
-        return await self._reader.run(lambda c: queries.facets(c, principal=principal))
+        """Return the prompts, models and nodes of all requests, or of those of one principal."""
+        return await self._reader.run(lambda c: _facets(c, principal=principal))
 
     async def session(self, *, principal: str, session_id: str, limit: int) -> tuple[Outcome, ...]:
-        """The latest `limit` succeeded requests of one session of a principal, oldest first."""
+        """Return the latest `limit` succeeded requests of one session of a principal, oldest first."""
         limit = max(0, limit)
-        return await self._reader.run(lambda c: queries.session(c, principal, session_id, limit=limit))
+        return await self._reader.run(lambda c: _session(c, principal, session_id, limit=limit))
 
     async def _search(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        total, wanted = 0, list[Key]()
-        async for found in self._windows(where, viewer=viewer, size=SEARCHED):
+        total, wanted = 0, list[_Key]()
+        async for found in self._slices(where, viewer=viewer, size=SEARCH_CHUNK):
             first = max(0, offset - total)
             wanted += found.keys[first : first + limit - len(wanted)]
             total += len(found.keys)
-        return Page(tuple(await self._load(wanted, viewer=viewer)), total)
+        return Page(tuple(await self._load_entries(wanted, viewer=viewer)), total)
 
-    async def _windows(self, where: HistoryFilter, *, viewer: str, size: int) -> AsyncIterator[Window]:
-        found = Window([], None)
+    async def _slices(self, where: HistoryFilter, *, viewer: str, size: int) -> AsyncIterator[_Slice]:
+        found = _Slice([], None)
         while True:
-            query = partial(queries.window, where=where, viewer=viewer, before=found.end, size=size)
+            query = partial(_slice, where=where, viewer=viewer, before=found.end, size=size)
             found = await self._reader.run(query)
             yield found
             if found.end is None:
                 return
 
-    async def _load(self, keys: Sequence[Key], *, viewer: str) -> list[Entry]:
-        return await self._reader.run(lambda c: queries.load(c, [key.id for key in keys], viewer=viewer))
+    async def _load_entries(self, keys: Sequence[_Key], *, viewer: str) -> list[Entry]:
+        return await self._reader.run(lambda c: _load(c, [key.id for key in keys], viewer=viewer))
+
+
+def _find(connection: Connection, request_id: str, *, viewer: str, owner: str | None) -> Entry | None:
+    """Return one request as `viewer` sees it; None if it is missing or not `owner`'s (None: any owner)."""
+    found = _load(connection, [storable(request_id)], viewer=viewer)
+    return found[0] if found and owner in (None, found[0].outcome.principal) else None
+
+
+def _page(connection: Connection, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
+    """Return a page of a history without a text filter; the total is exact."""
+    fitting = _conditions(where, viewer)
+    total = connection.execute(select(func.count()).select_from(request).where(*fitting)).scalar_one()
+    ids = select(request.c.id).where(*fitting).order_by(*_newest_first).offset(offset).limit(limit)
+    return Page(tuple(_load(connection, connection.execute(ids).scalars().all(), viewer=viewer)), total)
+
+
+def _slice(connection: Connection, where: HistoryFilter, *, viewer: str, before: _Key | None, size: int) -> _Slice:
+    """Search the next `size` requests that match the indexed filters for the text."""
+    fitting = _conditions(where, viewer)
+    if before is not None:
+        fitting.append(_key < tuple_(*before))
+    last = connection.execute(_keys(fitting).offset(size - 1).limit(1)).first()
+    end = _Key(last.created_at, last.id) if last else None
+    if end is not None:
+        fitting.append(_key >= tuple_(*end))
+    if where.text:
+        fitting.append(_contains_text(where.text, viewer, connection.dialect.name))
+    keys = [_Key(row.created_at, row.id) for row in connection.execute(_keys(fitting))]
+    return _Slice(keys, end)
+
+
+def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[Entry]:
+    """Return the entries of `ids` in that order, without those that are gone."""
+    found: dict[str, Entry] = {}
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
+        attempts = _attempts(connection, some)
+        for row in connection.execute(_select_for(viewer).where(request.c.id.in_(some))):
+            outcome = to_outcome(row._asdict(), attempts.get(row.id, ()))
+            found[row.id] = Entry(outcome, row.viewer_stars, row.viewer_comment)
+    return [found[request_id] for request_id in ids if request_id in found]
+
+
+def _session(connection: Connection, principal: str, session_id: str, *, limit: int) -> tuple[Outcome, ...]:
+    """Return the latest succeeded requests of a session, oldest first."""
+    here = (request.c.principal == storable(principal), request.c.session_id == storable(session_id))
+    ids = select(request.c.id).where(*here, request.c.status == "succeeded").order_by(*_newest_first).limit(limit)
+    found = _load(connection, connection.execute(ids).scalars().all(), viewer=principal)
+    return tuple(entry.outcome for entry in reversed(found))
+
+
+def _facets(connection: Connection, *, principal: str | None) -> Facets:
+    """Return the prompts, models and nodes of all requests, or of those of one principal."""
+    columns = (request.c.prompt, request.c.model, request.c.node)
+    mine = _conditions(HistoryFilter(principal=principal), "")
+    rows = connection.execute(select(*columns).where(*mine).distinct()).all()
+    prompts, models, nodes = (tuple(sorted({row[i] for row in rows} - {None})) for i in range(len(columns)))
+    return Facets(prompts, models, nodes)
+
+
+def _conditions(where: HistoryFilter, viewer: str) -> list[ColumnElement[bool]]:
+    """Return the conditions that the indexes answer: all but the text."""
+    wanted = {name: getattr(where, name) for name in ("principal", "prompt", "model", "node", "status")}
+    fitting = [request.c[name] == storable(value) for name, value in wanted.items() if value is not None]
+    if where.stars is not None:
+        fitting.append(_rated(where.stars, viewer))
+    return fitting
+
+
+def _rated(stars: int, viewer: str) -> ColumnElement[bool]:
+    mine = select(score.c.request_id).where(score.c.principal == storable(viewer))
+    if stars == 0:
+        return ~mine.where(score.c.request_id == request.c.id).exists()
+    return request.c.id.in_(mine.where(score.c.stars == stars))
+
+
+def _contains_text(text: str, viewer: str, dialect: str) -> ColumnElement[bool]:
+    """Match requests that contain `text` literally, or whose comment by the viewer does."""
+    text = storable(text)
+    in_json = json.dumps(text, ensure_ascii=False)[1:-1]  # escaped as inside a JSON string
+    mine = and_(comment.c.request_id == request.c.id, comment.c.principal == storable(viewer))
+    return or_(
+        *(_contains(column, text, dialect) for column in (request.c.answer, request.c.input, request.c.error)),
+        _contains(cast(request.c.variables, Text), in_json, dialect),
+        select(comment.c.text).where(mine, _contains(comment.c.text, text, dialect)).exists(),
+    )
+
+
+def _contains(column: ColumnElement[str], text: str, dialect: str) -> ColumnElement[bool]:
+    """Test for a substring without wildcards, ignoring case.
+
+    SQLite's `lower` handles ASCII letters only; `fold` is our function, which handles all and is slower.
+    """
+    if dialect == "sqlite":
+        folded = func.lower(column) if text.isascii() else func.fold(column)
+        return func.instr(folded, text.casefold()) > 0
+    return func.strpos(func.lower(column), func.lower(text)) > 0
+
+
+def _keys(fitting: Sequence[ColumnElement[bool]]) -> Select[tuple[int, str]]:
+    return select(request.c.created_at, request.c.id).where(*fitting).order_by(*_newest_first)
+
+
+def _select_for(viewer: str) -> Select[tuple[object, ...]]:
+    """Select requests with the viewer's own stars and comment."""
+    viewer = storable(viewer)
+    stars = and_(score.c.request_id == request.c.id, score.c.principal == viewer)
+    text = and_(comment.c.request_id == request.c.id, comment.c.principal == viewer)
+    columns = (request, score.c.stars.label("viewer_stars"), comment.c.text.label("viewer_comment"))
+    return select(*columns).select_from(request.outerjoin(score, stars).outerjoin(comment, text))
+
+
+def _attempts(connection: Connection, ids: Sequence[str]) -> dict[str, list[Attempt]]:
+    rows = connection.execute(select(attempt).where(attempt.c.request_id.in_(ids)).order_by(attempt.c.number))
+    found: dict[str, list[Attempt]] = {}
+    for row in rows:
+        found.setdefault(row.request_id, []).append(to_attempt(row._asdict()))
+    return found

@@ -1,8 +1,9 @@
-"""Brings a database to the newest schema, or refuses one that it must not touch."""
+"""Migration of a database to the newest schema."""
 
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -13,41 +14,43 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
 from herding.errors import ConfigError, StoreError
-from herding.store.db_errors import explained, is_passing
+from herding.store.database import is_transient, to_store_error
 
-_ONE_AT_A_TIME = threading.Lock()
+_ALEMBIC_LOCK = threading.Lock()
 """Alembic keeps its context in module globals."""
 
 _POSTGRES_LOCK = 0x68657264
-"""Any number that all our processes agree on."""
+"""An advisory lock number, the same in all our processes."""
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, made in code."""
-    made = Config()
-    made.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    made.set_main_option("path_separator", "os")
-    made.attributes["connection"] = connection
-    return made
+    """Return Alembic's configuration."""
+    found = Config()
+    found.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    found.set_main_option("path_separator", "os")
+    found.attributes["connection"] = connection
+    return found
 
 
 def migrate(engine: Engine) -> None:
-    """Checks the database and runs the missing migrations, all in one transaction that locks out other processes.
+    """Check the database and run the missing migrations in one transaction that locks out other processes.
 
     Raises ConfigError for a schema newer than ours, StoreError for a damaged or unreachable database.
     """
     try:
-        with _ONE_AT_A_TIME, engine.begin() as connection:
+        with _ALEMBIC_LOCK, engine.begin() as connection:
             _lock(connection)
             _refuse_damage(connection)
-            _refuse_newer(connection)
-            command.upgrade(config(connection), "head")
+            found = set(MigrationContext.configure(connection).get_current_heads())
+            _refuse_newer(found)
+            if found != set(_scripts().get_heads()):
+                command.upgrade(config(connection), "head")
     except DatabaseError as error:
-        raise explained(error) from error
+        raise to_store_error(error) from error
 
 
 def _lock(connection: Connection) -> None:
-    """SQLite locked with BEGIN IMMEDIATE already."""
+    """Lock out other processes; SQLite did so with BEGIN IMMEDIATE."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRES_LOCK})")
 
@@ -58,7 +61,7 @@ def _refuse_damage(connection: Connection) -> None:
     try:
         found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     except DatabaseError as error:
-        if is_passing(error):
+        if is_transient(error):
             raise
         found = str(error.orig)
     if found != "ok":
@@ -72,10 +75,15 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2]
 
 
-def _refuse_newer(connection: Connection) -> None:
-    known = {revision.revision for revision in ScriptDirectory.from_config(config()).walk_revisions()}
-    found = MigrationContext.configure(connection).get_current_heads()
-    if unknown := sorted(set(found) - known):
+@cache
+def _scripts() -> ScriptDirectory:
+    """Return the migrations of this version; Alembic compiles them with each call."""
+    return ScriptDirectory.from_config(config())
+
+
+def _refuse_newer(found: set[str]) -> None:
+    known = {revision.revision for revision in _scripts().walk_revisions()}
+    if unknown := sorted(found - known):
         raise ConfigError(
             f"The database has schema {', '.join(unknown)}, which this version of Herding does not know. "
             "Start the newer version that wrote it, or point DATABASE_URL to another database.",

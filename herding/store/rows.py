@@ -1,4 +1,4 @@
-"""Outcomes to rows and back: pure functions."""
+"""Conversion of outcomes to rows and back."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Row = dict[str, Any]
 """The columns of one row by name."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""No database takes half a surrogate pair, and PostgreSQL takes no NUL."""
+"""Lone surrogates, which no database takes, and NUL, which PostgreSQL does not take."""
 
 _TEXTS = (
     *("principal", "prompt", "variant", "session_id", "model", "node"),
     *("policy", "reason", "error_type", "error", "input", "answer"),
 )
-_SAME = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
-"""Fields of an outcome that are columns of the same name; others may have written the texts among them."""
+_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
+"""Fields of an outcome that are columns of the same name."""
 
-_same = attrgetter(*_SAME)
+_column_values = attrgetter(*_COLUMNS)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 
 
 def storable(value: Any) -> Any:
-    """`value` as both JSON and the database take it.
+    """Return `value` in a form that both JSON and the database take.
 
     Characters that cannot be stored become U+FFFD; NaN and infinities become their names; tuples become lists.
     """
@@ -47,9 +47,9 @@ def storable(value: Any) -> Any:
 
 
 def request_row(outcome: Outcome) -> Row:
-    """The row of table `request` for an outcome."""
+    """Return the row of table `request` for an outcome."""
     usage, timings, checks = outcome.usage, outcome.timings, outcome.checks
-    row: Row = dict(zip(_SAME, _same(outcome), strict=True))
+    row: Row = dict(zip(_COLUMNS, _column_values(outcome), strict=True))
     for name in _TEXTS:
         if row[name] is not None:
             row[name] = storable(row[name])
@@ -69,7 +69,7 @@ def request_row(outcome: Outcome) -> Row:
 
 
 def attempt_rows(outcome: Outcome) -> list[Row]:
-    """The rows of table `attempt` for an outcome."""
+    """Return the rows of table `attempt` for an outcome."""
     request_id = storable(outcome.request_id)
     return [
         {"request_id": request_id} | {name: storable(getattr(attempt, name)) for name in _ATTEMPT}
@@ -77,19 +77,19 @@ def attempt_rows(outcome: Outcome) -> list[Row]:
     ]
 
 
-def settled_row(outcome: Outcome) -> Row:
-    """What an ended request really used, for its entry in table `ledger`."""
+def usage_row(outcome: Outcome) -> Row:
+    """Return the tokens that an outcome used, for its entry in table `ledger`."""
     used = outcome.usage.input_tokens + outcome.usage.output_tokens
     return {"settled_id": storable(outcome.request_id), "used": used}
 
 
 def to_attempt(row: Mapping[str, Any]) -> Attempt:
-    """The attempt that a row of table `attempt` holds."""
+    """Return the attempt of a row of table `attempt`."""
     return Attempt(**{name: row[name] for name in _ATTEMPT})
 
 
 def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outcome:
-    """The outcome that a row of table `request` and its attempts hold."""
+    """Return the outcome of a row of table `request` and its attempts."""
     return Outcome(
         request_id=row["id"],
         variables=row["variables"],
@@ -98,12 +98,12 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
         timings=Timings(row["queued_ms"], row["first_token_ms"], row["total_ms"]),
         checks=CheckResult(row["checks_passed"], row["check_failure"]),
         attempts=tuple(attempts),
-        **{name: row[name] for name in _SAME},
+        **{name: row[name] for name in _COLUMNS},
     )
 
 
 def _set_parameters(parameters: Parameters) -> Row:
-    """What is left to the model is left out."""
+    """Return the parameters that are set, without those left to the model."""
     return {name: storable(value) for name, value in parameters.given().items()}
 
 

@@ -1,17 +1,119 @@
-"""Numbers about prompts and nodes, added up by the database."""
+"""Statistics of prompts, nodes and models, and what routing learns from."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, select
+from sqlalchemy import Connection, Select, Subquery, case, desc, func, select, union
 
-from herding.store.tables import attempt, request, score
-from herding.values import NodeStats, PromptStats
+from herding.store.database import Reader
+from herding.store.rows import storable
+from herding.store.tables import attempt, learning_reset, request, score, upsert
+from herding.store.writer import Writer
+from herding.values import TELLING, ModelStats, NodeStats, PromptStats, Reset, Trial, Tried
 
 
-def prompt_stats(connection: Connection) -> dict[str, PromptStats]:
-    """Uses, stars (of all principals) and last use of every prompt that occurs."""
+class StatisticsStore:
+    """The part of the store that adds up statistics. What is written is durable when a method returns."""
+
+    _writer: Writer
+    _reader: Reader
+
+    async def reset_learning(self, reset: Reset) -> None:
+        """Save a reset of a prompt's routing data, replacing an earlier one."""
+        row = {"prompt": storable(reset.prompt), "at": reset.at, "by": storable(reset.by)}
+        await self._writer.call(lambda c: c.execute(upsert(c.dialect.name, learning_reset), row).rowcount)
+
+    async def learning_resets(self) -> dict[str, Reset]:
+        """Return the last reset of every prompt that was reset, by prompt key."""
+        rows = await self._reader.run(lambda c: c.execute(select(learning_reset)).all())
+        return {row.prompt: Reset(row.prompt, row.at, row.by) for row in rows}
+
+    async def trials(self, *, limit: int) -> list[Trial]:
+        """Return the attempts of the newest `limit` requests, and of as many rated last, oldest request first."""
+        return await self._reader.run(lambda c: _trials(c, limit))
+
+    async def attempts(self, prompt: str, *, since: int, limit: int) -> tuple[int, list[Tried]]:
+        """Return the number of requests of a prompt since an instant (Unix ms), and the attempts of the newest `limit`.
+
+        Oldest first. Requests that were stopped are not counted, since they say nothing about a model.
+        """
+        return await self._reader.run(lambda c: (_count(c, prompt, since), _prompt_attempts(c, prompt, since, limit)))
+
+    async def prompt_stats(self) -> dict[str, PromptStats]:
+        """Return uses, stars (of all principals) and last use of every prompt, by key."""
+        return await self._reader.run(_prompt_stats)
+
+    async def node_stats(self, *, since: int) -> dict[str, NodeStats]:
+        """Return the statistics of every node over the attempts since an instant (Unix ms), by name.
+
+        A failed attempt counts as a request and as a failure. Tokens are of the requests that the node answered.
+        """
+        return await self._reader.run(lambda c: _node_stats(c, since))
+
+    async def model_stats(self, *, since: int) -> dict[str, ModelStats]:
+        """Return the statistics of every model over the attempts since an instant (Unix ms), by id."""
+        return await self._reader.run(lambda c: _model_stats(c, since))
+
+
+def _matching(query: Select[Any], prompt: str, since: int) -> Select[Any]:
+    """Restrict a query to the requests of a prompt that count; an index answers it."""
+    columns = request.c
+    return query.where(columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(TELLING))
+
+
+def _count(connection: Connection, prompt: str, since: int) -> int:
+    query = _matching(select(func.count()).select_from(request), prompt, since)
+    return int(connection.execute(query).scalar_one())
+
+
+def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int) -> list[Tried]:
+    newest = _matching(select(request.c.id), prompt, since).order_by(desc(request.c.created_at), desc(request.c.id))
+    ids = newest.limit(limit).subquery()
+    stars = {row.request_id: tuple(row[1:]) for row in connection.execute(_stars(ids))}
+    return [
+        Tried(
+            version=row.version,
+            edited=row.edited,
+            model=row.model,
+            at=row.created_at,
+            ok=row.error_type is None,
+            checks_passed=None if row.error_type else row.checks_passed,
+            total_ms=row.total_ms,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            stars=(0, 0, 0) if row.error_type else stars.get(row.id, (0, 0, 0)),
+        )
+        for row in connection.execute(_attempt_rows(ids))
+    ]
+
+
+def _attempt_rows(ids: Subquery) -> Select[Any]:
+    asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.checks_passed)
+    tokens = (request.c.input_tokens, request.c.output_tokens)
+    tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
+    whole = ids.join(request, request.c.id == ids.c.id).join(attempt, attempt.c.request_id == ids.c.id)
+    ordered = (request.c.created_at, request.c.id, attempt.c.number)
+    return select(*asked, *tokens, *tried).select_from(whole).order_by(*ordered)
+
+
+def _stars(ids: Subquery) -> Select[Any]:
+    """Return the number of ratings of each request, the sum of its stars and that of their squares."""
+    sums = (func.count(), func.sum(score.c.stars), func.sum(score.c.stars * score.c.stars))
+    whole = ids.join(score, score.c.request_id == ids.c.id)
+    return select(score.c.request_id, *sums).select_from(whole).group_by(score.c.request_id)
+
+
+def _model_stats(connection: Connection, since: int) -> dict[str, ModelStats]:
+    counts = (func.count().label("total"), func.count(attempt.c.error_type).label("errors"))
+    query = select(attempt.c.model, *counts).where(attempt.c.started_at >= since).group_by(attempt.c.model)
+    rows = connection.execute(query).all()
+    whole = sum(row.total for row in rows)
+    return {row.model: ModelStats.counted(row.total, row.errors, whole) for row in rows}
+
+
+def _prompt_stats(connection: Connection) -> dict[str, PromptStats]:
     uses = select(request.c.prompt, func.count(), func.max(request.c.created_at)).group_by(request.c.prompt)
     rated = (
         select(request.c.prompt, func.count(), func.avg(score.c.stars))
@@ -26,11 +128,7 @@ def prompt_stats(connection: Connection) -> dict[str, PromptStats]:
     return found
 
 
-def node_stats(connection: Connection, *, since: int) -> dict[str, NodeStats]:
-    """What every node did with the attempts that started at `since` (Unix milliseconds) or later.
-
-    A try that failed counts as a request and as a failure. Tokens are of the requests that the node answered.
-    """
+def _node_stats(connection: Connection, since: int) -> dict[str, NodeStats]:
     tokens = {node: (int(read), int(written)) for node, read, written in connection.execute(_tokens(since))}
     return {
         row.node: NodeStats(
@@ -42,12 +140,12 @@ def node_stats(connection: Connection, *, since: int) -> dict[str, NodeStats]:
             busy_ms=row.busy_ms,
             mean_ms=row.total_ms / row.requests,
         )
-        for row in connection.execute(_attempts(since))
+        for row in connection.execute(_node_attempts(since))
     }
 
 
-def _attempts(since: int) -> Select[Any]:
-    """Counts and times by node. Each span adds to the busy time what lies beyond the latest end of those before it."""
+def _node_attempts(since: int) -> Select[Any]:
+    """Add up counts and times by node; a span adds to the busy time the part after the latest end before it."""
     spans = _spans(since).subquery()
     begun, reach = func.coalesce(spans.c.before, spans.c.start), spans.c.end
     return select(
@@ -66,7 +164,7 @@ def _attempts(since: int) -> Select[Any]:
 
 
 def _spans(since: int) -> Select[Any]:
-    """Every attempt with its end, and the latest end of the earlier ones of its node (None for the first)."""
+    """Select every attempt with its end, and the latest end of the earlier ones of its node (None for the first)."""
     end = attempt.c.started_at + attempt.c.total_ms
     before = func.max(end).over(partition_by=attempt.c.node, order_by=(attempt.c.started_at, end), rows=(None, -1))
     columns = (attempt.c.node, attempt.c.total_ms, attempt.c.error_type, attempt.c.started_at.label("start"))
@@ -74,8 +172,51 @@ def _spans(since: int) -> Select[Any]:
 
 
 def _tokens(since: int) -> Select[Any]:
-    """Tokens by the node that answered; the requests are found by their attempts, which have the fitting index."""
+    """Add up tokens by node; requests are found by their attempts, which have the matching index."""
     recent = select(attempt.c.request_id).where(attempt.c.started_at >= since)
     sums = (func.sum(request.c.input_tokens), func.sum(request.c.output_tokens))
     answered = select(request.c.node, *sums).where(request.c.id.in_(recent), request.c.node.is_not(None))
     return answered.group_by(request.c.node)
+
+
+def _trials(connection: Connection, limit: int) -> list[Trial]:
+    """Return attempts with the stars of their responses; ratings are few and tell most, so the last rated are added."""
+    ids = select(union(_newest(limit), _rated(limit)).subquery().c.id)
+    stars: dict[str, dict[str, int]] = defaultdict(dict)
+    given = select(score.c.request_id, score.c.principal, score.c.stars).where(score.c.request_id.in_(ids))
+    for request_id, principal, number in connection.execute(given):
+        stars[request_id][principal] = number
+    return [
+        Trial(
+            request_id=row.id,
+            prompt=row.prompt,
+            model=row.model,
+            at=row.created_at,
+            error_type=row.error_type,
+            checks_passed=None if row.error_type else row.checks_passed,
+            total_ms=row.total_ms,
+            stars={} if row.error_type else stars.get(row.id, {}),
+        )
+        for row in connection.execute(_trial_rows(ids))
+    ]
+
+
+def _newest(limit: int) -> Select[Any]:
+    newest = select(request.c.id).where(request.c.prompt != "", request.c.status.in_(TELLING))
+    return select(newest.order_by(desc(request.c.created_at), desc(request.c.id)).limit(limit).subquery())
+
+
+def _rated(limit: int) -> Select[Any]:
+    rated = select(score.c.request_id.label("id")).order_by(desc(score.c.updated_at), score.c.request_id).limit(limit)
+    return select(rated.subquery())
+
+
+def _trial_rows(ids: Select[Any]) -> Select[Any]:
+    columns = (request.c.id, request.c.prompt, request.c.created_at, request.c.checks_passed)
+    tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
+    return (
+        select(*columns, *tried)
+        .select_from(request.join(attempt, attempt.c.request_id == request.c.id))
+        .where(request.c.id.in_(ids), request.c.prompt != "", request.c.status.in_(TELLING))
+        .order_by(request.c.created_at, request.c.id, attempt.c.number)
+    )

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, LargeBinary, MetaData, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Executable,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -179,6 +192,170 @@ class LedgerRow(Base, table=True):
     settled: bool
 
 
+class PromptVersionRow(Base, table=True):
+    """A numbered version of a prompt; never changed once written. `sha256` is of `content`, in hex."""
+
+    __tablename__ = "prompt_version"
+
+    key: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    sha256: str
+    content: str = Field(sa_type=Text)
+    created_at: int = Field(sa_type=BigInteger)
+    author: str
+    message: str = Field(sa_type=Text)
+    source: str
+
+
+class PromptRetiredRow(Base, table=True):
+    """A prompt that was deleted; no row means that it lives. Its versions stay."""
+
+    __tablename__ = "prompt_retired"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    key: str = Field(primary_key=True)
+    author: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class PromptLabelRow(Base, table=True):
+    """The version that a label of a prompt stands for now."""
+
+    __tablename__ = "prompt_label"
+    __table_args__ = (
+        ForeignKeyConstraint(["key", "number"], ["prompt_version.key", "prompt_version.number"]),
+        {"sqlite_with_rowid": False},
+    )
+
+    key: str = Field(primary_key=True)
+    label: str = Field(primary_key=True)
+    number: int
+    author: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class PromptLabelMoveRow(Base, table=True):
+    """A move of a label from version `previous` to `number`; null is no version. Only ever appended.
+
+    `undoes` is the id of the move that this one takes back.
+    """
+
+    __tablename__ = "prompt_label_move"
+    __table_args__ = (
+        Index("ix_prompt_label_move_key", "key", "label", "id"),
+        Index("ix_prompt_label_move_undoes", "undoes"),
+    )
+
+    id: int = Field(primary_key=True)
+    key: str
+    label: str
+    number: int | None
+    previous: int | None
+    author: str
+    message: str = Field(sa_type=Text)
+    at: int = Field(sa_type=BigInteger)
+    undoes: int | None
+
+
+class PromptFileRow(Base, table=True):
+    """The version on which a prompt's file and the store agreed last; `digest` is the SHA-256 of the file's text."""
+
+    __tablename__ = "prompt_file"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    key: str = Field(primary_key=True)
+    number: int
+    digest: str
+    at: int = Field(sa_type=BigInteger)
+    file: str
+
+
+class PromptConflictRow(Base, table=True):
+    """A prompt that was saved while its file was edited, until somebody says which version is to stay."""
+
+    __tablename__ = "prompt_conflict"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    key: str = Field(primary_key=True)
+    base: int
+    ours: int
+    theirs: int
+    digest: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class DraftRow(Base, table=True):
+    """What somebody made of version `base` of a prompt and did not save yet; 0 is a new prompt."""
+
+    __tablename__ = "draft"
+    __table_args__ = (Index("ix_draft_key", "key", "updated_at", "principal"),)
+
+    principal: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    base: int
+    updated_at: int = Field(sa_type=BigInteger)
+    content: str = Field(sa_type=Text)
+
+
+class DraftStepRow(Base, table=True):
+    """An earlier text of a draft, to go back to."""
+
+    __tablename__ = "draft_step"
+
+    principal: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True)
+    at: int = Field(sa_type=BigInteger)
+    content: str = Field(sa_type=Text)
+
+
+class NodeRow(Base, table=True):
+    """A node that was added at run time. `config` is JSON; `sealed` holds its secrets, encrypted."""
+
+    __tablename__ = "node"
+
+    name: str = Field(primary_key=True)
+    kind: str
+    config: str = Field(sa_type=Text)
+    sealed: bytes | None = Field(sa_type=LargeBinary)
+    origin: str
+    owner: str
+    added_by: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class LearningResetRow(Base, table=True):
+    """The last reset of the routing data of a prompt, and who reset it."""
+
+    __tablename__ = "learning_reset"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    prompt: str = Field(primary_key=True)
+    at: int = Field(sa_type=BigInteger)
+    by: str
+
+
+class PreferenceRow(Base, table=True):
+    """A principal's preference between two responses; a null `better_id` means that they are equal.
+
+    `first_id` is the smaller of the two ids, so that each pair has one row.
+    """
+
+    __tablename__ = "preference"
+    __table_args__ = (
+        CheckConstraint("first_id < second_id", name="ordered"),
+        CheckConstraint("better_id IN (first_id, second_id)", name="of_the_pair"),
+        Index("ix_preference_second_id", "second_id"),
+        {"sqlite_with_rowid": False},
+    )
+
+    first_id: str = Field(primary_key=True, foreign_key="request.id", ondelete="CASCADE")
+    second_id: str = Field(primary_key=True, foreign_key="request.id", ondelete="CASCADE")
+    principal: str = Field(primary_key=True)
+    better_id: str | None
+    at: int = Field(sa_type=BigInteger)
+
+
 request = Base.metadata.tables["request"]
 attempt = Base.metadata.tables["attempt"]
 score = Base.metadata.tables["score"]
@@ -186,3 +363,28 @@ comment = Base.metadata.tables["comment"]
 account = Base.metadata.tables["account"]
 token = Base.metadata.tables["token"]
 ledger = Base.metadata.tables["ledger"]
+prompt_version = Base.metadata.tables["prompt_version"]
+prompt_retired = Base.metadata.tables["prompt_retired"]
+prompt_label = Base.metadata.tables["prompt_label"]
+prompt_label_move = Base.metadata.tables["prompt_label_move"]
+prompt_file = Base.metadata.tables["prompt_file"]
+prompt_conflict = Base.metadata.tables["prompt_conflict"]
+draft = Base.metadata.tables["draft"]
+draft_step = Base.metadata.tables["draft_step"]
+node = Base.metadata.tables["node"]
+learning_reset = Base.metadata.tables["learning_reset"]
+preference = Base.metadata.tables["preference"]
+
+
+def insert_into(dialect: str, table: Table) -> Any:
+    """Return an insert that accepts an ON CONFLICT clause."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def upsert(dialect: str, table: Table) -> Executable:
+    """Return an insert that overwrites the row with the same primary key."""
+    statement = insert_into(dialect, table)
+    keys = [column.name for column in table.primary_key]
+    values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    result: Executable = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    return result

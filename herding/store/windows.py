@@ -1,4 +1,4 @@
-"""Sums over sliding windows of the ledger, kept in memory so that no request adds up a whole window."""
+"""Sums over sliding windows of the ledger, cached so that no request adds up a whole window."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
-from herding.store.batch import Batch
 from herding.store.rows import Row
 from herding.store.tables import ledger
+from herding.store.writer import Batch
 
 LAG = 1_000
-"""How far, in milliseconds, a sum may reach back behind its window while all that it holds is allowed anyway."""
+"""Milliseconds that a cached sum may begin before its window, as long as even that larger sum is within the limit."""
 
-MOST_ACCOUNTS = 10_000
-"""Accounts whose sums are kept."""
+MAX_ACCOUNTS = 10_000
+"""Accounts with cached sums."""
 
-_KEPT = "herding ledger"
+_CACHE_KEY = "herding ledger windows"
 _MINE = ledger.c.principal == bindparam("holder")
 _LATEST = select(func.max(ledger.c.at)).where(_MINE)
 _BETWEEN = select(func.count(), func.coalesce(func.sum(ledger.c.tokens), 0)).where(
@@ -35,7 +35,7 @@ class _Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Sum:
-    """The requests and their tokens that were entered after `begin`."""
+    """The number of requests entered after `begin`, and their tokens."""
 
     begin: int
     requests: int
@@ -43,12 +43,11 @@ class Sum:
 
 
 class Windows:
-    """What one transaction knows of the ledger.
+    """A cache of the ledger for the transactions of one connection.
 
-    On SQLite it is true for the next transaction as well, unless another connection wrote in between, which SQLite
-    tells. On PostgreSQL every transaction begins anew: other processes may have entered something, and only the
-    locks that a transaction holds keep them from it. A sum is made by one look at the ledger, and then moved along:
-    what is entered is added, what leaves the window is looked up and subtracted.
+    On SQLite it stays valid for the next transaction, unless another connection wrote in between, which SQLite
+    reports. On PostgreSQL every transaction begins with an empty cache, since other processes write too. A sum is read
+    once and then kept up to date: new entries are added, entries that leave the window are read and subtracted.
     """
 
     def __init__(self, batch: Batch, version: int | None) -> None:
@@ -60,35 +59,35 @@ class Windows:
 
     @classmethod
     def of(cls, batch: Batch) -> Windows:
-        """Those of a transaction; whatever ends a connection, such as a failed commit, ends them too."""
+        """Return the cache for a batch. It lives in the connection, which a failed commit closes."""
         info = batch.connection.info
-        kept: Windows | None = info.get(_KEPT)
+        kept: Windows | None = info.get(_CACHE_KEY)
         if kept is not None and kept._batch is batch:
             return kept
         version = _version(batch)
         if kept is None or version is None or version != kept._version:
-            kept = info[_KEPT] = cls(batch, version)
+            kept = info[_CACHE_KEY] = cls(batch, version)
         kept._batch = batch
         return kept
 
-    def has(self, request_id: str) -> bool:
-        """Whether a request is entered already: by a commit whose answer was lost."""
+    def contains(self, request_id: str) -> bool:
+        """Return whether a request is entered already."""
         if request_id in self._running:
             return True
         return self._born is self._batch and self._find(request_id) is not None
 
     def now(self, account: str, clocked: int) -> int:
-        """The clock, or the account's latest entry where that is later: a clock that goes back frees nothing."""
+        """Return the clock, or the account's latest entry if that is later."""
         if account not in self._latest:
-            if len(self._latest) >= MOST_ACCOUNTS:  # all are looked up again as they come
+            if len(self._latest) >= MAX_ACCOUNTS:  # accounts are read again when they return
                 self._latest.clear()
                 self._sums.clear()
-            latest = self._batch.written().execute(_LATEST, {"holder": account}).scalar_one()
+            latest = self._batch.flush().execute(_LATEST, {"holder": account}).scalar_one()
             self._latest[account] = latest or 0
         return max(clocked, self._latest[account])
 
     def sum(self, account: str, interval: int, now: int, *, exact: bool = True) -> Sum:
-        """What an account used in the `interval` that ends now; it may be more, `LAG` longer, if not `exact`."""
+        """Return the use of an account in the last `interval`; if not `exact`, the window may be LAG longer."""
         begin, mine = now - interval, self._sums.setdefault(account, {})
         found = mine.get(interval)
         if found is None:
@@ -98,21 +97,21 @@ class Windows:
         return found
 
     def enter(self, entry: Row) -> None:
-        """An entry is about to be written."""
+        """Add an entry that is about to be written."""
         account, at, tokens = made = _Entry(entry["principal"], entry["at"], entry["tokens"])
         self._running[entry["request_id"]] = made
         self._latest[account] = at
         self._add(made, 1, tokens)
 
     def settle(self, request_id: str, used: int) -> None:
-        """The tokens that were reserved are about to be replaced by those that were used."""
-        found = self._running.pop(request_id, None) or self._elsewhere(request_id)
+        """Replace the reserved tokens of an entry by those that were used."""
+        found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
             self._add(found, 0, used - found.tokens)
 
-    def take_back(self, request_id: str) -> None:
-        """An entry is about to be deleted."""
-        found = self._running.pop(request_id, None) or self._elsewhere(request_id)
+    def cancel(self, request_id: str) -> None:
+        """Subtract an entry that is about to be deleted."""
+        found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
             self._add(found, -1, -found.tokens)
             self._latest.pop(found.account, None)
@@ -124,7 +123,7 @@ class Windows:
                 found.tokens += tokens
 
     def _move(self, found: Sum, account: str, begin: int) -> None:
-        """Let `found` begin at another time."""
+        """Move the begin of a sum."""
         first, last = sorted((found.begin, begin))
         requests, tokens = self._between(account, first, last)
         sign = 1 if begin < found.begin else -1
@@ -136,20 +135,20 @@ class Windows:
 
     def _between(self, account: str, after: int, until: int) -> tuple[int, int]:
         between = {"holder": account, "after": after, "until": until}
-        requests, tokens = self._batch.written().execute(_BETWEEN, between).one()
+        requests, tokens = self._batch.flush().execute(_BETWEEN, between).one()
         return requests, int(tokens)
 
-    def _elsewhere(self, request_id: str) -> _Entry | None:
-        """An entry that was not made here; it only matters where there is a sum that may hold it."""
+    def _find_foreign(self, request_id: str) -> _Entry | None:
+        """Read an entry that another process made; it matters only if there are sums that may include it."""
         return self._find(request_id) if self._sums else None
 
     def _find(self, request_id: str) -> _Entry | None:
-        found = self._batch.written().execute(_ENTRY.where(ledger.c.request_id == request_id)).first()
+        found = self._batch.flush().execute(_ENTRY.where(ledger.c.request_id == request_id)).first()
         return _Entry(*found) if found else None
 
 
 def _version(batch: Batch) -> int | None:
-    """A number that changes when another connection has written; None where no database tells."""
+    """Return a number that changes when another connection has written; None if the database has none."""
     if batch.connection.dialect.name != "sqlite":
         return None
     with closing(batch.connection.connection.cursor()) as cursor:

@@ -1,168 +1,186 @@
-"""Group commit: one thread takes everything that waits and writes it in one transaction."""
+"""Group commit: one thread writes everything that waits in one transaction."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable
 
 from herding.errors import HerdingError, StoreError
-from herding.store.batch import Batch, Bulk, Look, Rows
-from herding.store.db_errors import explained, is_passing
-from herding.store.engine import without_sync
-from herding.store.loop_notifier import LoopNotifier
-from herding.store.rw_lock import ReadWriteLock
-from herding.store.write_queue import WriteQueue
+from herding.store.database import is_transient, to_store_error, without_sync
+from herding.store.rows import Row
 
-TRIES = 2
-"""How often a batch meets a lock (each time SQLite's own wait) before its callers get the error."""
+LARGEST_BATCH = 500
+"""Jobs of one transaction; more would delay the first of them."""
+
+ATTEMPTS = 2
+"""Attempts of a batch that meets a lock; each waits as long as the database does."""
 
 T = TypeVar("T")
 
+Rows = Mapping[str, Sequence[Row]]
+"""Rows by the name of the statement that writes them."""
+
+
+class Batch:
+    """The rows of one transaction, written by one statement of each kind.
+
+    `statements` by name are in the order in which they run: parents before children.
+    """
+
+    def __init__(self, connection: Connection, statements: Mapping[str, Executable]) -> None:
+        self.connection = connection
+        self._statements = statements
+        self._rows: dict[str, list[Row]] = {}
+
+    def add(self, rows: Rows) -> None:
+        """Collect rows."""
+        for name, more in rows.items():
+            self._rows.setdefault(name, []).extend(more)
+
+    def flush(self) -> Connection:
+        """Write the collected rows, and return the connection to look at the result."""
+        collected, self._rows = self._rows, {}
+        for name, statement in self._statements.items():
+            if rows := collected.get(name):
+                self.connection.execute(statement, rows)
+        return self.connection
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """Work for the writer: rows, a look that decides about rows, or a task that runs after all rows of its batch.
+class _Job:
+    """Work for the writer thread, and the future of its caller.
 
-    `locks` are numbers that stand for what no other process may change meanwhile. `after` runs behind the commit, with
-    the driver's own connection. What is not `lasting` need not outlive a power cut.
+    `add` adds rows to the batch or raises an error of ours before that. `task` runs after all rows of the batch, in a
+    savepoint. `maintain` runs after the commit, outside a transaction.
     """
 
     future: asyncio.Future[Any]
-    rows: Rows = field(default_factory=dict)
-    look: Look | None = None
+    add: Callable[[Batch], None] | None = None
     task: Callable[[Connection], object] | None = None
+    maintain: Callable[[Any], None] | None = None
     locks: Sequence[int] = ()
-    after: Callable[[Any], None] | None = None
-    lasting: bool = True
+    durable: bool = True
 
 
-class Result(NamedTuple):
-    """How a job ended."""
-
-    job: Job
+class _Result(NamedTuple):
+    job: _Job
     value: object = None
     error: HerdingError | None = None
 
 
 class Writer:
-    """Owns the only connection that writes; everything of a lasting job is durable when its future is done.
+    """Owns the only connection that writes. A job is durable when its future is done.
 
-    `statements` are bulk inserts and updates by name, parents before children: the order in which a batch runs them.
-    A job whose caller is cancelled is written all the same. `lock` takes the locks of a batch.
+    `file_lock` is held during each commit; it is a real lock only where reads and commits exclude each other. A job is
+    written even if its caller is cancelled.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        *,
-        statements: Mapping[str, Executable],
-        turns: ReadWriteLock,
-        lock: Callable[[Connection, Sequence[int]], None],
+        self, engine: Engine, *, statements: Mapping[str, Executable], file_lock: AbstractContextManager[object]
     ) -> None:
         self._engine = engine
-        self._turns = turns
-        self._lock = lock
-        self.statements = statements
-        self._bulks = {name: Bulk(statement) for name, statement in statements.items()}
-        self._backlog: WriteQueue[Job] = WriteQueue()
-        self._bells: dict[asyncio.AbstractEventLoop, LoopNotifier[Sequence[Result]]] = {}
+        self._statements = statements
+        self._file_lock = file_lock
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._connection: Connection | None = None
-        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def put(self, rows: Rows) -> asyncio.Future[None]:
-        """Queues rows at once; the future ends when they are durable, with StoreError where they are not."""
-        return self._enqueue(rows=rows)
+    def add(
+        self, add: Callable[[Batch], None], *, locks: Sequence[int] = (), durable: bool = True
+    ) -> asyncio.Future[None]:
+        """Queue a job that adds rows to a batch.
 
-    def enter(self, look: Look, *, locks: Sequence[int] = (), lasting: bool = True) -> asyncio.Future[None]:
-        """Queues `look`, which sees all that was entered before it, and adds rows or raises an error of ours."""
-        return self._enqueue(look=look, locks=locks, lasting=lasting)
+        `locks` are numbers for what no other process may change before the commit. A job that is not `durable` survives
+        a crash of the app, but not a power cut.
+        """
+        return self._enqueue(_Job(_new_future(), add=add, locks=locks, durable=durable))
 
-    def call(
-        self,
-        task: Callable[[Connection], T],
-        *,
-        locks: Sequence[int] = (),
-        after: Callable[[Any], None] | None = None,
-    ) -> asyncio.Future[T]:
-        """Queues `task`, which gets the connection, inside a savepoint; the future is its result."""
-        return self._enqueue(task=task, locks=locks, after=after)
+    def call(self, task: Callable[[Connection], T], *, locks: Sequence[int] = ()) -> asyncio.Future[T]:
+        """Queue a task that runs in a savepoint; the future has its result."""
+        return self._enqueue(_Job(_new_future(), task=task, locks=locks))
+
+    def maintain(self, task: Callable[[Any], None]) -> asyncio.Future[None]:
+        """Queue a task that gets the driver's connection outside a transaction, after all that was queued before.
+
+        It runs once for all in a batch that ask for the same.
+        """
+        return self._enqueue(_Job(_new_future(), maintain=task))
 
     def close(self) -> None:
-        """Waits until everything queued is written, and ends the thread."""
+        """Wait until everything queued is written, and end the thread. Blocks."""
         if not self._closed:
             self._closed = True
-            self._backlog.end()
+            self._queue.put(None)
         self._thread.join()
-        while self._bells:
-            self._bells.popitem()[1].retire()
 
-    def _enqueue(self, **work: Any) -> asyncio.Future[Any]:
+    def _enqueue(self, job: _Job) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreError("The store is closed: the app is stopping.")
-        loop = asyncio.get_running_loop()
-        if loop not in self._bells:
-            self._bells[loop] = LoopNotifier(_deliver)
-        job = Job(loop.create_future(), **work)
-        self._backlog.put(job)
+        self._queue.put(job)
         return job.future
 
-    def _work(self) -> None:
-        _give_way()
+    def _run(self) -> None:
         running = True
         while running:
-            jobs, running = self._backlog.take()
-            if jobs:
-                self._settle(self._write(jobs))
+            jobs = [self._queue.get()]
+            while len(jobs) < LARGEST_BATCH and jobs[-1] is not None and not self._queue.empty():
+                jobs.append(self._queue.get_nowait())
+            running = jobs[-1] is not None
+            if results := self._write([job for job in jobs if job is not None]):
+                _resolve(results)
         self._disconnect()
 
-    def _settle(self, results: Sequence[Result]) -> None:
-        """Wakes each event loop once for all its results."""
-        for loop in {result.job.future.get_loop() for result in results}:
-            self._bells[loop].ring([result for result in results if result.job.future.get_loop() is loop])
-
-    def _write(self, jobs: Sequence[Job]) -> list[Result]:
-        """Writes the batch; if that fails, each job alone, so that only the guilty caller gets the error."""
-        for tries in range(1, TRIES + 1):
+    def _write(self, jobs: Sequence[_Job]) -> list[_Result]:
+        """Write the batch; if that fails, each job alone, so that only the job at fault gets the error."""
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._commit(jobs)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait for it and the thread lives on
-                self._disconnect()  # a fresh connection knows nothing of the trouble
-                if is_passing(error) and tries < TRIES:
+            except Exception as error:  # noqa: BLE001 - callers wait for the outcome, and the thread must live on
+                self._disconnect()  # the next attempt begins with a fresh connection
+                if is_transient(error) and attempt < ATTEMPTS:
                     continue
-                if is_passing(error) or len(jobs) == 1:
-                    return [Result(job, error=explained(error)) for job in jobs]
+                if is_transient(error) or len(jobs) == 1:
+                    return [_Result(job, error=to_store_error(error)) for job in jobs]
                 break
         return [result for job in jobs for result in self._write([job])]
 
-    def _commit(self, jobs: Sequence[Job]) -> list[Result]:
-        connection = self._connected()
-        waits = contextlib.nullcontext() if any(job.lasting for job in jobs) else without_sync(connection)
-        with waits, connection.begin() as transaction:
-            self._lock(connection, [key for job in jobs for key in job.locks])
-            batch = Batch(connection, self._bulks)
-            for job in jobs:
-                batch.add(job.rows)
-            results = [_look(batch, job) for job in jobs]
-            batch.written()
+    def _commit(self, jobs: Sequence[_Job]) -> list[_Result]:
+        if not jobs:
+            return []
+        connection = self._connection = self._connection or self._engine.connect()
+        syncing = contextlib.nullcontext() if any(job.durable for job in jobs) else without_sync(connection)
+        with syncing, connection.begin() as transaction:
+            _lock(connection, [key for job in jobs for key in job.locks])
+            batch = Batch(connection, self._statements)
+            results = [_add(batch, job) for job in jobs]
+            batch.flush()
             results = [_perform(connection, result) for result in results]
-            with self._turns.committing():
+            with self._file_lock:
                 transaction.commit()
-            return self._follow_up(connection, results)
+        return self._maintain(connection, results)
 
-    def _connected(self) -> Connection:
-        """The connection; it is kept, since to fetch it anew for each batch costs as much as to commit."""
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        return self._connection
+    def _maintain(self, connection: Connection, results: list[_Result]) -> list[_Result]:
+        tasks = {result.job.maintain for result in results if result.job.maintain}
+        errors: dict[object, HerdingError] = {}
+        for task in tasks:
+            try:
+                with self._file_lock:
+                    task(connection.connection.driver_connection)
+            except Exception as error:  # noqa: BLE001 - the commit stands, and the callers wait
+                errors[task] = to_store_error(error)
+        if not errors:
+            return results
+        return [result._replace(error=result.error or errors.get(result.job.maintain)) for result in results]
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -171,55 +189,54 @@ class Writer:
             connection.close()
         self._engine.dispose()
 
-    def _follow_up(self, connection: Connection, results: Sequence[Result]) -> list[Result]:
-        """Runs what jobs want behind the commit, once for all that want the same; the others never hear of trouble."""
-        wanted = {result.job.after for result in results if result.job.after and result.error is None}
-        if not wanted:
-            return list(results)
-        errors: dict[object, HerdingError] = {}
-        for after in wanted:
-            try:
-                with self._turns.committing():
-                    after(connection.connection.driver_connection)
-            except Exception as error:  # noqa: BLE001 - the commit stands, and the callers wait
-                errors[after] = explained(error)
-        return [result._replace(error=result.error or errors.get(result.job.after)) for result in results]
+
+def _new_future() -> asyncio.Future[Any]:
+    return asyncio.get_running_loop().create_future()
 
 
-def _give_way() -> None:
-    """Lets this thread wait, when it has something to do, until the event loop is through with what it does.
+def _lock(connection: Connection, keys: Sequence[int]) -> None:
+    """Lock numbers against other processes until the transaction ends; SQLite has one writer anyway.
 
-    Otherwise it interrupts the loop, only to wait for Python's lock: each change of threads costs, and gains nothing.
+    All processes take them in the same order and before anything else, so that there is no deadlock.
     """
-    with contextlib.suppress(AttributeError, OSError):  # not on Linux, or not allowed
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    if connection.dialect.name == "postgresql":
+        for key in sorted(set(keys)):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key:d})")
 
 
-def _look(batch: Batch, job: Job) -> Result:
-    """Lets the job look; an error of ours is its own, and comes before it added rows."""
+def _add(batch: Batch, job: _Job) -> _Result:
     try:
-        if job.look:
-            job.look(batch)
+        if job.add:
+            job.add(batch)
     except HerdingError as error:
-        return Result(job, error=error)
-    return Result(job)
+        return _Result(job, error=error)
+    return _Result(job)
 
 
-def _perform(connection: Connection, result: Result) -> Result:
-    """Runs the job's task; an error of ours undoes that task only."""
+def _perform(connection: Connection, result: _Result) -> _Result:
+    """Run the job's task; an error of ours undoes that task only."""
     if result.job.task is None:
         return result
     try:
         with connection.begin_nested():
-            return Result(result.job, result.job.task(connection))
+            return _Result(result.job, result.job.task(connection))
     except HerdingError as error:
-        return Result(result.job, error=error)
+        return _Result(result.job, error=error)
 
 
-def _deliver(results: Sequence[Result]) -> None:
+def _resolve(results: Sequence[_Result]) -> None:
+    """Wake each event loop once for all its results."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Result]] = {}
+    for result in results:
+        by_loop.setdefault(result.job.future.get_loop(), []).append(result)
+    for loop, its_results in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(_set_results, its_results)
+
+
+def _set_results(results: Sequence[_Result]) -> None:
     for job, value, error in results:
-        if job.future.done():  # its caller was cancelled; the row is written
+        if job.future.done():  # the caller was cancelled; the row is written
             continue
         if error is None:
             job.future.set_result(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +11,14 @@ from herding.access.operations import EDIT, PROMPTS, SAVE
 from herding.access.roles import allows, may_see, require
 from herding.errors import NotFoundError, StoreError, UserError
 from herding.prompts.diff import PromptDiff, compare
-from herding.prompts.edits import Edits, applied, detached, load
-from herding.prompts.key import check_key, no_prompt
-from herding.prompts.saving import Names
+from herding.prompts.directory import KeySpellings
+from herding.prompts.edits import Edits, apply_edits, load_edits, to_full_edits
+from herding.prompts.model import check_key, prompt_not_found
 from herding.store.prompt_store import PromptStore
+from herding.studio.catalog import PromptCatalog
 from herding.studio.importer import Saved
 from herding.studio.studio import Studio
-from herding.studio.version_cache import Edition, VersionCache
+from herding.studio.version_cache import VersionCache
 from herding.values import Draft, Principal
 
 NOW_MS = 5 * 60 * 1000
@@ -57,7 +58,7 @@ class Drafts:
     """Keeps, gives back, saves and discards drafts; everybody has their own.
 
     Every method takes the principal who asks and raises AccessError where their role does not allow it, NotFoundError
-    where there is no such prompt for them. `find` gives the version of a prompt that a key means.
+    where there is no such prompt for them.
 
     Inputs and parameters are kept for whoever sees the prompt; an edited template takes the right `edit`, and a whole
     prompt, or one that is not there yet, the right `save`.
@@ -69,13 +70,13 @@ class Drafts:
         store: PromptStore,
         version_cache: VersionCache,
         studio: Studio,
-        find: Callable[[str, Principal], Awaitable[Edition]],
+        prompts: PromptCatalog,
         clock: Callable[[], int],
     ) -> None:
         self._store = store
         self._version_cache = version_cache
         self._studio = studio
-        self._find = find
+        self._prompts = prompts
         self._clock = clock
 
     async def keep(
@@ -104,7 +105,7 @@ class Drafts:
         Nothing could be saved under such a key: some disks do not tell the two files apart.
         """
         if not await self._newest(key, who):
-            Names(self._version_cache.heads).refuse_other_case(key)
+            KeySpellings(self._version_cache.heads).refuse_other_case(key)
         return await self.keep(key, edits, who, base=0)
 
     async def of(self, key: str, who: Principal) -> Kept | None:
@@ -188,7 +189,7 @@ class Drafts:
         content = (await self._studio.permissions.edition(kept.key, base, who)).prompt.content if base else {}
         if not content and kept.edits.whole is None:
             raise UserError("A new prompt is saved whole. Write it as YAML.", param="whole")
-        return await asyncio.to_thread(applied, kept.key, content, kept.edits, inputs=inputs)
+        return await asyncio.to_thread(apply_edits, kept.key, content, kept.edits, inputs=inputs)
 
     async def _mine(self, key: str, who: Principal, shown: Shown | None) -> tuple[Kept, bool]:
         """What is to be saved, and whether there is no other draft beside it."""
@@ -209,17 +210,17 @@ class Drafts:
         if base and edits.changes_prompt and key not in self._version_cache.heads:
             known = await self._version_cache.edition(key, base)
             if known is not None and may_see(who, key, known.prompt.roles):
-                return detached(known.prompt.content, edits), 0
+                return to_full_edits(known.prompt.content, edits), 0
         return edits, base
 
     async def _newest(self, key: str, who: Principal) -> int:
         """The newest number of a prompt, 0 for one that `who` may make."""
         require(who, PROMPTS)
         try:
-            await self._find(key, who)
+            await self._prompts.resolve(key, who)
         except NotFoundError:
             if key in self._version_cache.heads or SAVE not in who.rights or not allows(who.prompts, key):
-                raise no_prompt(key) from None
+                raise prompt_not_found(key) from None
             check_key(key)
         head = self._version_cache.heads.get(key)
         return head.newest if head else 0
@@ -234,6 +235,6 @@ class Drafts:
 
 def _edits(key: str, content: str) -> Edits:
     try:
-        return load(content)
+        return load_edits(content)
     except ValueError:
         raise StoreError(f"The draft of '{key}' cannot be read: it was kept by another Herding.") from None

@@ -12,7 +12,7 @@ from typing import Literal
 
 from herding.errors import ConfigError, HerdingError, UserError
 from herding.prompts.library import Library
-from herding.prompts.reading import Loaded
+from herding.prompts.prompt_file import LoadedPrompt
 from herding.store.prompt_store import PromptStore
 from herding.studio.batches import checked, each
 from herding.studio.version_cache import Edition, Head, VersionCache
@@ -80,9 +80,9 @@ class FileWriter:
         agreed: list[FileState] = []
         for edition, file in zip(editions, files, strict=True):
             told[edition.key] = self._written(edition, file)
-            if isinstance(file, Loaded):
+            if isinstance(file, LoadedPrompt):
                 agreed.append(self.agreed(file, edition.number))
-        await self._store.agree_all(agreed)
+        await self._store.record_files(agreed)
         checked(found)
         return {key: written or "unwritable" for key, written in told.items()}
 
@@ -93,11 +93,11 @@ class FileWriter:
             return None
         return await asyncio.to_thread(self._library.text, key, file.digest)
 
-    def agreed(self, loaded: Loaded, number: int) -> FileState:
+    def agreed(self, loaded: LoadedPrompt, number: int) -> FileState:
         """That the file of a prompt, as it was read, holds version `number`."""
-        return FileState(loaded.key, number, loaded.digest, self._clock(), self._library.place(loaded))
+        return FileState(loaded.key, number, loaded.digest, self._clock(), self._library.relative_path(loaded))
 
-    def _filed(self, edition: Edition, typed: Mapping[str, str]) -> Loaded | HerdingError:
+    def _filed(self, edition: Edition, typed: Mapping[str, str]) -> LoadedPrompt | HerdingError:
         """The file that a version was written into, or why it was not."""
         key, state = edition.key, self._state(edition.key)
         try:
@@ -105,9 +105,9 @@ class FileWriter:
         except (_MovedError, ConfigError, UserError) as error:
             return error
 
-    def _written(self, edition: Edition, file: Loaded | HerdingError) -> Written:
+    def _written(self, edition: Edition, file: LoadedPrompt | HerdingError) -> Written:
         """What became of a file, which is remembered."""
-        if isinstance(file, Loaded):
+        if isinstance(file, LoadedPrompt):
             self._stuck.pop(edition.key, None)
             self._version_cache.put(replace(edition, notes=file.notes))
             return "written"
@@ -136,10 +136,10 @@ class _MovedError(HerdingError):
     """A file is not any more what it was when it was decided to write it."""
 
 
-def _only(state: PromptState) -> Callable[[Loaded | None, Loaded | None], None]:
+def _only(state: PromptState) -> Callable[[LoadedPrompt | None, LoadedPrompt | None], None]:
     """Approves of a change of the file on which it was agreed."""
 
-    def approve(old: Loaded | None, _: Loaded | None) -> None:
+    def approve(old: LoadedPrompt | None, _: LoadedPrompt | None) -> None:
         if old and (state.file is None or old.digest != state.file.digest):
             raise _MovedError("The file changed at this moment.")
 

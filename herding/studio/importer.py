@@ -11,7 +11,7 @@ from herding.access.roles import allows
 from herding.errors import AccessError, ConflictError, HerdingError
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
-from herding.prompts.reading import Loaded
+from herding.prompts.prompt_file import LoadedPrompt
 from herding.store.prompt_store import PromptStore
 from herding.studio.file_writer import Written
 from herding.studio.permissions import PromptPermissions
@@ -106,7 +106,7 @@ class Importer:
         check_version(one.key, old, one.expected)
         return old
 
-    async def _read(self, wanted: Sequence[Wanted], who: Principal) -> list[Loaded | HerdingError]:
+    async def _read(self, wanted: Sequence[Wanted], who: Principal) -> list[LoadedPrompt | HerdingError]:
         pairs = [(one.key, one.data) for one in wanted]
         return await asyncio.to_thread(
             self._library.check_all, pairs, lambda found: self._permissions.check_new(found.prompt, who)
@@ -117,7 +117,7 @@ class Importer:
         same = old is not None and old.prompt.digest == prompt.digest
         content = await self._sync.content(one.key, prompt, number, same=same)
         base = number if one.base is None else one.base
-        label = prompt.said_label
+        label = prompt.file_label
         version = NewVersion(one.key, content, who.id, one.message, one.source, self._clock(), base, label)
         return _Entry(prompt, old, version, one.typed)
 

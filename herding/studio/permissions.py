@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from herding.access.operations import ADMINISTER, PROMPTS, PUBLISH, SAVE
+from herding.access.role_file import Roles
 from herding.access.roles import may_see, require
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
-from herding.prompts.key import no_prompt
-from herding.prompts.model import Prompt
+from herding.prompts.model import Prompt, prompt_not_found
 from herding.studio.version_cache import NEWEST, PROD, Edition, Head, VersionCache
 from herding.values import Principal
 
 
 class PromptPermissions:
-    """Answers for the prompts of a version_cache. `roles` gives the names of the roles there are.
+    """Answers for the prompts of a version_cache. `roles` are the roles there are.
 
     The right `save` allows to write versions and to move labels; `publish` allows what others build upon: the label
     prod, web pages that may call a prompt, and the end of a prompt.
     """
 
-    def __init__(self, version_cache: VersionCache, roles: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, version_cache: VersionCache, roles: Roles) -> None:
         self._version_cache, self._roles = version_cache, roles
 
     async def seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
         """The newest version and the head of a prompt that somebody may see; NotFoundError where there is none."""
         newest, head = await self._version_cache.newest(key), self._version_cache.heads.get(key)
         if newest is None or head is None or not await self.sees(key, who):
-            raise no_prompt(key)
+            raise prompt_not_found(key)
         return newest, head
 
     async def sees(self, key: str, who: Principal) -> bool:
@@ -47,9 +45,9 @@ class PromptPermissions:
 
     def check_new(self, prompt: Prompt, who: Principal) -> None:
         """AccessError, or UserError, where `who` may not bring a prompt into this form."""
-        if prompt.said_label == PROD or prompt.cors:
+        if prompt.file_label == PROD or prompt.cors:
             require(who, PUBLISH)
-        known = self._roles()
+        known = self._roles.names
         for role in prompt.roles or ():
             if role not in known:
                 raise UserError(f"There is no role '{role}'; there are: {', '.join(known)}.", param="roles")

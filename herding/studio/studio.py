@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import PROMPTS, PUBLISH, SAVE
+from herding.access.role_file import Roles
 from herding.access.roles import require
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.prompts import bundle
@@ -57,7 +58,7 @@ class Studio:
     """Saves, labels, compares and deletes prompts, one change at a time; whoever asks next gets them.
 
     Every method takes the principal who asks and raises AccessError where their role does not allow it. `permissions`
-    says which prompts they may see and change. `roles` gives the names of the roles there are.
+    says which prompts they may see and change. `roles` are the roles there are.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Studio:
         store: PromptStore,
         version_cache: VersionCache,
         sync: Sync,
-        roles: Callable[[], Sequence[str]],
+        roles: Roles,
         clock: Callable[[], int],
     ) -> None:
         self._library = library
@@ -127,7 +128,7 @@ class Studio:
             gone = await self._without_file(key)
             await self._store.retire(key, author=who.id, at=self._clock())
             if gone:
-                await self._store.disagree(key)
+                await self._store.forget_file(key)
 
     async def _without_file(self, key: str) -> bool:
         """Delete a prompt's file; whether there is none now."""
@@ -170,7 +171,7 @@ class Studio:
         self.permissions.check_label(label, who)
         async with self._sync.changing():
             await self.permissions.seen(key, who)
-            move = await self._store.take_back_label(key, label, author=who.id, at=self._clock())
+            move = await self._store.undo_label_move(key, label, author=who.id, at=self._clock())
             await self._write(key, again=False)
             return move
 
@@ -250,7 +251,7 @@ class Studio:
             chosen = await self.permissions.edition(key, number, who)
             self.permissions.check_new(chosen.prompt, who)
             entry: Any = {"author": who.id, "at": self._clock(), "message": said or f"chosen: version {number}"}
-            content = chosen.prompt.stored
+            content = chosen.prompt.content_json
             if number != newest.number:
                 saved = await self._store.save_version(key, content, source="ui", base=newest.number, **entry)
                 self._version_cache.put(Edition(key, saved.number, chosen.prompt))
@@ -298,7 +299,7 @@ def _told(key: str, saved: Saved | HerdingError) -> Imported:
     return Imported(key, error=saved.message) if isinstance(saved, HerdingError) else Imported(key, saved)
 
 
-def _rounds(found: Sequence[bundle.Found]) -> Iterator[Sequence[int]]:
+def _rounds(found: Sequence[bundle.BundleEntry]) -> Iterator[Sequence[int]]:
     """The places of the prompts that go together; of those with one key, each goes after the one before."""
     left = [at for at, one in enumerate(found) if not one.error]
     while left:

@@ -15,13 +15,13 @@ from typing import Any
 from herding.errors import HerdingError, StoreError, VersionConflictError
 from herding.prompts.library import Library, Snapshot
 from herding.prompts.model import Prompt
-from herding.prompts.reading import Loaded
+from herding.prompts.prompt_file import LoadedPrompt
 from herding.store.prompt_store import PromptStore
 from herding.studio.batches import checked, each, in_parts
 from herding.studio.file_writer import FileWriter
 from herding.studio.sync_plan import Step, decide
 from herding.studio.version_cache import Edition, VersionCache
-from herding.values import NewVersion, PromptConflict, PromptState
+from herding.values import FileState, NewVersion, PromptConflict, PromptState
 
 FILE = "file"
 """The author of what was written in a file."""
@@ -161,7 +161,7 @@ class Sync:
         moved = loaded and digest != (state.file.digest if state.file else None)
         return decide(digest, state, same=bool(loaded and moved and await self._same(loaded, state)))
 
-    async def _same(self, loaded: Loaded, state: PromptState) -> bool:
+    async def _same(self, loaded: LoadedPrompt, state: PromptState) -> bool:
         """Whether a file holds what the newest version is."""
         if not state.newest:
             return False
@@ -170,7 +170,7 @@ class Sync:
             return found is not None and found.prompt.digest == loaded.prompt.digest
         return False
 
-    async def _take(self, files: Sequence[Loaded]) -> bool:
+    async def _take(self, files: Sequence[LoadedPrompt]) -> bool:
         """What files hold becomes the newest versions, with the labels that they name."""
         entries = checked(await each(self._entry(loaded) for loaded in files))
         done = True
@@ -183,19 +183,19 @@ class Sync:
                 self._version_cache.put(Edition(loaded.key, saved.number, loaded.prompt, loaded.notes))
         return done
 
-    async def _entry(self, loaded: Loaded) -> NewVersion:
+    async def _entry(self, loaded: LoadedPrompt) -> NewVersion:
         """The version that a file makes."""
         key, state, now = loaded.key, self.state(loaded.key), self._clock()
         content = await self.content(key, loaded.prompt, state.newest, same=await self._same(loaded, state))
-        named: Any = {"base": state.newest, "label": loaded.prompt.said_label, "file": self.files.agreed(loaded, 0)}
+        named: Any = {"base": state.newest, "label": loaded.prompt.file_label, "file": self.files.agreed(loaded, 0)}
         return NewVersion(key, content, FILE, "", "file", now, **named)
 
     async def content(self, key: str, prompt: Prompt, newest: int, *, same: bool) -> str:
         """What is stored of a prompt: where it is the `same` as version `newest`, to the letter what that holds."""
         stored = await self._store.version(key, newest) if same else None
-        return stored.content if stored else prompt.stored
+        return stored.content if stored else prompt.content_json
 
-    async def _conflict(self, loaded: Loaded) -> bool:
+    async def _conflict(self, loaded: LoadedPrompt) -> bool:
         """What a file holds is kept as a version, and nothing is overwritten."""
         state = self.state(loaded.key)
         ours = state.conflict.ours if state.conflict else state.newest
@@ -203,7 +203,7 @@ class Sync:
         found = PromptConflict(loaded.key, base, ours, state.newest + 1, loaded.digest, self._clock())
         message = f"The file was edited while version {ours} was saved."
         try:
-            saved = await self._store.save_conflict(found, loaded.prompt.stored, author=FILE, message=message)
+            saved = await self._store.save_conflict(found, loaded.prompt.content_json, author=FILE, message=message)
         except VersionConflictError:  # another process saved at this moment
             return False
         self._version_cache.put(Edition(loaded.key, saved.number, loaded.prompt, loaded.notes))
@@ -213,13 +213,13 @@ class Sync:
     async def _retire(self, key: str) -> None:
         """A prompt whose file is gone is deleted; a file that only cannot be read leaves it as it is."""
         state = self.state(key)
-        if self._library.misses(key, state.file.file if state.file else ""):
+        if self._library.is_deleted(key, state.file.file if state.file else ""):
             await self._store.retire(key, author=FILE, at=self._clock())
-            await self._store.disagree(key)
+            await self._store.forget_file(key)
 
     async def keep(self, key: str, number: int) -> None:
         """End a conflict: the file holds version `number`, and is written next."""
         state = self.state(key)
         if state.conflict:
             digest, file = state.conflict.digest, state.file.file if state.file else ""
-            await self._store.agree(key, number=number, digest=digest, at=self._clock(), file=file)
+            await self._store.record_files([FileState(key, number, digest, self._clock(), file)])

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from herding.errors import NotFoundError, StoreError
-from herding.prompts.key import no_prompt
-from herding.prompts.model import Prompt
+from herding.prompts.model import Prompt, prompt_not_found
 from herding.store.prompt_store import PromptStore
 from herding.values import PromptState
 
@@ -106,7 +105,7 @@ class VersionCache:
         key, _, wanted = reference.partition("@")
         head = self._heads.get(key)
         if head is None:
-            raise no_prompt(key)
+            raise prompt_not_found(key)
         number = _number(head, wanted)
         found = await self.edition(key, number) if number else None
         if found is None:

@@ -1,4 +1,4 @@
-"""The ways into the tab "Compare" and out of it: from the history, and to the first tab."""
+"""Links between the Compare tab and others: from History, and to the Prompt engineer."""
 
 from __future__ import annotations
 
@@ -14,160 +14,160 @@ from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.ui.compare.draft import OwnDrafts, edits_to
-from herding.ui.compare.state import FIRST, CompareState, Setting
-from herding.ui.compare.summary import listed
-from herding.ui.compare.tab import Compare
+from herding.ui.compare.state import ColumnConfig, CompareState
+from herding.ui.compare.summary import list_parameters
+from herding.ui.compare.tab import CompareTab
 from herding.ui.engineer.runner import models
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
-from herding.ui.history.tab import History
+from herding.ui.history.tab import HistoryTab
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
-BUSY = "An answer still runs there. Wait for it, or stop it."
-MORE = ("top_p", "top_k", "seed", "stop")
-"""Parameters that have no field in a column."""
+BUSY = "A request is still running there. Wait for it to finish, or stop it."
+OTHER_PARAMETERS = ("top_p", "top_k", "seed", "stop")
+"""Parameters without a field in a column."""
 
 
 class CompareLinks:
-    """Handlers that concern "Compare" and another tab."""
+    """The handlers of these links."""
 
     def __init__(
-        self, orchestrator: Orchestrator, *, tabs: gr.Tabs, compare: Compare, history: History, engineer: Engineer
+        self, orchestrator: Orchestrator, *, tabs: gr.Tabs, compare: CompareTab, history: HistoryTab, engineer: Engineer
     ) -> None:
         self._orchestrator, self._compare, self._engineer = orchestrator, compare, engineer
         self._drafts = OwnDrafts(orchestrator)
         now: dict[str, Any] = {"queue": False}
-        asked = [history.chosen, compare.bench]
-        opened = on(history.compare.click, self.replay, asked, [compare.bench, tabs], name="history_compare", **now)
-        given = [compare.bench, compare.owner]
-        on(opened.success, compare.opened, given, compare.outputs, name="compare_replayed", **now)
-        for number, lane in enumerate(compare.lanes):
-            given = [engineer.desk, *compare.inputs]
-            shown = [tabs, *engineer.outputs]
-            used = on(lane.use.click, self._user(number), given, shown, name=f"compare_use_{number}", **now)
-            engineer.elsewhere.follow(used)
+        inputs = [history.chosen, compare.state]
+        opened = on(history.compare.click, self.replay, inputs, [compare.state, tabs], name="history_compare", **now)
+        state = [compare.state, compare.owner]
+        on(opened.success, compare.opened, state, compare.outputs, name="compare_replayed", **now)
+        for number, column in enumerate(compare.columns):
+            inputs = [engineer.desk, *compare.inputs]
+            outputs = [tabs, *engineer.outputs]
+            copied = on(column.use.click, self._copy(number), inputs, outputs, name=f"compare_use_{number}", **now)
+            engineer.elsewhere.follow(copied)
 
     @requires(HISTORY)
-    async def replay(self, chosen: str, bench: CompareState, request: gr.Request) -> list[Any]:
-        """Open the tab with the inputs of a request of the history; the first column is what it ran."""
+    async def replay(self, chosen: str, state: CompareState, request: gr.Request) -> list[Any]:
+        """Open the tab with the inputs of a past request; the first column repeats that request."""
         principal = principal_of(request)
-        if bench.running:
+        if state.running:
             raise UserError(BUSY)
-        row = (await self._orchestrator.request(chosen, principal)).outcome
-        prompt = await self._orchestrator.prompt(row.prompt, principal)
-        bench.start_with(prompt)
-        bench.values[prompt.key] = dict(row.variables)
-        for number, lane in enumerate(bench.lanes):
-            lane.open = number < FIRST
-        bench.lanes[0].setting = ran = await self._ran(row, prompt, principal)
-        bench.notice = join([_unsaved(ran, prompt) if row.edited else None, _besides(ran)])
-        other = _other(row, prompt)
-        bench.lanes[1].setting = replace(ran, model=other) if other else replace(ran, version="", model="")
-        return [bench, gr.update(selected="compare")]
+        row = (await self._orchestrator.history.entry(chosen, principal)).outcome
+        prompt = await self._orchestrator.prompts.get(row.prompt, principal)
+        config = await self._config_of(row, prompt, principal)
+        other = _other_model(row, prompt)
+        state.start_pair(
+            prompt, config, replace(config, model=other) if other else replace(config, version="", model="")
+        )
+        state.values[prompt.key] = dict(row.variables)
+        state.notice = join([_unsaved_edit(config, prompt) if row.edited else None, _other_parameters(config)])
+        return [state, gr.update(selected="compare")]
 
-    async def _ran(self, row: Outcome, prompt: PromptInfo, principal: Principal) -> Setting:
-        """What a request ran, where it differs from what its prompt is now."""
+    async def _config_of(self, row: Outcome, prompt: PromptInfo, principal: Principal) -> ColumnConfig:
+        """Return the configuration that repeats a request."""
         own, given = prompt.parameters, row.parameters
         version = str(row.version) if row.version not in (0, prompt.version) else ""
         if version:
             try:
-                own = (await self._orchestrator.prompt(f"{prompt.key}@{version}", principal)).parameters
-            except NotFoundError:  # it is not there for this role: the served one is the nearest
+                own = (await self._orchestrator.prompts.get(f"{prompt.key}@{version}", principal)).parameters
+            except NotFoundError:  # not visible to this role: the live version is the nearest
                 version = ""
-        return Setting(
+        return ColumnConfig(
             prompt.key,
             version=version,
             model=row.model or "",
             temperature=given.temperature if given.temperature != own.temperature else None,
             max_tokens=given.max_tokens if given.max_tokens != own.max_tokens else None,
-            more=tuple((name, held) for name in MORE if (held := getattr(given, name)) != getattr(own, name)),
+            extra=tuple(
+                (name, value) for name in OTHER_PARAMETERS if (value := getattr(given, name)) != getattr(own, name)
+            ),
         )
 
-    def _user(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
+    def _copy(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
         @requires(RUN)
-        async def use(
-            desk: SessionState, bench: CompareState, owner: str | None, request: gr.Request, *fields: Any
+        async def copy(
+            session: SessionState, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
         ) -> list[Any]:
-            """Make what the column runs, and the inputs, the draft of the first tab, and open that."""
+            """Copy the column and the inputs to the draft in the Prompt engineer tab, and open that tab."""
             principal = principal_of(request)
-            if desk.running is not None:
+            if session.running is not None:
                 raise UserError(BUSY)
-            self._compare.keep(bench, owner, fields)
-            lane = bench.lanes[number]
-            await self._put(desk, bench, lane.setting, principal)
-            shown = await self._shown(desk, lane.setting, lane.letter, principal)
-            return [gr.update(selected="engineer"), *shown]
+            self._compare.read(state, owner, fields)
+            column = state.columns[number]
+            await self._fill_draft(session, state, column.config, principal)
+            updates = await self._engineer_updates(session, column.config, column.letter, principal)
+            return [gr.update(selected="engineer"), *updates]
 
-        return use
+        return copy
 
-    async def _put(self, desk: SessionState, bench: CompareState, setting: Setting, principal: Principal) -> None:
-        """Make what a column runs the draft of the first tab: another version comes as edits of the one shown there."""
+    async def _fill_draft(
+        self, session: SessionState, state: CompareState, config: ColumnConfig, principal: Principal
+    ) -> None:
+        """Turn a column into edits of the version shown in the Prompt engineer tab."""
         keeper = self._engineer.editor.keeper
-        served = await self._orchestrator.prompt(setting.prompt, principal)
-        shown = await keeper.opened(served, principal)
-        wanted, edits = await self._wanted(setting, served, shown, principal)
-        given = {name: held for name, held in bench.given(wanted).items() if name in wanted.variables}
-        desk.prompt = shown
-        await keeper.load(desk, principal)
-        desk.take(replace(edits, variables=given))
-        draft = desk.draft
+        live = await self._orchestrator.prompts.get(config.prompt, principal)
+        shown = await keeper.opened(live, principal)
+        target, edits = await self._target(config, live, shown, principal)
+        session.prompt = shown
+        await keeper.load(session, principal)
+        session.take(replace(edits, variables=state.values_for(target)))
+        draft = session.draft
         draft.undone, draft.step, draft.clash = [], None, None
-        draft.base = draft.base if setting.is_draft else shown.version
-        await keeper.keep(desk, principal, typed=False)
+        draft.base = draft.base if config.is_draft else shown.version
+        await keeper.keep(session, principal, typed=False)
 
-    async def _wanted(
-        self, setting: Setting, served: PromptInfo, shown: PromptInfo, principal: Principal
+    async def _target(
+        self, config: ColumnConfig, live: PromptInfo, shown: PromptInfo, principal: Principal
     ) -> tuple[PromptInfo, Edits]:
-        """The prompt that a column runs, and what makes it of the version that the first tab shows."""
-        if setting.is_draft:
-            kept = await self._drafts.edits(setting.prompt, principal)
-            both = {**kept.parameters, **setting.parameters}
-            return await self._drafts.info(served, principal), replace(kept, parameters=both)
-        wanted = await self._orchestrator.prompt(setting.reference, principal) if setting.version else served
-        edits = edits_to(wanted, shown, setting.parameters)
+        """Return the prompt that a column runs, and the edits that turn `shown` into it."""
+        if config.is_draft:
+            edits = await self._drafts.edits(config.prompt, principal)
+            parameters = {**edits.parameters, **config.parameters}
+            return await self._drafts.info(live, principal), replace(edits, parameters=parameters)
+        target = await self._orchestrator.prompts.get(config.reference, principal) if config.version else live
+        edits = edits_to(target, shown, config.parameters)
         if (edits.template and EDIT not in principal.rights) or (edits.whole and SAVE not in principal.rights):
-            raise UserError("Your role can use only the served version there. Choose it in this column first.")
-        return wanted, edits
+            raise UserError("Your role can only use the live version there. Choose it in this column first.")
+        return target, edits
 
-    async def _shown(self, desk: SessionState, setting: Setting, letter: str, principal: Principal) -> list[Any]:
-        updates = await self._engineer.show(setting.prompt, desk, principal)
-        picker = models(desk.prompt, setting.model)[0]
-        model = self._engineer.runner.model
-        about, told = self._engineer.about, _taken(letter, setting, desk)
-        instead = {model: picker, about: join([told, updates[self._engineer.outputs.index(about)]])}
-        pairs = zip(self._engineer.outputs, updates, strict=True)
-        return [instead.get(component, update) for component, update in pairs]
+    async def _engineer_updates(
+        self, session: SessionState, config: ColumnConfig, letter: str, principal: Principal
+    ) -> list[Any]:
+        engineer = self._engineer
+        updates = dict(zip(engineer.outputs, await engineer.show(config.prompt, session, principal), strict=True))
+        updates[engineer.runner.model] = models(session.prompt, config.model)[0]
+        updates[engineer.about] = join([_copied(letter, config, session), updates[engineer.about]])
+        return list(updates.values())
 
 
-def _unsaved(ran: Setting, prompt: PromptInfo) -> Markup:
-    """What is to be known of the replay of a request whose text was edited for that run."""
-    number = ran.version or str(prompt.version or "")
-    words = (
-        "The edited text itself is not kept with the request; what exactly was sent stands in the history. "
-        f"Column A runs the saved {f'version {number}' if number else 'prompt'} in its place."
+def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Markup:
+    """Return the notice for the replay of a request that ran an edited template."""
+    number = config.version or str(prompt.version or "")
+    text = (
+        "The edited template is not stored with the request; History shows the exact input. "
+        f"Column A runs the saved {f'version {number}' if number else 'prompt'} instead."
     )
-    return panel("warn", "This request ran with a text that was edited and not saved", el("p", words), role="status")
+    return panel("warn", "This request ran an unsaved edit", el("p", text), role="status")
 
 
-def _besides(ran: Setting) -> Markup | None:
-    """The parameters of a replay that are in no field."""
-    words = f"Its other parameters go along with the columns: {listed(dict(ran.more))}."
-    return el("p", words, cls="muted", role="status") if ran.more else None
+def _other_parameters(config: ColumnConfig) -> Markup | None:
+    text = f"All columns also use these parameters: {list_parameters(dict(config.extra))}."
+    return el("p", text, cls="muted", role="status") if config.extra else None
 
 
-def _taken(letter: str, setting: Setting, desk: SessionState) -> Markup:
-    """That a column is the draft now; the pane of the draft tells whether it is kept."""
-    version = f"version {setting.version}" if setting.version else "as it is served"
-    what = "your draft" if setting.is_draft else version
-    model = f", for {setting.model}" if setting.model else ""
-    words = f"{setting.prompt} ({what}){model}, with the inputs and parameters of the column."
-    if desk.draft.trouble is None:
-        words += " It is kept as your draft; Undo goes back."
-    return panel("calm", f"Taken over from column {letter} of Compare", el("p", words), role="status")
+def _copied(letter: str, config: ColumnConfig, session: SessionState) -> Markup:
+    """Return the notice that a column was copied; the draft pane shows whether it was saved."""
+    version = "your draft" if config.is_draft else f"version {config.version}" if config.version else "live version"
+    model = f", for {config.model}" if config.model else ""
+    text = f"{config.prompt} ({version}){model}, with the column's inputs and parameters."
+    if session.draft.trouble is None:
+        text += " It is saved as your draft. Undo restores the previous one."
+    return panel("calm", f"Copied from column {letter} of Compare", el("p", text), role="status")
 
 
-def _other(row: Outcome, prompt: PromptInfo) -> str:
-    """Another model that is up; auto where there is none."""
+def _other_model(row: Outcome, prompt: PromptInfo) -> str:
+    """Return another available model of the prompt, empty for automatic routing."""
     return next((model for model, nodes in prompt.served.items() if nodes and model != row.model), "")

@@ -11,22 +11,22 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
 from herding.orchestrator import Orchestrator
 from herding.ui.access import secret
-from herding.ui.access.tab import Access
-from herding.ui.compare.tab import Compare
+from herding.ui.access.tab import AccessTab
+from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import Engineer
 from herding.ui.header import header, settled
-from herding.ui.history.tab import History
+from herding.ui.history.tab import HistoryTab
 from herding.ui.history.tab import label as history_label
-from herding.ui.insights.tab import Insights
+from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
-from herding.ui.nodes.tab import Nodes, Shown
+from herding.ui.nodes.tab import NodesTab, Shown
 from herding.ui.overview.tab import Overview
-from herding.ui.usage.tab import Usage
-from herding.ui.versions.tab import Versions
+from herding.ui.usage.tab import UsageTab
+from herding.ui.versions.tab import VersionsTab
 from herding.ui.versions_links import VersionsLinks
 from herding.values import Principal
 
@@ -90,19 +90,19 @@ class Page:
             with self._tab("overview") as self.tab_overview:
                 self.overview = Overview(orchestrator)
             with self._tab("versions") as self.tab_versions:
-                self.versions = Versions(orchestrator)
+                self.versions = VersionsTab(orchestrator)
             with self._tab("history") as self.tab_history:
-                self.history = History(orchestrator)
+                self.history = HistoryTab(orchestrator)
             with self._tab("compare") as self.tab_compare:
-                self.compare = Compare(orchestrator)
+                self.compare = CompareTab(orchestrator)
             with self._tab("insights") as self.tab_insights:
-                self.insights = Insights(orchestrator)
+                self.insights = InsightsTab(orchestrator)
             with self._tab("nodes") as self.tab_nodes:
-                self.nodes = Nodes(orchestrator)
+                self.nodes = NodesTab(orchestrator)
             with self._tab("usage") as self.tab_usage:
-                self.usage = Usage(orchestrator)
+                self.usage = UsageTab(orchestrator)
             with self._tab("access") as self.tab_access:
-                self.access = Access(orchestrator)
+                self.access = AccessTab(orchestrator)
         self._wire(demo)
 
     def _tab(self, key: str) -> Any:
@@ -128,10 +128,10 @@ class Page:
     def _wire_tabs(self) -> None:
         """What is loaded when a tab is opened, and what ends when another one is."""
         overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
-        compare, asked = self.compare, [self.compare.bench, self.compare.owner]
+        compare, asked = self.compare, [self.compare.state, self.compare.owner]
         versions = self.versions
         on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
-        on(self.tab_versions.select, versions.opened, [versions.view], versions.outputs, name="versions", **now)
+        on(self.tab_versions.select, versions.opened, [versions.state], versions.outputs, name="versions", **now)
         on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
         on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
         insights, chosen = self.insights, [self.insights.picker, self.insights.days]
@@ -165,7 +165,7 @@ class Page:
             on(
                 self.versions.open.click,
                 self.versions.to_engineer,
-                [self.versions.view],
+                [self.versions.state],
                 [self.tabs, engineer.picker],
                 name="version_open",
                 **now,
@@ -218,7 +218,7 @@ class Page:
 
     async def _look(self, principal: Principal) -> list[Any]:
         """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes(principal) if NODES in principal.rights else []
+        herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
         return [header(herd, principal), gr.update(active=not settled(herd))]
 
     @requires(ANY_ROLE)
@@ -243,9 +243,9 @@ class Page:
     async def watch(self, shown: Shown, request: gr.Request) -> list[Any]:
         """The herd, while the tab of the nodes is open."""
         principal = principal_of(request)
-        herd = await self._orchestrator.nodes(principal)
+        herd = await self._orchestrator.nodes.list_all(principal)
         head = [header(herd, principal), gr.update(active=not settled(herd))]
-        events = await self._orchestrator.node_events(principal)
+        events = await self._orchestrator.nodes.events(principal)
         return [*head, *self.nodes.show(herd, events, shown, principal)]
 
     @requires(NODES)

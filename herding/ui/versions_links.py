@@ -1,4 +1,4 @@
-"""The ways into the tab "Versions", and from it to "Compare"."""
+"""Links between the Versions tab and others: from Overview, and to Compare."""
 
 from __future__ import annotations
 
@@ -9,45 +9,51 @@ import gradio as gr
 from herding.access.operations import PROMPTS, RUN
 from herding.errors import UserError
 from herding.orchestrator import Orchestrator
-from herding.ui.compare.state import FIRST, CompareState, Setting
-from herding.ui.compare.tab import Compare
+from herding.ui.compare.state import ColumnConfig, CompareState
+from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import BUSY
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.overview.tab import Overview
-from herding.ui.versions.read import View
-from herding.ui.versions.tab import Versions
+from herding.ui.versions.state import VersionsState
+from herding.ui.versions.tab import VersionsTab
 
 
 class VersionsLinks:
-    """Handlers that concern "Versions" and another tab."""
+    """The handlers of these links."""
 
     def __init__(
-        self, orchestrator: Orchestrator, *, tabs: gr.Tabs, versions: Versions, overview: Overview, compare: Compare
+        self,
+        orchestrator: Orchestrator,
+        *,
+        tabs: gr.Tabs,
+        versions: VersionsTab,
+        overview: Overview,
+        compare: CompareTab,
     ) -> None:
         self._orchestrator = orchestrator
         now: dict[str, Any] = {"queue": False}
-        chosen, turned = [overview.chosen, versions.view], [tabs, versions.view]
-        on(overview.versions.click, self.look, chosen, turned, name="overview_versions", **now)
-        asked, taken = [versions.view, compare.bench], [compare.bench, tabs]
-        opened = on(versions.compare.click, self.try_both, asked, taken, name="version_compare", **now)
-        given: list[Any] = [compare.bench, compare.owner]
-        on(opened.success, compare.opened, given, compare.outputs, name="version_compared", **now)
+        inputs, outputs = [overview.chosen, versions.state], [tabs, versions.state]
+        on(overview.versions.click, self.open_versions, inputs, outputs, name="overview_versions", **now)
+        both, shown = [versions.state, compare.state], [compare.state, tabs]
+        opened = on(versions.compare.click, self.compare_versions, both, shown, name="version_compare", **now)
+        state: list[Any] = [compare.state, compare.owner]
+        on(opened.success, compare.opened, state, compare.outputs, name="version_compared", **now)
 
     @requires(PROMPTS)
-    async def look(self, chosen: str, view: View) -> list[Any]:
-        """Open the tab with the prompt whose page is open."""
-        view.asked = chosen
-        return [gr.update(selected="versions"), view]
+    async def open_versions(self, chosen: str, versions: VersionsState) -> list[Any]:
+        """Open the Versions tab with the chosen prompt."""
+        versions.requested = chosen
+        return [gr.update(selected="versions"), versions]
 
     @requires(RUN)
-    async def try_both(self, view: View, bench: CompareState, request: gr.Request) -> list[Any]:
-        """Open "Compare" with the two versions of the diff, each in a column."""
-        if bench.running:
+    async def compare_versions(self, versions: VersionsState, compare: CompareState, request: gr.Request) -> list[Any]:
+        """Open the Compare tab with both versions of the diff, each in a column."""
+        if compare.running:
             raise UserError(BUSY)
-        prompt = await self._orchestrator.prompt(view.key, principal_of(request))
-        bench.start_with(prompt)
-        for number, lane in enumerate(bench.lanes):
-            lane.open = number < FIRST
-        for lane, version in zip(bench.lanes, (view.old, view.new), strict=False):
-            lane.setting = Setting(prompt.key, version="" if version == prompt.version else str(version))
-        return [bench, gr.update(selected="compare")]
+        prompt = await self._orchestrator.prompts.get(versions.key, principal_of(request))
+        old, new = (
+            ColumnConfig(prompt.key, version="" if number == prompt.version else str(number))
+            for number in (versions.old, versions.new)
+        )
+        compare.start_pair(prompt, old, new)
+        return [compare, gr.update(selected="compare")]

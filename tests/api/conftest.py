@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 
-from herding.api.app import add_middleware, create_app
+from herding.main import create
 from tests.support.herding import ADMIN_TOKEN, Place
 from tests.support.ports import listening
 
@@ -20,8 +20,8 @@ MAX_BODY = 50_000
 
 
 def web(place: Place) -> FastAPI:
-    """The app without the UI, with some routes that misbehave."""
-    app = create_app(place.orchestrator, place.authenticator)
+    """The web app without its page, and with some routes that misbehave."""
+    app = create(place.parts, place.settings, ui=False, max_body=MAX_BODY)
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -35,8 +35,6 @@ def web(place: Place) -> FastAPI:
     async def bug() -> None:
         raise RuntimeError("canary: a secret detail")
 
-    hosts = ["herding.test", "127.0.0.1"]
-    add_middleware(app, place.orchestrator, place.authenticator, allowed_hosts=hosts, max_body=MAX_BODY)
     return app
 
 

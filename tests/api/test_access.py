@@ -379,7 +379,7 @@ async def test_no_answer_ever_holds_a_secret_or_its_hash(
 ) -> None:
     made = (await ada.post(f"{V1}/tokens", json={})).json()
     secret = made["token"].split("_")[2]
-    await place.orchestrator.run(Request("say"), ADMIN)
+    await place.orchestrator.pipeline.run(Request("say"), ADMIN)
     found = [await place.store.credentials(token.id) for token in await place.store.tokens(None)]
     hashes = [one[1] for one in found if one]
     assert len(hashes) == 2

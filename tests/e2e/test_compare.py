@@ -36,8 +36,8 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     for letter in "abcd":
         expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Succeeded", timeout=LONG)
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("")
-        expect(page.locator(f"#compare-{letter}-figures")).to_contain_text("Tokens out")
-    expect(page.locator("#compare-said")).to_contain_text("4 of 4 columns answered")
+        expect(page.locator(f"#compare-{letter}-figures")).to_contain_text("Output tokens")
+    expect(page.locator("#compare-said")).to_contain_text("4 of 4 columns succeeded")
     page.locator("#compare-b-stars input").first.focus()
     page.keyboard.press("Space")
     expect(page.locator("#compare-b-note")).to_contain_text("Saved", timeout=LONG)
@@ -64,10 +64,10 @@ def test_stop_ends_all_columns_and_a_request_of_the_history_comes_back(app: Runn
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("", timeout=LONG)
     page.locator("#compare-stop").click()
     for letter in "ab":
-        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Cancelled", timeout=LONG)
+        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Stopped", timeout=LONG)
     page.get_by_role("tab", name="History").click()
     page.locator("#history-list .row-pick").first.click()
     page.locator("#history-compare").click()
-    expect(page.locator("#compare-a-status")).to_contain_text("No answer yet", timeout=LONG)
+    expect(page.locator("#compare-a-status")).to_contain_text("No response yet", timeout=LONG)
     expect(page.locator("#compare-a-model input")).to_have_value("slow-echo · slow")
     expect(page.locator("#compare-a-answer")).to_be_hidden()

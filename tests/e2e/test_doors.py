@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from herding.store import driver
+from herding.store import sqlite
 from tests.e2e.running_app import ROOT, RunningApp
 from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
@@ -359,7 +359,7 @@ def test_what_the_database_holds_of_a_token_is_no_token(doors: Doors) -> None:
     token = doors.token("hashed")
     public, secret = token.split("_")[1:]
     uri = f"file:{doors.app.home / 'herding.sqlite'}?mode=ro"
-    with closing(driver.SQLITE.connect(uri, uri=True)) as connection:
+    with closing(sqlite.DRIVER.connect(uri, uri=True)) as connection:
         [(digest,)] = connection.execute("SELECT digest FROM token WHERE id = ?", (public,)).fetchall()
     assert digest not in {sha256(secret.encode()).digest(), sha256(token.encode()).digest()}  # it is keyed
     for number, text in enumerate((digest.hex(), f"hl_{public}_{digest.hex()}", f"hl_{public}_{digest.hex()[:43]}")):

@@ -18,7 +18,7 @@ from tests.e2e.workbench import LONG
 
 pytestmark = pytest.mark.browser
 
-GUESTS = ["Prompt engineer", "Overview", "Own history", "Compare", "Nodes", "Usage"]
+GUESTS = ["Prompt engineer", "Overview", "My history", "Compare", "Nodes", "Usage"]
 ADMINS = ["Prompt engineer", "Overview", "Versions", "History", "Compare", "Insights", "Nodes", "Usage", "Access"]
 SPACE, HUB = "me-space.hf.space", "huggingface.co"
 FRAME = f'<!doctype html><title>A Space</title><iframe src="https://{SPACE}/" width="1200" height="800"></iframe>'

@@ -74,17 +74,17 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     expect(page.locator("#version-diff ins")).to_have_text("the")
 
     page.locator("#version-message textarea").fill("for the shop")
-    expect(page.locator("#version-move")).to_have_text("Publish version 3")
+    expect(page.locator("#version-move")).to_have_text("Publish v3")
     page.locator("#version-move").click()
-    expect(page.locator("#version-note")).to_contain_text("now stands for version 3", timeout=LONG)
+    expect(page.locator("#version-note")).to_contain_text("prod moved from", timeout=LONG)
     assert api.labels("sentiment")["prod"] == 3
     assert "label: prod" in (app.home / "prompts" / "sentiment.yaml").read_text()
     expect(page.locator("#version-move")).to_be_disabled()
     page.locator("#version-labels summary").click()
     expect(page.locator("#version-labels .moves")).to_contain_text("for the shop")
 
-    page.locator("#version-labels").get_by_role("button", name="Take back to version 1").click()
-    expect(page.locator("#version-note")).to_contain_text("now stands for version 1", timeout=LONG)
+    page.locator("#version-labels").get_by_role("button", name="Revert to v1").click()
+    expect(page.locator("#version-note")).to_contain_text("prod moved from v3 to v1", timeout=LONG)
     assert api.labels("sentiment")["prod"] == 1
 
     expect(page.locator("#version-labels section")).to_be_focused()
@@ -142,15 +142,15 @@ def test_a_conflict_is_shown_with_both_sides_and_decided(app: RunningApp, api: A
     found = race(app, api, "greeting")
     page.goto(f"{app.url}/?tab=overview")
     told = page.locator("#overview-broken")
-    expect(told).to_contain_text("1 prompt waits for a decision", timeout=LONG)
+    expect(told).to_contain_text("1 prompt has a conflict", timeout=LONG)
     told.get_by_role("link", name="greeting").click()
-    expect(page.locator("#conflict-head")).to_contain_text(f"Saved: version {found['ours']}", timeout=LONG)
-    expect(page.locator("#conflict-head")).to_contain_text(f"File: version {found['theirs']}")
+    expect(page.locator("#conflict-head")).to_contain_text(f"Saved: v{found['ours']}", timeout=LONG)
+    expect(page.locator("#conflict-head")).to_contain_text(f"File: v{found['theirs']}")
     expect(page.locator("#conflict-diff del").first).to_contain_text("saved")
     expect(page.locator("#conflict-diff ins").first).to_contain_text("written")
     page.wait_for_timeout(500)
     page.locator("#conflict-ours").click()
-    expect(page.locator("#version-news")).to_contain_text("Decided: version", timeout=LONG)
+    expect(page.locator("#version-news")).to_contain_text("Conflict resolved: v", timeout=LONG)
     expect(page.locator("#conflict")).to_be_hidden()
     assert api.conflicts() == []
     assert api.content("greeting")["description"].startswith("saved here")
@@ -168,11 +168,11 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
     expect(result).to_contain_text(re.compile(r"Imported: \d+ unchanged\."), timeout=LONG)
 
     with zipfile.ZipFile(saved, "a") as bundle:
-        bundle.writestr("shop/fresh.yaml", "name: TtlCache\ntarget_models: [slow-echo]\nprompt: hello\n")
+        bundle.writestr("shop/fresh.yaml", "name: Fresh\ntarget_models: [slow-echo]\nprompt: hello\n")
         bundle.writestr("<b>bad</b>.yaml", "promt: typo\n")
     bring(page, saved)
     expect(result).to_contain_text("1 new prompt", timeout=LONG)
-    expect(result).to_contain_text("1 refused")
+    expect(result).to_contain_text("1 failed")
     expect(result.locator("li").first).to_contain_text("<b>bad</b>")
     page.locator("#version-prompt input").click()
     page.get_by_role("option", name="shop/fresh").click()
@@ -182,7 +182,7 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"no zip", "no zip"), (b"\0" * 8_000_001, "at most 8,000,000 bytes"), (None, "Choose a zip")],
+    [(b"no zip", "no zip"), (b"\0" * 8_000_001, "larger than 8,000,000 bytes"), (None, "Choose a zip")],
     ids=["broken", "large", "none"],
 )
 def test_what_is_no_bundle_is_refused_in_words(

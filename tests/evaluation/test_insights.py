@@ -111,9 +111,9 @@ def test_tries_are_counted_in_buckets_of_time() -> None:
 async def run(place: Place, model: str, stars: int | None = None, who: Principal = ADMIN, times: int = 1) -> None:
     """Requests of the prompt, answered by a model and rated."""
     for _ in range(times):
-        outcome = await place.orchestrator.run(Request("duel", model=model), who)
+        outcome = await place.orchestrator.pipeline.run(Request("duel", model=model), who)
         if stars is not None:
-            await place.orchestrator.rate(outcome.request_id, stars, who)
+            await place.orchestrator.feedback.rate(outcome.request_id, stars, who)
 
 
 async def test_what_was_run_and_rated_is_seen_at_once(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ async def test_the_share_is_what_the_next_request_is_chosen_by(tmp_path: Path) -
         await run(place, "good", 5, times=8)
         await run(place, "bad", 4, times=8)
         seen = await place.orchestrator.insights.look("duel", USER)
-        outcome = await place.orchestrator.run(Request("duel"), ADMIN)
+        outcome = await place.orchestrator.pipeline.run(Request("duel"), ADMIN)
         shares = {one.model: one.share for one in outcome.candidates}
     assert {model.model: model.share or None for model in seen.models} == shares
 
@@ -157,7 +157,7 @@ async def test_a_failure_is_an_error_of_its_model_and_opted_out_people_count(tmp
     async with herding(tmp_path, failing, echo("two", "bad")) as place:
         place.write("duel", DUEL)
         quiet = replace(principal("quiet", "user"), opt_out=True)
-        outcome = await place.orchestrator.run(Request("duel"), quiet)
+        outcome = await place.orchestrator.pipeline.run(Request("duel"), quiet)
         found = await place.orchestrator.insights.look("duel", USER, days=7)
     assert outcome.model == "bad"
     assert [(cell.model, cell.requests, cell.errors) for cell in found.cells] == [
@@ -172,7 +172,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
     async with herding(tmp_path, echo("one", "good"), echo("two", "bad")) as place:
         place.write("duel", dedent(DUEL) + "routing: {pinned: bad}\n")
         place.write("free", DUEL)
-        health = place.orchestrator.fleet.health
+        health = place.herd.health
         while permit := health.acquire("one"):
             permit.failed(ConnectError("It is away."))
         pinned = await place.orchestrator.insights.look("duel", USER)
@@ -199,9 +199,9 @@ async def test_other_policies_tell_their_shares_where_they_have_some(
 
 async def test_no_more_than_the_newest_are_read(place: Place) -> None:
     for _ in range(3):
-        await place.orchestrator.run(Request("say"), ADMIN)
+        await place.orchestrator.pipeline.run(Request("say"), ADMIN)
     orchestrator = place.orchestrator
-    parts = {"learning": orchestrator._learning, "fleet": orchestrator.fleet, "find": orchestrator._find}
+    parts = {"learning": orchestrator._learning, "fleet": orchestrator._fleet, "prompts": orchestrator.prompts}
     few = Insights(store=place.store, **parts, clock=orchestrator._clock, most=2)
     found = await few.look("say", ADMIN)
     assert (found.total, found.read, found.cells[0].requests) == (3, 2, 2)
@@ -224,12 +224,12 @@ async def test_after_a_reset_all_models_are_equal_again_also_after_a_restart(tmp
         assert found.models[0].why == "nothing is known of it on this prompt yet"
         assert (found.cells[0].requests, found.cells[0].mean_stars) == (10, 5.0)
         old = (await place.rows())[0].request_id
-        await place.orchestrator.rate(old, 5, ADMIN)
+        await place.orchestrator.feedback.rate(old, 5, ADMIN)
         again = await insights.look("duel", ADMIN)
         assert [model.share for model in again.models[:2]] == pytest.approx([0.5, 0.5], abs=0.001)
     async with herding(tmp_path, *nodes) as place:
-        await place.orchestrator.read_prompts()
-        await place.orchestrator.learn()
+        await place.orchestrator.load()
+        await place.orchestrator.load()
         found = await place.orchestrator.insights.look("duel", ADMIN)
         assert [model.share for model in found.models[:2]] == pytest.approx([0.5, 0.5], abs=0.001)
         assert found.reset == reset

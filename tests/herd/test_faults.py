@@ -129,13 +129,13 @@ def node(server: FakeNode | str, model: str, name: str, **more: Any) -> OpenAINo
 async def ask(place: Place, model: str) -> Outcome | HerdingError:
     """The answer, or the error."""
     try:
-        return await place.orchestrator.run(Request("say", model=model), ADMIN)
+        return await place.orchestrator.pipeline.run(Request("say", model=model), ADMIN)
     except HerdingError as error:
         return error
 
 
 def health(place: Place, name: str = "ill") -> str:
-    return place.orchestrator.fleet.health.status(name).state
+    return place.herd.health.status(name).state
 
 
 async def counted(place: Place, name: str = "ill") -> tuple[int, int]:
@@ -224,7 +224,7 @@ async def test_refused_credentials_are_told_without_the_key(tmp_path: Path, ill:
             assert "operator" in error.message
             assert KEY not in str(error)
         assert len(ill.calls()) == 1
-        assert [event.kind for event in place.orchestrator.fleet.events.latest()] == ["misconfigured"]
+        assert [event.kind for event in place.herd.events.latest()] == ["misconfigured"]
         assert not any(KEY in str(row) for row in await place.rows())
 
 
@@ -233,7 +233,7 @@ async def test_a_request_that_is_refused_is_no_fault_of_the_node(tmp_path: Path,
     async with herding(tmp_path, node(ill, fault, "ill")) as place:
         for _ in range(2 * IN_A_ROW):
             assert isinstance(await ask(place, fault), HerdingError)
-        look = place.orchestrator.fleet.health.status("ill")
+        look = place.herd.health.status("ill")
         assert (look.state, look.failures_in_a_row) == ("healthy", 0)
         assert len(ill.calls()) == 2 * IN_A_ROW
 
@@ -296,7 +296,7 @@ async def test_a_model_that_a_node_has_not_any_more_costs_its_others_nothing(tmp
     async with herding(tmp_path, openai(ill.url, gone, there, name="ill"), tick=Clock()) as place:
         place.write("say", SAY_EITHER)
         for _ in range(ROUND):
-            outcome = await place.orchestrator.run(Request("say"), ADMIN)
+            outcome = await place.orchestrator.pipeline.run(Request("say"), ADMIN)
             assert (outcome.model, outcome.answer) == (there, SAID)
             assert [attempt.model for attempt in outcome.attempts][-2:] in ([gone, there], [there])
         assert blamed(place, gone) == len(ill.calls(gone)) > 0
@@ -463,10 +463,10 @@ async def test_who_waits_for_an_engine_that_dies_waits_for_the_next_one(tmp_path
     mortal = Mortal("mortal", concurrency=IN_A_ROW)
     async with herding(tmp_path, mortal) as place:
         asked = [asyncio.create_task(ask(place, "echo")) for _ in range(2 * IN_A_ROW)]
-        waiting = place.orchestrator._dispatcher
-        await until(lambda: (mortal.running, waiting.waiting) == (IN_A_ROW, IN_A_ROW))
+        queue = place.orchestrator._queue
+        await until(lambda: (mortal.running, len(queue)) == (IN_A_ROW, IN_A_ROW))
         mortal.die()
-        await until(lambda: waiting.waiting == 2 * IN_A_ROW)
+        await until(lambda: len(queue) == 2 * IN_A_ROW)
         assert health(place, "mortal") == "ejected"
         mortal.come_back()
         outcomes = await asyncio.gather(*asked)
@@ -488,9 +488,9 @@ async def test_while_one_node_is_out_its_requests_wait_for_another_that_comes(tm
         for _ in range(IN_A_ROW):
             assert isinstance(await ask(place, "status:500"), StatusError)
         assert isinstance(await ask(place, "status:500"), NoNodeError)
-        place.orchestrator.fleet.add(late)
+        place.herd.add(late)
         asked = asyncio.create_task(ask(place, "status:500"))
-        await until(lambda: place.orchestrator._dispatcher.waiting == 1)
+        await until(lambda: len(place.orchestrator._queue) == 1)
         late.arrive()
         outcome = await asked
         assert isinstance(outcome, Outcome)
@@ -552,11 +552,11 @@ async def test_failures_that_nobody_could_mend_leave_the_retries_to_others(
 @asynccontextmanager
 async def probing(place: Place) -> AsyncIterator[None]:
     """The work that goes on beside the requests."""
-    task = asyncio.create_task(place.orchestrator.probe())
+    task = asyncio.create_task(place.orchestrator._prober.watch())
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 def ejections(place: Place) -> int:
-    return place.orchestrator.fleet.health.status("ill").ejections
+    return place.herd.health.status("ill").ejections

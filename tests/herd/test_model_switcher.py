@@ -50,12 +50,17 @@ class Switchable(Node):
 
 
 async def asked(place: Place, model: str) -> str:
-    return (await place.orchestrator.run(Request("say", model=model), ADMIN)).answer
+    return (await place.orchestrator.pipeline.run(Request("say", model=model), ADMIN)).answer
+
+
+async def follow_demand(place: Place) -> None:
+    """What the app does every half second."""
+    await place.orchestrator._switcher.follow(place.orchestrator._queue.demand())
 
 
 async def until_waiting(place: Place, number: int) -> None:
     async with asyncio.timeout(60):
-        while place.orchestrator._dispatcher.waiting < number:  # noqa: ASYNC110 (a test may look often)
+        while len(place.orchestrator._queue) < number:  # noqa: ASYNC110 (a test may look often)
             await asyncio.sleep(0.01)
 
 
@@ -64,10 +69,10 @@ async def test_a_model_that_requests_wait_for_is_loaded_once(tmp_path: Path) -> 
     async with herding(tmp_path, node, wait_seconds=300) as place:
         waits = [asyncio.create_task(asked(place, "two")) for _ in range(3)]
         await until_waiting(place, 3)
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         assert await asyncio.gather(*waits) == ["two"] * 3
         assert node.loaded == ["two"]
-        newest = place.orchestrator.fleet.events.latest()[0]
+        newest = place.herd.events.latest()[0]
         assert (newest.node, newest.kind, newest.detail) == ("a", "switched", "from one to two")
 
 
@@ -77,12 +82,12 @@ async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path:
     async with herding(tmp_path, node, wait_seconds=60, tick=clock) as place:
         first = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         assert await first == "two"
         second = asyncio.create_task(asked(place, "one"))
         await until_waiting(place, 1)
         for _ in range(3):
-            await place.orchestrator._switcher.look()
+            await follow_demand(place)
         clock.ahead = 61
         with pytest.raises(NoNodeError):
             await second
@@ -96,11 +101,11 @@ async def test_a_node_is_not_taken_from_those_that_use_it(tmp_path: Path) -> Non
         running = [asyncio.create_task(asked(place, "one")) for _ in range(2)]
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 2)
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         assert node.loaded == []
         node.gate.set()
         assert await asyncio.gather(*running) == ["one", "one"]
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         assert await waits == "two"
 
 
@@ -110,7 +115,7 @@ async def test_demand_must_last(tmp_path: Path) -> None:
     async with herding(tmp_path, node, wait_seconds=50, tick=clock) as place:
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         clock.ahead = 51
         with pytest.raises(NoNodeError):
             await waits
@@ -131,12 +136,12 @@ async def test_a_switch_that_fails_is_told_and_not_tried_at_once_again(tmp_path:
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
         for _ in range(3):
-            await place.orchestrator._switcher.look()
+            await follow_demand(place)
         clock.ahead = 51
         with pytest.raises(NoNodeError):
             await waits
         assert node.loaded == ["two"]
-        assert "not to two" in place.orchestrator.fleet.events.latest()[0].detail
+        assert "not to two" in place.herd.events.latest()[0].detail
         assert await asked(place, "one") == "one"
 
 
@@ -145,7 +150,7 @@ async def test_whoever_waits_is_told_for_what(tmp_path: Path) -> None:
     async with herding(tmp_path, node, wait_seconds=300) as place:
         waits = asyncio.create_task(place.events(Request("say", model="two")))
         await until_waiting(place, 1)
-        await place.orchestrator._switcher.look()
+        await follow_demand(place)
         events = await waits
         queued = next(event for event in events if isinstance(event, Queued))
         assert (queued.position, queued.reason) == (1, "a is switched to its model when idle")
@@ -157,16 +162,16 @@ async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) 
     async with herding(tmp_path, node) as place:
         for model, told in (("two", "from one to two"), ("three", "not to three: it has no weights")):
             node.held.clear()
-            steps = place.orchestrator.switch_model("a", model, ADMIN)
+            steps = place.orchestrator.nodes.switch_model("a", model, ADMIN)
             assert not (await anext(steps)).done
             await steps.aclose()
             with pytest.raises(ConflictError, match="is being switched"):
-                await anext(place.orchestrator.switch_model("a", "one", ADMIN))
+                await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
             node.held.set()
             async with asyncio.timeout(60):
                 while place.orchestrator._switcher._switching:  # noqa: ASYNC110 (nobody follows it any more)
                     await asyncio.sleep(0.01)
-            assert place.orchestrator.fleet.events.latest()[0].detail == told
+            assert place.herd.events.latest()[0].detail == told
         assert await asked(place, "two") == "two"
 
 
@@ -174,9 +179,9 @@ async def test_one_switch_at_a_time(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
     async with herding(tmp_path, node) as place:
         node.held.clear()
-        first = place.orchestrator.switch_model("a", "two", ADMIN)
+        first = place.orchestrator.nodes.switch_model("a", "two", ADMIN)
         await anext(first)
         with pytest.raises(ConflictError, match="is being switched"):
-            await anext(place.orchestrator.switch_model("a", "one", ADMIN))
+            await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
         node.held.set()
         assert [step.done async for step in first] == [True]

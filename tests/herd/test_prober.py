@@ -90,7 +90,7 @@ async def test_a_node_that_answers_again_is_back_and_one_that_does_not_stays_out
     node, clock = Moody(), Clock()
     fleet = Fleet({"moody": node}, clock=clock, rng=Random(1))
     prober, pumped = Prober(fleet), []
-    fleet.changed = lambda: pumped.append(1)
+    fleet.changed.subscribe(lambda: pumped.append(1))
     eject(fleet, "moody")
     assert fleet.health.probes_due() == []
     clock.now += 10

@@ -51,7 +51,7 @@ def openai(url: str, **more: Any) -> dict[str, Any]:
 
 async def ask(place: Place, text: str = "hello", model: str = "chatglm2-6b", who: Principal = ADMIN) -> str:
     request = Request(model=model, messages=(Message("user", text),))
-    return (await place.orchestrator.run(request, who)).answer
+    return (await place.orchestrator.pipeline.run(request, who)).answer
 
 
 async def again(place: Place, *, key: bytes = KEY, guard: SsrfGuard | None = None) -> Registry:
@@ -77,7 +77,7 @@ async def test_a_node_that_is_added_answers_at_once(place: Place, registry: Regi
     )
     assert await ask(place) == "You said: hello"
     assert registry.names == {"any"}
-    assert {node.name for node in await place.orchestrator.nodes(ADMIN)} == {"echo", "any"}
+    assert {node.name for node in await place.orchestrator.nodes.list_all(ADMIN)} == {"echo", "any"}
 
 
 async def test_it_is_there_after_a_restart_with_its_secret(place: Place, registry: Registry, faulty: FakeNode) -> None:
@@ -108,7 +108,7 @@ async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
     place: Place, registry: Registry, server: AnyServer
 ) -> None:
     await registry.add(template(f"{server.url}/api/generate"), ADMIN)
-    (kept,) = await place.store.kept_nodes()
+    (kept,) = await place.store.nodes()
     config = openai("http://127.0.0.1:8000/v1?key=1", name="old")
     await place.store.add_node(replace(kept, name="old", kind="openai", config=config, at=kept.at + 1))
     later = await again(place)
@@ -135,7 +135,7 @@ async def test_no_secret_is_kept_in_the_open_returned_or_logged(
         await registry.test_call(openai(faulty.url, name="x", secret=SECRET, models=["status:500"]), SECRET, ADMIN),
         await registry.records(ADMIN),
         await registry.workers(ADMIN),
-        await place.orchestrator.nodes(ADMIN),
+        await place.orchestrator.nodes.list_all(ADMIN),
     ]
     with pytest.raises(ConflictError) as caught:
         await registry.add(openai(faulty.url, secret=SECRET), ADMIN)
@@ -209,21 +209,21 @@ HOSTED = {"kind": "openai", "name": "x", "base_url": "http://127.0.0.1:1", "mode
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kind": "local", "name": "x"}, "'kind' must be one of"),
     ({"kind": "echo", "name": "x"}, "'kind' must be one of"),
-    ({**HOSTED, "speed": 1}, "speed: this is not"),
+    ({**HOSTED, "speed": 1}, "speed: unknown field"),
     ({**HOSTED, "models": []}, "models or embedding_models"),
-    ({**HOSTED, "name": "a b"}, "A node's name"),
-    ({**HOSTED, "models": ["m", "m"]}, "named once"),
-    ({**HOSTED, "models": [" m"]}, "blanks"),
+    ({**HOSTED, "name": "a b"}, "A node name"),
+    ({**HOSTED, "models": ["m", "m"]}, "different models"),
+    ({**HOSTED, "models": [" m"]}, "without spaces"),
     ({**HOSTED, "base_url": "http://10.0.0.1:1"}, "private network"),
     ({**HOSTED, "base_url": "http://a@10.0.0.1:1"}, "base_url"),
     ({**HOSTED, "api_key_env": "HF_TOKEN"}, "nodes file"),
     ({**HOSTED, "secret": "abc"}, "4 to"),
-    ({**HOSTED, "secret": "a\r\nX: b"}, "a header carries"),
+    ({**HOSTED, "secret": "a\r\nX: b"}, "printable ASCII"),
     ({"kind": "herding", "name": "x", "base_url": "http://127.0.0.1:1"}, "secret"),
     ({"kind": "template", "name": "x", "models": ["m"], "url": "http://127.0.0.1:1", "body": {}}, "USER_PROMPT"),
-    (template("http://127.0.0.1:1", headers={"X": "{SECRET:HF_TOKEN}"}), "HF_TOKEN' is not given"),
-    (template("http://127.0.0.1:1", secrets={"a-b": "long enough"}), "name of a secret"),
-    (template("http://127.0.0.1:1", secrets="all"), "texts by their names"),
+    (template("http://127.0.0.1:1", headers={"X": "{SECRET:HF_TOKEN}"}), "HF_TOKEN' is missing"),
+    (template("http://127.0.0.1:1", secrets={"a-b": "long enough"}), "Names of secrets"),
+    (template("http://127.0.0.1:1", secrets="all"), "object with at most"),
     (template("http://127.0.0.1:1", owner=7), "owner"),
     (template("http://127.0.0.1:1", name="echo"), "already"),
     ({}, "'kind' must be one of"),
@@ -234,8 +234,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 async def test_what_cannot_be_is_refused_with_words(place: Place, given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         await place.orchestrator.registry.add(given, ADMIN)
-    assert await place.store.kept_nodes() == ()
-    assert set(place.orchestrator.fleet) == {"echo"}
+    assert await place.store.nodes() == ()
+    assert set(place.herd) == {"echo"}
 
 
 async def test_a_secret_of_the_environment_is_out_of_reach(
@@ -254,7 +254,7 @@ async def test_a_node_that_moves_must_get_its_secret_again(place: Place, registr
     moved = f"{server.url}/headers"
     old = template("https://models.example/v1", headers={"X-Key": "{SECRET}"}, secret=SECRET)
     guarded = Registry(
-        fleet=place.orchestrator.fleet,
+        fleet=place.herd,
         store=place.store,
         seal=Cipher(KEY),
         guard=SsrfGuard(loopback=True, resolve=_public),
@@ -281,8 +281,8 @@ async def test_a_row_that_was_moved_in_the_database_has_no_secret(
     place: Place, registry: Registry, faulty: FakeNode
 ) -> None:
     await registry.add(openai("http://127.0.0.1:9/v1", secret=SECRET), ADMIN)
-    (record,) = await place.store.kept_nodes()
-    await place.store.change_node(
+    (record,) = await place.store.nodes()
+    await place.store.update_node(
         replace(record, config={**record.config, "base_url": faulty.url}, origin=faulty.url.removesuffix("/v1"))
     )
     later = await again(place)
@@ -310,12 +310,12 @@ async def test_requests_that_come_during_a_change_wait_for_the_node_as_it_will_b
     while not server.asked:  # noqa: ASYNC110 (another thread's list)
         await asyncio.sleep(0.01)
     change = asyncio.create_task(registry.update("any", template(f"{server.url}/number"), ADMIN))
-    while place.orchestrator.fleet.takes("any"):  # noqa: ASYNC110 (there is no event for it)
+    while place.herd.takes("any"):  # noqa: ASYNC110 (there is no event for it)
         await asyncio.sleep(0)
     asked += [asyncio.create_task(ask(place)) for _ in range(5)]
     await change
     assert await asyncio.gather(*asked) == ["You said: hello"] + ['{"answer":42}'] * 5
-    assert [event.kind for event in place.orchestrator.fleet.events.latest()] == ["changed", "added"]
+    assert [event.kind for event in place.herd.events.latest()] == ["changed", "added"]
 
 
 async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Registry, server: AnyServer) -> None:
@@ -324,8 +324,8 @@ async def test_a_node_goes_when_its_requests_are_over(place: Place, registry: Re
     await until(lambda: server.asked)
     await registry.remove("any", ADMIN)
     assert await running == "You said: hello"
-    assert set(place.orchestrator.fleet) == {"echo"}
-    assert await place.store.kept_nodes() == ()
+    assert set(place.herd) == {"echo"}
+    assert await place.store.nodes() == ()
     with pytest.raises(HerdingError):
         await ask(place)
     with pytest.raises(NotFoundError):
@@ -375,7 +375,7 @@ async def test_a_test_call_tells_all_and_leaves_nothing(place: Place, registry: 
     assert told.milliseconds > 0
     assert await place.rows() == []
     assert registry.names == frozenset()
-    assert await place.store.kept_nodes() == ()
+    assert await place.store.nodes() == ()
 
 
 FAILING = {
@@ -401,7 +401,7 @@ async def test_a_test_call_to_nobody_has_no_status(registry: Registry) -> None:
     told = await registry.test_call(template("http://127.0.0.1:9/x"), "hi", ADMIN)
     assert told.status is None
     assert "Can't reach" in str(told.error)
-    with pytest.raises(UserError, match="closed"):
+    with pytest.raises(UserError, match="may not use"):
         await registry.test_call(template("http://169.254.169.254/latest"), "hi", ADMIN)
 
 
@@ -433,7 +433,7 @@ async def test_users_in_turns_get_their_own_answers(place: Place, registry: Regi
 async def test_a_stream_is_cut_by_the_reader(place: Place, registry: Registry, server: AnyServer) -> None:
     await registry.add(template(f"{server.url}/sse", stream="sse", response_extract="piece"), ADMIN)
     request = Request(model="chatglm2-6b", messages=(Message("user", "a b c"),))
-    async with aclosing(place.orchestrator.stream(request, ADMIN)) as events:
+    async with aclosing(place.orchestrator.pipeline.stream(request, ADMIN)) as events:
         found = [event async for event in events]
     assert len([event for event in found if isinstance(event, Delta)]) >= 3
     assert isinstance(found[-1], Done)

@@ -135,22 +135,22 @@ async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_requ
     given = {"kind": "herding", "name": "first", "base_url": engine, "secret": SECRET}
     first = await registry.add(given, ADMIN)
     assert first.kind == "herding"
-    await until_ready(place.orchestrator.fleet["first"])
+    await until_ready(place.herd["first"])
     with started() as url:
         await registry.add({**given, "name": "second", "base_url": url}, ADMIN)
-        await until_ready(place.orchestrator.fleet["second"])
+        await until_ready(place.herd["second"])
         assert await registry.workers(ADMIN) == ((MODEL, engine), (MODEL, url))
         trial = await registry.test_call({**given, "base_url": url}, "Hello!", ADMIN)
         assert (trial.status, trial.error) == (200, None)
         assert "authorization: Bearer [key removed]" in trial.sent
         request = Request(model=MODEL, messages=(Message("user", "Hello! Who are you?"),))
-        asked = [asyncio.create_task(place.orchestrator.run(request, ADMIN)) for _ in range(12)]
-        await until(lambda: place.orchestrator.fleet.slots.load("second").running)
+        asked = [asyncio.create_task(place.orchestrator.pipeline.run(request, ADMIN)) for _ in range(12)]
+        await until(lambda: place.herd.slots.load("second").running)
         await registry.remove("second", ADMIN)
         outcomes = await asyncio.gather(*asked)
         assert {outcome.node for outcome in outcomes} == {"first", "second"}
         assert {outcome.status for outcome in outcomes} == {"succeeded"}
-        assert "second" not in place.orchestrator.fleet
-    assert (await place.orchestrator.run(request, ADMIN)).node == "first"
+        assert "second" not in place.herd
+    assert (await place.orchestrator.pipeline.run(request, ADMIN)).node == "first"
     await registry.offline(MODEL, engine, ADMIN)
     assert await registry.workers(ADMIN) == ()

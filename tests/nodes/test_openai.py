@@ -31,7 +31,7 @@ from herding.nodes.catalog import Herd
 from herding.nodes.openai_response import StreamReader
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, Message, Parameters, Usage
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 from tests.support.fakenode import FakeNode
 from tests.support.nodes import openai, patience
 from tests.support.ports import free_port
@@ -334,7 +334,7 @@ def test_a_url_that_is_none_is_refused_with_its_line(url: str) -> None:
     """In words, not with the pattern that it fails."""
     text = f"nodes:\n  - kind: openai\n    name: a\n    models: [m]\n    base_url: '{url}'\n"
     with pytest.raises(ConfigError) as caught:
-        Source(text, file="nodes.yaml").build(Herd)
+        YamlDocument(text, file="nodes.yaml").build(Herd)
     assert (caught.value.line, caught.value.key) == (5, "nodes.0.base_url")
     assert "pattern" not in caught.value.reason
 
@@ -362,7 +362,7 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
         (['{"choices":[{"delta":{"content":"a"}}]}', "half of {"], "a", "not valid JSON"),
         (['{"choices":[{"delta":{"content":"a"}}]},{}'], "", "not valid JSON"),  # two in one line
         (['{"choices":[{"delta":{"content":"a"}}]}', "7"], "a", "not a JSON object"),
-        (['{"choices":[{"delta":{"content":"a \\ud800"}}]}'], "a \ud800", None),  # half a character
+        (['{"choices":[{"delta":{"content":"a \\ud800"}}]}'], "a \ud800", None),  # an invalid character
         (['{"choices":[],"usage":NaN}', '{"choices":[{"delta":{"content":"a"}}]}', "[DONE]", "no more"], "a", None),
     ],
 )

@@ -204,7 +204,7 @@ async def test_a_revocation_by_another_process_takes_two_seconds_at_most(house: 
     await house.user()
     token = await house.token()
     await house.enters(token)
-    await house.store.revoke(public(token), house.time.ms)  # not through this process's accounts
+    await house.store.revoke_token(public(token), house.time.ms)  # not through this process's accounts
     house.time.passes(REMEMBER_SECONDS)
     await house.enters(token)
     house.time.passes(0.01)
@@ -567,7 +567,7 @@ async def test_whose_token_is_revoked_has_to_go(house: House) -> None:
 
 async def test_whose_token_is_revoked_elsewhere_has_to_go_soon(house: House) -> None:
     who, token_id = await inside(house)
-    await house.store.revoke(token_id, house.time.ms)
+    await house.store.revoke_token(token_id, house.time.ms)
     house.time.passes(REMEMBER_SECONDS + 0.1)
     assert not await house.authenticator.still_valid(who)
 

@@ -49,11 +49,11 @@ async def private(home: Path, *nodes: Node, caplog: pytest.LogCaptureFixture) ->
         place.write("strict", STRICT)
         yield place
         assert on_disk(home) == []
-        shown = [entry async for entry in place.orchestrator.export(HistoryFilter(), ADMIN)]
-        shown += (await place.orchestrator.history(HistoryFilter(), ADMIN, limit=200)).entries
+        shown = [entry async for entry in place.orchestrator.history.export(HistoryFilter(), ADMIN)]
+        shown += (await place.orchestrator.history.page(HistoryFilter(), ADMIN, limit=200)).entries
         assert len(shown) >= 2
         assert CANARY not in repr(shown)
-        assert (await place.orchestrator.history(HistoryFilter(text=CANARY), ADMIN)).total == 0
+        assert (await place.orchestrator.history.page(HistoryFilter(text=CANARY), ADMIN)).total == 0
     assert on_disk(home) == []
     assert CANARY not in caplog.text
     assert CANARY not in repr([record.__dict__ for record in caplog.records])
@@ -61,7 +61,7 @@ async def private(home: Path, *nodes: Node, caplog: pytest.LogCaptureFixture) ->
 
 async def test_an_answer_is_given_and_not_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with private(tmp_path, caplog=caplog) as place:
-        outcome = await place.orchestrator.run(ASKED, HERS)
+        outcome = await place.orchestrator.pipeline.run(ASKED, HERS)
         assert outcome.answer == f"my {CANARY} text"
         row = await place.row()
         assert (row.status, row.usage, row.timings) == ("succeeded", outcome.usage, outcome.timings)
@@ -72,7 +72,7 @@ async def test_an_answer_is_given_and_not_kept(tmp_path: Path, caplog: pytest.Lo
 
 async def test_the_same_text_of_somebody_else_is_found(tmp_path: Path) -> None:
     async with herding(tmp_path, echo()) as place:
-        await place.orchestrator.run(ASKED, replace(HERS, opt_out=False))
+        await place.orchestrator.pipeline.run(ASKED, replace(HERS, opt_out=False))
         assert on_disk(tmp_path) != []
 
 
@@ -94,14 +94,14 @@ REQUESTS = {
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_nothing_of_a_request_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
     async with private(tmp_path, caplog=caplog) as place:
-        await place.orchestrator.run(Request("say"), HERS)
+        await place.orchestrator.pipeline.run(Request("say"), HERS)
         with suppress(HerdingError):
-            await place.orchestrator.run(REQUESTS[name], HERS)
+            await place.orchestrator.pipeline.run(REQUESTS[name], HERS)
 
 
 async def test_an_edited_template_runs_and_is_not_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with private(tmp_path, caplog=caplog) as place:
-        outcome = await place.orchestrator.run(REQUESTS["an edited template"], HERS)
+        outcome = await place.orchestrator.pipeline.run(REQUESTS["an edited template"], HERS)
         assert outcome.answer == f"{CANARY} my {CANARY} text"
         assert (await place.row()).edited
 
@@ -122,7 +122,7 @@ async def test_nothing_of_a_failure_is_kept_even_where_it_repeats_the_input(
     async with private(tmp_path, Scripted("a", FAULTS[name]), caplog=caplog) as place:
         for who in (HERS, HERS):
             with pytest.raises((NodeError, UserError)) as caught:
-                await place.orchestrator.run(ASKED, who)
+                await place.orchestrator.pipeline.run(ASKED, who)
             assert CANARY in caught.value.message  # its caller may read it
         row = (await place.rows())[0]
         assert row.status in ("failed", "partial")
@@ -134,7 +134,7 @@ async def test_nothing_of_a_failure_is_kept_even_where_it_repeats_the_input(
 async def test_nothing_of_a_request_is_kept_while_it_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     node = Scripted("a", [f"{CANARY} one"], ends=False)
     async with private(tmp_path, node, caplog=caplog) as place:
-        async with aclosing(place.orchestrator.stream(ASKED, HERS)) as events:
+        async with aclosing(place.orchestrator.pipeline.stream(ASKED, HERS)) as events:
             async for event in events:
                 assert on_disk(tmp_path) == []
                 if isinstance(event, Delta):
@@ -146,11 +146,11 @@ async def test_nothing_of_a_stopped_request_is_kept(tmp_path: Path, caplog: pyte
     node = Scripted("a", [f"{CANARY} one"], ends=False)
     async with private(tmp_path, node, caplog=caplog) as place:
         request_id = ""
-        async for event in place.orchestrator.stream(ASKED, HERS):
+        async for event in place.orchestrator.pipeline.stream(ASKED, HERS):
             if isinstance(event, Started):
                 request_id = event.request_id
             elif isinstance(event, Delta):
-                await place.orchestrator.cancel(request_id, HERS)
+                await place.orchestrator.pipeline.cancel(request_id, HERS)
             elif isinstance(event, Done):
                 assert event.outcome.answer == f"{CANARY} one"
         assert (await place.row()).status == "cancelled"
@@ -166,32 +166,32 @@ async def test_nothing_of_a_call_of_a_hosted_node_is_kept(
         form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"title": CANARY}}}
         for request in (chat, replace(chat, response_format=form)):
             with suppress(HerdingError):
-                await place.orchestrator.run(request, HERS)
+                await place.orchestrator.pipeline.run(request, HERS)
         for texts in ([f"embed {CANARY}"], [CANARY] * 3):
             with suppress(HerdingError):
-                await place.orchestrator.embed("words", texts, HERS)
+                await place.orchestrator.pipeline.embed("words", texts, HERS)
         assert CANARY in json.dumps([seen.body for seen in faulty.calls()])
 
 
 async def test_stars_are_kept_and_comments_are_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with private(tmp_path, caplog=caplog) as place:
-        request_id = (await place.orchestrator.run(ASKED, HERS)).request_id
+        request_id = (await place.orchestrator.pipeline.run(ASKED, HERS)).request_id
         with pytest.raises(UserError, match="no texts of yours are kept"):
-            await place.orchestrator.comment(request_id, f"{CANARY}!", HERS)
-        assert (await place.orchestrator.comment(request_id, "", HERS)).comment is None
-        await place.orchestrator.rate(request_id, 4, HERS)
-        entry = await place.orchestrator.request(request_id, HERS)
+            await place.orchestrator.feedback.comment(request_id, f"{CANARY}!", HERS)
+        assert (await place.orchestrator.feedback.comment(request_id, "", HERS)).comment is None
+        await place.orchestrator.feedback.rate(request_id, 4, HERS)
+        entry = await place.orchestrator.history.entry(request_id, HERS)
         assert (entry.stars, entry.comment) == (4, None)
-        [info] = [info for info in await place.orchestrator.prompts(HERS) if info.key == "say"]
+        [info] = [info for info in await place.orchestrator.prompts.list_all(HERS) if info.key == "say"]
         assert (info.stats.uses, info.stats.rated, info.stats.mean_stars) == (1, 1, 4.0)
 
 
 async def test_a_session_is_not_remembered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with private(tmp_path, caplog=caplog) as place:
-        await place.orchestrator.run(ASKED, HERS)
+        await place.orchestrator.pipeline.run(ASKED, HERS)
         chat = Request(messages=(Message("user", CANARY),), model="echo", session_id=f"{CANARY}-1")
         with pytest.raises(UserError, match="no session can be remembered"):
-            await place.orchestrator.run(chat, HERS)
+            await place.orchestrator.pipeline.run(chat, HERS)
 
 
 # Over HTTP, by choice
@@ -255,7 +255,7 @@ async def test_a_weaker_token_keeps_as_little(tmp_path: Path) -> None:
         await place.store.add_user(User("ada", "Ada", "user", opt_out=True))
         _, token = await place.accounts.create_token("ada", "x", ADMIN, role="rater")
         who: Principal = await place.authenticator.by_token(token, "192.0.2.1")
-        await place.orchestrator.run(ASKED, who)
+        await place.orchestrator.pipeline.run(ASKED, who)
         assert on_disk(tmp_path) == []
 
 
@@ -276,7 +276,7 @@ async def test_what_runs_while_texts_are_taken_away_keeps_none_when_it_ends(tmp_
             await place.store.add_user(User(name, name, "user"))
             _, token = await place.accounts.create_token(name, "x", ADMIN)
             people[name] = await place.authenticator.by_token(token, "192.0.2.1")
-        hers, his = (place.orchestrator.stream(ASKED, who) for who in people.values())
+        hers, his = (place.orchestrator.pipeline.stream(ASKED, who) for who in people.values())
         async with aclosing(hers), aclosing(his):
             ids = [await begun(stream) for stream in (hers, his)]
             await take_away(how, place, people["ada"], ids[0])

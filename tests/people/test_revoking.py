@@ -60,11 +60,11 @@ class Guarded:
 @asynccontextmanager
 async def guarded(home: Path, *nodes: Node, lasts: int | None = None) -> AsyncIterator[Guarded]:
     clock = Later()
-    async with herding(home, *nodes, gate={"clock": clock}) as place:
+    async with herding(home, *nodes, clock=clock) as place:
         await place.store.add_user(ADA)
         ends = None if lasts is None else now_ms() + lasts
         _, token = await place.accounts.create_token("ada", "test", ADMIN, expires_at=ends)
-        watch = asyncio.create_task(place.orchestrator.watch())
+        watch = asyncio.create_task(place.orchestrator.accounts.watch())
         try:
             yield Guarded(place, token, clock)
         finally:
@@ -78,7 +78,7 @@ async def revoke(found: Guarded) -> None:
 
 
 async def revoke_elsewhere(found: Guarded) -> None:
-    await found.place.store.revoke(found.token_id, now_ms())
+    await found.place.store.revoke_token(found.token_id, now_ms())
 
 
 async def disable(found: Guarded) -> None:
@@ -98,14 +98,17 @@ async def assert_over(found: Guarded, answer: str) -> None:
     assert (row.status, row.error_type, row.answer) == ("cancelled", "unauthorized", answer)
     [use] = await found.place.store.usage("ada", (LIMIT,))
     assert 0 <= use.used < 100  # and not the thousand that were reserved
-    assert found.place.orchestrator._flights == {}
-    assert all(not found.place.orchestrator.fleet.slots.load(name).running for name in found.place.herd)
+    assert len(found.place.orchestrator._active) == 0
+    assert all(not found.place.herd.slots.load(name).running for name in found.place.herd)
 
 
 async def follow(found: Guarded, request: Request, until: type, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Read a stream of Ada's to its end; something happens at its first event of a kind."""
     happened = False
-    async with asyncio.timeout(SOON), aclosing(found.place.orchestrator.stream(request, await found.ada())) as events:
+    async with (
+        asyncio.timeout(SOON),
+        aclosing(found.place.orchestrator.pipeline.stream(request, await found.ada())) as events,
+    ):
         async for event in events:
             assert not isinstance(event, Done)
             if isinstance(event, until) and not happened:
@@ -152,7 +155,7 @@ async def test_while_waiting_for_a_node_that_still_loads(
 async def test_before_the_first_word(tmp_path: Path, faulty: FakeNode) -> None:
     async with guarded(tmp_path, openai(faulty.url, "hang")) as found:
         request = Request(messages=(Message("user", "hi"),), model="hang", parameters=Parameters(max_tokens=1000))
-        running = asyncio.create_task(found.place.orchestrator.run(request, await found.ada()))
+        running = asyncio.create_task(found.place.orchestrator.pipeline.run(request, await found.ada()))
         await until(lambda: faulty.calls("hang"))
         await revoke(found)
         with pytest.raises(AuthenticationError):
@@ -164,7 +167,7 @@ async def test_before_the_first_word(tmp_path: Path, faulty: FakeNode) -> None:
 async def test_embeddings_end_as_well(tmp_path: Path, faulty: FakeNode) -> None:
     node = openai(faulty.url, embedding_models=["hang"])
     async with guarded(tmp_path, node) as found:
-        running = asyncio.create_task(found.place.orchestrator.embed("hang", ["hi"], await found.ada()))
+        running = asyncio.create_task(found.place.orchestrator.pipeline.embed("hang", ["hi"], await found.ada()))
         await until(lambda: faulty.calls("hang"))
         await revoke(found)
         with pytest.raises(AuthenticationError):
@@ -176,12 +179,14 @@ async def test_nobody_else_is_disturbed(tmp_path: Path) -> None:
     node = Scripted("a", ["one"], ends=False)
     async with guarded(tmp_path, node) as found:
         operator = await found.place.authenticator.by_token("admin-token", "192.0.2.1")
-        others = [asyncio.create_task(found.place.orchestrator.run(SAY, who)) for who in (GUEST, OTHER, operator)]
+        others = [
+            asyncio.create_task(found.place.orchestrator.pipeline.run(SAY, who)) for who in (GUEST, OTHER, operator)
+        ]
         with pytest.raises(AuthenticationError):
             await follow(found, SAY, Delta, lambda: revoke(found))
         await asyncio.sleep(0.6)
         assert not any(task.done() for task in others)
-        for flight in list(found.place.orchestrator._flights.values()):
+        for flight in list(found.place.orchestrator._active):
             flight.stop()
         assert {(await task).status for task in others} == {"cancelled"}
 
@@ -189,12 +194,12 @@ async def test_nobody_else_is_disturbed(tmp_path: Path) -> None:
 async def test_a_change_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
     node = Scripted("a", ["one"], ends=False)
     async with guarded(tmp_path, node) as found:
-        running = asyncio.create_task(found.place.orchestrator.run(SAY, await found.ada()))
+        running = asyncio.create_task(found.place.orchestrator.pipeline.run(SAY, await found.ada()))
         await found.place.accounts.rotate(found.token_id, ADMIN)
         await found.place.accounts.change_user(replace(ADA, name="Countess"), ADMIN)
         await asyncio.sleep(1.2)
         assert not running.done()
-        [flight] = found.place.orchestrator._flights.values()
+        [flight] = found.place.orchestrator._active
         flight.stop()
         outcome = await running
         assert (outcome.status, outcome.error) == ("cancelled", None)

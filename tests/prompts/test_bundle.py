@@ -47,7 +47,7 @@ def test_what_is_no_prompt_file_is_left_out_or_named() -> None:
 
 @pytest.mark.parametrize("name", ["../x.yaml", "/etc/x.yaml", "a/../../x.yaml", "a\\..\\x.yaml", "..", "C:\\x.yaml"])
 def test_a_name_that_leads_out_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match="leads out"):
+    with pytest.raises(UserError, match="outside of it"):
         bundle.unpack(zipped((name, GOOD)))
 
 
@@ -67,7 +67,7 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="files"):
         bundle.unpack(zipped(*((f"{n}.yaml", "") for n in range(bundle.MAX_FILES + 1))))
     monkeypatch.setattr(bundle, "MAX_ZIP", 10)
-    with pytest.raises(UserError, match="more than 10 bytes"):
+    with pytest.raises(UserError, match="larger than 10 bytes"):
         bundle.unpack(zipped(("x.yaml", GOOD)))
 
 
@@ -76,16 +76,16 @@ def test_a_zip_that_lies_about_a_size_is_refused() -> None:
     for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = data.index(mark) + offset
         data[start : start + 4] = (10).to_bytes(4, "little")
-    with pytest.raises(UserError, match="broken"):
+    with pytest.raises(UserError, match="not a valid zip"):
         bundle.unpack(bytes(data))
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"PK\x03\x04", zipped(("a.yaml", GOOD))[:-30]])
 def test_what_is_no_zip_is_refused(data: bytes) -> None:
-    with pytest.raises(UserError, match="no zip"):
+    with pytest.raises(UserError, match="not a valid zip"):
         bundle.unpack(data)
-    with pytest.raises(UserError, match="of one name"):
+    with pytest.raises(UserError, match="the same name"):
         bundle.unpack(zipped(("a.yaml", GOOD), ("a.yaml", GOOD)))
-    with pytest.raises(UserError, match="not known"):
+    with pytest.raises(UserError, match="unsupported"):
         bundle.unpack(zipped(("a.yaml", GOOD), method=zipfile.ZIP_LZMA))

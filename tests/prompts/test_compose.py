@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from herding.errors import UserError
-from herding.prompts.body import dump_body
 from herding.prompts.compose import compose
-from herding.prompts.model import Body, Prompt
-from herding.prompts.reading import parse_body
+from herding.prompts.model import Body, Prompt, dump_body
+from herding.prompts.prompt_file import parse_body
 from herding.prompts.variables import fill
 from herding.values import Message
 
@@ -51,7 +50,7 @@ def test_turns_go_between_the_head_and_the_last_message() -> None:
 
 @pytest.mark.parametrize("more", [{"prompt": "{{text}}"}, {"messages": [USER]}])
 def test_turns_need_a_chat(more: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="chat"):
+    with pytest.raises(UserError, match="earlier turns"):
         rendered(prompt(**more), turns=TURNS)
 
 

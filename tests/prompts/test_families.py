@@ -8,11 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from herding.errors import UserError
-from herding.prompts.body import dump_body
 from herding.prompts.compose import compose
-from herding.prompts.families import family_of
-from herding.prompts.model import Prompt
-from herding.prompts.reading import parse_body
+from herding.prompts.model import Prompt, dump_body
+from herding.prompts.prompt_file import parse_body
+from herding.prompts.render import family_of
 from herding.prompts.variables import fill
 
 MESSAGES = [{"role": "user", "content": "{{text}}"}]

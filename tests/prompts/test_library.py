@@ -48,7 +48,7 @@ def broken(directory: Path, text: str) -> ConfigError:
         (HEAD + "prompt: x\nvariables:\n  n:\n    type: number\n    size: 3\n", 7, "variables.n.size", "not known"),
         (HEAD + "prompt: x\nvariables:\n  n: {type: colour}\n", 5, "variables.n", "colour"),
         (HEAD + "prompt: x\nvariables:\n  two words: {}\n", 5, "variables.two words", "match"),
-        (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: many}\n", 5, "variables.n", "does not fit"),
+        (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: many}\n", 5, "variables.n", "does not match"),
         (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: " + "9" * 400 + "}\n", 5, "variables.n", "fit"),
         (HEAD + "prompt: x\nparameters:\n  temperature: 9\n", 5, "parameters.temperature", "less than"),
         (HEAD + "prompt: x\nparameters:\n  temperature: .nan\n", 5, "parameters.temperature", ""),
@@ -111,7 +111,7 @@ def test_two_files_cannot_define_one_prompt(tmp_path: Path) -> None:
     write(tmp_path, "a.yml", GOOD)
     snapshot = Library(tmp_path).refresh()
     assert list(snapshot.prompts) == ["a"]
-    assert "defines the prompt 'a' already" in snapshot.broken[0].reason
+    assert "already defines the prompt 'a'" in snapshot.broken[0].reason
 
 
 def test_a_directory_that_is_missing_is_reported(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_checks_under_their_old_name(tmp_path: Path) -> None:
     assert loaded.checks.max_words == 3
     assert loaded.digest == library.get("new").prompt.digest
     assert loaded.content["checks"] == {"max_words": 3}
-    library.save("old", loaded.worded | {"description": "changed"})
+    library.save("old", loaded.file_data | {"description": "changed"})
     assert "checks: {max_words: 3}\n" in old.read_text().replace("checks:\n  max_words: 3", "checks: {max_words: 3}")
     assert "contract" not in old.read_text()
     library.save("old", HEAD_DATA | {"contract": {"max_words": 4}})
@@ -248,7 +248,7 @@ def test_a_mistake_in_one_of_several_prompts_is_named(tmp_path: Path) -> None:
     [
         (HEAD + "prompt: x\nvariables:\n  - [a]\n", 4, "a map of its name"),
         (HEAD + "prompt: x\nvariables:\n  - a: 1\n  - a: 2\n", 4, "given twice"),
-        (HEAD + "prompt: x\nvariables:\n  - a: [1]\n", 4, "is a text"),
+        (HEAD + "prompt: x\nvariables:\n  - a: [1]\n", 4, "must be a text"),
         (HEAD + "prompt: x\nparam: [1]\n", 4, "map of parameters"),
         (HEAD + "prompt: x\nparam:\n  max_new_tokens: none\n", None, "integer"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.prompts.render import insert, insert_guarded, placeholders, size
+from herding.prompts.render import insert, insert_guarded, placeholders, rendered_size
 
 ALPHABET = st.lists(
     st.sampled_from(["{{a}}", "{{b}}", "{{ a }}", "{", "}", "{{", "}}", "a", "\\", "\\g<0>", "{%", "$a", " ", "\n"])
@@ -147,7 +147,7 @@ def test_every_placeholder_is_filled_once(fill: Any) -> None:
     made = fill("{{a}}" * 100_000, values)
     assert values.asked == 100_000
     assert len(made) == 100_000 * (len(values["a"]) + (fill is insert_guarded))
-    assert size("{{a}}" * 100_000, values) == 100_000 * len(values["a"])
+    assert rendered_size("{{a}}" * 100_000, values) == 100_000 * len(values["a"])
 
 
 @pytest.mark.parametrize("markup", [*MARKUP, "[inst]", "<|IM_START|>"])

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import AccessError, ConfigError, ConflictError, NotFoundError, UserError
+from herding.prompts.directory import MAX_FILE
 from herding.prompts.library import Library
-from herding.prompts.reading import Loaded
-from herding.prompts.saving import MAX_FILE
+from herding.prompts.prompt_file import LoadedPrompt
 from tests.support import edits
 
 GOOD: dict[str, Any] = {"name": "Good", "target_models": ["m"], "prompt": "hello"}
@@ -140,7 +140,7 @@ def test_a_hostile_template_is_text(library: Library, text: str) -> None:
         ({"prompt": "{{who}}"}, None, "not declared"),
         ({"prompt": 7}, "prompt", "string"),
         ({"prompt": "a\x00b"}, "prompt", "NUL"),
-        ({"prompt": "a\ud800b"}, "prompt", "half a character"),
+        ({"prompt": "a\ud800b"}, "prompt", "an invalid character"),
         ({"variables": {"n": {"type": "number", "min": "low"}}}, "variables.n.min", "number"),
         ({"variables": {"a\x00": {}}}, "variables", "NUL"),
         ({"variables": [{"a": [1]}]}, "variables", "a text"),
@@ -150,7 +150,7 @@ def test_a_hostile_template_is_text(library: Library, text: str) -> None:
         ({"roles": []}, "roles", "at least 1"),
         ({"roles": ["Two Words"]}, "roles.0", "match"),
         ({"cors": ["https://example.com/"]}, "cors.0", "without a path"),
-        ({"cors": ["*", "https://example.com"]}, "cors", "stands for all"),
+        ({"cors": ["*", "https://example.com"]}, "cors", "includes all origins"),
         ({"tags": ["x" * MAX_FILE]}, None, "bytes"),
         ({"prompt": "\n" * 90_000, "description": "🎉" * 70_000}, None, "bytes"),
     ],
@@ -165,7 +165,7 @@ def test_what_is_no_prompt_is_not_written(
 
 
 def test_a_prompt_for_several_keys_is_refused(library: Library, home: Path) -> None:
-    with pytest.raises(UserError, match="no prompt"):
+    with pytest.raises(UserError, match="has an error"):
         library.save("many", {"a": GOOD, "b": GOOD})
     assert names(home) == []
 
@@ -224,7 +224,7 @@ def test_a_key(library: Library, home: Path, key: str) -> None:
 @pytest.mark.parametrize(("there", "wanted"), [("Say", "say"), ("say", "SAY"), ("Talk/one", "talk/two"), ("a/b", "A")])
 def test_keys_differ_by_more_than_their_case(library: Library, home: Path, there: str, wanted: str) -> None:
     library.save(there, GOOD)
-    with pytest.raises(ConflictError, match="case only"):
+    with pytest.raises(ConflictError, match="only by case"):
         library.save(wanted, GOOD)
     assert list(library.refresh().prompts) == [there]
 
@@ -258,10 +258,10 @@ def test_one_of_several_prompts_in_a_file_is_changed_there(library: Library, hom
 @pytest.mark.parametrize("name", ["x.yaml", "x.yml"])
 def test_a_file_that_holds_no_such_prompt_is_not_overwritten(library: Library, home: Path, name: str) -> None:
     put(home, name, "name: [")
-    with pytest.raises(ConflictError, match="Mend or move"):
+    with pytest.raises(ConflictError, match="Fix or move"):
         library.save("x", GOOD)
     put(home, name, "other:\n  name: A\n  target_models: [m]\n  prompt: x\n")
-    with pytest.raises(ConflictError, match="Mend or move"):
+    with pytest.raises(ConflictError, match="Fix or move"):
         library.save("x", GOOD)
 
 
@@ -375,7 +375,7 @@ def test_what_is_not_there_is_not_deleted(library: Library) -> None:
 def test_whoever_approves_sees_both_and_may_refuse(library: Library, home: Path) -> None:
     seen: list[tuple[str | None, str | None]] = []
 
-    def approve(old: Loaded | None, new: Loaded | None) -> None:
+    def approve(old: LoadedPrompt | None, new: LoadedPrompt | None) -> None:
         seen.append((old and old.prompt.prompt, new and new.prompt.prompt))
         if len(seen) > 2:
             raise AccessError("No.")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from herding.prompts.body import dump_body
 from herding.prompts.compose import compose
 from herding.prompts.library import Library
-from herding.prompts.reading import parse_body
+from herding.prompts.model import dump_body
+from herding.prompts.prompt_file import parse_body
 from herding.prompts.render import placeholders
 from herding.prompts.variables import fill
 

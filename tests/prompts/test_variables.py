@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from herding.errors import VariableError
-from herding.prompts.variables import Variable, faults, fill, filled, show
+from herding.prompts.variables import Variable, fill, fill_async, find_errors, show
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Variable)
 
@@ -152,7 +152,7 @@ def test_a_pattern_fits_the_whole_text(given: str, fits: bool) -> None:
     if fits:
         assert value(kind, given) == given
     else:
-        with pytest.raises(VariableError, match="'x' must fit the pattern"):
+        with pytest.raises(VariableError, match="'x' must match the pattern"):
             value(kind, given)
 
 
@@ -167,14 +167,14 @@ def test_a_pattern_that_never_ends_is_ended() -> None:
 
 async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
     kinds = {"x": variable("text", pattern="((a?){30}){30}")}
-    checking = asyncio.create_task(filled(kinds, {"x": "a" * 5_000 + "!"}))
+    checking = asyncio.create_task(fill_async(kinds, {"x": "a" * 5_000 + "!"}))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not checking.done()
     with pytest.raises(VariableError, match="takes too long"):
         await checking
-    assert await filled(kinds, {"x": "aa"}) == {"x": "aa"}
-    assert await filled({"x": variable("text")}, {"x": "a"}) == {"x": "a"}
+    assert await fill_async(kinds, {"x": "aa"}) == {"x": "aa"}
+    assert await fill_async({"x": variable("text")}, {"x": "a"}) == {"x": "a"}
 
 
 def test_a_list_that_must_be_given_is_not_empty() -> None:
@@ -274,8 +274,8 @@ def test_faults_are_those_of_what_is_given() -> None:
         "has": {"type": "integer", "default": 3, "max": 9},
         "text": {"type": "text", "default": "", "max_chars": 3},
     }
-    assert faults(variables, {}) == {}
-    assert faults(variables, {"must": "", "may": "", "has": "9", "text": "abc"}) == {}
-    found = faults(variables, {"must": "x", "may": "1e", "has": "", "text": "abcd", "other": "?"})
+    assert find_errors(variables, {}) == {}
+    assert find_errors(variables, {"must": "", "may": "", "has": "9", "text": "abc"}) == {}
+    found = find_errors(variables, {"must": "x", "may": "1e", "has": "", "text": "abcd", "other": "?"})
     assert set(found) == {"must", "may", "has", "text"}
     assert found["must"].startswith("must be a number")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from herding.prompts.model import Prompt
 from herding.prompts.yaml_dump import ORDER, dump_file
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 _ODD = (
     "\n",
@@ -80,7 +80,7 @@ def test_a_prompt_is_read_back_by_the_strict_reader(text: str, choices: list[str
     variables = {"x": {"default": "", "description": text}, "y": {"type": "choice", "choices": choices}}
     messages = [{"content": text, "role": "system"}, {"role": "user", "content": f"{text}{{{{y}}}}{text}"}]
     data = {"messages": messages, "name": "X", "target_models": ["m"], "variables": variables}
-    source = Source(dump_file(data))
+    source = YamlDocument(dump_file(data))
     assert source.data == data
     assert source.build(Prompt).canonical == Prompt.model_validate(data).canonical
 

@@ -37,14 +37,14 @@ async def chats(place: Place) -> Place:
 async def ask(place: Place, text: str, who: Principal = ADMIN, *, prompt: str = "chat", **more: object) -> Outcome:
     """One turn of a chat; the node says it back."""
     given = {"session_id": "s", **more}
-    return await place.orchestrator.run(Request(prompt, {"text": text}, **given), who)  # type: ignore[arg-type]
+    return await place.orchestrator.pipeline.run(Request(prompt, {"text": text}, **given), who)  # type: ignore[arg-type]
 
 
 async def say(place: Place, *messages: Message | str, who: Principal = ADMIN, **more: object) -> Outcome:
     """One turn of a chat without prompt."""
     said = tuple(Message("user", one) if isinstance(one, str) else one for one in messages)
     given = {"session_id": "s", "model": "echo", **more}
-    return await place.orchestrator.run(Request(messages=said, **given), who)  # type: ignore[arg-type]
+    return await place.orchestrator.pipeline.run(Request(messages=said, **given), who)  # type: ignore[arg-type]
 
 
 def sent(outcome: Outcome) -> list[str]:
@@ -140,7 +140,7 @@ async def test_a_raw_text_that_looks_like_messages_is_no_turn(chats: Place) -> N
 
 async def test_texts_that_were_forgotten_are_no_turns(chats: Place) -> None:
     await ask(chats, "secret")
-    await chats.store.forget(principal=ADMIN.id, request_ids=None)
+    await chats.store.erase_content(principal=ADMIN.id, request_ids=None)
     assert sent(await ask(chats, "new")) == ["be kind", "new"]
 
 

@@ -29,13 +29,13 @@ async def test_the_upkeep_of_a_day_that_fails_is_tried_the_next_day(
         return 0
 
     monkeypatch.setattr(Store, "prune", prune)
-    monkeypatch.setattr(orchestrator, "DAY_MS", 1)
+    monkeypatch.setattr(orchestrator, "PRUNE_SECONDS", 0.001)
     async with herding(tmp_path, echo()) as place:
-        upkeep = asyncio.create_task(place.orchestrator.upkeep())
+        upkeep = asyncio.create_task(place.orchestrator._prune())
         await until(lambda: upkeep.done() or len(days) > 1)
         assert not upkeep.done()
         upkeep.cancel()
-    assert "stays another day: The database is away." in caplog.text
+    assert "stay another day: The database is away." in caplog.text
 
 
 async def test_work_that_was_to_be_endless_and_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -51,13 +51,13 @@ class Gated(Node):
 
 async def ask(place: Place, text: str, who: Principal, model: str = "echo") -> str:
     try:
-        return (await place.orchestrator.run(Request("say", {"text": text}, model=model), who)).status
+        return (await place.orchestrator.pipeline.run(Request("say", {"text": text}, model=model), who)).status
     except LimitError as error:
         return error.type
 
 
 def waiting(place: Place) -> int:
-    return place.orchestrator._dispatcher.waiting
+    return len(place.orchestrator._queue)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 4])
@@ -114,7 +114,7 @@ async def test_the_place_that_is_told_is_that_of_the_next_round(tmp_path: Path) 
     async with herding(tmp_path, node, wait_seconds=300) as place:
         greedy = [asyncio.create_task(ask(place, "greedy", GREEDY)) for _ in range(101)]
         await until(lambda: waiting(place) == 100)
-        events = place.orchestrator.stream(Request("say"), MODEST)
+        events = place.orchestrator.pipeline.stream(Request("say"), MODEST)
         queued = await anext(events)
         assert isinstance(queued, Queued)
         assert queued.position <= SERVICE + SLOT
@@ -129,7 +129,7 @@ async def test_whoever_names_the_only_model_stands_in_the_same_line_as_those_who
     async with herding(tmp_path, node, wait_seconds=300) as place:
         before = [asyncio.create_task(ask(place, "named", GREEDY)) for _ in range(6)]
         await until(lambda: waiting(place) == 5)
-        events = place.orchestrator.stream(Request("say"), GREEDY)
+        events = place.orchestrator.pipeline.stream(Request("say"), GREEDY)
         queued = await anext(events)
         assert isinstance(queued, Queued)
         assert queued.position == 6

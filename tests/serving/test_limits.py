@@ -24,7 +24,9 @@ async def test_of_fifty_at_once_the_limit_lets_ten_in_again_and_again(tmp_path: 
     for round in range(5):
         async with herding(tmp_path / str(round), echo("echo")) as place:
             who = limited(Limit("request", 1, 10))
-            ends = await asyncio.gather(*(place.orchestrator.run(SAY, who) for _ in range(50)), return_exceptions=True)
+            ends = await asyncio.gather(
+                *(place.orchestrator.pipeline.run(SAY, who) for _ in range(50)), return_exceptions=True
+            )
             assert sum(isinstance(end, Outcome) for end in ends) == 10
             assert sum(isinstance(end, LimitError) for end in ends) == 40
             assert len(await place.rows()) == 10
@@ -32,28 +34,28 @@ async def test_of_fifty_at_once_the_limit_lets_ten_in_again_and_again(tmp_path: 
 
 async def test_a_refusal_names_limit_and_use_and_when_to_come_back(place: Place) -> None:
     who = limited(Limit("request", 24, 100), Limit("request", 1, 1))
-    await place.orchestrator.run(SAY, who)
+    await place.orchestrator.pipeline.run(SAY, who)
     with pytest.raises(LimitError, match="Of 1 requests in 1 hour, 1 are used") as caught:
-        await place.orchestrator.run(SAY, who)
+        await place.orchestrator.pipeline.run(SAY, who)
     assert 0 < caught.value.retry_after <= 3600
 
 
 async def test_a_used_up_limit_stops_neither_looking_nor_rating_nor_others(place: Place) -> None:
     who = limited(Limit("request", 1, 1))
-    outcome = await place.orchestrator.run(SAY, who)
-    assert await place.orchestrator.prompts(who)
-    assert (await place.orchestrator.history(HistoryFilter(), who)).total == 1
-    assert (await place.orchestrator.rate(outcome.request_id, 5, who)).stars == 5
-    await place.orchestrator.run(SAY, limited(Limit("request", 1, 1), who=OTHER))
+    outcome = await place.orchestrator.pipeline.run(SAY, who)
+    assert await place.orchestrator.prompts.list_all(who)
+    assert (await place.orchestrator.history.page(HistoryFilter(), who)).total == 1
+    assert (await place.orchestrator.feedback.rate(outcome.request_id, 5, who)).stars == 5
+    await place.orchestrator.pipeline.run(SAY, limited(Limit("request", 1, 1), who=OTHER))
 
 
 async def test_tokens_are_reserved_before_and_settled_after(place: Place) -> None:
     who = limited(Limit("token", 1, 300))
     with pytest.raises(LimitError, match="alone is larger"):
-        await place.orchestrator.run(replace(SAY, parameters=Parameters(max_tokens=1000)), who)
+        await place.orchestrator.pipeline.run(replace(SAY, parameters=Parameters(max_tokens=1000)), who)
     small = replace(SAY, parameters=Parameters(max_tokens=100))
     for _ in range(5):  # each reserves more than a hundred and uses six
-        await place.orchestrator.run(small, who)
+        await place.orchestrator.pipeline.run(small, who)
     [use] = await place.store.usage(who.id, who.limits)
     assert use.used == 5 * (3 + 3)
 
@@ -62,33 +64,35 @@ async def test_what_is_used_counts_after_a_restart(tmp_path: Path) -> None:
     who = limited(Limit("request", 1, 2))
     for _ in range(2):
         async with herding(tmp_path, echo("echo")) as place:
-            await place.orchestrator.run(SAY, who)
+            await place.orchestrator.pipeline.run(SAY, who)
     async with herding(tmp_path, echo("echo")) as place:
         with pytest.raises(LimitError):
-            await place.orchestrator.run(SAY, who)
+            await place.orchestrator.pipeline.run(SAY, who)
 
 
 async def test_a_failed_request_counts_as_a_request(tmp_path: Path) -> None:
     async with herding(tmp_path, echo("echo")) as place:
         who = limited(Limit("request", 1, 1))
         with pytest.raises(NotFoundError):
-            await place.orchestrator.run(replace(SAY, model="nobody has it"), who)
+            await place.orchestrator.pipeline.run(replace(SAY, model="nobody has it"), who)
         with pytest.raises(LimitError):
-            await place.orchestrator.run(SAY, who)
+            await place.orchestrator.pipeline.run(SAY, who)
 
 
 async def test_prompts_that_a_role_does_not_name_do_not_exist_for_it(place: Place) -> None:
     place.write("team/plan", "name: Plan\ntarget_models: [echo]\nprompt: secret")
     who = replace(GUEST, prompts=("say",))
-    assert [info.key for info in await place.orchestrator.prompts(who)] == ["say"]
-    await place.orchestrator.run(SAY, who)
+    assert [info.key for info in await place.orchestrator.prompts.list_all(who)] == ["say"]
+    await place.orchestrator.pipeline.run(SAY, who)
     for attempt in (
-        place.orchestrator.run(Request("team/plan"), who),
-        place.orchestrator.preview(Request("team/plan"), who),
+        place.orchestrator.pipeline.run(Request("team/plan"), who),
+        place.orchestrator.pipeline.preview(Request("team/plan"), who),
     ):
         with pytest.raises(NotFoundError):
             await attempt
-    assert {info.key for info in await place.orchestrator.prompts(replace(GUEST, prompts=("say", "team/*")))} == {
+    assert {
+        info.key for info in await place.orchestrator.prompts.list_all(replace(GUEST, prompts=("say", "team/*")))
+    } == {
         "say",
         "team/plan",
     }
@@ -98,13 +102,13 @@ async def test_nodes_that_a_role_does_not_name_are_neither_used_nor_shown(tmp_pa
     async with herding(tmp_path, echo("cheap"), echo("dear")) as place:
         who = replace(ADMIN, nodes=("dear",))
         for _ in range(3):
-            assert (await place.orchestrator.run(SAY, who)).node == "dear"
-        assert [node.name for node in await place.orchestrator.nodes(who)] == ["dear"]
-        [info] = await place.orchestrator.prompts(who)
+            assert (await place.orchestrator.pipeline.run(SAY, who)).node == "dear"
+        assert [node.name for node in await place.orchestrator.nodes.list_all(who)] == ["dear"]
+        [info] = await place.orchestrator.prompts.list_all(who)
         assert info.served == {"echo": ("dear",)}
         with pytest.raises(NoNodeError):
-            await place.orchestrator.run(SAY, replace(ADMIN, nodes=()))
+            await place.orchestrator.pipeline.run(SAY, replace(ADMIN, nodes=()))
         with pytest.raises(HerdingError):
-            _ = [step async for step in place.orchestrator.switch_model("cheap", "echo", who)]
-        stats = {node.name: node.stats for node in await place.orchestrator.nodes(ADMIN)}
+            _ = [step async for step in place.orchestrator.nodes.switch_model("cheap", "echo", who)]
+        stats = {node.name: node.stats for node in await place.orchestrator.nodes.list_all(ADMIN)}
         assert stats["cheap"] == NodeStats()

@@ -22,8 +22,8 @@ async def figures(place: Place) -> dict[str, float]:
 
 
 async def test_requests_tokens_and_nodes_are_counted(place: Place) -> None:
-    await place.orchestrator.run(Request("say"), ADMIN)
-    outcome = await place.orchestrator.run(Request("say", {"text": CANARY}), GUEST)
+    await place.orchestrator.pipeline.run(Request("say"), ADMIN)
+    outcome = await place.orchestrator.pipeline.run(Request("say", {"text": CANARY}), GUEST)
     found = await figures(place)
     labels = 'model="echo",node="echo"'
     assert found[f'herding_requests_total{{{labels},prompt="say",status="succeeded"}}'] == 2
@@ -37,7 +37,7 @@ async def test_requests_tokens_and_nodes_are_counted(place: Place) -> None:
 async def test_failures_are_told_apart(tmp_path: Path) -> None:
     async with herding(tmp_path, Scripted("broken", [DeadlineError("late")], models=["echo"])) as place:
         with pytest.raises(NodeError):
-            await place.orchestrator.run(Request("say"), ADMIN)
+            await place.orchestrator.pipeline.run(Request("say"), ADMIN)
         found = await figures(place)
         assert found['herding_attempts_total{node="broken",result="node_timeout"}'] == 1
         failed = [name for name in found if name.startswith("herding_requests_total") and 'status="failed"' in name]
@@ -47,15 +47,15 @@ async def test_failures_are_told_apart(tmp_path: Path) -> None:
 async def test_what_a_limit_refuses_is_counted(place: Place) -> None:
     poor = replace(GUEST, limits=(Limit("request", 1, 0),))
     with pytest.raises(LimitError):
-        await place.orchestrator.run(Request("say"), poor)
+        await place.orchestrator.pipeline.run(Request("say"), poor)
     assert (await figures(place))["herding_requests_over_limit_total"] == 1
 
 
 async def test_nothing_that_a_caller_wrote_becomes_a_label(tmp_path: Path) -> None:
     async with herding(tmp_path, echo()) as place:
         with pytest.raises(NotFoundError):
-            await place.orchestrator.run(Request("say", model=CANARY), ADMIN)
-        await place.orchestrator.run(Request("say", {"text": CANARY}, session_id=CANARY), ADMIN)
+            await place.orchestrator.pipeline.run(Request("say", model=CANARY), ADMIN)
+        await place.orchestrator.pipeline.run(Request("say", {"text": CANARY}, session_id=CANARY), ADMIN)
         assert CANARY.encode() not in await place.orchestrator.metrics(ADMIN)
 
 

@@ -66,7 +66,7 @@ async def test_the_events_of_a_success(place: Place) -> None:
 
 
 async def test_the_row_of_a_success(place: Place) -> None:
-    outcome = await place.orchestrator.run(Request("say", {"text": "a b"}, session_id="s"), GUEST)
+    outcome = await place.orchestrator.pipeline.run(Request("say", {"text": "a b"}, session_id="s"), GUEST)
     assert outcome == (await place.row())
     assert (outcome.status, outcome.finish_reason, outcome.version) == ("succeeded", "stop", 1)
     assert (outcome.principal, outcome.session_id, outcome.variables) == ("guest:1", "s", {"text": "a b"})
@@ -78,7 +78,7 @@ async def test_the_row_of_a_success(place: Place) -> None:
 
 
 async def test_the_row_is_durable_before_done(place: Place) -> None:
-    async for event in place.orchestrator.stream(SAY, ADMIN):
+    async for event in place.orchestrator.pipeline.stream(SAY, ADMIN):
         rows = await place.rows()
         if isinstance(event, Done):
             assert [row.status for row in rows] == ["succeeded"]
@@ -111,10 +111,10 @@ async def test_a_cancelled_request_ends_with_done_and_keeps_its_text(tmp_path: P
     node = Scripted("a", ["one", " two"], ends=False)
     async with herding(tmp_path, node) as place:
         events = []
-        async for event in place.orchestrator.stream(SAY, GUEST):
+        async for event in place.orchestrator.pipeline.stream(SAY, GUEST):
             events.append(event)
             if text_of(events) == "one two" and isinstance(event, Delta):
-                await place.orchestrator.cancel(events[0].request_id, GUEST)  # type: ignore[union-attr]
+                await place.orchestrator.pipeline.cancel(events[0].request_id, GUEST)  # type: ignore[union-attr]
         row = await place.row()
         assert outcome_of(events) == row
         assert (row.status, row.answer, row.finish_reason) == ("cancelled", "one two", "cancelled")
@@ -127,9 +127,9 @@ async def test_a_request_cancelled_while_its_tokens_are_counted_never_runs(tmp_p
         place.write("chat", CHAT)
         request = Request("chat", turns=(Message("user", "q"), Message("assistant", "a")))
         task = asyncio.create_task(place.events(request))
-        await until(lambda: place.orchestrator._flights)
+        await until(lambda: len(place.orchestrator._active))
         await asyncio.sleep(0.05)
-        await place.orchestrator.cancel(next(iter(place.orchestrator._flights)), ADMIN)
+        await place.orchestrator.pipeline.cancel(next(iter(place.orchestrator._active)).request.id, ADMIN)
         assert outcome_of(await task).status == "cancelled"
         assert node.calls == []
 
@@ -137,7 +137,7 @@ async def test_a_request_cancelled_while_its_tokens_are_counted_never_runs(tmp_p
 async def test_a_closed_stream_is_abandoned(tmp_path: Path) -> None:
     node = Scripted("a", ["one", " two"], ends=False)
     async with herding(tmp_path, node) as place:
-        async with aclosing(place.orchestrator.stream(SAY, ADMIN)) as events:
+        async with aclosing(place.orchestrator.pipeline.stream(SAY, ADMIN)) as events:
             async for event in events:
                 if isinstance(event, Delta):
                     break
@@ -150,7 +150,7 @@ async def test_a_closed_stream_is_abandoned(tmp_path: Path) -> None:
 async def test_a_cancelled_task_is_abandoned_however_often_it_is_told(tmp_path: Path, times: int) -> None:
     node = Scripted("a", ["one"], ends=False)
     async with herding(tmp_path, node) as place:
-        task = asyncio.create_task(place.orchestrator.run(SAY, ADMIN))
+        task = asyncio.create_task(place.orchestrator.pipeline.run(SAY, ADMIN))
         await until(lambda: node.open)
         await asyncio.sleep(0.02)
         for _ in range(times):
@@ -158,7 +158,7 @@ async def test_a_cancelled_task_is_abandoned_however_often_it_is_told(tmp_path: 
             await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: not place.orchestrator._flights)
+        await until(lambda: not len(place.orchestrator._active))
         await asyncio.sleep(0.05)
         assert (await place.row()).status == "abandoned"
         assert node.open == 0
@@ -166,16 +166,16 @@ async def test_a_cancelled_task_is_abandoned_however_often_it_is_told(tmp_path: 
 
 async def test_waiting_for_a_node_can_be_cancelled_and_abandoned(tmp_path: Path) -> None:
     async with herding(tmp_path, Late("a", ["one"])) as place:
-        events = place.orchestrator.stream(SAY, GUEST)
+        events = place.orchestrator.pipeline.stream(SAY, GUEST)
         queued = await anext(events)
         assert isinstance(queued, Queued)
-        await place.orchestrator.cancel(queued.request_id, GUEST)
+        await place.orchestrator.pipeline.cancel(queued.request_id, GUEST)
         last = [event async for event in events][-1]
         assert isinstance(last, Done)
         assert (last.outcome.status, last.outcome.usage) == ("cancelled", Usage())
 
-        task = asyncio.create_task(place.orchestrator.run(SAY, GUEST))
-        await until(lambda: place.orchestrator._flights)
+        task = asyncio.create_task(place.orchestrator.pipeline.run(SAY, GUEST))
+        await until(lambda: len(place.orchestrator._active))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -314,7 +314,7 @@ async def test_each_fault_ends_in_one_row(
     async with herding(tmp_path, openai(faulty.url, model, deadlines=patience(model))) as place:
         async with asyncio.timeout(30):
             with pytest.raises(kind) as caught:
-                await place.orchestrator.run(Request("say", model=model), ADMIN)
+                await place.orchestrator.pipeline.run(Request("say", model=model), ADMIN)
         row = await place.row()
         assert (row.status, row.answer, row.error_type) == (*ending, kind.type)
         assert row.request_id == caught.value.request_id
@@ -324,14 +324,14 @@ async def test_each_fault_ends_in_one_row(
 async def test_a_dead_server_fails_over_to_a_living_one(tmp_path: Path, faulty: FakeNode) -> None:
     nodes = [openai(f"http://127.0.0.1:{free_port()}/v1", "ok", name="dead"), openai(faulty.url, "ok", name="alive")]
     async with herding(tmp_path, *nodes) as place:
-        outcome = await place.orchestrator.run(Request("say", model="ok"), ADMIN)
+        outcome = await place.orchestrator.pipeline.run(Request("say", model="ok"), ADMIN)
         assert (outcome.node, outcome.answer) == ("alive", "One two three four five")
         assert outcome.usage == Usage(7, 5, "node")
 
 
 async def test_usage_is_counted_where_the_node_tells_none(tmp_path: Path, faulty: FakeNode) -> None:
     async with herding(tmp_path, openai(faulty.url, "no-usage")) as place:
-        usage = (await place.orchestrator.run(Request("say", model="no-usage"), ADMIN)).usage
+        usage = (await place.orchestrator.pipeline.run(Request("say", model="no-usage"), ADMIN)).usage
         assert usage.source == "counted"
         assert usage.output_tokens == -(-len("One two three four five") // 4)
 
@@ -352,7 +352,7 @@ async def test_a_node_that_can_be_switched_is_named(tmp_path: Path) -> None:
     async with herding(tmp_path, Switchable("local", ["one"])) as place:
         with pytest.raises(NoNodeError, match="Switch local to it"):
             await place.events(SAY)
-        progress = [step async for step in place.orchestrator.switch_model("local", "echo", ADMIN)]
+        progress = [step async for step in place.orchestrator.nodes.switch_model("local", "echo", ADMIN)]
         assert progress[-1].done
         assert outcome_of(await place.events(SAY)).answer == "one"
 
@@ -360,7 +360,7 @@ async def test_a_node_that_can_be_switched_is_named(tmp_path: Path) -> None:
 async def test_a_request_waits_for_a_node_that_loads(tmp_path: Path) -> None:
     node = Late("slow", ["fine"])
     async with herding(tmp_path, node) as place:
-        events = place.orchestrator.stream(SAY, ADMIN)
+        events = place.orchestrator.pipeline.stream(SAY, ADMIN)
         queued = await anext(events)
         assert isinstance(queued, Queued)
         assert (queued.position, queued.reason) == (1, "slow is loading its model")
@@ -384,7 +384,9 @@ async def test_parameters_lie_over_those_of_the_prompt(tmp_path: Path) -> None:
     node = Scripted("a", ["fine"])
     async with herding(tmp_path, node) as place:
         place.write("shout", SHOUT)
-        outcome = await place.orchestrator.run(Request("shout", parameters=Parameters(temperature=0, seed=7)), ADMIN)
+        outcome = await place.orchestrator.pipeline.run(
+            Request("shout", parameters=Parameters(temperature=0, seed=7)), ADMIN
+        )
         expected = Parameters(temperature=0, max_tokens=3, stop=("x",), seed=7)
         assert outcome.parameters == node.calls[0].parameters == (await place.row()).parameters == expected
 
@@ -392,29 +394,29 @@ async def test_parameters_lie_over_those_of_the_prompt(tmp_path: Path) -> None:
 async def test_the_asked_for_model_is_used(tmp_path: Path) -> None:
     async with herding(tmp_path, echo("e", "echo", "second")) as place:
         place.write("shout", SHOUT)
-        assert (await place.orchestrator.run(Request("shout"), ADMIN)).model == "echo"
-        outcome = await place.orchestrator.run(Request("shout", model="second"), ADMIN)
+        assert (await place.orchestrator.pipeline.run(Request("shout"), ADMIN)).model == "echo"
+        outcome = await place.orchestrator.pipeline.run(Request("shout", model="second"), ADMIN)
         assert outcome.model == "second"
         assert "was asked for" in (outcome.reason or "")
 
 
 async def test_an_edited_template_is_marked(place: Place) -> None:
     request = Request("say", {"text": "you"}, template="prompt: 'hi {{text}}'")
-    outcome = await place.orchestrator.run(request, ADMIN)
+    outcome = await place.orchestrator.pipeline.run(request, ADMIN)
     assert (outcome.answer, outcome.edited, outcome.version) == ("hi you", True, 1)
     assert (await place.rows())[0].edited is True
     assert place.library.get("say").prompt.prompt is None
 
 
 async def test_a_template_that_was_not_changed_is_not_edited(place: Place) -> None:
-    (info,) = await place.orchestrator.prompts(ADMIN)
-    outcome = await place.orchestrator.run(Request("say", template=info.body), ADMIN)
+    (info,) = await place.orchestrator.prompts.list_all(ADMIN)
+    outcome = await place.orchestrator.pipeline.run(Request("say", template=info.body), ADMIN)
     assert outcome.edited is False
 
 
 async def test_version_numbers_follow_the_content(place: Place) -> None:
     async def version() -> int:
-        return (await place.orchestrator.run(SAY, ADMIN)).version
+        return (await place.orchestrator.pipeline.run(SAY, ADMIN)).version
 
     first = place.library.get("say").file.read_text()
     assert [await version(), await version()] == [1, 1]
@@ -444,7 +446,7 @@ async def test_a_failed_check_is_recorded(tmp_path: Path) -> None:
 
 
 async def test_a_preview_shows_what_would_be_sent(place: Place) -> None:
-    rendered = await place.orchestrator.preview(Request("say", {"text": "x"}), GUEST)
+    rendered = await place.orchestrator.pipeline.preview(Request("say", {"text": "x"}), GUEST)
     assert rendered.messages == (Message("user", "x"),)
     assert await place.rows() == []
 
@@ -520,15 +522,15 @@ async def test_a_chat_without_end_keeps_its_newest_turns(tmp_path: Path) -> None
 
 async def test_only_the_owner_cancels(tmp_path: Path) -> None:
     async with herding(tmp_path, Scripted("a", ["one"], ends=False)) as place:
-        events = place.orchestrator.stream(SAY, GUEST)
+        events = place.orchestrator.pipeline.stream(SAY, GUEST)
         started = await anext(events)
         assert isinstance(started, Started)
         with pytest.raises(NotFoundError):
-            await place.orchestrator.cancel(started.request_id, OTHER)
-        await place.orchestrator.cancel(started.request_id, ADMIN)
+            await place.orchestrator.pipeline.cancel(started.request_id, OTHER)
+        await place.orchestrator.pipeline.cancel(started.request_id, ADMIN)
         assert outcome_of([event async for event in events]).status == "cancelled"
         with pytest.raises(NotFoundError):
-            await place.orchestrator.cancel(started.request_id, GUEST)
+            await place.orchestrator.pipeline.cancel(started.request_id, GUEST)
 
 
 async def test_a_herd_that_is_down_is_asked_again_next_time(tmp_path: Path) -> None:
@@ -542,19 +544,19 @@ async def test_a_herd_that_is_down_is_asked_again_next_time(tmp_path: Path) -> N
 
 async def test_without_a_prompt_messages_go_to_any_model_that_is_up(place: Place) -> None:
     chat = (Message("system", "Be kind."), Message("user", "hello you"))
-    outcome = await place.orchestrator.run(Request(messages=chat), ADMIN)
+    outcome = await place.orchestrator.pipeline.run(Request(messages=chat), ADMIN)
     assert (outcome.answer, outcome.prompt, outcome.model) == ("hello you", "", "echo")
     assert json.loads(outcome.input)[0] == {"role": "system", "content": "Be kind."}
-    raw = await place.orchestrator.run(Request(text="just this", model="echo"), ADMIN)
+    raw = await place.orchestrator.pipeline.run(Request(text="just this", model="echo"), ADMIN)
     assert (raw.answer, raw.input) == ("just this", "just this")
 
 
 async def test_a_request_without_prompt_needs_the_right_and_one_input(place: Place) -> None:
     with pytest.raises(AccessError):
-        await place.orchestrator.run(Request(text="hello"), GUEST)
+        await place.orchestrator.pipeline.run(Request(text="hello"), GUEST)
     for wrong in (Request(), Request(text="x", messages=(Message("user", "y"),)), Request(text="a\x00")):
         with pytest.raises(UserError):
-            await place.orchestrator.run(wrong, ADMIN)
+            await place.orchestrator.pipeline.run(wrong, ADMIN)
     assert await place.rows() == []
 
 

@@ -17,8 +17,9 @@ import pytest
 from sqlalchemy import event
 
 import herding
-from herding.store import Store, driver
+from herding.store import Store, sqlite
 from herding.values import Outcome
+from tests.support.database import new_database
 
 Make = Callable[..., Outcome]
 
@@ -27,8 +28,8 @@ Make = Callable[..., Outcome]
 def library(request, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The SQLite of the store, and of whoever else opens its file here: the newest at hand, then Python's own."""
     if request.param == "standard":
-        monkeypatch.setattr(driver, "SQLITE", sqlite3)
-    return driver.SQLITE
+        monkeypatch.setattr(sqlite, "DRIVER", sqlite3)
+    return sqlite.DRIVER
 
 
 @pytest.fixture
@@ -54,7 +55,8 @@ def url(path: Path) -> str:
 
 
 @pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
+async def store(url: str, path: Path) -> AsyncIterator[Store]:
+    new_database(path)
     opened = await Store.open(url)
     yield opened
     await opened.close()

@@ -38,11 +38,11 @@ async def test_an_id_is_taken_once(store: Store) -> None:
 async def test_a_user_changes_but_for_id_and_birthday(store: Store) -> None:
     await store.add_user(ADA)
     await store.add_user(BOB)
-    await store.change_user(replace(BOB, id="ada", created_at=99))
+    await store.update_user(replace(BOB, id="ada", created_at=99))
     assert await store.user("ada") == replace(BOB, id="ada", created_at=ADA.created_at)
     assert await store.user("bob") == BOB
     with pytest.raises(NotFoundError, match="'eve'"):
-        await store.change_user(replace(ADA, id="eve"))
+        await store.update_user(replace(ADA, id="eve"))
 
 
 async def test_a_login_finds_token_hash_and_user(store: Store) -> None:
@@ -85,12 +85,12 @@ async def test_an_end_only_comes_nearer(store: Store) -> None:
     await store.add_user(ADA)
     await store.add_token(KEY, DIGEST)
     for at, left in ((500, 500), (900, 500), (400, 400)):
-        await store.expire("k1", at)
+        await store.expire_token("k1", at)
         assert await ends() == (left, None)
     for at in (300, 301):
-        await store.revoke("k1", at)
+        await store.revoke_token("k1", at)
         assert await ends() == (400, 300)
-    for end in (store.expire, store.revoke):
+    for end in (store.expire_token, store.revoke_token):
         with pytest.raises(NotFoundError):
             await end("k2", 1)
 
@@ -100,9 +100,9 @@ async def test_last_use_of_many_tokens_is_one_write_and_never_goes_back(store: S
     for number in range(50):
         await store.add_token(replace(KEY, id=f"k{number}"), DIGEST)
     commits.clear()
-    await store.touched({f"k{number}": 1_000 + number for number in range(50)})
-    await store.touched({"k1": 5, "k2": 5_000, "unknown": 9, "' OR 1=1 --": 9_999})
-    await store.touched({})
+    await store.record_token_use({f"k{number}": 1_000 + number for number in range(50)})
+    await store.record_token_use({"k1": 5, "k2": 5_000, "unknown": 9, "' OR 1=1 --": 9_999})
+    await store.record_token_use({})
     assert len(commits) == 2
     used = {token.id: token.last_used_at for token in await store.tokens(None)}
     assert used == {f"k{number}": 1_000 + number for number in range(50)} | {"k2": 5_000}

@@ -112,8 +112,8 @@ async def test_pages_are_newest_first_without_gaps(store: Store, outcome) -> Non
 
 
 async def test_a_search_goes_through_all_windows(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.store.history.SEARCHED", 4)
-    monkeypatch.setattr("herding.store.queries.CHUNK", 3)
+    monkeypatch.setattr("herding.store.history.SEARCH_CHUNK", 4)
+    monkeypatch.setattr("herding.store.history.CHUNK", 3)
     for number in range(24):
         await store.finish(outcome(number, created_at=number // 5, answer="odd" if number % 2 else "even"))
     odd = list(reversed(range(1, 24, 2)))
@@ -125,7 +125,7 @@ async def test_a_search_goes_through_all_windows(store: Store, outcome, monkeypa
 
 async def test_writes_go_on_while_an_export_waits_for_its_consumer(store: Store, outcome) -> None:
     for number in range(1_200):
-        await store.begin(outcome(number))
+        await store.reserve(outcome(number), limits=(), tokens=0)
     await store.check()  # anything that waits for the writer
     seen = []
     async for entry in store.export(HistoryFilter(), viewer="ada"):

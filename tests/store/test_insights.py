@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select, text
 
 from herding.store import Store
-from herding.store.insights import _of
+from herding.store.statistics import _matching
 from herding.store.tables import request
 from herding.values import Attempt, CheckResult, ModelStats, Reset, Tried, Usage
 
@@ -25,7 +25,7 @@ async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store
     await store.finish(outcome(5, attempts=(), status="failed"))
     for principal, stars in (("ada", 5), ("bob", 2)):
         await store.rate(request_id=outcome(1).request_id, principal=principal, stars=stars, at=9)
-    assert await store.tries("greet", since=0, limit=10) == (
+    assert await store.attempts("greet", since=0, limit=10) == (
         3,
         [
             Tried(3, False, "m1", 1_001, False, None, 900.0, 7, 2),
@@ -38,13 +38,13 @@ async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store
 async def test_only_the_span_and_the_newest_of_it_are_read(store: Store, outcome) -> None:
     for number in range(6):
         await store.finish(outcome(number, attempts=(answered(1, "m"),)))
-    total, tries = await store.tries("greet", since=1_002, limit=3)
+    total, tries = await store.attempts("greet", since=1_002, limit=3)
     assert (total, [one.at for one in tries]) == (4, [1_003, 1_004, 1_005])
-    assert (await store.tries("greet", since=1_006, limit=3)) == (0, [])
+    assert (await store.attempts("greet", since=1_006, limit=3)) == (0, [])
 
 
 async def test_the_newest_requests_are_found_in_their_index(store: Store) -> None:
-    query = str(_of(select(request.c.id), "greet", 5).compile(compile_kwargs={"literal_binds": True}))
+    query = str(_matching(select(request.c.id), "greet", 5).compile(compile_kwargs={"literal_binds": True}))
     plan = await store._reader.run(lambda c: [row[-1] for row in c.execute(text(f"EXPLAIN QUERY PLAN {query}"))])
     assert any("COVERING INDEX ix_request_newest (created_at>?" in step for step in plan), plan
 

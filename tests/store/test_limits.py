@@ -275,7 +275,7 @@ async def test_any_principal_has_limits(store: Store, outcome, principal: str) -
 async def test_old_entries_are_pruned_and_young_ones_never(
     store: Store, outcome, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("herding.store.ledger.PRUNED", 3)
+    monkeypatch.setattr("herding.store.ledger.PRUNE_CHUNK", 3)
     for number in range(20):
         clock.now = START + number * HOUR
         await store.reserve(outcome(number, principal="ada" if number % 4 else "bob"), limits=(), tokens=1)

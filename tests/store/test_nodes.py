@@ -27,7 +27,7 @@ async def test_a_node_comes_back_as_it_was(store: Store, url: str) -> None:
     await store.add_node(replace(RECORD, name="first", at=3, sealed=None))
     await store.close()
     again = await Store.open(url)
-    assert await again.kept_nodes() == (replace(RECORD, name="first", at=3, sealed=None), RECORD)
+    assert await again.nodes() == (replace(RECORD, name="first", at=3, sealed=None), RECORD)
     await again.close()
 
 
@@ -40,10 +40,10 @@ async def test_a_name_is_taken_once(store: Store) -> None:
 async def test_a_node_changes_and_goes(store: Store) -> None:
     await store.add_node(RECORD)
     changed = replace(RECORD, config={}, sealed=None, origin="https://x:443")
-    await store.change_node(changed)
-    assert await store.kept_nodes() == (changed,)
-    await store.drop_node("any")
-    assert await store.kept_nodes() == ()
-    for work in (store.change_node(changed), store.drop_node("any")):
+    await store.update_node(changed)
+    assert await store.nodes() == (changed,)
+    await store.delete_node("any")
+    assert await store.nodes() == ()
+    for work in (store.update_node(changed), store.delete_node("any")):
         with pytest.raises(NotFoundError, match="no node 'any'"):
             await work

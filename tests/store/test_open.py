@@ -23,11 +23,11 @@ from sqlalchemy import Connection, MetaData, Table, insert
 
 import herding
 from herding.errors import ConfigError, StoreError
-from herding.store import Store, driver, engine
-from herding.store.engine import parsed, prepare_file, schema_engine
+from herding.store import Store, sqlite
+from herding.store.database import parse_url, prepare_file, schema_engine
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
-from herding.store.sqlite_mode import journal_mode
+from herding.store.sqlite import journal_mode
 from herding.store.tables import Base
 from herding.values import Attempt, CheckResult, HistoryFilter, PromptVersion, User
 
@@ -36,7 +36,7 @@ ROOT = Path(herding.__file__).parents[1]
 
 def change(path: Path, statement: str) -> None:
     """Changes a closed database behind the store's back."""
-    connection = driver.SQLITE.connect(path, isolation_level=None)
+    connection = sqlite.DRIVER.connect(path, isolation_level=None)
     connection.execute(statement)
     connection.close()
 
@@ -59,7 +59,7 @@ async def test_spaces_and_letters_of_a_path_need_no_escapes(tmp_path: Path) -> N
 
 async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None:
     await (await Store.open(url)).close()
-    used = schema_engine(parsed(url))
+    used = schema_engine(parse_url(url))
     with used.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
         declared = {table: connection.exec_driver_sql(_SQL, (table,)).scalar() for table in Base.metadata.tables}
@@ -78,7 +78,7 @@ async def test_opening_again_keeps_everything(url: str, outcome) -> None:
     store = await Store.open(url)
     await store.finish(outcome(1))
     await store.close()
-    used = schema_engine(parsed(url))
+    used = schema_engine(parse_url(url))
     migrate(used)
     migrate(used)
     used.dispose()
@@ -88,8 +88,8 @@ async def test_opening_again_keeps_everything(url: str, outcome) -> None:
 
 
 async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -> None:
-    used = schema_engine(parsed(url))
-    prepare_file(parsed(url))
+    used = schema_engine(parse_url(url))
+    prepare_file(parse_url(url))
     with used.begin() as connection:
         command.upgrade(config(connection), "0001")
         insert_old_row(connection, request_row(outcome(1, session_id="s")))
@@ -114,8 +114,8 @@ def insert_old_row(connection: Connection, row: dict[str, Any]) -> None:
 
 async def test_results_of_checks_keep_their_data_under_new_names(url: str, outcome) -> None:
     failed = outcome(1, checks=CheckResult(False, "141 words"))
-    used = schema_engine(parsed(url))
-    prepare_file(parsed(url))
+    used = schema_engine(parse_url(url))
+    prepare_file(parse_url(url))
     with used.begin() as connection:
         command.upgrade(config(connection), "0007")
         insert_old_row(connection, request_row(failed))
@@ -127,8 +127,8 @@ async def test_results_of_checks_keep_their_data_under_new_names(url: str, outco
 
 
 async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
-    used = schema_engine(parsed(url))
-    prepare_file(parsed(url))
+    used = schema_engine(parse_url(url))
+    prepare_file(parse_url(url))
     columns = "(key, number, sha256, content, created_at)"
     with used.begin() as connection:
         command.upgrade(config(connection), "0003")
@@ -137,7 +137,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
     used.dispose()
     store = await Store.open(url)
     old = PromptVersion("greet", 2, "e", "b", "", "", "file", 6)
-    assert await store.newest_versions() == {"greet": 2, "other": 1}
+    assert {key: state.newest for key, state in (await store.prompt_states()).items()} == {"greet": 2, "other": 1}
     assert await store.version("greet", 2) == old
     await store.save_version("greet", "c", author="ada", message="m", source="ui", at=8, base=2)
     await store.move_label("greet", "prod", 2, author="ada", message="", at=8)
@@ -152,7 +152,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
             assert connection.exec_driver_sql(_SQL, (table,)).first() is None
     used.dispose()
     store = await Store.open(url)
-    assert await store.newest_versions() == {"greet": 3, "other": 1}
+    assert {key: state.newest for key, state in (await store.prompt_states()).items()} == {"greet": 3, "other": 1}
     assert await store.version("greet", 2) == old
     await store.close()
 
@@ -161,7 +161,7 @@ async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: 
     store = await Store.open(url)
     await store.finish(outcome(1, attempts=(Attempt(1, "n", "m", 1),)))
     await store.close()
-    used = schema_engine(parsed(url))
+    used = schema_engine(parse_url(url))
     with used.begin() as connection:
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table("request", recreate="always") as batch:
@@ -239,7 +239,7 @@ async def test_other_urls_are_refused(url: str) -> None:
 
 async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot be created"):
         await Store.open(f"sqlite:///{tmp_path}/file/x.db")
     with pytest.raises(StoreError, match="cannot be opened"):
         await Store.open(f"sqlite:///{tmp_path}")
@@ -247,7 +247,7 @@ async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
 
 async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, outcome) -> None:
     store = await Store.open(url)
-    await store.begin(outcome(1, status="running"))
+    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     await store.finish(outcome(2))
     await store.close()
     store = await Store.open(url)
@@ -262,7 +262,7 @@ async def test_a_network_disk_is_warned_about(
 ) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text("overlay / overlay rw 0 0\nserver:/x {} nfs rw 0 0\n".format(str(tmp_path).replace(" ", "\\040")))
-    monkeypatch.setattr(engine, "_MOUNTS", mounts)
+    monkeypatch.setattr(sqlite, "_MOUNTS", mounts)
     with caplog.at_level(logging.WARNING):
         await (await Store.open(url)).close()
     assert "network file system (nfs)" in caplog.text
@@ -274,7 +274,7 @@ async def test_a_network_disk_gets_a_rollback_journal(
     await (await Store.open(url)).close()
     mounts = path.parent / "mounts"
     mounts.write_text("server:/x / nfs rw 0 0\n")
-    monkeypatch.setattr(engine, "_MOUNTS", mounts)
+    monkeypatch.setattr(sqlite, "_MOUNTS", mounts)
     store = await Store.open(url)
     assert (await store.check()).journal_mode == "persist"
     await store.close()
@@ -282,7 +282,7 @@ async def test_a_network_disk_gets_a_rollback_journal(
 
 def test_a_disk_without_shared_memory_gets_a_rollback_journal(library: ModuleType, tmp_path: Path) -> None:
     connection = library.connect(f"{(tmp_path / 'x.db').as_uri()}?vfs=unix-dotfile", uri=True)
-    engine._set_up_writer("wal", connection, None)
+    sqlite.configure_writer(connection, "wal")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("persist",)
     connection.close()
 
@@ -290,8 +290,8 @@ def test_a_disk_without_shared_memory_gets_a_rollback_journal(library: ModuleTyp
 async def test_a_database_goes_from_one_library_to_the_other_and_back(
     url: str, outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number, library in enumerate([sqlite3, driver.newest(), sqlite3, driver.newest()], 1):
-        monkeypatch.setattr(driver, "SQLITE", library)
+    for number, library in enumerate([sqlite3, sqlite.newest_driver(), sqlite3, sqlite.newest_driver()], 1):
+        monkeypatch.setattr(sqlite, "DRIVER", library)
         store = await Store.open(url)
         status = await store.check()
         assert status.database == f"SQLite {library.sqlite_version}"

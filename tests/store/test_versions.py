@@ -10,14 +10,28 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from herding.errors import ConflictError, NotFoundError, VersionConflictError
 from herding.store import Store
 from herding.store.rows import storable
-from herding.values import FileState, PromptVersion, Retired
+from herding.store.tables import prompt_retired
+from herding.values import FileState, PromptVersion
 
 text = st.text(st.characters())  # half surrogate pairs too
 ADA = {"author": "ada", "message": "shorter", "source": "ui"}
+
+
+async def newest_numbers(store: Store) -> dict[str, int]:
+    return {key: state.newest for key, state in (await store.prompt_states()).items() if not state.retired}
+
+
+async def retired(store: Store) -> list[str]:
+    return [key for key, state in (await store.prompt_states()).items() if state.retired]
+
+
+async def files(store: Store) -> dict[str, FileState]:
+    return {key: state.file for key, state in (await store.prompt_states()).items() if state.file}
 
 
 async def save(store: Store, content: str, key: str = "greet", *, at: int = 1, base: int | None = None) -> int:
@@ -61,7 +75,7 @@ async def test_of_many_with_the_same_base_one_wins(store: Store, base: int) -> N
     ends = await asyncio.gather(*(save(store, f"{n}", base=base) for n in range(20)), return_exceptions=True)
     assert sorted(type(end).__name__ for end in ends) == ["VersionConflictError"] * 19 + ["int"]
     assert {end.newest for end in ends if isinstance(end, VersionConflictError)} == {base + 1}
-    assert await store.newest_versions() == {"greet": base + 1}
+    assert await newest_numbers(store) == {"greet": base + 1}
 
 
 async def test_numbers_have_no_gaps_however_many_save(store: Store) -> None:
@@ -106,8 +120,9 @@ async def test_a_deleted_prompt_keeps_its_versions(store: Store) -> None:
     await save(store, "z", "other")
     await store.retire("greet", author="bob", at=5)
     await store.retire("greet", author="eve", at=6)
-    assert await store.retired() == {"greet": Retired("greet", "bob", 5)}
-    assert await store.newest_versions() == {"other": 1}
+    rows = await store._reader.run(lambda c: c.execute(select(prompt_retired)).all())
+    assert [tuple(row) for row in rows] == [("greet", "bob", 5)]
+    assert await newest_numbers(store) == {"other": 1}
     assert (await store.versions("greet", limit=9))[0].content == "a"
     with pytest.raises(NotFoundError, match="'none'"):
         await store.retire("none", author="bob", at=5)
@@ -118,8 +133,8 @@ async def test_saving_brings_a_deleted_prompt_back(store: Store, content: str, b
     await save(store, "a")
     await store.retire("greet", author="bob", at=5)
     assert await save(store, content, base=base) == number
-    assert await store.retired() == {}
-    assert await store.newest_versions() == {"greet": number}
+    assert await retired(store) == []
+    assert await newest_numbers(store) == {"greet": number}
     with pytest.raises(VersionConflictError):
         await save(store, "c", base=0)
 
@@ -130,7 +145,7 @@ async def test_a_conflict_does_not_bring_it_back(store: Store) -> None:
     await store.retire("greet", author="bob", at=5)
     with pytest.raises(VersionConflictError):
         await save(store, "c", base=1)
-    assert list(await store.retired()) == ["greet"]
+    assert await retired(store) == ["greet"]
 
 
 async def test_all_is_there_after_a_restart(url: str) -> None:
@@ -138,25 +153,27 @@ async def test_all_is_there_after_a_restart(url: str) -> None:
     saved = await store.save_version("greet", "a", **ADA, at=7)
     await store.save_version("gone", "b", **ADA, at=7)
     await store.retire("gone", author="ada", at=8)
-    await store.agree("greet", number=1, digest="d", at=9)
+    await store.record_files([FileState("greet", 1, "d", 9)])
     await store.close()
     store = await Store.open(url)
     assert await store.versions("greet", limit=9) == (saved,)
-    assert await store.newest_versions() == {"greet": 1}
-    assert list(await store.retired()) == ["gone"]
-    assert await store.file_states() == {"greet": FileState("greet", 1, "d", 9)}
+    assert await newest_numbers(store) == {"greet": 1}
+    assert await retired(store) == ["gone"]
+    assert await files(store) == {"greet": FileState("greet", 1, "d", 9)}
     await store.close()
 
 
 async def test_files_agree_until_they_do_not(store: Store) -> None:
-    assert await store.file_states() == {}
-    await store.agree("b", number=2, digest="d2", at=5)
-    await store.agree("a", number=1, digest="d1", at=5)
-    await store.agree("b", number=3, digest="d3", at=6)
-    assert await store.file_states() == {"a": FileState("a", 1, "d1", 5), "b": FileState("b", 3, "d3", 6)}
-    await store.disagree("b")
-    await store.disagree("none")
-    assert list(await store.file_states()) == ["a"]
+    for key in ("a", "b"):
+        await save(store, "x", key)
+    assert await files(store) == {}
+    await store.record_files([FileState("b", 2, "d2", 5)])
+    await store.record_files([FileState("a", 1, "d1", 5)])
+    await store.record_files([FileState("b", 3, "d3", 6)])
+    assert await files(store) == {"a": FileState("a", 1, "d1", 5), "b": FileState("b", 3, "d3", 6)}
+    await store.forget_file("b")
+    await store.forget_file("none")
+    assert list(await files(store)) == ["a"]
 
 
 async def test_the_newest_numbers_come_from_an_index(store: Store) -> None:
@@ -183,7 +200,7 @@ async def test_texts_survive_the_database(saves: list[tuple[str, str, str, str]]
                 assert (saved.content, saved.author, saved.message) == texts
                 assert saved.number == (before.number + 1 if before else 1)
             newest[key] = saved
-        assert await store.newest_versions() == {key: version.number for key, version in newest.items()}
+        assert await newest_numbers(store) == {key: version.number for key, version in newest.items()}
         await store.close()
 
 
@@ -194,6 +211,6 @@ async def test_strange_keys_are_only_strange(store: Store) -> None:
         assert found is not None
         assert found.key == storable(key)
         await store.retire(key, author="\udc80", at=1)
-        await store.agree(key, number=1, digest="\x00", at=1)
-        await store.disagree(key)
-    assert await store.newest_versions() == await store.file_states() == {}
+        await store.record_files([FileState(key, 1, "\x00", 1)])
+        await store.forget_file(key)
+    assert await newest_numbers(store) == await files(store) == {}

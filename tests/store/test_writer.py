@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from herding.errors import NotFoundError, StoreError
 from herding.store import Store
-from herding.store.batch import Batch
+from herding.store.writer import Batch
 from herding.values import Attempt, HistoryFilter
 
 NORMAL, FULL = 1, 2
@@ -24,7 +24,7 @@ async def ids(store: Store) -> set[str]:
 
 
 async def test_finish_replaces_the_running_row(store: Store, outcome) -> None:
-    await store.begin(outcome(1, status="running"))
+    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     tries = (Attempt(1, "a", "m", 5, 1.5, "node_timeout", "slow"), Attempt(2, "b", "m", 7, 2.5))
     final = outcome(1, answer="hello", node="b", attempts=tries)
     await store.finish(final)
@@ -33,7 +33,7 @@ async def test_finish_replaces_the_running_row(store: Store, outcome) -> None:
 
 
 async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, outcome, busy_writer) -> None:
-    await store.begin(outcome(1, status="running"))
+    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     await store.check()  # anything that waits for the writer
     entry = await store.entry(outcome(1).request_id, viewer="ada", owner=None)
     assert entry is not None
@@ -41,9 +41,9 @@ async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, ou
     with busy_writer():
         final = asyncio.ensure_future(store.finish(outcome(2)))
         await asyncio.sleep(0)
-        await store.begin(outcome(2, status="running"))
+        await store.reserve(outcome(2, status="running"), limits=(), tokens=0)
     await final
-    await store.begin(outcome(2, status="running"))
+    await store.reserve(outcome(2, status="running"), limits=(), tokens=0)
     await store.check()
     entry = await store.entry(outcome(2).request_id, viewer="ada", owner=None)
     assert entry is not None
@@ -93,7 +93,7 @@ async def test_a_score_may_ride_with_its_own_request(store: Store, outcome, busy
     with busy_writer():
         rated = asyncio.ensure_future(store.rate(request_id=outcome(1).request_id, principal="ada", stars=3, at=1))
         await asyncio.sleep(0)
-        await store.begin(outcome(1, status="running"))
+        await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     assert (await rated).stars == 3
 
 
@@ -111,7 +111,7 @@ async def test_the_row_of_a_cancelled_caller_lands(store: Store, outcome, busy_w
 async def test_close_writes_what_is_queued_and_then_refuses(url: str, outcome) -> None:
     store = await Store.open(url)
     for number in range(50):
-        await store.begin(outcome(number, status="running"))
+        await store.reserve(outcome(number, status="running"), limits=(), tokens=0)
     await store.close()
     with pytest.raises(StoreError, match="closed"):
         await store.finish(outcome(99))
@@ -153,16 +153,16 @@ async def test_only_what_need_not_outlive_a_power_cut_waits_for_no_disk(store: S
     def look(name: str) -> Callable[[Batch], None]:
         return lambda batch: found.update({name: _synchronous(batch.connection)})
 
-    await store._writer.enter(look("alone"), lasting=False)
-    await store._writer.enter(look("lasting"))
+    await store._writer.add(look("alone"), durable=False)
+    await store._writer.add(look("durable"))
     with busy_writer():
-        together = [store._writer.enter(look("with a row"), lasting=False), store.finish(outcome(1))]
+        together = [store._writer.add(look("with a row"), durable=False), store.finish(outcome(1))]
     await asyncio.gather(*together)
     with pytest.raises(NotFoundError):
-        await store._writer.enter(_refuse, lasting=False)
-    await store._writer.enter(look("after an error"))
+        await store._writer.add(_refuse, durable=False)
+    await store._writer.add(look("after an error"))
     log = (await store.check()).journal_mode == "wal"
-    assert found == {"alone": NORMAL if log else FULL, "lasting": FULL, "with a row": FULL, "after an error": FULL}
+    assert found == {"alone": NORMAL if log else FULL, "durable": FULL, "with a row": FULL, "after an error": FULL}
 
 
 async def test_a_lock_of_another_program_is_waited_for(library: ModuleType, store: Store, path: Path, outcome) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from herding.access.operations import PROMPTS, SAVE
 from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
-from herding.prompts.edits import MAX_CHARS, Edits, template_of
+from herding.prompts.edits import MAX_CHARS, Edits, extract_template
 from herding.studio.drafts import NOW_MS, Drafts, Shown
 from herding.values import Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, outcome_of, text_of
@@ -52,7 +52,7 @@ def clock() -> Clock:
 async def place(tmp_path: Path, clock: Clock) -> AsyncIterator[Place]:
     async with herding(tmp_path, echo(), clock=clock) as made:
         made.write("worded", WORDED)
-        await made.orchestrator.read_prompts()
+        await made.orchestrator.load()
         yield made
 
 
@@ -62,7 +62,7 @@ def drafts(place: Place) -> Drafts:
 
 
 async def newest(place: Place, key: str) -> dict[str, Any]:
-    return dict((await place.orchestrator.prompt(f"{key}@newest", ADMIN)).content)
+    return dict((await place.orchestrator.prompts.get(f"{key}@newest", ADMIN)).content)
 
 
 CASES: dict[str, Callable[[Drafts, Principal], Any]] = {
@@ -151,14 +151,14 @@ async def test_a_hidden_prompt_has_no_drafts_for_those_it_is_hidden_from(place: 
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
-        (Edits(parameters={"temperature": "hot"}), "parameters are numbers"),
-        (Edits(parameters={"temperature": True}), "parameters are numbers"),
-        (Edits(parameters={"top_p": float("nan")}), "parameters are numbers"),
-        (Edits(parameters={"stop": "x"}), "parameters are numbers"),
-        (Edits(parameters={"roles": ["admin"]}), "parameters are numbers"),
-        (Edits({"text": float("inf")}), "JSON does not know"),
-        (Edits({"text": {1, 2}}), "JSON does not know"),
-        (Edits({"text": "x" * MAX_CHARS}), "at most 1,000,000"),
+        (Edits(parameters={"temperature": "hot"}), "arameters of a draft must be numbers"),
+        (Edits(parameters={"temperature": True}), "arameters of a draft must be numbers"),
+        (Edits(parameters={"top_p": float("nan")}), "arameters of a draft must be numbers"),
+        (Edits(parameters={"stop": "x"}), "arameters of a draft must be numbers"),
+        (Edits(parameters={"roles": ["admin"]}), "arameters of a draft must be numbers"),
+        (Edits({"text": float("inf")}), "JSON does not support"),
+        (Edits({"text": {1, 2}}), "JSON does not support"),
+        (Edits({"text": "x" * MAX_CHARS}), "longer than 1,000,000"),
     ],
 )
 async def test_what_cannot_be_kept_is_refused_with_words(drafts: Drafts, edits: Edits, words: str) -> None:
@@ -288,9 +288,9 @@ async def test_a_new_prompt_is_kept_run_and_saved(place: Place, drafts: Drafts) 
     kept = await drafts.keep("greet/new", Edits(whole=WHOLE), ADA)
     assert kept.base == 0
     assert await drafts.mine(ADA) == (kept,)
-    info = await place.orchestrator.sketch("greet/new", WHOLE, ADA)
+    info = await place.orchestrator.prompts.sketch("greet/new", WHOLE, ADA)
     assert (info.name, list(info.variables), info.served) == ("Whole", ["who"], {"echo": ("echo",)})
-    assert "greet/new" not in [prompt.key for prompt in await place.orchestrator.prompts(ADA)]
+    assert "greet/new" not in [prompt.key for prompt in await place.orchestrator.prompts.list_all(ADA)]
     events = await place.events(Request("greet/new", {"who": "Ada"}, whole=WHOLE), ADA)
     assert text_of(events) == "hi Ada"
     row = await place.row()
@@ -323,7 +323,7 @@ async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> N
         with pytest.raises(AccessError, match="save"):
             await place.events(request, who)
         with pytest.raises(AccessError, match="save"):
-            await place.orchestrator.sketch("say", WHOLE, who)
+            await place.orchestrator.prompts.sketch("say", WHOLE, who)
     with pytest.raises(NotFoundError):
         await place.events(request, replace(ADA, prompts=("other",)))
     with pytest.raises(UserError, match="this key is missing"):
@@ -334,11 +334,11 @@ async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> N
 
 
 async def test_a_whole_prompt_that_differs_in_its_text_only_is_a_template(place: Place) -> None:
-    content = (await place.orchestrator.prompt("say", ADA)).content
+    content = (await place.orchestrator.prompts.get("say", ADA)).content
     whole = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: one two three}}\n"
-    assert template_of("say", content, whole + 'prompt: "{{text}}!"\n') == "prompt: '{{text}}!'\n"
-    assert template_of("say", content, whole + "tags: [x]\nprompt: hi\n") is None
-    assert template_of("say", content, whole + "label: test\nprompt: hi\n") is None
+    assert extract_template("say", content, whole + 'prompt: "{{text}}!"\n') == "prompt: '{{text}}!'\n"
+    assert extract_template("say", content, whole + "tags: [x]\nprompt: hi\n") is None
+    assert extract_template("say", content, whole + "label: test\nprompt: hi\n") is None
 
 
 async def test_a_draft_of_a_prompt_that_was_deleted_meanwhile_brings_it_back(place: Place, drafts: Drafts) -> None:

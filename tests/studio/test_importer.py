@@ -20,7 +20,7 @@ from herding.studio.batches import AT_ONCE
 from herding.studio.studio import Imported, Studio
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
-from tests.support.people import principal
+from tests.support.people import ROLES, principal
 
 USER = principal("ada", "user")
 MANY = 2 * AT_ONCE + 50
@@ -79,7 +79,7 @@ def summary(found: list[Imported]) -> dict[str, Any]:
 async def test_the_work_for_a_bundle_grows_with_its_prompts(
     place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = counted(monkeypatch, Library, "_look")
+    looks = counted(monkeypatch, Library, "_scan")
     states = counted(monkeypatch, Store, "prompt_states")
     for text, changed in (("one", True), ("one", False), ("two", True)):
         looks.clear()
@@ -102,7 +102,7 @@ async def test_new_files_share_transactions(place: Place, monkeypatch: pytest.Mo
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     together, alone = counted(monkeypatch, Store, "save_versions"), counted(monkeypatch, Store, "save_version")
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     assert (len(together), alone) == (3, [])
     assert await versions(place, "team4/p249") == ["one 249"]
     assert await place.store.labels("team4/p249") == {"test": 1}
@@ -134,7 +134,7 @@ async def test_each_prompt_of_a_bundle_has_its_own_fate(
     assert "colour" in found["red"]
     assert "publish" in found["prod"]
     assert found["a/Good"] == "written"
-    assert "differs by its case only" in found["a/good"]
+    assert "differs only by case" in found["a/good"]
     assert await versions(place, "edited") == ["one", "two"]
     assert "by hand" in (place.prompts / "edited.yaml").read_text()
     (conflict,) = await studio.conflicts(USER)
@@ -166,12 +166,12 @@ async def test_an_import_that_dies_is_made_up_for(
         broken.setattr(owner, what, dies)
         with pytest.raises(KeyError):
             await studio.import_bundle(packed(many("one")), USER)
-    parts: Any = {"library": Library(place.prompts), "store": place.store, "accounts": place.accounts}
+    parts: Any = {"library": Library(place.prompts), "store": place.store, "authenticator": place.authenticator}
     parts |= {"fleet": Fleet(place.herd), "registry": place.orchestrator.registry}
-    again = Orchestrator(**parts, still_valid=place.authenticator.still_valid)
-    await again.read_prompts()
+    again = Orchestrator(**parts, roles=ROLES)
+    await again.load()
     assert await again.studio.conflicts(USER) == ()
-    for key, newest in (await place.store.newest_versions()).items():
+    for key, newest in [(key, state.newest) for key, state in (await place.store.prompt_states()).items()]:
         stored = await place.store.version(key, newest)
         assert stored
         assert yaml.safe_load((place.prompts / f"{key}.yaml").read_text())["name"] == json.loads(stored.content)["name"]
@@ -182,10 +182,10 @@ async def test_an_import_that_dies_is_made_up_for(
 
 
 async def test_a_save_reads_the_directory_once(place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = counted(monkeypatch, Library, "_look")
+    looks = counted(monkeypatch, Library, "_scan")
     for text in ("one", "two"):
         looks.clear()
         assert (await studio.save("new", yaml.safe_load(prompt(text)), USER)).file == "written"
         assert len(looks) == 1
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     assert await versions(place, "new") == ["one", "two"]

@@ -23,7 +23,7 @@ from herding.studio.sync_plan import Step, decide
 from herding.values import FileState, PromptConflict, PromptState, Request
 from tests.support.herding import ADMIN, GUEST, Place, herding
 from tests.support.nodes import echo
-from tests.support.people import principal
+from tests.support.people import ROLES, principal
 
 USER = principal("ada", "user")
 FILE = """\
@@ -56,12 +56,12 @@ def text(place: Place, key: str = "greet") -> str:
 
 
 async def look(place: Place) -> None:
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
 
 
 async def said(place: Place, reference: str = "greet") -> tuple[str, int]:
     """What a run of a prompt answers, and its version."""
-    outcome = await place.orchestrator.run(Request(reference), GUEST)
+    outcome = await place.orchestrator.pipeline.run(Request(reference), GUEST)
     return outcome.answer, outcome.version
 
 
@@ -151,9 +151,9 @@ async def test_a_broken_file_changes_nothing(place: Place) -> None:
     await look(place)
     (place.prompts / "greet.yaml").write_text("name: [")
     await look(place)
-    assert len(await place.orchestrator.broken_prompts(ADMIN)) == 1
+    assert len(await place.orchestrator.prompts.broken(ADMIN)) == 1
     assert await said(place) == ("one", 1)
-    with pytest.raises(ConflictError, match="Mend"):
+    with pytest.raises(ConflictError, match="Fix"):
         await place.orchestrator.studio.save("greet", data("two"), USER)
     put(place, "three")
     await look(place)
@@ -185,7 +185,7 @@ async def test_a_file_that_goes_and_comes_back(place: Place) -> None:
     await look(place)
     with pytest.raises(NotFoundError):
         await said(place)
-    assert "greet" in await place.store.retired()
+    assert (await place.store.prompt_states())["greet"].retired
     put(place, "one")
     await look(place)
     assert await said(place) == ("one", 1)
@@ -206,7 +206,7 @@ async def test_a_directory_that_is_away_deletes_nothing(place: Place) -> None:
 
 async def test_an_edit_is_a_version_at_the_next_look_which_is_within_a_second(place: Place) -> None:
     await look(place)
-    watching = asyncio.create_task(place.orchestrator.watch_prompts())
+    watching = asyncio.create_task(place.orchestrator._sync.watch())
     put(place, "one")
     async with asyncio.timeout(60):
         while not await place.store.versions("greet", limit=1):  # noqa: ASYNC110 (nothing tells of a version)
@@ -221,7 +221,7 @@ async def test_what_another_process_saves_is_served(place: Place, monkeypatch: p
     content = json.dumps(data("two"))
     await place.store.save_version("greet", content, author="x", message="", source="ui", at=1, base=1)
     monkeypatch.setattr("herding.studio.sync.WATCH_SECONDS", 0.01)
-    watching = asyncio.create_task(place.orchestrator.watch_prompts())
+    watching = asyncio.create_task(place.orchestrator._sync.watch())
     async with asyncio.timeout(60):
         while "two" not in text(place):  # noqa: ASYNC110 (nothing tells of a file)
             await asyncio.sleep(0.02)
@@ -235,12 +235,12 @@ async def test_versions_of_before_keep_their_numbers(place: Place) -> None:
     put(place, "one", head="label: prod\n")
     stored = json.dumps(data("one", label="prod", tags=[], chat=False, contract={}), sort_keys=True)
     await place.store.save_version("greet", stored, author="", message="", source="file", at=1)
-    await place.store.agree("greet", number=1, digest="", at=1)
+    await place.store.record_files([FileState("greet", 1, "", 1)])
     await place.store.save_version("gone", stored, author="", message="", source="file", at=1)
-    await place.store.agree("gone", number=1, digest="", at=1)
+    await place.store.record_files([FileState("gone", 1, "", 1)])
     await look(place)
     assert await said(place) == await said(place, "greet@prod") == ("one", 1)
-    assert "gone" in await place.store.retired()
+    assert (await place.store.prompt_states())["gone"].retired
     saved = await place.orchestrator.studio.save("greet", data("one"), ADMIN)
     assert (saved.version, saved.changed) == (1, False)
 
@@ -287,21 +287,26 @@ async def test_a_save_that_dies_before_the_file_is_made_up_for(
             await place.orchestrator.studio.save(key, data("two"), USER)
     assert "one" in text(place)
     library = Library(place.prompts)
-    parts: Any = {"library": library, "fleet": Fleet(place.herd), "store": place.store, "accounts": place.accounts}
+    parts: Any = {
+        "library": library,
+        "fleet": Fleet(place.herd),
+        "store": place.store,
+        "authenticator": place.authenticator,
+    }
     parts["registry"] = place.orchestrator.registry
-    again = Orchestrator(**parts, still_valid=place.authenticator.still_valid)
-    await again.read_prompts()
+    again = Orchestrator(**parts, roles=ROLES)
+    await again.load()
     assert "two" in text(place, key)
     assert await again.studio.conflicts(USER) == ()
     assert text(place).count("kept:") == COMMENTS
-    assert (await again.run(Request(key), GUEST)).answer == "two"
+    assert (await again.pipeline.run(Request(key), GUEST)).answer == "two"
 
 
 async def test_the_older_form_is_written_in_todays(place: Place) -> None:
     old = "# kept\nname: Old\nversion: 3\ntarget_models: [echo]  # kept\nvariables:\n  - a: x\nprompt: '{{a}}'\n"
     (place.prompts / "old.yaml").write_text(old + "param: {max_new_tokens: 9}\n")
     await look(place)
-    content = (await place.orchestrator.prompt("old", ADMIN)).content
+    content = (await place.orchestrator.prompts.get("old", ADMIN)).content
     await place.orchestrator.studio.save("old", {**content, "name": "Newer"}, USER)
     made = yaml.safe_load(text(place, "old"))
     assert text(place, "old").startswith("# kept\nname: Newer\ntarget_models: [echo]  # kept\nvariables:\n  a:\n")
@@ -382,7 +387,7 @@ async def test_a_prompt_is_deleted_although_its_file_cannot_be(tmp_path: Path, m
 @pytest.mark.parametrize("last", ["versions", "diff", "labels", "yaml", "resolve"])
 async def test_keys_that_the_api_needs_are_refused(place: Place, last: str) -> None:
     for key in (f"a/{last}", f"a/{last}/prod"):
-        with pytest.raises(UserError, match="Choose another key"):
+        with pytest.raises(UserError, match="Choose another prompt ID"):
             await place.orchestrator.studio.save(key, data("x"), ADMIN)
 
 
@@ -496,7 +501,7 @@ async def test_what_runs_ends_on_its_version(place: Place) -> None:
 
     async def run() -> tuple[str, int]:
         streamed, number = "", 0
-        async for event in place.orchestrator.stream(Request("greet"), ADMIN):
+        async for event in place.orchestrator.pipeline.stream(Request("greet"), ADMIN):
             begun.set()
             streamed += getattr(event, "text", "")
             if outcome := getattr(event, "outcome", None):
@@ -521,7 +526,7 @@ async def test_an_edited_template_is_based_on_the_version_that_is_meant(place: P
     studio = place.orchestrator.studio
     await studio.save("greet", data("one", parameters={"max_tokens": 1}), USER)
     await studio.save("greet", data("two"), USER)
-    outcome = await place.orchestrator.run(Request("greet@1", template="prompt: a b c"), ADMIN)
+    outcome = await place.orchestrator.pipeline.run(Request("greet@1", template="prompt: a b c"), ADMIN)
     assert (outcome.version, outcome.edited, outcome.parameters.max_tokens) == (1, True, 1)
 
 
@@ -546,7 +551,7 @@ async def test_a_version_of_another_herding_is_told(place: Place) -> None:
 
 
 async def test_who_may_not_see_a_version(tmp_path: Path) -> None:
-    async with herding(tmp_path, echo(), role_names=lambda: ("guest", "user", "admin")) as place:
+    async with herding(tmp_path, echo()) as place:
         studio = place.orchestrator.studio
         await studio.save("greet", data("one", label="prod"), ADMIN)
         await studio.save("greet", data("two", roles=["user"]), USER)
@@ -662,7 +667,7 @@ async def test_a_thousand_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[
         await look(place)
         later = time.perf_counter() - begun
         assert await said(place, "p999") == ("text 999", 1)
-        assert len(await place.orchestrator.prompts(GUEST)) == 1001
+        assert len(await place.orchestrator.prompts.list_all(GUEST)) == 1001
     with capsys.disabled():
         print(f"\n1,000 prompts: first start {first:.2f} s, later starts {later:.2f} s (files read included)")  # noqa: T201
 

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from textwrap import dedent
-from types import MappingProxyType
 from typing import Any
 
-from herding.access.encryption import Cipher
+from pydantic import SecretStr
+
+from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.herd.fleet import Fleet
-from herding.herd.registry import Registry
+from herding.main import Parts, assemble
 from herding.nodes.base import Node
-from herding.nodes.ssrf_guard import SsrfGuard
-from herding.orchestrator import Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.store import Store
+from herding.settings import Settings, is_loopback
+from herding.store import Store, now_ms
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support import edits
+from tests.support.database import new_database
 from tests.support.people import ROLES, principal
 
 ADMIN = principal("admin", "admin")
 GUEST = principal("guest:1", "guest")
 OTHER = principal("guest:2", "guest")
-KEY = b"k" * 32
+SECRET_KEY = "the secret key of all tests, 32 or more"
+KEY = signing_key(Path(), SECRET_KEY)
 ADMIN_TOKEN = "admin-token"
 NOBODY = Principal("nobody", "none", frozenset())
 
@@ -46,33 +49,51 @@ SAY = """
 
 @dataclass
 class Place:
-    """The orchestrator with its parts."""
+    """The services of a Herding, and the settings that they were made with."""
 
-    orchestrator: Orchestrator
-    library: Library
-    store: Store
-    herd: dict[str, Node]
-    prompts: Path
-    authenticator: Authenticator
+    parts: Parts
+    settings: Settings
+
+    @property
+    def orchestrator(self) -> Orchestrator:
+        return self.parts.orchestrator
+
+    @property
+    def library(self) -> Library:
+        return self.parts.library
+
+    @property
+    def store(self) -> Store:
+        return self.parts.store
+
+    @property
+    def herd(self) -> Fleet:
+        return self.parts.fleet
+
+    @property
+    def authenticator(self) -> Authenticator:
+        return self.parts.authenticator
 
     @property
     def accounts(self) -> Accounts:
         return self.orchestrator.accounts
 
+    @property
+    def prompts(self) -> Path:
+        return self.settings.prompts
+
     def write(self, key: str, text: str) -> None:
         """A prompt file, read at once."""
-        path = self.prompts / f"{key}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        edits.write(path, dedent(text))
+        write_prompt(self.prompts, key, text)
         self.library.refresh()
 
     async def events(self, request: Request, who: Principal = ADMIN) -> list[Event]:
         """All events of a request."""
-        return [event async for event in self.orchestrator.stream(request, who)]
+        return [event async for event in self.orchestrator.pipeline.stream(request, who)]
 
     async def rows(self, who: Principal = ADMIN) -> list[Outcome]:
         """All rows of the history, newest first."""
-        page = await self.orchestrator.history(HistoryFilter(), who, limit=200)
+        page = await self.orchestrator.history.page(HistoryFilter(), who, limit=200)
         return [entry.outcome for entry in page.entries]
 
     async def row(self) -> Outcome:
@@ -106,35 +127,37 @@ async def herding(
     home: Path,
     *nodes: Node,
     roles: Roles = ROLES,
-    gate: Mapping[str, Any] = MappingProxyType({}),
-    rng: Random | None = None,
+    admin_token: str | None = ADMIN_TOKEN,
+    host: str = "127.0.0.1",
+    clock: Callable[[], int] = now_ms,
     tick: Callable[[], float] = time.monotonic,
-    **options: Any,
+    rng: Random | None = None,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> AsyncIterator[Place]:
-    """A Herding with `nodes` and the prompt `say`; `gate` are options of its authenticator, `rng` chooses among equals.
+    """A Herding with `nodes` and the prompt `say`, wired as the product is; its background work does not run.
 
-    `tick` is the clock of the fleet, in seconds.
+    `clock` is in Unix milliseconds, `tick` in seconds; `rng` chooses among equals.
     """
-    prompts = home / "prompts"
-    library = Library(prompts)
-    clock: Callable[[], int] | None = options.get("clock")
-    timed = {"clock": clock} if clock else {}
-    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", **timed)
-    herd = {node.name: node for node in nodes}
-    authenticator = Authenticator(store=store, roles=roles, key=KEY, **{"admin_token": ADMIN_TOKEN, **timed, **gate})
-    accounts = Accounts(store=store, roles=roles, authenticator=authenticator, **timed)
-    fleet = Fleet(herd, clock=tick, rng=rng or First())
-    registry = Registry(fleet=fleet, store=store, seal=Cipher(KEY), guard=SsrfGuard(loopback=True), **timed)
-    found = {"library": library, "fleet": fleet, "store": store, "accounts": accounts, "registry": registry}
-    orchestrator = Orchestrator(**found, still_valid=authenticator.still_valid, **options)
-    place = Place(orchestrator, library, store, herd, prompts, authenticator)
-    place.write("say", SAY)
-    try:
-        yield place
-    finally:
-        for node in {*nodes, *fleet.values()}:
-            await node.close()
-        await store.close()
+    settings = Settings(
+        home=home,
+        host=host,
+        prompts=home / "prompts",
+        trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
+        secret_key=SecretStr(SECRET_KEY),
+        admin_token=SecretStr(admin_token) if admin_token else None,
+    )
+    write_prompt(settings.prompts, "say", SAY)
+    new_database(home / "herding.sqlite")
+    options = {"roles": roles, "clock": clock, "monotonic": tick, "rng": rng or First(), "wait_seconds": wait_seconds}
+    async with assemble(settings, nodes={node.name: node for node in nodes}, **options) as parts:
+        yield Place(parts, settings)
+
+
+def write_prompt(directory: Path, key: str, text: str) -> None:
+    """Write a prompt file."""
+    path = directory / f"{key}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    edits.write(path, dedent(text))
 
 
 def text_of(events: list[Event]) -> str:

@@ -13,11 +13,11 @@ LIBRARIES = {"prompts", "access", "routing", "nodes", "store"}
 """Rooms that are blind to each other."""
 
 SERVICES: dict[str, set[str]] = {
-    "people": set(),
-    "herd": set(),
-    "studio": {"herd"},
+    "studio": set(),
+    "herd": {"studio"},
     "evaluation": {"herd", "studio"},
     "serving": {"evaluation", "herd", "studio"},
+    "people": {"serving"},
 }
 """The rooms of services, with those of their own storey that each may import: one way only."""
 

@@ -12,8 +12,10 @@ from typing import Any
 from herding.access.role_file import Roles
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.serving.active import ActiveRequests
 from herding.store import Store
 from herding.values import Principal, User
+from tests.support.database import new_database
 from tests.support.people import principal
 
 KEY = b"k" * 32
@@ -83,11 +85,13 @@ async def housing(home: Path, roles: str = SHIPPED, **gate: Any) -> AsyncIterato
     """A house in a directory; `gate` are options of its authenticator."""
     file = _roles_file(home, roles)
     time = Time()
-    store = await Store.open(f"sqlite:///{home / 'herding.sqlite'}", clock=time.clock)
+    store = await Store.open(f"sqlite:///{new_database(home / 'herding.sqlite')}", clock=time.clock)
     options = {"key": KEY, "admin_token": OPERATOR_TOKEN, "clock": time.clock, "monotonic": time.monotonic, **gate}
     found = Roles(file)
     authenticator = Authenticator(store=store, roles=found, **options)
-    accounts = Accounts(store=store, roles=found, authenticator=authenticator, clock=time.clock)
+    accounts = Accounts(
+        store=store, roles=found, authenticator=authenticator, active=ActiveRequests(), clock=time.clock
+    )
     try:
         yield House(store, found, authenticator, accounts, time, file)
     finally:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import gradio as gr
 import pytest
 from gradio.helpers import special_args
-from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from herding.errors import DeadlineError, NodeError
-from herding.main import Parts, create
-from herding.settings import Settings
+from herding.main import create
+from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import GuardedBlocks
 from herding.ui.page import Page
 from herding.values import Gpu, LoadProgress, NodeStatus, Principal, System
@@ -143,6 +143,8 @@ class Desktop:
         return next(event for event in self.demo.fns.values() if event.api_name == name)
 
     def value(self, component: Any) -> Any:
+        if isinstance(component, gr.State) and "value" not in self.shown.get(component._id, {}):
+            self.set(component, deepcopy(component.value))  # each visitor has one of their own
         return self.shown.get(component._id, {}).get("value", getattr(component, "value", None))
 
     def prop(self, component: Any, name: str) -> Any:
@@ -191,15 +193,51 @@ def _props(given: Any) -> dict[str, Any]:
     return {"value": given}
 
 
+class Stand:
+    """Stands for a service of a page, so that one page serves many tests: hands on to the service of the latest."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._find(), name)
+        if type(found).__module__.startswith("herding.") and isinstance(self._find(), Orchestrator):
+            return Stand(lambda: getattr(self._find(), name))
+        return found
+
+
+@dataclass
+class Layout:
+    """A page, which is built once and has the services of one test after the other."""
+
+    orchestrator: Orchestrator
+    demo: GuardedBlocks = field(init=False)
+    page: Page = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.demo = GuardedBlocks(analytics_enabled=False)
+        with self.demo:
+            self.page = Page(self.demo, cast(Orchestrator, Stand(lambda: self.orchestrator)))
+
+
+_layouts: list[Layout] = []
+
+
+def layout(orchestrator: Orchestrator) -> Layout:
+    """The page of this process, from now on with the services of `orchestrator`."""
+    if not _layouts:
+        _layouts.append(Layout(orchestrator))
+    _layouts[0].orchestrator = orchestrator
+    return _layouts[0]
+
+
 @asynccontextmanager
 async def opened(home: Path, **options: Any) -> AsyncIterator[Desktop]:
     """A page that has just been opened by the admin; `options` are those of its Herding."""
     async with herding(home, *nodes(), **options) as place:
         write(place)
-        demo = GuardedBlocks(analytics_enabled=False)
-        with demo:
-            page = Page(demo, place.orchestrator)
-        desktop = Desktop(place, page, demo)
+        built = layout(place.orchestrator)
+        desktop = Desktop(place, built.page, built.demo)
         await desktop.fire("landed", prompt="say")
         yield desktop
 
@@ -264,11 +302,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR", "TMPDIR"):
             patch.setenv(name, str(home))  # the app sets them; this puts them back
-        context = herding(home, *nodes(), gate={"admin_token": TOKEN})
+        context = herding(home, *nodes(), admin_token=TOKEN, host="0.0.0.0")
         place = runner.run(context.__aenter__())
         write(place)
-        settings = Settings(home=home, host="0.0.0.0", admin_token=SecretStr(TOKEN))
-        app = create(Parts(place.orchestrator, place.authenticator), settings)
+        app = create(place.parts, place.settings)
         demo = next(
             route.app.get_blocks() for route in app.routes if hasattr(getattr(route, "app", None), "get_blocks")
         )

@@ -59,7 +59,7 @@ async def test_the_page_says_that_it_opens_until_its_tabs_are_there(desktop: Des
 
 async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
     await desktop.fire("landed", who=GUEST)
-    assert desktop.prop(desktop.page.tab_history, "label") == "Own history"
+    assert desktop.prop(desktop.page.tab_history, "label") == "My history"
     await desktop.fire("landed")
     assert desktop.prop(desktop.page.tab_history, "label") == "History"
 

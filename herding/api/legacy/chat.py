@@ -44,7 +44,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
                 session_id=body.session_id,
                 response_format=body.form(),
             )
-            outcome = await while_there(request.receive, orchestrator.run(wanted, who))
+            outcome = await while_there(request.receive, orchestrator.pipeline.run(wanted, who))
         except (UserError, NodeError) as error:
             return reply({"success": False, "msg": f"worker execute error: {error.message}", "result": None})
         except HerdingError as error:

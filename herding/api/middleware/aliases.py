@@ -20,7 +20,7 @@ class AliasMiddleware:
         self._app, self._orchestrator = app, orchestrator
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        found = self._orchestrator.alias(scope["path"]) if scope["type"] == "http" else None
+        found = self._orchestrator.prompts.resolve_alias(scope["path"]) if scope["type"] == "http" else None
         if found:
             key, names = found
             path = PATH + key

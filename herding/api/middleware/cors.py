@@ -11,7 +11,7 @@ from herding.api.http.errors import problem_of
 from herding.api.http.origin import Headers, address_of, same_origin
 from herding.errors import AccessError, HerdingError
 from herding.orchestrator import Orchestrator
-from herding.prompts.origins import welcome
+from herding.prompts.web_access import allows_origin
 from herding.values import Principal
 
 PATH = "/api/v1/run/"
@@ -34,11 +34,11 @@ async def welcomes(orchestrator: Orchestrator, prompt: str, headers: Headers, wh
     """
     origin = headers.get(b"origin", b"").decode("latin-1")
     try:
-        served = await orchestrator.find(prompt.partition("@")[0], who)
-        found = await orchestrator.find(prompt, who)
+        served = await orchestrator.prompts.find(prompt.partition("@")[0], who)
+        found = await orchestrator.prompts.find(prompt, who)
     except HerdingError:
         return False
-    return welcome(found.prompt.cors, origin) and welcome(served.prompt.cors, origin)
+    return allows_origin(found.prompt.cors, origin) and allows_origin(served.prompt.cors, origin)
 
 
 class CrossOriginMiddleware:

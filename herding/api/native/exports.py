@@ -59,13 +59,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/history.csv")
     async def as_csv(where: Where, who: Caller) -> StreamingResponse:
         """The history as CSV for a spreadsheet."""
-        rows = csv_lines(orchestrator.export(where, who))
+        rows = csv_lines(orchestrator.history.export(where, who))
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=attachment("history.csv"))
 
     @routes.get("/history.jsonl")
     async def as_jsonl(where: Where, who: Caller) -> StreamingResponse:
         """The history as JSON, one request a line."""
-        rows = json_lines(orchestrator.export(where, who))
+        rows = json_lines(orchestrator.history.export(where, who))
         return StreamingResponse(rows, media_type="application/jsonl", headers=attachment("history.jsonl"))
 
     return routes

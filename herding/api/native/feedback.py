@@ -19,12 +19,12 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.post("/score", responses=examples.answers(examples.SCORED))
     async def score(body: ScoreBody, who: Caller) -> Response:
         """Give a request 1 to 5 stars; null takes them back."""
-        return reply(responses.score(await orchestrator.rate(body.id, body.score, who)))
+        return reply(responses.score(await orchestrator.feedback.rate(body.id, body.score, who)))
 
     @routes.post("/feedback", responses=examples.answers(examples.SCORED))
     async def feedback(body: FeedbackBody, who: Caller) -> Response:
         """Say something about a request; an empty text takes it back."""
-        return reply(responses.score(await orchestrator.comment(body.id, body.text, who)))
+        return reply(responses.score(await orchestrator.feedback.comment(body.id, body.text, who)))
 
     @routes.post("/preference", responses=examples.answers(examples.PREFERENCE))
     async def preference(body: PreferenceBody, who: Caller) -> Response:
@@ -33,9 +33,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         You have one verdict on two requests, in whichever order you name them; a new one replaces it.
         """
         if body.verdict is None:
-            await orchestrator.preferences.take_back(body.better, body.worse, who)
+            await orchestrator.feedback.remove_preference(body.better, body.worse, who)
         else:
-            await orchestrator.preferences.prefer(body.better, body.worse, who, equal=body.verdict == "equal")
+            await orchestrator.feedback.prefer(body.better, body.worse, who, equal=body.verdict == "equal")
         return reply(body.model_dump())
 
     return routes

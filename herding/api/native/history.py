@@ -12,7 +12,8 @@ from herding.api.http.reply import reply
 from herding.api.native import responses
 from herding.api.native.filters import Where
 from herding.errors import NotFoundError
-from herding.orchestrator import MAX_PAGE, Orchestrator
+from herding.orchestrator import Orchestrator
+from herding.serving.history import MAX_PAGE
 
 MAX_OFFSET = 2**31
 
@@ -29,14 +30,14 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 25,
     ) -> Response:
         """Requests, newest first: everybody's with the right to see them, else your own."""
-        page = await orchestrator.history(where, who, offset=offset, limit=limit)
+        page = await orchestrator.history.page(where, who, offset=offset, limit=limit)
         entries = [responses.entry(entry) for entry in page.entries]
         return reply({"entries": entries, "total": page.total, "offset": offset, "limit": limit})
 
     @routes.get("/{request_id}", responses=examples.answers(examples.ENTRY))
     async def one(request_id: str, who: Caller) -> Response:
         """One request."""
-        return reply(responses.entry(await orchestrator.request(request_id, who)))
+        return reply(responses.entry(await orchestrator.history.entry(request_id, who)))
 
     @routes.delete("", responses=examples.answers({"forgotten": 12}))
     async def forget_all(who: Caller) -> Response:

@@ -53,11 +53,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             if idempotency_key:
                 raise UserError("Idempotency-Key is for answers that do not stream. Leave one of them out.")
             told: Headers = {}
-            stream = noted(orchestrator.stream(wanted, who), told)
+            stream = noted(orchestrator.pipeline.stream(wanted, who), told)
             return EventStreamResponse(events_of(stream, partial(_event, show=show)), later=told)
 
         async def run() -> Answer:
-            outcome = await orchestrator.run(wanted, who)
+            outcome = await orchestrator.pipeline.run(wanted, who)
             return dump(show(outcome)), headers(outcome)
 
         digest = sha256(await request.body()).digest()
@@ -76,7 +76,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             raise AccessError(REFUSED)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
         wanted = values.Request(prompt, variables)
-        outcome = await while_there(request.receive, orchestrator.run(wanted, who))
+        outcome = await while_there(request.receive, orchestrator.pipeline.run(wanted, who))
         return reply(responses.answer(outcome), headers=headers(outcome))
 
     @routes.post(
@@ -85,7 +85,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     )
     async def cancel(request_id: str, who: Caller) -> Response:
         """Stop a running request; whoever waits for it gets the text so far, with finish reason `cancelled`."""
-        await orchestrator.cancel(request_id, who)
+        await orchestrator.pipeline.cancel(request_id, who)
         return reply({"request_id": request_id, "cancelled": True})
 
     return routes

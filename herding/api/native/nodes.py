@@ -25,17 +25,17 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/nodes", responses=examples.answers({"nodes": [examples.NODE]}))
     async def nodes(who: Caller) -> Response:
         """The nodes that you may use, at this moment, and what they did in the last 24 hours."""
-        return reply({"nodes": [responses.node(info) for info in await orchestrator.nodes(who)]})
+        return reply({"nodes": [responses.node(info) for info in await orchestrator.nodes.list_all(who)]})
 
     @routes.get("/nodes/events", responses=examples.answers({"events": [examples.NODE_EVENT]}))
     async def node_events(who: Caller) -> Response:
         """What happened to the nodes since the app started, the newest first: ejected, recovered, switched ..."""
-        return reply({"events": [responses.node_event(event) for event in await orchestrator.node_events(who)]})
+        return reply({"events": [responses.node_event(event) for event in await orchestrator.nodes.events(who)]})
 
     @routes.post("/nodes/{node}/mend", responses=examples.answers({"node": "local", "mended": True}))
     async def mend(node: str, who: Caller) -> Response:
         """Say that a node was mended (its key, its address, its program): it is tried again at once."""
-        await orchestrator.mend_node(node, who)
+        await orchestrator.nodes.retry(node, who)
         return reply({"node": node, "mended": True})
 
     @routes.post("/nodes/{node}/model", responses=examples.answers(examples.NODE, events=examples.PROGRESS))
@@ -44,11 +44,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
         The switch goes on when you leave.
         """
-        steps = orchestrator.switch_model(node, body.model, who)
+        steps = orchestrator.nodes.switch_model(node, body.model, who)
         if body.stream:
             return EventStreamResponse(events_of(steps, lambda step: event("progress", asdict(step))))
         await while_there(request.receive, _last(steps))
-        switched = next(info for info in await orchestrator.nodes(who) if info.name == node)
+        switched = next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
         return reply(responses.node(switched))
 
     @routes.get("/models", responses=examples.answers({"models": [examples.MODEL]}))
@@ -59,7 +59,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         tries of it on all prompts and in chats; its `share` is the part of all tries of all models, and rates are null
         without any. The chance that it answers a certain prompt next is in the insights of that prompt.
         """
-        models, stats = await orchestrator.models(who), await orchestrator.insights.models(who)
+        models, stats = await orchestrator.nodes.models(who), await orchestrator.insights.models(who)
         shown = [asdict(model) | {"stats": asdict(stats.get(model.id, ModelStats()))} for model in models]
         return reply({"models": shown})
 

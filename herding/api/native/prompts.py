@@ -30,7 +30,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("", responses=examples.answers({"prompts": [examples.PROMPT]}))
     async def prompts(who: Caller) -> Response:
         """All prompts that you may use."""
-        return reply({"prompts": [responses.prompt(info) for info in await orchestrator.prompts(who)]})
+        return reply({"prompts": [responses.prompt(info) for info in await orchestrator.prompts.list_all(who)]})
 
     @routes.get("/{key:path}", responses=examples.answers(examples.ONE_PROMPT))
     async def prompt(key: str, who: Caller) -> Response:
@@ -39,7 +39,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         The key alone is the version with the label `prod`, else the newest; `key@3`, `key@test` and `key@newest` are
         others. `content` is the prompt as it is saved, without a label: change the newest and send it back.
         """
-        return _answer(await orchestrator.prompt(key, who))
+        return _answer(await orchestrator.prompts.get(key, who))
 
     made = examples.ONE_PROMPT | {"file": "written"}
     saved = examples.answers(made) | examples.answers(made, status=201)
@@ -54,7 +54,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         entry: Any = {"expected": _versions(if_match), "message": body.message or ""}
         saved = await orchestrator.studio.save(key, body.content, who, **entry, source="api")
         return _answer(
-            await orchestrator.prompt(f"{saved.key}@{saved.version}", who), 201 if saved.new else 200, file=saved.file
+            await orchestrator.prompts.get(f"{saved.key}@{saved.version}", who),
+            201 if saved.new else 200,
+            file=saved.file,
         )
 
     @routes.delete("/{key:path}", summary="Delete Prompt", status_code=204, responses=examples.refusals())

@@ -43,7 +43,7 @@ class Completions:
                 session_id=body.session_id,
                 response_format=body.form(),
             )
-        return await self._answer(body, request, self._orchestrator.stream(wanted, who), CHAT)
+        return await self._answer(body, request, self._orchestrator.pipeline.stream(wanted, who), CHAT)
 
     async def text(self, body: CompletionBody, request: Request, who: Principal) -> Response:
         """Continue a text, or run a prompt with it."""
@@ -55,7 +55,7 @@ class Completions:
             )
         else:
             wanted = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
-        return await self._answer(body, request, self._orchestrator.stream(wanted, who), TEXT)
+        return await self._answer(body, request, self._orchestrator.pipeline.stream(wanted, who), TEXT)
 
     async def _answer(
         self, body: ChatBody | CompletionBody, request: Request, stream: AsyncGenerator[Event, None], style: Style

@@ -30,7 +30,7 @@ async def prompt_request(
     who: Principal,
 ) -> Request:
     """The run of the prompt that `model` names, with what `messages` say."""
-    found = await orchestrator.find(model.removeprefix(PREFIX), who)
+    found = await orchestrator.prompts.find(model.removeprefix(PREFIX), who)
     turns, given = list(messages), variables or {}
     if turns and turns[-1].role == "user":
         given = {**given, **_said(turns.pop().content, found.prompt, given)}

@@ -40,7 +40,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.post("/embeddings", responses=_answers(examples.EMBEDDINGS_ANSWER))
     async def embeddings(body: EmbeddingsBody, request: Request, who: Caller) -> Response:
         """A vector for each text: 2,048 texts and a million characters at most."""
-        work = orchestrator.embed(body.model, body.texts(), who, dimensions=body.dimensions)
+        work = orchestrator.pipeline.embed(body.model, body.texts(), who, dimensions=body.dimensions)
         outcome, made = await while_there(request.receive, work)
         return await embedded(outcome, made, packed=body.encoding_format == "base64")
 
@@ -61,7 +61,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 
 async def _listed(orchestrator: Orchestrator, who: Principal) -> list[dict[str, object]]:
-    found = await orchestrator.models(who)
+    found = await orchestrator.nodes.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
     served = [(model.id, by[0]) for model in found if (by := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]

@@ -14,7 +14,7 @@ from herding.ui.access.users import Users
 from herding.ui.kit.events import on, principal_of, requires
 
 
-class Access:
+class AccessTab:
     """Layout of the tab: a section each for tokens, users and roles."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:

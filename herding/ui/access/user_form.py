@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from herding.ui.access.limit_lines import parse, written
 from herding.ui.kit.format import el
+from herding.ui.kit.limits import parse, written
 from herding.values import User
 
 USUAL_ROLE = "user"

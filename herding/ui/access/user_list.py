@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from herding.ui.access.limit_lines import words
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
+from herding.ui.kit.limits import words
 from herding.values import User
 
 SHOWN = 100

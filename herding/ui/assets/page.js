@@ -156,7 +156,7 @@
   // An answer can be reached and scrolled with the keyboard: read-only rather than disabled. Its label would name the
   // button that copies, which stands before it. The list of a picker is no stop of its own.
   const unlock = () =>
-    document.querySelectorAll(":is(#answer, .lane-answer) textarea:disabled").forEach((area) => {
+    document.querySelectorAll(":is(#answer, .column-response) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
       area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";

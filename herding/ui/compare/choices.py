@@ -1,4 +1,4 @@
-"""What the columns may choose from: prompts that take the same inputs, their versions, and models that are up."""
+"""The choices of the columns' pickers: prompts that take the same inputs, their versions, and models."""
 
 from __future__ import annotations
 
@@ -10,71 +10,71 @@ from herding.errors import NotFoundError, StoreError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.column import ColumnPane, Pairs
 from herding.ui.compare.draft import OwnDrafts
-from herding.ui.compare.state import DRAFT, Column, CompareState, Setting
+from herding.ui.compare.state import DRAFT, Column, ColumnConfig, CompareState
 from herding.ui.kit import prompt_text
 from herding.values import Principal, PromptInfo
 
-VERSIONS = 50
-"""Versions of a prompt that a column offers."""
+MAX_VERSIONS = 50
 
 
 class Choices:
-    """Asks the orchestrator for what the pickers of the columns offer."""
+    """Reads the choices from the orchestrator."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self._drafts = OwnDrafts(orchestrator)
 
-    async def of(
+    async def updates(
         self,
-        bench: CompareState,
+        state: CompareState,
         panes: Sequence[ColumnPane],
         prompts: Sequence[PromptInfo],
         who: Principal,
         *,
         fill: bool,
     ) -> list[Any]:
-        """Updates of the `setup` of all columns; what a column holds stays if it still can."""
-        able = {prompt.key: prompt for prompt in prompts if takes(prompt, bench.prompt)}
-        named = [(prompt_text.picker_option(prompt), key) for key, prompt in able.items()]
+        """Return updates of every column's `setup`; a column keeps its configuration as long as it is available.
+
+        With `fill` the numbers are written as well.
+        """
+        compatible = {prompt.key: prompt for prompt in prompts if accepts_inputs(prompt, state.prompt)}
+        names = [(prompt_text.picker_option(prompt), key) for key, prompt in compatible.items()]
         versions: dict[str, Pairs] = {}
         updates: list[Any] = []
-        for lane, pane in zip(bench.lanes, panes, strict=True):
-            if lane.setting.prompt not in able:
-                lane.setting = Setting(bench.key)
-            key = lane.setting.prompt
-            if key in able and key not in versions:
-                versions[key] = await self._versions(able[key], who)
-            info = await self._info(lane, able.get(key), who)
-            offered = versions.get(key, [])
-            updates += pane.fits(lane, info, named, offered, who=who, fill=fill)
+        for column, pane in zip(state.columns, panes, strict=True):
+            if column.config.prompt not in compatible:
+                column.config = ColumnConfig(state.key)
+            key = column.config.prompt
+            if key in compatible and key not in versions:
+                versions[key] = await self._versions(compatible[key], who)
+            info = await self._info(column, compatible.get(key), who)
+            updates += pane.show_setup(column, info, names, versions.get(key, []), who=who, fill=fill)
         return updates
 
-    async def _info(self, lane: Column, served: PromptInfo | None, who: Principal) -> PromptInfo | None:
-        """The prompt that a column runs; a version or draft that is not there any more gives way to the served one."""
-        if lane.setting.version and served is not None:
+    async def _info(self, column: Column, live: PromptInfo | None, who: Principal) -> PromptInfo | None:
+        """Return the prompt that a column runs, the live version where the chosen version or draft is gone."""
+        if column.config.version and live is not None:
             try:
-                if lane.setting.is_draft:
-                    return await self._drafts.info(served, who)
-                return await self._orchestrator.prompt(lane.setting.reference, who)
+                if column.config.is_draft:
+                    return await self._drafts.info(live, who)
+                return await self._orchestrator.prompts.get(column.config.reference, who)
             except (NotFoundError, StoreError):
-                lane.setting = Setting(served.key, model=lane.setting.model)
-        return served
+                column.config = ColumnConfig(live.key, model=column.config.model)
+        return live
 
     async def _versions(self, prompt: PromptInfo, who: Principal) -> Pairs:
-        """The versions of a prompt: the served one, one's own draft, those of the labels, and the newest by number."""
-        draft = [("my draft · not saved", DRAFT)] if await self._drafts.of(prompt.key, who) else []
-        first = f"v{prompt.version} · served" if prompt.version else "served"
-        named = [(f"v{number} · {label}", label) for label, number in prompt.labels.items()]
-        newest = [(f"v{prompt.newest} · newest", "newest")] if prompt.newest > prompt.version else []
+        """Return the live version, the user's draft, the labels, and the latest versions by number."""
+        draft = [("My draft (unsaved)", DRAFT)] if await self._drafts.find(prompt.key, who) else []
+        live = f"v{prompt.version} · live" if prompt.version else "live"
+        labels = [(f"v{number} · {label}", label) for label, number in prompt.labels.items()]
+        latest = [(f"v{prompt.newest} · latest", "newest")] if prompt.newest > prompt.version else []
         numbers: list[int] = []
         with suppress(NotFoundError, StoreError):
-            numbers = [
-                found.number for found in await self._orchestrator.studio.versions(prompt.key, who, limit=VERSIONS)
-            ]
-        return [(first, ""), *draft, *newest, *named, *((f"v{number}", str(number)) for number in numbers)]
+            found = await self._orchestrator.studio.versions(prompt.key, who, limit=MAX_VERSIONS)
+            numbers = [version.number for version in found]
+        return [(live, ""), *draft, *latest, *labels, *((f"v{number}", str(number)) for number in numbers)]
 
 
-def takes(prompt: PromptInfo, chosen: PromptInfo | None) -> bool:
-    """Whether a prompt can be run with the inputs of the chosen one."""
+def accepts_inputs(prompt: PromptInfo, chosen: PromptInfo | None) -> bool:
+    """Return whether a prompt can run with the inputs of the chosen one."""
     return chosen is not None and prompt.variables.keys() <= chosen.variables.keys()

@@ -1,4 +1,4 @@
-"""What two answers have in common and where they part, word by word, and which of them is better."""
+"""The word-by-word differences of two responses."""
 
 from __future__ import annotations
 
@@ -20,85 +20,90 @@ from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, join, plural
 from herding.values import Principal
 
-MOST_WORDS = 3_000
-NONE = empty_state("Nothing to compare yet", "Once two columns have an answer, their words stand side by side here.")
+MAX_WORDS = 3_000
+EMPTY = empty_state("Nothing to compare yet", "Run two columns to see a diff.")
 _WORD = regex.compile(rf"{APART}\s*|(?:(?!{APART})\S)+\s*")
 
 
 class DiffPane:
-    """Two pickers of columns, which of their answers is better, and the differences of these."""
+    """Two column pickers, the preference between their responses, and the diff."""
 
-    def __init__(self, orchestrator: Orchestrator, bench: gr.State) -> None:
+    def __init__(self, orchestrator: Orchestrator, state: gr.State) -> None:
         with gr.Row(elem_classes=["diff-row"]):
             gr.HTML(el("h2", "Differences"))
-            self.left = _picker("Answer of", "compare-diff-left")
-            self.right = _picker("against", "compare-diff-right")
-        self.preference = PreferencePane(orchestrator, bench, self.left, self.right)
-        self.shown = gr.HTML(NONE, elem_id="compare-diff")
-        given = [bench, self.left, self.right]
-        changed, shown = [self.left.input, self.right.input], [self.shown, *self.preference.outputs]
-        on(changed, self.differ, given, shown, name="compare_diff", queue=False)
+            self.left = _picker("Compare", "compare-diff-left")
+            self.right = _picker("With", "compare-diff-right")
+        self.preference = PreferencePane(orchestrator, state, self.left, self.right)
+        self.diff = gr.HTML(EMPTY, elem_id="compare-diff")
+        on(
+            [self.left.input, self.right.input],
+            self.compare,
+            [state, self.left, self.right],
+            [self.diff, *self.preference.outputs],
+            name="compare_diff",
+            queue=False,
+        )
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.left, self.right, self.shown, *self.preference.outputs]
+        return [self.left, self.right, self.diff, *self.preference.outputs]
 
     @requires(RUN)
-    async def differ(self, bench: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
-        """The differences of the two chosen answers, and which of them was said to be better."""
-        between = await _between(_answered(bench), left, right)
-        return [between, *await self.preference.shows(bench, left, right, principal_of(request))]
+    async def compare(self, state: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
+        """Show the diff of the two chosen responses, and the preference saved for them."""
+        diff = await _diff(_with_response(state), left, right)
+        return [diff, *await self.preference.show(state, left, right, principal_of(request))]
 
-    async def shows(
-        self, bench: CompareState, principal: Principal, left: str | None = None, right: str | None = None
+    async def show(
+        self, state: CompareState, principal: Principal, left: str | None = None, right: str | None = None
     ) -> list[Any]:
-        """Updates of `outputs` for the answers that are there; the chosen columns stay where they have one."""
-        lanes = _answered(bench)
-        letters = [lane.letter for lane in lanes]
+        """Return updates of `outputs`; the chosen columns stay chosen while they have a response."""
+        columns = _with_response(state)
+        letters = [column.letter for column in columns]
         first = left if left in letters else next(iter(letters), None)
         others = [letter for letter in letters if letter != first]
         second = right if right in others else next(iter(others), None)
         choices = [(f"Column {letter}", letter) for letter in letters]
-        pickers = [gr.update(choices=choices, value=held, interactive=len(lanes) > 1) for held in (first, second)]
-        preference = await self.preference.shows(bench, first, second, principal)
-        return [*pickers, await _between(lanes, first, second), *preference]
+        pickers = [gr.update(choices=choices, value=held, interactive=len(columns) > 1) for held in (first, second)]
+        preference = await self.preference.show(state, first, second, principal)
+        return [*pickers, await _diff(columns, first, second), *preference]
 
 
-def words(left: str, right: str) -> Markup:
-    """The words of both texts in the order of the second; what only one of them has is marked."""
+def word_diff(left: str, right: str) -> Markup:
+    """Return the words of both texts in the order of the second, with removed and added words marked."""
     old, new = _WORD.findall(left), _WORD.findall(right)
-    cut = max(len(old), len(new)) > MOST_WORDS
-    old, new = old[:MOST_WORDS], new[:MOST_WORDS]
+    cut = max(len(old), len(new)) > MAX_WORDS
+    old, new = old[:MAX_WORDS], new[:MAX_WORDS]
     steps = SequenceMatcher(None, [word.strip() for word in old], [word.strip() for word in new]).get_opcodes()
     parts: list[Markup] = []
-    gone = come = 0
+    removed = added = 0
     for step, a, b, c, d in steps:
         if step == "equal":
             parts.append(el("span", "".join(new[c:d])))
             continue
-        gone, come = gone + b - a, come + d - c
-        parts += [_mark("del", "left out", old[a:b])] if b > a else []
+        removed, added = removed + b - a, added + d - c
+        parts += [_mark("del", "removed", old[a:b])] if b > a else []
         parts += [_mark("ins", "added", new[c:d])] if d > c else []
-    told = f"{plural(gone, 'word')} only in the first, {plural(come, 'word')} only in the second."
-    said = "The same words." if not gone and not come else told
-    note = f" Only the first {MOST_WORDS:,} words are compared." if cut else ""
-    return join([el("p", said, note, cls="muted", role="status"), el("pre", *parts, cls="code diff", tabindex="0")])
+    changes = f"{plural(removed, 'word')} removed, {plural(added, 'word')} added."
+    summary = changes if removed or added else "No differences."
+    note = f" Only the first {MAX_WORDS:,} words are compared." if cut else ""
+    return join([el("p", summary, note, cls="muted", role="status"), el("pre", *parts, cls="code diff", tabindex="0")])
 
 
-def _mark(name: str, told: str, found: Sequence[str]) -> Markup:
-    """Marked by a line, a sign and a name, so that nobody needs its colour."""
-    return join([el(name, el("span", f"{told}: ", cls="sr"), "".join(found).rstrip()), " "])
+def _mark(name: str, label: str, words: Sequence[str]) -> Markup:
+    """Return the words with a label for screen readers; colour alone must not carry the meaning."""
+    return join([el(name, el("span", f"{label}: ", cls="sr"), "".join(words).rstrip()), " "])
 
 
-def _answered(bench: CompareState) -> list[Column]:
-    return [lane for lane in bench.opened if lane.answer]
+def _with_response(state: CompareState) -> list[Column]:
+    return [column for column in state.open_columns if column.answer]
 
 
-async def _between(lanes: Sequence[Column], left: str | None, right: str | None) -> Markup:
-    answers = {lane.letter: lane.answer for lane in lanes}
-    if left not in answers or right not in answers:
-        return NONE
-    return await asyncio.to_thread(words, answers[left], answers[right])
+async def _diff(columns: Sequence[Column], left: str | None, right: str | None) -> Markup:
+    texts = {column.letter: column.answer for column in columns}
+    if left not in texts or right not in texts:
+        return EMPTY
+    return await asyncio.to_thread(word_diff, texts[left], texts[right])
 
 
 def _picker(label: str, elem_id: str) -> Any:

@@ -1,4 +1,4 @@
-"""A person's own draft of a prompt as what a column runs: what it asks for, and what it makes of the prompt."""
+"""A column that runs the user's own draft: its prompt and its request."""
 
 from __future__ import annotations
 
@@ -9,89 +9,87 @@ from typing import Any
 
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.edits import BODY, Edits, applied
-from herding.ui.compare.state import Setting
+from herding.prompts.edits import BODY, Edits, apply_edits
+from herding.ui.compare.state import ColumnConfig
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
 from herding.ui.kit.parameters import to_parameters
-from herding.values import Principal, PromptInfo, Request
+from herding.values import Parameters, Principal, PromptInfo, Request
 
 
 class OwnDrafts:
-    """Looks up the drafts of whoever asks; a draft runs as it does in the first tab."""
+    """Reads the drafts of the user; a draft runs as it does in the Prompt engineer tab."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self._keeper = Keeper(orchestrator)
 
-    async def of(self, key: str, who: Principal) -> Edits | None:
-        """What they changed of a prompt and did not save; None where that is nothing, or cannot be read now."""
+    async def find(self, key: str, who: Principal) -> Edits | None:
+        """Return the unsaved edits of a prompt, None if there are none or they cannot be read."""
         with suppress(HerdingError):
-            kept = await self._orchestrator.drafts.of(key, who)
-            return kept.edits if kept and kept.edits.changes_prompt else None
+            draft = await self._orchestrator.drafts.of(key, who)
+            return draft.edits if draft and draft.edits.changes_prompt else None
         return None
 
     async def edits(self, key: str, who: Principal) -> Edits:
-        """The same; NotFoundError where there is nothing."""
-        found = await self.of(key, who)
+        """Return the unsaved edits of a prompt; raise NotFoundError if there are none."""
+        found = await self.find(key, who)
         if found is None:
-            raise NotFoundError(f"You have no draft of '{key}' any more. Choose a version in this column.")
+            raise NotFoundError(f"Your draft of '{key}' no longer exists. Choose a version in this column.")
         return found
 
-    async def info(self, served: PromptInfo, who: Principal) -> PromptInfo:
-        """The prompt as the draft makes it; as it is saved while its YAML makes none."""
-        edits = await self.edits(served.key, who)
-        shown = await self._keeper.opened(served, who)
+    async def info(self, live: PromptInfo, who: Principal) -> PromptInfo:
+        """Return the prompt with the draft's edits, the saved one while the draft's YAML is invalid."""
+        edits = await self.edits(live.key, who)
+        shown = await self._keeper.opened(live, who)
         if edits.whole is not None:
             with suppress(UserError):
-                shown = await self._orchestrator.sketch(served.key, edits.whole, who)
+                shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
         return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
 
-    async def request(self, setting: Setting, values: Mapping[str, Any], who: Principal) -> Request:
-        """What a column asks for that runs the draft, with those of the inputs that it knows."""
-        served = await self._orchestrator.prompt(setting.prompt, who)
-        edits, info = await self.edits(setting.prompt, who), await self.info(served, who)
-        own = _overrides(edits.parameters)
+    async def request(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> Request:
+        """Return the request of a column that runs the draft, with the inputs that the draft declares."""
+        live = await self._orchestrator.prompts.get(config.prompt, who)
+        edits, info = await self.edits(config.prompt, who), await self.info(live, who)
         return Request(
-            prompt=reference(await self._keeper.opened(served, who)),
-            variables={name: held for name, held in values.items() if name in info.variables},
-            model=setting.model or None,
-            parameters=setting.overrides.over(own),
+            prompt=reference(await self._keeper.opened(live, who)),
+            variables={name: value for name, value in values.items() if name in info.variables},
+            model=config.model or None,
+            parameters=config.overrides.over(_overrides(edits.parameters)),
             template=edits.template,
             whole=edits.whole,
         )
 
 
-def edits_to(wanted: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any]) -> Edits:
-    """What makes `wanted`, run with `parameters`, of the version that the first tab shows.
+def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any]) -> Edits:
+    """Return the edits that turn `shown`, the editor's version, into `target` run with `parameters`.
 
-    It is a template and numbers where that is all the difference, else all of the prompt.
+    The edits are a template and parameters if nothing else differs, else the whole prompt.
     """
-    numbers, unset = _numbers(wanted, shown)
-    if unset or _rest(wanted) != _rest(shown):
-        return Edits(whole=whole_of(shown, applied(wanted.key, wanted.content, Edits(parameters=parameters))))
+    changed, unset = _parameter_changes(target, shown)
+    if unset or _other_content(target) != _other_content(shown):
+        return Edits(whole=whole_of(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
     return Edits(
-        template=wanted.body if is_edited(wanted.body, shown.body) else None, parameters={**numbers, **parameters}
+        template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )
 
 
-def _numbers(wanted: PromptInfo, shown: PromptInfo) -> tuple[dict[str, Any], bool]:
-    """The parameters of `wanted` that differ, and whether it leaves one to the model that `shown` sets."""
-    names = [field.name for field in fields(wanted.parameters)]
-    held = {name: getattr(wanted.parameters, name) for name in names}
-    other = {name: value for name, value in held.items() if value != getattr(shown.parameters, name)}
-    given = {name: list(value) if name == "stop" else value for name, value in other.items()}
-    return {name: value for name, value in given.items() if value not in (None, [])}, any(
-        value in (None, []) for value in given.values()
-    )
+def _parameter_changes(target: PromptInfo, shown: PromptInfo) -> tuple[dict[str, Any], bool]:
+    """Return the parameters of `target` that differ, and whether it unsets one that `shown` sets."""
+    names = [field.name for field in fields(target.parameters)]
+    different = {
+        name: value for name in names if (value := getattr(target.parameters, name)) != getattr(shown.parameters, name)
+    }
+    plain = {name: list(value) if name == "stop" else value for name, value in different.items()}
+    changed = {name: value for name, value in plain.items() if value not in (None, [])}
+    return changed, len(changed) < len(plain)
 
 
-def _rest(prompt: PromptInfo) -> dict[str, Any]:
-    """All of a prompt but its text and its parameters."""
+def _other_content(prompt: PromptInfo) -> dict[str, Any]:
     return {name: value for name, value in prompt.content.items() if name not in (*BODY, "parameters")}
 
 
-def _overrides(kept: Mapping[str, Any]) -> Any:
-    """The parameters of a draft, whose stop texts are a list, as parameters of a request."""
-    stop = {"stop": stop_lines(kept["stop"])} if "stop" in kept else {}
-    return to_parameters({**kept, **stop})
+def _overrides(parameters: Mapping[str, Any]) -> Parameters:
+    """Return a draft's parameters, whose stop texts are a list, as parameters of a request."""
+    stop = {"stop": stop_lines(parameters["stop"])} if "stop" in parameters else {}
+    return to_parameters({**parameters, **stop})

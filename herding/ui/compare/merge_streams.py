@@ -1,4 +1,4 @@
-"""Several streams side by side: what each of them says, as it comes, at a pace that an eye can follow."""
+"""Several streams merged into one, in batches that an eye can follow."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from herding.errors import HerdingError
 from herding.ui.kit.event_batches import HEARTBEAT_S, drain
 from herding.values import Event
 
-EVERY = 0.08
+INTERVAL = 0.08
+"""Seconds between batches."""
 
-Said = tuple[int, Event | HerdingError]
+Item = tuple[int, Event | HerdingError]
 """The number of a stream, and its event or the error that ended it."""
 
 
-async def together(
-    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = EVERY, beat: float = HEARTBEAT_S
-) -> AsyncGenerator[list[Said], None]:
-    """What all streams say in batches: at most one per `every` seconds, and an empty one after `beat` without any.
+async def merge_streams(
+    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = INTERVAL, beat: float = HEARTBEAT_S
+) -> AsyncGenerator[list[Item], None]:
+    """Yield the events of all streams in batches, at most one per `every` seconds.
 
-    A stream that fails says so and leaves the others alone. Closing this closes all of them.
+    After `beat` seconds without an event an empty batch is yielded. A stream that fails yields its error and leaves the
+    others running. Closing the generator closes all streams.
     """
-    queue: asyncio.Queue[Said | None] = asyncio.Queue()
+    queue: asyncio.Queue[Item | None] = asyncio.Queue()
     pumps = [asyncio.create_task(_pump(n, events, queue), name=f"column {n}") for n, events in streams.items()]
-    open_ = len(pumps)
+    open_streams = len(pumps)
     try:
-        while open_:
+        while open_streams:
             batch = await drain(queue, beat)
-            open_ -= batch.count(None)
-            yield [said for said in batch if said is not None]
-            await asyncio.sleep(every if open_ else 0)
+            open_streams -= batch.count(None)
+            yield [item for item in batch if item is not None]
+            await asyncio.sleep(every if open_streams else 0)
         for pump in pumps:
             await pump
     finally:
@@ -40,7 +42,7 @@ async def together(
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(number: int, events: AsyncGenerator[Event, None], queue: asyncio.Queue[Said | None]) -> None:
+async def _pump(number: int, events: AsyncGenerator[Event, None], queue: asyncio.Queue[Item | None]) -> None:
     try:
         async with contextlib.aclosing(events):
             async for event in events:

@@ -1,4 +1,4 @@
-"""Which of two answers is better: three buttons below the pickers of the columns, and what was said."""
+"""The preference between two responses: three buttons below the column pickers, and the saved choice."""
 
 from __future__ import annotations
 
@@ -13,116 +13,114 @@ from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
 from herding.ui.engineer.answer import FORGOTTEN
-from herding.ui.kit.events import on, requires
-from herding.ui.kit.events import principal_of as asking
+from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
-ASKED = el("span", "Which answer is better?", cls="muted")
+QUESTION = el("span", "Which response is better?", cls="muted")
 
 
 class PreferencePane:
-    """Layout of the buttons, and their handlers; `left` and `right` are the pickers of the two columns."""
+    """The buttons and their handlers; `left` and `right` are the pickers of the two columns."""
 
-    def __init__(self, orchestrator: Orchestrator, bench: gr.State, left: Any, right: Any) -> None:
-        self._preferences = orchestrator.preferences
+    def __init__(self, orchestrator: Orchestrator, state: gr.State, left: Any, right: Any) -> None:
+        self._feedback = orchestrator.feedback
         with gr.Row(elem_id="compare-prefer", elem_classes=["prefer-row"]) as self.box:
             self.left = _button("A is better", LEFT)
             self.equal = _button("Equal", EQUAL)
             self.right = _button("B is better", RIGHT)
-            self.back = _button("Take back", NOTHING)
-            self.note = gr.HTML(ASKED, elem_id="compare-prefer-note")
-        given = [bench, left, right]
-        for name, button in {LEFT: self.left, EQUAL: self.equal, RIGHT: self.right, NOTHING: self.back}.items():
-            on(button.click, self._sayer(name), given, self.outputs, name=f"compare_prefer_{name}", queue=False)
+            self.clear = _button("Clear choice", NOTHING)
+            self.note = gr.HTML(QUESTION, elem_id="compare-prefer-note")
+        inputs = [state, left, right]
+        for choice, button in {LEFT: self.left, EQUAL: self.equal, RIGHT: self.right, NOTHING: self.clear}.items():
+            on(button.click, self._save(choice), inputs, self.outputs, name=f"compare_prefer_{choice}", queue=False)
 
     @property
     def buttons(self) -> list[Any]:
-        return [self.left, self.equal, self.right, self.back]
+        return [self.left, self.equal, self.right, self.clear]
 
     @property
     def outputs(self) -> list[Any]:
         return [self.box, *self.buttons, self.note]
 
-    async def shows(self, bench: CompareState, left: str | None, right: str | None, who: Principal) -> list[Any]:
-        """Updates of `outputs` for the answers of two columns, with what `who` said of them before."""
-        pair = rated(bench, left, right)
+    async def show(self, state: CompareState, left: str | None, right: str | None, who: Principal) -> list[Any]:
+        """Return updates of `outputs` for the responses of two columns, with the preference that `who` saved."""
+        pair = _pair(state, left, right)
         if pair is None or RATE not in who.rights:
-            rests = [gr.update(interactive=False) for _ in self.buttons]
-            return [gr.update(visible=RATE in who.rights), *rests, ASKED]
+            disabled = [gr.update(interactive=False) for _ in self.buttons]
+            return [gr.update(visible=RATE in who.rights), *disabled, QUESTION]
         try:
-            said = await self._preferences.of(_id(pair[0]), _id(pair[1]), who)
+            saved = await self._feedback.preference(_id(pair[0]), _id(pair[1]), who)
         except HerdingError as error:
-            said, note = None, el("span", error.message, cls="wrong", role="alert")
+            saved, note = None, el("span", error.message, cls="wrong", role="alert")
         else:
-            note = told(said, pair)
-        chosen = _chosen(said, pair)
+            note = _note(saved, pair)
+        choice = _choice(saved, pair)
         return [
             gr.update(visible=True),
-            _marks(f"{pair[0].letter} is better", chosen == LEFT),
-            _marks("Equal", chosen == EQUAL),
-            _marks(f"{pair[1].letter} is better", chosen == RIGHT),
-            gr.update(interactive=said is not None),
+            _mark(f"{pair[0].letter} is better", choice == LEFT),
+            _mark("Equal", choice == EQUAL),
+            _mark(f"{pair[1].letter} is better", choice == RIGHT),
+            gr.update(interactive=saved is not None),
             note,
         ]
 
-    def _sayer(self, what: str) -> Callable[..., Awaitable[list[Any]]]:
+    def _save(self, choice: str) -> Callable[..., Awaitable[list[Any]]]:
         @requires(RATE)
-        async def say(bench: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
-            """Keep what the person says of the two answers that are shown, or take it back."""
-            who, pair = asking(request), rated(bench, left, right)
+        async def save(state: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
+            """Save the preference between the two shown responses, or remove it."""
+            who, pair = principal_of(request), _pair(state, left, right)
             if pair is None:
                 return [*(gr.skip() for _ in (self.box, *self.buttons)), FORGOTTEN]
-            one, other = _id(pair[0]), _id(pair[1])
-            if what == NOTHING:
-                await self._preferences.take_back(one, other, who)
-            elif what == RIGHT:
-                await self._preferences.prefer(other, one, who)
+            first, second = _id(pair[0]), _id(pair[1])
+            if choice == NOTHING:
+                await self._feedback.remove_preference(first, second, who)
+            elif choice == RIGHT:
+                await self._feedback.prefer(second, first, who)
             else:
-                await self._preferences.prefer(one, other, who, equal=what == EQUAL)
-            return await self.shows(bench, left, right, who)
+                await self._feedback.prefer(first, second, who, equal=choice == EQUAL)
+            return await self.show(state, left, right, who)
 
-        return say
+        return save
 
 
-def rated(bench: CompareState, left: str | None, right: str | None) -> tuple[Column, Column] | None:
-    """The two columns, if both are there with an answer that has a row, and are not one and the same."""
-    lanes = {lane.letter: lane for lane in bench.opened if lane.answer and lane.outcome is not None}
-    if left == right or left not in lanes or right not in lanes:
+def _pair(state: CompareState, left: str | None, right: str | None) -> tuple[Column, Column] | None:
+    """Return the two columns if they differ and both have a finished response."""
+    columns = {column.letter: column for column in state.open_columns if column.answer and column.outcome is not None}
+    if left == right or left not in columns or right not in columns:
         return None
-    return lanes[left], lanes[right]
+    return columns[left], columns[right]
 
 
-def told(said: Preference | None, pair: tuple[Column, Column]) -> Markup:
-    """What somebody said of the two answers, in words."""
-    one, other = pair[0].letter, pair[1].letter
-    match _chosen(said, pair):
+def _note(saved: Preference | None, pair: tuple[Column, Column]) -> Markup:
+    first, second = pair[0].letter, pair[1].letter
+    match _choice(saved, pair):
         case "left":
-            words = f"✓ Saved: {one} is better than {other}."
+            text = f"✓ Saved: {first} is better than {second}."
         case "right":
-            words = f"✓ Saved: {other} is better than {one}."
+            text = f"✓ Saved: {second} is better than {first}."
         case "equal":
-            words = f"✓ Saved: {one} and {other} are equal."
+            text = f"✓ Saved: {first} and {second} are equal."
         case _:
-            return ASKED
-    return el("span", words, cls="saved", role="status")
+            return QUESTION
+    return el("span", text, cls="saved", role="status")
 
 
-def _chosen(said: Preference | None, pair: tuple[Column, Column]) -> str:
-    if said is None:
+def _choice(saved: Preference | None, pair: tuple[Column, Column]) -> str:
+    if saved is None:
         return NOTHING
-    return EQUAL if said.equal else LEFT if said.better == _id(pair[0]) else RIGHT
+    return EQUAL if saved.equal else LEFT if saved.better == _id(pair[0]) else RIGHT
 
 
-def _id(lane: Column) -> str:
-    return lane.outcome.request_id if lane.outcome else ""
+def _id(column: Column) -> str:
+    return column.outcome.request_id if column.outcome else ""
 
 
-def _marks(label: str, chosen: bool) -> Any:
+def _mark(label: str, chosen: bool) -> Any:
     return gr.update(value=label, interactive=True, variant="primary" if chosen else "secondary")
 
 
-def _button(label: str, what: str) -> Any:
-    elem_id = f"compare-prefer-{what}"
+def _button(label: str, choice: str) -> Any:
+    elem_id = f"compare-prefer-{choice}"
     return gr.Button(label, size="sm", interactive=False, scale=0, min_width=90, elem_id=elem_id)

@@ -1,10 +1,9 @@
-"""Runs all columns at once, each as a request of its own, and stops them."""
+"""Running all columns at once, each as its own request, and stopping them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,171 +12,149 @@ from markupsafe import Markup
 from herding.access.operations import RUN
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.compare.column import ColumnPane
-from herding.ui.compare.diff import DiffPane
+from herding.ui.compare.column import Updates
 from herding.ui.compare.draft import OwnDrafts
-from herding.ui.compare.merge_streams import together
-from herding.ui.compare.state import Column, CompareState, Ran, Setting
-from herding.ui.compare.summary import table, told
+from herding.ui.compare.layout import CompareLayout
+from herding.ui.compare.merge_streams import merge_streams
+from herding.ui.compare.state import Column, ColumnConfig, ColumnRun, CompareState
+from herding.ui.compare.summary import last_run, table
 from herding.ui.engineer.answer import Progress
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el
 from herding.values import Principal, Request
 
-Updates = dict[Any, Any]
 
+class CompareRunner:
+    """The handlers of Run all and Stop all."""
 
-@dataclass(frozen=True, slots=True)
-class Panes:
-    """The components that a run changes."""
-
-    bench: gr.State
-    picker: gr.Dropdown
-    run: gr.Button
-    stop: gr.Button
-    add: gr.Button
-    said: gr.HTML
-    summary: gr.HTML
-    diff: DiffPane
-    lanes: Sequence[ColumnPane]
-
-    @property
-    def all(self) -> list[Any]:
-        answers = [part for lane in self.lanes for part in (lane.remove, *lane.answers)]
-        return [self.picker, self.run, self.stop, self.add, self.said, self.summary, *self.diff.outputs, *answers]
-
-
-class CompareRun:
-    """The handlers of Run and Stop; `keep` reads the page into the bench."""
-
-    def __init__(self, orchestrator: Orchestrator, panes: Panes, *, keep: Callable[..., None]) -> None:
-        self._orchestrator, self._panes, self._keep = orchestrator, panes, keep
+    def __init__(self, orchestrator: Orchestrator, layout: CompareLayout) -> None:
+        self._orchestrator, self._layout = orchestrator, layout
         self._drafts = OwnDrafts(orchestrator)
-
-    def wire(self, inputs: Sequence[Any]) -> None:
-        """Connect the buttons."""
-        panes, chosen = self._panes, [self._panes.diff.left, self._panes.diff.right]
-        on(panes.run.click, self.start, [*chosen, *inputs], panes.all, name="compare_run")
-        on(panes.stop.click, self.end, [panes.bench], [panes.stop], name="compare_stop", queue=False)
+        diff = layout.diff
+        responses = [part for column in layout.columns for part in (column.remove, *column.response)]
+        buttons = [layout.picker, layout.run, layout.stop, layout.add]
+        on(
+            layout.run.click,
+            self.start,
+            [diff.left, diff.right, *layout.inputs],
+            [*buttons, layout.note, layout.summary, *diff.outputs, *responses],
+            name="compare_run",
+        )
+        on(layout.stop.click, self.stop, [layout.state], [layout.stop], name="compare_stop", queue=False)
 
     @requires(RUN)
     async def start(
         self,
         left: str | None,
         right: str | None,
-        bench: CompareState,
+        state: CompareState,
         owner: str | None,
         request: gr.Request,
         *fields: Any,
     ) -> AsyncGenerator[Updates, None]:
-        """Run every column and stream the answers; what goes wrong in one is shown in it."""
-        principal = principal_of(request)
-        if bench.running:
+        """Run every column and stream the responses; an error is shown in its own column."""
+        principal, layout = principal_of(request), self._layout
+        if state.running:
             return
-        self._keep(bench, owner, fields, strict=True)
-        bench.running, bench.stopped = True, False
+        layout.read(state, owner, fields, strict=True)
+        state.running, state.stopped = True, False
         try:
-            async with contextlib.aclosing(self._running(bench, principal)) as updates:
+            async with contextlib.aclosing(self._run(state, principal)) as updates:
                 async for update in updates:
                     yield update
         finally:
-            bench.running = False
-        diff = zip(self._panes.diff.outputs, await self._panes.diff.shows(bench, principal, left, right), strict=True)
-        done = {self._panes.summary: table(bench), self._panes.said: _note(told(bench))}
-        yield {**self._busy(bench, busy=False), **done, **dict(diff)}
+            state.running = False
+        diff = zip(layout.diff.outputs, await layout.diff.show(state, principal, left, right), strict=True)
+        end = {layout.summary: table(state), layout.note: _note(last_run(state))}
+        yield {**self._set_busy(state, busy=False), **end, **dict(diff)}
 
-    async def _running(self, bench: CompareState, principal: Principal) -> AsyncGenerator[Updates, None]:
-        lanes = dict(self._opened(bench))
-        begun = self._busy(bench, busy=True) | {self._panes.said: _note("All columns run.")}
-        for number, lane in lanes.items():
-            lane.progress = Progress()
-            begun |= self._panes.lanes[number].begins()
-        yield begun
-        values = bench.values[bench.key]
-        streams = {number: self._stream(lane, values, principal) for number, lane in lanes.items()}
+    async def _run(self, state: CompareState, principal: Principal) -> AsyncGenerator[Updates, None]:
+        columns = {number: column for number, column in enumerate(state.columns) if column.open}
+        begin = self._set_busy(state, busy=True) | {self._layout.note: _note("Running all columns.")}
+        for number, column in columns.items():
+            column.progress = Progress()
+            begin |= self._layout.columns[number].show_started()
+        yield begin
+        values = state.values[state.key]
+        streams = {number: self._stream(column, values, principal) for number, column in columns.items()}
         ended: set[int] = set()
-        async with contextlib.aclosing(together(streams)) as batches:
+        async with contextlib.aclosing(merge_streams(streams)) as batches:
             async for batch in batches:
-                shown: Updates = {}
-                for number in lanes:
-                    said = [event for from_, event in batch if from_ == number]
-                    shown |= await self._told(number, bench.lanes[number], said, principal, ended)
-                if bench.stopped:
-                    await self._cancel(bench, principal)
-                yield shown
+                updates: Updates = {}
+                for number in columns.keys() - ended:
+                    events = [event for source, event in batch if source == number]
+                    updates |= await self._advance(number, columns[number], events, principal, ended)
+                if state.stopped:
+                    await self._cancel(state, principal)
+                yield updates
 
-    async def _stream(self, lane: Column, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
-        """The stream of a column, which gets those of the inputs that its prompt knows."""
-        request = await self._asked(lane.setting, values, principal)
-        async with contextlib.aclosing(self._orchestrator.stream(request, principal)) as events:
+    async def _stream(self, column: Column, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
+        request = await self._request(column.config, values, principal)
+        async with contextlib.aclosing(self._orchestrator.pipeline.stream(request, principal)) as events:
             async for event in events:
                 yield event
 
-    async def _asked(self, setting: Setting, values: dict[str, Any], principal: Principal) -> Request:
-        if setting.is_draft:
-            return await self._drafts.request(setting, values, principal)
-        found = await self._orchestrator.find(setting.reference, principal)
-        return setting.request({name: held for name, held in values.items() if name in found.prompt.variables})
+    async def _request(self, config: ColumnConfig, values: dict[str, Any], principal: Principal) -> Request:
+        """Return the request of a column, with the inputs that its prompt declares."""
+        if config.is_draft:
+            return await self._drafts.request(config, values, principal)
+        found = await self._orchestrator.prompts.find(config.reference, principal)
+        return config.request({name: value for name, value in values.items() if name in found.prompt.variables})
 
-    async def _told(
-        self, number: int, lane: Column, said: Sequence[Any], principal: Principal, ended: set[int]
+    async def _advance(
+        self, number: int, column: Column, events: Sequence[Any], principal: Principal, ended: set[int]
     ) -> Updates:
-        """Updates for what one column said by now."""
-        pane, progress = self._panes.lanes[number], lane.progress
-        if progress is None or number in ended:
+        """Feed new events to a column and return its updates; a finished column is added to `ended`."""
+        pane, progress = self._layout.columns[number], column.progress
+        if progress is None:
             return {}
-        error = next((event for event in said if isinstance(event, HerdingError)), None)
-        grew = progress.take([event for event in said if not isinstance(event, HerdingError)])
-        text: Updates = {pane.text: progress.answer} if grew else {}
+        error = next((event for event in events if isinstance(event, HerdingError)), None)
+        grew = progress.take([event for event in events if not isinstance(event, HerdingError)])
+        updates: Updates = {pane.text: progress.answer} if grew else {}
         if error is None and progress.outcome is None:
-            return {pane.status: progress.status, **text}
+            return {pane.status: progress.status, **updates}
         ended.add(number)
         if error is not None:
-            text |= pane.fails(error)
-            await self._row_of(error, progress, principal)
+            updates |= pane.show_error(error)
+            await self._load_outcome(error, progress, principal)
         if progress.outcome is not None:
-            lane.runs.append(Ran(lane.setting, progress.outcome))
-            text |= pane.ends(progress.outcome)
-        return text
+            column.runs.append(ColumnRun(column.config, progress.outcome))
+            updates |= pane.show_outcome(progress.outcome)
+        return updates
 
-    async def _row_of(self, error: HerdingError, progress: Progress, principal: Principal) -> None:
-        """The row that a failed request left."""
+    async def _load_outcome(self, error: HerdingError, progress: Progress, principal: Principal) -> None:
+        """Read the recorded outcome of a failed request."""
         if error.request_id:
-            with contextlib.suppress(HerdingError):  # the first error is the one to read
-                row = (await self._orchestrator.request(error.request_id, principal)).outcome
-                progress.outcome = row
+            with contextlib.suppress(HerdingError):  # the first error is the one to report
+                progress.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
 
     @requires(RUN)
-    async def end(self, bench: CompareState, request: gr.Request) -> Any:
-        """Stop all columns; their streams then end by themselves, also those that have not begun."""
-        bench.stopped = bench.running
-        await self._cancel(bench, principal_of(request))
+    async def stop(self, state: CompareState, request: gr.Request) -> Any:
+        """Stop all columns, including those that have not started yet."""
+        state.stopped = state.running
+        await self._cancel(state, principal_of(request))
         return gr.update(interactive=False)
 
-    async def _cancel(self, bench: CompareState, principal: Principal) -> None:
-        for lane in bench.opened:
-            progress = lane.progress
+    async def _cancel(self, state: CompareState, principal: Principal) -> None:
+        for column in state.open_columns:
+            progress = column.progress
             if progress is not None and progress.outcome is None and progress.request_id:
                 with contextlib.suppress(NotFoundError):
-                    await self._orchestrator.cancel(progress.request_id, principal)
+                    await self._orchestrator.pipeline.cancel(progress.request_id, principal)
 
-    @staticmethod
-    def _opened(bench: CompareState) -> list[tuple[int, Column]]:
-        return [(number, lane) for number, lane in enumerate(bench.lanes) if lane.open]
-
-    def _busy(self, bench: CompareState, *, busy: bool) -> Updates:
-        """While columns run, none comes or goes, no other prompt can be chosen, and the old answers are not judged."""
-        panes, room = self._panes, not all(lane.open for lane in bench.lanes)
-        old = panes.diff.preference.buttons if busy else []
+    def _set_busy(self, state: CompareState, *, busy: bool) -> Updates:
+        """Return updates that lock the prompt, the columns and the preference during a run."""
+        layout = self._layout
+        preference = layout.diff.preference.buttons if busy else []
         return {
-            **{button: gr.update(interactive=False) for button in old},
-            panes.picker: gr.update(interactive=not busy),
-            panes.run: gr.update(value="NodeCall …" if busy else "Run all", interactive=not busy),
-            panes.stop: gr.update(interactive=busy),
-            panes.add: gr.update(interactive=not busy and room),
-            **{lane.remove: gr.update(interactive=not busy) for lane in panes.lanes},
+            **{button: gr.update(interactive=False) for button in preference},
+            layout.picker: gr.update(interactive=not busy),
+            layout.run: gr.update(value="Running …" if busy else "Run all", interactive=not busy),
+            layout.stop: gr.update(interactive=busy),
+            layout.add: gr.update(interactive=not busy and state.has_room),
+            **{column.remove: gr.update(interactive=not busy) for column in layout.columns},
         }
 
 
-def _note(said: str) -> Markup:
-    return el("span", said, cls="muted", role="status")
+def _note(text: str) -> Markup:
+    return el("span", text, cls="muted", role="status")

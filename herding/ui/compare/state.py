@@ -1,4 +1,4 @@
-"""What a browser session compares: one set of inputs, and up to six columns that answer it."""
+"""The state of one session's Compare tab: one set of inputs, and up to six columns that run it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from herding.ui.kit.parameters import to_parameters
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
-FIRST = 2
-"""Columns that are there at first."""
-
+INITIAL_COLUMNS = 2
 DRAFT = "my draft"
-"""In the place of a version: what the person changed and did not save. No label has a space in it."""
+"""Stands for the user's unsaved draft where a version is expected. No label contains a space."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """What a column runs. Without a version the prompt is what its key alone means; without a model, auto.
+class ColumnConfig:
+    """What a column runs. An empty version means the live one, an empty model means automatic routing.
 
-    `more` are the parameters that have no field in a column, by name: those of a request that is run again.
+    `extra` holds parameters without a field in the column, by name: those of a replayed request.
     """
 
     prompt: str = ""
@@ -33,24 +31,29 @@ class Setting:
     model: str = ""
     temperature: float | None = None
     max_tokens: int | None = None
-    more: tuple[tuple[str, Any], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def from_fields(cls, fields: Sequence[Any]) -> ColumnConfig:
+        """Read the values of a column's fields."""
+        prompt, version, model, temperature, max_tokens = fields
+        return cls(str(prompt or ""), str(version or ""), str(model or ""), temperature, max_tokens)
 
     @property
     def is_draft(self) -> bool:
-        """Whether it runs the person's own draft."""
         return self.version == DRAFT
 
     @property
     def reference(self) -> str:
-        """The prompt as a request names it; of a draft, what it is called."""
+        """The prompt as a request names it, such as `say@3`."""
         return f"{self.prompt}@{self.version}" if self.version else self.prompt
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters that are not left to the prompt, by name; `stop` is a list of texts."""
-        given = {"temperature": self.temperature, "max_tokens": self.max_tokens}
-        more = {name: list(held) if name == "stop" else held for name, held in self.more}
-        return {name: held for name, held in given.items() if held is not None} | more
+        """The parameters that differ from the prompt's own, by name; `stop` is a list of texts."""
+        fields = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        extra = {name: list(value) if name == "stop" else value for name, value in self.extra}
+        return {name: value for name, value in fields.items() if value is not None} | extra
 
     @property
     def overrides(self) -> Parameters:
@@ -59,63 +62,56 @@ class Setting:
         return to_parameters(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
-        """The request of a column, with the values of its prompt's variables."""
+        """Return the request of a column for these values of the prompt's variables."""
         return Request(self.reference, values, model=self.model or None, parameters=self.overrides)
 
 
-def setting(fields: Sequence[Any]) -> Setting:
-    """What the fields of a column hold."""
-    prompt, version, model, temperature, max_tokens = fields
-    return Setting(str(prompt or ""), str(version or ""), str(model or ""), temperature, max_tokens)
-
-
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """A run of a column that has a row."""
+class ColumnRun:
+    """A finished run of a column."""
 
-    setting: Setting
+    config: ColumnConfig
     outcome: Outcome
 
 
 @dataclass
 class Column:
-    """A column: what it runs, its answer, and all its runs of this session."""
+    """A column: its configuration, its current response, and all its runs of this session."""
 
     letter: str
     open: bool = False
-    setting: Setting = Setting()
+    config: ColumnConfig = ColumnConfig()
     progress: Progress | None = None
-    runs: list[Ran] = field(default_factory=list)
+    runs: list[ColumnRun] = field(default_factory=list)
 
     @property
     def answer(self) -> str:
-        """The text that is there."""
         return self.progress.answer if self.progress else ""
 
     @property
     def outcome(self) -> Outcome | None:
-        """How its last run went, None before its end."""
+        """The outcome of the last run, None before it ends."""
         return self.progress.outcome if self.progress else None
 
 
-def _lanes() -> list[Column]:
-    return [Column(letter, open=number < FIRST) for number, letter in enumerate(LETTERS)]
+def _columns() -> list[Column]:
+    return [Column(letter, open=number < INITIAL_COLUMNS) for number, letter in enumerate(LETTERS)]
 
 
 @dataclass
 class CompareState:
     """The state of one session's tab.
 
-    `values` are the inputs of every prompt that was chosen; `shape` is what the form looks like now, None where nobody
-    knows. `fresh` says that the page does not show yet what is here; `stopped`, that the running columns are to end.
-    `notice` is what there is to say of how the columns came to be what they are.
+    `values` holds the inputs of every prompt chosen so far; `shape` is the current shape of the form, None if unknown.
+    `redraw` is set until the page shows this state; `stopped` asks the running columns to end. `notice` explains where
+    the columns came from.
     """
 
     prompt: PromptInfo | None = None
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     shape: tuple[str, ...] | None = ()
-    lanes: list[Column] = field(default_factory=_lanes)
-    fresh: bool = True
+    columns: list[Column] = field(default_factory=_columns)
+    redraw: bool = True
     running: bool = False
     stopped: bool = False
     notice: Markup = field(default_factory=Markup)
@@ -126,17 +122,28 @@ class CompareState:
         return self.prompt.key if self.prompt else ""
 
     @property
-    def opened(self) -> list[Column]:
-        """The columns that are there."""
-        return [lane for lane in self.lanes if lane.open]
+    def open_columns(self) -> list[Column]:
+        return [column for column in self.columns if column.open]
 
-    def start_with(self, prompt: PromptInfo | None) -> None:
-        """Another prompt: every column runs it, as it is, and the old answers go."""
-        self.prompt, self.fresh, self.notice = prompt, True, Markup()
-        for lane in self.lanes:
-            lane.progress = None
-            lane.setting = Setting(self.key)
+    @property
+    def has_room(self) -> bool:
+        """Whether another column can be added."""
+        return not all(column.open for column in self.columns)
 
-    def given(self, prompt: PromptInfo) -> dict[str, Any]:
-        """The inputs that are variables of `prompt`."""
-        return {name: held for name, held in self.values.get(self.key, {}).items() if name in prompt.variables}
+    def start(self, prompt: PromptInfo | None) -> None:
+        """Switch to a prompt: every column runs its live version, and old responses are dropped."""
+        self.prompt, self.redraw, self.notice = prompt, True, Markup()
+        for column in self.columns:
+            column.progress = None
+            column.config = ColumnConfig(self.key)
+
+    def start_pair(self, prompt: PromptInfo, left: ColumnConfig, right: ColumnConfig) -> None:
+        """Switch to a prompt with two columns of these configurations."""
+        self.start(prompt)
+        for number, column in enumerate(self.columns):
+            column.open = number < INITIAL_COLUMNS
+        self.columns[0].config, self.columns[1].config = left, right
+
+    def values_for(self, prompt: PromptInfo) -> dict[str, Any]:
+        """Return the inputs that are variables of `prompt`."""
+        return {name: value for name, value in self.values.get(self.key, {}).items() if name in prompt.variables}

@@ -1,4 +1,4 @@
-"""How the columns did in this session, as a table."""
+"""The runs of this session by column, as a table."""
 
 from __future__ import annotations
 
@@ -8,60 +8,55 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.compare.state import CompareState, Ran, Setting
+from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
 from herding.ui.kit.format import duration, el, empty_state, format_value, join, plural
 
-NOTHING = empty_state("No runs yet", "Every run of this session counts here, by column and by what it ran.")
-HEADS = ("Column", "Prompt", "Model", "Runs", "Mean time", "Mean tokens out", "Breaches")
+EMPTY = empty_state("No runs yet", "The runs of this session are summarized here.")
+HEADS = ("Column", "Prompt", "Model", "Runs", "Mean time", "Mean output tokens", "Check failures")
 
 
-def table(bench: CompareState) -> Markup:
-    """A line for each column that ran, and for each thing that it ran; means are over the runs that succeeded."""
-    lines = [
-        _line(lane.letter, setting, [ran for ran in lane.runs if ran.setting == setting])
-        for lane in bench.lanes
-        for setting in dict.fromkeys(ran.setting for ran in lane.runs)
+def table(state: CompareState) -> Markup:
+    """Return a row for each column and configuration; means cover the runs that succeeded."""
+    rows = [
+        _row(column.letter, config, [run for run in column.runs if run.config == config])
+        for column in state.columns
+        for config in dict.fromkeys(run.config for run in column.runs)
     ]
-    if not lines:
-        return NOTHING
+    if not rows:
+        return EMPTY
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in HEADS)))
     caption = el("caption", "Runs of this session by column", cls="sr")
-    return el("table", caption, head, el("tbody", *lines), cls="entries sums")
+    return el("table", caption, head, el("tbody", *rows), cls="entries sums")
 
 
-def _line(letter: str, setting: Setting, runs: Sequence[Ran]) -> Markup:
-    good = [ran.outcome for ran in runs if ran.outcome.status == "succeeded"]
-    judged = [outcome for outcome in good if outcome.checks.ok is not None]
-    failures = sum(outcome.checks.ok is False for outcome in judged)
-    less = len(runs) - len(good)
+def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Markup:
+    succeeded = [run.outcome for run in runs if run.outcome.status == "succeeded"]
+    checked = [outcome for outcome in succeeded if outcome.checks.ok is not None]
+    failures = sum(outcome.checks.ok is False for outcome in checked)
+    others = len(runs) - len(succeeded)
+    parameters = list_parameters(config.parameters)
     cells = (
         el("b", letter),
-        join([el("code", setting.reference), _own(setting)]),
-        setting.model or "auto",
-        f"{len(runs)}" + (f" ({less} not succeeded)" if less else ""),
-        duration(fmean(outcome.timings.total_ms for outcome in good)) if good else "–",
-        f"{fmean(outcome.usage.output_tokens for outcome in good):,.1f}" if good else "–",
-        f"{failures} of {len(judged)}" if judged else "no checks" if good else "–",
+        join([el("code", config.reference), el("span", f" {parameters}", cls="muted") if parameters else None]),
+        config.model or "auto",
+        f"{len(runs)}" + (f" ({others} unsuccessful)" if others else ""),
+        duration(fmean(outcome.timings.total_ms for outcome in succeeded)) if succeeded else "–",
+        f"{fmean(outcome.usage.output_tokens for outcome in succeeded):,.1f}" if succeeded else "–",
+        f"{failures} of {len(checked)}" if checked else "no checks" if succeeded else "–",
     )
-    named = zip(HEADS, cells, strict=True)
-    return el("tr", *(el("td", el("span", cell), data_label=name) for name, cell in named))
+    pairs = zip(HEADS, cells, strict=True)
+    return el("tr", *(el("td", el("span", cell), data_label=name) for name, cell in pairs))
 
 
-def _own(setting: Setting) -> Markup | None:
-    given = listed(setting.parameters)
-    return el("span", f" {given}", cls="muted") if given else None
-
-
-def listed(parameters: Mapping[str, Any]) -> str:
-    """Parameters in one line."""
-    shown = {
+def list_parameters(parameters: Mapping[str, Any]) -> str:
+    """Return parameters on one line, such as `top p 0.3, seed 5`."""
+    texts = {
         name: ", ".join(map(repr, held)) if name == "stop" else format_value(held) for name, held in parameters.items()
     }
-    return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in shown.items())
+    return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in texts.items())
 
 
-def told(bench: CompareState) -> str:
-    """How many columns answered the last time, for whoever does not see them."""
-    ended = [lane for lane in bench.opened if lane.outcome is not None]
-    good = sum(lane.outcome.status == "succeeded" for lane in ended if lane.outcome)
-    return f"{good} of {plural(len(bench.opened), 'column')} answered."
+def last_run(state: CompareState) -> str:
+    """Return how many columns succeeded in the last run."""
+    succeeded = sum(column.outcome.status == "succeeded" for column in state.open_columns if column.outcome)
+    return f"{succeeded} of {plural(len(state.open_columns), 'column')} succeeded."

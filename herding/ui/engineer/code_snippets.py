@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from herding.errors import VariableError
-from herding.prompts.numbers import number, parts
+from herding.prompts.variables import parse_number, split_numbers
 
 VARIABLE = "HERDING_TOKEN"
 """The environment variable that the calls take the token from."""
@@ -197,7 +197,7 @@ def _typed(kind: str, held: Any) -> Any:
         return _number(held)
     if kind == "number_list":
         try:
-            numbers = [_number(part) for part in parts(held)]
+            numbers = [_number(part) for part in split_numbers(held)]
         except VariableError:
             return held
         return held if any(isinstance(one, str) for one in numbers) else numbers
@@ -207,7 +207,7 @@ def _typed(kind: str, held: Any) -> Any:
 def _number(said: Any) -> Any:
     """The number that a text says, else the text."""
     try:
-        found = number(said)
+        found = parse_number(said)
     except VariableError:
         return said
     return found if abs(found) <= LARGEST else said

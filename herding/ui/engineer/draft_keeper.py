@@ -24,7 +24,7 @@ class Keeper:
         """The version of a prompt that is shown: whoever may save another one starts from the newest, and its text."""
         if SAVE in who.rights and prompt.version > 0 and (prompt.newest > prompt.version or prompt.text is None):
             try:
-                return await self._orchestrator.prompt(f"{prompt.key}@newest", who)
+                return await self._orchestrator.prompts.get(f"{prompt.key}@newest", who)
             except NotFoundError:  # not for this role
                 return prompt
         return prompt
@@ -39,7 +39,7 @@ class Keeper:
         """The prompt whose edits a page sends that was opened before the app was started anew."""
         key = owner.partition("#")[0].removesuffix("@whole")
         try:
-            return await self.opened(await self._orchestrator.prompt(key, who), who)
+            return await self.opened(await self._orchestrator.prompts.get(key, who), who)
         except NotFoundError:
             return blank(key) if key in await self.unsaved(who) else None
 
@@ -96,7 +96,7 @@ class Keeper:
         if draft.whole == draft.sketched and draft.wrong is None:
             return
         try:
-            draft.sketch = await self._orchestrator.sketch(prompt.key, draft.whole, who)
+            draft.sketch = await self._orchestrator.prompts.sketch(prompt.key, draft.whole, who)
             draft.sketched, draft.wrong = draft.whole, None
         except HerdingError as error:
             draft.wrong = error

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from herding.access.operations import EDIT, PUBLISH, SAVE
 from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
-from herding.prompts.variables import found_faults
+from herding.prompts.variables import find_errors_async
 from herding.ui.engineer.draft_keeper import Keeper
 from herding.ui.engineer.draft_pane import DraftPane
 from herding.ui.engineer.session_state import SessionState, is_new, reference
@@ -124,7 +124,7 @@ class Editor:
 
     async def _form(self, desk: SessionState, shown: PromptInfo) -> list[Any]:
         """The fields of the variables; those that stay out of permissions are left alone."""
-        desk.faults = await found_faults(shown.variables, desk.draft.values)
+        desk.faults = await find_errors_async(shown.variables, desk.draft.values)
         shape = self.form.shape(shown.variables)
         updates = self.form.show(shown.variables, desk.draft.values, before=desk.shape, wrong=desk.faults)
         desk.shape = shape
@@ -150,7 +150,7 @@ class Editor:
         shown = desk.shown or before
         if (shown.variables, shown.parameters) != (before.variables, before.parameters):
             return [*await self._form(desk, shown), *self.parameters.show(shown.parameters, desk.draft.parameters)]
-        told, desk.faults = desk.faults, await found_faults(shown.variables, desk.draft.values)
+        told, desk.faults = desk.faults, await find_errors_async(shown.variables, desk.draft.values)
         return [*self.form.tell(shown.variables, desk.faults, told), *(gr.skip() for _ in self.parameters.components)]
 
     async def tell(self, desk: SessionState, principal: Principal) -> list[Any]:
@@ -171,7 +171,7 @@ class Editor:
     async def _checked(self, desk: SessionState, principal: Principal) -> tuple[Markup, HerdingError | None]:
         """The variant that the inputs pick or what is wrong with them; and what is wrong with the edited text."""
         try:
-            rendered = await self._orchestrator.preview(replace(asked(desk), turns=()), principal)
+            rendered = await self._orchestrator.pipeline.preview(replace(asked(desk), turns=()), principal)
         except VariableError as error:
             return Markup() if error.param in desk.faults else prompt_text.error_note(error), None
         except HerdingError as error:

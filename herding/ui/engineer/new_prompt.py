@@ -108,7 +108,7 @@ class NewPrompt:
 
     async def _begin(self, key: str, principal: Principal) -> None:
         try:
-            await self._orchestrator.prompt(key, principal)
+            await self._orchestrator.prompts.get(key, principal)
         except NotFoundError:
             kept = await self._orchestrator.drafts.of(key, principal)
             if kept is None or kept.edits.whole is None:  # inputs of a prompt that is gone are no beginning
@@ -119,7 +119,7 @@ class NewPrompt:
 
     async def _models(self, principal: Principal) -> list[str]:
         """The models that the prompts ask for and that are up: the first ones are what a new prompt asks for, too."""
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         up = [model for prompt in prompts for model, nodes in prompt.served.items() if nodes]
         any_ = [model for prompt in prompts for model in prompt.target_models]
         return list(dict.fromkeys(up or any_))[:3]

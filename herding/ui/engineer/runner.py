@@ -93,8 +93,8 @@ class Runner:
             return None
         try:
             if draft.sketch and draft.sketched:
-                return await self._orchestrator.sketch(prompt.key, draft.sketched, principal)
-            return await self._orchestrator.prompt(reference(prompt), principal)
+                return await self._orchestrator.prompts.sketch(prompt.key, draft.sketched, principal)
+            return await self._orchestrator.prompts.get(reference(prompt), principal)
         except NotFoundError:
             return None
 
@@ -124,7 +124,7 @@ class Runner:
         request = asked(desk, model=model or None)
         question = await self._question(request, desk, principal)
         yield self.pane.says(draft.turns, question, "")
-        async with contextlib.aclosing(batch_events(self._orchestrator.stream(request, principal))) as batches:
+        async with contextlib.aclosing(batch_events(self._orchestrator.pipeline.stream(request, principal))) as batches:
             async for batch in batches:
                 grew = progress.take(batch)
                 if progress.outcome is None:
@@ -158,7 +158,7 @@ class Runner:
         shown = {**self._busy(False), **self.pane.fails(error)}
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to read
-                draft.outcome = (await self._orchestrator.request(error.request_id, principal)).outcome
+                draft.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
                 shown |= self.pane.ends(draft.outcome)
         return shown
 
@@ -175,7 +175,7 @@ class Runner:
         """What the user says in this turn of a chat; None where the prompt is no chat."""
         if not is_chat(desk):
             return None
-        rendered = await self._orchestrator.preview(request, principal)
+        rendered = await self._orchestrator.pipeline.preview(request, principal)
         return rendered.messages[-1].content if rendered.messages else None
 
     @requires(RUN)
@@ -183,7 +183,7 @@ class Runner:
         """Stop the running request; its stream then ends with what had arrived."""
         if desk.running:
             with contextlib.suppress(NotFoundError):  # it ended by itself in this moment
-                await self._orchestrator.cancel(desk.running, principal_of(request))
+                await self._orchestrator.pipeline.cancel(desk.running, principal_of(request))
         return gr.update(interactive=False)
 
     @requires(RUN)
@@ -200,7 +200,9 @@ class Runner:
         draft = desk.draft
         if draft.outcome is None:
             return [desk, update_stars(None, enabled=False), FORGOTTEN]
-        score = await self._orchestrator.rate(draft.outcome.request_id, parse_stars(stars), principal_of(request))
+        score = await self._orchestrator.feedback.rate(
+            draft.outcome.request_id, parse_stars(stars), principal_of(request)
+        )
         draft.stars = score.stars
         return [desk, gr.skip(), SAVED]
 
@@ -210,7 +212,7 @@ class Runner:
         draft = desk.draft
         if draft.outcome is None:
             return [desk, FORGOTTEN]
-        await self._orchestrator.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
+        await self._orchestrator.feedback.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
         draft.comment = str(text or "")
         return [desk, SAVED]
 

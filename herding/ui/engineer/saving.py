@@ -65,7 +65,7 @@ class Saving:
         if desk.running is not None:
             raise UserError(BUSY)
         self._editor.keep(desk, fields)
-        newest = await self._orchestrator.prompt(f"{key}@newest", principal)
+        newest = await self._orchestrator.prompts.get(f"{key}@newest", principal)
         await self._editor.keeper.theirs(desk, newest, principal)
         return await self._show(key, desk, principal)
 

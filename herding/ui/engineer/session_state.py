@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from herding.errors import HerdingError, UserError
-from herding.prompts.edits import Edits, applied, template_of
-from herding.prompts.rewriting import rewritten
+from herding.prompts.edits import Edits, apply_edits, extract_template
+from herding.prompts.prompt_file import rewrite_text
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.kit.variable_form import initial_value
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
@@ -150,10 +150,10 @@ class SessionState:
         if prompt is None or draft.as_whole == whole:
             return
         if whole:
-            text = whole_of(prompt, applied(prompt.key, prompt.content, now)) if now.changes_prompt else None
+            text = whole_of(prompt, apply_edits(prompt.key, prompt.content, now)) if now.changes_prompt else None
             self.take(Edits(now.variables, whole=text))
         else:
-            template = None if now.whole is None else template_of(prompt.key, prompt.content, now.whole)
+            template = None if now.whole is None else extract_template(prompt.key, prompt.content, now.whole)
             if template is None and now.whole is not None:
                 message = "More than the text is edited. Save it or revert it first, or go on with the whole prompt."
                 raise UserError(message, param="whole")
@@ -177,7 +177,7 @@ class SessionState:
 
 def whole_of(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
     """All of a prompt as YAML, with the comments of its file."""
-    return dump_file(data) if prompt.text is None else rewritten(prompt.key, prompt.text, data)
+    return dump_file(data) if prompt.text is None else rewrite_text(prompt.key, prompt.text, data)
 
 
 def is_edited(text: str, own: str) -> bool:

@@ -94,7 +94,7 @@ class Engineer:
     async def show(self, key: str | None, desk: SessionState, principal: Principal) -> list[Any]:
         """Updates of `outputs` for the prompt `key` as its file is now, or for the first one."""
         keeper = self.editor.keeper
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         known = {prompt.key: prompt for prompt in prompts}
         unsaved = [new for new in await keeper.unsaved(principal) if new not in known]
         running = desk.running is not None and desk.prompt is not None
@@ -102,7 +102,7 @@ class Engineer:
             await self._put(key, desk, known, unsaved, principal)
         there = key in known or key in unsaved
         note = prompt_text.not_opened(key, known=there, running=running) if key and key != self._key(desk) else None
-        broken = prompt_text.load_errors(await self._orchestrator.broken_prompts(principal))
+        broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
         choices = [*((f"{new} · not saved yet", new) for new in unsaved)]
         choices += [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [

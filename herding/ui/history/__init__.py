@@ -1,1 +1,1 @@
-"""The history tab."""
+"""The History tab: requests with their responses, metrics and ratings."""

@@ -1,4 +1,4 @@
-"""The filters of the history: their fields, what they say, and the downloads that keep to them."""
+"""The filters of the history, and the downloads that apply them."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ ANY = ""
 MAX_TEXT = 1000
 
 
-def choice(label: str, any_label: str, elem_id: str) -> Any:
-    """A filter that lets everything through until something is chosen."""
+def filter_picker(label: str, any_label: str, elem_id: str) -> Any:
+    """Return a filter that includes everything until a value is chosen."""
     return gr.Dropdown([(any_label, ANY)], value=ANY, label=label, interactive=True, min_width=150, elem_id=elem_id)
 
 
-def choices_of(name: str, found: tuple[str, ...], held: Any) -> Any:
-    """The choices of a filter; one that is held stays, even if nothing has it any more."""
-    known = dict.fromkeys([*found, held] if held else found)
-    return gr.update(choices=[(f"any {name}", ANY), *((item, item) for item in known)], value=held or ANY)
+def filter_choices(name: str, found: tuple[str, ...], value: Any) -> Any:
+    """Return an update of a filter's choices; the current value stays even if no request has it any more."""
+    known = dict.fromkeys([*found, value] if value else found)
+    return gr.update(choices=[(f"Any {name}", ANY), *((item, item) for item in known)], value=value or ANY)
 
 
-def wanted(*fields: Any) -> HistoryFilter:
-    """The filter that the fields say (prompt, model, node, stars, status, text); an empty field means any."""
+def read_filter(*fields: Any) -> HistoryFilter:
+    """Return the filter of the fields (prompt, model, node, stars, status, text); empty fields include everything."""
     prompt, model, node, stars, status, text = fields
-    known = status if status in STATUS else None
-    given = int(stars) if str(stars or "") in tuple("012345") else None
-    found = str(text or "").strip()[:MAX_TEXT]
     return HistoryFilter(
-        prompt=prompt or None, model=model or None, node=node or None, stars=given, status=known, text=found or None
+        prompt=prompt or None,
+        model=model or None,
+        node=node or None,
+        stars=int(stars) if str(stars or "") in tuple("012345") else None,
+        status=status if status in STATUS else None,
+        text=str(text or "").strip()[:MAX_TEXT] or None,
     )
 
 
-def links(where: HistoryFilter) -> Markup:
-    """Downloads of all that fits the filters."""
+def download_links(where: HistoryFilter) -> Markup:
+    """Return links that download all matching requests."""
     names = ("prompt", "model", "node", "stars", "status", "text")
     given = {name: value for name in names if (value := getattr(where, name)) is not None}
     query = f"?{urlencode(given)}" if given else ""
-    return el(
-        "nav", "Download", *(_link(kind, query) for kind in ("csv", "jsonl")), cls="export", aria_label="Download"
-    )
-
-
-def _link(kind: str, query: str) -> Markup:
-    return el("a", kind.upper(), href=f"api/v1/history.{kind}{query}", download=f"history.{kind}", cls="button")
+    links = [
+        el("a", kind.upper(), href=f"api/v1/history.{kind}{query}", download=f"history.{kind}", cls="button")
+        for kind in ("csv", "jsonl")
+    ]
+    return el("nav", "Download", *links, cls="export", aria_label="Download")

@@ -1,4 +1,4 @@
-"""The tab "History": every request, page by page, with all that is known of each."""
+"""The layout of the History tab, and its handlers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.answer import SAVED
-from herding.ui.history import page as entry_page
-from herding.ui.history.filters import ANY, choice, choices_of, links, wanted
-from herding.ui.history.list import rows
+from herding.ui.history.entries import details, has_content, head, table
+from herding.ui.history.filters import ANY, download_links, filter_choices, filter_picker, read_filter
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import STATUS, el, empty_state, success
@@ -22,15 +21,17 @@ from herding.ui.kit.stars import parse_stars, star_rating, update_stars
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
-STARS = [("any stars", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("not rated", "0")]
-NOT_CHOSEN = empty_state("Nothing chosen", "Choose a request of the list to see its input, answer and figures.")
+STARS = [("Any rating", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("Not rated", "0")]
+NOT_SELECTED = empty_state("Nothing selected", "Select a request to see its input, response and metrics.")
+DELETE_QUESTION = (
+    "This deletes the variables, input, response, error and comments of this request. "
+    "Counts, timings and ratings are kept. This can't be undone."
+)
+DELETED = success("Content deleted.")
 
-GONE = "Its variables, input, answer, error and comments go; counts, times and stars stay. This cannot be undone."
-DELETED = success("The texts are deleted.")
 
-
-class History:
-    """Layout of the tab, and its handlers. `offset` is the first row of the page; `chosen` the open request's id."""
+class HistoryTab:
+    """The tab; `offset` is the first row of the page, `chosen` the id of the open request."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -44,29 +45,33 @@ class History:
                     self.place = gr.HTML(elem_id="history-place")
                     self.older = gr.Button("Older ›", size="sm", scale=0, min_width=100, elem_id="history-next")
             with gr.Column(scale=5, min_width=320, elem_id="history-detail", elem_classes=["detail"]):
-                self.head = gr.HTML(NOT_CHOSEN, elem_id="history-head")
+                self.head = gr.HTML(NOT_SELECTED, elem_id="history-head")
                 self.compare = gr.Button("Open in Compare", size="sm", visible=False, elem_id="history-compare")
                 self._build_feedback()
                 self.page = gr.HTML(elem_id="history-page")
                 self.forget = ConfirmButton(
-                    "Delete texts", GONE, "Delete these texts", right=HISTORY, name="forget", elem_id="forget"
+                    "Delete content", DELETE_QUESTION, "Delete", right=HISTORY, name="forget", elem_id="forget"
                 )
         self._wire()
 
     def _build_filters(self) -> None:
         with gr.Row(elem_classes=["filters"]):
-            self.prompt = choice("Prompt", "any prompt", "history-prompt")
-            self.model = choice("Model", "any model", "history-model")
-            self.node = choice("Node", "any node", "history-node")
+            self.prompt = filter_picker("Prompt", "Any prompt", "history-prompt")
+            self.model = filter_picker("Model", "Any model", "history-model")
+            self.node = filter_picker("Node", "Any node", "history-node")
             self.stars_given = gr.Dropdown(
                 STARS, value=ANY, label="Stars", interactive=True, min_width=120, elem_id="history-stars-filter"
             )
-            statuses = [("any status", ANY), *((shown, status) for status, (shown, _) in STATUS.items())]
+            statuses = [("Any status", ANY), *((shown, status) for status, (shown, _) in STATUS.items())]
             self.status = gr.Dropdown(
                 statuses, value=ANY, label="Status", interactive=True, min_width=120, elem_id="history-status"
             )
             self.text = gr.Textbox(
-                label="Text", placeholder="Search, then Enter", interactive=True, min_width=170, elem_id="history-text"
+                label="Text",
+                placeholder="Type, then press Enter",
+                interactive=True,
+                min_width=170,
+                elem_id="history-text",
             )
         with gr.Row(elem_classes=["toolbar"]):
             self.scope = gr.HTML(elem_id="history-scope")
@@ -75,7 +80,7 @@ class History:
 
     def _build_feedback(self) -> None:
         with gr.Column(visible=False, elem_id="history-feedback", elem_classes=["feedback"]) as self.feedback:
-            self.stars = star_rating("history-stars", "Rate this answer")
+            self.stars = star_rating("history-stars", "Rate this response")
             with gr.Row(elem_classes=["comment-row"]):
                 self.comment = gr.Textbox(
                     label="Comment", lines=2, max_lines=6, interactive=True, scale=5, elem_id="history-comment"
@@ -87,7 +92,7 @@ class History:
         now: dict[str, Any] = {"queue": False}
         choices = [self.prompt, self.model, self.node, self.stars_given, self.status]
         first = [*(field.input for field in choices), self.text.submit]
-        on(first, self.first, self.inputs, self.listing, name="history_filter", **now)
+        on(first, self.apply_filters, self.inputs, self.listing, name="history_filter", **now)
         on(self.newer.click, self.go_newer, self.inputs, self.listing, name="history_newer", **now)
         on(self.older.click, self.go_older, self.inputs, self.listing, name="history_older", **now)
         on(self.refresh.click, self.opened, self.inputs, self.outputs, name="history_refresh", **now)
@@ -97,7 +102,7 @@ class History:
         on(self.forget.yes.click, self.delete, self.inputs, deleted, name="history_forget")
         rated, given = [self.note, *self.listing], [self.stars, *self.inputs]
         on(self.stars.rate, self.rate, given, rated, name="history_rate", trigger_mode="always_last", **now)
-        on(self.save.click, self.remark, [self.chosen, self.comment], [self.note], name="history_comment", **now)
+        on(self.save.click, self.save_comment, [self.chosen, self.comment], [self.note], name="history_comment", **now)
 
     @property
     def inputs(self) -> list[Any]:
@@ -119,105 +124,107 @@ class History:
 
     @requires(HISTORY)
     async def opened(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """The tab is opened or refreshed: what can be filtered for may have changed, too."""
+        """Open or refresh the tab, with the current choices of the filters."""
         principal = principal_of(request)
-        facets = await self._orchestrator.facets(principal)
+        facets = await self._orchestrator.history.facets(principal)
         known = zip(("prompt", "model", "node"), (facets.prompts, facets.models, facets.nodes), filters, strict=False)
-        choices = [choices_of(name, found, held) for name, found, held in known]
+        choices = [filter_choices(name, found, value) for name, found, value in known]
         return [*choices, _scope(principal), *await self._page(offset, chosen, filters, principal)]
 
     @requires(HISTORY)
-    async def first(self, _offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """The first page of what fits the filters."""
+    async def apply_filters(self, _offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
+        """Show the first page of the matching requests."""
         return await self._page(0, chosen, filters, principal_of(request))
 
     @requires(HISTORY)
     async def go_newer(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """The page before."""
+        """Show the previous page."""
         return await self._page(offset - PAGE, chosen, filters, principal_of(request))
 
     @requires(HISTORY)
     async def go_older(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """The page after."""
+        """Show the next page."""
         return await self._page(offset + PAGE, chosen, filters, principal_of(request))
 
     async def _page(self, offset: int, chosen: str, filters: tuple[Any, ...], principal: Principal) -> list[Any]:
-        where, offset = wanted(*filters), max(0, offset)
-        page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+        where, offset = read_filter(*filters), max(0, offset)
+        page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         if offset and not page.entries:
             offset = max(0, (page.total - 1) // PAGE * PAGE)
-            page = await self._orchestrator.history(where, principal, offset=offset, limit=PAGE)
+            page = await self._orchestrator.history.page(where, principal, offset=offset, limit=PAGE)
         last = offset + len(page.entries)
         return [
             offset,
-            rows(page.entries, chosen, filtered=where != HistoryFilter()),
+            table(page.entries, chosen, filtered=where != HistoryFilter()),
             _place(offset, last, page.total),
             gr.update(interactive=offset > 0),
             gr.update(interactive=last < page.total),
-            links(where),
+            download_links(where),
         ]
 
     @requires(HISTORY)
     async def pick(self, request: gr.Request, event: gr.EventData) -> list[Any]:
-        """Show all that is known of a request."""
+        """Show the details of a request."""
         principal = principal_of(request)
-        return self._shown(await self._orchestrator.request(picked_item(event), principal), principal)
+        return self._detail(await self._orchestrator.history.entry(picked_item(event), principal), principal)
 
-    def _shown(self, entry: Entry, principal: Principal, note: str = "") -> list[Any]:
-        """Updates of `detail`; whoever asked may delete the texts once the request is over."""
+    def _detail(self, entry: Entry, principal: Principal, note: str = "") -> list[Any]:
+        """Return updates of `detail`; users may delete the content of their own finished requests."""
         row, may_rate = entry.outcome, RATE in principal.rights
         own = row.principal == principal.id and row.status != "running"
         return [
             row.request_id,
-            entry_page.head(entry),
-            entry_page.body(entry),
+            head(entry),
+            details(entry),
             gr.update(visible=may_rate),
             update_stars(entry.stars, enabled=may_rate),
             entry.comment or "",
             note,
-            gr.update(visible=_may_compare(row, principal)),
-            *self.forget.shows(own and (entry_page.kept(row) or bool(entry.comment))),
+            gr.update(visible=_can_compare(row, principal)),
+            *self.forget.shows(own and (has_content(row) or bool(entry.comment))),
         ]
 
     @requires(HISTORY)
     async def delete(self, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """Delete the texts of the open request."""
+        """Delete the content of the open request."""
         principal = principal_of(request)
         count = await self._orchestrator.accounts.forget([chosen], principal)
         if not count:
-            raise NotFoundError("There is no such request of yours.", param="request_id")
-        shown = self._shown(await self._orchestrator.request(chosen, principal), principal, DELETED)
+            raise NotFoundError(
+                "Request not found. You can only delete the content of your own requests.", param="request_id"
+            )
+        shown = self._detail(await self._orchestrator.history.entry(chosen, principal), principal, DELETED)
         return [*shown, *await self._page(offset, chosen, filters, principal)]
 
     @requires(RATE)
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
-        """Save the stars of the open request, and show them in the list."""
-        await self._orchestrator.rate(chosen, parse_stars(stars), principal_of(request))
+        """Save the rating of the open request, and show it in the list."""
+        await self._orchestrator.feedback.rate(chosen, parse_stars(stars), principal_of(request))
         return [SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
     @requires(RATE)
-    async def remark(self, chosen: str, text: str | None, request: gr.Request) -> Any:
+    async def save_comment(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
-        await self._orchestrator.comment(chosen, str(text or ""), principal_of(request))
+        await self._orchestrator.feedback.comment(chosen, str(text or ""), principal_of(request))
         return SAVED
 
 
 def _place(offset: int, last: int, total: int) -> Markup:
-    shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "no requests"
+    shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "No requests"
     return el("span", shown, cls="muted", role="status")
 
 
 def label(principal: Principal) -> str:
-    """What the tab is called for somebody."""
-    return "History" if HISTORY_ALL in principal.rights else "Own history"
+    """Return the title of the tab."""
+    return "History" if HISTORY_ALL in principal.rights else "My history"
 
 
-def _may_compare(row: Outcome, principal: Principal) -> bool:
-    """Whether the inputs of a request can be taken to the tab where they are compared."""
-    able = principal.rights >= {RUN, PROMPTS} and "compare" in principal.tabs
-    return able and bool(row.prompt) and entry_page.kept(row)
+def _can_compare(row: Outcome, principal: Principal) -> bool:
+    """Return whether a request can be opened in the Compare tab."""
+    allowed = principal.rights >= {RUN, PROMPTS} and "compare" in principal.tabs
+    return allowed and bool(row.prompt) and has_content(row)
 
 
 def _scope(principal: Principal) -> Markup:
-    everybody = HISTORY_ALL in principal.rights
-    return el("span", "Requests of everybody." if everybody else "Only your own requests.", cls="muted")
+    text = "All users' requests" if HISTORY_ALL in principal.rights else "Your requests only"
+    return el("span", text, cls="muted")

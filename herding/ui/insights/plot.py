@@ -1,4 +1,4 @@
-"""Requests by model over time, as a plot."""
+"""A plot of the requests of each model over time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from markupsafe import Markup
 from herding.evaluation.insights import PromptInsights
 from herding.ui.kit.format import el
 
-OTHERS = "other models"
+OTHERS = "Other models"
 COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b85c8a")
-"""Each keeps a contrast of 3:1 on the ground of both themes."""
+"""Each has a contrast of 3:1 on the background of both themes."""
 
 OTHERS_COLOUR = "#857d6d"
 HEIGHT = 300
@@ -20,7 +20,7 @@ KINDS = {"time": "temporal", "requests": "quantitative", "model": "nominal"}
 
 
 def plot(elem_id: str) -> Any:
-    """The component, without data."""
+    """Return the component, without data."""
     return gr.BarPlot(
         x="time",
         y="requests",
@@ -37,45 +37,45 @@ def plot(elem_id: str) -> Any:
     )
 
 
-def shows(found: PromptInsights) -> Any:
-    """An update of the component; it is away where nothing ran."""
-    if not found.buckets:
+def update(report: PromptInsights) -> Any:
+    """Return an update of the component, which is hidden without requests."""
+    if not report.buckets:
         return gr.update(visible=False)
-    names = _names(found)
-    colours = {name: OTHERS_COLOUR if name == OTHERS else COLOURS[place] for place, name in enumerate(names)}
+    names = _names(report)
+    colours = {name: OTHERS_COLOUR if name == OTHERS else COLOURS[number] for number, name in enumerate(names)}
     return gr.update(
-        value=data(found, names),
+        value=data(report, names),
         color_map=colours,
-        x_bin=f"{found.bucket_ms // 3_600_000}h",
-        x_lim=[found.since / 1000, found.until / 1000],
+        x_bin=f"{report.bucket_ms // 3_600_000}h",
+        x_lim=[report.since / 1000, report.until / 1000],
         visible=True,
     )
 
 
-def title(found: PromptInsights) -> Markup:
-    """What stands above the plot."""
-    if not found.buckets:
+def title(report: PromptInsights) -> Markup:
+    """Return the heading of the plot."""
+    if not report.buckets:
         return Markup()
-    told = f"tries of each model, in steps of {_step(found.bucket_ms)}; the table has their sums"
-    return el("div", el("h2", "Over time"), el("span", told, cls="muted"), cls="page-head")
+    text = f"Requests per model per {_bucket(report.bucket_ms)}"
+    return el("div", el("h2", "Over time"), el("span", text, cls="muted"), cls="page-head")
 
 
-def data(found: PromptInsights, names: list[str]) -> dict[str, Any]:
-    """A line for each bucket and model, in the form in which the component keeps what it draws."""
-    rows = [[one.at, one.requests, one.model if one.model in names else OTHERS] for one in found.buckets]
+def data(report: PromptInsights, names: list[str]) -> dict[str, Any]:
+    """Return a row for each bucket and model, in the component's own format."""
+    rows = [[one.at, one.requests, one.model if one.model in names else OTHERS] for one in report.buckets]
     return {"columns": list(KINDS), "data": rows, "datatypes": dict(KINDS), "mark": "bar"}
 
 
-def _names(found: PromptInsights) -> list[str]:
-    """The models that have a colour of their own, those with most requests, and the name of the rest."""
+def _names(report: PromptInsights) -> list[str]:
+    """Return the models with most requests, which get a colour each, and the name of the rest."""
     sums: dict[str, int] = {}
-    for bucket in found.buckets:
+    for bucket in report.buckets:
         sums[bucket.model] = sums.get(bucket.model, 0) + bucket.requests
     ranked = sorted(sums, key=lambda model: (-sums[model], model))
     rest = [OTHERS] if len(ranked) > len(COLOURS) else []
     return ranked[: len(COLOURS)] + rest
 
 
-def _step(width_ms: int) -> str:
+def _bucket(width_ms: int) -> str:
     hours = width_ms // 3_600_000
-    return f"{hours} hours" if hours < 24 else "a day" if hours == 24 else f"{hours // 24} days"
+    return f"{hours} hours" if hours < 24 else "day" if hours == 24 else f"{hours // 24} days"

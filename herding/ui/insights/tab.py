@@ -1,4 +1,4 @@
-"""The tab "Insights": how the versions of a prompt did on each model, who answers next, and why."""
+"""The layout of the Insights tab, and its handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import UserError
 from herding.evaluation.insights import SPANS
 from herding.orchestrator import Orchestrator
-from herding.ui.insights import outlook, plot, table
+from herding.ui.insights import plot, report
 from herding.ui.kit import prompt_text
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
@@ -19,19 +19,19 @@ from herding.ui.kit.format import empty_state, success
 from herding.values import Principal
 
 DAYS = 30
-NOTHING = empty_state("No prompts yet", "Put a YAML file into the prompts directory; it appears here.")
-QUIET = empty_state(
-    "Nothing ran in this time", "Run this prompt in the first tab and rate the answers, or look further back."
+NO_PROMPTS = empty_state("No prompts yet", "Add a YAML file to the prompts directory.")
+NO_REQUESTS = empty_state(
+    "No requests in this period", "Run this prompt and rate the responses, or choose a longer period."
 )
-FORGET = (
-    "What requests and stars of this prompt have shown so far counts no more for who answers it; what other prompts "
-    "have shown still does. Requests and stars stay in the history. This cannot be undone."
+RESET_QUESTION = (
+    "Routing will no longer use the past requests and ratings of this prompt. Data of other prompts still counts, "
+    "and the history stays. This can't be undone."
 )
-FORGOTTEN = success("What was learned of this prompt is forgotten.")
+RESET_DONE = success("Routing data reset.")
 
 
-class Insights:
-    """Layout of the tab, and its handlers."""
+class InsightsTab:
+    """The tab: its layout and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -40,9 +40,9 @@ class Insights:
                 [], label="Prompt", interactive=True, scale=3, min_width=260, elem_id="insights-prompt"
             )
             self.days = gr.Dropdown(
-                [(f"last {days} days", days) for days in SPANS],
+                [(f"Last {days} days", days) for days in SPANS],
                 value=DAYS,
-                label="Time",
+                label="Period",
                 filterable=False,
                 interactive=True,
                 scale=1,
@@ -57,10 +57,10 @@ class Insights:
                 self.when = gr.HTML(elem_id="insights-when")
                 self.plot = plot.plot("insights-plot")
             with gr.Column(elem_classes=["sheet", "insights"]):
-                self.outlook = gr.HTML(elem_id="insights-outlook")
+                self.routing = gr.HTML(elem_id="insights-outlook")
                 self.reset = ConfirmButton(
-                    "Reset what is learned",
-                    FORGET,
+                    "Reset routing data",
+                    RESET_QUESTION,
                     "Reset",
                     right=PUBLISH,
                     name="insights_reset",
@@ -72,24 +72,24 @@ class Insights:
         now: dict[str, Any] = {"queue": False}
         chosen = [self.picker, self.days]
         changed = [self.picker.input, self.days.input, self.refresh.click]
-        on(changed, self.look, chosen, self.shown, name="insights_look", trigger_mode="always_last", **now)
-        on(self.reset.yes.click, self.forget, chosen, self.shown, name="insights_reset", **now)
+        on(changed, self.refresh_report, chosen, self.shown, name="insights_look", trigger_mode="always_last", **now)
+        on(self.reset.yes.click, self.reset_routing, chosen, self.shown, name="insights_reset", **now)
 
     @property
     def shown(self) -> list[Any]:
-        """All that follows the chosen prompt."""
-        return [self.note, self.body, self.matrix, self.when, self.plot, self.outlook, *self.reset.outputs]
+        """The components that follow the chosen prompt."""
+        return [self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
 
     @property
     def outputs(self) -> list[Any]:
-        """Everything, for the moment when the tab is opened."""
+        """All components, for opening the tab."""
         return [self.picker, *self.shown]
 
     @requires(INSIGHTS)
     async def opened(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
-        """The tab is opened with the prompt that the page's address names, or as it was left."""
+        """Open the tab with the prompt in the page's address, or as it was left."""
         principal, asked = principal_of(request), request.query_params.get("prompt") or key
-        found = await self._orchestrator.prompts(principal) if PROMPTS in principal.rights else []
+        found = await self._orchestrator.prompts.list_all(principal) if PROMPTS in principal.rights else []
         known = {prompt.key: prompt_text.picker_option(prompt) for prompt in found}
         chosen = asked if asked in known else next(iter(known), None)
         missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != chosen else None
@@ -97,24 +97,24 @@ class Insights:
         return [gr.update(choices=choices, value=chosen), *await self._show(chosen, days, principal, missed)]
 
     @requires(INSIGHTS)
-    async def look(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
-        """Another prompt, another time, or the same once more."""
+    async def refresh_report(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
+        """Show another prompt or period, or refresh the current one."""
         return await self._show(key, days, principal_of(request))
 
     @requires(PUBLISH)
-    async def forget(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
-        """Begin anew with what is learned of the prompt."""
+    async def reset_routing(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
+        """Reset the routing data of the prompt."""
         principal = principal_of(request)
         if not key:
             raise UserError("Choose a prompt first.", param="prompt")
         await self._orchestrator.insights.reset(key, principal)
-        return await self._show(key, days, principal, FORGOTTEN)
+        return await self._show(key, days, principal, RESET_DONE)
 
     async def _show(self, key: str | None, days: Any, principal: Principal, note: Markup | None = None) -> list[Any]:
-        """Updates of `shown`."""
+        """Return updates of `shown`."""
         if not key:
             return [
-                NOTHING,
+                NO_PROMPTS,
                 gr.update(visible=False),
                 "",
                 "",
@@ -122,18 +122,18 @@ class Insights:
                 "",
                 *ConfirmButton.shows(False),
             ]
-        found = await self._orchestrator.insights.look(key, principal, days=_days(days))
+        insights = await self._orchestrator.insights.look(key, principal, days=_days(days))
         return [
             note or "",
             gr.update(visible=True),
-            table.table(found) if found.total else QUIET,
-            plot.title(found),
-            plot.shows(found),
-            outlook.outlook(found),
+            report.version_table(insights) if insights.total else NO_REQUESTS,
+            plot.title(insights),
+            plot.update(insights),
+            report.routing(insights),
             *ConfirmButton.shows(PUBLISH in principal.rights),
         ]
 
 
 def _days(given: Any) -> int:
-    """The span that a page asks for; what is none of them is refused further on."""
+    """Return the period sent by the page; 0, which is refused later, if it is not a number."""
     return given if isinstance(given, int) else 0

@@ -13,7 +13,7 @@ import yaml
 
 from herding.errors import ConfigError, UserError
 from herding.ui.kit.format import format_value
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 FIELD_COUNT = 16
 COMPONENTS_PER_FIELD = 3
@@ -192,7 +192,7 @@ def _lines(variable: Mapping[str, Any], given: Any) -> int:
 def _parsed(written: str | None, *, strict: bool) -> dict[str, Any]:
     """What the editor of the rest holds, every value as it is typed."""
     try:
-        data = Source(written or "{}", words=True).data
+        data = YamlDocument(written or "{}", words=True).data
     except ConfigError:
         data = None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):

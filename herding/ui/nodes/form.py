@@ -14,7 +14,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, panel
 from herding.ui.nodes.exchange import exchange
-from herding.yaml_files import Source
+from herding.yaml_files import YamlDocument
 
 OPENAI, ENGINE, TEMPLATE = "openai", "herding", "template"
 KINDS = [
@@ -144,7 +144,7 @@ def refused(title: str, error: HerdingError) -> Any:
 
 def _template(text: str) -> Mapping[str, Any]:
     try:
-        data = Source(text).data
+        data = YamlDocument(text).data
     except ConfigError as error:
         where = f"Line {error.line} of the template: " if error.line else "The template: "
         raise UserError(f"{where}{error.reason}.", param="template") from None

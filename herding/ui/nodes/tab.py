@@ -59,7 +59,7 @@ class Shown:
         return replace(self, first=max(0, self.first + pages * SLOTS))
 
 
-class Nodes:
+class NodesTab:
     """Layout of the tab, and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
@@ -127,7 +127,7 @@ class Nodes:
         yield [gr.update(value="Switching …", interactive=False), bar(None, f"Asking {name} for {model}")]
         last: Markup = _switched(model, name)
         try:
-            async with aclosing(self._orchestrator.switch_model(name, model, principal_of(request))) as steps:
+            async with aclosing(self._orchestrator.nodes.switch_model(name, model, principal_of(request))) as steps:
                 async for step in steps:
                     if not step.done:
                         yield [gr.skip(), bar(step.fraction, step.stage)]
@@ -139,7 +139,7 @@ class Nodes:
     async def mend(self, number: int, shown: Shown, request: gr.Request) -> list[Any]:
         """Have the node of a slot tried again at once."""
         name = _named(number, shown)
-        await self._orchestrator.mend_node(name, principal_of(request))
+        await self._orchestrator.nodes.retry(name, principal_of(request))
         said = el("p", f"✓ The next request tries {name} again.", cls="saved", role="status")
         return [gr.update(visible=False), said]
 

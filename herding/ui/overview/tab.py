@@ -128,9 +128,9 @@ class Overview:
         """Updates of `outputs`; `folder` is one that is turned to, `more` how many cards are to be drawn."""
         search, tag, order, at, drawn, chosen = filters
         principal = principal_of(request)
-        prompts = await self._orchestrator.prompts(principal)
-        broken = prompt_text.load_errors(await self._orchestrator.broken_prompts(principal))
-        clashes = await conflicts.line(self._orchestrator.studio, principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
+        broken = prompt_text.load_errors(await self._orchestrator.prompts.broken(principal))
+        clashes = await conflicts.overview_banner(self._orchestrator.studio, principal)
         tags = sorted({tag for prompt in prompts for tag in prompt.tags})
         wish = Wish.of(search, tag if tag in tags else ANY_TAG, order, folder or at)
         if not any(finding.within(prompt.key, wish.folder) for prompt in prompts):
@@ -170,7 +170,7 @@ class Overview:
         """Open the page of a prompt."""
         key = picked_item(event)
         principal = principal_of(request)
-        prompts = await self._orchestrator.prompts(principal)
+        prompts = await self._orchestrator.prompts.list_all(principal)
         found = next((prompt for prompt in prompts if prompt.key == key), None)
         if found is None:
             raise NotFoundError(f"There is no prompt '{key}' any more.", param="prompt")

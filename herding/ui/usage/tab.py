@@ -12,11 +12,11 @@ from herding.access.operations import USAGE
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import OPERATOR
 from herding.store import now_ms
-from herding.ui.access.limit_lines import interval, words
 from herding.ui.kit.bars import meter
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import chip, datetime_tag, el, empty_state, join, key_values, rough_duration
 from herding.ui.kit.identity import LOCAL, display_name, find_user
+from herding.ui.kit.limits import interval, words
 from herding.ui.usage.privacy import PrivacyPane
 from herding.values import LimitUse, Principal, User
 
@@ -24,7 +24,7 @@ EVERY = 3.0
 NO_LIMITS = empty_state("No limits apply to you", "Your requests are counted all the same: they are in the history.")
 
 
-class Usage:
+class UsageTab:
     """Layout of the tab, and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:

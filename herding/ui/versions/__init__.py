@@ -1,1 +1,1 @@
-"""The versions tab."""
+"""The Versions tab: the versions of a prompt, their differences, and its labels."""

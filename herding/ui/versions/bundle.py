@@ -1,4 +1,4 @@
-"""All prompts as one zip: the way out, and the way in."""
+"""Import and export of all prompts as one zip."""
 
 from __future__ import annotations
 
@@ -14,33 +14,30 @@ from herding.values import Principal
 
 SCRIPT = (ASSETS / "bundle.js").read_text(encoding="utf-8")
 
-MOST = 8_000_000
-"""Bytes of a zip; the app reads no larger body."""
+MAX_BYTES = 8_000_000
+"""The app reads no larger request body."""
 
-OUT = "A zip of prompt files, each prompt at its newest version."
-INTO = (
-    "Every prompt of the zip is saved by itself; one that is here already as it is stays unchanged, so that the same "
-    f"zip can be imported again. At most {byte_size(MOST)}."
-)
+EXPORT = "A zip of prompt files, each at its latest version."
+IMPORT = f"Imports each prompt separately; unchanged prompts are skipped. Max {byte_size(MAX_BYTES)}."
 
 
 def bundle_box() -> Any:
-    """Shows `offer`; the zip goes to the API as it is, and `imported` is fired once it is taken."""
+    """Return the component for `bundle`; it uploads the zip to the API and fires `imported` afterwards."""
     return gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id="bundle")
 
 
-def offer(who: Principal) -> Markup:
-    """The download of all prompts, and the upload where somebody may save."""
+def bundle(who: Principal) -> Markup:
+    """Return the download link, and the upload form for those who may save prompts."""
     link = el("a", "Download all prompts", href="api/v1/prompts.zip", download="prompts.zip", cls="button")
-    out = el("div", el("h3", "Download"), el("p", OUT, cls="muted"), link, cls="bundle-way")
-    return el("div", el("h2", "All prompts as files"), el("div", out, _upload(who), cls="bundle-ways"), cls="bundle")
+    export = el("div", el("h3", "Export"), el("p", EXPORT, cls="muted"), link, cls="bundle-part")
+    return el("div", el("h2", "Import and export"), el("div", export, _upload(who), cls="bundle-parts"), cls="bundle")
 
 
 def _upload(who: Principal) -> Markup | None:
     if SAVE not in who.rights:
         return None
-    field = el("input", type="file", id="bundle-file", accept=".zip,application/zip", aria_label="A zip of prompts")
-    button = el("button", "Import", type="submit", id="bundle-import", cls="button")
-    form = el("form", field, button, cls="bundle-form", data_most=str(MOST))
+    field = el("input", type="file", id="bundle-file", accept=".zip,application/zip", aria_label="Zip of prompts")
+    button = el("button", "Import zip", type="submit", id="bundle-import", cls="button")
+    form = el("form", field, button, cls="bundle-form", data_most=str(MAX_BYTES))
     result = el("div", cls="bundle-result")
-    return el("div", el("h3", "Import"), el("p", INTO, cls="muted"), form, result, cls="bundle-way")
+    return el("div", el("h3", "Import"), el("p", IMPORT, cls="muted"), form, result, cls="bundle-part")

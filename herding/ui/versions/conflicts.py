@@ -1,4 +1,4 @@
-"""Prompts that were saved while their files were edited: both sides, and the choice between them."""
+"""Conflicts: prompts that were saved while their files were edited."""
 
 from __future__ import annotations
 
@@ -12,95 +12,78 @@ from markupsafe import Markup
 from herding.access.operations import SAVE
 from herding.errors import HerdingError
 from herding.studio.studio import Studio
-from herding.ui.kit.format import datetime_tag, el, join, key_values, panel, plural, success
-from herding.ui.versions.diff import drawn
-from herding.ui.versions.list import person
-from herding.ui.versions.read import Seen, View, clashes
+from herding.ui.kit.format import datetime_tag, el, join, key_values, panel, plural
+from herding.ui.versions.detail import author_name
+from herding.ui.versions.diff import version_diff
+from herding.ui.versions.state import PromptSnapshot, VersionsState, visible_conflicts
 from herding.values import Principal, PromptConflict, PromptVersion
 
-TITLE = "Changed in the file and here at the same time"
-BOTH = "Both are versions, and nothing is overwritten. Choose which of them is the newest from now on and in the file."
+TITLE = "Conflicting changes"
+ADVICE = "Both are saved as versions. Choose which one becomes the latest version and is written to the file."
 
 
 class ConflictPane:
-    """The two sides of the conflict of the prompt that is looked at, and a button for each."""
+    """The two sides of the prompt's conflict, with a button for each."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         with gr.Column(visible=False, elem_id="conflict", elem_classes=["sheet", "conflict"]) as self.box:
             self.head = gr.HTML(elem_id="conflict-head")
             with gr.Row(elem_classes=["answers", "conflict-answers"]):
-                self.ours = gr.Button("Keep the saved one", size="sm", elem_id="conflict-ours")
-                self.theirs = gr.Button("Keep the file's", size="sm", elem_id="conflict-theirs")
+                self.ours = gr.Button("Keep saved version", size="sm", elem_id="conflict-ours")
+                self.theirs = gr.Button("Keep file version", size="sm", elem_id="conflict-theirs")
             self.diff = gr.HTML(elem_id="conflict-diff")
 
     @property
     def outputs(self) -> list[Any]:
         return [self.box, self.head, self.ours, self.theirs, self.diff]
 
-    async def shows(self, seen: Seen, view: View, who: Principal) -> list[Any]:
-        """Updates of `outputs`: the pane is there as long as the conflict."""
-        found = seen.conflict(view.key)
-        if found is None:
+    async def show(self, snapshot: PromptSnapshot, state: VersionsState, who: Principal) -> list[Any]:
+        """Return updates of `outputs`; the pane is hidden without a conflict."""
+        conflict = snapshot.conflict(state.key)
+        if conflict is None:
             return [gr.update(visible=False), "", gr.skip(), gr.skip(), ""]
+        ours, theirs = conflict.ours, conflict.theirs
         try:
-            sides = [(await self._studio.version(view.key, number, who)).about for number in (found.ours, found.theirs)]
-            diff = await drawn(self._studio, view.key, found.ours, found.theirs, who, inline=view.inline)
+            sides = [(await self._studio.version(state.key, number, who)).about for number in (ours, theirs)]
+            diff = await version_diff(self._studio, state.key, ours, theirs, who, unified=state.unified)
         except HerdingError as error:
-            hidden = panel("bad", TITLE, el("p", "Both sides cannot be shown to you. ", error.message), role="alert")
+            hidden = panel("bad", TITLE, el("p", "These versions can't be shown: ", error.message), role="alert")
             return [gr.update(visible=True), hidden, gr.update(visible=False), gr.update(visible=False), ""]
         return [
             gr.update(visible=True),
-            _head(found, sides[0], sides[1]),
-            gr.update(visible=True, value=f"Keep version {found.ours} (saved)"),
-            gr.update(visible=True, value=f"Keep version {found.theirs} (file)"),
+            _head(conflict, sides[0], sides[1]),
+            gr.update(visible=True, value=f"Keep v{ours} (saved)"),
+            gr.update(visible=True, value=f"Keep v{theirs} (file)"),
             diff,
         ]
 
 
-async def line(studio: Studio, who: Principal) -> Markup:
-    """The conflicts that somebody may decide, with the ways there; nothing where there are none."""
-    return banner(await clashes(studio, who)) if SAVE in who.rights else Markup()
+async def overview_banner(studio: Studio, who: Principal) -> Markup:
+    """Return the banner of all conflicts that the principal may resolve."""
+    return banner(await visible_conflicts(studio, who)) if SAVE in who.rights else Markup()
 
 
-def banner(conflicts: Sequence[PromptConflict], *, here: str = "") -> Markup:
-    """The prompts that wait for a decision, but for the one that is open."""
-    others = [conflict for conflict in conflicts if conflict.key != here]
+def banner(conflicts: Sequence[PromptConflict], *, current: str = "") -> Markup:
+    """Return links to the prompts with a conflict, except for the current one."""
+    others = [conflict for conflict in conflicts if conflict.key != current]
     if not others:
         return Markup()
-    title = f"{plural(len(others), 'prompt')} {'waits' if len(others) == 1 else 'wait'} for a decision"
-    links = [el("a", el("code", found.key), href=_address(found.key)) for found in others]
-    told = el("p", f"{TITLE}: ", *_listed(links))
-    return panel("warn", title, told, role="status")
+    title = "1 prompt has a conflict" if len(others) == 1 else f"{plural(len(others), 'prompt')} have conflicts"
+    links: list[Markup | str] = []
+    for conflict in others:
+        address = f"?{urlencode({'tab': 'versions', 'prompt': conflict.key})}"
+        links += [", " if links else "", el("a", el("code", conflict.key), href=address)]
+    return panel("warn", title, el("p", "Choose which version to keep: ", *links), role="status")
 
 
-def resolved(number: int) -> Markup:
-    """That a conflict is over."""
-    return success(f"Decided: version {number} is the newest, and the file follows it.")
-
-
-def _address(key: str) -> str:
-    return f"?{urlencode({'tab': 'versions', 'prompt': key})}"
-
-
-def _listed(links: Sequence[Markup]) -> list[Markup | str]:
-    found: list[Markup | str] = []
-    for link in links:
-        found += [", ", link] if found else [link]
-    return found
-
-
-def _head(found: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Markup:
-    base = f"version {found.base}" if found.base else "nothing"
-    title = el("h2", TITLE)
-    why = el("p", f"Two changes of {base} met, found ", datetime_tag(found.at), ". ", BOTH)
-    sides = [
-        (f"Saved: version {ours.number}", _side(ours)),
-        (f"File: version {theirs.number}", _side(theirs)),
-    ]
-    return join([title, why, key_values(sides, cls="facts conflict-sides")])
+def _head(conflict: PromptConflict, ours: PromptVersion, theirs: PromptVersion) -> Markup:
+    base = f"v{conflict.base}" if conflict.base else "the prompt"
+    text = el("p", f"Two changes of {base} conflict, found ", datetime_tag(conflict.at), ". ", ADVICE)
+    sides = [(f"Saved: v{ours.number}", _side(ours)), (f"File: v{theirs.number}", _side(theirs))]
+    return join([el("h2", TITLE), text, key_values(sides, cls="facts conflict-sides")])
 
 
 def _side(version: PromptVersion) -> Markup:
-    said = el("div", version.message, cls="version-message") if version.message else None
-    return join(["by ", person(version.author), " · ", datetime_tag(version.created_at), said])
+    note = el("div", version.message, cls="version-message") if version.message else None
+    return join(["by ", author_name(version.author), " · ", datetime_tag(version.created_at), note])

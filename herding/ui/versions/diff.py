@@ -1,4 +1,4 @@
-"""Two versions of a prompt, and what is different between them."""
+"""The differences of two versions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from herding.errors import HerdingError
 from herding.studio.studio import MANY, Studio
 from herding.ui.kit import diff_view
 from herding.ui.kit.format import el, empty_state, panel
-from herding.ui.versions.read import Seen, View
+from herding.ui.versions.state import PromptSnapshot, VersionsState
 from herding.values import Principal
 
-FIRST = empty_state("The first version", "There is none before it. Choose another one to see what is different.")
+FIRST_VERSION = empty_state("First version", "There is no earlier version. Choose another version to compare.")
 
 
 class DiffPane:
-    """Two pickers of versions, and the differences between them."""
+    """Two version pickers and the diff."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
@@ -27,40 +27,38 @@ class DiffPane:
             gr.HTML(el("h2", "Differences"), elem_classes=["diff-title"])
             self.old = _picker("From", "version-old")
             self.new = _picker("To", "version-new")
-            self.inline = gr.Checkbox(
-                label="One column", interactive=True, scale=0, min_width=130, elem_id="version-inline"
+            self.unified = gr.Checkbox(
+                label="Unified", interactive=True, scale=0, min_width=130, elem_id="version-inline"
             )
-        self.shown = gr.HTML(elem_id="version-diff")
+        self.diff = gr.HTML(elem_id="version-diff")
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.old, self.new, self.shown]
+        return [self.old, self.new, self.diff]
 
-    async def shows(self, seen: Seen, view: View, who: Principal) -> list[Any]:
-        """Updates of `outputs`."""
-        numbers = sorted({*range(max(1, seen.newest - MANY + 1), seen.newest + 1), view.old, view.new}, reverse=True)
-        choices = [(_name(number, seen), number) for number in numbers]
-        pickers = [gr.update(choices=choices, value=number) for number in (view.old, view.new)]
-        return [*pickers, await self.between(view, who)]
+    async def show(self, snapshot: PromptSnapshot, state: VersionsState, who: Principal) -> list[Any]:
+        """Return updates of `outputs`."""
+        newest = snapshot.newest
+        numbers = sorted({*range(max(1, newest - MANY + 1), newest + 1), state.old, state.new}, reverse=True)
+        choices = [(" · ".join((f"Version {number}", *snapshot.labels_of(number))), number) for number in numbers]
+        pickers = [gr.update(choices=choices, value=number) for number in (state.old, state.new)]
+        return [*pickers, await self._diff(state, who)]
 
-    async def between(self, view: View, who: Principal) -> Markup:
-        """The differences of the two versions that are chosen."""
-        if view.old == view.new == 1:
-            return FIRST
+    async def _diff(self, state: VersionsState, who: Principal) -> Markup:
+        if state.old == state.new == 1:
+            return FIRST_VERSION
         try:
-            return await drawn(self._studio, view.key, view.old, view.new, who, inline=view.inline)
+            return await version_diff(self._studio, state.key, state.old, state.new, who, unified=state.unified)
         except HerdingError as error:
-            return panel("bad", "These cannot be compared", el("p", error.message), role="alert")
+            return panel("bad", "Can't compare these versions", el("p", error.message), role="alert")
 
 
-async def drawn(studio: Studio, key: str, old: int, new: int, who: Principal, *, inline: bool = False) -> Markup:
-    """What is different between two versions, drawn beside the event loop."""
+async def version_diff(
+    studio: Studio, key: str, old: int, new: int, who: Principal, *, unified: bool = False
+) -> Markup:
+    """Return the diff of two versions; it is rendered in a thread."""
     found = await studio.diff(key, old, new, who)
-    return await asyncio.to_thread(diff_view.render_diff, found, inline=inline)
-
-
-def _name(number: int, seen: Seen) -> str:
-    return " · ".join((f"Version {number}", *seen.marks(number)))
+    return await asyncio.to_thread(diff_view.render_diff, found, inline=unified)
 
 
 def _picker(label: str, elem_id: str) -> Any:

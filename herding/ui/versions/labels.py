@@ -1,4 +1,4 @@
-"""The labels of a prompt: what they stand for, how to move them, and how to take a move back."""
+"""The labels of a prompt: their versions, their history, and moving them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from herding.errors import ConflictError, UserError
 from herding.studio.version_cache import DEV, PROD
 from herding.ui.kit.format import date_tag, datetime_tag, el, join, success
 from herding.ui.kit.picklist import pick_list
-from herding.ui.versions.list import label_chip, person
-from herding.ui.versions.read import Seen, View, may_move, next_back
+from herding.ui.versions.detail import author_name, label_chip
+from herding.ui.versions.state import PromptSnapshot, VersionsState, can_move, next_revert
 from herding.values import LabelMove, Principal
 
-MOST_MOVES = 30
-MOVED = "The label was moved in the meantime. Look at it again before you take the move back."
+MAX_MOVES = 30
+MOVED = "The label has moved since. Check it again before you revert it."
 
 
 class LabelPane:
-    """Fields to set a label to the chosen version, and the list of labels, each with the way back."""
+    """Fields that set a label to the selected version, and the list of labels with a button to revert each."""
 
     def __init__(self) -> None:
         with gr.Column(elem_id="version-publish", elem_classes=["publish"]) as self.form:
@@ -29,7 +29,7 @@ class LabelPane:
                     [PROD], value=PROD, label="Label", interactive=True, scale=0, min_width=120, elem_id="version-label"
                 )
                 self.message = gr.Textbox(
-                    label="Why",
+                    label="Note",
                     placeholder="Optional",
                     max_lines=3,
                     interactive=True,
@@ -45,82 +45,83 @@ class LabelPane:
     def outputs(self) -> list[Any]:
         return [self.form, self.label, self.move, self.list, self.note]
 
-    def shows(self, seen: Seen, view: View, who: Principal, note: Markup | None = None) -> list[Any]:
-        """Updates of `outputs`; `note` says what was just done."""
-        mine = [label for label in seen.names if may_move(label, who)]
-        view.label = view.label if view.label in mine else next(iter(mine), PROD)
-        there = seen.labels.get(view.label) == view.chosen
+    def show(
+        self, snapshot: PromptSnapshot, state: VersionsState, who: Principal, note: Markup | None = None
+    ) -> list[Any]:
+        """Return updates of `outputs`; `note` reports the last action."""
+        movable = [label for label in snapshot.label_names if can_move(label, who)]
+        state.label = state.label if state.label in movable else next(iter(movable), PROD)
+        is_set = snapshot.labels.get(state.label) == state.selected
         return [
-            gr.update(visible=bool(mine)),
-            gr.update(choices=mine, value=view.label),
-            gr.update(value=_does(view, there=there), interactive=not there),
-            labels(seen, who),
+            gr.update(visible=bool(movable)),
+            gr.update(choices=movable, value=state.label),
+            gr.update(value=_button_text(state, is_set=is_set), interactive=not is_set),
+            _labels(snapshot, who),
             note or "",
         ]
 
 
-def labels(seen: Seen, who: Principal) -> Markup:
-    """What each label stands for, and the moves so far."""
-    shown = [_label(label, seen, who) for label in seen.names]
-    moves = seen.moves[:MOST_MOVES]
-    told = f"the latest {MOST_MOVES} of {len(seen.moves):,}" if len(seen.moves) > MOST_MOVES else f"{len(moves)}"
-    past = el("ol", *(el("li", history(move)) for move in moves), cls="plain moves", tabindex="0")
-    story = el("details", el("summary", f"Moves of labels ({told})"), past) if moves else None
-    return join([el("section", el("h3", "Labels"), el("ul", *shown, cls="plain labels"), tabindex="-1"), story])
-
-
 def moved(move: LabelMove) -> Markup:
-    """What a move did, for whoever made it."""
-    now = f"now stands for version {move.number}" if move.number else "stands for no version now"
-    return success(f"The label {move.label} {now}; before, it was {_version(move.previous)}.")
+    """Return the message after a move."""
+    if move.number is None:
+        return success(f"{move.label} removed from v{move.previous}.")
+    return success(f"{move.label} moved from {_version(move.previous)} to v{move.number}.")
 
 
-def asked_back(item: str, moves: tuple[LabelMove, ...]) -> str:
-    """The label whose last move is to be taken back, as the button says; ConflictError where it moved since."""
+def label_to_revert(item: str, moves: tuple[LabelMove, ...]) -> str:
+    """Return the label named by a revert button; raise ConflictError if it has moved since it was shown."""
     label, _, number = item.rpartition(".")
     if not label:
-        raise UserError("Pick a label of the list.", param="label")
-    found = next_back(moves, label)
+        raise UserError("Choose a label from the list.", param="label")
+    found = next_revert(moves, label)
     if found is None or str(found.id) != number:
         raise ConflictError(MOVED, param="label")
     return label
 
 
-def history(move: LabelMove) -> Markup:
-    """One move as a line."""
-    way = f" {_version(move.previous)} → {_version(move.number)}"
-    back = el("span", " taken back", cls="muted") if move.undoes is not None else None
-    said = el("div", move.message, cls="version-message") if move.message else None
-    whom = el("span", "by ", person(move.author), " · ", datetime_tag(move.at), cls="muted")
-    return join([label_chip(move.label), way, back, el("div", whom), said])
+def _labels(snapshot: PromptSnapshot, who: Principal) -> Markup:
+    rows = [_label(label, snapshot, who) for label in snapshot.label_names]
+    moves, total = snapshot.moves[:MAX_MOVES], len(snapshot.moves)
+    count = f"latest {MAX_MOVES} of {total:,}" if total > MAX_MOVES else f"{total}"
+    past = el("ol", *(el("li", _move(move)) for move in moves), cls="plain moves", tabindex="0")
+    history = el("details", el("summary", f"Label history ({count})"), past) if moves else None
+    return join([el("section", el("h3", "Labels"), el("ul", *rows, cls="plain labels"), tabindex="-1"), history])
 
 
-def _does(view: View, *, there: bool) -> str:
-    if there:
-        return f"Version {view.chosen} is {view.label}"
-    return f"Publish version {view.chosen}" if view.label == PROD else f"Set {view.label} to version {view.chosen}"
+def _move(move: LabelMove) -> Markup:
+    change = f" {_version(move.previous)} → {_version(move.number)}"
+    reverted = el("span", " reverted", cls="muted") if move.undoes is not None else None
+    note = el("div", move.message, cls="version-message") if move.message else None
+    author = el("span", "by ", author_name(move.author), " · ", datetime_tag(move.at), cls="muted")
+    return join([label_chip(move.label), change, reverted, el("div", author), note])
 
 
-def _label(label: str, seen: Seen, who: Principal) -> Markup:
-    number = seen.labels.get(label)
-    back = next_back(seen.moves, label)
-    last = next((move for move in seen.moves if move.label == label), None)
-    state = el("strong", f"Version {number}") if number else el("span", _unset(label, seen.newest), cls="muted")
+def _button_text(state: VersionsState, *, is_set: bool) -> str:
+    if is_set:
+        return f"v{state.selected} is {state.label}"
+    return f"Publish v{state.selected}" if state.label == PROD else f"Set {state.label} to v{state.selected}"
+
+
+def _label(label: str, snapshot: PromptSnapshot, who: Principal) -> Markup:
+    number = snapshot.labels.get(label)
+    revert = next_revert(snapshot.moves, label)
+    last = next((move for move in snapshot.moves if move.label == label), None)
+    target = el("strong", f"v{number}") if number else el("span", _default(label, snapshot.newest), cls="muted")
     since = el("span", "since ", date_tag(last.at), cls="muted") if last and number else None
     button = None
-    if back is not None and may_move(label, who):
-        does = f"Take back to version {back.previous}" if back.previous else "Take the label away"
+    if revert is not None and can_move(label, who):
+        text = f"Revert to v{revert.previous}" if revert.previous else "Remove label"
         spoken = el("span", f": label {label}", cls="sr")
-        button = el("button", does, spoken, type="button", cls="label-back", data_pick=f"{label}.{back.id}")
-    return el("li", label_chip(label), el("div", state, " ", since, cls="label-state"), button)
+        button = el("button", text, spoken, type="button", cls="label-back", data_pick=f"{label}.{revert.id}")
+    return el("li", label_chip(label), el("div", target, " ", since, cls="label-state"), button)
 
 
-def _unset(label: str, newest: int) -> str:
-    """What a label means that no version has."""
+def _default(label: str, newest: int) -> str:
+    """Return the meaning of a label that is not set."""
     if label == PROD:
-        return f"not published: a call of the prompt gets the newest, version {newest}"
-    return f"means the newest, version {newest}" if label == DEV else "not set"
+        return f"not set; calls use the latest version (v{newest})"
+    return f"→ latest (v{newest})" if label == DEV else "not set"
 
 
 def _version(number: int | None) -> str:
-    return f"version {number}" if number else "no version"
+    return f"v{number}" if number else "no version"

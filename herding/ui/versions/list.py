@@ -1,98 +1,63 @@
-"""The versions of a prompt as a table whose rows can be chosen, and all about one of them."""
+"""The list of a prompt's versions, page by page."""
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlencode
+from typing import Any
 
+import gradio as gr
 from markupsafe import Markup
 
-from herding.studio.studio import Version
-from herding.studio.sync import FILE
-from herding.ui.kit.format import chip, datetime_tag, el, join, key_values, panel, truncate
-from herding.ui.versions.read import PAGE, Seen, View
+from herding.ui.kit.format import chip, datetime_tag, el, truncate
+from herding.ui.kit.picklist import pick_list
+from herding.ui.versions.detail import HASH_LENGTH, SOURCES, author_name, label_chip
+from herding.ui.versions.state import PAGE, PromptSnapshot, VersionsState
 from herding.values import PromptVersion
 
-SOURCES = {"file": "file", "ui": "editor", "api": "API", "import": "bundle"}
-SHORT = 8
-"""Characters of a hash that are shown."""
 
-_TONES = {"prod": "good", "test": "busy", "dev": "calm"}
+class ListPane:
+    """The table and the buttons below it."""
 
+    def __init__(self) -> None:
+        self.list = pick_list("version-list")
+        with gr.Row(elem_classes=["pager"], elem_id="version-pager") as self.pager:
+            self.newer = gr.Button("‹ Newer", size="sm", scale=0, min_width=100, elem_id="version-newer")
+            self.place = gr.HTML(elem_id="version-place")
+            self.older = gr.Button("Older ›", size="sm", scale=0, min_width=100, elem_id="version-older")
 
-def rows(seen: Seen, view: View) -> Markup:
-    """The versions of the page, newest first."""
-    head = el("thead", el("tr", *(el("th", name, scope="col") for name in ("Version", "What", "Who and when", "From"))))
-    body = el("tbody", *(_row(version, seen, current=version.number == view.chosen) for version in seen.page))
-    return el("table", head, body, cls="entries versions", data_detail="version-detail")
+    @property
+    def outputs(self) -> list[Any]:
+        return [self.list, self.place, self.newer, self.older, self.pager]
 
-
-def place(seen: Seen, view: View) -> Markup:
-    """Which of the versions are on the page."""
-    last = min(seen.newest, view.offset + PAGE)
-    return el("span", f"{view.offset + 1:,}–{last:,} of {seen.newest:,}", cls="muted", role="status")
-
-
-def detail(version: Version, *, newest: int) -> Markup:
-    """All about one version."""
-    one = version.about
-    marks = [label_chip(label) for label in version.labels]
-    here = chip("newest", "accent") if one.number == newest else None
-    shown = key_values(
-        [
-            ("By", person(one.author)),
-            ("When", datetime_tag(one.created_at)),
-            ("From", SOURCES[one.source]),
-            ("Content", el("code", one.sha256[:SHORT], title=f"SHA-256 {one.sha256}")),
-        ],
-        cls="facts two",
-    )
-    back = el("a", "‹ Back to the list", href="#version-list", cls="back")
-    head = el("div", el("h2", f"Version {one.number}"), join([here, *marks]), cls="page-head chips")
-    said = el("p", one.message, cls="version-message") if one.message else None
-    return join([back, head, said, shown])
+    def show(self, snapshot: PromptSnapshot, state: VersionsState) -> list[Any]:
+        """Return updates of `outputs`."""
+        last = min(snapshot.newest, state.offset + PAGE)
+        place = el("span", f"{state.offset + 1:,}–{last:,} of {snapshot.newest:,}", cls="muted", role="status")
+        return [
+            _table(snapshot, state),
+            place,
+            gr.update(interactive=state.offset > 0),
+            gr.update(interactive=state.offset + PAGE < snapshot.newest),
+            gr.update(visible=snapshot.newest > PAGE),
+        ]
 
 
-def download(key: str, number: int) -> Markup:
-    """A link to a version as the file that it would be."""
-    name = key.rpartition("/")[2]
-    href = f"api/v1/prompts/{quote(key)}/yaml?{urlencode({'version': number})}"
-    return el("a", "Download YAML", href=href, download=f"{name}@{number}.yaml", cls="button")
+def _table(snapshot: PromptSnapshot, state: VersionsState) -> Markup:
+    head = el("thead", el("tr", *(el("th", name, scope="col") for name in ("Version", "Note", "Author", "Source"))))
+    rows = [_row(version, snapshot, current=version.number == state.selected) for version in snapshot.page]
+    return el("table", head, el("tbody", *rows), cls="entries versions", data_detail="version-detail")
 
 
-def kept_apart(version: Version, *, newest: int) -> Markup:
-    """That the newest version is not in the prompt's file; nothing where it is."""
-    if version.filed == newest:
-        return Markup()
-    state = f"Its file still holds version {version.filed}" if version.filed else "It has no file"
-    why = (
-        f"{state}: the prompts directory cannot be written from here, or the file holds several prompts. "
-        "Nothing is lost: every version is in the database. To have them as files, download the YAML of a version, "
-        "or all prompts as a zip below."
-    )
-    return panel("calm", f"Version {newest} is kept in the database only", el("p", why), role="status")
-
-
-def label_chip(name: str) -> Markup:
-    """A label that stands for a version."""
-    return chip(name, _TONES.get(name, "plain"), title="label")
-
-
-def person(author: str) -> str:
-    """Who did something, as far as that is known."""
-    return "the file" if author == FILE else author or "not known"
-
-
-def _row(version: PromptVersion, seen: Seen, *, current: bool) -> Markup:
+def _row(version: PromptVersion, snapshot: PromptSnapshot, *, current: bool) -> Markup:
     spoken = el("span", ": show details", cls="sr")
     number = str(version.number)
     pick = el("button", f"Version {number}", spoken, type="button", cls="row-pick", data_pick=number)
-    marks = [label_chip(label) for label in seen.marks(version.number)]
-    said = truncate(version.message, 160)
+    labels = [label_chip(label) for label in snapshot.labels_of(version.number)]
+    note = truncate(version.message, 160)
     cells: list[list[object]] = [
-        [pick, el("div", *marks, cls="chips") if marks else None],
-        [el("div", said, cls="snippet") if said else el("span", "no message", cls="muted")],
-        [el("div", person(version.author)), el("div", datetime_tag(version.created_at), cls="muted")],
-        [chip(SOURCES[version.source]), el("div", el("code", version.sha256[:SHORT]))],
+        [pick, el("div", *labels, cls="chips") if labels else None],
+        [el("div", note, cls="snippet") if note else el("span", "–", cls="muted")],
+        [el("div", author_name(version.author)), el("div", datetime_tag(version.created_at), cls="muted")],
+        [chip(SOURCES[version.source]), el("div", el("code", version.sha256[:HASH_LENGTH]))],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)

@@ -101,7 +101,7 @@ async def test_whoever_leaves_a_stream_before_its_first_token(tmp_path: Path, fa
 async def test_whoever_leaves_while_waiting_in_the_queue(tmp_path: Path) -> None:
     node = Late("late", ["never"])
     async with herding(tmp_path, node) as place, live(place) as base:
-        await leave(base, "/api/v1/infer", {"prompt": "say"}, lambda: place.orchestrator._flights)
+        await leave(base, "/api/v1/infer", {"prompt": "say"}, lambda: len(place.orchestrator._active))
         await status_soon(place, "abandoned")
         assert node.calls == []
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from herding.prompts.alias import OWN
+from herding.prompts.web_access import RESERVED_PATHS
 from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as ADA
 from tests.support.herding import Place
@@ -32,7 +32,7 @@ SUM = """
 async def summed(place: Place) -> Place:
     place.write("game/sum", SUM)
     assert place.library.snapshot.broken == ()
-    await place.orchestrator.read_prompts()
+    await place.orchestrator.load()
     return place
 
 
@@ -69,7 +69,7 @@ async def test_pages_that_the_prompt_names_may_use_it_and_no_others(http: httpx.
 
 async def test_an_address_goes_with_its_prompt_and_the_first_one_has_it(http: httpx.AsyncClient, summed: Place) -> None:
     summed.write("a", SUM.replace("name: Sum", "name: First"))
-    await summed.orchestrator.prompts(ADA)
+    await summed.orchestrator.prompts.list_all(ADA)
     assert (await http.get("/error", headers=ADMIN)).json()["prompt"] == "a"
     await summed.orchestrator.studio.delete("a", ADA)
     assert (await http.get("/error", headers=ADMIN)).json()["prompt"] == "game/sum"
@@ -79,11 +79,11 @@ async def test_an_address_goes_with_its_prompt_and_the_first_one_has_it(http: ht
 
 def test_no_prompt_can_take_an_address_of_the_app(app: FastAPI) -> None:
     firsts = {str(route.path_format).split("/")[1] for route in iter_route_contexts(app.routes)}
-    assert firsts - OWN <= {"", "openapi.json", "echo", "json", "bug"}
+    assert firsts - RESERVED_PATHS <= {"", "openapi.json", "echo", "json", "bug"}
 
 
 def test_nor_one_of_the_page() -> None:
     page = gr.routes.App.create_app(gr.Blocks())
     firsts = {str(route.path_format).split("/")[1].split("=")[0] for route in iter_route_contexts(page.routes)}
     words = {first for first in firsts if re.fullmatch("[a-z0-9_-]+", first)}
-    assert words - OWN == set()
+    assert words - RESERVED_PATHS == set()

@@ -21,11 +21,11 @@ from tests.support.people import principal
 
 async def add(place: Place, text: str, by: str = "guest:1", stars: int | None = None, comment: str = "") -> str:
     """A request of that guest, rated by the admin."""
-    outcome = await place.orchestrator.run(Request("say", {"text": text}), principal(by, "guest"))
+    outcome = await place.orchestrator.pipeline.run(Request("say", {"text": text}), principal(by, "guest"))
     if stars:
-        await place.orchestrator.rate(outcome.request_id, stars, principal("admin", "admin"))
+        await place.orchestrator.feedback.rate(outcome.request_id, stars, principal("admin", "admin"))
     if comment:
-        await place.orchestrator.comment(outcome.request_id, comment, principal("admin", "admin"))
+        await place.orchestrator.feedback.comment(outcome.request_id, comment, principal("admin", "admin"))
     return outcome.request_id
 
 
@@ -137,7 +137,7 @@ async def test_a_guest_gets_their_own_rows_only(http: httpx.AsyncClient, place: 
 
 async def test_a_long_history_is_streamed_whole(http: httpx.AsyncClient, place: Place) -> None:
     for _ in range(12):
-        await place.orchestrator.run(Request("say"), BOSS)
+        await place.orchestrator.pipeline.run(Request("say"), BOSS)
     assert len({row["request_id"] for row in await table(http)}) == 12
 
 

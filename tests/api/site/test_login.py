@@ -173,8 +173,7 @@ async def test_a_login_leads_to_our_own_page_whatever_is_asked(
 
 @pytest.fixture
 async def own(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Place]]:
-    gate = {"trusts_all": True, "admin_token": None}
-    async with herding(tmp_path, echo(), gate=gate) as place, client(web(place)) as http:
+    async with herding(tmp_path, echo(), admin_token=None) as place, client(web(place)) as http:
         yield http, place
 
 

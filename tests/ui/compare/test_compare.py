@@ -23,11 +23,11 @@ async def opened(desktop: Desktop, prompt: str = "say", columns: int = 2) -> lis
     await desktop.fire("compare", prompt=prompt)
     for _ in range(columns - 2):
         await desktop.fire("compare_add")
-    return desktop.page.compare.lanes
+    return desktop.page.compare.columns
 
 
-def bench(desktop: Desktop) -> CompareState:
-    held: CompareState = desktop.value(desktop.page.compare.bench)
+def state(desktop: Desktop) -> CompareState:
+    held: CompareState = desktop.value(desktop.page.compare.state)
     return held
 
 
@@ -39,7 +39,7 @@ async def put(desktop: Desktop, component: Any, value: Any) -> None:
 
 def seen(desktop: Desktop) -> list[str]:
     """The letters of the columns that are there."""
-    return [lane.letter for lane in desktop.page.compare.lanes if desktop.prop(lane.box, "visible")]
+    return [column.letter for column in desktop.page.compare.columns if desktop.prop(column.box, "visible")]
 
 
 def choices(desktop: Desktop, component: Any) -> list[str]:
@@ -54,42 +54,42 @@ async def test_it_opens_with_the_prompt_of_the_address_and_two_columns(desktop: 
     await opened(desktop, "varied")
     compare = desktop.page.compare
     assert desktop.value(compare.picker) == "varied"
-    assert [desktop.value(lane.prompt) for lane in compare.lanes[:2]] == ["varied", "varied"]
+    assert [desktop.value(column.prompt) for column in compare.columns[:2]] == ["varied", "varied"]
     assert seen(desktop) == ["A", "B"]
-    assert desktop.prop(compare.lanes[0].temperature, "placeholder") == "0.5"
-    assert "No answer yet" in desktop.value(compare.lanes[0].status)
-    assert "Nothing to compare yet" in desktop.value(compare.diff.shown)
+    assert desktop.prop(compare.columns[0].temperature, "placeholder") == "0.5"
+    assert "No response yet" in desktop.value(compare.columns[0].status)
+    assert "Nothing to compare yet" in desktop.value(compare.diff.diff)
     assert "No runs yet" in desktop.value(compare.summary)
 
 
 async def test_columns_come_and_go_up_to_six(desktop: Desktop) -> None:
-    lanes = await opened(desktop, columns=6)
+    columns = await opened(desktop, columns=6)
     assert seen(desktop) == list(LETTERS)
     assert desktop.prop(desktop.page.compare.add, "interactive") is False
     await desktop.fire("compare_add")
     await desktop.fire("compare_remove_1")
     assert seen(desktop) == ["A", "C", "D", "E", "F"]
     assert desktop.prop(desktop.page.compare.add, "interactive") is True
-    await put(desktop, lanes[5].model, "echo")
+    await put(desktop, columns[5].model, "echo")
     await desktop.fire("compare_add")
     assert seen(desktop) == list(LETTERS)
-    assert desktop.value(lanes[1].model) == "echo"
+    assert desktop.value(columns[1].model) == "echo"
 
 
 async def test_every_column_is_a_request_of_its_own_and_has_its_row(desktop: Desktop) -> None:
-    lanes = await opened(desktop, "varied", 3)
+    columns = await opened(desktop, "varied", 3)
     fields = desktop.page.compare.form.components
     desktop.set(fields[0], "900")
-    desktop.set(lanes[1].temperature, 1.5)
-    desktop.set(lanes[2].max_tokens, 1)
+    desktop.set(columns[1].temperature, 1.5)
+    desktop.set(columns[2].max_tokens, 1)
     await desktop.fire("compare_run")
     found = {(row.parameters.temperature, row.parameters.max_tokens): row for row in await rows(desktop)}
     assert set(found) == {(0.5, 50), (1.5, 50), (0.5, 1)}
-    assert [desktop.value(lane.text) for lane in lanes[:3]] == ["near 900 kind", "near 900 kind", "near"]
-    for lane in lanes[:3]:
-        assert "Succeeded" in desktop.value(lane.status)
-        assert "Tokens out" in desktop.value(lane.figures)
-    assert "3 of 3 columns answered" in desktop.value(desktop.page.compare.said)
+    assert [desktop.value(column.text) for column in columns[:3]] == ["near 900 kind", "near 900 kind", "near"]
+    for column in columns[:3]:
+        assert "Succeeded" in desktop.value(column.status)
+        assert "Output tokens" in desktop.value(column.metrics)
+    assert "3 of 3 columns succeeded" in desktop.value(desktop.page.compare.note)
     assert desktop.value(desktop.page.compare.summary).count("<tr>") == 4
 
 
@@ -97,18 +97,18 @@ async def test_a_column_that_fails_leaves_the_others_alone(desktop: Desktop) -> 
     desktop.place.write(
         "failing2", "name: F\ntarget_models: [broken/model]\nvariables: {text: {type: text}}\nprompt: x\n"
     )
-    lanes = await opened(desktop, "say", 4)
-    await put(desktop, lanes[0].prompt, "failing2")
-    desktop.set(lanes[2].temperature, 9)
+    columns = await opened(desktop, "say", 4)
+    await put(desktop, columns[0].prompt, "failing2")
+    desktop.set(columns[2].temperature, 9)
     await desktop.fire("compare_run")
-    assert desktop.value(lanes[0].text) == "half "
-    assert "Too slow: &lt;img" in desktop.value(lanes[0].problem)
-    assert "Broke off" in desktop.value(lanes[0].status) or "Failed" in desktop.value(lanes[0].status)
-    assert "temperature" in desktop.value(lanes[2].problem)
-    assert "Not run" in desktop.value(lanes[2].status)
-    for lane in (lanes[1], lanes[3]):
-        assert desktop.value(lane.text) == "one two three"
-        assert desktop.value(lane.problem) == ""
+    assert desktop.value(columns[0].text) == "half "
+    assert "Too slow: &lt;img" in desktop.value(columns[0].problem)
+    assert "Incomplete" in desktop.value(columns[0].status) or "Failed" in desktop.value(columns[0].status)
+    assert "temperature" in desktop.value(columns[2].problem)
+    assert "Not sent" in desktop.value(columns[2].status)
+    for column in (columns[1], columns[3]):
+        assert desktop.value(column.text) == "one two three"
+        assert desktop.value(column.problem) == ""
     assert len(await rows(desktop)) == 3
     assert desktop.prop(desktop.page.compare.run, "interactive") is True
 
@@ -117,7 +117,7 @@ async def test_stop_ends_all_columns(desktop: Desktop) -> None:
     desktop.place.write(
         "slow", "name: Slow\ntarget_models: [slow/model]\nvariables: {text: {type: text}}\nprompt: '{{text}}'\n"
     )
-    lanes = await opened(desktop, "slow", 3)
+    columns = await opened(desktop, "slow", 3)
     desktop.set(desktop.page.compare.form.components[0], "word " * 200)
     steps = desktop.steps("compare_run")
     await anext(steps)
@@ -127,8 +127,8 @@ async def test_stop_ends_all_columns(desktop: Desktop) -> None:
         pass
     assert {row.status for row in await rows(desktop)} == {"cancelled"}
     assert len(await rows(desktop)) == 3
-    assert all("Cancelled" in desktop.value(lane.status) for lane in lanes[:3])
-    assert "1 (1 not succeeded)" in desktop.value(desktop.page.compare.summary)
+    assert all("Stopped" in desktop.value(column.status) for column in columns[:3])
+    assert "1 (1 unsuccessful)" in desktop.value(desktop.page.compare.summary)
 
 
 async def test_closing_the_page_abandons_all_columns(desktop: Desktop) -> None:
@@ -144,46 +144,46 @@ async def test_closing_the_page_abandons_all_columns(desktop: Desktop) -> None:
         await anext(steps)
     await steps.aclose()
     assert [row.status for row in await rows(desktop)] == ["abandoned"] * 3
-    assert bench(desktop).running is False
+    assert state(desktop).running is False
 
 
 async def test_stars_are_given_to_each_column(desktop: Desktop) -> None:
-    lanes = await opened(desktop)
+    columns = await opened(desktop)
     await desktop.fire("compare_run")
-    desktop.set(lanes[1].stars, 4)
+    desktop.set(columns[1].stars, 4)
     await desktop.fire("compare_rate_1")
-    outcomes = [lane.outcome for lane in bench(desktop).lanes[:2]]
-    entries = [await desktop.place.orchestrator.request(o.request_id, desktop.who) for o in outcomes if o]
+    outcomes = [column.outcome for column in state(desktop).columns[:2]]
+    entries = [await desktop.place.orchestrator.history.entry(o.request_id, desktop.who) for o in outcomes if o]
     assert [entry.stars for entry in entries] == [None, 4]
-    assert "Saved" in desktop.value(lanes[1].note)
+    assert "Saved" in desktop.value(columns[1].note)
     await desktop.fire("compare_rate_4")
-    assert "not on this page" in desktop.value(lanes[4].note)
+    assert "not on this page" in desktop.value(columns[4].note)
 
 
 async def test_a_column_may_run_another_prompt_that_takes_the_same_inputs(desktop: Desktop) -> None:
     desktop.place.write(
         "shout", "name: Shout\ntarget_models: [echo]\nvariables: {text: {type: text}}\nprompt: 'loud {{text}}'\n"
     )
-    lanes = await opened(desktop)
-    assert {"say", "shout"} <= set(choices(desktop, lanes[0].prompt))
-    assert "varied" not in choices(desktop, lanes[0].prompt)
-    await put(desktop, lanes[1].prompt, "shout")
+    columns = await opened(desktop)
+    assert {"say", "shout"} <= set(choices(desktop, columns[0].prompt))
+    assert "varied" not in choices(desktop, columns[0].prompt)
+    await put(desktop, columns[1].prompt, "shout")
     await desktop.fire("compare_run")
-    assert [desktop.value(lane.text) for lane in lanes[:2]] == ["one two three", "loud one two three"]
+    assert [desktop.value(column.text) for column in columns[:2]] == ["one two three", "loud one two three"]
     await desktop.fire("compare", prompt="ignored")
-    assert desktop.value(lanes[1].prompt) == "shout"
-    assert desktop.value(lanes[1].text) == "loud one two three"
+    assert desktop.value(columns[1].prompt) == "shout"
+    assert desktop.value(columns[1].text) == "loud one two three"
 
 
 async def test_another_prompt_keeps_what_was_typed_for_the_one_before(desktop: Desktop) -> None:
-    lanes = await opened(desktop)
+    columns = await opened(desktop)
     compare = desktop.page.compare
     desktop.set(compare.form.components[0], "mine")
     await desktop.fire("compare_run")
     desktop.set(compare.picker, "varied")
     await desktop.fire("compare_choose")
     assert desktop.value(compare.form.components[0]) == "1200"
-    assert desktop.value(lanes[0].text) == ""
+    assert desktop.value(columns[0].text) == ""
     desktop.set(compare.picker, "say")
     await desktop.fire("compare_choose")
     assert desktop.value(compare.form.components[0]) == "mine"
@@ -192,10 +192,10 @@ async def test_another_prompt_keeps_what_was_typed_for_the_one_before(desktop: D
 async def test_a_page_that_the_session_does_not_know_is_not_run(desktop: Desktop) -> None:
     await opened(desktop)
     desktop.set(desktop.page.compare.owner, "varied")
-    with pytest.raises(UserError, match="Load it again"):
+    with pytest.raises(UserError, match="Reload it"):
         await desktop.fire("compare_run")
     assert await rows(desktop) == []
-    assert bench(desktop).running is False
+    assert state(desktop).running is False
 
 
 async def test_old_versions_run_beside_the_served_one(desktop: Desktop) -> None:
@@ -208,26 +208,26 @@ async def test_old_versions_run_beside_the_served_one(desktop: Desktop) -> None:
         "say",
         "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: x}}\nprompt: 'second {{text}}'\n",
     )
-    lanes = await opened(desktop)
-    offered = choices(desktop, lanes[0].version)
-    newest = bench(desktop).lanes[0]
-    assert newest.setting.version == ""
+    columns = await opened(desktop)
+    offered = choices(desktop, columns[0].version)
+    newest = state(desktop).columns[0]
+    assert newest.config.version == ""
     assert len([number for number in offered if number.isdigit()]) >= 2
-    await put(desktop, lanes[1].version, sorted(number for number in offered if number.isdigit())[-2])
+    await put(desktop, columns[1].version, sorted(number for number in offered if number.isdigit())[-2])
     await desktop.fire("compare_run")
-    assert [str(desktop.value(lane.text)).split()[0] for lane in lanes[:2]] == ["second", "first"]
+    assert [str(desktop.value(column.text)).split()[0] for column in columns[:2]] == ["second", "first"]
     await desktop.fire("compare_use_1")
     assert "first {{text}}" in desktop.value(desktop.page.engineer.editor.template)
-    with pytest.raises(UserError, match="served version"):
+    with pytest.raises(UserError, match="live version"):
         await desktop.fire("compare_use_1", who=GUEST)
 
 
 async def test_a_column_goes_to_the_first_tab_with_all_that_it_is(desktop: Desktop) -> None:
-    lanes = await opened(desktop, "varied")
+    columns = await opened(desktop, "varied")
     compare, engineer = desktop.page.compare, desktop.page.engineer
     desktop.set(compare.form.components[0], "900")
-    await put(desktop, lanes[1].model, "echo")
-    desktop.set(lanes[1].max_tokens, 7)
+    await put(desktop, columns[1].model, "echo")
+    desktop.set(columns[1].max_tokens, 7)
     await desktop.fire("compare_use_1")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     assert desktop.value(engineer.picker) == "varied"
@@ -235,15 +235,15 @@ async def test_a_column_goes_to_the_first_tab_with_all_that_it_is(desktop: Deskt
     assert desktop.value(engineer.runner.model) == "echo"
     assert desktop.value(engineer.editor.parameters.components[3]) == 7
     desktop.value(engineer.desk).running = "x"
-    with pytest.raises(UserError, match="still runs"):
+    with pytest.raises(UserError, match="still running"):
         await desktop.fire("compare_use_0")
 
 
 async def test_a_request_of_the_history_is_run_again_on_other_models(desktop: Desktop) -> None:
-    history, lanes = desktop.page.history, desktop.page.compare.lanes
+    history, columns = desktop.page.history, desktop.page.compare.columns
     await opened(desktop, "varied", 3)
     desktop.set(desktop.page.compare.form.components[0], "700")
-    desktop.set(lanes[2].max_tokens, 2)
+    desktop.set(columns[2].max_tokens, 2)
     await desktop.fire("compare_remove_0")
     await desktop.fire("compare_remove_1")
     await desktop.fire("compare_run")
@@ -256,24 +256,24 @@ async def test_a_request_of_the_history_is_run_again_on_other_models(desktop: De
     assert desktop.prop(desktop.page.tabs, "selected") == "compare"
     assert desktop.value(desktop.page.compare.form.components[0]) == "700"
     assert seen(desktop) == ["A", "B"]
-    assert [desktop.value(field) for field in lanes[0].fields] == ["varied", "", "echo", None, 2]
-    assert desktop.value(lanes[2].text) == ""
+    assert [desktop.value(field) for field in columns[0].fields] == ["varied", "", "echo", None, 2]
+    assert desktop.value(columns[2].text) == ""
     with pytest.raises(NotFoundError):
         await desktop.fire("history_compare", who=GUEST)
 
 
 async def test_a_replay_keeps_every_parameter_in_all_columns(desktop: Desktop) -> None:
-    compare, lanes = desktop.page.compare, desktop.page.compare.lanes
+    compare, columns = desktop.page.compare, desktop.page.compare.columns
     own = Parameters(temperature=0.9, top_p=0.3, top_k=7, max_tokens=9, stop=("\n", "END"), seed=5)
-    ran = await desktop.place.orchestrator.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
+    ran = await desktop.place.orchestrator.pipeline.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
     await desktop.fire("history_pick", ran.request_id)
     await desktop.fire("history_compare")
     await desktop.fire("compare_replayed")
-    for lane in lanes[:2]:
-        assert [desktop.value(field) for field in (lane.temperature, lane.max_tokens)] == [0.9, 9]
+    for column in columns[:2]:
+        assert [desktop.value(field) for field in (column.temperature, column.max_tokens)] == [0.9, 9]
     about = str(desktop.value(compare.about))
     assert "top p 0.3, top k 7, seed 5, stop &#x27;\\n&#x27;, &#x27;END&#x27;" in about
-    desktop.set(lanes[1].max_tokens, 8)
+    desktop.set(columns[1].max_tokens, 8)
     await desktop.fire("compare_run")
     both = {row.parameters for row in (await rows(desktop))[:2]}
     assert both == {own, replace(own, max_tokens=8)}
@@ -300,22 +300,22 @@ async def test_what_prompts_and_models_write_stays_text(desktop: Desktop) -> Non
     compare = desktop.page.compare
     await opened(desktop, "hostile")
     await desktop.fire("compare_run")
-    assert "Succeeded" in desktop.value(compare.lanes[0].status)
+    assert "Succeeded" in desktop.value(compare.columns[0].status)
     desktop.set(compare.picker, "say")
     await desktop.fire("compare_choose")
     desktop.set(compare.form.components[0], HOSTILE_TEXT)
     await desktop.fire("compare_run")
-    for part in (compare.about, compare.summary, compare.diff.shown, *(lane.status for lane in compare.lanes)):
+    for part in (compare.about, compare.summary, compare.diff.diff, *(column.status for column in compare.columns)):
         assert "<script" not in str(desktop.value(part))
         assert "<img" not in str(desktop.value(part))
-    assert desktop.value(compare.lanes[0].text) == HOSTILE_TEXT
+    assert desktop.value(compare.columns[0].text) == HOSTILE_TEXT
 
 
 async def test_what_comes_late_after_another_prompt_was_chosen_changes_nothing(desktop: Desktop) -> None:
-    lanes = await opened(desktop)
+    columns = await opened(desktop)
     desktop.set(desktop.page.compare.owner, "varied")
-    await put(desktop, lanes[0].model, "echo")
-    assert bench(desktop).lanes[0].setting.model == ""
+    await put(desktop, columns[0].model, "echo")
+    assert state(desktop).columns[0].config.model == ""
 
 
 async def test_columns_run_at_the_same_time(desktop: Desktop) -> None:
@@ -323,11 +323,11 @@ async def test_columns_run_at_the_same_time(desktop: Desktop) -> None:
     desktop.place.write(
         "slow", "name: Slow\ntarget_models: [slow/model]\nvariables: {text: {type: text}}\nprompt: '{{text}}'\n"
     )
-    lanes = await opened(desktop, "slow", 4)
+    columns = await opened(desktop, "slow", 4)
     desktop.set(desktop.page.compare.form.components[0], " ".join("a" * 40))
     together = False
     async for _ in desktop.steps("compare_run"):
-        texts = [str(desktop.value(lane.text)) for lane in lanes[:4]]
+        texts = [str(desktop.value(column.text)) for column in columns[:4]]
         together |= all(0 < len(text) < 79 for text in texts)
         await asyncio.sleep(0)
     assert together
@@ -338,12 +338,12 @@ async def ran(desktop: Desktop, prompt: str = "say") -> list[str]:
     """Two columns with their answers; the ids of their requests."""
     await opened(desktop, prompt)
     await desktop.fire("compare_run")
-    return [lane.outcome.request_id for lane in bench(desktop).lanes[:2] if lane.outcome]
+    return [column.outcome.request_id for column in state(desktop).columns[:2] if column.outcome]
 
 
 async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop) -> None:
     diff = desktop.page.compare.diff
-    pane, preferences = diff.preference, desktop.place.orchestrator.preferences
+    pane, feedback = diff.preference, desktop.place.orchestrator.feedback
     await opened(desktop)
     assert not any(desktop.prop(button, "interactive") for button in pane.buttons)
     one, two = await ran(desktop)
@@ -351,7 +351,7 @@ async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop
     assert desktop.value(pane.right) == "B is better"
     for name, told, better in (("right", "B is better than A", two), ("left", "A is better than B", one)):
         await desktop.fire(f"compare_prefer_{name}")
-        said = await preferences.of(one, two, desktop.who)
+        said = await feedback.preference(one, two, desktop.who)
         assert said is not None
         assert (said.better, said.equal) == (better, False)
         assert told in desktop.value(pane.note)
@@ -366,9 +366,9 @@ async def test_one_answer_is_said_to_be_better_and_that_is_kept(desktop: Desktop
     await desktop.fire("compare_prefer_equal")
     assert "B and A are equal" in desktop.value(pane.note)
     await desktop.fire("compare_prefer_nothing")
-    assert await preferences.of(one, two, desktop.who) is None
-    assert "Which answer is better?" in desktop.value(pane.note)
-    assert desktop.prop(pane.back, "interactive") is False
+    assert await feedback.preference(one, two, desktop.who) is None
+    assert "Which response is better?" in desktop.value(pane.note)
+    assert desktop.prop(pane.clear, "interactive") is False
 
 
 async def test_a_new_run_has_no_verdict_yet_and_an_old_one_is_not_judged_meanwhile(desktop: Desktop) -> None:
@@ -382,8 +382,8 @@ async def test_a_new_run_has_no_verdict_yet_and_an_old_one_is_not_judged_meanwhi
     assert "not on this page" in desktop.value(pane.note)
     async for _ in steps:
         pass
-    assert "Which answer is better?" in desktop.value(pane.note)
-    said = await desktop.place.orchestrator.preferences.of(one, two, desktop.who)
+    assert "Which response is better?" in desktop.value(pane.note)
+    said = await desktop.place.orchestrator.feedback.preference(one, two, desktop.who)
     assert said is not None
     assert said.better == one
 
@@ -399,19 +399,19 @@ async def test_whoever_may_not_rate_is_not_asked_which_is_better(desktop: Deskto
 
 async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) -> None:
     drafts = desktop.place.orchestrator.drafts
-    lanes = await opened(desktop)
-    assert DRAFT not in choices(desktop, lanes[0].version)
+    columns = await opened(desktop)
+    assert DRAFT not in choices(desktop, columns[0].version)
     await drafts.keep("say", Edits(template="prompt: 'drafted {{text}}'", parameters={"max_tokens": 2}), desktop.who)
     await desktop.fire("compare")
-    assert DRAFT in choices(desktop, lanes[1].version)
-    await put(desktop, lanes[1].version, DRAFT)
-    assert desktop.prop(lanes[1].max_tokens, "placeholder") == "2"
+    assert DRAFT in choices(desktop, columns[1].version)
+    await put(desktop, columns[1].version, DRAFT)
+    assert desktop.prop(columns[1].max_tokens, "placeholder") == "2"
     await desktop.fire("compare_run")
-    assert [desktop.value(lane.text) for lane in lanes[:2]] == ["one two three", "drafted one"]
+    assert [desktop.value(column.text) for column in columns[:2]] == ["one two three", "drafted one"]
     assert {row.edited for row in await rows(desktop)} == {True, False}
-    desktop.set(lanes[1].max_tokens, 3)
+    desktop.set(columns[1].max_tokens, 3)
     await desktop.fire("compare_run")
-    assert desktop.value(lanes[1].text) == "drafted one two"
+    assert desktop.value(columns[1].text) == "drafted one two"
     await desktop.fire("compare_use_1")
     assert "drafted {{text}}" in desktop.value(desktop.page.engineer.editor.template)
     kept = await drafts.of("say", desktop.who)
@@ -419,18 +419,20 @@ async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) ->
     assert kept.edits.parameters == {"max_tokens": 3}
     await drafts.discard("say", desktop.who)
     await desktop.fire("compare_run")
-    assert "no draft of &#x27;say&#x27; any more" in desktop.value(lanes[1].problem).replace("&#39;", "&#x27;")
+    assert "Your draft of &#x27;say&#x27; no longer exists" in desktop.value(columns[1].problem).replace(
+        "&#39;", "&#x27;"
+    )
     await desktop.fire("compare")
-    assert desktop.value(lanes[1].version) == ""
+    assert desktop.value(columns[1].version) == ""
 
 
 async def test_a_whole_draft_runs_with_the_inputs_that_it_knows(desktop: Desktop) -> None:
     whole = "name: Say\ntarget_models: [echo]\nvariables: {more: {type: text, default: all}}\nprompt: 'new {{more}}'\n"
     await desktop.place.orchestrator.drafts.keep("say", Edits(whole=whole), desktop.who)
-    lanes = await opened(desktop)
-    await put(desktop, lanes[0].version, DRAFT)
+    columns = await opened(desktop)
+    await put(desktop, columns[0].version, DRAFT)
     await desktop.fire("compare_run")
-    assert [desktop.value(lane.text) for lane in lanes[:2]] == ["new all", "one two three"]
+    assert [desktop.value(column.text) for column in columns[:2]] == ["new all", "one two three"]
 
 
 async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) -> None:
@@ -439,9 +441,9 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     desktop.place.write("say", text.format("first") + "parameters: {temperature: 0.1, max_tokens: 9}\n")
     await desktop.fire("compare", prompt="say")
     desktop.place.write("say", text.format("second") + "parameters: {temperature: 0.2, max_tokens: 9}\n")
-    lanes = await opened(desktop)
-    number = max(int(held) for held in choices(desktop, lanes[0].version) if held.isdigit()) - 1
-    await put(desktop, lanes[1].version, str(number))
+    columns = await opened(desktop)
+    number = max(int(held) for held in choices(desktop, columns[0].version) if held.isdigit()) - 1
+    await put(desktop, columns[1].version, str(number))
     desktop.set(desktop.page.compare.form.components[0], "typed")
     await drafts.keep("say", Edits(template="prompt: older"), desktop.who, base=1)
     desktop.value(engineer.desk).drafts.clear()
@@ -454,7 +456,7 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     await desktop.fire("redo")
     assert "first {{text}}" in str(kept.edits.template)
     assert (kept.edits.parameters, kept.edits.variables) == ({"temperature": 0.1}, {"text": "typed"})
-    assert "Taken over from column B" in desktop.value(engineer.about)
+    assert "Copied from column B" in desktop.value(engineer.about)
     assert f"version {number}" in desktop.value(engineer.about)
 
 
@@ -463,9 +465,9 @@ async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Deskto
     desktop.place.write("say", plain + "checks: {max_words: 5}\nparameters: {temperature: 0.5}\n")
     await desktop.fire("compare", prompt="say")
     desktop.place.write("say", plain)
-    lanes = await opened(desktop)
-    number = max(int(held) for held in choices(desktop, lanes[0].version) if held.isdigit()) - 1
-    await put(desktop, lanes[0].version, str(number))
+    columns = await opened(desktop)
+    number = max(int(held) for held in choices(desktop, columns[0].version) if held.isdigit()) - 1
+    await put(desktop, columns[0].version, str(number))
     await desktop.fire("compare_use_0")
     kept = await drafts.of("say", desktop.who)
     assert kept is not None
@@ -475,13 +477,13 @@ async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Deskto
 
 async def test_the_replay_of_an_edited_run_says_that_its_text_is_not_there(desktop: Desktop) -> None:
     place, about = desktop.place, desktop.page.compare.about
-    edited = await place.orchestrator.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
-    plain = await place.orchestrator.run(Request("say"), desktop.who)
+    edited = await place.orchestrator.pipeline.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
+    plain = await place.orchestrator.pipeline.run(Request("say"), desktop.who)
     for row, told in ((edited, True), (plain, False)):
         await desktop.fire("history_pick", row.request_id)
         await desktop.fire("history_compare")
         await desktop.fire("compare_replayed")
-        assert ("edited and not saved" in desktop.value(about)) is told
-        assert (f"Column A runs the saved version {row.version} in its place" in desktop.value(about)) is told
+        assert ("ran an unsaved edit" in desktop.value(about)) is told
+        assert (f"Column A runs the saved version {row.version} instead" in desktop.value(about)) is told
     await desktop.fire("compare_run")
-    assert desktop.value(desktop.page.compare.lanes[0].text) == "one two three"
+    assert desktop.value(desktop.page.compare.columns[0].text) == "one two three"

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from herding.errors import NodeError
-from herding.ui.compare.diff import MOST_WORDS, words
-from herding.ui.compare.merge_streams import together
-from herding.ui.compare.state import CompareState, Ran, Setting
+from herding.ui.compare.diff import MAX_WORDS, word_diff
+from herding.ui.compare.merge_streams import merge_streams
+from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
 from herding.ui.compare.summary import table
 from herding.ui.kit.response import speed
 from herding.values import CheckResult, Delta, Event, Outcome, Timings, Usage
@@ -32,7 +32,7 @@ async def test_streams_are_told_apart_and_one_that_fails_ends_alone() -> None:
     error = NodeError("broken")
     found = [
         pair
-        async for batch in together({0: said("a", "b"), 1: said("x", error), 4: said("q", "r", "s")}, every=0)
+        async for batch in merge_streams({0: said("a", "b"), 1: said("x", error), 4: said("q", "r", "s")}, every=0)
         for pair in batch
     ]
     assert [event for number, event in found if number == 0] == [Delta("a"), Delta("b")]
@@ -50,7 +50,7 @@ async def test_closing_ends_all_streams() -> None:
         finally:
             closed.append("closed")
 
-    batches = together({0: endless(), 1: endless()}, every=0, beat=0.01)
+    batches = merge_streams({0: endless(), 1: endless()}, every=0, beat=0.01)
     await anext(batches)
     await batches.aclose()
     assert closed == ["closed", "closed"]
@@ -58,31 +58,31 @@ async def test_closing_ends_all_streams() -> None:
 
 async def test_what_nobody_expects_comes_out() -> None:
     with pytest.raises(ZeroDivisionError):
-        async for _ in together({0: said(ZeroDivisionError()), 1: said("a")}, every=0):
+        async for _ in merge_streams({0: said(ZeroDivisionError()), 1: said("a")}, every=0):
             pass
 
 
 @pytest.mark.parametrize(
     ("left", "right", "told", "marks"),
     [
-        ("one two three", "one two three", "The same words", (0, 0)),
-        ("one two three", "one 2 three", "1 word only in the first, 1 word only in the second", (1, 1)),
-        ("one two", "one two three four", "0 words only in the first, 2 words only in the second", (0, 1)),
-        ("a", "<img src=x>", "1 word only", (1, 1)),
-        ("", "", "The same words", (0, 0)),
-        ("東京は雨です。", "東京は晴です。", "1 word only in the first, 1 word only in the second", (1, 1)),
+        ("one two three", "one two three", "No differences", (0, 0)),
+        ("one two three", "one 2 three", "1 word removed, 1 word added", (1, 1)),
+        ("one two", "one two three four", "0 words removed, 2 words added", (0, 1)),
+        ("a", "<img src=x>", "1 word removed", (1, 1)),
+        ("", "", "No differences", (0, 0)),
+        ("東京は雨です。", "東京は晴です。", "1 word removed, 1 word added", (1, 1)),
     ],
 )
 def test_differences_are_told_and_marked(left: str, right: str, told: str, marks: tuple[int, int]) -> None:
-    shown = words(left, right)
+    shown = word_diff(left, right)
     assert told in shown
     assert (shown.count("<del>"), shown.count("<ins>")) == marks
     assert "<img" not in shown
 
 
 def test_differences_of_endless_texts_end() -> None:
-    shown = words("la " * 20_000, "la lu " * 20_000)
-    assert f"Only the first {MOST_WORDS:,} words are compared" in shown
+    shown = word_diff("la " * 20_000, "la lu " * 20_000)
+    assert f"Only the first {MAX_WORDS:,} words are compared" in shown
 
 
 def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "succeeded") -> Outcome:
@@ -91,13 +91,16 @@ def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "s
 
 
 def test_the_summary_counts_by_column_and_by_what_it_ran() -> None:
-    bench, warm = CompareState(), Setting("say", "3", "m", temperature=1.5)
-    first, second = bench.lanes[:2]
-    first.runs += [Ran(Setting("say"), _outcome(100, 10, ok=True)), Ran(Setting("say"), _outcome(300, 20, ok=False))]
-    first.runs += [Ran(Setting("say"), _outcome(9000, 1, status="failed"))]
-    second.runs += [Ran(warm, _outcome(50, 5))]
-    shown = table(bench)
-    for part in ("3 (1 not succeeded)", "200 ms", "15.0", "1 of 2", "say@3", "temperature 1.5", "no checks"):
+    state, warm = CompareState(), ColumnConfig("say", "3", "m", temperature=1.5)
+    first, second = state.columns[:2]
+    first.runs += [
+        ColumnRun(ColumnConfig("say"), _outcome(100, 10, ok=True)),
+        ColumnRun(ColumnConfig("say"), _outcome(300, 20, ok=False)),
+    ]
+    first.runs += [ColumnRun(ColumnConfig("say"), _outcome(9000, 1, status="failed"))]
+    second.runs += [ColumnRun(warm, _outcome(50, 5))]
+    shown = table(state)
+    for part in ("3 (1 unsuccessful)", "200 ms", "15.0", "1 of 2", "say@3", "temperature 1.5", "no checks"):
         assert part in shown, part
     assert shown.count("<tr>") == 3
 

@@ -74,7 +74,7 @@ async def again(desktop: Desktop, prompt: str = "say", who: Principal | None = N
 
 
 async def newest(desktop: Desktop, key: str = "say") -> int:
-    return (await desktop.place.orchestrator.prompt(key, ADMIN)).newest
+    return (await desktop.place.orchestrator.prompts.get(key, ADMIN)).newest
 
 
 async def test_what_is_typed_is_kept_and_comes_back(desktop: Desktop) -> None:
@@ -243,7 +243,7 @@ async def test_inputs_are_kept_as_defaults_only_on_wish(desktop: Desktop) -> Non
     assert visible(desktop, form.inputs)
     desktop.set(form.inputs, True)
     await desktop.fire("save_version")
-    info = await desktop.place.orchestrator.prompt("say", ADMIN)
+    info = await desktop.place.orchestrator.prompts.get("say", ADMIN)
     assert info.variables["text"]["default"] == "quite new"
     assert await desktop.place.store.drafts(ADMIN.id) == ()
 
@@ -297,7 +297,7 @@ async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop
     await desktop.fire("save_mine")
     assert "Saved as version 3" in desktop.value(form.note)
     assert not visible(desktop, form.conflict)
-    info = await desktop.place.orchestrator.prompt("say", ADMIN)
+    info = await desktop.place.orchestrator.prompts.get("say", ADMIN)
     assert "mine {{text}}" in info.body
     assert info.parameters.top_k == 3
 
@@ -318,7 +318,7 @@ async def test_what_one_page_shows_is_saved_whatever_the_same_person_writes_in_a
     desktop.shown, other_page = first_page, page(desktop)
     await desktop.fire("save_version")
     assert "Saved as version 2" in str(desktop.value(saving(desktop).note))
-    info = await desktop.place.orchestrator.prompt("say@2", ADMIN)
+    info = await desktop.place.orchestrator.prompts.get("say@2", ADMIN)
     assert info.content["messages"][0]["content"] == "mine {{text}}"
     assert (await kept(desktop)).template == other
     desktop.shown = other_page
@@ -327,7 +327,7 @@ async def test_what_one_page_shows_is_saved_whatever_the_same_person_writes_in_a
     assert desktop.value(editor(desktop).template) == other
     assert await newest(desktop) == 2
     await desktop.fire("save_mine")
-    info = await desktop.place.orchestrator.prompt("say@3", ADMIN)
+    info = await desktop.place.orchestrator.prompts.get("say@3", ADMIN)
     assert info.content["messages"][0]["content"] == "other {{text}}"
     assert await kept(desktop) == Edits()
 
@@ -357,7 +357,7 @@ async def test_a_text_that_is_reverted_at_once_can_be_gone_back_to(desktop: Desk
 async def test_the_draft_of_a_prompt_whose_file_goes_is_that_of_a_new_one(desktop: Desktop, reloaded: bool) -> None:
     await write(desktop, MINE)
     (desktop.place.prompts / "say.yaml").unlink()
-    await desktop.place.orchestrator.read_prompts()
+    await desktop.place.orchestrator.load()
     if reloaded:
         await again(desktop)
     else:
@@ -374,7 +374,7 @@ async def test_the_draft_of_a_prompt_whose_file_goes_is_that_of_a_new_one(deskto
 async def test_a_key_of_which_only_inputs_are_left_can_be_begun_anew(desktop: Desktop) -> None:
     await write(desktop, "typed", first(desktop))
     (desktop.place.prompts / "say.yaml").unlink()
-    await desktop.place.orchestrator.read_prompts()
+    await desktop.place.orchestrator.load()
     desktop.set(desktop.page.engineer.new.key, "say")
     await desktop.fire("start_prompt")
     assert "You are a careful assistant" in desktop.value(editor(desktop).template)
@@ -399,7 +399,7 @@ async def test_theirs_can_be_taken_and_mine_comes_back_all_the_same(desktop: Des
 
 
 async def test_a_file_that_cannot_be_written_is_offered(desktop: Desktop) -> None:
-    await desktop.place.orchestrator.read_prompts()
+    await desktop.place.orchestrator.load()
     (desktop.place.prompts / "both.yaml").write_text(
         "one: {name: One, target_models: [echo], prompt: hi}\ntwo: {name: Two, target_models: [echo], prompt: ho}\n"
     )
@@ -539,7 +539,7 @@ async def test_a_key_that_cannot_be_is_told_at_the_field(desktop: Desktop, key: 
 async def test_a_key_that_differs_by_its_case_only_is_refused_at_once(desktop: Desktop, key: str) -> None:
     desktop.place.write("team/a", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await begin(desktop, key)
-    assert "differs by its case only" in desktop.value(desktop.page.engineer.new.note)
+    assert "differs only by case" in desktop.value(desktop.page.engineer.new.note)
     assert desktop.value(desktop.page.engineer.picker) == "say"
     assert await desktop.place.store.drafts(ADMIN.id) == ()
 
@@ -548,7 +548,7 @@ async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it
     await begin(desktop, "NEW")
     desktop.place.write("new", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await desktop.fire("save_version")
-    assert "differs by its case only" in desktop.value(saving(desktop).note)
+    assert "differs only by case" in desktop.value(saving(desktop).note)
     assert (await kept(desktop, "NEW")).whole is not None
 
 
@@ -725,7 +725,7 @@ async def test_what_is_typed_as_yaml_is_what_the_file_holds(desktop: Desktop) ->
 async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Desktop) -> None:
     desktop.place.write("new", TYPED)
     drafts = desktop.place.orchestrator.drafts
-    info = await desktop.place.orchestrator.prompt("new", ADMIN)
+    info = await desktop.place.orchestrator.prompts.get("new", ADMIN)
     whole = dump_file({**info.content, "name": "Other"})
     await drafts.keep("new", Edits(whole=whole), ADMIN)
     await drafts.save("new", ADMIN)

@@ -304,11 +304,11 @@ async def test_stars_and_comment_are_saved_at_once(desktop: Desktop) -> None:
     await desktop.fire("comment")
     assert "Saved" in desktop.value(pane.note)
     row = await desktop.place.row()
-    entry = await desktop.place.orchestrator.request(row.request_id, desktop.who)
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
     assert (entry.stars, entry.comment) == (4, "fine")
     desktop.set(pane.stars, 0)
     await desktop.fire("rate")
-    assert (await desktop.place.orchestrator.request(row.request_id, desktop.who)).stars is None
+    assert (await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)).stars is None
 
 
 @pytest.mark.parametrize("stars", [6, -1, 2.5, "5", True, [5], {"a": 1}])

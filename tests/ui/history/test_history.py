@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from herding.errors import DeadlineError, NotFoundError
-from herding.prompts.body import dump_body
-from herding.ui.history.filters import links, wanted
+from herding.prompts.model import dump_body
+from herding.ui.history.filters import download_links, read_filter
 from herding.ui.history.tab import PAGE
 from herding.values import HistoryFilter, Request
 from tests.support.herding import GUEST, OTHER
@@ -19,7 +19,7 @@ from tests.ui.conftest import Desktop, Served
 
 async def run(desktop: Desktop, count: int = 1, **more: Any) -> None:
     for number in range(count):
-        await desktop.place.orchestrator.run(
+        await desktop.place.orchestrator.pipeline.run(
             Request("say", {"text": f"number {number}"}), **{"who": desktop.who, **more}
         )
 
@@ -31,7 +31,7 @@ def rows(desktop: Desktop) -> int:
 async def test_an_empty_history_says_what_to_do(desktop: Desktop) -> None:
     await desktop.fire("history")
     assert "No requests yet" in desktop.value(desktop.page.history.list)
-    assert "no requests" in desktop.value(desktop.page.history.place)
+    assert "No requests" in desktop.value(desktop.page.history.place)
 
 
 async def test_pages_go_from_new_to_old_and_back(desktop: Desktop) -> None:
@@ -60,13 +60,13 @@ async def test_a_page_beyond_the_end_shows_the_last_one(desktop: Desktop) -> Non
 async def test_filters_narrow_the_list_and_the_downloads(desktop: Desktop) -> None:
     history = desktop.page.history
     await run(desktop, 3)
-    await desktop.place.orchestrator.run(Request("varied"), desktop.who)
+    await desktop.place.orchestrator.pipeline.run(Request("varied"), desktop.who)
     await desktop.fire("history")
     assert ("varied", "varied") in desktop.prop(history.prompt, "choices")
     desktop.set(history.prompt, "say")
     desktop.set(history.text, "number 1 & more")
     await desktop.fire("history_filter")
-    assert "No request fits" in desktop.value(history.list)
+    assert "No matching requests" in desktop.value(history.list)
     desktop.set(history.text, "NUMBER 1")
     await desktop.fire("history_filter")
     assert rows(desktop) == 1
@@ -77,7 +77,7 @@ async def test_the_stars_filter_knows_the_unrated(desktop: Desktop) -> None:
     history = desktop.page.history
     await run(desktop, 2)
     first = (await desktop.place.rows())[0]
-    await desktop.place.orchestrator.rate(first.request_id, 5, desktop.who)
+    await desktop.place.orchestrator.feedback.rate(first.request_id, 5, desktop.who)
     counts = {}
     for stars in ("", "0", "5", "1"):
         desktop.set(history.stars_given, stars)
@@ -90,10 +90,10 @@ async def test_the_details_of_a_request_tell_everything(desktop: Desktop) -> Non
     history = desktop.page.history
     await run(desktop)
     row = await desktop.place.row()
-    await desktop.place.orchestrator.comment(row.request_id, "well done", desktop.who)
+    await desktop.place.orchestrator.feedback.comment(row.request_id, "well done", desktop.who)
     await desktop.fire("history_pick", row.request_id)
     assert "Succeeded" in desktop.value(history.head)
-    for part in ("number 0", "user", "echo serves it", "answered", row.request_id):
+    for part in ("number 0", "user", "echo serves it", "succeeded", row.request_id):
         assert part in desktop.value(history.page), part
     assert desktop.value(history.comment) == "well done"
     assert desktop.prop(history.stars, "enabled") is True
@@ -111,7 +111,7 @@ async def test_a_request_is_rated_and_commented_later(desktop: Desktop) -> None:
     assert 'aria-current="true"' in desktop.value(history.list)
     desktop.set(history.comment, "late")
     await desktop.fire("history_comment")
-    entry = await desktop.place.orchestrator.request(row.request_id, desktop.who)
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
     assert (entry.stars, entry.comment) == (3, "late")
 
 
@@ -121,7 +121,7 @@ async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> N
     await run(desktop, 1, who=OTHER)
     await desktop.fire("history", who=GUEST)
     assert rows(desktop) == 2
-    assert "Only your own requests" in desktop.value(history.scope)
+    assert "Your requests only" in desktop.value(history.scope)
     (theirs,) = await desktop.place.rows(OTHER)
     with pytest.raises(NotFoundError):
         await desktop.fire("history_pick", theirs.request_id, who=GUEST)
@@ -131,7 +131,7 @@ async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> N
         await desktop.fire("history_rate", who=GUEST)
     await desktop.fire("history")
     assert rows(desktop) == 3
-    assert "Requests of everybody" in desktop.value(history.scope)
+    assert "All users&#x27; requests" in desktop.value(history.scope)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> N
     ],
 )
 def test_the_filter_says_what_the_fields_say(fields: tuple[Any, ...], where: HistoryFilter) -> None:
-    assert wanted(*fields) == where
+    assert read_filter(*fields) == where
 
 
 def test_the_downloads_work_with_the_filters(served: Served) -> None:
@@ -151,7 +151,7 @@ def test_the_downloads_work_with_the_filters(served: Served) -> None:
     served.fire(served.id_of("landed"), [None], session=session)
     data = served.data("run", form_owner="chat", var_0='a "quoted" & <b>text</b>', template=body)
     assert served.fire(served.id_of("run"), data, session=session)["success"]
-    written = links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>'))
+    written = download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>'))
     addresses = [part.split('"')[0].replace("&amp;", "&") for part in written.split('href="')[1:]]
     assert [urlsplit(address).path for address in addresses] == ["api/v1/history.csv", "api/v1/history.jsonl"]
     assert parse_qs(urlsplit(addresses[0]).query) == {"prompt": ["chat"], "stars": ["0"], "text": ['"quoted" & <b>']}
@@ -165,19 +165,19 @@ async def test_the_texts_of_an_own_request_are_deleted_after_a_question(desktop:
     history = desktop.page.history
     await run(desktop, 2, who=GUEST)
     first, second = await desktop.place.rows(GUEST)
-    await desktop.place.orchestrator.comment(first.request_id, "with words", GUEST)
+    await desktop.place.orchestrator.feedback.comment(first.request_id, "with words", GUEST)
     await desktop.fire("history_pick", first.request_id, who=GUEST)
     assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [True, False]
     await desktop.fire("forget_ask", who=GUEST)
     assert desktop.prop(history.forget.row, "visible") is True
     await desktop.fire("history_forget", who=GUEST)
-    assert "The texts are deleted" in desktop.value(history.note)
-    assert "Content not kept" in desktop.value(history.page)
+    assert "Content deleted" in desktop.value(history.note)
+    assert "Content not stored" in desktop.value(history.page)
     assert "number" not in desktop.value(history.page)
     assert desktop.value(history.comment) == ""
-    assert desktop.value(history.list).count("Content not kept") == 1
+    assert desktop.value(history.list).count("Content not stored") == 1
     assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [False, False]
-    assert (await desktop.place.orchestrator.request(second.request_id, GUEST)).outcome.answer
+    assert (await desktop.place.orchestrator.history.entry(second.request_id, GUEST)).outcome.answer
 
 
 async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
@@ -195,10 +195,10 @@ async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
 async def test_a_request_of_somebody_who_keeps_no_texts_is_shown_without(desktop: Desktop) -> None:
     quiet = replace(GUEST, opt_out=True)
     with pytest.raises(DeadlineError):
-        await desktop.place.orchestrator.run(Request("failing"), quiet)
+        await desktop.place.orchestrator.pipeline.run(Request("failing"), quiet)
     await desktop.fire("history", who=quiet)
-    assert "Content not kept" in desktop.value(desktop.page.history.list)
+    assert "Content not stored" in desktop.value(desktop.page.history.list)
     row = await desktop.place.row()
     await desktop.fire("history_pick", row.request_id, who=quiet)
-    assert "What the error said was not kept" in desktop.value(desktop.page.history.page)
+    assert "The error message was not stored" in desktop.value(desktop.page.history.page)
     assert "Exact input" not in desktop.value(desktop.page.history.page)

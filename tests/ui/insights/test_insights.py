@@ -14,9 +14,8 @@ from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import Bucket, Outlook, PromptInsights
 from herding.evaluation.version_matrix import Cell
 from herding.routing.policies import RoutingSettings
-from herding.ui.insights import outlook as insights_outlook
-from herding.ui.insights import plot, table
-from herding.ui.insights.tab import Insights
+from herding.ui.insights import plot, report
+from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.bars import percent_text
 from herding.ui.kit.response import candidate_list
 from herding.ui.page import tabs_of
@@ -59,7 +58,7 @@ def insights(**facts: Any) -> PromptInsights:
     return PromptInsights(**given | facts)
 
 
-async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> Insights:
+async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> InsightsTab:
     """The tab is opened with a prompt."""
     await desktop.fire("insights", prompt=key, who=who)
     return desktop.page.insights
@@ -67,9 +66,9 @@ async def look(desktop: Desktop, key: str = "say", who: Principal | None = None)
 
 async def run(desktop: Desktop, stars: int | None = None, key: str = "say") -> Outcome:
     """One request, and stars."""
-    outcome = await desktop.place.orchestrator.run(Request(key), ADMIN)
+    outcome = await desktop.place.orchestrator.pipeline.run(Request(key), ADMIN)
     if stars:
-        await desktop.place.orchestrator.rate(outcome.request_id, stars, ADMIN)
+        await desktop.place.orchestrator.feedback.rate(outcome.request_id, stars, ADMIN)
     return outcome
 
 
@@ -83,10 +82,10 @@ async def test_it_opens_with_the_prompt_of_the_address_and_its_figures(desktop: 
     assert "4.5" in shown
     assert "3.5 to 5.0 · 2 ratings" in shown
     assert "100 %" in shown
-    outlook = desktop.value(tab.outlook)
+    outlook = desktop.value(tab.routing)
     assert "4.5 stars from 2 ratings" in outlook
     assert "Policy: <b>stars</b>" in outlook
-    assert "pinned: <b>none</b>" in outlook
+    assert "Pinned: <b>none</b>" in outlook
     ((at, requests, model),) = desktop.value(tab.plot)["data"]
     assert (at % DAY, requests, model) == (0, 2, "echo")
     assert desktop.prop(tab.plot, "visible") is True
@@ -94,10 +93,10 @@ async def test_it_opens_with_the_prompt_of_the_address_and_its_figures(desktop: 
 
 async def test_a_prompt_that_never_ran_says_so_and_still_tells_who_answers(desktop: Desktop) -> None:
     tab = await look(desktop, "varied")
-    assert "Nothing ran in this time" in desktop.value(tab.matrix)
+    assert "No requests in this period" in desktop.value(tab.matrix)
     assert desktop.prop(tab.plot, "visible") is False
     assert desktop.value(tab.when) == ""
-    assert "no node serves it now" in desktop.value(tab.outlook)
+    assert "no node serves it now" in desktop.value(tab.routing)
     await run(desktop, key="varied")
     await desktop.fire("insights_look")
     assert "1 request in the last 30 days" in desktop.value(tab.matrix)
@@ -115,7 +114,7 @@ async def test_another_prompt_and_another_time_are_looked_at(desktop: Desktop) -
     shown = desktop.value(tab.matrix)
     assert "2 requests in the last 7 days" in shown
     assert "broken/model" in shown
-    assert "fails 100 % of the time" in desktop.value(tab.outlook)
+    assert "fails 100 % of the time" in desktop.value(tab.routing)
 
 
 async def test_a_prompt_that_is_not_there_is_named_and_another_one_shown(desktop: Desktop) -> None:
@@ -153,9 +152,9 @@ async def test_what_is_learned_is_reset_by_those_who_publish(desktop: Desktop) -
     await desktop.fire("insights_reset_ask")
     assert desktop.prop(tab.reset.row, "visible") is True
     await desktop.fire("insights_reset")
-    assert "is forgotten" in desktop.value(tab.note)
+    assert "Routing data reset" in desktop.value(tab.note)
     assert desktop.prop(tab.reset.row, "visible") is False
-    outlook = desktop.value(tab.outlook)
+    outlook = desktop.value(tab.routing)
     assert "nothing is known of it on this prompt yet" in outlook
     assert "reset by admin" in outlook
     assert "1 rating" in desktop.value(tab.matrix)
@@ -213,13 +212,13 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         output_tokens=7.25,
         share=0.9,
     )
-    shown = table.table(insights(cells=(whole, cell(1, edited=True), cell(0)), total=1300, read=1300))
+    shown = report.version_table(insights(cells=(whole, cell(1, edited=True), cell(0)), total=1300, read=1300))
     assert "1,300 requests in the last 30 days" in shown
     rows = [re.findall(r"<td.*?</td>", row) for row in re.findall(r"<tr.*?</tr>", shown)[1:]]
     read = [[re.sub(r"<[^>]+>", " ", data).split() for data in row] for row in rows]
     told = [" ".join(words) for words in read[0]]
     assert told == [
-        "v2 served",
+        "v2 live",
         "m",
         "1,234",
         "4.0 ★ 3.0 to 5.0 · 1 rating",
@@ -231,32 +230,32 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         "7.2",
         "90 %",
     ]
-    assert [" ".join(row[0]) for row in read[1:]] == ["v1 edited", "not saved"]
+    assert [" ".join(row[0]) for row in read[1:]] == ["v1 edited", "unsaved"]
     assert [" ".join(words) for words in read[1][2:]] == ["0", *"–" * 8]
 
 
 def test_a_bound_that_bites_is_named() -> None:
-    assert "30,000 requests in the last 30 days: the newest 20,000 are shown" in table.table(
+    assert "30,000 requests in the last 30 days; metrics cover the latest 20,000" in report.version_table(
         insights(total=30_000, read=20_000)
     )
 
 
 def test_every_policy_is_told_with_what_it_goes_by() -> None:
-    for name in insights_outlook.POLICIES:
-        assert f"<b>{name}</b>" in insights_outlook.policy(RoutingSettings(policy=name))
-    assert "not exploring" in insights_outlook.policy(RoutingSettings(explore=False))
-    assert "exploring" not in insights_outlook.policy(RoutingSettings(policy="random"))
-    assert "pinned: <b>m</b>" in insights_outlook.policy(RoutingSettings(pinned="m"))
+    for name in report.POLICIES:
+        assert f"<b>{name}</b>" in report.policy(RoutingSettings(policy=name))
+    assert "not exploring" in report.policy(RoutingSettings(explore=False))
+    assert "exploring" not in report.policy(RoutingSettings(policy="random"))
+    assert "Pinned: <b>m</b>" in report.policy(RoutingSettings(pinned="m"))
     busy = insights(models=(Outlook("m", None, 0.5, "no stars yet"),), reset=Reset("say", 5, "ada"))
-    shown = insights_outlook.outlook(busy)
-    assert "whenever it has the least to do" in shown
+    shown = report.routing(busy)
+    assert "when least busy" in shown
     assert "reset by ada" in shown
 
 
 def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_the_rest() -> None:
     buckets = tuple(Bucket(day * DAY, f"m{number}", 20 - number) for day in (1, 2) for number in range(10))
     found = insights(buckets=buckets)
-    update = plot.shows(found)
+    update = plot.update(found)
     assert list(update["color_map"]) == [f"m{number}" for number in range(7)] + [plot.OTHERS]
     assert len(set(update["color_map"].values())) == 8
     drawn = gr.BarPlot(x="time", y="requests", color="model").postprocess(update["value"])
@@ -273,7 +272,7 @@ def test_hostile_names_are_characters() -> None:
     considered = (Considered(HOSTILE_TEXT, HOSTILE_TEXT, 0.5, HOSTILE_TEXT), Considered("m", None, None, "no"))
     outcome = Outcome("1", "ada", "say", 5, candidates=considered)
     tags = Tags()
-    for shown in (table.table(found), insights_outlook.outlook(found), candidate_list(outcome)):
+    for shown in (report.version_table(found), report.routing(found), candidate_list(outcome)):
         assert shown
         assert "${" not in shown
         tags.feed(shown)
@@ -294,8 +293,8 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
     told = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in re.findall(r"<li>.*?</li>", shown)]
     assert told == [
         "m1 75 % on a; on b: all its 2 places are taken",
-        "m2 25 % answered on c",
-        "m3 no chance then no node serves it",
+        "m2 25 % selected on c",
+        "m3 not eligible no node serves it",
     ]
     for few in ((), considered[:1]):
         assert candidate_list(replace(outcome, candidates=few)) is None
@@ -312,5 +311,5 @@ async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(
     row = (await desktop.place.rows())[0].request_id
     await desktop.fire("history_pick", row)
     shown = desktop.value(desktop.page.history.page)
-    assert "Why this node" in shown
+    assert "Routed to" in shown
     assert "Why this model" not in shown

@@ -132,7 +132,7 @@ async def test_a_node_is_added_has_a_card_and_is_removed(desktop: Desktop, serve
     seen = [desktop.prop(slot.remove.box, "visible") for slot in nodes._slots[:5]]
     assert seen == [False, False, False, False, True]
     request = Request(model="chatglm2-6b", messages=(Message("user", "hi"),))
-    assert (await place.orchestrator.run(request, ADMIN)).answer == "You said: hi"
+    assert (await place.orchestrator.pipeline.run(request, ADMIN)).answer == "You said: hi"
     await desktop.fire("nodes_remove_4")
     assert place.orchestrator.registry.names == frozenset()
     assert desktop.prop(nodes._slots[4].remove.box, "visible") is False

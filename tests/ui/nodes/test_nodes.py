@@ -89,7 +89,7 @@ async def test_a_switch_without_node_or_model_or_right_is_refused(desktop: Deskt
     await desktop.fire("nodes_switch_3", who=GUEST)
     assert "lacks the right" in desktop.value(desktop.page.nodes._slots[3].progress)
     with pytest.raises(AccessError):
-        await anext(desktop.place.orchestrator.switch_model("other", "new/model", GUEST))
+        await anext(desktop.place.orchestrator.nodes.switch_model("other", "new/model", GUEST))
 
 
 def heads(desktop: Desktop) -> list[str]:
@@ -99,7 +99,7 @@ def heads(desktop: Desktop) -> list[str]:
 
 
 async def test_more_nodes_than_places_are_on_more_pages(desktop: Desktop) -> None:
-    nodes, fleet = desktop.page.nodes, desktop.place.orchestrator.fleet
+    nodes, fleet = desktop.page.nodes, desktop.place.herd
     await desktop.fire("watch")
     assert desktop.prop(nodes.pager, "visible") is False
     for number in range(SLOTS):
@@ -129,8 +129,8 @@ async def test_what_was_said_of_a_node_does_not_stand_below_another(desktop: Des
     await desktop.fire("nodes_switch_3")
     await desktop.fire("watch_on")
     assert "new/model is loaded on other" in desktop.value(slot.progress)
-    await desktop.place.orchestrator.fleet.remove("slow")
-    desktop.place.orchestrator.fleet.add(echo("last", "m"))
+    await desktop.place.herd.remove("slow")
+    desktop.place.herd.add(echo("last", "m"))
     await desktop.fire("watch_on")
     assert desktop.value(slot.progress) == ""
 
@@ -176,7 +176,7 @@ def test_progress_of_unknown_length_has_no_number() -> None:
 
 
 async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desktop: Desktop) -> None:
-    fleet, slot = desktop.place.orchestrator.fleet, desktop.page.nodes._slots[3]
+    fleet, slot = desktop.place.herd, desktop.page.nodes._slots[3]
     name = list(fleet)[3]
     permit = fleet.health.acquire(name)
     assert permit is not None

@@ -19,7 +19,7 @@ HOUR = 3_600_000
 
 
 async def run(desktop: Desktop, who: object, text: str = "a secret") -> None:
-    await desktop.place.orchestrator.run(Request("say", {"text": text}), who)  # type: ignore[arg-type]
+    await desktop.place.orchestrator.pipeline.run(Request("say", {"text": text}), who)  # type: ignore[arg-type]
 
 
 def test_without_limits_the_page_says_so() -> None:

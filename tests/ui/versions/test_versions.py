@@ -15,9 +15,9 @@ from herding.access.operations import PUBLISH, SAVE
 from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import AccessError, ConflictError, NotFoundError, StoreError, UserError
 from herding.ui.page import tabs_of
-from herding.ui.versions.bundle import MOST
-from herding.ui.versions.read import PAGE, View
-from herding.ui.versions.tab import Versions
+from herding.ui.versions.bundle import MAX_BYTES
+from herding.ui.versions.state import PAGE, VersionsState
+from herding.ui.versions.tab import VersionsTab
 from herding.values import Principal
 from tests.support.herding import ADMIN, GUEST, Place
 from tests.support.people import principal
@@ -36,7 +36,7 @@ async def save(place: Place, count: int = 1, key: str = "say", **change: Any) ->
         await studio.save(key, data | number | change, ADMIN, message=f"message {newest + 1}")
 
 
-async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> Versions:
+async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> VersionsTab:
     """The tab is opened with a prompt."""
     await desktop.fire("versions", prompt=key, who=who)
     return desktop.page.versions
@@ -63,7 +63,7 @@ async def test_it_opens_with_the_prompt_of_the_address_and_the_newest_version_ag
     assert desktop.prop(versions.list.pager, "visible") is False
     assert "Version 4" in desktop.value(versions.head)
     assert (desktop.value(versions.diff.old), desktop.value(versions.diff.new)) == (2, 4)
-    shown = desktop.value(versions.diff.shown)
+    shown = desktop.value(versions.diff.diff)
     assert "Other keys" in shown
     assert "<del>2</del>" in shown
     assert "<ins>4</ins>" in shown
@@ -78,7 +78,7 @@ async def test_a_version_is_picked_with_what_is_different_from_the_one_before(de
     assert "Version 3" in desktop.value(versions.head)
     assert "message 3" in desktop.value(versions.head)
     await desktop.fire("version_pick", "1")
-    assert "The first version" in desktop.value(versions.diff.shown)
+    assert "First version" in desktop.value(versions.diff.diff)
 
 
 async def test_any_two_versions_are_compared_and_the_same_ones_have_no_difference(desktop: Desktop) -> None:
@@ -86,13 +86,13 @@ async def test_any_two_versions_are_compared_and_the_same_ones_have_no_differenc
     versions = await look(desktop)
     desktop.set(versions.diff.old, 1)
     desktop.set(versions.diff.new, 3)
-    desktop.set(versions.diff.inline, True)
+    desktop.set(versions.diff.unified, True)
     await desktop.fire("version_diff")
-    assert 'class="version-diff inline"' in desktop.value(versions.diff.shown)
-    assert "the 3. text" in desktop.value(versions.diff.shown)
+    assert 'class="version-diff inline"' in desktop.value(versions.diff.diff)
+    assert "the 3. text" in desktop.value(versions.diff.diff)
     desktop.set(versions.diff.old, 3)
     await desktop.fire("version_diff")
-    assert "No difference" in desktop.value(versions.diff.shown)
+    assert "No difference" in desktop.value(versions.diff.diff)
 
 
 async def test_many_versions_come_in_pages(desktop: Desktop) -> None:
@@ -119,7 +119,7 @@ async def test_the_whole_version_is_shown_and_has_a_link(desktop: Desktop) -> No
     assert 'href="api/v1/prompts/say/yaml?version=2" download="say@2.yaml"' in desktop.value(versions.file.download)
     await desktop.fire("version_whole")
     assert "description: the 2. text" in desktop.value(versions.file.text)
-    assert desktop.value(versions.file.whole) == "Hide the whole version 2"
+    assert desktop.value(versions.file.toggle) == "Hide full YAML (v2)"
     await desktop.fire("version_whole")
     assert desktop.value(versions.file.text) == ""
 
@@ -130,27 +130,27 @@ async def test_a_version_is_published_and_taken_back_in_one_click(desktop: Deskt
     await studio.move_label("say", "prod", 1, ADMIN)
     versions = await look(desktop)
     await desktop.fire("version_pick", "2")
-    assert desktop.value(versions.labels.move) == "Publish version 2"
+    assert desktop.value(versions.labels.move) == "Publish v2"
     desktop.set(versions.labels.message, "it is better")
     await desktop.fire("version_move")
     assert await studio.labels("say", ADMIN) == {"prod": 2}
-    assert "now stands for version 2; before, it was version 1" in desktop.value(versions.labels.note)
+    assert "prod moved from v1 to v2" in desktop.value(versions.labels.note)
     assert desktop.value(versions.labels.message) == ""
     assert (desktop.value(versions.labels.move), desktop.prop(versions.labels.move, "interactive")) == (
-        "Version 2 is prod",
+        "v2 is prod",
         False,
     )
     shown = desktop.value(versions.labels.list)
-    assert "Take back to version 1" in shown
+    assert "Revert to v1" in shown
     assert "it is better" in shown
     await desktop.fire("version_take_back", back(desktop, "prod"))
     assert await studio.labels("say", ADMIN) == {"prod": 1}
     shown = desktop.value(versions.labels.list)
-    assert "taken back" in shown
-    assert "Take the label away" in shown
+    assert "reverted" in shown
+    assert "Remove label" in shown
     await desktop.fire("version_take_back", back(desktop, "prod"))
     assert await studio.labels("say", ADMIN) == {}
-    assert "not published" in desktop.value(versions.labels.list)
+    assert "not set; calls use the latest version (v3)" in desktop.value(versions.labels.list)
 
 
 async def test_another_label_is_set(desktop: Desktop) -> None:
@@ -158,7 +158,7 @@ async def test_another_label_is_set(desktop: Desktop) -> None:
     versions = await look(desktop)
     desktop.set(versions.labels.label, "test")
     await desktop.fire("version_label")
-    assert desktop.value(versions.labels.move) == "Set test to version 2"
+    assert desktop.value(versions.labels.move) == "Set test to v2"
     await desktop.fire("version_move")
     assert await desktop.place.orchestrator.studio.labels("say", ADMIN) == {"test": 2}
     assert re.search(r"Version 2.*?>test<", desktop.value(versions.list.list))
@@ -226,14 +226,14 @@ async def test_a_conflict_shows_both_sides_and_is_decided(desktop: Desktop, side
     versions = await look(desktop)
     assert desktop.prop(versions.conflict.box, "visible") is True
     head = desktop.value(versions.conflict.head)
-    assert f"Saved: version {ours}" in head
-    assert f"File: version {theirs}" in head
+    assert f"Saved: v{ours}" in head
+    assert f"File: v{theirs}" in head
     diff = desktop.value(versions.conflict.diff)
     assert "saved" in diff
     assert "written" in diff
     await desktop.fire(f"conflict_{side}")
     assert desktop.prop(versions.conflict.box, "visible") is False
-    assert "Decided: version" in desktop.value(versions.note)
+    assert "Conflict resolved: v" in desktop.value(versions.note)
     written = yaml.safe_load((desktop.place.prompts / "say.yaml").read_text())
     assert written["description"] == {"ours": "saved there", "theirs": "written in the file"}[side]
     assert await desktop.place.orchestrator.studio.conflicts(ADMIN) == ()
@@ -242,10 +242,10 @@ async def test_a_conflict_shows_both_sides_and_is_decided(desktop: Desktop, side
 async def test_a_conflict_of_another_prompt_is_told_in_the_tab_and_in_the_overview(desktop: Desktop) -> None:
     await clash(desktop.place)
     versions = await look(desktop, "chat")
-    assert "1 prompt waits for a decision" in desktop.value(versions.note)
+    assert "1 prompt has a conflict" in desktop.value(versions.note)
     assert 'href="?tab=versions&amp;prompt=say"' in desktop.value(versions.note)
     await desktop.fire("overview")
-    assert "1 prompt waits for a decision" in desktop.value(desktop.page.overview.broken)
+    assert "1 prompt has a conflict" in desktop.value(desktop.page.overview.broken)
     assert desktop.prop(desktop.page.overview.broken, "visible") is True
     await desktop.fire("overview", who=GUEST)
     assert desktop.prop(desktop.page.overview.broken, "visible") is False
@@ -258,7 +258,7 @@ async def test_a_conflict_with_a_side_that_cannot_be_read_says_so(desktop: Deskt
     await place.store.save_version("say", json.dumps({"colour": "red"}), base=1, **entry)
     path.write_text(path.read_text() + "description: written in the file\n")
     versions = await look(desktop)
-    assert "Both sides cannot be shown" in desktop.value(versions.conflict.head)
+    assert "These versions can&#x27;t be shown" in desktop.value(versions.conflict.head)
     assert desktop.prop(versions.conflict.ours, "visible") is False
     assert numbers(desktop) == [3, 1]
 
@@ -301,8 +301,8 @@ async def test_a_version_that_is_not_in_the_file_is_told_with_the_ways_to_have_i
     desktop.place.library.refresh()
     await save(desktop.place, key="one")
     versions = await look(desktop, "one")
-    assert "Version 2 is kept in the database only" in desktop.value(versions.note)
-    assert "still holds version 1" in desktop.value(versions.note)
+    assert "v2 is stored in the database only" in desktop.value(versions.note)
+    assert "still contains v1" in desktop.value(versions.note)
     await look(desktop, "say")
     assert desktop.value(versions.note) == ""
 
@@ -326,7 +326,7 @@ async def test_a_bundle_brings_its_prompts_into_the_picker(desktop: Desktop) -> 
     for path in desktop.place.prompts.glob("*.yaml"):
         path.unlink()
     versions = await look(desktop)
-    desktop.place.write("fresh", "name: TtlCache\ntarget_models: [echo]\nprompt: hello\n")
+    desktop.place.write("fresh", "name: Fresh\ntarget_models: [echo]\nprompt: hello\n")
     await desktop.fire("version_imported")
     assert desktop.value(versions.picker) == "fresh"
     assert desktop.prop(versions.body, "visible") is True
@@ -336,13 +336,13 @@ async def test_the_texts_of_prompts_stay_texts(desktop: Desktop) -> None:
     await save(desktop.place, key="hostile", name=HOSTILE_TEXT + "2")
     versions = await look(desktop, "hostile")
     await desktop.fire("version_whole")
-    for component in (versions.diff.shown, versions.list.list, versions.head, versions.file.text, versions.labels.list):
+    for component in (versions.diff.diff, versions.list.list, versions.head, versions.file.text, versions.labels.list):
         shown = desktop.value(component)
         assert "<img" not in shown
         assert "<script" not in shown
         assert "${" not in shown
         assert "{{" not in shown
-    assert "&lt;img" in desktop.value(versions.diff.shown)
+    assert "&lt;img" in desktop.value(versions.diff.diff)
 
 
 async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
@@ -359,7 +359,7 @@ async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
     await desktop.fire("version_compare")
     assert desktop.prop(desktop.page.tabs, "selected") == "compare"
     await desktop.fire("version_compared")
-    lanes = desktop.page.compare.lanes
+    lanes = desktop.page.compare.columns
     assert [desktop.value(lane.version) for lane in lanes[:2]] == ["1", ""]
     await desktop.fire("overview_pick", "say", who=GUEST)
     assert desktop.prop(desktop.page.overview.versions, "visible") is False
@@ -380,7 +380,7 @@ async def test_a_version_that_cannot_be_read_leaves_the_others_in_sight(desktop:
     await save(desktop.place)
     versions = await look(desktop, "odd")
     assert numbers(desktop) == [2]
-    assert "another Herding" in desktop.value(versions.diff.shown)
+    assert "another Herding" in desktop.value(versions.diff.diff)
     desktop.set(versions.diff.new, 1)
     await desktop.fire("version_diff")
     await desktop.fire("version_whole")
@@ -395,7 +395,7 @@ async def test_a_page_of_an_earlier_start_is_told_to_open_the_tab_again(desktop:
     versions = desktop.page.versions
     for part in (versions.diff.old, versions.diff.new):
         desktop.set(part, 1)
-    desktop.set(versions.view, View())
+    desktop.set(versions.state, VersionsState())
     with pytest.raises((UserError, gr.Error)):
         await desktop.fire(event, "1")
     await desktop.fire("version_watch")
@@ -407,4 +407,4 @@ def test_who_writes_prompts_sees_the_tab() -> None:
 
 
 def test_a_zip_is_as_large_as_the_app_reads() -> None:
-    assert MOST == MAX_BODY
+    assert MAX_BYTES == MAX_BODY

@@ -1,0 +1,123 @@
+"""The nodes and their models, as far as a principal may use them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from itertools import islice
+
+from herding.access.operations import MANAGE_NODES, MODELS, NODES, PROMPTS, SWITCH_MODEL
+from herding.access.roles import allows, require
+from herding.errors import NotFoundError
+from herding.herd.fleet import Fleet
+from herding.herd.model_switcher import ModelSwitcher
+from herding.nodes.base import Node
+from herding.store import Store
+from herding.studio.catalog import PromptCatalog
+from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class Nodes:
+    """Lists the nodes of the fleet and switches their models.
+
+    Every method raises AccessError where the principal's role does not allow it, and NotFoundError for a node that is
+    not there or not for them.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        store: Store,
+        prompts: PromptCatalog,
+        switcher: ModelSwitcher,
+        clock: Callable[[], int],
+    ) -> None:
+        self._fleet, self._store, self._prompts, self._switcher, self._clock = fleet, store, prompts, switcher, clock
+
+    async def list_all(self, who: Principal) -> list[NodeInfo]:
+        """Return the nodes at this moment, with what they did in the last 24 hours."""
+        require(who, NODES)
+        nodes = usable(self._fleet, who)
+        stats = await self._store.node_stats(since=self._clock() - DAY_MS)
+        targets = {found.key: found.prompt.target_models for found in await self._prompts.visible(who)}
+        statuses = await asyncio.gather(*(node.status() for node in nodes))
+        found = []
+        for node, status in zip(nodes, statuses, strict=True):
+            load, served = self._fleet.slots.load(node.name), set(status.serves)
+            found.append(
+                NodeInfo(
+                    name=node.name,
+                    kind=node.kind,
+                    status=status,
+                    stats=stats.get(node.name, NodeStats()),
+                    prompts=tuple(key for key, models in targets.items() if served & set(models)),
+                    health=self._fleet.health.status(node.name),
+                    running=load.running,
+                    concurrency=load.concurrency,
+                    draining=load.draining,
+                )
+            )
+        return found
+
+    async def events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
+        """Return what happened to the nodes since the app started, newest first."""
+        require(who, NODES)
+        events = (event for event in self._fleet.events.latest() if allows(who.nodes, event.node))
+        return list(islice(events, limit))
+
+    async def models(self, who: Principal) -> list[ModelInfo]:
+        """Return every usable model, with its nodes and the prompts that target it: serving models first."""
+        require(who, MODELS)
+        visible = await self._prompts.visible(who) if PROMPTS in who.rights else []
+        return _model_infos(usable(self._fleet, who), {found.key: found.prompt.target_models for found in visible})
+
+    async def retry(self, node: str, who: Principal) -> None:
+        """Try a node again at once, whatever failed before: an operator has fixed it."""
+        require(who, MANAGE_NODES)
+        self._check(node, who)
+        self._fleet.health.reset(node)
+        self._fleet.changed.notify()
+
+    async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
+        """Switch a node to another model and yield progress. The switch goes on when the caller leaves."""
+        require(who, SWITCH_MODEL)
+        self._check(node, who)
+        async with aclosing(self._switcher.switch(node, model)) as steps:
+            async for progress in steps:
+                yield progress
+
+    def _check(self, node: str, who: Principal) -> None:
+        if node not in self._fleet or not allows(who.nodes, node):
+            raise NotFoundError(f"There is no node '{node}'.", param="node")
+
+
+def usable(nodes: Mapping[str, Node], who: Principal) -> list[Node]:
+    """Return the nodes that the role of `who` allows."""
+    return [node for name, node in nodes.items() if allows(who.nodes, name)]
+
+
+def knows(nodes: Iterable[Node], model: str) -> bool:
+    """Return whether a node serves the model, or could."""
+    return any(model in (*node.serves, *node.expects, *node.offers) for node in nodes)
+
+
+def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) -> list[ModelInfo]:
+    """Return all models that nodes or prompts name; `targets` maps prompt keys to target models."""
+    on_nodes = (model for node in nodes for model in (*node.serves, *node.offers, *node.expects))
+    targeted = (model for models in targets.values() for model in models)
+    embedding = (model for node in nodes for model in node.embeds)
+    found = [
+        ModelInfo(
+            id=model,
+            nodes=tuple(node.name for node in nodes if model in node.serves),
+            embeds=tuple(node.name for node in nodes if model in node.embeds),
+            offered_by=tuple(node.name for node in nodes if model in node.offers),
+            prompts=tuple(key for key, models in targets.items() if model in models),
+        )
+        for model in dict.fromkeys([*on_nodes, *targeted, *embedding])
+    ]
+    return sorted(found, key=lambda info: (not info.nodes, not info.embeds, not info.offered_by))

@@ -1,0 +1,51 @@
+"""The history of requests, as far as a principal may see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from herding.access.roles import owner_filter
+from herding.errors import NotFoundError
+from herding.store import Facets, Store
+from herding.values import Entry, HistoryFilter, Page, Principal
+
+MAX_PAGE = 200
+
+
+class History:
+    """Looks up requests: all of them for principals with that right, else only the principal's own.
+
+    Every method raises AccessError without the right to read the history.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def page(self, where: HistoryFilter, who: Principal, *, offset: int = 0, limit: int = 25) -> Page:
+        """Return a page of the matching requests, newest first; `limit` is at most 200."""
+        where = _restricted(where, who)
+        return await self._store.history(
+            where, viewer=who.id, offset=max(0, offset), limit=max(1, min(limit, MAX_PAGE))
+        )
+
+    def export(self, where: HistoryFilter, who: Principal) -> AsyncIterator[Entry]:
+        """Yield all matching requests, newest first."""
+        return self._store.export(_restricted(where, who), viewer=who.id)
+
+    async def entry(self, request_id: str, who: Principal) -> Entry:
+        """Return one request. Raises NotFoundError, also for requests of others."""
+        entry = await self._store.entry(request_id, viewer=who.id, owner=owner_filter(who))
+        if entry is None:
+            raise NotFoundError("There is no such request.", param="request_id")
+        return entry
+
+    async def facets(self, who: Principal) -> Facets:
+        """Return the prompts, models and nodes that occur in the visible history."""
+        return await self._store.facets(principal=owner_filter(who))
+
+
+def _restricted(where: HistoryFilter, who: Principal) -> HistoryFilter:
+    """Return `where`, restricted to the requests that `who` may see."""
+    owner = owner_filter(who)
+    return where if owner is None else replace(where, principal=owner)

@@ -1,0 +1,301 @@
+"""The way of a request, top to bottom: prepare -> admit -> queue -> dispatch -> judge -> record.
+
+Prompts, chats, completions and embeddings all take it. Each stage is a method here, over one small object:
+
+prepare     `Preparer` resolves the prompt, checks the input and renders it
+admit       `Store.reserve` enters the request into its caller's limits
+queue       `RequestQueue` grants a place on a node that the `Selector` picks
+dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place
+judge       `RequestRun.judge` runs the checks of the prompt
+record      `Store.finish` writes the row, however the request ended
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from herding.access.operations import CHAT, EMBED, RUN
+from herding.access.roles import owner, require
+from herding.errors import (
+    BROKEN,
+    AuthenticationError,
+    HerdingError,
+    LimitError,
+    NodeError,
+    NoModelError,
+    NotFoundError,
+    RefusalError,
+    StoreError,
+    UserError,
+)
+from herding.evaluation.learning import Learning
+from herding.herd.fleet import Fleet
+from herding.herd.node_call import EmbeddingCall, NodeCall
+from herding.prompts.compose import RenderedPrompt
+from herding.routing.budget import RetryBudget, pause
+from herding.serving.active import ActiveRequests
+from herding.serving.context import call_of, fit_to_context
+from herding.serving.metrics import Metrics
+from herding.serving.preparer import Preparer
+from herding.serving.queue import RequestQueue
+from herding.serving.request import RequestRun
+from herding.serving.selector import Assignment, RoutingState, Selector
+from herding.store import Store
+from herding.values import Delta, Done, Embeddings, Event, Outcome, Principal, Request, Started
+
+MAX_ATTEMPTS = 3
+GRACE_SECONDS = 0.5
+"""After the stop marker, how long a node may take to end by itself and report its exact usage."""
+
+log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Runs requests. Every method raises AccessError where the role of the principal does not allow it."""
+
+    def __init__(
+        self,
+        *,
+        preparer: Preparer,
+        store: Store,
+        fleet: Fleet,
+        selector: Selector,
+        queue: RequestQueue,
+        learning: Learning,
+        active: ActiveRequests,
+        metrics: Metrics,
+        clock: Callable[[], int],
+    ) -> None:
+        self._preparer, self._store, self._fleet = preparer, store, fleet
+        self._selector, self._queue, self._learning = selector, queue, learning
+        self._active, self._metrics, self._clock = active, metrics, clock
+        self._budget = RetryBudget(fleet.clock)
+
+    async def run(self, request: Request, who: Principal) -> Outcome:
+        """Run a request to its end and return the outcome. Raises what `stream` raises."""
+        async with aclosing(self.stream(request, who)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.outcome
+        raise AssertionError("a stream ends with Done or raises")
+
+    async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
+        """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
+
+        UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
+        row. Closing the stream early ends the generation with the status `abandoned`.
+        """
+        require(who, RUN if request.prompt else CHAT)
+        run = RequestRun(await self._preparer.prepare(request, who))
+        async with aclosing(self._process(run)) as events:
+            async for event in events:
+                yield event
+
+    async def embed(
+        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+    ) -> tuple[Outcome, Embeddings]:
+        """Return the outcome and a vector for each text; the row is durable by then. Raises what `stream` raises.
+
+        NotFoundError where no node makes embeddings with `model`. The vectors themselves are not stored.
+        """
+        require(who, EMBED)
+        run = RequestRun(self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions))
+        async with aclosing(self._process(run)) as events:
+            async for event in events:
+                if isinstance(event, Done) and run.embeddings is not None:
+                    return event.outcome, run.embeddings
+        raise UserError("The request was stopped.")
+
+    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` would send to a model, and which variant it picks."""
+        require(who, RUN)
+        return await self._preparer.preview(request, who)
+
+    async def cancel(self, request_id: str, who: Principal) -> None:
+        """Stop a running request of this principal; its stream ends with Done and the status `cancelled`."""
+        require(who, RUN)
+        run = self._active.get(request_id)
+        if run is None or owner(who) not in (None, run.request.principal.id):
+            raise NotFoundError("This request is not running.", param="request_id")
+        run.stop()
+
+    # Prepared -> recorded
+
+    async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Take a prepared request through all further stages."""
+        self._selector.check(run.request)
+        await self._admit(run)
+        try:
+            async with aclosing(self._dispatch(run)) as events:
+                async for event in events:
+                    yield event
+            if run.revoked:
+                raise AuthenticationError("The token of this request is not valid any more.")
+            if not run.stopped:
+                await run.judge()
+            run.end("cancelled" if run.stopped else "succeeded")
+        except HerdingError as error:
+            run.end("cancelled" if run.revoked else "failed", error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            run.end("abandoned")
+            raise
+        except Exception as error:
+            log.exception("Request %s failed inside Herding", run.request.id)
+            broken = HerdingError(BROKEN)
+            run.end("failed", broken)
+            raise broken from error
+        finally:
+            outcome = await self._record(run)
+        yield Done(outcome)
+
+    async def _admit(self, run: RequestRun) -> None:
+        """Enter a request into its caller's limits. Raises LimitError."""
+        request, row = run.request, run.stored(run.outcome())
+        limits, tokens = request.principal.limits, request.max_total_tokens
+        try:
+            await self._store.reserve(row, limits=limits, tokens=tokens, account=request.account)
+        except LimitError:
+            self._metrics.over_limit()
+            raise
+        self._active.add(run)
+
+    async def _dispatch(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Queue for a node and call it; after a failure before the first token, try another candidate.
+
+        A node that failed is not tried again, unless it restarted meanwhile. Ends early where the run is stopped.
+        """
+        state = RoutingState(run.request, self._queue.deadline())
+        self._budget.record_request()
+        while True:
+            taken = self._queue.take_now(state)
+            if not isinstance(taken, Assignment):
+                async with aclosing(self._queue.wait(run, taken)) as places:
+                    async for place in places:
+                        yield place
+                if taken.lease is None:
+                    return
+                taken = taken.lease
+            try:
+                async with aclosing(self._attempt(run, taken)) as events:
+                    async for event in events:
+                        yield event
+            except NodeError as error:
+                if not await self._may_retry(run, state, taken, error):
+                    raise
+            else:
+                if state.attempt > 1:
+                    self._budget.record_success()
+                return
+
+    async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
+        """Call one node and yield Started, Delta*."""
+        candidate, began, began_at = assignment.candidate, run.elapsed_ms, self._clock()
+        run.choose(candidate, assignment.policy, assignment.reason, assignment.considered)
+        failure: HerdingError | None = None
+        call: NodeCall | None = None
+        try:
+            call = await self._call(run, assignment)
+            if run.stopped:
+                return
+            run.wait_on(call)
+            yield Started(run.request.id, candidate.model, candidate.node, assignment.reason)
+            async for chunk in call.chunks():
+                if chunk.text and assignment.permit.trial:
+                    assignment.permit.first_token()
+                if text := run.receive(chunk):
+                    yield Delta(text)
+                if run.complete and not chunk.finish_reason:
+                    await _await_usage(run, call)
+                    break
+            if isinstance(call, EmbeddingCall):
+                run.receive_embeddings(call.embeddings)
+            if not run.stopped:
+                _report_success(run, assignment, began)
+        except (NodeError, UserError) as error:
+            failure = error
+            await self._report_failure(assignment, error)
+            raise
+        finally:
+            run.add_attempt(candidate, began_at, run.elapsed_ms - began, failure)
+            run.wait_on(None)
+            try:
+                if call:
+                    await call.close()
+            finally:
+                self._queue.release(assignment)
+
+    async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
+        """Start the call of the assigned node, with the input that fits its model."""
+        request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
+        if request.texts is not None:
+            return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
+        run.fit(await fit_to_context(request, node, model))
+        return NodeCall(node, call_of(request, model, run.rendered))
+
+    async def _report_failure(self, assignment: Assignment, error: HerdingError) -> None:
+        """Record a failed call in the node's health, after the node has checked what it still serves.
+
+        That a node does not have one of its models does not count against the others.
+        """
+        node = self._fleet.get(assignment.candidate.node)
+        if node and isinstance(error, NodeError):
+            await node.look_again()
+        if node and isinstance(error, NoModelError) and len({*node.serves, *node.embeds}) > 1:
+            assignment.permit.cancelled()
+        else:
+            assignment.permit.failed(error)
+
+    async def _may_retry(self, run: RequestRun, state: RoutingState, assignment: Assignment, error: NodeError) -> bool:
+        """Return whether another attempt may follow a failed one; if so, after a short pause."""
+        candidate = assignment.candidate
+        state.failure, state.last_node = error, candidate.node
+        node = self._fleet.get(candidate.node)
+        if isinstance(error, NoModelError):
+            state.missing.add(candidate)
+        elif node and candidate.model in state.served(node):  # else it died, and may be tried again when it is back
+            state.failed.add(candidate.node)
+        if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
+            return False
+        sound = not isinstance(error, RefusalError) and self._selector.has_sound_node(state)
+        if not self._selector.can_continue(state) or not self._budget.allow_retry(sound=sound):
+            return False
+        await asyncio.sleep(pause(state.attempt, self._fleet.rng))
+        state.attempt += 1
+        return True
+
+    async def _record(self, run: RequestRun) -> Outcome:
+        """Write the row of a request that ended: the only place that does."""
+        outcome = run.outcome()
+        try:
+            written = self._store.finish(run.stored(outcome))
+            written.add_done_callback(lambda _: self._active.remove(run.request.id))
+        except StoreError:
+            self._active.remove(run.request.id)
+            raise
+        await written
+        self._metrics.ended(outcome)
+        self._learning.ended(outcome)
+        return outcome
+
+
+def _report_success(run: RequestRun, assignment: Assignment, began: float) -> None:
+    """Record a complete response in the node's health and latency; vectors say nothing about its latency."""
+    assignment.permit.succeeded()
+    if run.request.texts is None:
+        total = run.elapsed_ms - began
+        first = total if run.first_token_ms is None else run.first_token_ms - began
+        assignment.slot.record_latency(first_token_ms=first, total_ms=total)
+
+
+async def _await_usage(run: RequestRun, call: NodeCall) -> None:
+    """Let a node end by itself after the stop marker, so that it can report its exact usage."""
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            async for chunk in call.chunks():
+                run.receive(chunk)
+    except (TimeoutError, NodeError):
+        call.stop()

@@ -1,0 +1,291 @@
+"""A request on its way: what was asked, which never changes, and the record of what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from herding.errors import HerdingError, NodeError
+from herding.prompts.checks import Trimmer, judge
+from herding.prompts.compose import RenderedPrompt
+from herding.prompts.model import Prompt
+from herding.routing.policies import Candidate
+from herding.values import (
+    Attempt,
+    CheckResult,
+    Chunk,
+    Considered,
+    Embeddings,
+    FinishReason,
+    Outcome,
+    Parameters,
+    Principal,
+    Status,
+    Timings,
+    Usage,
+)
+
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
+CHARS_PER_TOKEN = 4
+ANSWER_TOKENS = 256
+"""The output tokens that a request is assumed to need where no `max_tokens` is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRequest:
+    """A request that is validated and can run.
+
+    `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
+    `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
+    `dimensions` is the length of vectors asked for.
+    """
+
+    id: str
+    arrived_at: int
+    principal: Principal
+    prompt: Prompt
+    rendered: RenderedPrompt
+    parameters: Parameters = field(default_factory=Parameters)
+    key: str = ""
+    version: int = 0
+    edited: bool = False
+    session_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    response_format: Mapping[str, Any] | None = None
+    texts: tuple[str, ...] | None = None
+    dimensions: int | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that may serve the request, best first; empty means any."""
+        if self.model:
+            return (self.model,)
+        if self.prompt.routing and self.prompt.routing.pinned:
+            return (self.prompt.routing.pinned,)
+        return tuple(self.prompt.target_models)
+
+    @property
+    def account(self) -> str:
+        """The account whose limits and place in the queue the request uses."""
+        return self.principal.account or self.principal.id
+
+    @property
+    def max_total_tokens(self) -> int:
+        """An upper estimate of the tokens in and out, whichever model responds."""
+        input_tokens = self.input_tokens(self.rendered)
+        if self.texts is not None:
+            return input_tokens
+        raw = max((len(text) for _, text in self.rendered.families), default=0)
+        return max(input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
+
+    def input_tokens(self, rendered: RenderedPrompt) -> int:
+        """Estimate the input tokens of `rendered`; the response format is part of the input."""
+        form = len(json.dumps(self.response_format)) if self.response_format else 0
+        return -(-(len(input_text(rendered)) + form) // CHARS_PER_TOKEN)
+
+
+class Stoppable(Protocol):
+    """Something that a run waits for: a ticket in the queue, or the call of a node."""
+
+    def stop(self) -> None:
+        """End it now."""
+
+
+class RequestRun:
+    """The record of one run: response text, attempts, timings and status. Only its own methods write it.
+
+    Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
+    current attempt; it may have lost the oldest turns of a chat. `embeddings` is set by a request for embeddings.
+    """
+
+    def __init__(self, request: PreparedRequest) -> None:
+        self.request = request
+        self.rendered = request.rendered
+        self.embeddings: Embeddings | None = None
+        self.stopped = self.revoked = False
+        self._drops_texts = request.principal.opt_out
+        self._began = time.perf_counter()
+        self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
+        self._answer: list[str] = []
+        self._received = 0
+        self._usage: Usage | None = None
+        self._finish: FinishReason | None = None
+        self._queued_ms = 0.0
+        self._total_ms = 0.0
+        self.first_token_ms: float | None = None
+        self._attempts: list[Attempt] = []
+        self._choice: tuple[Candidate, str, str] | None = None
+        self._considered: tuple[Considered, ...] = ()
+        self._error: HerdingError | None = None
+        self._status: Status = "running"
+        self._check_result = CheckResult()
+        self._activity: Stoppable | None = None
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request arrived."""
+        return (time.perf_counter() - self._began) * 1000
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a node has begun to respond, so that no other may take over."""
+        return self._received > 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stop marker or a stop string was received: what follows is not part of the response."""
+        return self._trimmer.done
+
+    def stop(self) -> None:
+        """Stop the run for its caller; a run that has finished stays as it is."""
+        if self._finish is None:
+            self.stopped = True
+            if self._activity:
+                self._activity.stop()
+
+    def revoke(self) -> None:
+        """Stop the run because its caller's token is no longer valid."""
+        self.revoked = True
+        self.stop()
+
+    def drop_texts(self) -> None:
+        """Store no text of this run."""
+        self._drops_texts = True
+
+    def wait_on(self, activity: Stoppable | None) -> None:
+        """Set what `stop` ends: the ticket or the node call that the run waits on now."""
+        self._activity = activity
+        if activity and self.stopped:
+            activity.stop()
+
+    def choose(self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...]) -> None:
+        """Record the candidate of the next attempt; the time until the first one counts as queueing."""
+        if self._choice is None:
+            self._queued_ms = self.elapsed_ms
+        self._choice, self._considered = (candidate, policy, reason), considered
+
+    def fit(self, rendered: RenderedPrompt) -> None:
+        """Set the input of the current attempt."""
+        self.rendered = rendered
+
+    def receive(self, chunk: Chunk) -> str:
+        """Record a chunk of the node; return the part of the response that is certain after it."""
+        if chunk.text and not self._received:
+            self.first_token_ms = self.elapsed_ms
+        self._received += len(chunk.text)
+        self._usage = chunk.usage or self._usage
+        self._finish = chunk.finish_reason or self._finish
+        text = self._trimmer.feed(chunk.text)
+        if chunk.finish_reason and not self._trimmer.done:
+            text += self._trimmer.end()
+        self._answer.append(text)
+        return text
+
+    def receive_embeddings(self, embeddings: Embeddings | None) -> None:
+        """Record the vectors of the node."""
+        self.embeddings = embeddings
+
+    def add_attempt(self, candidate: Candidate, started_at: int, total_ms: float, error: HerdingError | None) -> None:
+        """Record how an attempt ended."""
+        kind, message = (error.type, error.message) if error else (None, None)
+        number = len(self._attempts) + 1
+        self._attempts.append(
+            Attempt(number, candidate.node, candidate.model, started_at, total_ms, error_type=kind, error=message)
+        )
+
+    async def judge(self) -> None:
+        """Run the prompt's checks on the whole response; slow ones in a thread, so that other requests go on."""
+        self._total_ms = self.elapsed_ms
+        checks, text, marked = self.request.prompt.checks, "".join(self._answer), self._trimmer.marked
+        if checks.regex is None and checks.json_schema is None:
+            self._check_result = judge(checks, text, marker_seen=marked)
+        else:
+            self._check_result = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
+
+    def end(self, status: Status, error: HerdingError | None = None) -> None:
+        """Record the end of the run."""
+        if error is not None:
+            error.request_id = self.request.id
+            self._finish = "error"
+        else:
+            ended = "stop" if self._trimmer.done else self._finish or "stop"
+            self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
+        broke_off = isinstance(error, NodeError) and self.has_text
+        self._status, self._error = ("partial" if broke_off else status), error
+        self._total_ms = self._total_ms or self.elapsed_ms
+        if self._status != "succeeded":
+            self._check_result = CheckResult()
+
+    def outcome(self) -> Outcome:
+        """Return all that is known now."""
+        request = self.request
+        candidate, policy, reason = self._choice or (None, None, None)
+        return Outcome(
+            request_id=request.id,
+            principal=request.principal.id,
+            prompt=request.key,
+            created_at=request.arrived_at,
+            version=request.version,
+            variant=request.rendered.variant,
+            edited=request.edited,
+            session_id=request.session_id,
+            variables=request.variables,
+            parameters=request.parameters,
+            input=input_text(self.rendered),
+            answer="".join(self._answer),
+            model=candidate.model if candidate else request.model,
+            node=candidate.node if candidate else None,
+            status=self._status,
+            finish_reason=self._finish,
+            usage=self._usage or self._estimated_usage(),
+            timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
+            checks=self._check_result,
+            policy=policy,
+            reason=reason,
+            attempts=tuple(self._attempts),
+            candidates=self._considered,
+            error_type=self._error.type if self._error else None,
+            error=self._error.message if self._error else None,
+        )
+
+    def stored(self, outcome: Outcome) -> Outcome:
+        """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
+        return without_texts(outcome) if self._drops_texts else outcome
+
+    def _estimated_usage(self) -> Usage:
+        """Return token counts for a node that reports none; zero where no node was called."""
+        if self._choice is None:
+            return Usage()
+        return Usage(self.request.input_tokens(self.rendered), -(-self._received // CHARS_PER_TOKEN))
+
+
+def input_text(rendered: RenderedPrompt) -> str:
+    """Return the input as the history keeps it: the raw text, or the messages as a JSON list."""
+    if rendered.messages is None:
+        return rendered.text or ""
+    return _to_json([{"role": message.role, "content": message.content} for message in rendered.messages])
+
+
+def without_texts(outcome: Outcome) -> Outcome:
+    """Return `outcome` with counts and times only.
+
+    Errors may repeat what was sent; stop strings, and the name of a model that no node took, are texts as well.
+    """
+    return replace(
+        outcome,
+        session_id=None,
+        model=outcome.model if outcome.node else None,
+        variables={},
+        parameters=replace(outcome.parameters, stop=()),
+        input="",
+        answer="",
+        checks=replace(outcome.checks, reason=None),
+        attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
+        error=None,
+    )

@@ -1,0 +1,233 @@
+"""Database engines: one connection for the writer, a few for the readers; and database errors as errors of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+import orjson
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from herding.errors import ConfigError, HerdingError, StoreError
+from herding.store import sqlite
+
+PREPARED_STATEMENTS = 1_000
+"""Prepared statements cached by an SQLite connection. Preparing one takes ten times as long as running it."""
+
+READERS = 4
+"""Reads that run at the same time."""
+
+READ_ATTEMPTS = 3
+"""Attempts of a read that meets a lock; each waits as long as SQLite does."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+_ADVICE = {
+    "SQLITE_FULL": "The disk (or its quota) is full. Free some space and try again.",
+    "SQLITE_READONLY": "The database is read-only. Make its file and directory writable and try again.",
+    "SQLITE_BUSY": "The database is locked by another program. Try again, or stop that program.",
+    "SQLITE_LOCKED": "The database is locked. Try again.",
+    "SQLITE_CANTOPEN": "The database file cannot be opened. Check that its directory exists and is writable.",
+    "SQLITE_IOERR": "The disk reported an error. Check the disk, its free space and its quota.",
+    "SQLITE_CORRUPT": "The database file is damaged. Stop Herding, keep the file, and restore a backup in its place.",
+    "SQLITE_NOTADB": "The file is not a database. Point DATABASE_URL to another file, or restore a backup.",
+    "SQLITE_PERM": "Access to the database is denied. Check the permissions of its file and directory.",
+    "SQLITE_TOOBIG": "A text is too long for the database. Shorten it.",
+}
+
+
+def parse_url(url: str) -> URL:
+    """Parse a database URL and add the driver. Raises ConfigError.
+
+    `%`, `?` and `#` in a path are written as in any URL: `%25`, `%3F` and `%23`.
+    """
+    scheme, _, path = url.partition(":///")
+    if scheme in ("sqlite", "sqlite+pysqlite") and path not in ("", ":memory:"):
+        return URL.create("sqlite", database=unquote(re.split(r"[?#]", path)[0]))
+    if not url.startswith(("postgres:", "postgresql")):
+        raise ConfigError("Write sqlite:///path/to/file or postgresql://user@host/name", key="DATABASE_URL")
+    try:
+        found = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError("This is not a URL of PostgreSQL", key="DATABASE_URL") from error
+    return found if "+" in found.drivername else found.set(drivername="postgresql+psycopg")
+
+
+def is_sqlite(url: URL) -> bool:
+    """Return whether `url` names an SQLite file."""
+    return url.get_backend_name() == "sqlite"
+
+
+def write_engine(url: URL) -> Engine:
+    """Create an engine with one connection, for the writer thread."""
+    engine = _engine(url, pool_size=1)
+    if is_sqlite(url):
+        event.listen(engine, "connect", partial(_configure_writer, url))
+        event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
+    return engine
+
+
+def schema_engine(url: URL) -> Engine:
+    """Create an engine for migrations, without foreign keys: altering a table in SQLite replaces it."""
+    engine = write_engine(url)
+    if is_sqlite(url):
+        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = OFF"))
+    return engine
+
+
+def read_engine(url: URL) -> Engine:
+    """Create an engine with a few connections that cannot write."""
+    engine = _engine(url, pool_size=READERS)
+    if is_sqlite(url):
+        event.listen(engine, "connect", sqlite.configure_reader)
+        event.listen(engine, "begin", partial(_begin, "BEGIN"))
+    return engine
+
+
+def prepare_file(url: URL) -> None:
+    """Create the directory (mode 0700) and the file (0600) of an SQLite database; warn of a network disk."""
+    path = Path(url.database or "").absolute()
+    try:
+        for directory in reversed([parent for parent in path.parents if not parent.exists()]):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        if not path.exists():  # opening and closing a live database would drop this process's locks on it
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError(f"The database file {path} cannot be created: {error.strerror}.") from error
+    if kind := sqlite.network_filesystem(path):
+        _log.warning(
+            "The database %s is on a network file system (%s), where locks may fail and damage it. "
+            "Put it on a local disk, or set DATABASE_URL to a PostgreSQL server.",
+            path,
+            kind,
+        )
+
+
+@contextmanager
+def without_sync(connection: Connection) -> Iterator[None]:
+    """Let commits in this block return before the disk has synced, in WAL mode.
+
+    They survive a crash of the app. A power cut before the next synced commit undoes them.
+    """
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name != "sqlite" or driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        yield
+        return
+    driver.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA synchronous = FULL")
+
+
+def journal(connection: Connection) -> str | None:
+    """Return the journal mode, `wal` or `persist`; None for other databases than SQLite."""
+    if connection.dialect.name != "sqlite":
+        return None
+    found = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+    return "wal" if found == "wal" else sqlite.ROLLBACK  # rollback modes are per connection; the writer's counts
+
+
+class Reader:
+    """Runs read transactions in a few threads, so that a slow disk delays neither the event loop nor the writer.
+
+    `file_lock` is held during each read; it is a real lock only where reads and commits exclude each other.
+    """
+
+    def __init__(self, engine: Engine, file_lock: AbstractContextManager[object]) -> None:
+        self.closed = False
+        self._engine = engine
+        self._file_lock = file_lock
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    async def run(self, query: Callable[[Connection], T]) -> T:
+        """Run `query` in one transaction. Raises StoreError."""
+        if self.closed:
+            raise StoreError("The store is closed: the app is stopping.")
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+
+    def close(self) -> None:
+        """Wait for running reads and close the connections. Blocks."""
+        self.closed = True
+        self._threads.shutdown()
+        self._engine.dispose()
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                with self._file_lock, self._engine.begin() as connection:
+                    return query(connection)
+            except SQLAlchemyError as error:
+                if not is_transient(error) or attempt == READ_ATTEMPTS:
+                    raise to_store_error(error) from error
+        raise AssertionError("unreachable")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same transaction may succeed when repeated: after a lock or a lost connection."""
+    lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return lost or isinstance(error, DisconnectionError) or _error_name(error) in ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
+def to_store_error(error: BaseException) -> HerdingError:
+    """Convert a database error to a StoreError that says what to do; an error of ours stays as it is."""
+    if isinstance(error, HerdingError):
+        return error
+    if isinstance(error, PoolTimeoutError):
+        return StoreError("All connections to the database are in use. Try again.")
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    advice = _ADVICE.get(_error_name(error), "The database reported an error.")
+    return StoreError(f"{advice} (Database: {cause})")
+
+
+def _error_name(error: BaseException) -> str:
+    """Return SQLite's primary name of an error, such as `SQLITE_FULL`; empty for others."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(cause, "sqlite_errorname", None) or ""
+    return "_".join(name.split("_")[:2])
+
+
+def _configure_writer(url: URL, connection: Any, _record: object) -> None:
+    network = sqlite.network_filesystem(Path(url.database or "").absolute()) is not None
+    sqlite.configure_writer(connection, sqlite.journal_mode(sqlite.DRIVER.sqlite_version_info, network=network))
+
+
+def _begin(statement: str, connection: Connection) -> None:
+    connection.exec_driver_sql(statement)
+
+
+def _engine(url: URL, *, pool_size: int) -> Engine:
+    try:
+        return create_engine(
+            url,
+            module=sqlite.DRIVER if is_sqlite(url) else None,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=not is_sqlite(url),
+            json_serializer=_to_json,
+            connect_args={"cached_statements": PREPARED_STATEMENTS} if is_sqlite(url) else {},
+        )
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error
+
+
+def _to_json(value: Any) -> str:
+    """Serialize to JSON; numbers that are too large for orjson go through the standard library."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)

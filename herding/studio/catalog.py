@@ -1,0 +1,178 @@
+"""The prompts that a principal may use: which version a reference means, and what people see of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from herding.access.operations import EDIT, PROMPTS, RUN, SAVE
+from herding.access.roles import allows, may_see, require
+from herding.errors import ConfigError, NotFoundError, StoreError
+from herding.nodes.base import Node
+from herding.prompts.library import Library
+from herding.prompts.model import Prompt, check_key, dump_body, prompt_not_found
+from herding.prompts.prompt_file import parse_body, parse_prompt
+from herding.studio.cached_stats import CachedStats
+from herding.studio.sync import Sync
+from herding.studio.version_cache import DEV, Edition, Head, VersionCache
+from herding.values import Principal, PromptInfo, PromptStats, Request
+
+
+class PromptCatalog:
+    """Finds and lists prompts. Every method raises AccessError where the principal's role does not allow it.
+
+    `resolve` and `resolve_request` are for the services that have checked the right to run or to edit; they raise
+    NotFoundError for what the principal may not see.
+    """
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        version_cache: VersionCache,
+        sync: Sync,
+        nodes: Mapping[str, Node],
+        stats: CachedStats,
+    ) -> None:
+        self._library, self._version_cache, self._sync = library, version_cache, sync
+        self._nodes, self._stats = nodes, stats
+        self._bodies: dict[str, tuple[Prompt, str]] = {}
+
+    # Resolve
+
+    async def resolve(self, reference: str, who: Principal) -> Edition:
+        """Return the version that `key`, `key@<number>`, `key@<label>` or `key@newest` means.
+
+        A key alone is its version with the label prod, else the newest. NotFoundError where there is none for `who`.
+        """
+        await self._sync.settle()
+        key, _, version = reference.partition("@")
+        served = await self._version_cache.find(key)
+        if not may_see(who, key, served.prompt.roles):
+            raise prompt_not_found(key)
+        if not version:
+            return served
+        found = await self._version_cache.find(reference)
+        if not may_see(who, key, found.prompt.roles):
+            raise NotFoundError(f"'{key}' has no '{version}' for you.", param="prompt")
+        return found
+
+    async def resolve_request(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
+        """Return the version that a request means, and the prompt to run: that version, or an unsaved edit of it."""
+        if request.whole is not None:
+            return await self._resolve_unsaved(request.prompt, request.whole, who)
+        found = await self.resolve(request.prompt, who)
+        if request.template is None:
+            return found, found.prompt
+        require(who, EDIT)
+        edited = parse_body(request.template, found.prompt)
+        return found, found.prompt if edited.digest == found.prompt.digest else edited
+
+    async def _resolve_unsaved(self, reference: str, text: str, who: Principal) -> tuple[Edition, Prompt]:
+        """Return the saved version (number 0 for a new prompt), and the prompt that the YAML `text` is."""
+        require(who, SAVE)  # the caller could save the text first, and run it then
+        key = reference.partition("@")[0]
+        saved = None
+        try:
+            saved = await self.resolve(reference, who)
+        except NotFoundError:
+            if key in self._version_cache.heads or not allows(who.prompts, key):
+                raise
+        prompt = await asyncio.to_thread(parse_prompt, key, text)
+        if saved is None:
+            check_key(key)
+            return Edition(key, 0, prompt), prompt
+        return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
+
+    def resolve_alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
+        """Return the key of the prompt with this short address, and its variables by their names in the query."""
+        return self._version_cache.alias(path)
+
+    # List
+
+    async def find(self, reference: str, who: Principal) -> Edition:
+        """Return what `resolve` returns, to a principal who may run prompts."""
+        require(who, RUN)
+        return await self.resolve(reference, who)
+
+    async def list_all(self, who: Principal) -> list[PromptInfo]:
+        """Return all visible prompts, as their files are now, with the nodes that serve them and their statistics."""
+        require(who, PROMPTS)
+        return await self._infos(await self.visible(who), who)
+
+    async def get(self, reference: str, who: Principal) -> PromptInfo:
+        """Return one prompt, as its file is now. Raises what `resolve` raises."""
+        require(who, PROMPTS)
+        await asyncio.to_thread(self._library.refresh)
+        (info,) = await self._infos([await self.resolve(reference, who)], who)
+        if SAVE not in who.rights:
+            return info
+        return replace(info, text=await self._sync.files.text(info.key, info.version))
+
+    async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
+        """Return an unsaved prompt, given as YAML. UserError names the line and the key that are wrong."""
+        require(who, PROMPTS)
+        found, prompt = await self._resolve_unsaved(key, whole, who)
+        (info,) = await self._infos([replace(found, prompt=prompt)], who)
+        self._bodies.pop(found.key, None)
+        return info
+
+    async def broken(self, who: Principal) -> tuple[ConfigError, ...]:
+        """Return the errors of the files that did not load."""
+        require(who, PROMPTS)
+        return self._library.snapshot.broken
+
+    async def visible(self, who: Principal) -> Sequence[Edition]:
+        """Return the live versions that `who` may see; their number is 0 while the store takes no new one."""
+        await asyncio.to_thread(self._library.refresh)
+        found: dict[str, Edition] = {}
+        try:
+            await self._sync.settle()
+        except StoreError:
+            for key, loaded in self._library.snapshot.prompts.items():
+                found[key] = Edition(key, 0, loaded.prompt, loaded.notes)
+        for key in tuple(self._version_cache.heads):
+            with suppress(StoreError, NotFoundError):
+                found[key] = await self._version_cache.find(key)
+        return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
+
+    async def _infos(self, prompts: Sequence[Edition], who: Principal) -> list[PromptInfo]:
+        stats = await self._stats.read()
+        nodes = [node for name, node in self._nodes.items() if allows(who.nodes, name)]
+        return [self._info(found, stats, nodes) for found in prompts]
+
+    def _info(self, found: Edition, stats: Mapping[str, PromptStats], nodes: Sequence[Node]) -> PromptInfo:
+        prompt = found.prompt
+        head = self._version_cache.heads.get(found.key, Head(found.number))
+        served = {model: tuple(node.name for node in nodes if model in node.serves) for model in prompt.target_models}
+        return PromptInfo(
+            key=found.key,
+            name=prompt.name,
+            description=prompt.description,
+            tags=tuple(prompt.tags),
+            label=head.label_of(found.number) or DEV,
+            chat=prompt.chat,
+            target_models=tuple(prompt.target_models),
+            variables={name: variable.model_dump() for name, variable in prompt.variables.items()},
+            body=self._body(found),
+            parameters=prompt.parameters.value(),
+            checks=prompt.checks.model_dump(exclude_none=True),
+            served=served,
+            stats=stats.get(found.key, PromptStats()),
+            notes=found.notes,
+            version=found.number,
+            roles=None if prompt.roles is None else tuple(prompt.roles),
+            cors=tuple(prompt.cors or ()),
+            content=prompt.content,
+            newest=head.newest,
+            labels=dict(head.labels),
+        )
+
+    def _body(self, found: Edition) -> str:
+        """Return the prompt's text as YAML, cached until another version is live."""
+        known = self._bodies.get(found.key)
+        if known is None or known[0] is not found.prompt:
+            known = self._bodies[found.key] = (found.prompt, dump_body(found.prompt))
+        return known[1]

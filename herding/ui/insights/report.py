@@ -1,0 +1,134 @@
+"""The metrics of a prompt by version and model, and its routing, as HTML."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from herding.evaluation.insights import Outlook, PromptInsights
+from herding.evaluation.version_matrix import Cell
+from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.ui.kit.bars import percent_text, share_bar
+from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
+
+HEADS = (
+    "Version",
+    "Model",
+    "Requests",
+    "Mean rating",
+    "Error rate",
+    "Check failures",
+    "Latency p50",
+    "Latency p95",
+    "Input tokens",
+    "Output tokens",
+    "Traffic share",
+)
+FIRST_NUMBER = 2
+"""Columns from this one on are numbers."""
+
+NOTES = (
+    "Mean rating: with its 95% interval. Error rate: failed attempts. Check failures: responses that failed a check. "
+    "Latency excludes time in the queue. Token counts are means. Stopped requests are not counted."
+)
+POLICIES = {
+    STARS: "by ratings, failures, checks and latency",
+    SUCCESS_SHARE: "by the share of successful requests",
+    ROUND_ROBIN: "each model in turn",
+    RANDOM: "random choice",
+    LEAST_BUSY: "least busy node first",
+}
+NO_VALUE = el("span", "–", cls="muted")
+
+
+def version_table(report: PromptInsights) -> Markup:
+    """Return a table with a row for each version and model; on narrow screens each row is a card."""
+    head = el("thead", el("tr", *(el("th", name, scope="col", cls=_align(n)) for n, name in enumerate(HEADS))))
+    body = el("tbody", *(_row(cell, live=cell.version == report.version) for cell in report.cells))
+    table = el("table", el("caption", "Metrics by version and model", cls="sr"), head, body, cls="matrix")
+    title = el("div", el("h2", "Versions and models"), _request_count(report), cls="page-head")
+    frame = el("div", table, cls="matrix-frame", role="region", tabindex="0", aria_label="Versions and models")
+    return join([title, frame, el("p", NOTES, cls="muted why")])
+
+
+def routing(report: PromptInsights) -> Markup:
+    """Return the routing policy, and each model with its share of the traffic."""
+    reset = report.reset
+    since = el("span", "Data since ", datetime_tag(reset.at), f", reset by {reset.by}", cls="muted") if reset else None
+    title = el("div", el("h2", "Routing"), since, cls="page-head")
+    rows = el("ul", *(_model(model) for model in report.models), cls="plain outlook")
+    return join([title, policy(report.routing), rows])
+
+
+def policy(routing: RoutingSettings) -> Markup:
+    """Return the routing policy in words."""
+    exploring = ""
+    if routing.policy == STARS:
+        exploring = ", exploring" if routing.explore else ", not exploring (always the best model so far)"
+    parts = ["Policy: ", el("b", routing.policy), " (", POLICIES[routing.policy], ")", exploring, ". "]
+    pinned = ["Pinned: ", el("b", routing.pinned or "none"), ". "]
+    hint = el("span", "To change it, edit ", el("code", "routing:"), " in the prompt's YAML.", cls="muted")
+    return el("p", *parts, *pinned, hint, cls="policy")
+
+
+def _align(column: int) -> str:
+    return "number" if column >= FIRST_NUMBER else ""
+
+
+def _request_count(report: PromptInsights) -> Markup:
+    text = f"{plural(report.total, 'request')} in the last {report.days} days"
+    if report.read < report.total:
+        return chip(f"{text}; metrics cover the latest {report.read:,}", "warn")
+    return el("span", text, cls="muted")
+
+
+def _row(cell: Cell, *, live: bool) -> Markup:
+    values: tuple[object, ...] = (
+        _version(cell, live=live),
+        el("span", cell.model, cls="model"),
+        f"{cell.requests:,}",
+        _rating(cell),
+        percent_text(cell.error_rate),
+        percent_text(cell.check_failure_rate),
+        duration(cell.p50_ms),
+        duration(cell.p95_ms),
+        _tokens(cell.input_tokens),
+        _tokens(cell.output_tokens),
+        NO_VALUE if cell.share is None else share_bar(cell.share),
+    )
+    data = [
+        el("td", el("span", value, cls="held"), data_label=name, cls=_align(n))
+        for n, (name, value) in enumerate(zip(HEADS, values, strict=True))
+    ]
+    return el("tr", *data, cls="served" if live and not cell.edited else "")
+
+
+def _version(cell: Cell, *, live: bool) -> Markup:
+    name = el("b", f"v{cell.version}" if cell.version else "unsaved")
+    if cell.edited:
+        return join([name, " ", chip("edited", "accent", title="Ran with unsaved changes")])
+    return join([name, " ", chip("live", "good", title="Used when a request names no version") if live else None])
+
+
+def _rating(cell: Cell) -> Markup:
+    if cell.mean_stars is None or cell.low is None or cell.high is None:
+        return NO_VALUE
+    small = el("small", f"{cell.low:.1f} to {cell.high:.1f} · {plural(cell.rated, 'rating')}", cls="muted")
+    return join([el("span", f"{cell.mean_stars:.1f}", el("span", " ★", cls="lit", aria_hidden="true")), small])
+
+
+def _tokens(mean: float | None) -> str:
+    return "–" if mean is None else f"{mean:,.0f}" if mean >= 10 else f"{mean:.1f}"
+
+
+def _model(model: Outlook) -> Markup:
+    if model.against:
+        share = chip(model.against, "calm")
+    elif model.share is None:
+        share = el("span", "when least busy", cls="muted")
+    else:
+        share = share_bar(model.share)
+    score = el(
+        "span", f"Score {model.quality:.2f}", cls="muted", title="Expected quality of a response, from 0 (worst) to 1"
+    )
+    head = el("div", el("b", model.model, cls="model"), share, score, cls="outlook-head")
+    return el("li", head, el("p", model.why, cls="muted"))

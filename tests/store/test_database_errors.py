@@ -1,0 +1,99 @@
+"""Full disks, read-only files, locks: a clear error, nothing half written, and work goes on afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import event
+
+from herding.errors import StoreError
+from herding.store import Store, sqlite
+from herding.store.sqlite import journal_mode
+from herding.values import Attempt, HistoryFilter
+
+pytestmark = pytest.mark.usefixtures("library")
+
+
+async def total(store: Store) -> int:
+    return (await store.history(HistoryFilter(), viewer="ada", offset=0, limit=1)).total
+
+
+async def test_a_full_disk_is_survived(store: Store, outcome, at_begin) -> None:
+    long = outcome(1, answer="x" * 1_000_000, attempts=(Attempt(1, "n", "m", 1),))
+    at_begin("PRAGMA max_page_count = 30")
+    with pytest.raises(StoreError, match=r"disk .* is full"):
+        await store.finish(long)
+    assert await total(store) == 0
+    assert await store.node_stats(since=0) == {}
+    await store.finish(outcome(2))  # a short row still fits
+    at_begin("PRAGMA max_page_count = 100000")
+    await store.finish(long)
+    assert await total(store) == 2
+
+
+async def test_only_the_rows_that_do_not_fit_fail(store: Store, outcome, at_begin, busy_writer) -> None:
+    with busy_writer():
+        rows = [outcome(number, answer="x" * (1_000_000 if number == 2 else 10)) for number in range(5)]
+        writes = [asyncio.ensure_future(store.finish(row)) for row in rows]
+        await asyncio.sleep(0)
+        at_begin("PRAGMA max_page_count = 40")
+    ends = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), type(None), StoreError, type(None), type(None)]
+
+
+async def test_a_read_only_database_is_survived(store: Store, outcome, at_begin) -> None:
+    await store.finish(outcome(1))
+    at_begin("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="read-only"):
+        await store.finish(outcome(2))
+    with pytest.raises(StoreError, match="read-only"):
+        await store.rate(request_id=outcome(1).request_id, principal="ada", stars=1, at=1)
+    with pytest.raises(StoreError, match="read-only"):
+        await store.reserve(outcome(3, status="running"), limits=(), tokens=0)
+    status = await store.check()
+    assert not status.writable
+    assert status.problem is not None
+    assert "read-only" in status.problem
+    assert await total(store) == 1  # reading goes on
+    at_begin("PRAGMA query_only = OFF")
+    await store.finish(outcome(2))
+    status = await store.check()
+    assert status.writable
+    assert status.problem is None
+    assert await total(store) == 2
+
+
+async def test_a_lock_that_stays_is_an_error_for_all_and_then_over(
+    url: str, path: Path, outcome, monkeypatch: pytest.MonkeyPatch, library: ModuleType
+) -> None:
+    monkeypatch.setattr(sqlite, "LOCK_WAIT", 20)
+    store = await Store.open(url)
+    mode = (await store.check()).journal_mode
+    other = library.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    tries: list[object] = []  # after each lock that it meets, the writer connects anew
+    event.listen(store._writer._engine, "connect", lambda connection, _: tries.append(connection), insert=True)
+    ends = await asyncio.gather(*(store.finish(outcome(number)) for number in range(20)), return_exceptions=True)
+    assert all(isinstance(end, StoreError) and "locked" in end.message for end in ends)
+    assert 0 < len(tries) < 20  # they wait for the lock together, not one after the other
+    if mode == "wal":
+        assert await total(store) == 0  # reading goes on
+    else:
+        with pytest.raises(StoreError, match="locked"):
+            await total(store)
+    other.execute("COMMIT")
+    other.close()
+    await store.finish(outcome(1))
+    assert await total(store) == 1
+    await store.close()
+
+
+async def test_check_names_version_and_journal(library: ModuleType, store: Store) -> None:
+    status = await store.check()
+    assert status.writable
+    assert status.database == f"SQLite {library.sqlite_version}"
+    assert status.journal_mode == journal_mode(library.sqlite_version_info, network=False)
+    assert status.checked_at > 1_600_000_000_000
