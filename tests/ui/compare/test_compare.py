@@ -157,7 +157,7 @@ async def test_stars_are_given_to_each_column(desktop: Desktop) -> None:
     assert [entry.stars for entry in entries] == [None, 4]
     assert "Saved" in desktop.value(columns[1].note)
     await desktop.fire("compare_rate_4")
-    assert "not on this page" in desktop.value(columns[4].note)
+    assert "no longer on this page" in desktop.value(columns[4].note)
 
 
 async def test_a_column_may_run_another_prompt_that_takes_the_same_inputs(desktop: Desktop) -> None:
@@ -234,7 +234,7 @@ async def test_a_column_goes_to_the_first_tab_with_all_that_it_is(desktop: Deskt
     assert desktop.value(engineer.editor.form.components[0]) == "900"
     assert desktop.value(engineer.runner.model) == "echo"
     assert desktop.value(engineer.editor.parameters.components[3]) == 7
-    desktop.value(engineer.desk).running = "x"
+    desktop.value(engineer.session).running_id = "x"
     with pytest.raises(UserError, match="still running"):
         await desktop.fire("compare_use_0")
 
@@ -379,7 +379,7 @@ async def test_a_new_run_has_no_verdict_yet_and_an_old_one_is_not_judged_meanwhi
     await anext(steps)
     assert not any(desktop.prop(button, "interactive") for button in pane.buttons)
     await desktop.fire("compare_prefer_right")
-    assert "not on this page" in desktop.value(pane.note)
+    assert "no longer on this page" in desktop.value(pane.note)
     async for _ in steps:
         pass
     assert "Which response is better?" in desktop.value(pane.note)
@@ -446,7 +446,7 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     await put(desktop, columns[1].version, str(number))
     desktop.set(desktop.page.compare.form.components[0], "typed")
     await drafts.keep("say", Edits(template="prompt: older"), desktop.who, base=1)
-    desktop.value(engineer.desk).drafts.clear()
+    desktop.value(engineer.session).drafts.clear()
     await desktop.fire("compare_use_1")
     kept = await drafts.of("say", desktop.who)
     assert kept is not None

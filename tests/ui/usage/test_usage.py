@@ -121,7 +121,7 @@ async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None
     assert [kept.edits.variables for kept in await drafts.mine(ADA)] == [{"text": "theirs"}]
     await desktop.fire("drafts_forgotten")
     assert desktop.value(field) == "one two three"
-    assert "kept" not in desktop.value(engineer.editor.pane.state).replace("is kept as a draft", "")
+    assert "kept" not in desktop.value(engineer.editor.pane.status).replace("saved as a draft automatically", "")
     await desktop.fire("edited")
     assert await drafts.mine(desktop.who) == ()
 
