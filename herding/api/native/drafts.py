@@ -17,7 +17,7 @@ from herding.api.native.requests import DraftBody
 from herding.api.native.responses import instant
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.studio.drafts import Kept
+from herding.studio.drafts import PromptDraft
 
 PLACE = "/api/v1/prompts/{key:path}/draft"
 
@@ -30,12 +30,12 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/api/v1/drafts", responses=examples.answers({"drafts": [examples.KEPT]}))
     async def mine(who: Caller) -> Response:
         """All drafts of yours, the one that changed last first."""
-        return reply({"drafts": [_kept(kept) for kept in await drafts.mine(who)]})
+        return reply({"drafts": [_kept(kept) for kept in await drafts.list_all(who)]})
 
     @routes.get(PLACE, summary="Get Draft", responses=examples.answers(examples.KEPT))
     async def draft(key: str, who: Caller) -> Response:
         """Your draft of a prompt, as you left it in the editor or put it here; 404 where there is none."""
-        kept = await drafts.of(key, who)
+        kept = await drafts.get(key, who)
         if kept is None:
             raise NotFoundError(f"You have no draft of '{key}'.", param="key")
         return reply(_kept(kept))
@@ -46,7 +46,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
         An edited `template` takes the right `edit`, and a `whole` prompt, or a key that is not there yet, `save`.
         """
-        return reply(_kept(await drafts.keep(key, body.value(), who, base=body.base)))
+        return reply(_kept(await drafts.store(key, body.value(), who, base=body.base)))
 
     @routes.delete(PLACE, summary="Discard Draft", status_code=204, responses=examples.refusals())
     async def discard(key: str, who: Caller) -> Response:
@@ -57,5 +57,5 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     return routes
 
 
-def _kept(kept: Kept) -> dict[str, Any]:
+def _kept(kept: PromptDraft) -> dict[str, Any]:
     return {"key": kept.key, **asdict(kept.edits), "base": kept.base, "updated_at": instant(kept.updated_at)}

@@ -94,7 +94,7 @@ def _labels(routes: APIRouter, orchestrator: Orchestrator) -> None:
     @routes.post(f"{FOLDER}/labels/{{label}}/take_back", responses=move)
     async def take_back(key: str, label: str, who: Caller) -> Response:
         """Take back the last move of a label; called again, the one before."""
-        return reply(_move(await studio.take_back(key, label, who)))
+        return reply(_move(await studio.undo_label_move(key, label, who)))
 
 
 def _files(routes: APIRouter, orchestrator: Orchestrator) -> None:
