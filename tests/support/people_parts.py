@@ -65,7 +65,7 @@ class House:
 
     async def enters(self, token: str, address: str = HERE) -> Principal:
         """Whom a token makes."""
-        return await self.authenticator.by_token(token, address)
+        return await self.authenticator.authenticate_token(token, address)
 
     def write_roles(self, text: str) -> None:
         """Change the roles file, and have it read."""

@@ -555,7 +555,7 @@ async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it
 async def test_a_slow_pattern_holds_nobody_up_while_one_types(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits, threads = variables.fits_all, set[int]()
+    fits, threads = variables.matches_fully, set[int]()
 
     def remembered(*args: Any, **named: Any) -> bool:
         threads.add(threading.get_ident())
@@ -563,7 +563,7 @@ async def test_a_slow_pattern_holds_nobody_up_while_one_types(
 
     desktop.place.write("slow", SLOW)
     await desktop.fire("landed", prompt="slow")
-    monkeypatch.setattr(variables, "fits_all", remembered)
+    monkeypatch.setattr(variables, "matches_fully", remembered)
     await write(desktop, "a" * 40 + "!", first(desktop))
     assert "akes too long" in desktop.prop(first(desktop), "info")
     desktop.set(editor(desktop).show_yaml, True)
