@@ -17,18 +17,18 @@ from herding.evaluation.insights import Insights
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
-from herding.herd.nodes import Nodes, usable
+from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.serving.active import ActiveRequests
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
 from herding.serving.pipeline import Pipeline
 from herding.serving.preparer import Preparer
 from herding.serving.queue import RequestQueue
+from herding.serving.request import ActiveRequests
 from herding.serving.selector import Selector
 from herding.store import Store, now_ms
 from herding.studio.catalog import CachedStats, PromptCatalog
@@ -118,7 +118,7 @@ class Orchestrator:
     async def metrics(self, who: Principal) -> bytes:
         """Return counts and times for monitoring, in Prometheus' text format."""
         require(who, METRICS)
-        return self._metrics.text(node.name for node in usable(self._fleet, who))
+        return self._metrics.text(node.name for node in self._fleet.usable(who))
 
     async def ready(self) -> str | None:
         """Return None when a request can be served now, else what is missing."""

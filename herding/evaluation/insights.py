@@ -12,7 +12,6 @@ from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
 from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time
 from herding.herd.fleet import Fleet
-from herding.herd.nodes import usable
 from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
 from herding.store.statistics import StatisticsStore
@@ -151,7 +150,7 @@ class Insights:
         pinned = prompt.routing.pinned if prompt.routing else None
         if pinned not in (None, model):
             return f"this prompt is pinned to {pinned}"
-        names = [node.name for node in usable(self._fleet, who) if model in node.serves]
+        names = [node.name for node in self._fleet.usable(who) if model in node.serves]
         if not names:
             return "no node serves it now"
         if any(self._fleet.takes(name) and self._fleet.health.allows(name) for name in names):
