@@ -150,7 +150,7 @@ class Selector:
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
-        state = ticket.about
+        state = ticket.payload
         allowed, models = self.allowed(state.request), self.models(state.request)
         nodes = _serving(state, allowed, models)
         free = {node.name: node for node in nodes if self._is_free(node.name)}

@@ -165,7 +165,7 @@ NODE_EVENT: Json = {
     "at": "2026-01-31T12:00:00.000+00:00",
     "node": "local",
     "kind": "ejected",
-    "detail": "cannot be reached: 3 failures in a row; out for 5 s",
+    "detail": "cannot be reached: 3 failures in a row; ejected for 5 s",
 }
 NEW_NODE: Json = {
     "kind": "template",
