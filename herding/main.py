@@ -37,7 +37,7 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.settings import ROOT, Settings, read_settings, secret
+from herding.settings import Settings, copy_shipped_prompts, read_settings, secret, shipped_files
 from herding.store import Store, now_ms
 
 GRACEFUL_SECONDS = 5
@@ -96,6 +96,7 @@ async def assemble(
         configured = catalog.read_herd(settings.nodes)
         nodes = catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret))
     roles = roles or Roles(settings.roles)
+    await asyncio.to_thread(copy_shipped_prompts, settings)
     library = Library(settings.prompts)
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, _value(settings.secret_key))
@@ -167,7 +168,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int =
         _tame_gradio(settings.home)
         from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-        mount(app, parts.orchestrator, private=[settings.home.absolute(), ROOT])
+        mount(app, parts.orchestrator, private=[settings.home.absolute(), shipped_files()])
     add_middleware(
         app,
         parts.orchestrator,

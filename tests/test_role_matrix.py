@@ -1,13 +1,14 @@
-"""Every door and every event, for everybody: open exactly where the shipped roles file says so.
+"""Every door, event and service, for everybody: open exactly where the shipped roles file says so.
 
-The routes, the mounts and the events are read from the app, and what each needs from the tables here: a new one
-without a line in them fails.
+The routes, the mounts, the events and the methods of the services are read from the app, and what each needs from the
+tables here: a new one without a line in them fails.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,11 +23,14 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from herding.access.operations import ADMINISTER, MANAGE_NODES, PATHS, PUBLISH, RIGHTS, SAVE
 from herding.api.site.docs import describe
+from herding.errors import AccessError, NotFoundError
 from herding.main import create
+from herding.orchestrator import Orchestrator
+from herding.prompts.edits import Edits
 from herding.ui.kit.events import ANY_ROLE, REFUSED, GuardedBlocks, required_right
 from herding.ui.kit.route_filter import is_allowed
-from herding.values import User
-from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
+from herding.values import HistoryFilter, Principal, Request, User
+from tests.support.herding import ADMIN, ADMIN_TOKEN, NOBODY, Place, herding
 from tests.support.nodes import Switchable, echo
 from tests.support.people import ROLES, principal
 
@@ -309,3 +313,83 @@ async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_pat
 
 def _one(path: str) -> dict[str, Any]:
     return {"allow_api_paths": [path], "allow_nodes": ["*"], "allow_prompts": ["*"]}
+
+
+# The services of the orchestrator
+
+WITHOUT_PRINCIPAL = {
+    "background_tasks": "main.py runs them beside the requests",
+    "load": "main.py calls it at the start",
+    "ready": "tells /readyz whether requests can be served, and nothing else",
+    "accounts.first_token": "main.py calls it at the first start",
+    "accounts.watch": "runs beside the requests",
+    "prompts.resolve_alias": "maps a path to a prompt's key; the key is resolved for a principal next",
+    "registry.load": "main.py calls it at the start",
+}
+"""Methods that take no principal, each with its reason."""
+
+HIDING = {"prompts.resolve", "prompts.resolve_request"}
+"""Methods to which what a principal may not use does not exist: they raise NotFoundError."""
+
+FILTERING = {"prompts.visible"}
+"""Methods that return nothing to a principal who may use nothing."""
+
+ARGUMENTS: dict[str, Any] = {
+    "data": {"name": "New", "target_models": ["echo"], "prompt": "hi"},
+    "edits": Edits(),
+    "given": {"kind": "template", "name": "new", "url": "http://127.0.0.1:9/", "models": ["m"]},
+    "number": 1,
+    "request": Request("say"),
+    "stars": 5,
+    "texts": ["x"],
+    "user": User("new", "New", "user"),
+    "where": HistoryFilter(),
+}
+"""Values for the arguments that are no text, by name; all others are "say"."""
+
+
+def service_methods(orchestrator: Orchestrator) -> dict[str, Any]:
+    """Every public attribute of the orchestrator's class and of those of its services, by dotted name."""
+    services = {f"{name}.": found for name, found in vars(orchestrator).items() if not name.startswith("_")}
+    return {
+        f"{prefix}{name}": getattr(service, name)
+        for prefix, service in {"": orchestrator, **services}.items()
+        for name in dir(type(service))
+        if not name.startswith("_")
+    }
+
+
+async def answer_of(method: Callable[..., Any], who: Principal) -> Any:
+    """The result of a call, or the error that it raises; of a stream, all that it yields."""
+    needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+    arguments = {one.name: who if one.name == "who" else ARGUMENTS.get(one.name, "say") for one in needed}
+    try:
+        result = method(**arguments)
+        if isinstance(result, AsyncIterator):
+            return [item async for item in result]
+        return await result if inspect.isawaitable(result) else result
+    except Exception as error:  # noqa: BLE001 (the error is the answer)
+        return error
+
+
+def refuses(name: str, answer: Any) -> bool:
+    """Whether the answer of a method gives nothing away."""
+    if isinstance(answer, AccessError):
+        return True
+    return (name in HIDING and isinstance(answer, NotFoundError)) or (name in FILTERING and answer == [])
+
+
+async def test_every_method_of_every_service_refuses_a_principal_without_rights(place: Place) -> None:
+    methods = service_methods(place.orchestrator)
+    assert len(methods) > 60
+    assert WITHOUT_PRINCIPAL.keys() | HIDING | FILTERING <= methods.keys()
+    answers = {name: await answer_of(methods[name], NOBODY) for name in methods.keys() - WITHOUT_PRINCIPAL.keys()}
+    assert {name: repr(answer) for name, answer in answers.items() if not refuses(name, answer)} == {}
+    assert await place.rows() == []
+
+
+async def test_no_method_of_a_service_refuses_an_admin(place: Place) -> None:
+    methods = service_methods(place.orchestrator)
+    for name in sorted(methods.keys() - WITHOUT_PRINCIPAL.keys()):
+        answer = await answer_of(methods[name], ADMIN)
+        assert not isinstance(answer, AccessError), (name, answer)

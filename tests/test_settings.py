@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from herding.errors import ConfigError
-from herding.settings import Settings, is_loopback, on_space, read_settings, secret
+from herding.settings import Settings, copy_shipped_prompts, is_loopback, on_space, read_settings, secret
 
 NAMES = tuple(Settings.model_fields)
 
@@ -32,6 +32,42 @@ def test_with_nothing_set_only_this_machine_reaches_the_app() -> None:
     assert (settings.prompts / "greeting.yaml").exists()
     assert settings.nodes.exists()
     assert "*" not in settings.host_names
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The shipped files of a package that is installed, and not run from a checkout."""
+    shipped = tmp_path / "site-packages" / "herding" / "_defaults"
+    for name in ("config/nodes.yaml", "config/roles.yaml", "prompts/greeting.yaml", "prompts/more/other.yaml"):
+        (shipped / name).parent.mkdir(parents=True, exist_ok=True)
+        (shipped / name).write_text(f"# {name}")
+    monkeypatch.setattr("herding.settings.INSTALLED_FILES", shipped)
+    return shipped
+
+
+def test_an_installed_package_has_its_own_config_and_a_writable_copy_of_its_prompts(
+    installed: Path, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path / "home")
+    assert (settings.nodes, settings.roles) == (installed / "config/nodes.yaml", installed / "config/roles.yaml")
+    assert settings.prompts == tmp_path / "home" / "prompts"
+    copy_shipped_prompts(settings)
+    assert (settings.prompts / "more" / "other.yaml").read_text() == "# prompts/more/other.yaml"
+    assert os.access(settings.prompts, os.W_OK)
+    assert [path.name for path in settings.home.iterdir()] == ["prompts"]
+    (settings.prompts / "greeting.yaml").unlink()
+    copy_shipped_prompts(settings)
+    assert not (settings.prompts / "greeting.yaml").exists()
+
+
+def test_prompts_of_the_operator_are_left_alone(installed: Path, tmp_path: Path) -> None:
+    copy_shipped_prompts(Settings(home=tmp_path / "home", prompts=tmp_path / "mine"))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_a_checkout_copies_nothing(tmp_path: Path) -> None:
+    copy_shipped_prompts(Settings(home=tmp_path / "home"))
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("name", ["SPACE_ID", "SYSTEM"])
@@ -241,6 +277,6 @@ def test_hosts_that_added_nodes_may_use(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("entry", ["*", "10.0.0.0/8", "http://a@b", "gpu.lan/v1", "a b", ""])
 def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, entry: str) -> None:
     monkeypatch.setenv("HERDING_ALLOWED_HOSTS", json.dumps([entry]))
-    with pytest.raises(ConfigError, match="is no host") as caught:
+    with pytest.raises(ConfigError, match="is not a host") as caught:
         read_settings()
     assert caught.value.key == "HERDING_ALLOWED_HOSTS"

@@ -47,9 +47,9 @@ class Registry:
         self._testing = asyncio.Semaphore(TESTS_AT_ONCE)
         self._working: set[asyncio.Task[Any]] = set()
 
-    @property
-    def names(self) -> frozenset[str]:
+    def names(self, who: Principal) -> frozenset[str]:
         """The names of the nodes that were added at run time."""
+        require(who, MANAGE_NODES)
         return frozenset(self._records)
 
     async def load(self) -> None:
@@ -229,7 +229,7 @@ class Registry:
         return DisabledNode(record.name, kind=record.kind, why=why)
 
     def _record(self, spec: Spec, origin: Origin, who: Principal) -> NodeRecord:
-        sealed = self._seal.close(spec.secrets, _place(spec.name, str(origin))) if spec.secrets else None
+        sealed = self._seal.encrypt(spec.secrets, _place(spec.name, str(origin))) if spec.secrets else None
         return NodeRecord(
             name=spec.name,
             kind=spec.config.kind,
@@ -244,7 +244,7 @@ class Registry:
     def _opened(self, record: NodeRecord) -> dict[str, str] | None:
         if record.sealed is None:
             return {}
-        return self._seal.open(record.sealed, _place(record.name, record.origin))
+        return self._seal.decrypt(record.sealed, _place(record.name, record.origin))
 
     def _secrets_for(self, given: Mapping[str, Any], who: Principal) -> Mapping[str, str]:
         """The secrets in `given`; where it says none, those of the node of that name, at its origin only."""

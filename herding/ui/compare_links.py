@@ -17,9 +17,9 @@ from herding.ui.compare.draft import OwnDrafts, edits_to
 from herding.ui.compare.state import ColumnConfig, CompareState
 from herding.ui.compare.summary import list_parameters
 from herding.ui.compare.tab import CompareTab
-from herding.ui.engineer.runner import models
+from herding.ui.engineer.runner import model_picker
 from herding.ui.engineer.session_state import SessionState
-from herding.ui.engineer.tab import Engineer
+from herding.ui.engineer.tab import EngineerTab
 from herding.ui.history.tab import HistoryTab
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, join, panel
@@ -34,7 +34,13 @@ class CompareLinks:
     """The handlers of these links."""
 
     def __init__(
-        self, orchestrator: Orchestrator, *, tabs: gr.Tabs, compare: CompareTab, history: HistoryTab, engineer: Engineer
+        self,
+        orchestrator: Orchestrator,
+        *,
+        tabs: gr.Tabs,
+        compare: CompareTab,
+        history: HistoryTab,
+        engineer: EngineerTab,
     ) -> None:
         self._orchestrator, self._compare, self._engineer = orchestrator, compare, engineer
         self._drafts = OwnDrafts(orchestrator)
@@ -44,10 +50,10 @@ class CompareLinks:
         state = [compare.state, compare.owner]
         on(opened.success, compare.opened, state, compare.outputs, name="compare_replayed", **now)
         for number, column in enumerate(compare.columns):
-            inputs = [engineer.desk, *compare.inputs]
+            inputs = [engineer.session, *compare.inputs]
             outputs = [tabs, *engineer.outputs]
             copied = on(column.use.click, self._copy(number), inputs, outputs, name=f"compare_use_{number}", **now)
-            engineer.elsewhere.follow(copied)
+            engineer.code_panel.update_after(copied)
 
     @requires(HISTORY)
     async def replay(self, chosen: str, state: CompareState, request: gr.Request) -> list[Any]:
@@ -93,7 +99,7 @@ class CompareLinks:
         ) -> list[Any]:
             """Copy the column and the inputs to the draft in the Prompt engineer tab, and open that tab."""
             principal = principal_of(request)
-            if session.running is not None:
+            if session.running_id is not None:
                 raise UserError(BUSY)
             self._compare.read(state, owner, fields)
             column = state.columns[number]
@@ -107,17 +113,17 @@ class CompareLinks:
         self, session: SessionState, state: CompareState, config: ColumnConfig, principal: Principal
     ) -> None:
         """Turn a column into edits of the version shown in the Prompt engineer tab."""
-        keeper = self._engineer.editor.keeper
+        keeper = self._engineer.editor.drafts
         live = await self._orchestrator.prompts.get(config.prompt, principal)
-        shown = await keeper.opened(live, principal)
+        shown = await keeper.editable(live, principal)
         target, edits = await self._target(config, live, shown, principal)
         session.prompt = shown
         await keeper.load(session, principal)
-        session.take(replace(edits, variables=state.values_for(target)))
+        session.apply(replace(edits, variables=state.values_for(target)))
         draft = session.draft
-        draft.undone, draft.step, draft.clash = [], None, None
-        draft.base = draft.base if config.is_draft else shown.version
-        await keeper.keep(session, principal, typed=False)
+        draft.redo_stack, draft.undo_step, draft.conflict = [], None, None
+        draft.base_version = draft.base_version if config.is_draft else shown.version
+        await keeper.save(session, principal, typed=False)
 
     async def _target(
         self, config: ColumnConfig, live: PromptInfo, shown: PromptInfo, principal: Principal
@@ -138,7 +144,7 @@ class CompareLinks:
     ) -> list[Any]:
         engineer = self._engineer
         updates = dict(zip(engineer.outputs, await engineer.show(config.prompt, session, principal), strict=True))
-        updates[engineer.runner.model] = models(session.prompt, config.model)[0]
+        updates[engineer.runner.model] = model_picker(session.prompt, config.model)[0]
         updates[engineer.about] = join([_copied(letter, config, session), updates[engineer.about]])
         return list(updates.values())
 
@@ -163,7 +169,7 @@ def _copied(letter: str, config: ColumnConfig, session: SessionState) -> Markup:
     version = "your draft" if config.is_draft else f"version {config.version}" if config.version else "live version"
     model = f", for {config.model}" if config.model else ""
     text = f"{config.prompt} ({version}){model}, with the column's inputs and parameters."
-    if session.draft.trouble is None:
+    if session.draft.save_error is None:
         text += " It is saved as your draft. Undo restores the previous one."
     return panel("calm", f"Copied from column {letter} of Compare", el("p", text), role="status")
 

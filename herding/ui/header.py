@@ -16,11 +16,11 @@ def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
     """The name of the page; before the first look at the herd it says nothing of it."""
     brand = el("div", Markup(LOGO), el("h1", "Herding"), cls="brand")  # noqa: S704 (our own file)
     sees = principal is not None and NODES in principal.rights
-    state = el("span", herd_line(herd), cls="herd-line", role="status") if sees else None
+    state = el("span", herd_summary(herd), cls="herd-line", role="status") if sees else None
     return el("header", brand, state, cls="top")
 
 
-def herd_line(herd: Sequence[NodeInfo]) -> Markup:
+def herd_summary(herd: Sequence[NodeInfo]) -> Markup:
     """The one node that matters most now: one that loads, else one that is ready, else whatever there is."""
     order = ("loading", "starting", "ready", "down", "off")
     if not herd:
@@ -49,6 +49,6 @@ def _told(node: NodeInfo) -> str:
     return f"{node.name}: {STATE[status.state][0]}"
 
 
-def settled(herd: Sequence[NodeInfo]) -> bool:
+def is_settled(herd: Sequence[NodeInfo]) -> bool:
     """Whether nothing is on its way, so that nobody need look again."""
     return not any(node.status.state in ("loading", "starting") for node in herd)

@@ -1,4 +1,4 @@
-"""The calls of the panel "Use it elsewhere", copied from the page and run as they are."""
+"""The code of the panel "API", copied from the page and run as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
@@ -20,12 +19,12 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG, Workbench
 
 PROMPTS = sorted(path.stem for path in (ROOT / "prompts").glob("*.yaml"))
-KINDS = ("curl", "python", "openai", "javascript", "node", "link")
+KINDS = ("curl", "python", "javascript")
 DIFFICULT = 'It\'s "quoted" `id` $HOME ${x} \\n {{name}} <b>é 😀</b></script>\nand a second line \\'
 
 
 def calls_of(page: Page) -> dict[str, list[str]]:
-    """The texts of all kinds of call, those in permissions and those that are not."""
+    """The texts of all kinds of call, visible or not."""
     expect(page.locator("#calls [data-call=curl] pre").first).not_to_be_empty(timeout=LONG)
     read = "all => all.map(one => [one.dataset.call, [...one.querySelectorAll('pre')].map(pre => pre.textContent)])"
     return dict(page.locator("#calls [data-call]").evaluate_all(read))
@@ -38,10 +37,10 @@ def unfold(page: Page) -> None:
 
 def command(kind: str, text: str, folder: Path) -> list[str]:
     """What a person does with a call that they copied."""
-    if kind in ("python", "openai"):
+    if kind == "python":
         (folder / "call.py").write_text(text, encoding="utf-8")
         return [sys.executable, str(folder / "call.py")]
-    if kind in ("javascript", "node"):
+    if kind == "javascript":
         (folder / "call.mjs").write_text(text, encoding="utf-8")
         return ["node", str(folder / "call.mjs")]
     return ["bash", "-c", text]
@@ -49,11 +48,6 @@ def command(kind: str, text: str, folder: Path) -> list[str]:
 
 def said(kind: str, text: str, folder: Path, **environment: str) -> str:
     """What a call prints."""
-    if kind == "link":
-        headers = {"authorization": f"Bearer {ADMIN_TOKEN}"} if environment else {}
-        found = httpx.get(text, headers=headers, trust_env=False, timeout=60)
-        assert found.status_code == 200, found.text
-        return str(found.json()["text"])
     given = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | environment
     done = subprocess.run(
         command(kind, text, folder), capture_output=True, text=True, timeout=120, check=False, env=given
@@ -67,7 +61,7 @@ def said(kind: str, text: str, folder: Path, **environment: str) -> str:
 
 
 def runnable(kind: str) -> bool:
-    needed = {"curl": "curl", "javascript": "node", "node": "node"}.get(kind)
+    needed = {"curl": "curl", "javascript": "node"}.get(kind)
     return needed is None or shutil.which(needed) is not None
 
 
@@ -132,11 +126,10 @@ def test_calls_with_a_token_say_any_text_word_for_word(door: RunningApp, chromiu
     for kind, texts in calls_of(page).items():
         if not runnable(kind):
             continue
-        assert len(texts) == (1 if kind == "link" else 2)
+        assert len(texts) == 2
         ready = [text.replace('"$HERDING_TOKEN"; //', f'"{ADMIN_TOKEN}"; //') for text in texts]
         assert said(kind, ready[0], tmp_path, HERDING_TOKEN=ADMIN_TOKEN) == heard.strip(), kind
-        if kind != "link":
-            assert said(kind, ready[1], tmp_path, HERDING_TOKEN=ADMIN_TOKEN) == "5", kind
+        assert said(kind, ready[1], tmp_path, HERDING_TOKEN=ADMIN_TOKEN) == "5", kind
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()
 

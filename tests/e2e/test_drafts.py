@@ -79,7 +79,7 @@ def put(page: Page, text: str, prompt: str = "say") -> None:
 def settled(page: Page, prompt: str = "say") -> None:
     """Wait until what is shown is what the app keeps."""
     until(page, lambda: "".join(kept(page, prompt, "template", "whole").split()) == "".join(template(page).split()))
-    expect(page.locator("#draft-state")).to_contain_text("Draft kept")
+    expect(page.locator("#draft-state")).to_contain_text("Draft saved")
 
 
 def until(page: Page, holds: Callable[[], bool]) -> None:
@@ -134,7 +134,7 @@ def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: C
     writing.start()
     after = visit(launch(), writing.url)
     open_template(after, writing.url)
-    expect(after.locator("#draft-state")).to_contain_text("Draft kept")
+    expect(after.locator("#draft-state")).to_contain_text("Draft saved")
     back = template(after).partition("# ")[2].replace("\u00a0", " ").replace("\n", "")
     sure = SENTENCE[: sum(at <= killed - MAY_BE_LOST for at in pressed)]
     assert len(sure) > 20
@@ -200,19 +200,19 @@ def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, 
         open_template(page, writing.url)
     put(hers, 'prompt: "hers {{text}}"')
     put(mine, 'prompt: "mine {{text}}"')
-    expect(mine.locator("#draft-others")).to_contain_text("ada edits this prompt too")
+    expect(mine.locator("#draft-others")).to_contain_text("ada is editing this prompt")
     hers.locator("#save-message").get_by_role("textbox").fill("a raw text")
     hers.locator("#save-version").click()
-    expect(hers.locator("#save-note")).to_contain_text("Saved as version 2")
+    expect(hers.locator("#save-note")).to_contain_text("Saved v2")
     mine.locator("#save-version").click()
     clash = mine.locator("#save-conflict")
-    expect(clash).to_contain_text("ada saved version 2")
+    expect(clash).to_contain_text("ada saved v2")
     expect(clash).to_contain_text("a raw text")
-    clash.get_by_text("Show their version").click()
+    clash.get_by_text("Show differences").click()
     expect(clash).to_contain_text("hers {{text}}")
     assert "mine {{text}}" in template(mine)
     mine.locator("#save-mine").click()
-    expect(mine.locator("#save-note")).to_contain_text("Saved as version 3")
+    expect(mine.locator("#save-note")).to_contain_text("Saved v3")
     file = Path(writing.home / "prompts" / "say.yaml").read_text()
     assert "# for the tests" in file
     assert "mine {{text}}" in file
@@ -226,7 +226,7 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
     expect(key).to_be_focused()
     key.fill("mail/short")
     page.keyboard.press("Enter")
-    expect(page.locator("#prompt-about")).to_contain_text("not saved yet")
+    expect(page.locator("#prompt-about")).to_contain_text("Not saved")
     expect(page.locator("#template .cm-content")).to_be_visible()
     good = 'name: Short\ntarget_models: [say-echo]\nvariables: {n: {type: integer, max: 9}}\nprompt: "n is {{n}}"\n'
     page.locator("#template .cm-content").click()
@@ -239,7 +239,7 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
     bench.fill("n", "ten")
     expect(page.locator("#variables")).to_contain_text("Must be a number")
     bench.run()
-    bench.expect_status("Not run")
+    bench.expect_status("Not sent")
     bench.fill("n", "7")
     expect(page.locator("#variables")).not_to_contain_text("Must be a number")
     until(page, lambda: kept(page, "mail/short", "variables") == "{'n': '7'}")
@@ -250,7 +250,7 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
     bench.expect_status("Succeeded")
     assert bench.answer == "n is 7"
     page.locator("#save-version").click()
-    expect(page.locator("#save-note")).to_contain_text("Saved as version 1")
+    expect(page.locator("#save-note")).to_contain_text("Saved v1")
     answer = httpx.get(
         f"{writing.url}/api/v1/prompts/mail/short",
         headers={"authorization": f"Bearer {ADMIN_TOKEN}"},

@@ -136,7 +136,7 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     wait_until(lambda: asks() == 401, seconds=60, what="the end of the token")
     her_page.get_by_role("tab", name="Overview").click()
     her_page.wait_for_url("**/login?ended=1", timeout=LONG)
-    expect(her_page.get_by_text("Your session is over")).to_be_visible()
+    expect(her_page.get_by_text("Your session has ended")).to_be_visible()
     hers.close()
 
 

@@ -35,7 +35,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench.run()
     expect(page.locator("#answer textarea")).to_have_value(re.compile("three"))
     bench.stop()
-    bench.expect_status("Cancelled")
+    bench.expect_status("Stopped")
     stopped = bench.answer
     assert SAID.startswith(stopped)
     assert len(stopped) < len(SAID)
@@ -45,7 +45,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench.open_history()
     rows = bench.history_rows()
     expect(rows).to_have_count(2)
-    expect(rows.nth(0)).to_contain_text("Cancelled")
+    expect(rows.nth(0)).to_contain_text("Stopped")
     expect(rows.nth(1)).to_contain_text("Succeeded")
     rows.nth(1).get_by_role("button").click()
     expect(page.locator("#history-page")).to_contain_text("The harbour walk was lovely", timeout=LONG)

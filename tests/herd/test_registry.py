@@ -76,7 +76,7 @@ async def test_a_node_that_is_added_answers_at_once(place: Place, registry: Regi
         ("chatglm2-6b",),
     )
     assert await ask(place) == "You said: hello"
-    assert registry.names == {"any"}
+    assert registry.names(ADMIN) == {"any"}
     assert {node.name for node in await place.orchestrator.nodes.list_all(ADMIN)} == {"echo", "any"}
 
 
@@ -117,7 +117,7 @@ async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
     with pytest.raises(NotFoundError):
         await later.offline("ok", "http://127.0.0.1:8000/v1?key=1", ADMIN)
     await later.remove("old", ADMIN)
-    assert later.names == {"any"}
+    assert later.names(ADMIN) == {"any"}
     await closed(later)
 
 
@@ -189,7 +189,7 @@ async def test_only_those_with_the_right_may(registry: Registry, server: AnyServ
         with pytest.raises(NotFoundError):
             await work
     assert await registry.records(stranger) == ()
-    assert registry.names == {"any"}
+    assert registry.names(ADMIN) == {"any"}
 
 
 def _everything(registry: Registry, spec: dict[str, Any], who: Principal) -> list[Any]:
@@ -374,7 +374,7 @@ async def test_a_test_call_tells_all_and_leaves_nothing(place: Place, registry: 
     assert (told.extracted, told.error) == ("You said: who are you?", None)
     assert told.milliseconds > 0
     assert await place.rows() == []
-    assert registry.names == frozenset()
+    assert registry.names(ADMIN) == frozenset()
     assert await place.store.nodes() == ()
 
 
@@ -411,7 +411,7 @@ async def test_whoever_leaves_does_not_stop_a_change(registry: Registry, server:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await until(lambda: "any" in registry.names)
+    await until(lambda: "any" in registry.names(ADMIN))
 
 
 async def test_a_broken_node_fails_with_its_own_words(place: Place, registry: Registry, server: AnyServer) -> None:

@@ -67,7 +67,7 @@ class Tokens:
         on(self.form.create.click, self.create, [*filters, *self.form.fields], made, name="token_create", **now)
         changed = [self.secret, self.list, *self.detail]
         on(self.rotate.click, self.turn, filters, changed, name="token_rotate", **now)
-        on(self.revoke.ask.click, self.hide, [], [self.secret], name="hide_token_revoke", **now)
+        on(self.revoke.button.click, self.hide, [], [self.secret], name="hide_token_revoke", **now)
         on(self.revoke.yes.click, self.end, filters, changed, name="token_revoke", **now)
 
     @property
@@ -159,9 +159,9 @@ class Tokens:
         rows = token_list.rows(found, view, searched=bool(search and seen.tokens))
         token = next((token for token in seen.tokens if token.id == chosen), None)
         if token is None:
-            return [rows, "", NOT_CHOSEN, gr.update(visible=False), *ConfirmButton.shows(False)]
+            return [rows, "", NOT_CHOSEN, gr.update(visible=False), *ConfirmButton.show(False)]
         works = not token_list.is_over(token, view.now)
-        return [rows, token.id, token_list.detail(token, view), gr.update(visible=works), *ConfirmButton.shows(works)]
+        return [rows, token.id, token_list.detail(token, view), gr.update(visible=works), *ConfirmButton.show(works)]
 
 
 def makes_for_others(principal: Principal) -> bool:

@@ -184,7 +184,7 @@
   // Times are written in UTC; show them in the reader's own zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const ofToday = (date) => date.toDateString() === new Date().toDateString();
   const formOf = (form, date) => (form === "day" ? day : form === "clock" && ofToday(date) ? clock : full);
   const localise = (root) =>

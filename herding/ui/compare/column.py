@@ -11,12 +11,11 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import INITIAL_COLUMNS, LETTERS, Column, CompareState
-from herding.ui.engineer.answer import FORGOTTEN, SAVED
-from herding.ui.engineer.runner import AUTO, models
+from herding.ui.engineer.runner import AUTO, model_picker
 from herding.ui.kit import response
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, format_value
-from herding.ui.kit.stars import parse_stars, star_rating, update_stars
+from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
@@ -135,7 +134,7 @@ class ColumnPane:
             gr.update(visible=RATE in who.rights),
             gr.update(choices=prompts, value=config.prompt),
             gr.update(choices=versions, value=config.version),
-            models(info, config.model)[0],
+            model_picker(info, config.model)[0],
             *(gr.update(**number) for number in numbers),
         ]
 
@@ -173,6 +172,6 @@ class ColumnPane:
         """Save the rating of the shown response."""
         outcome = state.columns[self.number].outcome
         if outcome is None:
-            return FORGOTTEN
+            return NOT_ON_PAGE
         await self._orchestrator.feedback.rate(outcome.request_id, parse_stars(stars), principal_of(request))
-        return SAVED
+        return RATING_SAVED

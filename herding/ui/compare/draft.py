@@ -11,8 +11,8 @@ from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import BODY, Edits, apply_edits
 from herding.ui.compare.state import ColumnConfig
-from herding.ui.engineer.draft_keeper import Keeper
-from herding.ui.engineer.session_state import is_edited, reference, stop_lines, whole_of
+from herding.ui.engineer.drafts import SessionDrafts
+from herding.ui.engineer.session_state import format_stops, full_yaml, is_edited, reference
 from herding.ui.kit.parameters import to_parameters
 from herding.values import Parameters, Principal, PromptInfo, Request
 
@@ -22,12 +22,12 @@ class OwnDrafts:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self._keeper = Keeper(orchestrator)
+        self._keeper = SessionDrafts(orchestrator)
 
     async def find(self, key: str, who: Principal) -> Edits | None:
         """Return the unsaved edits of a prompt, None if there are none or they cannot be read."""
         with suppress(HerdingError):
-            draft = await self._orchestrator.drafts.of(key, who)
+            draft = await self._orchestrator.drafts.get(key, who)
             return draft.edits if draft and draft.edits.changes_prompt else None
         return None
 
@@ -41,7 +41,7 @@ class OwnDrafts:
     async def info(self, live: PromptInfo, who: Principal) -> PromptInfo:
         """Return the prompt with the draft's edits, the saved one while the draft's YAML is invalid."""
         edits = await self.edits(live.key, who)
-        shown = await self._keeper.opened(live, who)
+        shown = await self._keeper.editable(live, who)
         if edits.whole is not None:
             with suppress(UserError):
                 shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
@@ -52,7 +52,7 @@ class OwnDrafts:
         live = await self._orchestrator.prompts.get(config.prompt, who)
         edits, info = await self.edits(config.prompt, who), await self.info(live, who)
         return Request(
-            prompt=reference(await self._keeper.opened(live, who)),
+            prompt=reference(await self._keeper.editable(live, who)),
             variables={name: value for name, value in values.items() if name in info.variables},
             model=config.model or None,
             parameters=config.overrides.over(_overrides(edits.parameters)),
@@ -68,7 +68,7 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     changed, unset = _parameter_changes(target, shown)
     if unset or _other_content(target) != _other_content(shown):
-        return Edits(whole=whole_of(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
+        return Edits(whole=full_yaml(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
     return Edits(
         template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )
@@ -91,5 +91,5 @@ def _other_content(prompt: PromptInfo) -> dict[str, Any]:
 
 def _overrides(parameters: Mapping[str, Any]) -> Parameters:
     """Return a draft's parameters, whose stop texts are a list, as parameters of a request."""
-    stop = {"stop": stop_lines(parameters["stop"])} if "stop" in parameters else {}
+    stop = {"stop": format_stops(parameters["stop"])} if "stop" in parameters else {}
     return to_parameters({**parameters, **stop})

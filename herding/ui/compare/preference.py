@@ -12,9 +12,9 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import Column, CompareState
-from herding.ui.engineer.answer import FORGOTTEN
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el
+from herding.ui.kit.stars import NOT_ON_PAGE
 from herding.values import Preference, Principal
 
 LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
@@ -72,7 +72,7 @@ class PreferencePane:
             """Save the preference between the two shown responses, or remove it."""
             who, pair = principal_of(request), _pair(state, left, right)
             if pair is None:
-                return [*(gr.skip() for _ in (self.box, *self.buttons)), FORGOTTEN]
+                return [*(gr.skip() for _ in (self.box, *self.buttons)), NOT_ON_PAGE]
             first, second = _id(pair[0]), _id(pair[1])
             if choice == NOTHING:
                 await self._feedback.remove_preference(first, second, who)

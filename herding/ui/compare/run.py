@@ -18,9 +18,9 @@ from herding.ui.compare.layout import CompareLayout
 from herding.ui.compare.merge_streams import merge_streams
 from herding.ui.compare.state import Column, ColumnConfig, ColumnRun, CompareState
 from herding.ui.compare.summary import last_run, table
-from herding.ui.engineer.answer import Progress
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el
+from herding.ui.kit.response import RunProgress
 from herding.values import Principal, Request
 
 
@@ -72,7 +72,7 @@ class CompareRunner:
         columns = {number: column for number, column in enumerate(state.columns) if column.open}
         begin = self._set_busy(state, busy=True) | {self._layout.note: _note("Running all columns.")}
         for number, column in columns.items():
-            column.progress = Progress()
+            column.progress = RunProgress()
             begin |= self._layout.columns[number].show_started()
         yield begin
         values = state.values[state.key]
@@ -109,8 +109,8 @@ class CompareRunner:
         if progress is None:
             return {}
         error = next((event for event in events if isinstance(event, HerdingError)), None)
-        grew = progress.take([event for event in events if not isinstance(event, HerdingError)])
-        updates: Updates = {pane.text: progress.answer} if grew else {}
+        grew = progress.update([event for event in events if not isinstance(event, HerdingError)])
+        updates: Updates = {pane.text: progress.text} if grew else {}
         if error is None and progress.outcome is None:
             return {pane.status: progress.status, **updates}
         ended.add(number)
@@ -122,7 +122,7 @@ class CompareRunner:
             updates |= pane.show_outcome(progress.outcome)
         return updates
 
-    async def _load_outcome(self, error: HerdingError, progress: Progress, principal: Principal) -> None:
+    async def _load_outcome(self, error: HerdingError, progress: RunProgress, principal: Principal) -> None:
         """Read the recorded outcome of a failed request."""
         if error.request_id:
             with contextlib.suppress(HerdingError):  # the first error is the one to report

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.engineer.answer import Progress
-from herding.ui.engineer.session_state import stop_lines
+from herding.ui.engineer.session_state import format_stops
 from herding.ui.kit.parameters import to_parameters
+from herding.ui.kit.response import RunProgress
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
 LETTERS = "ABCDEF"
@@ -59,7 +59,7 @@ class ColumnConfig:
     def overrides(self) -> Parameters:
         """The same as parameters of a request."""
         given = self.parameters
-        return to_parameters(given | ({"stop": stop_lines(given["stop"])} if "stop" in given else {}))
+        return to_parameters(given | ({"stop": format_stops(given["stop"])} if "stop" in given else {}))
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """Return the request of a column for these values of the prompt's variables."""
@@ -81,12 +81,12 @@ class Column:
     letter: str
     open: bool = False
     config: ColumnConfig = ColumnConfig()
-    progress: Progress | None = None
+    progress: RunProgress | None = None
     runs: list[ColumnRun] = field(default_factory=list)
 
     @property
     def answer(self) -> str:
-        return self.progress.answer if self.progress else ""
+        return self.progress.text if self.progress else ""
 
     @property
     def outcome(self) -> Outcome | None:

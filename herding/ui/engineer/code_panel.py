@@ -1,159 +1,289 @@
-"""The panel "Use it elsewhere": what is on the desk as calls to copy into other programs."""
+"""The panel "API": the current run as code for curl, Python and JavaScript."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import gradio as gr
 from markupsafe import Markup
 
 from herding.access.operations import RATE, RUN
-from herding.ui.engineer import code_snippets
-from herding.ui.engineer.code_snippets import KINDS, SCORES, Wanted
-from herding.ui.engineer.editor import asked
-from herding.ui.engineer.session_state import SessionState, is_new
+from herding.errors import VariableError
+from herding.prompts.variables import parse_number, split_numbers
+from herding.ui.engineer.editor import run_request
+from herding.ui.engineer.session_state import SessionState, is_unsaved
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.theme import ASSETS
 from herding.values import Principal
 
-SCRIPT = (ASSETS / "calls.js").read_text(encoding="utf-8")
-LONG_LINK = 8000
-"""Characters; many programs take no longer link."""
+SCRIPT = (ASSETS / "code_panel.js").read_text(encoding="utf-8")
+TOKEN_VARIABLE = "HERDING_TOKEN"  # noqa: S105 (the name of an environment variable)
+MAX_INTEGER = 2**53 - 1
+"""The largest integer that is exact in every language; larger ones stay text."""
 
-_OWN_NOTES: dict[str, list[object]] = {
-    "javascript": ["For pages of this address; those of other sites use the link, where the prompt's cors names them."],
-    "node": [join(["Save it as ", el("code", "call.mjs"), "; Node 18 or newer runs it."])],
-}
-NOT_SAVED = empty_state("Not saved yet", "Save the prompt; the calls for it appear here then.")
-NO_PROMPT = empty_state("Nothing to call yet", "Choose a prompt; the calls for it appear here.")
+NOT_SAVED = empty_state("Not saved yet", "Save the prompt to see its API calls.")
+NO_PROMPT = empty_state("No prompt selected", "Select a prompt to see its API calls.")
+
+# Line ends, bidirectional marks and lone surrogates: written as escapes.
+_INVISIBLE = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """A POST request; `result` is the key of its response to print."""
+
+    url: str
+    body: Mapping[str, Any]
+    result: str
+    needs_token: bool = True
 
 
 class CodePanel:
-    """Layout of the panel, and its handlers; while it is folded nothing is written."""
+    """Layout and handlers of the panel; while it is closed, nothing is rendered."""
 
-    def __init__(self, desk: gr.State, model: gr.Dropdown) -> None:
-        self._desk, self._model, self._followed = desk, model, 0
-        self.open = gr.State(False)
-        with gr.Accordion("Use it elsewhere", open=False, elem_id="calls-section") as self.section:
-            self.calls = gr.HTML(NO_PROMPT, js_on_load=SCRIPT, apply_default_css=False, elem_id="calls")
-        now, inputs = {"queue": False, "trigger_mode": "always_last"}, [desk, model]
-        on(self.section.expand, self.unfold, inputs, [self.open, self.calls], name="calls", **now)
-        on(self.section.collapse, self.fold, [], [self.open], name="calls_away", **now)
-        on(model.input, self.again, [self.open, *inputs], [self.calls], name="calls_model", **now)
+    def __init__(self, session: gr.State, model: gr.Dropdown) -> None:
+        self._session, self._model, self._followed = session, model, 0
+        self.is_open = gr.State(False)
+        with gr.Accordion("API", open=False, elem_id="calls-section") as self.section:
+            self.code = gr.HTML(NO_PROMPT, js_on_load=SCRIPT, apply_default_css=False, elem_id="calls")
+        inputs, latest = [session, model], {"queue": False, "trigger_mode": "always_last"}
+        on(self.section.expand, self.open, inputs, [self.is_open, self.code], name="calls", **latest)
+        on(self.section.collapse, self.close, [], [self.is_open], name="calls_away", **latest)
+        on(model.input, self.update, [self.is_open, *inputs], [self.code], name="calls_model", **latest)
 
-    def follow(self, event: Any) -> None:
-        """Write the calls anew after an event that changed what is on the desk."""
+    def update_after(self, event: Any) -> None:
+        """Update the code after an event that changes the prompt, the draft or the response."""
         self._followed += 1
-        inputs, name = [self.open, self._desk, self._model], f"calls_again_{self._followed}"
-        on(event.then, self.again, inputs, [self.calls], name=name, queue=False)
+        inputs, name = [self.is_open, self._session, self._model], f"calls_again_{self._followed}"
+        on(event.then, self.update, inputs, [self.code], name=name, queue=False)
 
     @requires(RUN)
-    async def unfold(self, desk: SessionState, model: str | None, request: gr.Request) -> list[Any]:
-        """The panel is opened."""
-        return [True, shown(desk, model or None, principal_of(request), address(request))]
+    async def open(self, session: SessionState, model: str | None, request: gr.Request) -> list[Any]:
+        """Render the code when the panel opens."""
+        return [True, code_html(session, model or None, principal_of(request), base_url(request))]
 
     @requires(RUN)
-    async def fold(self) -> Any:
-        """The panel is folded away; nobody reads it."""
+    async def close(self) -> Any:
+        """Stop rendering when the panel closes."""
         return False
 
     @requires(RUN)
-    async def again(self, is_open: bool, desk: SessionState, model: str | None, request: gr.Request) -> Any:
-        """Something on the desk changed."""
-        return shown(desk, model or None, principal_of(request), address(request)) if is_open else gr.skip()
+    async def update(self, is_open: bool, session: SessionState, model: str | None, request: gr.Request) -> Any:
+        """Render the code again."""
+        if not is_open:
+            return gr.skip()
+        return code_html(session, model or None, principal_of(request), base_url(request))
 
 
-def shown(desk: SessionState, model: str | None, principal: Principal, base: str) -> Markup:
-    """The calls of the prompt on the desk, one of them in permissions."""
-    if desk.prompt is None or is_new(desk.prompt):
-        return NOT_SAVED if desk.prompt else NO_PROMPT
-    wanted, outcome = _wanted(desk, model, principal, base), desk.draft.outcome
-    rated = outcome is not None and RATE in principal.rights
-    score = wanted.score(outcome.request_id, desk.draft.stars or 5) if outcome and rated else None
-    parts = [_choices()]
-    for number, (kind, (label, write)) in enumerate(KINDS.items()):
-        blocks: list[Markup] = [*_block(write(wanted), f"{label}: run the prompt"), *_notes(kind, wanted, desk)]
-        if score and kind in SCORES:
-            words = "Give this answer its stars; every answer brings its own request_id."
-            blocks += [el("p", words, cls="call-next"), *_block(SCORES[kind](score), f"{label}: give stars")]
-        parts.append(el("div", *blocks, cls="call", data_call=kind, hidden="" if number else None))
-    return join(parts)
+def base_url(request: gr.Request) -> str:
+    """Return the address of the app as the browser sees it, without a slash at the end.
 
-
-def address(request: gr.Request) -> str:
-    """Where the browser finds the app, without a slash at the end.
-
-    The page that sent the event says it best: it stands at the root, and no proxy on the way changes its address.
+    The Referer of the page's events is preferred: no proxy on the way changes it.
     """
     headers = getattr(request, "headers", {})
-    page, origin = _split(headers.get("referer")), headers.get("origin")
+    page, origin = _split_url(headers.get("referer")), headers.get("origin")
     if page and origin in (None, f"{page.scheme}://{page.netloc}"):
         return f"{page.scheme}://{page.netloc}{page.path.rpartition('/')[0]}"
     return str(getattr(request, "base_url", "")).rstrip("/")
 
 
-def _split(url: str | None) -> Any:
-    """The parts of an address of a page, None where it is none."""
+def _split_url(url: str | None) -> SplitResult | None:
+    """Return the parts of a page's address, or None if it is not valid."""
     try:
-        parts = urlsplit(url or "")
-        fits = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+        found = urlsplit(url or "")
+        valid = found.scheme in ("http", "https") and found.hostname and "@" not in found.netloc
     except ValueError:
         return None
-    return parts if fits else None
+    return found if valid else None
 
 
-def _wanted(desk: SessionState, model: str | None, principal: Principal, base: str) -> Wanted:
-    request = asked(desk, model=model)
-    variables = desk.prompt.variables if desk.prompt else {}
-    return Wanted(
-        base=base,
-        prompt=request.prompt,
-        variables=code_snippets.values_of(variables, desk.draft.values),
-        model=request.model,
-        parameters={name: code_snippets.plain(value) for name, value in request.parameters.given().items()},
-        token=principal.token is not None,
+def code_html(session: SessionState, model: str | None, principal: Principal, base: str) -> Markup:
+    """Return the code in all languages; the page shows the selected one."""
+    if session.prompt is None:
+        return NO_PROMPT
+    if is_unsaved(session.prompt):
+        return NOT_SAVED
+    needs_token, outcome = principal.token is not None, session.draft.outcome
+    run = ApiCall(f"{base}/api/v1/infer", infer_body(session, model), "text", needs_token)
+    score = None
+    if outcome is not None and RATE in principal.rights:
+        body = {"request_id": outcome.request_id, "score": session.draft.stars or 5}
+        score = ApiCall(f"{base}/api/v1/score", body, "score", needs_token)
+    notes = _notes(session, needs_token=needs_token)
+    panes = []
+    for place, (language, (label, write)) in enumerate(LANGUAGES.items()):
+        blocks = [_block(write(run), f"{label}: run the prompt"), notes]
+        if score:
+            blocks.append(el("p", "Rate this response using its request_id.", cls="call-next"))
+            blocks.append(_block(write(score), f"{label}: rate the response"))
+        panes.append(el("div", *blocks, cls="call", data_call=language, hidden="" if place else None))
+    return join([_language_picker(), *panes])
+
+
+def infer_body(session: SessionState, model: str | None) -> dict[str, Any]:
+    """Return the body of `POST /api/v1/infer` that runs the saved prompt with the values of the form."""
+    request = run_request(session, model=model)
+    variables = session.prompt.variables if session.prompt else {}
+    more = {
+        "variables": variable_values(variables, session.draft.values),
+        "model": request.model,
+        "parameters": {name: json_value(value) for name, value in request.parameters.given().items()},
+    }
+    return {"prompt": request.prompt} | {name: value for name, value in more.items() if value}
+
+
+def _language_picker() -> Markup:
+    radios = [
+        el("label", el("input", type="radio", name="calls-choice", value=language), el("span", label))
+        for language, (label, _) in LANGUAGES.items()
+    ]
+    return el("fieldset", el("legend", "Language", cls="sr"), *radios, cls="segments")
+
+
+def _block(code: str, label: str) -> Markup:
+    text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=label)
+    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
+    return el("div", text, copy, cls="call-text")
+
+
+def _notes(session: SessionState, *, needs_token: bool) -> Markup | None:
+    """Return what to do before the code runs the same request as this page."""
+    notes: list[object] = []
+    if needs_token:
+        notes.append(join(["Set ", el("code", TOKEN_VARIABLE), " to an access token; create one in the Access tab."]))
+    if session.draft.template is not None or session.draft.whole is not None:
+        notes.append("Your draft is not saved: this code runs the saved version.")
+    if session.prompt and session.prompt.chat:
+        notes.append(join(["Add a ", el("code", "session_id"), " to continue a chat over several requests."]))
+    return el("ul", *(el("li", note) for note in notes), cls="call-notes muted") if notes else None
+
+
+def curl(call: ApiCall) -> str:
+    """Return a call as a shell command."""
+    lines = [f"curl -sS {_shell(call.url)}", f"-H {_shell('Content-Type: application/json')}"]
+    if call.needs_token:
+        lines.append(f'-H "Authorization: Bearer ${TOKEN_VARIABLE}"')
+    return " \\\n  ".join([*lines, f"-d {_shell(_literal(call.body))}"])
+
+
+def python(call: ApiCall) -> str:
+    """Return a call in Python with httpx."""
+    headers = f'    headers={{"Authorization": f"Bearer {{os.environ[\'{TOKEN_VARIABLE}\']}}"}},\n'
+    return (
+        f"{'import os' if call.needs_token else ''}\n\nimport httpx\n\n".lstrip()
+        + f"response = httpx.post(\n    {_string(call.url)},\n{headers if call.needs_token else ''}"
+        + f"    json={_literal(call.body, 1, indent='    ', scalar=repr)},\n    timeout=120,\n)\n"
+        + f'response.raise_for_status()\nprint(response.json()["{call.result}"])'
     )
 
 
-def _choices() -> Markup:
-    """One of the kinds, chosen as one of several radio buttons."""
-    radios = [
-        el("label", el("input", type="radio", name="calls-choice", value=kind), el("span", label))
-        for kind, (label, _) in KINDS.items()
-    ]
-    return el("fieldset", el("legend", "Call it with", cls="sr"), *radios, cls="segments")
+def javascript(call: ApiCall) -> str:
+    """Return a call in JavaScript with fetch; the text is safe inside a `<script>` element."""
+    token = f'const token = "${TOKEN_VARIABLE}"; // replace with an access token\n\n' if call.needs_token else ""
+    headers = '"Content-Type": "application/json"' + (", Authorization: `Bearer ${token}`" if call.needs_token else "")
+    body = _literal(call.body, 1).replace("</", "\\u003c/").replace("<!", "\\u003c!")
+    return (
+        f"{token}const response = await fetch({_string(call.url)}, {{\n"
+        f'  method: "POST",\n  headers: {{ {headers} }},\n'
+        f"  body: JSON.stringify({body}),\n}});\n"
+        f"const data = await response.json();\nconsole.log(data.{call.result} ?? data.error.message);"
+    )
 
 
-def _block(text: str, label: str) -> list[Markup]:
-    shown = el("pre", text, cls="code", tabindex="0", role="region", aria_label=label)
-    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
-    return [el("div", shown, copy, cls="call-text")]
+LANGUAGES: Mapping[str, tuple[str, Callable[[ApiCall], str]]] = {
+    "curl": ("curl", curl),
+    "python": ("Python", python),
+    "javascript": ("JavaScript", javascript),
+}
+"""The label of each language, and its writer."""
 
 
-def _notes(kind: str, wanted: Wanted, desk: SessionState) -> list[Markup]:
-    """What a reader has to know before the call does elsewhere what a run does here."""
-    notes: list[object] = [*_token_notes(kind, wanted), *_OWN_NOTES.get(kind, ())]
-    if kind == "openai" and wanted.model:
-        notes.append("This client names the prompt in the place of the model; the routing chooses the model.")
-    if kind == "link" and (wanted.model or wanted.parameters):
-        notes.append("A link carries variables only; the model and the parameters are the prompt's own.")
-    if kind == "link" and len(code_snippets.link(wanted)) > LONG_LINK:
-        notes.append("This link is very long; many programs will not take it.")
-    if desk.draft.template is not None or desk.draft.whole is not None:
-        notes.append("The prompt is edited and not saved; the call runs the prompt as it is saved.")
-    if desk.prompt and desk.prompt.chat and kind not in ("link", "openai"):
-        notes.append(join(["Add a ", el("code", "session_id"), " of your own, and its turns are remembered."]))
-    return [el("ul", *(el("li", note) for note in notes), cls="call-notes muted")] if notes else []
+def variable_values(variables: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a form, else the defaults, with the types of their variables.
+
+    Empty values are left out, unless they replace a default or are required.
+    """
+    found = {}
+    for name, variable in variables.items():
+        value = json_value(_typed(variable["type"], values.get(name, variable.get("default"))))
+        if value is None or (value in ("", []) and not _keeps_empty(variable)):
+            continue
+        found[name] = value
+    return found
 
 
-def _token_notes(kind: str, wanted: Wanted) -> list[Markup]:
-    if not wanted.token:
-        return []
-    if kind == "link":
-        header = el("code", f"Authorization: Bearer ${code_snippets.VARIABLE}")
-        return [join(["A browser that is logged in opens it as it is; a program sends the header ", header, "."])]
-    return [
-        join([el("code", code_snippets.VARIABLE), " stands for an access token of yours; the Access tab makes one."])
-    ]
+def json_value(value: Any) -> Any:
+    """Return `value` as JSON can represent it."""
+    match value:
+        case bool() | str() | None:
+            return value
+        case int() | float():
+            return value if math.isfinite(value) and abs(value) <= MAX_INTEGER else str(value)
+        case list() | tuple():
+            return [json_value(item) for item in value]
+        case dict():
+            return {str(name): json_value(item) for name, item in value.items()}
+    return str(value)
+
+
+def _keeps_empty(variable: Mapping[str, Any]) -> bool:
+    """Return True if an empty value replaces a default or must be sent."""
+    default, required = variable.get("default"), variable.get("required")
+    if variable["type"] not in ("text", "number_list"):
+        return False
+    return bool(default) or (default is None and required is not False)
+
+
+def _typed(kind: str, value: Any) -> Any:
+    """Return the text of a field as a value of its type; text that does not parse stays text."""
+    if not isinstance(value, str):
+        return value
+    if kind in ("number", "integer"):
+        return _number(value)
+    if kind == "number_list":
+        try:
+            numbers = [_number(part) for part in split_numbers(value)]
+        except VariableError:
+            return value
+        return value if any(isinstance(item, str) for item in numbers) else numbers
+    return value
+
+
+def _number(text: Any) -> Any:
+    try:
+        found = parse_number(text)
+    except VariableError:
+        return text
+    return found if abs(found) <= MAX_INTEGER else text
+
+
+def _string(text: str) -> str:
+    """Return a string literal that JSON, Python and JavaScript read the same."""
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
+
+
+def _shell(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _literal(value: Any, depth: int = 0, *, indent: str = "  ", scalar: Callable[[Any], str] = json.dumps) -> str:
+    """Return a literal with one item of a mapping per line; `scalar` writes numbers, booleans and null."""
+    match value:
+        case str():
+            return _string(value)
+        case dict() if value:
+            items = (
+                f"{indent * (depth + 1)}{_string(name)}: {_literal(item, depth + 1, indent=indent, scalar=scalar)}"
+                for name, item in value.items()
+            )
+            return "{\n" + ",\n".join(items) + f"\n{indent * depth}}}"
+        case list() | tuple():
+            return f"[{', '.join(_literal(item, depth, indent=indent, scalar=scalar) for item in value)}]"
+    return scalar(value)

@@ -1,4 +1,4 @@
-"""The right half of the first tab: choose a model, run, stop, and say what the answer is worth."""
+"""The right side of the tab: selects a model, runs the prompt, stops it, and rates the response."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from markupsafe import Markup
 from herding.access.operations import RATE, RUN
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.engineer.answer import FORGOTTEN, SAVED, AnswerPane, Progress
-from herding.ui.engineer.editor import Editor, asked
+from herding.ui.engineer.editor import Editor, run_request
+from herding.ui.engineer.response_pane import ResponsePane
 from herding.ui.engineer.session_state import SessionState, reference
 from herding.ui.kit import prompt_text
 from herding.ui.kit.event_batches import batch_events
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el, join
-from herding.ui.kit.stars import parse_stars, update_stars
+from herding.ui.kit.format import el
+from herding.ui.kit.response import RunProgress
+from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, update_stars
 from herding.values import Message, Principal, PromptInfo, Request
 
 AUTO = ""
@@ -28,13 +29,13 @@ Updates = dict[Any, Any]
 
 
 class Runner:
-    """Layout of the half, and its handlers. While a request runs, `picker` is locked."""
+    """Layout and handlers; while a request runs, `picker` is disabled."""
 
-    def __init__(self, orchestrator: Orchestrator, *, desk: gr.State, editor: Editor, picker: gr.Dropdown) -> None:
-        self._orchestrator, self._desk, self._editor, self._picker = orchestrator, desk, editor, picker
+    def __init__(self, orchestrator: Orchestrator, *, session: gr.State, editor: Editor, picker: gr.Dropdown) -> None:
+        self._orchestrator, self._session, self._editor, self._picker = orchestrator, session, editor, picker
         with gr.Row(elem_classes=["run-row"]):
             self.model = gr.Dropdown(
-                [("auto", AUTO)],
+                [("Auto", AUTO)],
                 value=AUTO,
                 label="Model",
                 interactive=True,
@@ -44,198 +45,206 @@ class Runner:
             )
             self.run = gr.Button("Run", variant="primary", scale=2, min_width=90, elem_id="run")
             self.stop = gr.Button("Stop", variant="stop", interactive=False, scale=1, min_width=80, elem_id="stop")
-        self.faults = gr.HTML(elem_id="run-faults", elem_classes=["check", "note"])
+        self.errors = gr.HTML(elem_id="run-faults", elem_classes=["check", "note"])
         self.note = gr.HTML(elem_id="model-note", visible=False)
         self.new_chat = gr.Button("New chat", size="sm", visible=False, elem_id="new-chat")
-        self.pane = AnswerPane()
+        self.pane = ResponsePane()
         self._wire()
 
     def _wire(self) -> None:
-        desk, pane = self._desk, self.pane
-        changed = [desk, self._picker, self.run, self.stop, self.new_chat, *pane.components]
-        ran = on(self.run.click, self.start, [desk, self.model, *self._editor.fields], changed, name="run")
-        on(self.stop.click, self.end, [desk], [self.stop], name="stop", queue=False)
-        cleared = on(
-            self.new_chat.click, self.clear_chat, [desk], [desk, *pane.components], name="new_chat", queue=False
-        )
+        """Connect the handlers; `changes` are the events that change the response."""
+        session, pane = self._session, self.pane
+        updated = [session, self._picker, self.run, self.stop, self.new_chat, *pane.components]
+        ran = on(self.run.click, self.start, [session, self.model, *self._editor.fields], updated, name="run")
+        on(self.stop.click, self.end, [session], [self.stop], name="stop", queue=False)
+        outputs = [session, *pane.components]
+        cleared = on(self.new_chat.click, self.clear_chat, [session], outputs, name="new_chat", queue=False)
         rated = on(
             pane.stars.rate,
             self.rate,
-            [desk, pane.stars],
-            [desk, pane.stars, pane.note],
+            [session, pane.stars],
+            [session, pane.stars, pane.note],
             name="rate",
             queue=False,
             trigger_mode="always_last",
         )
         self.changes = [ran, cleared, rated]
-        on(pane.save.click, self.comment, [desk, pane.comment], [desk, pane.note], name="comment", queue=False)
+        on(pane.save.click, self.comment, [session, pane.comment], [session, pane.note], name="comment", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
-        """What follows the chosen prompt."""
-        return [self.model, self.note, self.faults, self.run, self.new_chat, *self.pane.components]
+        """The components that follow the selected prompt."""
+        return [self.model, self.note, self.errors, self.run, self.new_chat, *self.pane.components]
 
-    def show(self, desk: SessionState) -> list[Any]:
-        """Updates of `outputs` for the prompt on the desk; a running answer is not disturbed."""
-        idle, chat = desk.running is None, is_chat(desk)
-        pane = self.pane.shows(desk.draft, chat=chat) if idle else [gr.skip() for _ in self.pane.components]
-        run = gr.update(interactive=idle and desk.prompt is not None)
-        return [*models(desk.shown), faulty(desk), run, gr.update(visible=chat, interactive=idle), *pane]
+    def show(self, session: SessionState) -> list[Any]:
+        """Return the updates of `outputs` for the selected prompt; a running response is left alone."""
+        idle, chat = session.running_id is None, is_chat(session)
+        return [
+            *model_picker(session.edited_prompt),
+            field_errors_note(session),
+            gr.update(interactive=idle and session.prompt is not None),
+            gr.update(visible=chat, interactive=idle),
+            *(self.pane.show(session.draft, chat=chat) if idle else [gr.skip() for _ in self.pane.components]),
+        ]
 
-    async def models(self, desk: SessionState, chosen: str | None, principal: Principal) -> list[Any]:
-        """The model picker and the note below it, for the models that are up by now."""
-        return models(await self._now(desk, principal), chosen)
+    async def models(self, session: SessionState, chosen: str | None, principal: Principal) -> list[Any]:
+        """Return the updates of the model picker and its note for the models available now."""
+        return model_picker(await self._current_prompt(session, principal), chosen)
 
-    async def _now(self, desk: SessionState, principal: Principal) -> PromptInfo | None:
-        """The prompt on the desk, with who serves it now."""
-        prompt, draft = desk.prompt, desk.draft
+    async def _current_prompt(self, session: SessionState, principal: Principal) -> PromptInfo | None:
+        """Return the selected prompt with its available models as of now."""
+        prompt, draft = session.prompt, session.draft
         if prompt is None:
             return None
         try:
-            if draft.sketch and draft.sketched:
-                return await self._orchestrator.prompts.sketch(prompt.key, draft.sketched, principal)
+            if draft.parsed and draft.parsed_text:
+                return await self._orchestrator.prompts.sketch(prompt.key, draft.parsed_text, principal)
             return await self._orchestrator.prompts.get(reference(prompt), principal)
         except NotFoundError:
             return None
 
     @requires(RUN)
     async def start(
-        self, desk: SessionState, model: str | None, request: gr.Request, *fields: Any
+        self, session: SessionState, model: str | None, request: gr.Request, *fields: Any
     ) -> AsyncGenerator[Updates, None]:
-        """Run the prompt and stream the answer."""
-        principal, progress = principal_of(request), Progress()
-        desk.running = ""
+        """Run the prompt and stream the response."""
+        principal, progress = principal_of(request), RunProgress()
+        session.running_id = ""
         try:
-            async with contextlib.aclosing(self._running(desk, model, principal, progress, fields)) as updates:
+            async with contextlib.aclosing(self._stream(session, model, principal, progress, fields)) as updates:
                 async for update in updates:
                     yield update
         except HerdingError as error:
-            yield await self._failed(desk, error, principal, progress)
+            yield await self._failed(session, error, principal, progress)
         finally:
-            desk.running = None
+            session.running_id = None
 
-    async def _running(
-        self, desk: SessionState, model: str | None, principal: Principal, progress: Progress, fields: Sequence[Any]
+    async def _stream(
+        self,
+        session: SessionState,
+        model: str | None,
+        principal: Principal,
+        progress: RunProgress,
+        fields: Sequence[Any],
     ) -> AsyncGenerator[Updates, None]:
-        draft = desk.draft
-        draft.clear()
-        yield {**self._busy(True), **self.pane.begins()}
-        self._editor.keep(desk, fields, strict=True)
-        request = asked(desk, model=model or None)
-        question = await self._question(request, desk, principal)
-        yield self.pane.says(draft.turns, question, "")
+        draft = session.draft
+        draft.clear_response()
+        yield {**self._set_busy(True), **self.pane.show_start()}
+        self._editor.read_fields(session, fields, strict=True)
+        request = run_request(session, model=model or None)
+        question = await self._question(request, session, principal)
+        yield self.pane.show_text(draft.turns, question, "")
         async with contextlib.aclosing(batch_events(self._orchestrator.pipeline.stream(request, principal))) as batches:
             async for batch in batches:
-                grew = progress.take(batch)
+                grew = progress.update(batch)
                 if progress.outcome is None:
-                    said = self.pane.says(draft.turns, question, progress.answer) if grew else {}
-                    yield {self.pane.status: progress.status, **said, **self._stoppable(desk, progress)}
-        yield self._done(desk, question, progress)
+                    text = self.pane.show_text(draft.turns, question, progress.text) if grew else {}
+                    yield {self.pane.status: progress.status, **text, **self._enable_stop(session, progress)}
+        yield self._done(session, question, progress)
 
-    def _stoppable(self, desk: SessionState, progress: Progress) -> Updates:
-        """Stop works as soon as there is a request to stop."""
-        if desk.running == progress.request_id:
+    def _enable_stop(self, session: SessionState, progress: RunProgress) -> Updates:
+        """Enable Stop once the request has an id."""
+        if session.running_id == progress.request_id:
             return {}
-        desk.running = progress.request_id
+        session.running_id = progress.request_id
         return {self.stop: gr.update(interactive=True)}
 
-    def _done(self, desk: SessionState, question: str | None, progress: Progress) -> Updates:
-        draft, outcome = desk.draft, progress.outcome
+    def _done(self, session: SessionState, question: str | None, progress: RunProgress) -> Updates:
+        draft, outcome = session.draft, progress.outcome
         if outcome is None:
-            return self._busy(False)
-        draft.answer, draft.outcome = outcome.answer, outcome
-        said = self.pane.says(draft.turns, question, outcome.answer)
+            return self._set_busy(False)
+        draft.response, draft.outcome = outcome.answer, outcome
+        text = self.pane.show_text(draft.turns, question, outcome.answer)
         if question is not None and outcome.answer:
             draft.turns += [Message("user", question), Message("assistant", outcome.answer)]
-        return {**self._busy(False), **said, **self.pane.ends(outcome)}
+        return {**self._set_busy(False), **text, **self.pane.show_outcome(outcome)}
 
     async def _failed(
-        self, desk: SessionState, error: HerdingError, principal: Principal, progress: Progress
+        self, session: SessionState, error: HerdingError, principal: Principal, progress: RunProgress
     ) -> Updates:
-        """Updates for a run that ended with an error; where it left a row, with its figures."""
-        draft = desk.draft
-        draft.problem, draft.answer = error, progress.answer
-        shown = {**self._busy(False), **self.pane.fails(error)}
+        """Return the updates for a run that raised; if it was recorded, with its metrics."""
+        draft = session.draft
+        draft.error, draft.response = error, progress.text
+        updates = {**self._set_busy(False), **self.pane.show_error(error)}
         if error.request_id:
-            with contextlib.suppress(HerdingError):  # the first error is the one to read
+            with contextlib.suppress(HerdingError):  # the first error is the one to show
                 draft.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
-                shown |= self.pane.ends(draft.outcome)
-        return shown
+                updates |= self.pane.show_outcome(draft.outcome)
+        return updates
 
-    def _busy(self, busy: bool) -> Updates:
-        """While a request runs no other prompt can be chosen; Stop wakes up when there is something to stop."""
+    def _set_busy(self, busy: bool) -> Updates:
+        """Disable the prompt picker while a request runs; Stop is enabled once the request has an id."""
         return {
             self._picker: gr.update(interactive=not busy),
-            self.run: gr.update(value="NodeCall …" if busy else "Run", interactive=not busy),
+            self.run: gr.update(value="Running…" if busy else "Run", interactive=not busy),
             self.stop: gr.update(interactive=False),
             self.new_chat: gr.update(interactive=not busy),
         }
 
-    async def _question(self, request: Request, desk: SessionState, principal: Principal) -> str | None:
-        """What the user says in this turn of a chat; None where the prompt is no chat."""
-        if not is_chat(desk):
+    async def _question(self, request: Request, session: SessionState, principal: Principal) -> str | None:
+        """Return the user's message of this turn, or None if the prompt is not a chat."""
+        if not is_chat(session):
             return None
         rendered = await self._orchestrator.pipeline.preview(request, principal)
         return rendered.messages[-1].content if rendered.messages else None
 
     @requires(RUN)
-    async def end(self, desk: SessionState, request: gr.Request) -> Any:
-        """Stop the running request; its stream then ends with what had arrived."""
-        if desk.running:
-            with contextlib.suppress(NotFoundError):  # it ended by itself in this moment
-                await self._orchestrator.pipeline.cancel(desk.running, principal_of(request))
+    async def end(self, session: SessionState, request: gr.Request) -> Any:
+        """Stop the running request; the text received so far stays."""
+        if session.running_id:
+            with contextlib.suppress(NotFoundError):  # it has just finished
+                await self._orchestrator.pipeline.cancel(session.running_id, principal_of(request))
         return gr.update(interactive=False)
 
     @requires(RUN)
-    async def clear_chat(self, desk: SessionState) -> list[Any]:
-        """Begin a new chat."""
-        if desk.running is not None:
-            return [desk, *(gr.skip() for _ in self.pane.components)]
-        desk.draft.new_chat()
-        return [desk, *self.pane.shows(desk.draft, chat=is_chat(desk))]
+    async def clear_chat(self, session: SessionState) -> list[Any]:
+        """Start a new chat."""
+        if session.running_id is not None:
+            return [session, *(gr.skip() for _ in self.pane.components)]
+        session.draft.new_chat()
+        return [session, *self.pane.show(session.draft, chat=is_chat(session))]
 
     @requires(RATE)
-    async def rate(self, desk: SessionState, stars: Any, request: gr.Request) -> list[Any]:
-        """Save the stars of the answer that is shown."""
-        draft = desk.draft
+    async def rate(self, session: SessionState, stars: Any, request: gr.Request) -> list[Any]:
+        """Save the rating of the response."""
+        draft = session.draft
         if draft.outcome is None:
-            return [desk, update_stars(None, enabled=False), FORGOTTEN]
+            return [session, update_stars(None, enabled=False), NOT_ON_PAGE]
         score = await self._orchestrator.feedback.rate(
             draft.outcome.request_id, parse_stars(stars), principal_of(request)
         )
         draft.stars = score.stars
-        return [desk, gr.skip(), SAVED]
+        return [session, gr.skip(), RATING_SAVED]
 
     @requires(RATE)
-    async def comment(self, desk: SessionState, text: str | None, request: gr.Request) -> list[Any]:
-        """Save the comment on the answer that is shown."""
-        draft = desk.draft
+    async def comment(self, session: SessionState, text: str | None, request: gr.Request) -> list[Any]:
+        """Save the comment on the response."""
+        draft = session.draft
         if draft.outcome is None:
-            return [desk, FORGOTTEN]
+            return [session, NOT_ON_PAGE]
         await self._orchestrator.feedback.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
         draft.comment = str(text or "")
-        return [desk, SAVED]
+        return [session, RATING_SAVED]
 
 
-def models(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:
-    """The model picker, and the note below it; the choice stays if it still can."""
+def model_picker(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:
+    """Return the updates of the model picker and its note; `chosen` stays selected while it is available."""
     served = prompt.served if prompt else {}
-    up = {model: f"{model} · {', '.join(nodes)}" for model, nodes in served.items() if nodes}
-    choices = [("auto", AUTO), *((shown, model) for model, shown in up.items())]
-    note = prompt_text.no_model(prompt) if prompt and prompt.target_models and not up else ""
-    picker = gr.update(choices=choices, value=chosen if chosen in up else AUTO)
+    available = {model: f"{model} · {', '.join(nodes)}" for model, nodes in served.items() if nodes}
+    choices = [("Auto", AUTO), *((label, model) for model, label in available.items())]
+    note = prompt_text.no_model(prompt) if prompt and prompt.target_models and not available else ""
+    picker = gr.update(choices=choices, value=chosen if chosen in available else AUTO)
     return [picker, gr.update(value=note, visible=bool(note))]
 
 
-def faulty(desk: SessionState) -> Markup:
-    """The fields to mend before a run. The button stays live: the page may tell late of one that is mended."""
-    if not desk.faults:
+def field_errors_note(session: SessionState) -> Markup:
+    """Return the fields to fix before a run. Run stays enabled, as the page may report a fix late."""
+    if not session.field_errors:
         return Markup()
-    listed = join([part for name in desk.faults for part in (", ", el("code", name))][1:])
-    says = "its field says" if len(desk.faults) == 1 else "their fields say"
-    return el("p", "⚠ Mend ", listed, f" before you run: {says} what is wrong.", cls="wrong", role="status")
+    names = " and ".join(f'"{name}"' for name in session.field_errors)
+    return el("p", f"⚠ Fix {names} before running.", cls="wrong", role="status")
 
 
-def is_chat(desk: SessionState) -> bool:
-    """Whether the prompt on the desk is a chat over several turns."""
-    return desk.shown is not None and desk.shown.chat
+def is_chat(session: SessionState) -> bool:
+    """Return True if the selected prompt is a chat."""
+    return session.edited_prompt is not None and session.edited_prompt.chat

@@ -1,4 +1,4 @@
-"""What a browser session has on its desk: the chosen prompt, and the unsaved edits of every prompt it looked at."""
+"""The state of a browser session: the selected prompt, and a draft for every prompt that it opened."""
 
 from __future__ import annotations
 
@@ -14,58 +14,60 @@ from herding.prompts.yaml_dump import dump_file
 from herding.ui.kit.variable_form import initial_value
 from herding.values import Message, Outcome, Parameters, PromptInfo, PromptStats
 
-NOTHING = Edits()
+NO_EDITS = Edits()
 
 
 @dataclass
 class Draft:
-    """A session's work on one prompt: edits differ from the prompt's own; `turns` and `chat` are its chat so far.
+    """A session's unsaved work on one prompt, with its last response.
 
-    With `as_whole` the editor shows all of the prompt as YAML; `whole` is that where it is edited, `sketch` the prompt
-    that it last made, and `wrong` why it makes none now. `base` is the version that was edited.
-
-    `kept` is what the server keeps of the edits, and since when; `trouble` is why it does not keep the latest; `clash`
-    is the version that somebody else saved meanwhile. `undone` are the edits that can be done again, `step` is the step
-    that is shown after an undo. `turned` counts how often the fields were filled by anything but typing.
+    values, template, parameters: what differs from the saved prompt.
+    shows_yaml: the editor shows the full YAML; `whole` is that YAML if it was edited.
+    parsed, parsed_text: the prompt last parsed from `whole`, and its text; `parse_error` if it does not parse now.
+    base_version: the version that was edited, 0 for a new prompt.
+    saved_edits, saved_at: the edits stored on the server, and when (ms); `save_error` if the latest are not.
+    conflict: the version that another user saved meanwhile.
+    redo_stack: undone edits; `undo_step` is the step shown after an undo.
+    revision: counts how often the fields were filled other than by typing.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     template: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    as_whole: bool = False
+    shows_yaml: bool = False
     whole: str | None = None
-    sketch: PromptInfo | None = None
-    sketched: str | None = None
-    wrong: HerdingError | None = None
-    base: int = 0
+    parsed: PromptInfo | None = None
+    parsed_text: str | None = None
+    parse_error: HerdingError | None = None
+    base_version: int = 0
     loaded: bool = False
-    kept: Edits = NOTHING
-    kept_at: int | None = None
-    trouble: HerdingError | None = None
-    clash: int | None = None
-    undone: list[Edits] = field(default_factory=list)
-    step: int | None = None
-    turned: int = 0
+    saved_edits: Edits = NO_EDITS
+    saved_at: int | None = None
+    save_error: HerdingError | None = None
+    conflict: int | None = None
+    redo_stack: list[Edits] = field(default_factory=list)
+    undo_step: int | None = None
+    revision: int = 0
     turns: list[Message] = field(default_factory=list)
-    chat: str = field(default_factory=lambda: uuid4().hex)
-    answer: str = ""
+    chat_id: str = field(default_factory=lambda: uuid4().hex)
+    response: str = ""
     outcome: Outcome | None = None
-    problem: HerdingError | None = None
+    error: HerdingError | None = None
     stars: int | None = None
     comment: str = ""
 
     def new_chat(self) -> None:
-        """Forget the chat and its last answer."""
-        self.turns, self.chat = [], uuid4().hex
-        self.clear()
+        """Start a new chat without turns."""
+        self.turns, self.chat_id = [], uuid4().hex
+        self.clear_response()
 
-    def clear(self) -> None:
-        """Forget the last answer."""
-        self.answer, self.outcome, self.problem, self.stars, self.comment = "", None, None, None, ""
+    def clear_response(self) -> None:
+        """Remove the last response."""
+        self.response, self.outcome, self.error, self.stars, self.comment = "", None, None, None, ""
 
     @property
     def changes_prompt(self) -> bool:
-        """Whether there is something to save."""
+        """True if there is anything to save as a version."""
         return self.template is not None or self.whole is not None or bool(self.parameters)
 
 
@@ -73,141 +75,167 @@ class Draft:
 class SessionState:
     """The state of one session.
 
-    `running` is the id of its running request, empty until it has one; `shape` is what the form looks like
-    now, None where nobody knows (the app was started anew under an open page). `faults` are what the form says is
-    wrong with its fields.
+    running_id: the id of the running request, empty until it has one, None if none runs.
+    form_shape: the kinds of the form's visible fields, None if unknown (the app restarted under an open page).
+    field_errors: the errors shown at the form's fields, by variable.
     """
 
     prompt: PromptInfo | None = None
     drafts: dict[str, Draft] = field(default_factory=dict)
-    running: str | None = None
-    shape: tuple[str, ...] | None = ()
-    faults: dict[str, str] = field(default_factory=dict)
+    running_id: str | None = None
+    form_shape: tuple[str, ...] | None = ()
+    field_errors: dict[str, str] = field(default_factory=dict)
 
     @property
     def draft(self) -> Draft:
-        """The draft of the chosen prompt."""
+        """The draft of the selected prompt."""
         return self.drafts.setdefault(self.prompt.key if self.prompt else "", Draft())
 
     @property
-    def shown(self) -> PromptInfo | None:
-        """The chosen prompt as it is written now."""
-        return (self.draft.sketch or self.prompt) if self.prompt else None
+    def edited_prompt(self) -> PromptInfo | None:
+        """The selected prompt with the edits of its YAML."""
+        return (self.draft.parsed or self.prompt) if self.prompt else None
 
     @property
-    def owner(self) -> str:
-        """What tells whose edits a browser sends: the prompt, what the editor shows of it, and since which filling."""
+    def form_key(self) -> str:
+        """Identify the content of the form: prompt, view and revision. Late updates of a browser are told by it."""
         if self.prompt is None:
             return ""
         draft = self.draft
-        return self.prompt.key + ("@whole" if draft.as_whole else "") + (f"#{draft.turned}" if draft.turned else "")
+        revision = f"#{draft.revision}" if draft.revision else ""
+        return self.prompt.key + ("@whole" if draft.shows_yaml else "") + revision
 
     @property
-    def text(self) -> str:
-        """What the editor shows."""
+    def editor_text(self) -> str:
+        """The text in the editor."""
         prompt, draft = self.prompt, self.draft
         if prompt is None:
             return ""
-        edited = draft.whole if draft.as_whole else draft.template
-        return self.own_text if edited is None else edited
+        edited = draft.whole if draft.shows_yaml else draft.template
+        return self.saved_text if edited is None else edited
 
     @property
-    def own_text(self) -> str:
-        """What the editor would show without edits."""
-        if self.prompt is None or (self.draft.as_whole and is_new(self.prompt)):
+    def saved_text(self) -> str:
+        """The text that the editor shows without edits."""
+        if self.prompt is None or (self.draft.shows_yaml and is_unsaved(self.prompt)):
             return ""
-        if not self.draft.as_whole:
+        if not self.draft.shows_yaml:
             return self.prompt.body
         return dump_file(self.prompt.content) if self.prompt.text is None else self.prompt.text
 
-    def keep(self, values: Mapping[str, Any], text: str, parameters: Mapping[str, Any]) -> None:
-        """Remember what the form holds of the chosen prompt."""
+    def set_fields(self, values: Mapping[str, Any], text: str, parameters: Mapping[str, Any]) -> None:
+        """Store the content of the form in the draft."""
         if self.prompt is None:
             return
         draft = self.draft
-        draft.values = dict(values)
-        draft.parameters = dict(parameters)
-        found = text if is_edited(text, self.own_text) else None
-        draft.template, draft.whole = (None, found) if draft.as_whole else (found, None)
+        draft.values, draft.parameters = dict(values), dict(parameters)
+        edited = text if is_edited(text, self.saved_text) else None
+        draft.template, draft.whole = (None, edited) if draft.shows_yaml else (edited, None)
 
     def edits(self) -> Edits:
-        """What differs from the chosen prompt."""
-        draft, shown = self.draft, self.shown
-        variables = shown.variables if shown else {}
-        given = {
-            name: v for name, v in draft.values.items() if name not in variables or v != initial_value(variables[name])
+        """Return what differs from the saved prompt."""
+        draft, prompt = self.draft, self.edited_prompt
+        variables = prompt.variables if prompt else {}
+        values = {
+            name: value
+            for name, value in draft.values.items()
+            if name not in variables or value != initial_value(variables[name])
         }
-        numbers = {name: held for name, held in draft.parameters.items() if name != "stop"}
-        stop = {"stop": stops(draft.parameters["stop"])} if "stop" in draft.parameters else {}
-        return Edits(given, draft.template, numbers | stop, draft.whole)
+        parameters = dict(draft.parameters)
+        if "stop" in parameters:
+            parameters["stop"] = parse_stops(parameters["stop"])
+        return Edits(values, draft.template, parameters, draft.whole)
 
-    def turn(self, *, whole: bool) -> None:
-        """Show all of the prompt as YAML, or its template alone, with the edits so far.
+    def switch_view(self, *, whole: bool) -> None:
+        """Show the full YAML or only the template, with the edits so far.
 
-        UserError where these are no prompt now, or where a template is not all that is edited.
+        UserError if the YAML does not parse, or if more than the template is edited.
         """
-        draft, prompt, now = self.draft, self.prompt, self.edits()
-        if prompt is None or draft.as_whole == whole:
+        draft, prompt, edits = self.draft, self.prompt, self.edits()
+        if prompt is None or draft.shows_yaml == whole:
             return
         if whole:
-            text = whole_of(prompt, apply_edits(prompt.key, prompt.content, now)) if now.changes_prompt else None
-            self.take(Edits(now.variables, whole=text))
+            text = full_yaml(prompt, apply_edits(prompt.key, prompt.content, edits)) if edits.changes_prompt else None
+            self.apply(Edits(edits.variables, whole=text))
         else:
-            template = None if now.whole is None else extract_template(prompt.key, prompt.content, now.whole)
-            if template is None and now.whole is not None:
-                message = "More than the text is edited. Save it or revert it first, or go on with the whole prompt."
+            template = None if edits.whole is None else extract_template(prompt.key, prompt.content, edits.whole)
+            if template is None and edits.whole is not None:
+                message = "More than the template is edited. Save or revert the YAML first."
                 raise UserError(message, param="whole")
-            self.take(Edits(now.variables, template, now.parameters))
-        draft.as_whole = whole
+            self.apply(Edits(edits.variables, template, edits.parameters))
+        draft.shows_yaml = whole
 
-    def take(self, edits: Edits) -> None:
-        """Put edits on the desk, in the place of those that are there."""
+    def apply(self, edits: Edits) -> None:
+        """Replace the edits of the draft."""
         draft, prompt = self.draft, self.prompt
         if prompt is None:
             return
         draft.values, draft.parameters = dict(edits.variables), dict(edits.parameters)
         if "stop" in draft.parameters:
-            draft.parameters["stop"] = stop_lines(draft.parameters["stop"])
-        draft.as_whole = edits.whole is not None or is_new(prompt)
+            draft.parameters["stop"] = format_stops(draft.parameters["stop"])
+        draft.shows_yaml = edits.whole is not None or is_unsaved(prompt)
         draft.template = draft.whole = None
-        text = edits.whole if draft.as_whole else edits.template
-        self.keep(draft.values, self.own_text if text is None else text, draft.parameters)
-        draft.turned += 1
+        text = edits.whole if draft.shows_yaml else edits.template
+        self.set_fields(draft.values, self.saved_text if text is None else text, draft.parameters)
+        draft.revision += 1
+
+    def clear_edits(self) -> None:
+        """Remove the edits from the session; `SessionDrafts.load` brings back those on the server."""
+        draft = self.draft
+        draft.values, draft.template, draft.parameters, draft.whole = {}, None, {}, None
+        draft.parsed = draft.parsed_text = draft.parse_error = None
+        draft.saved_edits, draft.saved_at, draft.save_error, draft.loaded = NO_EDITS, None, None, False
+        draft.redo_stack, draft.undo_step, draft.conflict = [], None, None
+        draft.revision += 1
+        if self.prompt:
+            draft.base_version = self.prompt.version
 
 
-def whole_of(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
-    """All of a prompt as YAML, with the comments of its file."""
+def full_yaml(prompt: PromptInfo, data: Mapping[str, Any]) -> str:
+    """Return `data` as the full YAML of a prompt, with the comments of its file."""
     return dump_file(data) if prompt.text is None else rewrite_text(prompt.key, prompt.text, data)
 
 
-def is_edited(text: str, own: str) -> bool:
-    """Whether an editor's text differs from the prompt's own; line ends and space at the end do not count."""
-    return text.replace("\r\n", "\n").rstrip() != own.rstrip()
+def is_edited(text: str, saved: str) -> bool:
+    """Return True if `text` differs from `saved`; line ends and trailing space do not count."""
+    return text.replace("\r\n", "\n").rstrip() != saved.rstrip()
 
 
-def is_new(prompt: PromptInfo) -> bool:
-    """Whether a prompt is not saved yet."""
+def is_unsaved(prompt: PromptInfo) -> bool:
+    """Return True for a new prompt without a saved version."""
     return not prompt.content
 
 
-def blank(key: str) -> PromptInfo:
-    """A prompt that is not saved yet, of which nothing is known."""
-    known: dict[str, Any] = {"name": key, "description": "", "tags": (), "label": "dev", "chat": False, "body": ""}
-    plain: dict[str, Any] = {"target_models": (), "variables": {}, "checks": {}, "served": {}}
-    return PromptInfo(key=key, **known, **plain, parameters=Parameters(), stats=PromptStats())
+def new_prompt(key: str) -> PromptInfo:
+    """Return an empty prompt without a saved version."""
+    return PromptInfo(
+        key=key,
+        name=key,
+        description="",
+        tags=(),
+        label="dev",
+        chat=False,
+        body="",
+        target_models=(),
+        variables={},
+        checks={},
+        served={},
+        parameters=Parameters(),
+        stats=PromptStats(),
+    )
 
 
 def reference(prompt: PromptInfo) -> str:
-    """What a run of this version asks for: the key alone where that means it."""
-    served = prompt.labels.get("prod", prompt.newest)
-    return prompt.key if prompt.version in (0, served) else f"{prompt.key}@{prompt.version}"
+    """Return the reference to this version: the key alone for the live one, else `key@version`."""
+    live = prompt.labels.get("prod", prompt.newest)
+    return prompt.key if prompt.version in (0, live) else f"{prompt.key}@{prompt.version}"
 
 
-def stops(lines: str) -> list[str]:
-    """The stop texts that a field holds, one a line, with \\n for a line break."""
+def parse_stops(lines: str) -> list[str]:
+    """Return the stop sequences of a field: one per line, with \\n for a line break."""
     return [line.replace("\\n", "\n") for line in str(lines).splitlines() if line]
 
 
-def stop_lines(texts: Any) -> str:
-    """Stop texts as a field holds them."""
-    return "\n".join(text.replace("\n", "\\n") for text in texts)
+def format_stops(stops: Any) -> str:
+    """Return stop sequences as the text of a field."""
+    return "\n".join(stop.replace("\n", "\\n") for stop in stops)

@@ -10,14 +10,14 @@ from markupsafe import Markup
 from herding.access.operations import HISTORY, HISTORY_ALL, PROMPTS, RATE, RUN
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
-from herding.ui.engineer.answer import SAVED
 from herding.ui.history.entries import details, has_content, head, table
 from herding.ui.history.filters import ANY, download_links, filter_choices, filter_picker, read_filter
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import STATUS, el, empty_state, success
 from herding.ui.kit.picklist import pick_list, picked_item
-from herding.ui.kit.stars import parse_stars, star_rating, update_stars
+from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
+from herding.ui.kit.tab import Tab
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
@@ -30,8 +30,12 @@ DELETE_QUESTION = (
 DELETED = success("Content deleted.")
 
 
-class HistoryTab:
+class HistoryTab(Tab):
     """The tab; `offset` is the first row of the page, `chosen` the id of the open request."""
+
+    key = "history"
+    label = "History"
+    rights = frozenset({HISTORY})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -104,6 +108,10 @@ class HistoryTab:
         on(self.stars.rate, self.rate, given, rated, name="history_rate", trigger_mode="always_last", **now)
         on(self.save.click, self.save_comment, [self.chosen, self.comment], [self.note], name="history_comment", **now)
 
+    @classmethod
+    def title(cls, principal: Principal) -> str:
+        return "History" if HISTORY_ALL in principal.rights else "My history"
+
     @property
     def inputs(self) -> list[Any]:
         filters = [self.prompt, self.model, self.node, self.stars_given, self.status, self.text]
@@ -117,6 +125,10 @@ class HistoryTab:
     @property
     def listing(self) -> list[Any]:
         return [self.offset, self.list, self.place, self.newer, self.older, self.links]
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return self.inputs
 
     @property
     def outputs(self) -> list[Any]:
@@ -181,7 +193,7 @@ class HistoryTab:
             entry.comment or "",
             note,
             gr.update(visible=_can_compare(row, principal)),
-            *self.forget.shows(own and (has_content(row) or bool(entry.comment))),
+            *self.forget.show(own and (has_content(row) or bool(entry.comment))),
         ]
 
     @requires(HISTORY)
@@ -200,23 +212,18 @@ class HistoryTab:
     async def rate(self, stars: Any, offset: int, chosen: str, request: gr.Request, *filters: Any) -> list[Any]:
         """Save the rating of the open request, and show it in the list."""
         await self._orchestrator.feedback.rate(chosen, parse_stars(stars), principal_of(request))
-        return [SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
+        return [RATING_SAVED, *await self._page(offset, chosen, filters, principal_of(request))]
 
     @requires(RATE)
     async def save_comment(self, chosen: str, text: str | None, request: gr.Request) -> Any:
         """Save the comment on the open request."""
         await self._orchestrator.feedback.comment(chosen, str(text or ""), principal_of(request))
-        return SAVED
+        return RATING_SAVED
 
 
 def _place(offset: int, last: int, total: int) -> Markup:
     shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "No requests"
     return el("span", shown, cls="muted", role="status")
-
-
-def label(principal: Principal) -> str:
-    """Return the title of the tab."""
-    return "History" if HISTORY_ALL in principal.rights else "My history"
 
 
 def _can_compare(row: Outcome, principal: Principal) -> bool:

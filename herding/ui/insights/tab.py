@@ -16,6 +16,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import empty_state, success
+from herding.ui.kit.tab import Tab
 from herding.values import Principal
 
 DAYS = 30
@@ -30,8 +31,12 @@ RESET_QUESTION = (
 RESET_DONE = success("Routing data reset.")
 
 
-class InsightsTab:
+class InsightsTab(Tab):
     """The tab: its layout and its handlers."""
+
+    key = "insights"
+    label = "Insights"
+    rights = frozenset({INSIGHTS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -81,6 +86,10 @@ class InsightsTab:
         return [self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
 
     @property
+    def open_inputs(self) -> list[Any]:
+        return [self.picker, self.days]
+
+    @property
     def outputs(self) -> list[Any]:
         """All components, for opening the tab."""
         return [self.picker, *self.shown]
@@ -92,7 +101,7 @@ class InsightsTab:
         found = await self._orchestrator.prompts.list_all(principal) if PROMPTS in principal.rights else []
         known = {prompt.key: prompt_text.picker_option(prompt) for prompt in found}
         chosen = asked if asked in known else next(iter(known), None)
-        missed = prompt_text.not_opened(asked, known=False, running=False) if asked and asked != chosen else None
+        missed = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != chosen else None
         choices = [(name, held) for held, name in known.items()]
         return [gr.update(choices=choices, value=chosen), *await self._show(chosen, days, principal, missed)]
 
@@ -120,7 +129,7 @@ class InsightsTab:
                 "",
                 gr.update(visible=False),
                 "",
-                *ConfirmButton.shows(False),
+                *ConfirmButton.show(False),
             ]
         insights = await self._orchestrator.insights.look(key, principal, days=_days(days))
         return [
@@ -130,7 +139,7 @@ class InsightsTab:
             plot.title(insights),
             plot.update(insights),
             report.routing(insights),
-            *ConfirmButton.shows(PUBLISH in principal.rights),
+            *ConfirmButton.show(PUBLISH in principal.rights),
         ]
 
 

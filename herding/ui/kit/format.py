@@ -144,7 +144,7 @@ def time_tag(unix_ms: int) -> Markup:
     """Return the time of day; the page adds the date unless it is today."""
     found = datetime.fromtimestamp(unix_ms / 1000, UTC)
     iso = found.isoformat(timespec="seconds")
-    return el("time", f"{found:%H:%M:%S} UTC", datetime=iso, title=f"{utc_text(unix_ms)} UTC", data_form="clock")
+    return el("time", f"{found:%H:%M} UTC", datetime=iso, title=f"{utc_text(unix_ms)} UTC", data_form="clock")
 
 
 def rough_duration(ms: float) -> str:

@@ -1,4 +1,4 @@
-"""The fields of the sampling parameters; only what differs from the prompt's own goes with a run."""
+"""The fields of the sampling parameters; a run sends only those that differ from the prompt's own."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ from herding.ui.kit.format import format_value
 from herding.values import Parameters
 
 NAMES = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
-_WHOLE = ("top_k", "max_tokens", "seed")
-_HINTS = {
-    "temperature": "0 is greedy, 2 is wild",
-    "top_p": "share of the likeliest tokens, above 0 up to 1",
-    "top_k": "number of the likeliest tokens",
-    "max_tokens": "length of the answer at most",
-    "seed": "the same seed, the same dice",
-    "stop": "one text a line, \\n for a line break; the answer ends before it",
+_INTEGERS = ("top_k", "max_tokens", "seed")
+_HELP = {
+    "temperature": "0 = most deterministic, 2 = most random",
+    "top_p": "Nucleus sampling, 0-1",
+    "top_k": "Sample from the top K tokens",
+    "max_tokens": "Maximum output tokens",
+    "seed": "Fixed seed for repeatable output",
+    "stop": "Stop sequences, one per line; \\n for a line break",
 }
 
 
 class ParameterFields:
-    """One field for each parameter; empty means the prompt's own value."""
+    """One field per parameter; an empty one means the prompt's own value."""
 
     def __init__(self) -> None:
         with gr.Row(elem_classes=["parameters"]):
             numbers = [_number(name) for name in NAMES[:-1]]
         stop = gr.Textbox(
-            label="stop", info=_HINTS["stop"], lines=2, max_lines=6, interactive=True, elem_id="param-stop"
+            label="stop", info=_HELP["stop"], lines=2, max_lines=6, interactive=True, elem_id="param-stop"
         )
         self.components: list[Any] = [*numbers, stop]
 
     def show(self, own: Parameters, edits: Mapping[str, Any]) -> list[Any]:
-        """Updates of `components`: the prompt's own values with the edits over them."""
-        shown = []
+        """Return the updates of `components`: the prompt's own values, replaced by the edits."""
+        updates = []
         for name in NAMES:
-            at_home = _own(own, name)
-            shown.append(gr.update(value=edits.get(name, at_home), placeholder=_placeholder(at_home)))
-        return shown
+            default = _own_value(own, name)
+            updates.append(gr.update(value=edits.get(name, default), placeholder=_placeholder(default)))
+        return updates
 
-    def read(self, own: Parameters, given: Sequence[Any]) -> dict[str, Any]:
-        """What the fields hold where it differs from the prompt's own, by name."""
-        fields = dict(zip(NAMES, given, strict=True))
-        return {name: held for name, held in fields.items() if held not in (None, "", _own(own, name))}
+    def read(self, own: Parameters, values: Sequence[Any]) -> dict[str, Any]:
+        """Return the values of the fields that differ from the prompt's own, by name."""
+        fields = dict(zip(NAMES, values, strict=True))
+        return {name: value for name, value in fields.items() if value not in (None, "", _own_value(own, name))}
 
 
 def to_parameters(edits: Mapping[str, Any]) -> Parameters:
-    """The edits as parameters of a request."""
-    given = {name: int(held) if name in _WHOLE else held for name, held in edits.items() if name != "stop"}
+    """Return edits of the fields as the parameters of a request."""
+    numbers = {name: int(value) if name in _INTEGERS else value for name, value in edits.items() if name != "stop"}
     stop = tuple(line.replace("\\n", "\n") for line in str(edits.get("stop", "")).splitlines() if line)
-    return Parameters(**given, stop=stop)
+    return Parameters(**numbers, stop=stop)
 
 
-def _own(own: Parameters, name: str) -> Any:
+def _own_value(own: Parameters, name: str) -> Any:
     if name == "stop":
         return "\n".join(text.replace("\n", "\\n") for text in own.stop)
     return getattr(own, name)
 
 
-def _placeholder(at_home: Any) -> str:
-    return "the model's own" if at_home in (None, "") else f"{format_value(at_home)} (the prompt's)"
+def _placeholder(default: Any) -> str:
+    return "Model default" if default in (None, "") else f"{format_value(default)} (prompt default)"
 
 
 def _number(name: str) -> Any:
     return gr.Number(
         label=name,
-        info=_HINTS[name],
-        precision=0 if name in _WHOLE else None,
-        step=1 if name in _WHOLE else 0.05,
+        info=_HELP[name],
+        precision=0 if name in _INTEGERS else None,
+        step=1 if name in _INTEGERS else 0.05,
         min_width=130,
         interactive=True,
         elem_id=f"param-{name.replace('_', '-')}",

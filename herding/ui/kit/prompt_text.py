@@ -1,4 +1,4 @@
-"""What the tabs say about prompts, as HTML."""
+"""What several tabs show about a prompt, as HTML."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ _TONES = {"prod": "good", "test": "busy", "dev": "calm"}
 
 
 def picker_option(prompt: PromptInfo) -> str:
-    """A prompt as the picker lists it."""
+    """Return the label of a prompt in a picker."""
     return prompt.name if prompt.name == prompt.key else f"{prompt.name} · {prompt.key}"
 
 
 def label_chip(prompt: PromptInfo) -> Markup:
-    """The label of a prompt."""
-    return chip(prompt.label, _TONES.get(prompt.label, "plain"), title="label")
+    """Return the label of a prompt as a badge."""
+    return chip(prompt.label, _TONES.get(prompt.label, "plain"), title="Label")
 
 
 def tag_chips(prompt: PromptInfo) -> Markup:
-    """The tags of a prompt, and whether it is a chat."""
-    marks = [chip("chat over several turns", "accent")] if prompt.chat else []
-    return join([*marks, *(chip(tag) for tag in prompt.tags)])
+    """Return the tags of a prompt as badges, and one for a chat."""
+    chat = [chip("Chat", "accent")] if prompt.chat else []
+    return join([*chat, *(chip(tag) for tag in prompt.tags)])
 
 
-def summary(info: PromptInfo | None, *, new: bool = False) -> Markup:
-    """Description and tags, below the picker."""
-    if info is None:
-        return empty_state("No prompts yet", "Put a YAML file into the prompts directory, then open this page again.")
-    words = el("p", info.description) if info.description else None
-    mark = chip("not saved yet", "accent") if new else label_chip(info)
-    return el("div", words, el("div", mark, _version(info), tag_chips(info), cls="chips"), cls="about")
+def summary(prompt: PromptInfo | None, *, new: bool = False) -> Markup:
+    """Return the description, label and tags of the selected prompt."""
+    if prompt is None:
+        return empty_state("No prompts yet", "Add a YAML file to the prompts folder, then reload this page.")
+    description = el("p", prompt.description) if prompt.description else None
+    label = chip("Not saved", "accent") if new else label_chip(prompt)
+    return el("div", description, el("div", label, _version(prompt), tag_chips(prompt), cls="chips"), cls="about")
 
 
-def _version(info: PromptInfo) -> Markup | None:
-    """The version that is shown, where a key alone means another one."""
-    served = info.labels.get("prod", info.newest)
-    if info.version in (0, served):
+def _version(prompt: PromptInfo) -> Markup | None:
+    """Return the version if it is not the live one."""
+    live = prompt.labels.get("prod", prompt.newest)
+    if prompt.version in (0, live):
         return None
-    return chip(f"version {info.version}, served is {served}", "busy", title="a key alone means the served version")
+    title = f"Requests without a version run v{live}"
+    return chip(f"Editing v{prompt.version} · v{live} is live", "busy", title=title)
 
 
-def not_opened(key: str, *, known: bool, running: bool) -> Markup:
-    """Why another prompt is shown than the one that was asked for."""
-    if known and running:
-        return panel(
-            "warn", "An answer still runs", el("p", "Wait for it, or stop it, before you choose another prompt.")
-        )
-    return panel("warn", f"There is no prompt '{key}'", el("p", "This is another one; choose from the list above."))
+def not_opened(key: str, *, exists: bool, running: bool) -> Markup:
+    """Return the reason why another prompt than `key` is shown."""
+    if exists and running:
+        body = el("p", "Wait for it or stop it, then select another prompt.")
+        return panel("warn", "A request is still running", body)
+    return panel("warn", f"Prompt '{key}' not found", el("p", "Another prompt is shown. Select one from the list."))
 
 
 def load_errors(errors: Sequence[ConfigError]) -> Markup:
-    """The prompt files that did not load; nothing if all did."""
+    """Return the prompt files that failed to load; empty if there are none."""
     if not errors:
         return Markup()
     count = len(errors)
-    title = "A prompt file did not load" if count == 1 else f"{count} prompt files did not load"
+    title = "1 prompt file failed to load" if count == 1 else f"{count} prompt files failed to load"
     return panel("warn", title, el("ul", *(el("li", _place(error), " ", error.reason) for error in errors)))
 
 
@@ -69,37 +69,30 @@ def _place(error: ConfigError) -> Markup:
     return el("code", ", ".join(part for part in parts if part))
 
 
-def no_model(info: PromptInfo) -> Markup:
-    """None of the target models is up."""
-    models = ", ".join(info.target_models)
-    return panel(
-        "warn",
-        "No target model of this prompt is up",
-        el("p", f"It asks for {models}. Switch a node to one of them in the Nodes tab, or wait if one is loading."),
-    )
+def no_model(prompt: PromptInfo) -> Markup:
+    """Return a warning that no target model is available."""
+    models = ", ".join(prompt.target_models)
+    body = f"Target models: {models}. Load one of them in the Nodes tab, or wait if one is loading."
+    return panel("warn", "No target model is available", el("p", body))
 
 
-def edit_note(what: str, changed: bool, *, may_edit: bool = True) -> Markup:
-    """The mark on a section whose content is not the prompt's own."""
-    if changed:
-        return el(
-            "p",
-            chip("edited, not saved", "accent"),
-            f" The next run uses the {what} as shown here; the file stays as it is.",
-        )
-    return Markup() if may_edit else el("p", "Your role may read the template, not change it.", cls="muted")
+def edit_note(edited: bool, *, can_edit: bool = True) -> Markup:
+    """Return the note above a part of the prompt that has unsaved changes."""
+    if edited:
+        return el("p", chip("Unsaved changes", "accent"), " Runs use this draft.")
+    return Markup() if can_edit else el("p", "Read-only: your role can't edit the template.", cls="muted")
 
 
 def new_prompt_note() -> Markup:
-    """The mark on a prompt that is not saved yet."""
-    return el("p", chip("new", "accent"), " Try it as it stands; it is nobody else's before you save it.")
+    """Return the note above a prompt without a saved version."""
+    return el("p", chip("New", "accent"), " Only you can see this until you save it.")
 
 
 def variant_note(name: str | None) -> Markup:
-    """The variant that the inputs pick."""
-    return el("p", "These values pick the variant ", chip(name, "accent")) if name else Markup()
+    """Return the variant selected by the values."""
+    return el("p", "Variant: ", chip(name, "accent")) if name else Markup()
 
 
 def error_note(error: HerdingError) -> Markup:
-    """What stands in the way of a run."""
+    """Return an error that prevents a run."""
     return el("p", error.message, cls="wrong")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 from markupsafe import Markup
 
 from herding.ui.kit.bars import share_bar
 from herding.ui.kit.format import checks_chip, chip, duration, el, join, key_values, panel, status_chip
-from herding.values import Considered, Outcome, Queued, Started
+from herding.values import Considered, Delta, Done, Event, Outcome, Queued, Started
 
 MIN_STREAM_MS = 10
 """A response that arrives within this time came in one piece and has no speed."""
@@ -130,3 +134,44 @@ def _pulse() -> Markup:
 
 def _clock(ms: float) -> Markup:
     return el("span", duration(ms), cls="muted clock", aria_hidden="true")
+
+
+@dataclass
+class RunProgress:
+    """The state of a running request, from the events received so far."""
+
+    started_at: float = field(default_factory=time.monotonic)
+    queued: Queued | None = None
+    started: Started | None = None
+    outcome: Outcome | None = None
+    text: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request, empty until it has one."""
+        event = self.started or self.queued
+        return event.request_id if event else ""
+
+    @property
+    def status(self) -> Markup:
+        """The status line above the response."""
+        ms = (time.monotonic() - self.started_at) * 1000
+        if self.started is None:
+            return queued_status(self.queued, ms)
+        return running_status(self.started, ms, streaming=bool(self.text))
+
+    def update(self, events: Sequence[Event]) -> bool:
+        """Add a batch of events; return True if the text grew."""
+        before = len(self.text)
+        for event in events:
+            match event:
+                case Queued():
+                    self.queued = event
+                case Started():
+                    self.started = event
+                case Delta():
+                    self.text += event.text
+                case Done():
+                    self.outcome = event.outcome
+                    self.text = event.outcome.answer
+        return len(self.text) != before

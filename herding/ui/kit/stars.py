@@ -11,6 +11,8 @@ from herding.errors import UserError
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.theme import ASSETS
 
+RATING_SAVED = el("span", "✓ Saved", cls="saved")
+NOT_ON_PAGE = el("span", "This response is no longer on this page. Rate it in the History tab.", cls="muted")
 SCRIPT = (ASSETS / "stars.js").read_text(encoding="utf-8")
 
 

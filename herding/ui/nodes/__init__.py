@@ -1,1 +1,1 @@
-"""The nodes tab."""
+"""The Nodes tab: the nodes with their state, models and events."""

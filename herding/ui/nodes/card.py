@@ -1,4 +1,4 @@
-"""A node as a card: what it is, what it did in the last day, and what its machine reports."""
+"""A node as a card: its state and models, its last 24 hours, and the load of its machine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from herding.ui.kit.format import byte_size, chip, duration, el, join, key_value
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStats, NodeStatus, System
 
 DAY_MS = 24 * 3600 * 1000
-MOST_PROMPTS = 12
-"""Prompts that a card names; of the others it tells how many they are."""
+MAX_PROMPTS = 12
+"""Prompts named on a card; the others are counted."""
 
 _HEALTH = {
-    "ejected": ("out after failures", "bad"),
-    "trial": ("on trial", "warn"),
-    "resting": ("rests", "warn"),
-    "misconfigured": ("refuses our key", "bad"),
+    "ejected": ("Unavailable", "bad"),
+    "trial": ("Retrying", "warn"),
+    "resting": ("Overloaded", "warn"),
+    "misconfigured": ("Key rejected", "bad"),
 }
 
 
 def card(node: NodeInfo) -> Markup:
-    """The whole card, without the control that switches models."""
+    """Return the card of a node, without its controls."""
     status = node.status
     title = el(
         "div",
@@ -29,22 +29,24 @@ def card(node: NodeInfo) -> Markup:
         el("code", node.kind, cls="muted"),
         state_chip(status.state),
         _health(node.health),
-        chip("takes no new requests", "warn") if node.draining else None,
+        chip("Draining", "warn") if node.draining else None,
         cls="card-head",
     )
-    loading = bar(status.progress, status.detail or "Loading") if status.state in ("loading", "starting") else None
+    loading = (
+        progress_bar(status.progress, status.detail or "Loading") if status.state in ("loading", "starting") else None
+    )
     detail = (
         el("p", status.detail, cls="wrong" if status.state == "down" else "muted")
         if status.detail and not loading
         else None
     )
     return join(
-        [title, loading, detail, _trouble(node.health), _now(node), _prompts(node), _day(node.stats), _machine(status)]
+        [title, loading, detail, _problem(node.health), _now(node), _prompts(node), _day(node.stats), _machine(status)]
     )
 
 
-def bar(fraction: float | None, stage: str) -> Markup:
-    """Progress: a share of 1, or None where the length is not known."""
+def progress_bar(fraction: float | None, stage: str) -> Markup:
+    """Return a progress bar; `fraction` is from 0 to 1, None if unknown."""
     percent = None if fraction is None else f"{min(max(fraction, 0), 1):.0%}"
     fill = el("span", style=f"width:{percent or '35%'}", cls="fill" if percent else "fill unknown")
     shown = "" if fraction is None else str(round(min(max(fraction, 0), 1) * 100))
@@ -64,43 +66,42 @@ def bar(fraction: float | None, stage: str) -> Markup:
 
 
 def _health(health: NodeHealth) -> Markup | None:
-    """A mark for a node that gets no requests, or is on trial."""
-    words, tone = _HEALTH.get(health.state, ("", ""))
-    return chip(words, tone) if words else None
+    text, tone = _HEALTH.get(health.state, ("", ""))
+    return chip(text, tone) if text else None
 
 
-def _trouble(health: NodeHealth) -> Markup | None:
-    """Why it gets none, and until when."""
+def _problem(health: NodeHealth) -> Markup | None:
+    """Return why the node gets no requests, and until when."""
     if health.state == "healthy":
         return None
-    until = f" Next try in {health.seconds:.0f} s." if health.seconds else ""
+    until = f" Next attempt in {health.seconds:.0f} s." if health.seconds else ""
     if health.seconds is None:
-        until = " It is not called until somebody has mended it."
+        until = " It gets no requests until it is fixed and retried."
     return el("p", f"The node {health.reason or 'failed'}.{until}", cls="wrong")
 
 
 def _now(node: NodeInfo) -> Markup:
     status = node.status
     ready = status.state == "ready"
-    served = join(chip(model, "good" if ready else "plain") for model in status.serves)
-    places = f" of {node.concurrency} places" if node.concurrency else " requests"
-    load = f"{node.running}{places}" if node.running else "idle"
-    when = "Serves now" if ready else "Serves when it is up"
-    serves = el("div", el("dt", when), el("dd", served or el("span", "nothing", cls="muted")), cls="whole")
+    chips = join(chip(model, "good" if ready else "plain") for model in status.serves)
+    slots = f" of {node.concurrency} slots" if node.concurrency else " requests"
+    load = f"{node.running}{slots}" if node.running else "idle"
+    title = "Models" if ready else "Models (offline)"
+    models = el("div", el("dt", title), el("dd", chips or el("span", "none", cls="muted")), cls="whole")
     return key_values(
         [
             ("Context", f"{status.context_length:,} tokens" if status.context_length else ""),
             ("Device", status.device),
             ("Load", load if ready else ""),
         ],
-        before=serves,
+        before=models,
     )
 
 
 def _prompts(node: NodeInfo) -> Markup:
     if not node.prompts:
-        return el("p", "It serves no prompt now.", cls="muted")
-    shown = node.prompts[:MOST_PROMPTS]
+        return el("p", "Not used by any prompt", cls="muted")
+    shown = node.prompts[:MAX_PROMPTS]
     left = len(node.prompts) - len(shown)
     more = el("span", f"and {left:,} more", cls="muted") if left else None
     return el("div", el("span", "Prompts", cls="muted"), *(chip(key) for key in shown), more, cls="chips")
@@ -112,11 +113,11 @@ def _day(stats: NodeStats) -> Markup:
     shown = key_values(
         [
             ("Requests", f"{stats.requests:,}"),
-            ("LoginThrottle", chip(f"{stats.failures:,}", "bad") if stats.failures else "0"),
-            ("Tokens in", f"{stats.input_tokens:,}"),
-            ("Tokens out", f"{stats.output_tokens:,}"),
-            ("Mean time", duration(stats.mean_ms)),
-            ("Utilisation", busy),
+            ("Failed attempts", chip(f"{stats.failures:,}", "bad") if stats.failures else "0"),
+            ("Input tokens", f"{stats.input_tokens:,}"),
+            ("Output tokens", f"{stats.output_tokens:,}"),
+            ("Mean latency", duration(stats.mean_ms)),
+            ("Utilization", busy),
         ],
         cls="facts figures three",
     )
@@ -124,9 +125,9 @@ def _day(stats: NodeStats) -> Markup:
 
 
 def _machine(status: NodeStatus) -> Markup:
-    """Meters of the node's machine; nothing is guessed where the node does not tell."""
+    """Return the load of the node's machine, if the node reports it."""
     if status.system is None:
-        return el("section", el("h4", "Machine"), el("p", "No figures: this node does not report any.", cls="muted"))
+        return el("section", el("h4", "Machine"), el("p", "This node reports no metrics.", cls="muted"))
     return el("section", el("h4", "Machine"), el("div", *_meters(status.system), cls="meters"))
 
 
@@ -137,11 +138,11 @@ def _meters(system: System) -> list[Markup]:
         _used("Swap", system.swap_used, system.swap_total) if system.swap_total else None,
         _used("Disk", system.disk_used, system.disk_total),
     ]
-    shown += [found for gpu in system.gpus for found in _gpu(gpu)]
+    shown += [part for gpu in system.gpus for part in _gpu(gpu)]
     swap = "" if system.swap_total else "none"
     load, own = f"{system.load_1m:.2f}", byte_size(system.process_memory)
-    figures = key_values([("Load (1 min)", load), ("Engine's memory", own), ("Swap", swap)])
-    return [found for found in shown if found] + [figures]
+    values = key_values([("Load (1 min)", load), ("Engine memory", own), ("Swap", swap)])
+    return [part for part in shown if part] + [values]
 
 
 def _gpu(gpu: Gpu) -> list[Markup]:

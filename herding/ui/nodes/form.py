@@ -1,4 +1,4 @@
-"""The form "Add a node" in the tab of the nodes: say what it is, try it, add it."""
+"""The form that adds a node, with a test request."""
 
 from __future__ import annotations
 
@@ -7,162 +7,188 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES
 from herding.errors import ConfigError, HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el, panel
-from herding.ui.nodes.exchange import exchange
+from herding.ui.kit.format import duration, el, join, panel, success
+from herding.values import Exchange
 from herding.yaml_files import YamlDocument
 
 OPENAI, ENGINE, TEMPLATE = "openai", "herding", "template"
-KINDS = [
-    ("OpenAI-compatible server", OPENAI),
-    ("Herding engine on another machine", ENGINE),
-    ("Any HTTP API, by template", TEMPLATE),
-]
+KINDS = {
+    OPENAI: "OpenAI-compatible server",
+    ENGINE: "Herding engine on another machine",
+    TEMPLATE: "Any HTTP API (template)",
+}
 URLS = {
     OPENAI: "http://127.0.0.1:8000/v1",
     ENGINE: "http://127.0.0.1:8100",
     TEMPLATE: "http://127.0.0.1:8008/api/generate",
 }
-SECRETS = {
-    OPENAI: "Its API key, if it has one.",
-    ENGINE: "The HERDING_NODE_SECRET that the engine was started with.",
-    TEMPLATE: "Stands for {SECRET}, if the template has that.",
+SECRET_HELP = {
+    OPENAI: "API key, if the server requires one",
+    ENGINE: "HERDING_NODE_SECRET of the engine",
+    TEMPLATE: "Replaces {SECRET} in the template",
 }
-EXAMPLE = """# Placeholders stand in quotes. {USER_PROMPT} or {MESSAGES} must be there.
-# Others: {MODEL_NAME} {MODEL_TEMPERATURE} {MAX_TOKENS} {SYSTEM_PROMPT} {SECRET}
+EXAMPLE = """# Required: {USER_PROMPT} or {MESSAGES}. Write placeholders in quotes.
+# Optional: {MODEL_NAME} {MODEL_TEMPERATURE} {MAX_TOKENS} {SYSTEM_PROMPT} {SECRET}
 method: POST
-headers: {}          # for a key: Authorization: "Bearer {SECRET}"
+headers: {}          # with a key: Authorization: "Bearer {SECRET}"
 body:
   input: "{USER_PROMPT}"
   model_name: "{MODEL_NAME}"
   temperature: "{MODEL_TEMPERATURE}"
-response_extract: ""  # where the text is, such as data.items[].attributes.answer; empty: the whole answer
+response_extract: ""  # path of the text, such as data.items[].attributes.answer (empty: use everything)
 stream: false         # or sse, or lines
 """
 FIELDS = ("kind", "name", "url", "base_url", "models", "secret", "owner")
-"""What the form has fields for, so that the template has not."""
+"""Keys that have a field of their own and must not be in the template."""
 
 
 class NodeForm:
-    """Layout of the form, and its handlers."""
+    """The form and its handlers."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._registry = orchestrator.registry
-        with gr.Accordion("Add a node", open=False, visible=False, elem_id="node-form") as self.box:
+        with gr.Accordion("Add node", open=False, visible=False, elem_id="node-form") as self.box:
             with gr.Row(elem_classes=["bench-row"]):
+                kinds = [(label, kind) for kind, label in KINDS.items()]
                 self.kind = gr.Dropdown(
-                    KINDS, value=OPENAI, label="Kind", interactive=True, min_width=240, elem_id="node-kind"
+                    kinds, value=OPENAI, label="Kind", interactive=True, min_width=240, elem_id="node-kind"
                 )
-                self.name = _text("Name", "node-name", "Letters, digits and . _ -", 64)
+                self.name = _text("Name", "node-name", info="Letters, digits and . _ -", max_length=64)
             with gr.Row(elem_classes=["bench-row"]):
-                self.url = _text("URL", "node-url", "", 4000, placeholder=URLS[OPENAI])
-                self.models = _text("Models", "node-models", "As requests name them; commas between", 4000)
-            self.secret = _text("Secret", "node-secret", SECRETS[OPENAI], 4000, type="password")
+                self.url = _text("URL", "node-url", placeholder=URLS[OPENAI])
+                self.models = _text("Models", "node-models", info="Model IDs, comma-separated")
+            self.secret = _text("Secret", "node-secret", info=SECRET_HELP[OPENAI], type="password")
             self.template = gr.Code(
-                EXAMPLE, language="yaml", label="Template", lines=12, max_lines=24, wrap_lines=True, interactive=True,
+                EXAMPLE,
+                language="yaml",
+                label="Template",
+                lines=12,
+                max_lines=24,
+                wrap_lines=True,
+                interactive=True,
                 visible=False,
                 elem_id="node-template",
-            )  # fmt: skip
-            self.prompt = _text("Test prompt", "node-prompt", "", 4000, value="Hello! Who are you?")
+            )
+            self.prompt = _text("Test prompt", "node-prompt", value="Hello! Who are you?")
             with gr.Row(elem_classes=["answers"]):
-                self.test = gr.Button("Test call", size="sm", elem_id="node-test")
+                self.test = gr.Button("Test node", size="sm", elem_id="node-test")
                 self.add = gr.Button("Add node", variant="primary", size="sm", elem_id="node-add")
             self.note = gr.HTML(elem_id="node-note", elem_classes=["note"])
             self.exchange = gr.HTML(elem_id="node-exchange", elem_classes=["note"])
         self._wire()
 
     def _wire(self) -> None:
-        look = [self.url, self.models, self.secret, self.template]
-        on(self.kind.change, self.chosen, [self.kind], look, name="node_kind", queue=False)
-        fields, said = self.fields, [self.test, self.note, self.exchange]
-        on(self.test.click, self.try_it, [*fields, self.prompt], said, name="node_test")
-        on(self.add.click, self.add_it, fields, [self.add, self.name, self.secret, *said[1:]], name="node_add")
+        by_kind = [self.url, self.models, self.secret, self.template]
+        on(self.kind.change, self.choose_kind, [self.kind], by_kind, name="node_kind", queue=False)
+        results = [self.note, self.exchange]
+        on(self.test.click, self.test_node, [*self.fields, self.prompt], [self.test, *results], name="node_test")
+        on(self.add.click, self.add_node, self.fields, [self.add, self.name, self.secret, *results], name="node_add")
 
     @property
     def fields(self) -> list[Any]:
         return [self.kind, self.name, self.url, self.models, self.secret, self.template]
 
     @requires(MANAGE_NODES)
-    async def chosen(self, kind: str | None) -> list[Any]:
-        """Another kind has other fields."""
+    async def choose_kind(self, kind: str | None) -> list[Any]:
+        """Show the fields of a kind."""
         kind = kind if kind in URLS else OPENAI
         return [
             gr.update(placeholder=URLS[kind]),
             gr.update(visible=kind != ENGINE),
-            gr.update(info=SECRETS[kind]),
+            gr.update(info=SECRET_HELP[kind]),
             gr.update(visible=kind == TEMPLATE),
         ]
 
     @requires(MANAGE_NODES)
-    async def try_it(self, request: gr.Request, *given: Any) -> AsyncGenerator[list[Any], None]:
-        """Send the test prompt, and show all that went to and fro."""
-        yield [gr.update(value="Calling …", interactive=False), "", ""]
+    async def test_node(self, request: gr.Request, *given: Any) -> AsyncGenerator[list[Any], None]:
+        """Send the test prompt, and show the request and the response."""
+        yield [gr.update(value="Testing …", interactive=False), "", ""]
         *fields, prompt = given
-        note, told = "", ""
+        note, shown = "", ""
         try:
-            told = exchange(
-                await self._registry.test_call(spec(fields, "test"), str(prompt or "Hello!"), principal_of(request))
-            )
+            node = read_node(fields, "test")
+            shown = _exchange(await self._registry.test_call(node, str(prompt or "Hello!"), principal_of(request)))
         except HerdingError as error:
-            note = refused("This cannot be called", error)
-        yield [gr.update(value="Test call", interactive=True), note, told]
+            note = panel("bad", "Test failed", el("p", error.message), role="alert")
+        yield [gr.update(value="Test node", interactive=True), note, shown]
 
     @requires(MANAGE_NODES)
-    async def add_it(self, request: gr.Request, *fields: Any) -> AsyncGenerator[list[Any], None]:
-        """Add the node; the form is free for the next one, and keeps no secret."""
+    async def add_node(self, request: gr.Request, *fields: Any) -> AsyncGenerator[list[Any], None]:
+        """Add the node, then clear its name and secret."""
         yield [gr.update(value="Adding …", interactive=False), gr.skip(), gr.skip(), "", gr.skip()]
-        free = gr.update(value="Add node", interactive=True)
+        button = gr.update(value="Add node", interactive=True)
         try:
-            info = await self._registry.add(spec(fields), principal_of(request))
+            node = await self._registry.add(read_node(fields), principal_of(request))
         except HerdingError as error:
-            yield [free, gr.skip(), gr.skip(), refused("The node was not added", error), gr.skip()]
+            failed = panel("bad", "Node not added", el("p", error.message), role="alert")
+            yield [button, gr.skip(), gr.skip(), failed, gr.skip()]
             return
-        note = el("p", f"✓ {info.name} is added; it is {info.status.state}.", cls="saved", role="status")
-        yield [free, "", "", note, ""]
+        yield [button, "", "", success(f"{node.name} ({KINDS[node.kind]}) added. State: {node.status.state}."), ""]
 
 
-def spec(fields: Sequence[Any], usual_name: str = "") -> dict[str, Any]:
-    """The node that the fields say, in the words of the nodes file; UserError where the template is none."""
+def read_node(fields: Sequence[Any], default_name: str = "") -> dict[str, Any]:
+    """Return the node of the form as an entry of the nodes file; raise UserError for an invalid template."""
     kind, name, url, models, secret, template = ("" if field is None else str(field) for field in fields)
-    found: dict[str, Any] = {"kind": kind, "name": name.strip() or usual_name}
-    found["url" if kind == TEMPLATE else "base_url"] = url.strip()
+    node: dict[str, Any] = {"kind": kind, "name": name.strip() or default_name}
+    node["url" if kind == TEMPLATE else "base_url"] = url.strip()
     if kind != ENGINE:
-        found["models"] = [model.strip() for model in re.split(r"[,\n]", models) if model.strip()]
+        node["models"] = [model.strip() for model in re.split(r"[,\n]", models) if model.strip()]
     if secret:
-        found["secret"] = secret
-    return {**found, **_template(template)} if kind == TEMPLATE else found
+        node["secret"] = secret
+    return {**node, **_parse_template(template)} if kind == TEMPLATE else node
 
 
-def refused(title: str, error: HerdingError) -> Any:
-    """Why something was not done."""
-    return panel("bad", title, el("p", error.message), role="alert")
-
-
-def _template(text: str) -> Mapping[str, Any]:
+def _parse_template(text: str) -> Mapping[str, Any]:
     try:
         data = YamlDocument(text).data
     except ConfigError as error:
-        where = f"Line {error.line} of the template: " if error.line else "The template: "
-        raise UserError(f"{where}{error.reason}.", param="template") from None
+        line = f", line {error.line}" if error.line else ""
+        raise UserError(f"Fix the template{line}: {error.reason}.", param="template") from None
     if not isinstance(data, dict):
-        raise UserError("The template is a map: method, headers, body, response_extract, stream.", param="template")
-    if named := [field for field in FIELDS if field in data]:
-        raise UserError(f"'{named[0]}' has a field of its own; leave it out of the template.", param="template")
+        raise UserError(
+            "The template must be a YAML map with method, headers, body, response_extract and stream.", param="template"
+        )
+    if taken := [field for field in FIELDS if field in data]:
+        raise UserError(f"Remove '{taken[0]}' from the template and use its field instead.", param="template")
     return data
 
 
-def _text(label: str, elem_id: str, info: str, most: int, **more: Any) -> gr.Textbox:
+def _exchange(exchange: Exchange) -> Markup:
+    """Return the result of a test request, then the request and the response as they were."""
+    if exchange.error:
+        result = panel("bad", "No response", el("p", exchange.error), role="alert")
+    else:
+        text = _code(exchange.extracted or "(empty)", "Extracted text")
+        result = el("div", success(f"Response after {duration(exchange.milliseconds)}:"), text)
+    status = "no response" if exchange.status is None else f"HTTP {exchange.status}"
+    sent = _message("Request", exchange.line, exchange.sent, exchange.body) if exchange.line else None
+    received = _message("Response", status, exchange.received, exchange.answer)
+    return el("div", join([result, sent, received]), cls="exchange")
+
+
+def _message(title: str, first: str, headers: tuple[str, ...], body: str) -> Markup:
+    lines = "\n".join([first, *headers, *(["", body] if body else [])])
+    return el("section", el("h4", title), _code(lines, title))
+
+
+def _code(text: str, label: str) -> Markup:
+    return el("pre", text, cls="code", tabindex="0", role="region", aria_label=label)
+
+
+def _text(label: str, elem_id: str, *, info: str = "", max_length: int = 4000, **options: Any) -> gr.Textbox:
     return gr.Textbox(
         label=label,
         info=info or None,
-        max_length=most,
+        max_length=max_length,
         max_lines=1,
         interactive=True,
         min_width=240,
         elem_id=elem_id,
-        **more,
+        **options,
     )

@@ -67,7 +67,7 @@ class PrivacyPane:
         """Updates of `outputs`."""
         why = None if user else el("p", NO_CHOICE, cls="muted")
         switch = gr.update(visible=user is not None, value=user is not None and user.opt_out)
-        return [why or Markup(), switch, "", *self.forget.shows(HISTORY in principal.rights), ""]
+        return [why or Markup(), switch, "", *self.forget.show(HISTORY in principal.rights), ""]
 
     @requires(USAGE)
     async def choose(self, opted_out: bool | None, request: gr.Request) -> list[Any]:
@@ -84,4 +84,4 @@ class PrivacyPane:
         """Delete the texts of all of the reader's requests, and their drafts."""
         count = await self._accounts.forget(None, principal_of(request))
         requests = f"The texts of {plural(count, 'request')} are deleted." if count else "You have no requests."
-        return [*self.forget.shows(True), success(f"{requests} You have no drafts any more.")]
+        return [*self.forget.show(True), success(f"{requests} You have no drafts any more.")]

@@ -48,14 +48,14 @@ async def create(desktop: Desktop, name: str = "app", *, who: Any = None, **choi
 
 
 async def role_of(desktop: Desktop, token: str) -> str:
-    return (await desktop.place.authenticator.by_token(token, "test")).role
+    return (await desktop.place.authenticator.authenticate_token(token, "test")).role
 
 
 async def test_a_token_is_made_for_a_user_and_works(office: Desktop) -> None:
     form = office.page.access.tokens.form
     assert ("Ada Lovelace · ada", "ada") in office.prop(form.user, "choices")
     token = await create(office, user="ada", lasts=30)
-    found = await office.place.authenticator.by_token(token, "test")
+    found = await office.place.authenticator.authenticate_token(token, "test")
     assert (found.id, found.role) == ("ada", "user")
     assert found.expires_at is not None
     assert 29 * DAY_MS < found.expires_at - now_ms() <= 30 * DAY_MS
@@ -89,9 +89,9 @@ async def test_a_failed_try_says_why_and_keeps_what_was_typed(office: Desktop) -
     assert "1 to 100 characters" in office.value(tokens.form.note)
     assert office.value(tokens.form.name) == "x" * 101
     assert not await create(office, user="nobody")
-    assert "no such user" in office.value(tokens.form.note)
+    assert "User not found" in office.value(tokens.form.note)
     assert not await create(office, user="ada", role="admin")
-    assert "cannot do more than its user" in office.value(tokens.form.note)
+    assert "cannot have more privileges than its user" in office.value(tokens.form.note)
     assert not await create(office, user="ada", role="", lasts=8)
     assert "Choose how long" in office.value(tokens.form.note)
 
@@ -107,13 +107,13 @@ async def test_a_rotated_token_is_replaced_and_a_revoked_one_is_over(office: Des
     assert new
     assert new != old
     assert "24 hours more" in office.value(tokens.secret)
-    assert [(await authenticator.by_token(token, "test")).id for token in (old, new)] == ["ada", "ada"]
+    assert [(await authenticator.authenticate_token(token, "test")).id for token in (old, new)] == ["ada", "ada"]
     assert office.value(tokens.chosen) == new[3:15]
     await office.fire("token_revoke_ask")
     assert office.prop(tokens.revoke.row, "visible") is True
     await office.fire("token_revoke")
     with pytest.raises(AuthenticationError):
-        await authenticator.by_token(new, "test")
+        await authenticator.authenticate_token(new, "test")
     assert ">revoked<" in office.value(tokens.page)
     assert [office.prop(part, "visible") for part in (tokens.rotate, *tokens.revoke.outputs)] == [False, False, False]
 
@@ -136,7 +136,7 @@ async def test_a_user_sees_and_changes_only_their_own_tokens(office: Desktop) ->
         with pytest.raises(NotFoundError):
             await office.fire(event, who=BOB)
     token = await create(office, user="ada", who=BOB)
-    assert (await office.place.authenticator.by_token(token, "test")).id == "bob"
+    assert (await office.place.authenticator.authenticate_token(token, "test")).id == "bob"
     assert "adas" not in office.value(tokens.list)
     with pytest.raises(AccessError):
         await office.fire("access", who=GUEST)

@@ -66,7 +66,7 @@ async def test_a_broken_text_is_refused_and_stays(editing: Desktop, file: Path) 
     roles, before = editing.page.access.roles, said(file)
     text = edit(editing, "allow_tabs: [engineer", "allow_tabs: [engine")
     await editing.fire("roles_save")
-    assert "is no tab" in editing.value(roles.note)
+    assert "is not a tab" in editing.value(roles.note)
     assert editing.value(roles.text) == text
     assert said(file) == before
 

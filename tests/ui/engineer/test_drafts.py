@@ -15,8 +15,8 @@ from herding.errors import HerdingError
 from herding.prompts import variables
 from herding.prompts.edits import Edits
 from herding.prompts.yaml_dump import dump_file
+from herding.ui.engineer.draft_pane import SaveForm
 from herding.ui.engineer.editor import Editor
-from herding.ui.engineer.save_form import SaveForm
 from herding.ui.engineer.session_state import SessionState
 from herding.values import Principal
 from tests.support.herding import ADMIN, GUEST
@@ -40,8 +40,8 @@ def editor(desktop: Desktop) -> Editor:
     return desktop.page.engineer.editor
 
 
-def saving(desktop: Desktop) -> SaveForm:
-    return editor(desktop).pane.saving
+def save_form(desktop: Desktop) -> SaveForm:
+    return editor(desktop).pane.save_form
 
 
 def first(desktop: Desktop) -> Any:
@@ -49,7 +49,7 @@ def first(desktop: Desktop) -> Any:
 
 
 def state(desktop: Desktop) -> str:
-    return re.sub("<[^>]+>", "", str(desktop.value(editor(desktop).pane.state)))
+    return re.sub("<[^>]+>", "", str(desktop.value(editor(desktop).pane.status)))
 
 
 def visible(desktop: Desktop, component: Any) -> bool:
@@ -62,14 +62,14 @@ async def write(desktop: Desktop, text: str, component: Any = None, who: Princip
 
 
 async def kept(desktop: Desktop, key: str = "say", who: Principal = ADMIN) -> Edits:
-    found = await desktop.place.orchestrator.drafts.of(key, who)
+    found = await desktop.place.orchestrator.drafts.get(key, who)
     return found.edits if found else Edits()
 
 
 async def again(desktop: Desktop, prompt: str = "say", who: Principal | None = None) -> None:
     """Another browser, or the same one after a reload."""
     desktop.shown.clear()
-    desktop.set(desktop.page.engineer.desk, SessionState())
+    desktop.set(desktop.page.engineer.session, SessionState())
     await desktop.fire("landed", prompt=prompt, who=who)
 
 
@@ -78,19 +78,19 @@ async def newest(desktop: Desktop, key: str = "say") -> int:
 
 
 async def test_what_is_typed_is_kept_and_comes_back(desktop: Desktop) -> None:
-    assert "is kept as a draft" in state(desktop)
+    assert "saved as a draft automatically" in state(desktop)
     await write(desktop, MINE)
     await write(desktop, "quite new", first(desktop))
     await write(desktop, 0.7, editor(desktop).parameters.components[0])  # type: ignore[arg-type]
     await write(desktop, "END\\n\nSTOP", editor(desktop).parameters.components[5])
-    assert re.search(r"Draft kept \d\d:\d\d:\d\d UTC", state(desktop))
+    assert re.search(r"Draft saved \d\d:\d\d UTC", state(desktop))
     assert await kept(desktop) == Edits({"text": "quite new"}, MINE, {"temperature": 0.7, "stop": ["END\n", "STOP"]})
     await again(desktop)
     assert desktop.value(editor(desktop).template) == MINE
     assert desktop.value(first(desktop)) == "quite new"
     assert desktop.value(editor(desktop).parameters.components[0]) == 0.7
     assert desktop.value(editor(desktop).parameters.components[5]) == "END\\n\nSTOP"
-    assert "Draft kept" in state(desktop)
+    assert "Draft saved" in state(desktop)
     await desktop.fire("run")
     assert (await desktop.place.row()).answer.startswith("mine quite new")
 
@@ -108,15 +108,15 @@ async def test_opening_a_prompt_is_no_draft(desktop: Desktop) -> None:
         await desktop.fire("choose")
     assert await desktop.place.store.drafts(ADMIN.id) == ()
     assert not visible(desktop, editor(desktop).pane.undo)
-    assert not visible(desktop, saving(desktop).box)
+    assert not visible(desktop, save_form(desktop).box)
 
 
 async def test_a_page_from_before_a_restart_goes_on(desktop: Desktop) -> None:
     await write(desktop, MINE)
-    desktop.set(desktop.page.engineer.desk, SessionState())
+    desktop.set(desktop.page.engineer.session, SessionState())
     await write(desktop, MINE + " # more")
     assert (await kept(desktop)).template == MINE + " # more"
-    assert "Draft kept" in state(desktop)
+    assert "Draft saved" in state(desktop)
 
 
 async def test_another_browser_of_somebody_else_shows_nothing_of_it(desktop: Desktop) -> None:
@@ -128,14 +128,14 @@ async def test_another_browser_of_somebody_else_shows_nothing_of_it(desktop: Des
 async def test_a_guest_keeps_inputs_and_cannot_save(desktop: Desktop) -> None:
     await again(desktop, who=GUEST)
     assert not visible(desktop, desktop.page.engineer.new.button)
-    assert not visible(desktop, editor(desktop).as_whole)
+    assert not visible(desktop, editor(desktop).show_yaml)
     await write(desktop, "quite new", first(desktop), who=GUEST)
-    assert "Inputs kept" in state(desktop)
-    assert not visible(desktop, saving(desktop).box)
+    assert "Draft saved" in state(desktop)
+    assert not visible(desktop, save_form(desktop).box)
     await again(desktop, who=GUEST)
     assert desktop.value(first(desktop)) == "quite new"
     await write(desktop, MINE, who=GUEST)
-    assert "not kept" in state(desktop)
+    assert "not saved" in state(desktop)
     assert "edit" in state(desktop)
     assert (await kept(desktop, who=GUEST)).template is None
 
@@ -143,7 +143,7 @@ async def test_a_guest_keeps_inputs_and_cannot_save(desktop: Desktop) -> None:
 async def test_a_database_that_refuses_is_told(desktop: Desktop) -> None:
     await desktop.place.store.close()
     await write(desktop, MINE)
-    assert "not kept" in state(desktop)
+    assert "not saved" in state(desktop)
 
 
 async def test_steps_can_be_undone_and_done_again(desktop: Desktop) -> None:
@@ -179,12 +179,12 @@ async def test_typing_after_an_undo_ends_what_could_be_done_again(desktop: Deskt
 async def test_what_the_browser_sends_late_does_not_undo_an_undo(desktop: Desktop) -> None:
     own = desktop.value(editor(desktop).template)
     await write(desktop, MINE)
-    before = desktop.value(editor(desktop).owner)
+    before = desktop.value(editor(desktop).form_key)
     await desktop.fire("undo")
-    now = desktop.value(editor(desktop).owner)
-    desktop.set(editor(desktop).owner, before)
+    now = desktop.value(editor(desktop).form_key)
+    desktop.set(editor(desktop).form_key, before)
     await write(desktop, MINE + " # late")
-    desktop.set(editor(desktop).owner, now)
+    desktop.set(editor(desktop).form_key, now)
     assert (await kept(desktop)).template is None
     desktop.set(editor(desktop).template, own)
     await desktop.fire("edited")
@@ -199,7 +199,7 @@ async def test_a_draft_can_be_discarded(desktop: Desktop) -> None:
     assert desktop.value(editor(desktop).template) == own
     assert await desktop.place.store.drafts(ADMIN.id) == ()
     assert not visible(desktop, editor(desktop).pane.discard.box)
-    assert not visible(desktop, saving(desktop).box)
+    assert not visible(desktop, save_form(desktop).box)
 
 
 async def test_who_else_edits_is_named(desktop: Desktop) -> None:
@@ -207,14 +207,14 @@ async def test_who_else_edits_is_named(desktop: Desktop) -> None:
     await write(desktop, MINE)
     assert not visible(desktop, others)
     for who in (ADA, BOB):
-        await desktop.place.orchestrator.drafts.keep("say", Edits(template=MINE), who)
+        await desktop.place.orchestrator.drafts.store("say", Edits(template=MINE), who)
     await write(desktop, MINE + " # more")
     assert visible(desktop, others)
-    assert "<strong>ada</strong> and <strong>bob</strong> edit this prompt too" in desktop.value(others)
+    assert "<strong>ada</strong> and <strong>bob</strong> are editing this prompt" in desktop.value(others)
 
 
 async def test_a_draft_is_saved_as_a_version(desktop: Desktop) -> None:
-    form = saving(desktop)
+    form = save_form(desktop)
     await write(desktop, "quite new", first(desktop))
     assert not visible(desktop, form.box)
     await write(desktop, MINE)
@@ -222,7 +222,7 @@ async def test_a_draft_is_saved_as_a_version(desktop: Desktop) -> None:
     desktop.set(form.message, " shorter ")
     await desktop.fire("run")
     await desktop.fire("save_version")
-    assert "Saved as version 2" in desktop.value(form.note)
+    assert "Saved v2" in desktop.value(form.note)
     assert desktop.value(form.message) == ""
     assert not visible(desktop, form.box)
     assert "edited" not in desktop.value(editor(desktop).template_mark)
@@ -236,7 +236,7 @@ async def test_a_draft_is_saved_as_a_version(desktop: Desktop) -> None:
 
 
 async def test_inputs_are_kept_as_defaults_only_on_wish(desktop: Desktop) -> None:
-    form = saving(desktop)
+    form = save_form(desktop)
     await write(desktop, MINE)
     assert not visible(desktop, form.inputs)
     await write(desktop, "quite new", first(desktop))
@@ -252,7 +252,7 @@ async def test_who_may_not_save_is_refused(desktop: Desktop) -> None:
     eve = replace(ADA, id="eve", rights=ADA.rights - {"save"})
     await again(desktop, who=eve)
     await write(desktop, MINE, who=eve)
-    assert not visible(desktop, saving(desktop).box)
+    assert not visible(desktop, save_form(desktop).box)
     with pytest.raises(HerdingError, match="save"):
         await desktop.place.orchestrator.drafts.save("say", eve)
     assert await newest(desktop) == 1
@@ -268,23 +268,23 @@ async def test_who_may_not_save_is_refused(desktop: Desktop) -> None:
 )
 async def test_what_is_wrong_is_told_at_the_text_and_not_saved(desktop: Desktop, text: str, words: str) -> None:
     await write(desktop, text)
-    assert words in desktop.value(editor(desktop).fault)
+    assert words in desktop.value(editor(desktop).template_error)
     await desktop.fire("save_version")
-    assert words in desktop.value(saving(desktop).note)
-    assert "Not saved" in desktop.value(saving(desktop).note)
+    assert words in desktop.value(save_form(desktop).note)
+    assert "Not saved" in desktop.value(save_form(desktop).note)
     assert await newest(desktop) == 1
     assert (await kept(desktop)).template == text
 
 
 async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop) -> None:
-    form, drafts = saving(desktop), desktop.place.orchestrator.drafts
+    form, drafts = save_form(desktop), desktop.place.orchestrator.drafts
     await write(desktop, MINE)
-    await drafts.keep("say", Edits(template=MINE.replace("mine", "theirs"), parameters={"top_k": 3}), ADA)
+    await drafts.store("say", Edits(template=MINE.replace("mine", "theirs"), parameters={"top_k": 3}), ADA)
     await drafts.save("say", ADA, message=HOSTILE_TEXT)
     await desktop.fire("save_version")
-    clash = desktop.value(form.clash)
+    clash = desktop.value(form.conflict_note)
     assert visible(desktop, form.conflict)
-    for part in ("ada", "version 2", "you began from version 1", "Show their version"):
+    for part in ("ada", "saved v2", "Your draft is based on v1", "Show differences"):
         assert part in clash
     assert "<img" not in clash
     assert ">theirs<" in clash
@@ -292,10 +292,10 @@ async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop
     assert (await kept(desktop)).template == MINE
     await again(desktop)
     assert desktop.value(editor(desktop).template) == MINE
-    assert "based on version 1; version 2 is the newest" in state(desktop)
+    assert "based on v1, latest is v2" in state(desktop)
     await desktop.fire("save_version")
     await desktop.fire("save_mine")
-    assert "Saved as version 3" in desktop.value(form.note)
+    assert "Saved v3" in desktop.value(form.note)
     assert not visible(desktop, form.conflict)
     info = await desktop.place.orchestrator.prompts.get("say", ADMIN)
     assert "mine {{text}}" in info.body
@@ -317,13 +317,13 @@ async def test_what_one_page_shows_is_saved_whatever_the_same_person_writes_in_a
     await write(desktop, other)
     desktop.shown, other_page = first_page, page(desktop)
     await desktop.fire("save_version")
-    assert "Saved as version 2" in str(desktop.value(saving(desktop).note))
+    assert "Saved v2" in str(desktop.value(save_form(desktop).note))
     info = await desktop.place.orchestrator.prompts.get("say@2", ADMIN)
     assert info.content["messages"][0]["content"] == "mine {{text}}"
     assert (await kept(desktop)).template == other
     desktop.shown = other_page
     await desktop.fire("save_version")
-    assert "saved version 2" in str(desktop.value(saving(desktop).clash))
+    assert "saved v2" in str(desktop.value(save_form(desktop).conflict_note))
     assert desktop.value(editor(desktop).template) == other
     assert await newest(desktop) == 2
     await desktop.fire("save_mine")
@@ -339,7 +339,7 @@ async def test_a_draft_that_was_saved_in_one_browser_can_be_saved_in_the_other(d
     await desktop.fire("save_version")
     desktop.shown = first_page
     await desktop.fire("save_version")
-    assert "Version 2 holds just that" in str(desktop.value(saving(desktop).note))
+    assert "v2 is identical" in str(desktop.value(save_form(desktop).note))
 
 
 async def test_a_text_that_is_reverted_at_once_can_be_gone_back_to(desktop: Desktop) -> None:
@@ -348,7 +348,7 @@ async def test_a_text_that_is_reverted_at_once_can_be_gone_back_to(desktop: Desk
     await desktop.fire("revert_template")
     await again(desktop)
     assert await kept(desktop) == Edits()
-    desktop.set(editor(desktop).as_whole, False)
+    desktop.set(editor(desktop).show_yaml, False)
     await desktop.fire("undo")
     assert desktop.value(editor(desktop).template) == MINE + " # and a word"
 
@@ -363,11 +363,11 @@ async def test_the_draft_of_a_prompt_whose_file_goes_is_that_of_a_new_one(deskto
     else:
         desktop.set(desktop.page.engineer.picker, "say")
         await desktop.fire("choose")
-    assert ("say · not saved yet", "say") in desktop.prop(desktop.page.engineer.picker, "choices")
+    assert ("say · Not saved", "say") in desktop.prop(desktop.page.engineer.picker, "choices")
     assert "mine {{text}}" in desktop.value(editor(desktop).template)
     assert "target_models" in desktop.value(editor(desktop).template)
     await desktop.fire("save_version")
-    assert "Saved as version 2" in str(desktop.value(saving(desktop).note))
+    assert "Saved v2" in str(desktop.value(save_form(desktop).note))
     assert "mine {{text}}" in (desktop.place.prompts / "say.yaml").read_text()
 
 
@@ -381,10 +381,10 @@ async def test_a_key_of_which_only_inputs_are_left_can_be_begun_anew(desktop: De
 
 
 async def test_theirs_can_be_taken_and_mine_comes_back_all_the_same(desktop: Desktop) -> None:
-    form, drafts = saving(desktop), desktop.place.orchestrator.drafts
+    form, drafts = save_form(desktop), desktop.place.orchestrator.drafts
     await write(desktop, "quite new", first(desktop))
     await write(desktop, MINE)
-    await drafts.keep("say", Edits(template=MINE.replace("mine", "theirs")), ADA)
+    await drafts.store("say", Edits(template=MINE.replace("mine", "theirs")), ADA)
     await drafts.save("say", ADA)
     await desktop.fire("save_version")
     await desktop.fire("take_theirs")
@@ -406,13 +406,13 @@ async def test_a_file_that_cannot_be_written_is_offered(desktop: Desktop) -> Non
     await again(desktop, "one")
     await write(desktop, "prompt: hello")
     await desktop.fire("save_version")
-    note = desktop.value(saving(desktop).note)
-    assert "Saved as version 2" in note
-    assert "kept in the database" in note
+    note = desktop.value(save_form(desktop).note)
+    assert "Saved v2" in note
+    assert "Saved in the database only" in note
 
 
 async def test_the_whole_prompt_can_be_edited(desktop: Desktop) -> None:
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     own = desktop.value(editor(desktop).template)
     assert own == (desktop.place.prompts / "say.yaml").read_text()
@@ -421,44 +421,44 @@ async def test_the_whole_prompt_can_be_edited(desktop: Desktop) -> None:
     assert desktop.prop(first(desktop), "label") == "who"
     assert desktop.value(first(desktop)) == "you"
     await desktop.fire("refit_0")
-    assert desktop.prop(desktop.page.engineer.runner.model, "choices") == [("auto", ""), ("echo · echo", "echo")]
+    assert desktop.prop(desktop.page.engineer.runner.model, "choices") == [("Auto", ""), ("echo · echo", "echo")]
     await write(desktop, "Ada", first(desktop))
     await desktop.fire("run")
     row = await desktop.place.row()
     assert (row.answer, row.edited) == ("hi Ada", True)
     await again(desktop)
     assert desktop.value(editor(desktop).template) == WHOLE
-    assert desktop.prop(editor(desktop).as_whole, "value") is True
+    assert desktop.prop(editor(desktop).show_yaml, "value") is True
     assert desktop.value(first(desktop)) == "Ada"
     await desktop.fire("save_version")
-    assert "Saved as version 2" in desktop.value(saving(desktop).note)
+    assert "Saved v2" in desktop.value(save_form(desktop).note)
     assert desktop.value(editor(desktop).template).startswith("name: Whole")
 
 
 async def test_what_is_wrong_in_a_whole_prompt_is_named_at_once(desktop: Desktop) -> None:
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     await write(desktop, WHOLE + "colour: red\n")
-    assert "line 6" in desktop.value(editor(desktop).fault)
-    assert "colour: this key is not known" in desktop.value(editor(desktop).fault)
+    assert "line 6" in desktop.value(editor(desktop).template_error)
+    assert "colour: this key is not known" in desktop.value(editor(desktop).template_error)
     await desktop.fire("run")
-    assert "line 6" in desktop.value(desktop.page.engineer.runner.pane.problem)
+    assert "line 6" in desktop.value(desktop.page.engineer.runner.pane.error)
     assert await desktop.place.rows() == []
     await write(desktop, WHOLE)
-    assert desktop.value(editor(desktop).fault) == ""
+    assert desktop.value(editor(desktop).template_error) == ""
 
 
 async def test_a_variable_that_is_renamed_in_the_whole_prompt_is_no_mistake(desktop: Desktop) -> None:
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     await write(desktop, "typed", first(desktop))
     await write(desktop, WHOLE)
-    assert "no variable" not in str(desktop.value(editor(desktop).check))
+    assert "no variable" not in str(desktop.value(editor(desktop).variant))
     assert desktop.value(first(desktop)) == "you"
 
 
 async def test_parameters_of_the_whole_prompt_are_shown_and_not_taken_for_edits(desktop: Desktop) -> None:
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     await write(desktop, WHOLE + "parameters: {temperature: 0.3}\n")
     assert desktop.value(editor(desktop).parameters.components[0]) == 0.3
@@ -469,30 +469,30 @@ async def test_parameters_of_the_whole_prompt_are_shown_and_not_taken_for_edits(
 
 async def test_an_edited_template_goes_along_to_the_whole_prompt_and_back(desktop: Desktop) -> None:
     await write(desktop, MINE)
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     whole = desktop.value(editor(desktop).template)
     assert "mine {{text}}" in whole
-    desktop.set(editor(desktop).as_whole, False)
+    desktop.set(editor(desktop).show_yaml, False)
     await desktop.fire("whole")
     assert "mine {{text}}" in desktop.value(editor(desktop).template)
     assert "name:" not in desktop.value(editor(desktop).template)
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     await write(desktop, whole + "tags: [x]\n")
-    desktop.set(editor(desktop).as_whole, False)
+    desktop.set(editor(desktop).show_yaml, False)
     await desktop.fire("whole")
-    assert desktop.prop(editor(desktop).as_whole, "value") is True
-    assert "More than the text is edited" in desktop.value(editor(desktop).fault)
+    assert desktop.prop(editor(desktop).show_yaml, "value") is True
+    assert "More than the template is edited" in desktop.value(editor(desktop).template_error)
     assert "tags: [x]" in desktop.value(editor(desktop).template)
 
 
 async def test_a_template_that_is_none_is_mended_before_it_becomes_whole(desktop: Desktop) -> None:
     await write(desktop, "messages: [")
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
-    assert desktop.prop(editor(desktop).as_whole, "value") is False
-    assert "not valid YAML" in desktop.value(editor(desktop).fault)
+    assert desktop.prop(editor(desktop).show_yaml, "value") is False
+    assert "not valid YAML" in desktop.value(editor(desktop).template_error)
     assert desktop.value(editor(desktop).template) == "messages: ["
 
 
@@ -508,7 +508,7 @@ async def test_a_new_prompt_is_begun_kept_tried_and_saved(desktop: Desktop) -> N
     await begin(desktop, "mail/short_answer")
     assert not visible(desktop, engineer.new.form)
     assert desktop.value(engineer.picker) == "mail/short_answer"
-    assert "not saved yet" in desktop.value(engineer.about)
+    assert "Not saved" in desktop.value(engineer.about)
     assert desktop.value(editor(desktop).template).startswith('name: "Short answer"\n')
     assert desktop.prop(editor(desktop).section, "open") is True
     text = desktop.value(editor(desktop).template).replace("Answer in one sentence.", "Be short.")
@@ -517,12 +517,12 @@ async def test_a_new_prompt_is_begun_kept_tried_and_saved(desktop: Desktop) -> N
     assert desktop.value(editor(desktop).template) == text
     await desktop.fire("run")
     assert (await desktop.place.row()).version == 0
-    assert desktop.prop(saving(desktop).save, "value") == "Save as version 1"
+    assert desktop.prop(save_form(desktop).save, "value") == "Save as version 1"
     await desktop.fire("save_version")
-    assert "Saved as version 1" in desktop.value(saving(desktop).note)
+    assert "Saved v1" in desktop.value(save_form(desktop).note)
     assert (desktop.place.prompts / "mail" / "short_answer.yaml").exists()
     assert desktop.value(engineer.picker) == "mail/short_answer"
-    assert "not saved yet" not in desktop.value(engineer.about)
+    assert "Not saved" not in desktop.value(engineer.about)
     assert "mail/short_answer" in [key for _, key in desktop.prop(engineer.picker, "choices")]
 
 
@@ -548,14 +548,14 @@ async def test_a_key_that_was_taken_in_another_case_meanwhile_is_refused_when_it
     await begin(desktop, "NEW")
     desktop.place.write("new", "name: A\ntarget_models: [echo]\nprompt: x\n")
     await desktop.fire("save_version")
-    assert "differs only by case" in desktop.value(saving(desktop).note)
+    assert "differs only by case" in desktop.value(save_form(desktop).note)
     assert (await kept(desktop, "NEW")).whole is not None
 
 
 async def test_a_slow_pattern_holds_nobody_up_while_one_types(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fits, threads = variables.fits_all, set[int]()
+    fits, threads = variables.matches_fully, set[int]()
 
     def remembered(*args: Any, **named: Any) -> bool:
         threads.add(threading.get_ident())
@@ -563,10 +563,10 @@ async def test_a_slow_pattern_holds_nobody_up_while_one_types(
 
     desktop.place.write("slow", SLOW)
     await desktop.fire("landed", prompt="slow")
-    monkeypatch.setattr(variables, "fits_all", remembered)
+    monkeypatch.setattr(variables, "matches_fully", remembered)
     await write(desktop, "a" * 40 + "!", first(desktop))
     assert "akes too long" in desktop.prop(first(desktop), "info")
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     assert threads
     assert threading.get_ident() not in threads
@@ -590,10 +590,10 @@ async def test_a_new_prompt_that_is_discarded_is_gone(desktop: Desktop) -> None:
 async def test_somebody_took_the_key_meanwhile(desktop: Desktop) -> None:
     await begin(desktop, "new")
     drafts = desktop.place.orchestrator.drafts
-    await drafts.keep("new", Edits(whole=WHOLE), ADA)
+    await drafts.store("new", Edits(whole=WHOLE), ADA)
     await drafts.save("new", ADA)
     await desktop.fire("save_version")
-    assert "you began a new prompt" in desktop.value(saving(desktop).clash)
+    assert "Your draft is a new prompt" in desktop.value(save_form(desktop).conflict_note)
     await desktop.fire("take_theirs")
     assert desktop.value(desktop.page.engineer.picker) == "new"
     assert "hi {{who}}" in desktop.value(editor(desktop).template)
@@ -602,17 +602,17 @@ async def test_somebody_took_the_key_meanwhile(desktop: Desktop) -> None:
 
 
 async def test_a_prompt_is_deleted_by_those_who_may(desktop: Desktop) -> None:
-    assert visible(desktop, editor(desktop).remove.box)
+    assert visible(desktop, editor(desktop).delete.box)
     await desktop.fire("delete_prompt")
     assert not (desktop.place.prompts / "say.yaml").exists()
     assert desktop.value(desktop.page.engineer.picker) == "chat"
     await again(desktop, "chat", who=ADA)
-    assert not visible(desktop, editor(desktop).remove.box)
+    assert not visible(desktop, editor(desktop).delete.box)
 
 
 async def test_a_prompt_that_somebody_changed_meanwhile_is_not_deleted(desktop: Desktop) -> None:
     drafts = desktop.place.orchestrator.drafts
-    await drafts.keep("say", Edits(template=MINE), ADA)
+    await drafts.store("say", Edits(template=MINE), ADA)
     await drafts.save("say", ADA)
     with pytest.raises(HerdingError, match="version 2"):
         await desktop.fire("delete_prompt")
@@ -622,11 +622,11 @@ async def test_a_prompt_that_somebody_changed_meanwhile_is_not_deleted(desktop: 
 async def test_a_writer_sees_the_newest_version_and_others_the_served_one(desktop: Desktop) -> None:
     studio, drafts = desktop.place.orchestrator.studio, desktop.place.orchestrator.drafts
     await studio.move_label("say", "prod", 1, ADMIN)
-    await drafts.keep("say", Edits(template=MINE), ADA)
+    await drafts.store("say", Edits(template=MINE), ADA)
     await drafts.save("say", ADA)
     await again(desktop, who=ADA)
     assert "mine {{text}}" in desktop.value(editor(desktop).template)
-    assert "version 2, served is 1" in desktop.value(desktop.page.engineer.about)
+    assert "Editing v2 · v1 is live" in desktop.value(desktop.page.engineer.about)
     await desktop.fire("run", who=ADA)
     (row,) = await desktop.place.rows(ADA)
     assert (row.version, row.edited) == (2, False)
@@ -641,7 +641,7 @@ async def test_nothing_is_saved_while_an_answer_runs(desktop: Desktop) -> None:
     async for _ in desktop.steps("run"):
         if desktop.prop(desktop.page.engineer.runner.stop, "interactive"):
             for event in ("save_version", "save_mine", "take_theirs", "discard_draft", "delete_prompt"):
-                with pytest.raises(HerdingError, match="still runs"):
+                with pytest.raises(HerdingError, match="still running"):
                     await desktop.fire(event)
             await desktop.fire("stop")
 
@@ -664,7 +664,7 @@ async def test_fields_say_what_is_wrong_with_them(desktop: Desktop) -> None:
 
 
 async def test_a_column_of_compare_takes_the_place_of_a_draft_that_can_be_gone_back_to(desktop: Desktop) -> None:
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     await write(desktop, WHOLE)
     await desktop.fire("compare", prompt="say")
@@ -674,7 +674,7 @@ async def test_a_column_of_compare_takes_the_place_of_a_draft_that_can_be_gone_b
     desktop.set(compare.form.components[0], "from a column")
     await desktop.fire("compare_use_0")
     assert desktop.value(first(desktop)) == "from a column"
-    assert desktop.prop(editor(desktop).as_whole, "value") is False
+    assert desktop.prop(editor(desktop).show_yaml, "value") is False
     assert await kept(desktop) == Edits({"text": "from a column"})
     await desktop.fire("undo")
     assert desktop.value(editor(desktop).template) == WHOLE
@@ -684,7 +684,7 @@ async def test_who_opted_out_is_told_that_drafts_are_kept(desktop: Desktop) -> N
     shy = replace(ADA, opt_out=True)
     await again(desktop, who=shy)
     await write(desktop, MINE, who=shy)
-    assert "Drafts are kept, although your history is not." in state(desktop)
+    assert "drafts are saved even though your history is off" in state(desktop)
 
 
 TYPED = """\
@@ -705,13 +705,13 @@ async def test_what_is_typed_as_yaml_is_what_the_file_holds(desktop: Desktop) ->
     assert file.read_text() == TYPED
     await desktop.place.orchestrator.studio.move_label("new", "prod", 1, ADMIN)
     assert "label: prod" in file.read_text()
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     assert desktop.value(editor(desktop).template) == TYPED
     text = TYPED.replace("hi", "hello").replace("# the end", "# the very end")
     await write(desktop, text)
     await desktop.fire("save_version")
-    assert "Saved as version 2" in desktop.value(saving(desktop).note)
+    assert "Saved v2" in desktop.value(save_form(desktop).note)
     assert file.read_text() == text
     assert await desktop.place.orchestrator.studio.labels("new", ADMIN) == {"prod": 1}
     await desktop.fire("landed", prompt="new")
@@ -727,7 +727,7 @@ async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Deskto
     drafts = desktop.place.orchestrator.drafts
     info = await desktop.place.orchestrator.prompts.get("new", ADMIN)
     whole = dump_file({**info.content, "name": "Other"})
-    await drafts.keep("new", Edits(whole=whole), ADMIN)
+    await drafts.store("new", Edits(whole=whole), ADMIN)
     await drafts.save("new", ADMIN)
     assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("Whole", "Other")
 
@@ -736,7 +736,7 @@ async def test_an_edited_template_goes_into_the_whole_prompt_with_its_comments(d
     desktop.place.write("new", TYPED)
     await desktop.fire("landed", prompt="new")
     await write(desktop, 'prompt: "hello {{who}}"')
-    desktop.set(editor(desktop).as_whole, True)
+    desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")
     assert desktop.value(editor(desktop).template) == TYPED.replace("hi", "hello")
     await desktop.fire("save_version")

@@ -39,8 +39,8 @@ async def test_the_form_takes_the_shape_of_the_prompt(desktop: Desktop) -> None:
     assert labels(desktop) == ["error", "tone", "loud", "note"]
     error, tone, loud = fields(desktop)[0], fields(desktop)[4], fields(desktop)[8]
     assert [desktop.value(field) for field in (error, tone, loud)] == ["1200", "kind", False]
-    assert "a number of at least 0" in desktop.prop(error, "info")
-    assert "at most 50 characters · optional" in desktop.prop(fields(desktop)[9], "info")
+    assert "Number, min 0" in desktop.prop(error, "info")
+    assert "Max 50 characters · Optional" in desktop.prop(fields(desktop)[9], "info")
 
 
 async def test_the_address_names_the_prompt_and_the_tab(desktop: Desktop) -> None:
@@ -52,7 +52,7 @@ async def test_the_address_names_the_prompt_and_the_tab(desktop: Desktop) -> Non
 async def test_an_address_that_names_nothing_says_so_and_shows_something(desktop: Desktop) -> None:
     await desktop.fire("landed", tab="<b>", prompt="<b>")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
-    assert "There is no prompt" in desktop.value(desktop.page.engineer.about)
+    assert "not found" in desktop.value(desktop.page.engineer.about)
     assert "<b>" not in desktop.value(desktop.page.engineer.about)
     assert desktop.value(desktop.page.engineer.picker) == "chat"
 
@@ -69,17 +69,17 @@ async def test_edits_are_kept_when_the_prompt_changes_and_comes_back(desktop: De
     assert desktop.value(fields(desktop)[0]) == "2500"
     assert desktop.value(editor.template).endswith("# mine\n")
     assert desktop.value(editor.parameters.components[0]) == 1.5
-    assert "edited, not saved" in desktop.value(editor.template_mark)
-    assert "edited, not saved" in desktop.value(editor.parameters_mark)
+    assert "Unsaved changes" in desktop.value(editor.template_mark)
+    assert "Unsaved changes" in desktop.value(editor.parameters_mark)
 
 
 async def test_what_the_browser_sends_while_the_prompt_changes_is_no_edit_of_the_new_one(desktop: Desktop) -> None:
     desktop.set(fields(desktop)[0], "typed into say")
-    owner = desktop.page.engineer.editor.owner
+    owner = desktop.page.engineer.editor.form_key
     await choose(desktop, "varied")
     desktop.set(owner, "say")
     await edit(desktop, fields(desktop)[0], "typed into say")
-    assert desktop.value(desktop.page.engineer.desk).draft.values == {}
+    assert desktop.value(desktop.page.engineer.session).draft.values == {}
     desktop.set(owner, "varied")
     desktop.set(fields(desktop)[0], "1200")
     await choose(desktop, "say")
@@ -91,12 +91,12 @@ async def test_the_run_button_tells_of_a_field_that_is_wrong(desktop: Desktop) -
     engineer = desktop.page.engineer
     desktop.set(engineer.picker, "varied")
     await desktop.fire("choose")
-    faults, field = engineer.runner.faults, engineer.editor.form.components[0]
+    faults, field = engineer.runner.errors, engineer.editor.form.components[0]
     for typed, told in (("many", True), ("900", False), ("-1", True)):
         desktop.set(field, typed)
         await desktop.fire("edited")
         await desktop.fire("refit_0")
-        assert ("Mend <code>error</code> before you run" in desktop.value(faults)) is told
+        assert ("Fix &quot;error&quot; before running" in desktop.value(faults)) is told
     desktop.set(engineer.picker, "say")
     await desktop.fire("choose")
     assert desktop.value(faults) == ""
@@ -129,7 +129,7 @@ async def test_template_and_parameters_can_be_reverted(desktop: Desktop) -> None
 
 async def test_the_variant_and_what_is_wrong_show_while_one_types(desktop: Desktop) -> None:
     await choose(desktop, "varied")
-    check = desktop.page.engineer.editor.check
+    check = desktop.page.engineer.editor.variant
     assert "near" in desktop.value(check)
     await edit(desktop, fields(desktop)[0], "2500")
     assert "far" in desktop.value(check)
@@ -139,7 +139,7 @@ async def test_the_variant_and_what_is_wrong_show_while_one_types(desktop: Deskt
     assert desktop.value(check) == ""
     await edit(desktop, fields(desktop)[0], "7")
     assert "near" in desktop.value(check)
-    assert "a number of at least 0" in desktop.prop(fields(desktop)[0], "info")
+    assert "Number, min 0" in desktop.prop(fields(desktop)[0], "info")
 
 
 async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Desktop) -> None:
@@ -153,13 +153,13 @@ async def test_a_prompt_with_more_variables_than_fields_still_works(desktop: Des
     await edit(desktop, rest, "v16: no\nv17: 12:30\nv18: 2024-01-31\n")
     await desktop.fire("run")
     assert desktop.value(desktop.page.engineer.runner.pane.text) == "d0 12:30 2024-01-31"
-    assert "not kept" not in desktop.value(desktop.page.engineer.editor.pane.state)
+    assert "not saved" not in desktop.value(desktop.page.engineer.editor.pane.status)
     await edit(desktop, rest, "v16: &a [x]\nv17: *a\n")
-    assert "Must be a text" not in desktop.value(desktop.page.engineer.editor.check)
+    assert "Must be a text" not in desktop.value(desktop.page.engineer.editor.variant)
     for wrong in ("no yaml: [", "v16: !!int ''", "v16: &all [a]\nv17: *all"):
         await edit(desktop, rest, wrong)
         await desktop.fire("run")
-        assert "More variables" in desktop.value(desktop.page.engineer.runner.pane.problem)
+        assert "More variables" in desktop.value(desktop.page.engineer.runner.pane.error)
 
 
 async def test_a_run_streams_and_tells_how_it_went(desktop: Desktop) -> None:
@@ -172,8 +172,8 @@ async def test_a_run_streams_and_tells_how_it_went(desktop: Desktop) -> None:
     assert "Waiting for the model" in statuses[0]
     assert "Succeeded" in statuses[-1]
     assert desktop.value(pane.text) == "far 3000 kind no "
-    assert "counted by the node" in desktop.value(pane.figures)
-    assert "echo is the only model that can answer; echo serves it" in desktop.value(pane.figures)
+    assert "Token count: reported" in desktop.value(pane.metrics)
+    assert "echo is the only model that can answer; echo serves it" in desktop.value(pane.metrics)
     assert desktop.prop(pane.feedback, "visible") is True
     assert desktop.prop(desktop.page.engineer.runner.run, "interactive") is True
     row = await desktop.place.row()
@@ -193,7 +193,7 @@ async def test_only_changed_parameters_and_an_edited_template_go_with_a_run(desk
     assert row.parameters == Parameters(temperature=0, max_tokens=3, seed=7, stop=("END\n", "STOP"))
     assert row.answer == "mine 1200 is"
     assert row.edited
-    assert "cut at max tokens" in desktop.value(desktop.page.engineer.runner.pane.status)
+    assert "Truncated at max_tokens" in desktop.value(desktop.page.engineer.runner.pane.status)
 
 
 async def test_a_value_that_does_not_fit_is_told_and_leaves_no_row(desktop: Desktop) -> None:
@@ -201,8 +201,8 @@ async def test_a_value_that_does_not_fit_is_told_and_leaves_no_row(desktop: Desk
     desktop.set(fields(desktop)[0], "a lot")
     await desktop.fire("run")
     pane = desktop.page.engineer.runner.pane
-    assert "must be a number" in desktop.value(pane.problem)
-    assert "Not run" in desktop.value(pane.status)
+    assert "must be a number" in desktop.value(pane.error)
+    assert "Not sent" in desktop.value(pane.status)
     assert desktop.prop(pane.feedback, "visible") is False
     assert desktop.prop(desktop.page.engineer.runner.run, "interactive") is True
     assert await desktop.place.rows() == []
@@ -213,15 +213,15 @@ async def test_a_node_that_breaks_off_leaves_its_text_and_a_row_to_rate(desktop:
     await desktop.fire("run")
     pane = desktop.page.engineer.runner.pane
     assert desktop.value(pane.text) == "half "
-    assert "Too slow" in desktop.value(pane.problem)
-    assert "Broke off" in desktop.value(pane.status)
+    assert "Too slow" in desktop.value(pane.error)
+    assert "Incomplete" in desktop.value(pane.status)
     desktop.set(pane.stars, 2)
     await desktop.fire("rate")
     assert "Saved" in desktop.value(pane.note)
     await choose(desktop, "say")
-    assert desktop.prop(pane.problem, "visible") is False
+    assert desktop.prop(pane.error, "visible") is False
     await choose(desktop, "failing")
-    assert "Too slow" in desktop.value(pane.problem)
+    assert "Too slow" in desktop.value(pane.error)
     assert desktop.value(pane.stars) == 2
 
 
@@ -233,7 +233,7 @@ async def test_a_guest_may_run_but_not_with_another_template(desktop: Desktop) -
     assert desktop.value(pane.text) == "one two three"
     desktop.set(editor.template, 'messages: [{role: user, content: "forged"}]')
     await desktop.fire("run", who=GUEST)
-    assert "Not allowed" in desktop.value(pane.problem)
+    assert "Not allowed" in desktop.value(pane.error)
     assert len(await desktop.place.rows(GUEST)) == 1
 
 
@@ -245,7 +245,7 @@ async def test_stop_ends_the_answer_with_its_row(desktop: Desktop) -> None:
         steps += 1
         if desktop.value(runner.pane.text) and desktop.prop(runner.stop, "interactive"):
             await desktop.fire("stop")
-    assert "Cancelled" in desktop.value(runner.pane.status)
+    assert "Stopped" in desktop.value(runner.pane.status)
     assert desktop.prop(runner.pane.feedback, "visible") is True
     row = await desktop.place.row()
     assert row.status == "cancelled"
@@ -273,7 +273,7 @@ async def test_no_other_prompt_is_shown_while_one_runs(desktop: Desktop) -> None
         if desktop.prop(desktop.page.engineer.runner.stop, "interactive"):
             await choose(desktop, "say")
             assert desktop.value(desktop.page.engineer.picker) == "slow"
-            assert "An answer still runs" in desktop.value(desktop.page.engineer.about)
+            assert "A request is still running" in desktop.value(desktop.page.engineer.about)
             await desktop.fire("stop")
 
 
@@ -290,7 +290,7 @@ async def test_a_chat_remembers_its_turns_until_a_new_one_begins(desktop: Deskto
     shown = desktop.value(runner.pane.chat)
     assert shown.count("turn-user") == shown.count("turn-assistant") == 2
     await desktop.fire("new_chat")
-    assert "No turns yet" in desktop.value(runner.pane.chat)
+    assert "No messages yet" in desktop.value(runner.pane.chat)
     await desktop.fire("run")
     assert (await desktop.place.rows())[0].session_id != newest.session_id
 
@@ -322,21 +322,21 @@ async def test_stars_that_there_are_not_are_refused(desktop: Desktop, stars: Any
 async def test_the_model_picker_offers_what_is_up(desktop: Desktop) -> None:
     await choose(desktop, "varied")
     runner = desktop.page.engineer.runner
-    assert desktop.prop(runner.model, "choices") == [("auto", ""), ("echo · echo", "echo")]
+    assert desktop.prop(runner.model, "choices") == [("Auto", ""), ("echo · echo", "echo")]
     assert desktop.prop(runner.note, "visible") is False
     desktop.place.write("lonely", "name: Lonely\ntarget_models: [new/model]\nvariables: {}\nprompt: hi\n")
     await choose(desktop, "lonely")
-    assert "No target model of this prompt is up" in desktop.value(runner.note)
+    assert "No target model is available" in desktop.value(runner.note)
     desktop.place.herd["other"].serving = ("new/model",)  # type: ignore[attr-defined]
     await desktop.fire("follow")
-    assert desktop.prop(runner.model, "choices") == [("auto", ""), ("new/model · other", "new/model")]
+    assert desktop.prop(runner.model, "choices") == [("Auto", ""), ("new/model · other", "new/model")]
     assert desktop.prop(runner.note, "visible") is False
 
 
 async def test_broken_files_are_told_with_their_place(desktop: Desktop) -> None:
     (desktop.place.prompts / "bad.yaml").write_text("name: Bad\ntarget_models: [x]\npromt: typo\n", encoding="utf-8")
     await choose(desktop, "say")
-    told = desktop.value(desktop.page.engineer.broken)
+    told = desktop.value(desktop.page.engineer.load_errors)
     assert "bad.yaml, line 3, key promt" in told
 
 
@@ -350,9 +350,9 @@ async def test_a_workbench_without_prompts_says_what_to_do(desktop: Desktop) -> 
 
 async def test_a_page_that_is_older_than_the_app_says_so_and_mends_itself(desktop: Desktop) -> None:
     await choose(desktop, "varied")
-    desktop.set(desktop.page.engineer.desk, SessionState())
+    desktop.set(desktop.page.engineer.session, SessionState())
     await desktop.fire("run")
-    assert "Load it again" in desktop.value(desktop.page.engineer.runner.pane.problem)
+    assert "Reload it" in desktop.value(desktop.page.engineer.runner.pane.error)
     await desktop.fire("rate")
     assert "History" in desktop.value(desktop.page.engineer.runner.pane.note)
     await choose(desktop, "say")

@@ -151,7 +151,7 @@ def test_the_downloads_work_with_the_filters(served: Served) -> None:
     served.fire(served.id_of("landed"), [None], session=session)
     data = served.data("run", form_owner="chat", var_0='a "quoted" & <b>text</b>', template=body)
     assert served.fire(served.id_of("run"), data, session=session)["success"]
-    written = download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>'))
+    written = str(download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>')))
     addresses = [part.split('"')[0].replace("&amp;", "&") for part in written.split('href="')[1:]]
     assert [urlsplit(address).path for address in addresses] == ["api/v1/history.csv", "api/v1/history.jsonl"]
     assert parse_qs(urlsplit(addresses[0]).query) == {"prompt": ["chat"], "stars": ["0"], "text": ['"quoted" & <b>']}

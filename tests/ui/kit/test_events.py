@@ -96,7 +96,7 @@ def test_an_admin_switches_a_model(served: Served) -> None:
     assert shown["success"]
     number = next(i for i, text in enumerate(map(str, shown["output"]["data"])) if "other" in text)
     assert number
-    done = served.fire(served.id_of("nodes_switch_3"), [None, None, "new/model"], admin=True, session=session)
+    done = served.fire(served.id_of("nodes_switch_3"), [None, "new/model"], admin=True, session=session)
     assert done["success"], done
 
 
@@ -108,7 +108,7 @@ def test_an_event_of_the_browser_alone_cannot_be_called(served: Served) -> None:
 def test_the_direct_way_around_the_queue_is_closed(served: Served) -> None:
     """`/run` would not wait in the queue; it passes the same gate."""
     event = served.id_of("nodes_switch_0")
-    body = {"data": [None, None, "new/model"], "fn_index": event, "session_hash": "s"}
+    body = {"data": [None, "new/model"], "fn_index": event, "session_hash": "s"}
     assert served.client.post("/gradio_api/run/predict", json=body).status_code >= 400
     assert served.client.post("/gradio_api/run/nodes_switch_0", json=body).status_code >= 400
 

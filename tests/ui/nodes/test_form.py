@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from herding.errors import AccessError, UserError
-from herding.ui.nodes.form import EXAMPLE, spec
+from herding.ui.nodes.form import EXAMPLE, read_node
 from herding.values import Message, Request
 from tests.support.anyserver import AnyServer, anyserver
 from tests.support.herding import ADMIN, GUEST
@@ -33,7 +33,7 @@ def fill(desktop: Desktop, url: str, template: str = EXAMPLE, **fields: str) -> 
 
 
 def test_the_example_is_a_template_that_works() -> None:
-    found = spec(["template", "mine", " http://127.0.0.1:8008/x ", "a, b\nc,", "", EXAMPLE])
+    found = read_node(["template", "mine", " http://127.0.0.1:8008/x ", "a, b\nc,", "", EXAMPLE])
     assert found["models"] == ["a", "b", "c"]
     assert found["url"] == "http://127.0.0.1:8008/x"
     assert found["body"]["input"] == "{USER_PROMPT}"
@@ -42,14 +42,14 @@ def test_the_example_is_a_template_that_works() -> None:
 
 
 def test_the_other_kinds_have_no_template() -> None:
-    assert spec(["openai", "a", "http://x/v1", "m", "key", EXAMPLE]) == {
+    assert read_node(["openai", "a", "http://x/v1", "m", "key", EXAMPLE]) == {
         "kind": "openai",
         "name": "a",
         "base_url": "http://x/v1",
         "models": ["m"],
         "secret": "key",
     }
-    assert spec(["herding", "a", "http://x", "m", "key", None]) == {
+    assert read_node(["herding", "a", "http://x", "m", "key", None]) == {
         "kind": "herding",
         "name": "a",
         "base_url": "http://x",
@@ -60,16 +60,16 @@ def test_the_other_kinds_have_no_template() -> None:
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ("body: [", "Line 1 of the template: not valid YAML"),
-        ("- a", "The template is a map"),
-        ("", "The template is a map"),
-        ("url: http://x", "'url' has a field"),
+        ("body: [", "Fix the template, line 1: not valid YAML"),
+        ("- a", "The template must be a YAML map"),
+        ("", "The template must be a YAML map"),
+        ("url: http://x", "Remove 'url'"),
         ("body: {a: 1, a: 2}", "given twice"),
     ],
 )
 def test_a_template_that_is_none_is_named(template: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        spec(["template", "a", "http://x", "m", "", template])
+        read_node(["template", "a", "http://x", "m", "", template])
 
 
 async def test_the_form_is_there_for_those_who_may_add_nodes(desktop: Desktop) -> None:
@@ -105,7 +105,7 @@ async def test_a_test_call_shows_the_exchange_without_the_secret(desktop: Deskto
     assert SECRET not in shown
     assert "<script>" not in shown
     assert desktop.prop(form.test, "interactive") is True
-    assert set(desktop.place.orchestrator.registry.names) == set()
+    assert set(desktop.place.orchestrator.registry.names(ADMIN)) == set()
 
 
 async def test_a_test_call_that_fails_says_why(desktop: Desktop, server: AnyServer) -> None:
@@ -125,19 +125,19 @@ async def test_a_node_is_added_has_a_card_and_is_removed(desktop: Desktop, serve
     await desktop.fire("watch")
     fill(desktop, f"{server.url}/api/generate", secret=SECRET)
     await desktop.fire("node_add")
-    assert "mine is added; it is ready" in str(desktop.value(nodes.form.note))
+    assert "mine (Any HTTP API (template)) added. State: ready." in str(desktop.value(nodes.form.note))
     assert desktop.value(nodes.form.secret) == ""
     await desktop.fire("watch_on")
-    assert "mine" in str(desktop.value(nodes._slots[4].card))
-    seen = [desktop.prop(slot.remove.box, "visible") for slot in nodes._slots[:5]]
+    assert "mine" in str(desktop.value(nodes.slots[4].card))
+    seen = [desktop.prop(slot.remove.box, "visible") for slot in nodes.slots[:5]]
     assert seen == [False, False, False, False, True]
     request = Request(model="chatglm2-6b", messages=(Message("user", "hi"),))
     assert (await place.orchestrator.pipeline.run(request, ADMIN)).answer == "You said: hi"
     await desktop.fire("nodes_remove_4")
-    assert place.orchestrator.registry.names == frozenset()
-    assert desktop.prop(nodes._slots[4].remove.box, "visible") is False
+    assert place.orchestrator.registry.names(ADMIN) == frozenset()
+    assert desktop.prop(nodes.slots[4].remove.box, "visible") is False
     await desktop.fire("watch_on")
-    assert desktop.prop(nodes._slots[4].box, "visible") is False
+    assert desktop.prop(nodes.slots[4].box, "visible") is False
 
 
 async def test_a_refresh_leaves_the_question_open(desktop: Desktop, server: AnyServer) -> None:
@@ -146,7 +146,7 @@ async def test_a_refresh_leaves_the_question_open(desktop: Desktop, server: AnyS
     await desktop.fire("watch")
     await desktop.fire("nodes_remove_4_ask")
     await desktop.fire("watch_on")
-    remove = desktop.page.nodes._slots[4].remove
+    remove = desktop.page.nodes.slots[4].remove
     assert (desktop.prop(remove.box, "visible"), desktop.prop(remove.row, "visible")) == (True, True)
 
 
@@ -158,8 +158,8 @@ async def test_what_cannot_be_added_or_removed_says_why(desktop: Desktop, server
     assert desktop.value(form.name) == "echo"
     await desktop.fire("watch")
     await desktop.fire("nodes_remove_0")
-    assert "added at run time" in str(desktop.value(desktop.page.nodes._slots[0].progress))
-    with pytest.raises(UserError, match="not there any more"):
+    assert "added at run time" in str(desktop.value(desktop.page.nodes.slots[0].progress))
+    with pytest.raises(UserError, match="Node not found"):
         await desktop.fire("nodes_remove_11")
 
 
@@ -185,4 +185,4 @@ async def test_a_node_that_was_added_is_in_the_tab_after_a_restart(tmp_path: Pat
     async with opened(tmp_path) as again:
         await again.place.orchestrator.registry.load()
         await again.fire("watch")
-        assert "mine" in str(again.value(again.page.nodes._slots[4].card))
+        assert "mine" in str(again.value(again.page.nodes.slots[4].card))

@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from herding.errors import NotFoundError, UserError
-from herding.ui.overview.search import Found, Wish
+from herding.ui.overview.search import SearchQuery, SearchResult
 from herding.ui.overview.tab import cards
 from tests.ui.conftest import Desktop
 
@@ -20,8 +20,8 @@ async def test_all_prompts_are_listed_with_what_serves_them(desktop: Desktop) ->
     assert "6 prompts" in shown
     assert 'data-pick="varied"' in shown
     assert "echo · echo" in shown
-    assert 'class="chip plain" title="not up">nowhere/model' in shown
-    assert "1 use<" in shown
+    assert 'class="chip plain" title="Not available">nowhere/model' in shown
+    assert "1 run<" in shown
 
 
 async def test_search_and_tag_narrow_the_list(desktop: Desktop) -> None:
@@ -36,19 +36,19 @@ async def test_search_and_tag_narrow_the_list(desktop: Desktop) -> None:
     assert ("kinds", "kinds") in desktop.prop(overview.tag, "choices")
     desktop.set(overview.search, "no such prompt")
     await desktop.fire("overview_filter")
-    assert "No prompt fits" in desktop.value(overview.list)
+    assert "No matching prompts" in desktop.value(overview.list)
 
 
 async def test_the_page_of_a_prompt_tells_everything(desktop: Desktop) -> None:
     await desktop.fire("overview_pick", "varied")
     page = desktop.value(desktop.page.overview.page)
     for part in (
-        "a number of at least 0",
-        "one of: kind, stern",
+        "Number, min 0",
+        "One of: kind, stern",
         "error &gt; 2000",
         "temperature",
-        "not up",
-        "optional",
+        "Not available",
+        "Optional",
     ):
         assert part in page, part
     assert desktop.prop(desktop.page.overview.open, "visible") is True
@@ -58,11 +58,11 @@ async def test_a_prompt_opens_in_the_first_tab_from_its_card_and_from_its_page(d
     await desktop.fire("open_card", "varied")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     await desktop.fire("opened_1")
-    assert desktop.value(desktop.page.engineer.editor.owner) == "varied"
+    assert desktop.value(desktop.page.engineer.editor.form_key) == "varied"
     await desktop.fire("overview_pick", "chat")
     await desktop.fire("open_page")
     await desktop.fire("opened_0")
-    assert desktop.value(desktop.page.engineer.editor.owner) == "chat"
+    assert desktop.value(desktop.page.engineer.editor.form_key) == "chat"
 
 
 @pytest.mark.parametrize("item", [None, "", 7, {"path": "/etc/passwd"}, "x" * 300])
@@ -80,9 +80,9 @@ async def test_broken_files_are_told_and_their_prompts_stay(desktop: Desktop) ->
     for path in desktop.place.prompts.glob("*.yaml"):
         path.write_text("promt: typo\n", encoding="utf-8")
     await desktop.fire("overview")
-    assert "6 prompt files did not load" in desktop.value(desktop.page.overview.broken)
+    assert "6 prompt files failed to load" in desktop.value(desktop.page.overview.load_errors)
     assert "6 prompts" in desktop.value(desktop.page.overview.list)
 
 
 def test_no_prompts_have_their_own_words() -> None:
-    assert "No prompts yet" in cards(Found([], []), Wish(), "", total=0, most=20)
+    assert "No prompts yet" in cards(SearchResult([], []), SearchQuery(), "", total=0, limit=20)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from herding.ui.overview import search as finding
-from herding.ui.overview.search import NAME, PAGE, RECENT, STARS, TOP, USE, Wish, find, folders
+from herding.ui.overview.search import NAME, PAGE_SIZE, RECENT, STARS, TOP, USE, SearchQuery, find, folders
 from herding.values import Parameters, PromptInfo, PromptStats
 from tests.ui.conftest import Desktop
 
@@ -25,7 +25,7 @@ PROMPTS = [
 
 
 def keys(**wish: Any) -> list[str]:
-    return [prompt.key for prompt in find(PROMPTS, Wish(**wish)).prompts]
+    return [prompt.key for prompt in find(PROMPTS, SearchQuery(**wish)).prompts]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_orders(order: str, found: list[str]) -> None:
 
 def test_numbers_in_names_count_as_numbers() -> None:
     names = ["a10", "a2", "A 1", "a010b", "é", "a2b", "9" * 5000]
-    assert sorted(names, key=finding.natural) == ["9" * 5000, "a2", "a2b", "a10", "a010b", "A 1", "é"]
+    assert sorted(names, key=finding.natural_key) == ["9" * 5000, "a2", "a2b", "a10", "a010b", "A 1", "é"]
 
 
 def test_folders_hold_what_is_below_them() -> None:
@@ -74,27 +74,27 @@ def test_folders_hold_what_is_below_them() -> None:
 
 
 def test_the_way_to_a_folder_is_shown_with_counts() -> None:
-    shown = finding.tree(find(PROMPTS, Wish(folder="team")), "team")
+    shown = finding.folder_nav(find(PROMPTS, SearchQuery(folder="team")), "team")
     assert 'data-pick="/">All<span class="folder-count">4<' in shown
     assert 'data-pick="team" aria-current="true">team<' in shown
     assert 'data-pick="team/game">game<span class="folder-count">1<' in shown
-    assert finding.tree(find(PROMPTS[:1], Wish()), TOP) == ""
+    assert finding.folder_nav(find(PROMPTS[:1], SearchQuery()), TOP) == ""
     many = [replace(EMPTY, key=f"f{number:03}/x") for number in range(50)]
-    assert "and 20 folders more" in finding.tree(find(many, Wish()), TOP)
+    assert "and 20 folders more" in finding.folder_nav(find(many, SearchQuery()), TOP)
 
 
 @pytest.mark.parametrize("junk", [None, 7, ["x"], {"a": 1}])
 def test_what_no_page_sends_counts_as_nothing(junk: Any) -> None:
-    wish = Wish.of(None, None, None if isinstance(junk, list | dict) else junk, None)
-    assert wish == Wish()
-    assert len(Wish.of("x" * 10_000, None, None, None).search) == finding.MAX_SEARCH
+    wish = SearchQuery.parse(None, None, None if isinstance(junk, list | dict) else junk, None)
+    assert wish == SearchQuery()
+    assert len(SearchQuery.parse("x" * 10_000, None, None, None).search) == finding.MAX_SEARCH
 
 
 def test_a_thousand_prompts_are_searched_at_once() -> None:
     text = "Write about é things. " * 40
     many = [replace(EMPTY, key=f"team{n % 20}/p{n}", name=f"Prompt {n}", body=text + str(n)) for n in range(1000)]
     began = time.thread_time()
-    assert len(find(many, Wish("things 999")).prompts) == 1
+    assert len(find(many, SearchQuery("things 999")).prompts) == 1
     assert time.thread_time() - began < 10
 
 
@@ -110,10 +110,10 @@ async def test_only_a_page_of_cards_is_drawn(desktop: Desktop) -> None:
     await many(desktop)
     overview = desktop.page.overview
     await desktop.fire("overview")
-    assert desktop.value(overview.list).count("<li") == PAGE
-    assert "51 prompts; the first 20 are shown" in desktop.value(overview.list)
+    assert desktop.value(overview.list).count("<li") == PAGE_SIZE
+    assert "51 prompts · first 20 shown" in desktop.value(overview.list)
     await desktop.fire("overview_more")
-    assert desktop.value(overview.list).count("<li") == 2 * PAGE
+    assert desktop.value(overview.list).count("<li") == 2 * PAGE_SIZE
     assert desktop.value(overview.more) == "Show 11 more"
     await desktop.fire("overview_more")
     assert desktop.value(overview.list).count("<li") == 51
@@ -132,7 +132,7 @@ async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:
     assert "3 of 9 prompts" in desktop.value(overview.list)
     desktop.set(overview.search, "varied")
     await desktop.fire("overview_filter")
-    assert "1 prompt elsewhere" in desktop.value(overview.list)
+    assert "1 prompt in other folders" in desktop.value(overview.list)
     await desktop.fire("overview_folder", "/")
     assert "1 of 9 prompts" in desktop.value(overview.list)
     await desktop.fire("overview_folder", "no/such")
