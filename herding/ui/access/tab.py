@@ -8,14 +8,20 @@ import gradio as gr
 
 from herding.access.operations import ADMINISTER, TOKENS, USERS
 from herding.orchestrator import Orchestrator
+from herding.ui.access import secret
 from herding.ui.access.role_editor import RoleEditor
 from herding.ui.access.tokens import Tokens
 from herding.ui.access.users import Users
 from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.tab import Tab
 
 
-class AccessTab:
+class AccessTab(Tab):
     """Layout of the tab: a section each for tokens, users and roles."""
+
+    key = "access"
+    label = "Access"
+    rights = frozenset({TOKENS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         with gr.Tabs(selected="tokens", elem_id="access-tabs") as self.sections:
@@ -40,8 +46,15 @@ class AccessTab:
         return [*self.tokens.inputs, *self.users.inputs]
 
     @property
+    def open_inputs(self) -> list[Any]:
+        return self.inputs
+
+    @property
     def outputs(self) -> list[Any]:
         return [self.tab_users, self.tab_roles, *self.tokens.outputs, *self.users.outputs]
+
+    def pause(self) -> dict[Any, Any]:
+        return {self.tokens.secret: secret.GONE}
 
     @requires(TOKENS)
     async def opened(self, request: gr.Request, *given: Any) -> list[Any]:

@@ -17,6 +17,7 @@ from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import chip, datetime_tag, el, empty_state, join, key_values, rough_duration
 from herding.ui.kit.identity import LOCAL, display_name, find_user
 from herding.ui.kit.limits import interval, words
+from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
 from herding.values import LimitUse, Principal, User
 
@@ -24,12 +25,17 @@ EVERY = 3.0
 NO_LIMITS = empty_state("No limits apply to you", "Your requests are counted all the same: they are in the history.")
 
 
-class UsageTab:
+class UsageTab(Tab):
     """Layout of the tab, and its handlers."""
+
+    key = "usage"
+    label = "Usage"
+    rights = frozenset({USAGE})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._accounts = orchestrator.accounts
         self.timer = gr.Timer(EVERY, active=False)
+        self.timers = [self.timer]
         with gr.Row(elem_classes=["bench"]):
             with gr.Column(scale=6, min_width=320):
                 self.limits = gr.HTML(elem_id="usage-limits")

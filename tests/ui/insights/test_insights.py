@@ -18,7 +18,7 @@ from herding.ui.insights import plot, report
 from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.bars import percent_text
 from herding.ui.kit.response import candidate_list
-from herding.ui.page import tabs_of
+from herding.ui.page import visible_tabs
 from herding.values import Considered, Outcome, Principal, Request, Reset
 from tests.support.herding import ADMIN
 from tests.support.people import principal
@@ -170,7 +170,7 @@ async def test_who_may_not_publish_sees_no_reset_and_cannot_do_it(desktop: Deskt
 
 
 def test_users_and_admins_see_the_tab() -> None:
-    shown = {role: "insights" in tabs_of(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
+    shown = {role: "insights" in visible_tabs(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
     assert shown == {"guest": False, "rater": False, "user": True, "admin": True}
     assert PROMPTS in USER.rights
 
