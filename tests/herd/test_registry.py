@@ -117,7 +117,7 @@ async def test_a_node_that_cannot_be_any_more_is_off_and_in_nobodys_way(
     with pytest.raises(NotFoundError):
         await later.offline("ok", "http://127.0.0.1:8000/v1?key=1", ADMIN)
     await later.remove("old", ADMIN)
-    assert later.names == {"any"}
+    assert later.names(ADMIN) == {"any"}
     await closed(later)
 
 
