@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 ROOT = "/gradio_api/"
 NEEDED = frozenset(
@@ -18,10 +22,10 @@ CLOSED = ("/monitoring", "/svelte/", "/pwa_icon", "/login/")
 class RouteFilter:
     """ASGI middleware: replies 404 to Gradio's deep links, proxy, code editor, recordings and monitoring."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and not is_allowed(scope["path"]):
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 404, "headers": headers})
