@@ -16,7 +16,7 @@ from herding.access.tokens import mint
 from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
-from herding.serving.active import ActiveRequests
+from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 

@@ -12,7 +12,7 @@ from typing import Any
 from herding.access.role_file import Roles
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
-from herding.serving.active import ActiveRequests
+from herding.serving.request import ActiveRequests
 from herding.store import Store
 from herding.values import Principal, User
 from tests.support.database import new_database
