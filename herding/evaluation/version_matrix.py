@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from herding.routing.policies import interval
 from herding.routing.record import ModelCounts
 from herding.values import Tried
 
@@ -80,7 +79,7 @@ def _stats(row: Row, tries: Sequence[Tried], share: float | None) -> VersionMode
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
     rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
-    mean, low, high = interval(ModelCounts(rated=rated, stars=stars, squares=squares))
+    mean, low, high = ModelCounts(rated=rated, stars=stars, squares=squares).stars_interval()
     times, errors = [one.total_ms for one in good], len(tries) - len(good)
     return VersionModelStats(
         version=version,

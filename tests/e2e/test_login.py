@@ -34,7 +34,7 @@ def open_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 def first_token(app: RunningApp) -> str:
     """The token that the app told its operator."""
-    found = re.search(r"Admin token, shown this once: (hl_\w+)", app.log.read_text())
+    found = re.search(r"Admin token: (hl_\w+)", app.log.read_text())
     assert found
     return found[1]
 

@@ -155,7 +155,7 @@ async def test_what_is_learned_is_reset_by_those_who_publish(desktop: Desktop) -
     assert "Routing data reset" in desktop.value(tab.note)
     assert desktop.prop(tab.reset.row, "visible") is False
     outlook = desktop.value(tab.routing)
-    assert "nothing is known of it on this prompt yet" in outlook
+    assert "no data for this prompt yet" in outlook
     assert "reset by admin" in outlook
     assert "1 rating" in desktop.value(tab.matrix)
     assert set(await desktop.place.store.learning_resets()) == {"say"}
