@@ -95,7 +95,7 @@ async def test_another_key_or_guard_leaves_it_off_with_words(
     place: Place, registry: Registry, faulty: FakeNode
 ) -> None:
     await registry.add(openai(faulty.url, secret=SECRET), ADMIN)
-    for options, words in (({"key": b"j" * 32}, "cannot be read"), ({"guard": SsrfGuard()}, "HERDING_ALLOWED_HOSTS")):
+    for options, words in (({"key": b"j" * 32}, "Can't decrypt"), ({"guard": SsrfGuard()}, "HERDING_ALLOWED_HOSTS")):
         later = await again(place, **options)
         status = await later._fleet["hosted"].status()
         assert status.state == "off"
@@ -267,7 +267,7 @@ async def test_a_node_that_moves_must_get_its_secret_again(place: Place, registr
         assert caught.value.param == "secret"
     assert server.asked == []
     await guarded.update("any", template("https://models.example/v2", headers={"X-Key": "{SECRET}"}), ADMIN)
-    assert guarded._opened(guarded._records["any"]) == {"SECRET": SECRET}
+    assert guarded._decrypt(guarded._records["any"]) == {"SECRET": SECRET}
     await guarded.update("any", template(moved, secret=""), ADMIN)
     await ask(place)
     assert SECRET not in json.dumps(server.asked[0].headers)
@@ -357,7 +357,7 @@ async def test_offline_takes_one_model_off_no_node_that_has_more(registry: Regis
     await registry.add(template(server.url, models=["a", "b"]), ADMIN)
     with pytest.raises(UserError, match="serves more models"):
         await registry.offline("a", server.url, ADMIN)
-    with pytest.raises(UserError, match="Name the model"):
+    with pytest.raises(UserError, match="Send model_name"):
         await registry.offline("", "", ADMIN)
 
 
