@@ -1,6 +1,6 @@
 """The `herding` command: serve the app, and manage access tokens of its database.
 
-Whoever can read the data directory may manage tokens, also while the app runs.
+Every user who can read the data directory may manage tokens, also while the app runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from herding.access.role_file import ADMIN, Roles
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
-from herding.serving.active import ActiveRequests
+from herding.serving.request import ActiveRequests
 from herding.settings import read_settings
 from herding.store import Store, now_ms
 from herding.values import Principal, Token, User

@@ -17,22 +17,21 @@ from herding.evaluation.insights import Insights
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
-from herding.herd.nodes import Nodes, usable
+from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.serving.active import ActiveRequests
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
 from herding.serving.pipeline import Pipeline
 from herding.serving.preparer import Preparer
 from herding.serving.queue import RequestQueue
+from herding.serving.request import ActiveRequests
 from herding.serving.selector import Selector
 from herding.store import Store, now_ms
-from herding.studio.cached_stats import CachedStats
-from herding.studio.catalog import PromptCatalog
+from herding.studio.catalog import CachedStats, PromptCatalog
 from herding.studio.drafts import Drafts
 from herding.studio.studio import Studio
 from herding.studio.sync import Sync
@@ -119,7 +118,7 @@ class Orchestrator:
     async def metrics(self, who: Principal) -> bytes:
         """Return counts and times for monitoring, in Prometheus' text format."""
         require(who, METRICS)
-        return self._metrics.text(node.name for node in usable(self._fleet, who))
+        return self._metrics.text(node.name for node in self._fleet.usable(who))
 
     async def ready(self) -> str | None:
         """Return None when a request can be served now, else what is missing."""
@@ -134,10 +133,10 @@ class Orchestrator:
     async def load(self) -> None:
         """Read the prompt files and what was learned of the models; what fails is tried again later or left out."""
         try:
-            await self._sync.look()
+            await self._sync.refresh()
             for key in tuple(self._version_cache.heads):
                 with suppress(NotFoundError):
-                    await self._version_cache.find(key)
+                    await self._version_cache.resolve(key)
         except StoreError as error:
             log.warning("Prompt files wait for the database: %s", error)
         try:

@@ -1,1 +1,1 @@
-"""Who is asking, and what their role allows."""
+"""Tokens, sessions, roles and access checks."""

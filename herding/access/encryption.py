@@ -1,4 +1,4 @@
-"""Secrets of others at rest: encrypted, and bound to the place that they were given for."""
+"""Encryption of the secrets of nodes at rest, bound to the node and host that they are for."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ NONCE_BYTES = 12
 
 
 class Cipher:
-    """Closes and opens secrets with AES-256-GCM, under a key of its own that HKDF derives from the signing key.
+    """Encrypts secrets with AES-256-GCM, under a key that HKDF derives from the signing key.
 
-    What was closed for one place opens for no other: the place is authenticated with it.
+    The `context` is authenticated: secrets that were encrypted for one cannot be decrypted for another.
     """
 
     def __init__(self, key: bytes) -> None:
         derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"herding secrets of nodes").derive(key)
         self._cipher = AESGCM(derived)
 
-    def close(self, given: Mapping[str, str], place: str) -> bytes:
-        """Secrets by name, as bytes that tell nothing but their length."""
+    def encrypt(self, given: Mapping[str, str], context: str) -> bytes:
+        """Return secrets by name as bytes, which reveal only their length."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, json.dumps(dict(given)).encode(), place.encode())
+        return nonce + self._cipher.encrypt(nonce, json.dumps(dict(given)).encode(), context.encode())
 
-    def open(self, sealed: bytes, place: str) -> dict[str, str] | None:
-        """What was closed for `place`; None where it was for another, with another key, or was tampered with."""
+    def decrypt(self, sealed: bytes, context: str) -> dict[str, str] | None:
+        """Return secrets by name; None if they are for another context or key, or were changed."""
         try:
-            text = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
+            text = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context.encode())
         except (InvalidTag, ValueError):
             return None
         found: dict[str, str] = json.loads(text)

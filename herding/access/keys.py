@@ -1,4 +1,4 @@
-"""The key that all other secrets of ours hang on."""
+"""The signing key, from which all other keys are derived."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ KEY_BYTES = 32
 
 
 def signing_key(home: Path, secret: str | None = None) -> bytes:
-    """The key for cookies and for hashes of tokens: from `secret`, else 32 random bytes in the data directory.
+    """Return the key for cookies and hashes of tokens: from `secret`, else 32 random bytes in the data directory.
 
-    The file is made at first use and readable by us only. Several instances on one database need the same secret.
+    The file is created at first use, readable by this user only. Several instances on one database need the same
+    secret.
     """
     if secret:
         return sha256(secret.encode()).digest()
     path = home / "secret.key"
     try:
-        key = _kept(path)
+        key = _read_or_create(path)
     except OSError as error:
-        raise ConfigError(f"the key cannot be kept here: {error.strerror}", file=path) from None
+        raise ConfigError(f"the key cannot be stored here: {error.strerror}", file=path) from None
     if len(key) < KEY_BYTES:
-        raise ConfigError("this key is not whole; delete the file to get a new one (tokens end with it)", file=path)
+        raise ConfigError(
+            "the key is too short; delete the file to create a new one (this invalidates all tokens)", file=path
+        )
     return key
 
 
-def _kept(path: Path) -> bytes:
-    """The key in a file, which is made where it is not there."""
+def _read_or_create(path: Path) -> bytes:
+    """Return the key in a file, which is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 (a descriptor)
@@ -41,6 +44,6 @@ def _kept(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def derived(key: bytes, purpose: str) -> bytes:
-    """A key for one purpose: what leaks of one says nothing about another."""
+def derive_key(key: bytes, purpose: str) -> bytes:
+    """Return a key for one purpose, which reveals nothing about the others."""
     return hmac.new(key, purpose.encode(), sha256).digest()

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses tokens: a budget of failures for each address, and one for all together."""
+"""A limit on invalid tokens, per client address and in total."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from collections.abc import Callable
 from herding.errors import LimitError
 
 WINDOW = 60.0
-"""Seconds that a failed attempt counts."""
+"""Seconds for which a failed attempt counts."""
 
 PER_ADDRESS = 30
-IN_ALL = 600
+TOTAL = 600
 
 
 class LoginThrottle:
-    """Counts wrong tokens of the last minute. `clock` is in seconds and never goes back.
+    """Counts the invalid tokens of the last minute. `clock` is monotonic, in seconds.
 
-    When all together failed too often, only addresses that failed themselves have to wait: nobody can lock out others.
+    Above the total, only addresses with failures of their own must wait, so that no client locks out others.
     """
 
-    def __init__(self, clock: Callable[[], float], *, per_address: int = PER_ADDRESS, in_all: int = IN_ALL) -> None:
+    def __init__(self, clock: Callable[[], float], *, per_address: int = PER_ADDRESS, total: int = TOTAL) -> None:
         self._clock = clock
-        self._per_address, self._in_all = per_address, in_all
+        self._per_address, self._total = per_address, total
         self._recent: deque[tuple[float, str]] = deque()
         self._by_address: dict[str, int] = {}
 
     def check(self, address: str) -> None:
-        """LimitError while an address may not try."""
-        self._forget_old()
+        """Raise LimitError if an address must wait."""
+        self._drop_expired()
         failed = self._by_address.get(address, 0)
-        if failed >= self._per_address or (failed and len(self._recent) >= self._in_all):
+        if failed >= self._per_address or (failed and len(self._recent) >= self._total):
             wait = WINDOW - (self._clock() - self._recent[0][0])
-            raise LimitError("Too many wrong tokens. Wait a minute and try again.", retry_after=max(1.0, wait))
+            raise LimitError("Too many invalid tokens. Wait a minute and try again.", retry_after=max(1.0, wait))
 
-    def note(self, address: str) -> None:
-        """An address sent a wrong token."""
-        self._forget_old()
+    def record_failure(self, address: str) -> None:
+        """Count an invalid token of an address."""
+        self._drop_expired()
         self._recent.append((self._clock(), address))
         self._by_address[address] = self._by_address.get(address, 0) + 1
 
-    def _forget_old(self) -> None:
+    def _drop_expired(self) -> None:
         while self._recent and self._clock() - self._recent[0][0] > WINDOW:
             _, address = self._recent.popleft()
             self._by_address[address] -= 1

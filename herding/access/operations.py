@@ -1,7 +1,6 @@
-"""What can be done, and which API path does it.
+"""Operations, and the API path of each.
 
-Roles are written in terms of API paths; the orchestrator asks for operations. So a role means the same at every front
-door: whoever may not call a path may not do the same in a tab either.
+Roles list API paths and the orchestrator checks operations, so that a role means the same in the API and in the UI.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ HISTORY_ALL: Final = "history_all"
 ADMINISTER: Final = "administer"
 
 RIGHTS: Final = frozenset({EDIT, SAVE, PUBLISH, HISTORY_ALL, ADMINISTER})
-"""What no path alone allows: change a template for a run, save and publish prompts, see everybody's history,
-manage users and tokens."""
+"""Rights beyond the paths: run edited templates, save and publish prompts, see the history of all users, manage
+users and tokens."""
 
 PATHS: Final = {
     "/api/v1/infer": RUN,
@@ -92,7 +91,7 @@ PATHS: Final = {
     "/openapi.json": DOCS,
     "/metrics": METRICS,
 }
-"""The operation behind each path of the API, as its routes are written."""
+"""The operation of each path of the API, in the form of its routes."""
 
 TABS: Final = ("engineer", "overview", "versions", "history", "compare", "insights", "nodes", "usage", "access")
 """The tabs of the UI."""

@@ -1,4 +1,4 @@
-"""The roles file: what each role may do, and how much of it."""
+"""The roles file: the privileges and limits of each role."""
 
 from __future__ import annotations
 
@@ -29,22 +29,19 @@ Stamp = tuple[int, ...]
 
 
 class LimitEntry(StrictModel):
-    """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are no numbers."""
+    """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are refused."""
 
     type: Literal["request", "token"]
     interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True)
     limit: int = Field(ge=0, le=MAX_LIMIT, strict=True)
 
-    def value(self) -> Limit:
-        """The same, ready to be counted."""
+    def to_limit(self) -> Limit:
+        """Return the limit as a value."""
         return Limit(self.type, self.interval, self.limit)
 
 
 class RoleEntry(StrictModel):
-    """A role in the roles file. What is left out is not allowed; `*` stands for all.
-
-    The `description` is for whoever reads the file.
-    """
+    """A role in the roles file. Anything not listed is denied; `*` means all. `description` has no effect."""
 
     description: str = ""
     allow_nodes: list[str] = Field(default_factory=list)
@@ -56,18 +53,18 @@ class RoleEntry(StrictModel):
 
     @field_validator("allow_api_paths")
     @classmethod
-    def _paths_exist(cls, paths: list[str]) -> list[str]:
-        return _known(paths, PATHS, "path of the API")
+    def _check_paths(cls, paths: list[str]) -> list[str]:
+        return _check_names(paths, PATHS, "path of the API")
 
     @field_validator("allow_tabs")
     @classmethod
-    def _tabs_exist(cls, tabs: list[str]) -> list[str]:
-        return _known(tabs, TABS, "tab")
+    def _check_tabs(cls, tabs: list[str]) -> list[str]:
+        return _check_names(tabs, TABS, "tab")
 
     @field_validator("rights")
     @classmethod
-    def _rights_exist(cls, rights: list[str]) -> list[str]:
-        return _known(rights, RIGHTS, "right")
+    def _check_rights(cls, rights: list[str]) -> list[str]:
+        return _check_names(rights, RIGHTS, "right")
 
 
 class RoleFile(StrictModel):
@@ -77,7 +74,7 @@ class RoleFile(StrictModel):
 
     @field_validator("roles")
     @classmethod
-    def _two_are_needed(cls, roles: dict[str, RoleEntry]) -> dict[str, RoleEntry]:
+    def _check_required_roles(cls, roles: dict[str, RoleEntry]) -> dict[str, RoleEntry]:
         if missing := [name for name in (GUEST, ADMIN) if name not in roles]:
             raise ValueError(f"the role '{missing[0]}' is missing")
         return roles
@@ -85,7 +82,7 @@ class RoleFile(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role, ready to be asked."""
+    """A role with its privileges and limits."""
 
     name: str
     rights: frozenset[str]
@@ -97,7 +94,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class RoleNotes:
-    """The text of the roles file, a digest to tell it by, and why it is not in force, where it is not."""
+    """The text of the roles file, its digest, and the problem that keeps it from taking effect, if any."""
 
     text: str
     digest: str
@@ -105,14 +102,14 @@ class RoleNotes:
 
 
 class Roles:
-    """The roles of a file, read again when the file changes; a broken file leaves the old ones in force.
+    """The roles of a file, which is read again when it changes. An invalid file leaves the old roles in effect.
 
-    A reader always sees one whole set: it is swapped in one assignment, and `edition` counts the swaps.
+    The roles are replaced in one assignment, so that readers see a consistent set; `edition` counts these.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = _stamp(path)
+        self._stamp = _file_stamp(path)
         self._roles = _read(path)
         self.edition = 1
         self._saving = asyncio.Lock()
@@ -124,18 +121,18 @@ class Roles:
         return tuple(self._roles)
 
     def get(self, name: str) -> Role:
-        """The role of that name; a name without role may do nothing."""
+        """Return the role of that name; one without any privileges if it does not exist."""
         return self._roles.get(name) or Role(name, frozenset(), (), (), (), ())
 
     async def watch(self) -> None:
-        """Keep the roles as their file is; runs as long as the app."""
+        """Read the file again when it changes, as long as the app runs."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             await asyncio.to_thread(self.refresh)
 
     def refresh(self) -> None:
-        """Read the file again if it changed; blocks, so call it from a thread."""
-        stamp = _stamp(self._path)
+        """Read the file again if it changed. Blocks: call it from a thread."""
+        stamp = _file_stamp(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -143,7 +140,7 @@ class Roles:
             self._swap(_read(self._path))
         except ConfigError as error:
             self.problem = error
-            log.error("The roles stay as they were: %s", error)
+            log.error("roles not reloaded (%s)", error)
 
     def _swap(self, roles: Mapping[str, Role]) -> None:
         self.problem = None
@@ -151,18 +148,18 @@ class Roles:
             return
         self._roles = roles
         self.edition += 1
-        log.info("New roles are in force: %s", self._path)
+        log.info("roles reloaded (%s)", self._path)
 
     async def notes(self) -> RoleNotes:
-        """The file as it is now."""
+        """Return the current file."""
         text = await asyncio.to_thread(self._text)
         return RoleNotes(text, _digest(text), str(self.problem) if self.problem else None)
 
     async def save(self, text: str, seen: str, *, keeps: str) -> RoleNotes:
-        """Write the file, whole or not at all, and put it in force.
+        """Write the file atomically; it takes effect at once.
 
-        UserError for a text that is no roles file, that takes from the role `keeps` what it needs to mend the file, or
-        where the file is not any more the one with the digest `seen`.
+        Raises UserError for an invalid text, for one that takes from the role `keeps` what it needs to edit the file,
+        and if the digest of the file is no longer `seen`.
         """
         async with self._saving:
             await asyncio.to_thread(self._save, text, seen, keeps)
@@ -172,19 +169,19 @@ class Roles:
         if len(text) > MAX_FILE:
             raise UserError(f"A roles file has at most {MAX_FILE:,} characters.", param="text")
         try:
-            roles = _built(yaml_files.YamlDocument(text))
+            roles = _build(yaml_files.YamlDocument(text))
         except ConfigError as error:
             place = f"line {error.line}: " if error.line else ""
-            raise UserError(f"These roles were not saved: {place}{error.reason}.", param="text") from None
+            raise UserError(f"The roles were not saved: {place}{error.reason}.", param="text") from None
         if keeps not in roles or not roles[keeps].rights >= {USERS, ADMINISTER} or "access" not in roles[keeps].tabs:
             message = f"Your role '{keeps}' must keep the tab access, the path /api/v1/users and the right administer."
             raise UserError(message, param="text")
         if _digest(self._text()) != seen:
-            raise UserError("The file changed meanwhile. Load it again and repeat your change.", param="text")
+            raise UserError("The file was changed meanwhile. Load it again and repeat your change.", param="text")
         try:
             yaml_files.write(self._path, text)
         except OSError as error:
-            reason = f"The roles file cannot be written ({error.strerror}); edit it where it is."
+            reason = f"The roles file cannot be written ({error.strerror}). Edit it on the server."
             raise UserError(reason, param="text") from None
         self._swap(roles)
 
@@ -203,7 +200,7 @@ class Roles:
         opt_out: bool = False,
         token: str | None = None,
     ) -> Principal:
-        """Somebody with a role, and limits of their own on top of the role's."""
+        """Return a principal with a role, and limits in addition to those of the role."""
         found = self.get(role)
         return Principal(
             id=id,
@@ -219,34 +216,34 @@ class Roles:
 
 
 def _read(path: Path) -> Mapping[str, Role]:
-    return _built(yaml_files.read(path))
+    return _build(yaml_files.read(path))
 
 
-def _built(source: yaml_files.YamlDocument) -> Mapping[str, Role]:
+def _build(source: yaml_files.YamlDocument) -> Mapping[str, Role]:
     entries = source.build(RoleFile).roles
     return MappingProxyType({name: _role(name, entry) for name, entry in entries.items()})
 
 
 def _role(name: str, entry: RoleEntry) -> Role:
-    operations = {PATHS[path] for path in _spread(entry.allow_api_paths, PATHS)}
+    operations = {PATHS[path] for path in _expand(entry.allow_api_paths, PATHS)}
     return Role(
         name=name,
-        rights=frozenset(operations | set(_spread(entry.rights, RIGHTS))),
+        rights=frozenset(operations | set(_expand(entry.rights, RIGHTS))),
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),
-        tabs=tuple(tab for tab in TABS if tab in _spread(entry.allow_tabs, TABS)),
-        limits=tuple(limit.value() for limit in entry.limits),
+        tabs=tuple(tab for tab in TABS if tab in _expand(entry.allow_tabs, TABS)),
+        limits=tuple(limit.to_limit() for limit in entry.limits),
     )
 
 
-def _spread(names: Sequence[str], known: Mapping[str, str] | Sequence[str] | frozenset[str]) -> list[str]:
+def _expand(names: Sequence[str], known: Mapping[str, str] | Sequence[str] | frozenset[str]) -> list[str]:
     return list(known) if "*" in names else list(names)
 
 
-def _known(names: list[str], known: Mapping[str, str] | Sequence[str] | frozenset[str], kind: str) -> list[str]:
+def _check_names(names: list[str], known: Mapping[str, str] | Sequence[str] | frozenset[str], kind: str) -> list[str]:
     for name in names:
         if name != "*" and name not in known:
-            raise ValueError(f"'{name}' is no {kind}; known are: {', '.join(sorted(known))}")
+            raise ValueError(f"'{name}' is not a {kind}. Known: {', '.join(sorted(known))}")
     return names
 
 
@@ -254,10 +251,10 @@ def _digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _stamp(path: Path) -> Stamp | None:
-    """What changes with the file, and with who may read it; None where there is none.
+def _file_stamp(path: Path) -> Stamp | None:
+    """Return a value that changes with the content and the permissions of the file; None without a file.
 
-    Whoever copies a file may keep the old one's time of writing (mtime), but not that of its change (ctime).
+    A copy may have the modification time (mtime) of the original, but not its change time (ctime).
     """
     try:
         status = path.stat()

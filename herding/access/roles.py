@@ -1,4 +1,4 @@
-"""What a principal may do. Every operation of the orchestrator asks here first."""
+"""Access checks, which every operation of the orchestrator makes first."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from herding.values import Principal
 
 
 def require(who: Principal, right: str) -> None:
-    """AccessError unless `who` has the right."""
+    """Raise AccessError unless `who` has the right."""
     if right not in who.rights:
-        raise AccessError(f"The role '{who.role}' may not do this (it lacks the right '{right}'). Ask an admin.")
+        raise AccessError(f"The role '{who.role}' may not do this: it lacks the right '{right}'. Ask an admin.")
 
 
 def allows(patterns: Sequence[str], name: str) -> bool:
-    """Whether one of the glob patterns fits `name`."""
-    return _fits(tuple(patterns), name)
+    """Return whether one of the glob patterns matches `name`."""
+    return _matches(tuple(patterns), name)
 
 
 @lru_cache(maxsize=10_000)
-def _fits(patterns: tuple[str, ...], name: str) -> bool:
+def _matches(patterns: tuple[str, ...], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def may_see(who: Principal, prompt: str, roles: Sequence[str] | None) -> bool:
-    """Whether `who` may see and run a prompt; `roles` are those that it is for, None for all."""
+    """Return whether `who` may see and run a prompt; `roles` are those it is restricted to, None for all."""
     mine = roles is None or who.role in roles or ADMINISTER in who.rights
     return mine and allows(who.prompts, prompt)
 
 
 def owner(who: Principal) -> str | None:
-    """Whose requests `who` may act on: only their own, or None for everybody's."""
+    """Return the user whose requests `who` may act on: themselves, or None for all users."""
     return None if HISTORY_ALL in who.rights else who.id
 
 
 def owner_filter(who: Principal) -> str | None:
-    """Whose requests `who` may look up in the history: only their own, or None for everybody's."""
+    """Return the user whose history `who` may see: themselves, or None for all users."""
     require(who, HISTORY)
     return owner(who)

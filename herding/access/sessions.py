@@ -1,64 +1,70 @@
-"""Sessions of browsers: what a signed cookie says. It names a token and never holds one."""
+"""Sessions of browsers: the content of a signed cookie, which names a token and never contains one."""
 
 from __future__ import annotations
 
-import hmac
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, get_args
 
+from itsdangerous import BadData, TimestampSigner
+
 Kind = Literal["token", "operator", "guest", "visitor"]
-"""`token`: logged in by the token with that id; `operator`: by the operator's token; `guest`: known again, nothing
-more; `visitor`: somebody who chose to look around as a guest."""
+"""`token`: logged in by the token with that id; `operator`: by the operator's token; `guest`: a returning client
+without login; `visitor`: a user who chose to continue as a guest."""
 
 _DAY = 86_400
-LASTS: Mapping[Kind, int] = {"token": 30 * _DAY, "operator": 30 * _DAY, "guest": 365 * _DAY, "visitor": 30 * _DAY}
-"""Seconds."""
+MAX_AGE: Mapping[Kind, int] = {"token": 30 * _DAY, "operator": 30 * _DAY, "guest": 365 * _DAY, "visitor": 30 * _DAY}
+"""The lifetime of each kind of session, in seconds."""
+
+MAX_CLOCK_SKEW = 60
+"""Seconds by which the clock of another instance may be ahead."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-
-_FORM = re.compile(r"([a-z]{5,8})\.([0-9A-Za-z]{1,64})\.([0-9]{1,12})\.([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A cookie that was really made by us."""
+    """The content of a cookie that we signed."""
 
     kind: Kind
     id: str
 
     @property
-    def lasts(self) -> int:
-        """Seconds until it ends."""
-        return LASTS[self.kind]
+    def max_age(self) -> int:
+        """The lifetime in seconds."""
+        return MAX_AGE[self.kind]
 
 
 def new_guest(kind: Literal["guest", "visitor"] = "guest") -> Session:
-    """A session that nobody had before."""
+    """Return a session with a new random id."""
     return Session(kind, secrets.token_hex(16))
 
 
-def write(session: Session, key: bytes, now: int) -> str:
-    """The cookie's value; `now` is in seconds."""
-    said = f"{session.kind}.{session.id}.{now}"
-    return f"{said}.{_signature(said, key)}"
+def sign(session: Session, key: bytes, now: int) -> str:
+    """Return the value of the cookie; `now` is in Unix seconds."""
+    return _Signer(key, now).sign(f"{session.kind}.{session.id}").decode()
 
 
 def read(value: str, key: bytes, now: int) -> Session | None:
-    """The session of a cookie's value; None where it is not ours, or over."""
-    found = _FORM.fullmatch(value)
-    kind = next((kind for kind in KINDS if found and found[1] == kind), None)
-    if found is None or kind is None:
+    """Return the session of a cookie; None if it has another signature or has expired."""
+    try:
+        content, signed_at = _Signer(key, now).unsign(value, return_timestamp=True)
+    except (BadData, UnicodeEncodeError):
         return None
-    said = value.rpartition(".")[0]
-    if not hmac.compare_digest(found[4], _signature(said, key)):
-        return None
-    session = Session(kind, found[2])
-    return session if -60 <= now - int(found[3]) < session.lasts else None
+    kind, _, id = content.decode().partition(".")
+    session = next((Session(known, id) for known in KINDS if known == kind and id.isalnum()), None)
+    age = now - signed_at.timestamp()
+    return session if session and -MAX_CLOCK_SKEW <= age < session.max_age else None
 
 
-def _signature(said: str, key: bytes) -> str:
-    return hmac.new(key, said.encode(), sha256).hexdigest()
+class _Signer(TimestampSigner):
+    """A signer with a given time."""
+
+    def __init__(self, key: bytes, now: int) -> None:
+        super().__init__(key, salt=b"herding.session", digest_method=sha256)
+        self._now = now
+
+    def get_timestamp(self) -> int:
+        return self._now

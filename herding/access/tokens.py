@@ -19,31 +19,31 @@ _FORM = re.compile(rf"hl_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A whole token, in the two parts that it has. Printing it shows the public part only."""
+    """A whole token in its two parts. Its repr shows the public part only."""
 
     id: str
     secret: str
 
     @property
     def text(self) -> str:
-        """The token as its holder sends it; shown once, at its making."""
+        """The token as its holder sends it."""
         return f"hl_{self.id}_{self.secret}"
 
     def __repr__(self) -> str:
         return f"Secret(hl_{self.id}_...)"
 
     def digest(self, key: bytes) -> bytes:
-        """The keyed hash that is stored: 32 bytes. It is no credential itself."""
+        """Return the keyed hash that is stored: 32 bytes, not usable as a credential."""
         return hmac.new(key, f"token:{self.id}:{self.secret}".encode(), sha256).digest()
 
 
 def mint() -> Secret:
-    """A new random token."""
+    """Return a new random token."""
     return Secret(_random(ID_CHARS), _random(SECRET_CHARS))
 
 
 def parse(text: str) -> Secret | None:
-    """The token in `text`; None for anything of another form, before any database is asked."""
+    """Return the token in `text`; None for a text of another form, without asking the database."""
     found = _FORM.fullmatch(text)
     return Secret(found[1], found[2]) if found else None
 

@@ -15,23 +15,9 @@ from herding.api.legacy import chat, registry
 from herding.api.middleware.aliases import AliasMiddleware
 from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.cors import CrossOriginMiddleware
-from herding.api.middleware.proxies import ProxyMiddleware
+from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.security_headers import MAX_BODY, SecurityHeadersMiddleware
-from herding.api.native import (
-    drafts,
-    exports,
-    feedback,
-    history,
-    infer,
-    insights,
-    me,
-    node_admin,
-    nodes,
-    prompts,
-    tokens,
-    users,
-    versions,
-)
+from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, versions
 from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
@@ -44,19 +30,14 @@ _ROUTERS = (
     infer,
     openai,
     chat,
-    feedback,
+    ratings,
     versions,
-    drafts,
     prompts,
     history,
-    exports,
     insights,
     nodes,
-    node_admin,
     registry,
-    me,
-    tokens,
-    users,
+    accounts,
     health,
 )
 """In the order in which their routes are matched: the most used first."""
@@ -65,7 +46,13 @@ _ROUTERS = (
 def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> FastAPI:
     """Return an app with all routes of the API and no middleware yet."""
     app = FastAPI(
-        title="Herding", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, telemetry=_TELEMETRY
+        title="Herding",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=_TELEMETRY,
+        generate_unique_id_function=lambda route: route.name,
     )
     for module in _ROUTERS:
         app.include_router(module.router(orchestrator))
@@ -93,8 +80,10 @@ def add_middleware(
     """
     app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
-    app.add_middleware(CrossOriginMiddleware, orchestrator=orchestrator, stranger=authenticator.stranger)
+    app.add_middleware(
+        CrossOriginMiddleware, orchestrator=orchestrator, authenticate_guest=authenticator.authenticate_guest
+    )
     app.add_middleware(AliasMiddleware, orchestrator=orchestrator)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     app.add_middleware(SecurityHeadersMiddleware, max_body=max_body, frame_ancestors=frame_ancestors)
-    app.add_middleware(ProxyMiddleware, hops=trusted_proxies)
+    app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)

@@ -12,12 +12,11 @@ from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
 from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time
 from herding.herd.fleet import Fleet
-from herding.herd.nodes import usable
 from herding.prompts.model import Prompt
-from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
+from herding.routing.policies import LEAST_BUSY, RoutingSettings
 from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
-from herding.studio.version_cache import Edition
+from herding.studio.version_cache import RunnableVersion
 from herding.values import ModelStats, Principal, Reset, Tried
 
 MOST = 20_000
@@ -132,13 +131,13 @@ class Insights:
         require(who, MODELS)
         return await self._store.model_stats(since=self._clock() - DAY_MS)
 
-    def _outlook(self, found: Edition, who: Principal) -> tuple[Outlook, ...]:
+    def _outlook(self, found: RunnableVersion, who: Principal) -> tuple[Outlook, ...]:
         """The target models, in the prompt's order."""
         prompt, said = found.prompt, settings(found.prompt)
         against = {model: self._against(model, prompt, who) for model in prompt.target_models}
         able = [model for model, reason in against.items() if reason is None]
-        known = self._learning.policies, self._learning.record, found.key
-        lines = {line.model: line for models in (list(against), able) for line in insights(*known, models, said)}
+        estimates = self._learning.policies.estimates
+        lines = {line.model: line for models in (list(against), able) for line in estimates(found.key, models, said)}
         open_yet = said.policy == LEAST_BUSY and len(able) > 1
         shares = {model: None if open_yet else lines[model].share for model in able}
         return tuple(
@@ -151,7 +150,7 @@ class Insights:
         pinned = prompt.routing.pinned if prompt.routing else None
         if pinned not in (None, model):
             return f"this prompt is pinned to {pinned}"
-        names = [node.name for node in usable(self._fleet, who) if model in node.serves]
+        names = [node.name for node in self._fleet.usable(who) if model in node.serves]
         if not names:
             return "no node serves it now"
         if any(self._fleet.takes(name) and self._fleet.health.allows(name) for name in names):

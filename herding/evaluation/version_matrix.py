@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from herding.routing.policies import interval
 from herding.routing.record import ModelCounts
 from herding.values import Tried
 
@@ -78,7 +77,7 @@ def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
     rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
-    mean, low, high = interval(ModelCounts(rated=rated, stars=stars, squares=squares))
+    mean, low, high = ModelCounts(rated=rated, stars=stars, squares=squares).stars_interval()
     times, errors = sorted(one.total_ms for one in good), len(tries) - len(good)
     return Cell(
         version=version,

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from random import Random
 
+from herding.access.roles import allows
 from herding.nodes.base import Node
 from herding.routing.breaker import CircuitBreakers
 from herding.routing.event_log import EventLog
 from herding.routing.scheduler import Signal
 from herding.routing.slots import Slots
 from herding.store import now_ms
+from herding.values import Principal
 
 DRAIN_SECONDS = 60.0
 
@@ -56,6 +58,10 @@ class Fleet(Mapping[str, Node]):
         self._enter(node)
         self.events.record(node.name, "added", f"a node of the kind {node.kind}")
         self.changed.notify()
+
+    def usable(self, who: Principal) -> list[Node]:
+        """Return the nodes that the role of `who` allows."""
+        return [node for name, node in self._nodes.items() if allows(who.nodes, name)]
 
     def takes(self, name: str) -> bool:
         """Whether the node gets new requests."""

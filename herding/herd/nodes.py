@@ -41,7 +41,7 @@ class Nodes:
     async def list_all(self, who: Principal) -> list[NodeInfo]:
         """Return the nodes at this moment, with what they did in the last 24 hours."""
         require(who, NODES)
-        nodes = usable(self._fleet, who)
+        nodes = self._fleet.usable(who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
         targets = {found.key: found.prompt.target_models for found in await self._prompts.visible(who)}
         statuses = await asyncio.gather(*(node.status() for node in nodes))
@@ -73,7 +73,7 @@ class Nodes:
         """Return every usable model, with its nodes and the prompts that target it: serving models first."""
         require(who, MODELS)
         visible = await self._prompts.visible(who) if PROMPTS in who.rights else []
-        return _model_infos(usable(self._fleet, who), {found.key: found.prompt.target_models for found in visible})
+        return _model_infos(self._fleet.usable(who), {found.key: found.prompt.target_models for found in visible})
 
     async def retry(self, node: str, who: Principal) -> None:
         """Try a node again at once, whatever failed before: an operator has fixed it."""
@@ -93,11 +93,6 @@ class Nodes:
     def _check(self, node: str, who: Principal) -> None:
         if node not in self._fleet or not allows(who.nodes, node):
             raise NotFoundError(f"There is no node '{node}'.", param="node")
-
-
-def usable(nodes: Mapping[str, Node], who: Principal) -> list[Node]:
-    """Return the nodes that the role of `who` allows."""
-    return [node for name, node in nodes.items() if allows(who.nodes, name)]
 
 
 def knows(nodes: Iterable[Node], model: str) -> bool:

@@ -8,8 +8,7 @@ from herding.errors import HerdingError, NoModelError
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import NodeCall, embedded
 from herding.nodes.base import Node
-from herding.values import Call, Message, Parameters
-from herding.values.ids import new_id
+from herding.values import Call, Message, Parameters, new_id
 
 EVERY = 1.0
 """Seconds between two looks at which nodes are due."""

@@ -1,4 +1,4 @@
-"""Users, their tokens and their limits: who may hand out and take back what."""
+"""Users, tokens, limits and roles."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from dataclasses import replace
 from unicodedata import category
 
 from herding.access.operations import ADMINISTER, HISTORY, TOKENS, USAGE, USERS
-from herding.access.privilege_check import beyond
+from herding.access.privilege_check import excess_privileges
 from herding.access.role_file import ADMIN, RoleNotes, Roles
 from herding.access.roles import require
 from herding.access.tokens import mint
 from herding.errors import AccessError, LimitError, NotFoundError, UserError
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
-from herding.serving.active import ActiveRequests
+from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
 OVERLAP_MS = 24 * 3600 * 1000
-"""How long an old token still works after a rotation."""
+"""How long a token stays valid after its rotation."""
 
 RECHECK_SECONDS = 0.5
 """How often the tokens of running requests are checked."""
 
 MINUTE_MS = 60_000
-FORGETS_A_MINUTE = 10
-REMEMBERED = 10_000
+MAX_DELETIONS_PER_MINUTE = 10
+MAX_TRACKED_ACCOUNTS = 10_000
 MAX_NAME = 100
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
-_TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Signs that turn the direction in which what follows is written, also beyond a name."""
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that change the writing direction of the text after a name."""
 
 _RESERVED = frozenset({"local", "operator", "guest", "guests"})
 
 
 class Accounts:
-    """Every method takes the principal who asks, and raises AccessError where their role does not allow it."""
+    """Manages accounts. Every method takes the principal who asks and raises AccessError if their role forbids it."""
 
     def __init__(
         self,
@@ -54,26 +54,24 @@ class Accounts:
         self._changing = asyncio.Lock()
         self._forgotten: dict[str, list[int]] = {}
 
-    # Users
-
     async def users(self, who: Principal) -> tuple[User, ...]:
-        """All users, by id."""
+        """Return all users, by id."""
         _require_admin(who)
         return await self._store.users()
 
     async def user(self, user_id: str, who: Principal) -> User:
-        """One user; NotFoundError where there is none."""
+        """Return one user. Raises NotFoundError."""
         _require_admin(who)
         found = await self._store.user(user_id)
         if found is None:
-            raise NotFoundError("There is no such user.", param="user")
+            raise NotFoundError("User not found.", param="user")
         return found
 
     async def add_user(self, user: User, who: Principal) -> User:
-        """Add a user, who can do no more than `who`."""
+        """Add a user with at most the privileges of `who`."""
         _require_admin(who)
         if not _USER.fullmatch(user.id) or user.id.lower() in _RESERVED:
-            message = "A user's id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is no reserved word."
+            message = "A user id has 1 to 64 letters, digits, '.', '_', '-' or '@', and is not a reserved word."
             raise UserError(message, param="id")
         self._check_role(user.role)
         user = replace(self._checked(user, who), created_at=self._clock())
@@ -81,12 +79,12 @@ class Accounts:
         return user
 
     async def change_user(self, user: User, who: Principal) -> User:
-        """Change everything of a user but their id; takes effect at once, also for what they are doing now.
+        """Change a user except their id; takes effect at once, also for running requests.
 
-        Whose role is not there any more may keep it: else nobody could disable them.
+        A role that no longer exists may stay, so that such a user can be disabled.
         """
         old = await self.user(user.id, who)
-        self._refuse_more_than(who, old)
+        self._check_privileges(who, old)
         if user.role != old.role:
             self._check_role(user.role)
         if user.id == who.id and (user.disabled or user.role != old.role):
@@ -99,10 +97,8 @@ class Accounts:
             self._active.drop_texts(user.id)
         return user
 
-    # Tokens
-
     async def tokens(self, who: Principal) -> tuple[Token, ...]:
-        """The principal's own tokens, or everybody's with the right to administer; oldest first."""
+        """Return the principal's tokens, or those of all users with the right `administer`; oldest first."""
         require(who, TOKENS)
         return await self._store.tokens(None if ADMINISTER in who.rights else who.id)
 
@@ -115,51 +111,51 @@ class Accounts:
         role: str | None = None,
         expires_at: int | None = None,
     ) -> tuple[Token, str]:
-        """A new token and its text, which is shown this once.
+        """Return a new token and its text, which is not stored.
 
-        It can do no more than its user, nor than `who`, and does not outlive the token that `who` came with.
+        It has at most the privileges of its user and of `who`, and expires no later than the token of `who`.
         """
         require(who, TOKENS)
         user = await self._own_user(user_id, who)
         if role is not None:
             self._check_role(role)
-        if user.id != who.id:  # or a weaker token would do to act in the name of somebody stronger
-            self._refuse_more_than(who, user)
-        self._refuse_more_than(who, user, role)
+        if user.id != who.id:  # else a lesser token could act as a user with more privileges
+            self._check_privileges(who, user)
+        self._check_privileges(who, user, role)
         secret = mint()
         token = Token(
             id=secret.id,
             user=user.id,
-            name=_name(name),
+            name=_clean_name(name),
             created_at=self._clock(),
             created_by=who.id,
-            expires_at=self._end(expires_at, who),
+            expires_at=self._expiry(expires_at, who),
             role=role,
         )
         await self._store.add_token(token, self._authenticator.digest(secret))
         return token, secret.text
 
     async def revoke(self, token_id: str, who: Principal) -> None:
-        """End a token at once, with all that runs under it."""
+        """Revoke a token at once, with all requests that run under it."""
         token = await self._own_token(token_id, who)
         if token.user != who.id:
-            self._refuse_more_than(who, await self.user(token.user, who))
+            self._check_privileges(who, await self.user(token.user, who))
         await self._store.revoke_token(token_id, self._clock())
         self._authenticator.forget_token(token_id)
 
     async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
-        """A new token in the place of an old one, which goes on working for a day."""
+        """Return a new token that replaces an old one, which stays valid for a day."""
         old = await self._own_token(token_id, who)
         now = self._clock()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
-            raise UserError("This token is over. Create a new one.", param="token_id")
+            raise UserError("This token has expired or was revoked. Create a new one.", param="token_id")
         made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
         await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
 
     async def first_token(self) -> str | None:
-        """At the very first start, a token for an admin; None ever after."""
+        """Return an admin token at the first start, None later."""
         if await self._store.users():
             return None
         now = self._clock()
@@ -169,17 +165,15 @@ class Accounts:
         await self._store.add_token(token, self._authenticator.digest(secret))
         return secret.text
 
-    # Oneself
-
     async def me(self, who: Principal) -> User | None:
-        """The principal as a user; None for guests, and for whoever is admin without a token."""
+        """Return the principal's user; None for guests and for an admin without a user."""
         require(who, USAGE)
         return await self._store.user(who.id) if who.token not in (None, OPERATOR) else None
 
     async def opt_out(self, opted_out: bool, who: Principal) -> User:
-        """Whether nothing is kept of what this user asks and gets, from now on."""
+        """Choose whether the content of this user's requests is stored, from now on."""
         require(who, USAGE)
-        async with self._changing:  # else an admin's change of this user, made meanwhile, would be undone
+        async with self._changing:  # else this would undo a concurrent change by an admin
             user = await self.me(who)
             if user is None:
                 raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
@@ -191,43 +185,42 @@ class Accounts:
         return changed
 
     async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
-        """How much of each of the principal's limits is used now."""
+        """Return how much of each of the principal's limits is used."""
         require(who, USAGE)
         return await self._store.usage(who.account or who.id, who.limits)
 
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
-        """Delete the texts of the principal's own requests, of all with None, and their drafts then; says of how many.
+        """Delete the content of the principal's own requests; with None of all of them, and their drafts.
 
-        Counts, times and stars stay; requests that run keep nothing when they end. Ids of others' requests are passed
-        over. LimitError for whoever does it again and again: each time the whole database is written anew.
+        Returns the number of requests. Counts, times and stars stay; running requests store no content when they end.
+        Ids of other users' requests are ignored. Raises LimitError above 10 deletions per minute, since each one
+        rewrites the database.
         """
         require(who, HISTORY)
-        self._pace(who.account or who.id)
+        self._check_deletion_rate(who.account or who.id)
         self._active.drop_texts(who.id, request_ids)
         return await self._store.erase_content(principal=who.id, request_ids=request_ids)
 
-    # Roles
-
     async def roles(self, who: Principal) -> RoleNotes:
-        """The roles file as it is, and what is wrong with it."""
+        """Return the roles file and its problem, if it has one."""
         _require_admin(who)
         return await self._roles.notes()
 
     def role_names(self, who: Principal) -> tuple[str, ...]:
-        """The names of the roles that `who` may give to a token."""
+        """Return the names of the roles that `who` may give to a token."""
         require(who, TOKENS)
         given = (self._roles.principal("", name, limits=who.limits) for name in self._roles.names)
-        return tuple(role.role for role in given if not beyond(role, who))
+        return tuple(role.role for role in given if not excess_privileges(role, who))
 
     async def save_roles(self, text: str, seen: str, who: Principal) -> RoleNotes:
-        """Write the roles file and put it in force; `seen` is the digest of the text that was edited.
+        """Write the roles file, which takes effect at once; `seen` is the digest of the text that was edited.
 
-        Refuses a text that is not a whole roles file, that would take from `who` the right to mend it, or that was
-        written over a newer one.
+        Raises UserError for an invalid text, for one that takes from `who` the right to edit it, and if the file was
+        changed meanwhile.
         """
         _require_admin(who)
-        if who.role != ADMIN and (more := beyond(self._roles.principal("", ADMIN), who)):
-            raise AccessError(f"Whoever writes the roles needs all that an admin has; you lack {more}.")
+        if who.role != ADMIN and (more := excess_privileges(self._roles.principal("", ADMIN), who)):
+            raise AccessError(f"Editing roles needs all privileges of an admin; you lack {more}.")
         return await self._roles.save(text, seen, keeps=who.role)
 
     async def watch(self) -> None:
@@ -238,63 +231,61 @@ class Accounts:
                 if not await self._authenticator.still_valid(run.request.principal):
                     run.revoke()
 
-    # Inside
-
-    def _pace(self, account: str) -> None:
+    def _check_deletion_rate(self, account: str) -> None:
         now = self._clock()
         recent = [at for at in self._forgotten.get(account, ()) if now - at < MINUTE_MS]
-        if len(recent) >= FORGETS_A_MINUTE:
-            message = "You delete texts too often. Wait a minute, or delete those of all your requests at once."
+        if len(recent) >= MAX_DELETIONS_PER_MINUTE:
+            message = "Too many deletions. Wait a minute, or delete the content of all your requests at once."
             raise LimitError(message, retry_after=(recent[0] + MINUTE_MS - now) / 1000)
-        if len(self._forgotten) >= REMEMBERED:
+        if len(self._forgotten) >= MAX_TRACKED_ACCOUNTS:
             self._forgotten.clear()
         self._forgotten[account] = [*recent, now]
 
     def _checked(self, user: User, who: Principal) -> User:
-        """A user who may be written, but for their role; raises what is wrong with them."""
-        if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's own requests are under that id
+        """Return a user with a clean name. Raises UserError for invalid fields other than the role."""
+        if user.id.lower() == ADMIN and user.role != ADMIN:  # the operator's requests are under that id
             raise UserError(f"The user '{user.id}' is always an admin. Choose another id.", param="role")
         _check_limits(user.limits)
-        self._refuse_more_than(who, user)
-        return replace(user, name=_name(user.name or user.id))
+        self._check_privileges(who, user)
+        return replace(user, name=_clean_name(user.name or user.id))
 
     def _check_role(self, role: str) -> None:
         if role not in self._roles.names:
-            raise UserError(f"There is no such role. Roles: {', '.join(self._roles.names)}.", param="role")
+            raise UserError(f"Role not found. Roles: {', '.join(self._roles.names)}.", param="role")
 
-    def _refuse_more_than(self, who: Principal, user: User, role: str | None = None) -> None:
-        """AccessError where a user, or a token of theirs with a role of its own, could do more than `who`."""
+    def _check_privileges(self, who: Principal, user: User, role: str | None = None) -> None:
+        """Raise AccessError if a user, or a token of theirs with its own role, has more privileges than `who`."""
         whole = self._roles.principal(user.id, user.role, limits=user.limits)
         wanted = self._roles.principal(user.id, role, limits=whole.limits) if role else whole
-        if role and (more := beyond(wanted, whole)):
-            raise AccessError(f"A token cannot do more than its user; the role '{role}' adds {more}.")
+        if role and (more := excess_privileges(wanted, whole)):
+            raise AccessError(f"A token cannot have more privileges than its user. The role '{role}' adds {more}.")
         if wanted.role == ADMIN and who.role != ADMIN:
             raise AccessError("Only an admin can make an admin.")
-        if more := beyond(wanted, who):
-            raise AccessError(f"You cannot give or change what you do not have yourself: {more}.")
+        if more := excess_privileges(wanted, who):
+            raise AccessError(f"You cannot grant or change privileges that you do not have: {more}.")
 
-    def _end(self, expires_at: int | None, who: Principal) -> int | None:
+    def _expiry(self, expires_at: int | None, who: Principal) -> int | None:
         if expires_at is not None and expires_at <= self._clock():
-            raise UserError("The token would be over already. Choose a later time.", param="expires_at")
+            raise UserError("The expiry is in the past. Choose a later time.", param="expires_at")
         if who.expires_at is None:
             return expires_at
         if expires_at is not None and expires_at > who.expires_at:
-            raise AccessError("A token cannot outlive the one that you came with. Choose an earlier time.")
+            raise AccessError("A token cannot expire later than your own token. Choose an earlier time.")
         return who.expires_at if expires_at is None else expires_at
 
     async def _own_user(self, user_id: str, who: Principal) -> User:
-        """A user whose tokens `who` may handle: themselves, or with the right anybody."""
+        """Return a user whose tokens `who` may manage: themselves, or any user with the right `administer`."""
         may = user_id == who.id or ADMINISTER in who.rights
         user = await self._store.user(user_id) if may else None
         if user is None:
-            raise NotFoundError("There is no such user.", param="user")
+            raise NotFoundError("User not found.", param="user")
         return user
 
     async def _own_token(self, token_id: str, who: Principal) -> Token:
         require(who, TOKENS)
         found = await self._store.credentials(token_id)
         if found is None or (found[0].user != who.id and ADMINISTER not in who.rights):
-            raise NotFoundError("There is no such token.", param="token_id")
+            raise NotFoundError("Token not found.", param="token_id")
         return found[0]
 
 
@@ -303,13 +294,13 @@ def _require_admin(who: Principal) -> None:
     require(who, ADMINISTER)
 
 
-def _name(name: str) -> str:
+def _clean_name(name: str) -> str:
     said = " ".join(clean_parameter(name, "name", subject="A name").split())
-    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" or sign in _TURNS for sign in said):
-        message = f"A name has 1 to {MAX_NAME} characters, and none that controls how others are written."
+    if not 0 < len(said) <= MAX_NAME or any(category(sign) == "Cc" or sign in _BIDI_CONTROLS for sign in said):
+        message = f"A name has 1 to {MAX_NAME} characters, without control characters."
         raise UserError(message, param="name")
     if not any(category(sign)[0] in "LNPS" for sign in said):
-        raise UserError("A name has a character that can be seen.", param="name")
+        raise UserError("A name needs at least one visible character.", param="name")
     return said
 
 

@@ -1,4 +1,4 @@
-"""Who is at the door: from a token, a session or nothing at all to a principal."""
+"""Authentication: the principal of a token, a session cookie, or neither."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from herding.access import sessions
-from herding.access.keys import derived
+from herding.access.keys import derive_key
 from herding.access.login_throttle import LoginThrottle
-from herding.access.privilege_check import beyond
+from herding.access.privilege_check import excess_privileges
 from herding.access.role_file import ADMIN, GUEST, Roles
 from herding.access.sessions import Session, new_guest
 from herding.access.tokens import Secret, parse
@@ -20,21 +20,24 @@ from herding.errors import AuthenticationError, StoreError
 from herding.store import Store, now_ms
 from herding.values import Principal, Token, User
 
-REMEMBER_SECONDS = 2.0
-"""How long a token is believed without asking the database; a revocation by another process takes that long."""
+CACHE_SECONDS = 2.0
+"""How long a token is valid without asking the database; a revocation by another process takes that long."""
 
-REMEMBERED = 10_000
+MAX_CACHED = 10_000
 FLUSH_SECONDS = 1.0
 OPERATOR = "operator"
-"""In the place of a token's id, for the token that the operator set."""
+"""The id of the token that the operator set."""
 
-_WRONG = "This token is not valid. Ask whoever gave it to you for a new one."
-_OVER = "Your session is over, or its token was revoked. Log in again."
+_NOT_VALID = "This token is not valid. Ask an admin for a new one."
+_SESSION_ENDED = "Your session has ended, or its token was revoked. Log in again."
 
 
 @dataclass(slots=True)
-class _Known:
-    """A token that was looked up at `at` (seconds), and whom it makes by which edition of the roles."""
+class _CachedToken:
+    """A token that was read from the database at `at` (seconds), and its principal under an edition of the roles.
+
+    `verified` says that the secret was once presented.
+    """
 
     token: Token
     digest: bytes
@@ -42,14 +45,14 @@ class _Known:
     at: float
     principal: Principal
     edition: int
-    proven: bool = False
+    verified: bool = False
 
 
 class Authenticator:
-    """Resolves principals.
+    """Finds the principal of each request.
 
-    Where `trusts_all`, whoever comes without token or session is the admin; else they are guests. A wrong token is
-    refused, never taken for a guest. `address` is always where a caller comes from.
+    With `trusts_all`, a request without token or session is the local admin's, else a guest's. An invalid token is
+    refused and never treated as none. `address` is always the address of the client.
     """
 
     def __init__(
@@ -66,165 +69,157 @@ class Authenticator:
         self._store, self._roles = store, roles
         self._clock, self._monotonic = clock, monotonic
         self.trusts_all = trusts_all
-        self._token_key, self._session_key = derived(key, "tokens"), derived(key, "sessions")
-        self._admin_digest = self.digest_of_operator(admin_token) if admin_token else None
-        self._known: dict[str, _Known] = {}
-        self._forgotten = 0
+        self._token_key, self._session_key = derive_key(key, "tokens"), derive_key(key, "sessions")
+        self._admin_digest = self.operator_digest(admin_token) if admin_token else None
+        self._cache: dict[str, _CachedToken] = {}
+        self._invalidations = 0
         self._used: dict[str, int] = {}
         self._failures = LoginThrottle(monotonic)
 
-    # From the outside to a principal
+    async def authenticate_token(self, text: str, address: str) -> Principal:
+        """Return the principal of a token. Raises the same AuthenticationError for every token that is not valid.
 
-    async def by_token(self, text: str, address: str) -> Principal:
-        """The principal of a token; AuthenticationError for any that is not valid now, in the same words for all.
-
-        LimitError for an address that tried too many wrong ones.
+        Raises LimitError for an address that sent too many invalid tokens.
         """
         secret = parse(text)
         digest = secret.digest(self._token_key) if secret else b""
-        if not self._is_proven(secret, digest):
+        if not self._is_verified(secret, digest):
             self._failures.check(address)
         if self._is_operator(text):
             return self._operator()
         known = await self._find(secret.id) if secret else None
         if known is None or not self._valid(known) or not hmac.compare_digest(digest, known.digest):
-            self._failures.check(address)  # many tries at once have passed the first check together
-            self._failures.note(address)
-            raise AuthenticationError(_WRONG)
-        known.proven = True
+            self._failures.check(address)  # parallel attempts have passed the first check together
+            self._failures.record_failure(address)
+            raise AuthenticationError(_NOT_VALID)
+        known.verified = True
         self._used[known.token.id] = self._clock()
         return known.principal
 
-    async def by_session(self, cookie: str, address: str) -> Principal | None:
-        """The principal of a cookie; None where it says nothing, AuthenticationError where its login is over."""
+    async def authenticate_session(self, cookie: str, address: str) -> Principal | None:
+        """Return the principal of a cookie; None if it is not ours. Raises AuthenticationError if its login ended."""
         session = sessions.read(cookie, self._session_key, self._clock() // 1000)
         if session is None or (session.kind == "guest" and self.trusts_all):
             return None
         if session.kind in ("guest", "visitor"):
             return self._guest(session, address)
         if session.kind == "operator":
-            if self._admin_digest is None or not hmac.compare_digest(session.id, self._mark_of_operator()):
-                raise AuthenticationError(_OVER)
+            if self._admin_digest is None or not hmac.compare_digest(session.id, self._operator_session_id()):
+                raise AuthenticationError(_SESSION_ENDED)
             return self._operator()
         known = await self._find(session.id)
         if known is None or not self._valid(known):
-            raise AuthenticationError(_OVER)
+            raise AuthenticationError(_SESSION_ENDED)
         self._used[known.token.id] = self._clock()
         return known.principal
 
-    def unknown(self, address: str) -> tuple[Principal, Session | None]:
-        """Somebody who brings nothing, and the session that lets us know them again."""
+    def authenticate_anonymous(self, address: str) -> tuple[Principal, Session | None]:
+        """Return the principal of a request without credentials, and the session by which they are recognised."""
         if self.trusts_all:
             return self._roles.principal("local", ADMIN), None
         session = new_guest()
         return self._guest(session, address), session
 
-    def stranger(self, address: str) -> Principal:
-        """A page of another origin: a guest whatever the browser may hold for us."""
+    def authenticate_guest(self, address: str) -> Principal:
+        """Return a new guest, for pages of other origins whose cookies are ignored."""
         return self._guest(new_guest(), address)
 
-    # Sessions
-
-    def session_of(self, who: Principal) -> Session:
-        """The session of somebody who came in with a token."""
+    def create_session(self, who: Principal) -> Session:
+        """Return the session of a principal who logged in with a token."""
         if who.token == OPERATOR:
-            return Session("operator", self._mark_of_operator())
+            return Session("operator", self._operator_session_id())
         if who.token is None:
             raise ValueError("only a token opens a session")
         return Session("token", who.token)
 
-    def cookie(self, session: Session) -> str:
-        """The value of the cookie that keeps a session."""
-        return sessions.write(session, self._session_key, self._clock() // 1000)
-
-    # While somebody is inside
+    def sign_session(self, session: Session) -> str:
+        """Return the value of the cookie of a session."""
+        return sessions.sign(session, self._session_key, self._clock() // 1000)
 
     async def still_valid(self, who: Principal) -> bool:
-        """Whether somebody who came in may stay: their token may be over, their user disabled or made weaker."""
+        """Return whether a principal still has the rights of their token: it may have expired or changed."""
         if who.token is None or who.token == OPERATOR:
             return True
         try:
             known = await self._find(who.token)
         except StoreError:
-            return True  # nobody is thrown out because the database is away; who comes in anew is refused
+            return True  # running requests survive an outage of the database; new ones are refused
         if known is None or not self._valid(known):
             return False
         return known.principal.role == who.role and known.principal.rights >= who.rights
 
     def forget_token(self, token_id: str) -> None:
-        """What was remembered of a token is no longer so."""
-        self._forgotten += 1
-        self._known.pop(token_id, None)
+        """Remove a token from the cache."""
+        self._invalidations += 1
+        self._cache.pop(token_id, None)
 
     def forget_user(self, user_id: str) -> None:
-        """What was remembered of a user's tokens is no longer so."""
-        self._forgotten += 1
-        for token_id in [token_id for token_id, known in self._known.items() if known.user.id == user_id]:
-            del self._known[token_id]
+        """Remove the tokens of a user from the cache."""
+        self._invalidations += 1
+        for token_id in [token_id for token_id, known in self._cache.items() if known.user.id == user_id]:
+            del self._cache[token_id]
 
     def digest(self, secret: Secret) -> bytes:
-        """The keyed hash under which a token is stored."""
+        """Return the keyed hash under which a token is stored."""
         return secret.digest(self._token_key)
 
     async def keep(self) -> None:
-        """Runs as long as the app: writes down when tokens were used last."""
+        """Store the times of last use every second, as long as the app runs."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write down when tokens were used last; what the database does not take now is tried again."""
+        """Store the times of last use. After an error of the database they are stored with the next call."""
         used, self._used = self._used, {}
         try:
             await self._store.record_token_use(used)
         except StoreError:
             self._used = used | self._used
 
-    # Inside
-
-    async def _find(self, token_id: str) -> _Known | None:
+    async def _find(self, token_id: str) -> _CachedToken | None:
         now = self._monotonic()
-        known = self._known.get(token_id)
-        if known is not None and now - known.at <= REMEMBER_SECONDS:
+        known = self._cache.get(token_id)
+        if known is not None and now - known.at <= CACHE_SECONDS:
             edition = self._roles.edition
             if known.edition != edition:
                 known.principal, known.edition = self._principal(known.token, known.user), edition
             return known
-        forgotten = self._forgotten
+        invalidations = self._invalidations
         found = await self._store.credentials(token_id)
         if found is None:
-            self._known.pop(token_id, None)
+            self._cache.pop(token_id, None)
             return None
         token, digest, user = found
         edition = self._roles.edition
-        proven = known is not None and known.proven and known.digest == digest
-        fresh = _Known(token, digest, user, now, self._principal(token, user), edition, proven)
-        if len(self._known) >= REMEMBERED:
-            self._known.clear()
-        if forgotten == self._forgotten:  # else what was read may be what had to be forgotten
-            self._known[token_id] = fresh
+        verified = known is not None and known.verified and known.digest == digest
+        fresh = _CachedToken(token, digest, user, now, self._principal(token, user), edition, verified)
+        if len(self._cache) >= MAX_CACHED:
+            self._cache.clear()
+        if invalidations == self._invalidations:  # else the row that was read may be outdated
+            self._cache[token_id] = fresh
         return fresh
 
-    def _is_proven(self, secret: Secret | None, digest: bytes) -> bool:
-        """Whether this very token was right before, so that it is no guess."""
-        held = self._known.get(secret.id) if secret else None
-        return held is not None and held.proven and hmac.compare_digest(digest, held.digest)
+    def _is_verified(self, secret: Secret | None, digest: bytes) -> bool:
+        """Return whether this token was valid before, so that it is not a guess."""
+        held = self._cache.get(secret.id) if secret else None
+        return held is not None and held.verified and hmac.compare_digest(digest, held.digest)
 
-    def _valid(self, known: _Known) -> bool:
+    def _valid(self, known: _CachedToken) -> bool:
         token = known.token
         if token.revoked_at is not None or known.user.disabled:
             return False
         return token.expires_at is None or token.expires_at > self._clock()
 
     def _principal(self, token: Token, user: User) -> Principal:
-        """Whom a token makes: its user, or less where it has a role of its own; both roles' limits hold then."""
+        """Return the principal of a token: its user, or with its own role less, under the limits of both roles."""
         whole = self._roles.principal(user.id, user.role, limits=user.limits, opt_out=user.opt_out)
         whole = replace(whole, token=token.id, expires_at=token.expires_at)
         if token.role is None:
             return whole
         less = self._roles.principal(user.id, token.role, limits=whole.limits, opt_out=user.opt_out)
         less = replace(less, token=token.id, expires_at=token.expires_at)
-        if beyond(less, whole):  # the user was made weaker than this token since
+        if excess_privileges(less, whole):  # the user has a lesser role than this token now
             return replace(less, rights=frozenset(), nodes=(), prompts=(), tabs=())
         return less
 
@@ -232,21 +227,21 @@ class Authenticator:
         return replace(self._roles.principal(f"guest:{session.id}", GUEST), account=self._account(address))
 
     def _account(self, address: str) -> str:
-        """Whose limits guests of an address use up; it does not tell the address."""
+        """Return the account whose limits guests of an address share; it does not reveal the address."""
         return f"guests:{hmac.new(self._session_key, address.encode(), sha256).hexdigest()[:16]}"
 
     def _operator(self) -> Principal:
         return self._roles.principal("admin", ADMIN, token=OPERATOR)
 
     def _is_operator(self, text: str) -> bool:
-        given = self.digest_of_operator(text)
+        given = self.operator_digest(text)
         return self._admin_digest is not None and hmac.compare_digest(given, self._admin_digest)
 
-    def _mark_of_operator(self) -> str:
-        """Changes with the operator's token, so that sessions end with it, and does not tell it."""
+    def _operator_session_id(self) -> str:
+        """Return an id that changes with the operator's token, so that sessions end with it."""
         return hmac.new(self._session_key, self._admin_digest or b"", sha256).hexdigest()[:32]
 
     @staticmethod
-    def digest_of_operator(text: str) -> bytes:
-        """A hash of fixed length, so that comparing takes the same time for all."""
+    def operator_digest(text: str) -> bytes:
+        """Return a hash of fixed length, so that comparing takes the same time for all tokens."""
         return sha256(text.encode(errors="replace")).digest()

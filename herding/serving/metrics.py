@@ -8,8 +8,8 @@ from functools import cache
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from herding.nodes.base import Node
-from herding.serving.active import ActiveRequests
 from herding.serving.queue import RequestQueue
+from herding.serving.request import ActiveRequests
 from herding.values import Outcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

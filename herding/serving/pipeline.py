@@ -36,12 +36,10 @@ from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
 from herding.prompts.compose import RenderedPrompt
 from herding.routing.budget import RetryBudget, pause
-from herding.serving.active import ActiveRequests
-from herding.serving.context import call_of, fit_to_context
 from herding.serving.metrics import Metrics
-from herding.serving.preparer import Preparer
+from herding.serving.preparer import Preparer, call_of, fit_to_context
 from herding.serving.queue import RequestQueue
-from herding.serving.request import RequestRun
+from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import Delta, Done, Embeddings, Event, Outcome, Principal, Request, Started
@@ -76,11 +74,8 @@ class Pipeline:
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
-        async with aclosing(self.stream(request, who)) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    return event.outcome
-        raise AssertionError("a stream ends with Done or raises")
+        require(who, RUN if request.prompt else CHAT)
+        return await self._finish(RequestRun(await self._preparer.prepare(request, who)))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
@@ -103,11 +98,10 @@ class Pipeline:
         """
         require(who, EMBED)
         run = RequestRun(self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions))
-        async with aclosing(self._process(run)) as events:
-            async for event in events:
-                if isinstance(event, Done) and run.embeddings is not None:
-                    return event.outcome, run.embeddings
-        raise UserError("The request was stopped.")
+        outcome = await self._finish(run)
+        if run.embeddings is None:
+            raise UserError("The request was stopped.")
+        return outcome, run.embeddings
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
@@ -123,6 +117,21 @@ class Pipeline:
         run.stop()
 
     # Prepared -> recorded
+
+    async def _finish(self, run: RequestRun) -> Outcome:
+        """Take a prepared request to its end and return the outcome.
+
+        It has a task of its own: a chunk then wakes the pipeline only, and not all the middleware that waits for it.
+        """
+
+        async def finish() -> Outcome:
+            async with aclosing(self._process(run)) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        return event.outcome
+            raise AssertionError("a run ends with Done or raises")
+
+        return await asyncio.create_task(finish(), name=f"request {run.request.id}")
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""

@@ -1,23 +1,23 @@
-"""Prepares requests: everything that can be checked before a request runs is checked here."""
+"""Prepares requests: checks and renders what was asked before it runs, and fits it into the context of a node."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 
 from pydantic import ValidationError
 
 from herding.errors import UserError
+from herding.nodes.base import Node
 from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.model import PromptParameters
 from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
-from herding.serving.request import PreparedRequest
+from herding.serving.request import ANSWER_TOKENS, PreparedRequest
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import Message, Parameters, Principal, Request
-from herding.values.ids import new_id
+from herding.values import Call, Message, Parameters, Principal, Request, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
@@ -122,3 +122,42 @@ def _check_texts(texts: Sequence[str]) -> None:
         raise UserError(message, param="input")
     for text in texts:
         clean_parameter(text, "input", subject="A text")
+
+
+async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:
+    """Return the input for a model: a chat loses its oldest turns until input and output fit into the context.
+
+    A raw text for the family of the model takes precedence over messages, unless there is a response format.
+    """
+    full = request.rendered if request.response_format else request.rendered.for_model(model)
+    if not full.turns:
+        return full
+
+    async def fits(dropped: int) -> bool:
+        size = await node.count(call_of(request, model, full.without_oldest_turns(dropped)))
+        if size is None:
+            return True
+        tokens, context = size
+        return tokens + min(request.parameters.max_tokens or ANSWER_TOKENS, context // 2) <= context
+
+    if await fits(0):
+        return full
+    return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
+
+
+def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt) -> Call:
+    """Return the call of a node with an input."""
+    messages, text = rendered.messages, rendered.text
+    return Call(request.id, model, messages, text, request.parameters, request.response_format)
+
+
+async def _fewest_turns(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:
+    """Return the fewest oldest turns to drop, in pairs of question and answer, so that the rest fits."""
+    low, high = 1, -(-turns // 2)
+    while low < high:
+        middle = (low + high) // 2
+        if await fits(2 * middle):
+            high = middle
+        else:
+            low = middle + 1
+    return min(2 * low, turns)

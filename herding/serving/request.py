@@ -1,11 +1,11 @@
-"""A request on its way: what was asked, which never changes, and the record of what becomes of it."""
+"""A request in the pipeline: what was asked, which never changes, the record of its run, and all runs of the moment."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -102,13 +102,14 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `embeddings` is set by a request for embeddings.
+    `complete` means that the stop marker or a stop string was received: what follows is not part of the response.
     """
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request
         self.rendered = request.rendered
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = False
+        self.stopped = self.revoked = self.complete = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
@@ -136,11 +137,6 @@ class RequestRun:
     def has_text(self) -> bool:
         """Whether a node has begun to respond, so that no other may take over."""
         return self._received > 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether the stop marker or a stop string was received: what follows is not part of the response."""
-        return self._trimmer.done
 
     def stop(self) -> None:
         """Stop the run for its caller; a run that has finished stays as it is."""
@@ -184,6 +180,7 @@ class RequestRun:
         text = self._trimmer.feed(chunk.text)
         if chunk.finish_reason and not self._trimmer.done:
             text += self._trimmer.end()
+        self.complete = self._trimmer.done
         self._answer.append(text)
         return text
 
@@ -263,6 +260,37 @@ class RequestRun:
         if self._choice is None:
             return Usage()
         return Usage(self.request.input_tokens(self.rendered), -(-self._received // CHARS_PER_TOKEN))
+
+
+class ActiveRequests:
+    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, RequestRun] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __iter__(self) -> Iterator[RequestRun]:
+        return iter(list(self._runs.values()))
+
+    def get(self, request_id: str) -> RequestRun | None:
+        """Return a running request; None where it does not run."""
+        return self._runs.get(request_id)
+
+    def add(self, run: RequestRun) -> None:
+        """Register a request that starts."""
+        self._runs[run.request.id] = run
+
+    def remove(self, request_id: str) -> None:
+        """Forget a request that ended."""
+        self._runs.pop(request_id, None)
+
+    def drop_texts(self, principal: str, request_ids: Collection[str] | None = None) -> None:
+        """Store no texts of a principal's running requests: of those with these ids, of all with None."""
+        for run in self:
+            if run.request.principal.id == principal and (request_ids is None or run.request.id in request_ids):
+                run.drop_texts()
 
 
 def input_text(rendered: RenderedPrompt) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError, UserError
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
-from herding.herd.nodes import knows, usable
+from herding.herd.nodes import knows
 from herding.nodes.base import Node
 from herding.routing import balance
 from herding.routing.balance import UNBOUNDED
@@ -101,7 +101,7 @@ class Selector:
 
     def allowed(self, request: PreparedRequest) -> list[Node]:
         """Return the nodes that the caller's role may use and that support the response format."""
-        nodes = usable(self._fleet, request.principal)
+        nodes = self._fleet.usable(request.principal)
         return nodes if request.response_format is None else [node for node in nodes if node.formats]
 
     def serving(self, state: RoutingState) -> list[Node]:
@@ -130,7 +130,7 @@ class Selector:
             self._check_format(request)
 
     def _check_embeddings(self, request: PreparedRequest) -> None:
-        models = dict.fromkeys(model for node in usable(self._fleet, request.principal) for model in node.embeds)
+        models = dict.fromkeys(model for node in self._fleet.usable(request.principal) for model in node.embeds)
         if request.model not in models:
             advice = "Add embedding_models to a node in the nodes file, or set its key."
             if models:
@@ -142,7 +142,7 @@ class Selector:
             message = "A raw text has no response_format. Send messages, or run a prompt that has them."
             raise UserError(message, param="response_format")
         models = set(self.models(request))
-        serving = [node for node in usable(self._fleet, request.principal) if _serves(node, models)]
+        serving = [node for node in self._fleet.usable(request.principal) if _serves(node, models)]
         if serving and not any(node.formats for node in serving):
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
             advice = "Leave it out, and run a prompt with a json_schema check instead."
@@ -150,24 +150,23 @@ class Selector:
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
-        state = ticket.about
+        state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         allowed, models = self.allowed(state.request), self.models(state.request)
         nodes = _serving(state, allowed, models)
-        free = {node.name: node for node in nodes if self._is_free(node.name)}
+        free = {
+            node.name: state.served(node) for node in nodes if slots.has_free(node.name) and health.allows(node.name)
+        }
         if not free:
             if error := self._final_error(state, nodes):
                 raise error
             return None
-        able = [model for model in models if any(model in state.served(node) for node in free.values())]
+        able = [model for model in models if any(model in served for served in free.values())]
         choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
-        names = [name for name, node in free.items() if model in state.served(node)]
-        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
+        names = [name for name, served in free.items() if model in served]
+        node = names[0] if len(names) == 1 else balance.pick_node(names, slots.load, self._fleet.rng)
         considered = tuple(self._considered(state, choice, allowed, models))
         return self._assign(state, choice, Candidate(model, node), len(names), considered)
-
-    def _is_free(self, name: str) -> bool:
-        return self._fleet.slots.has_free(name) and self._fleet.health.allows(name)
 
     def _assign(
         self, state: RoutingState, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
@@ -185,15 +184,15 @@ class Selector:
             permit=permit,
         )
 
-    def _busy(self, models: Sequence[str], free: Mapping[str, Node]) -> dict[str, float]:
-        """Return how busy each model is: the least share of taken places among its nodes."""
+    def _busy(self, models: Sequence[str], free: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """Return how busy each model is: the least share of taken places among the free nodes that serve it."""
         if len(models) < 2:
             return {}
         found: dict[str, float] = {}
-        for name, node in free.items():
+        for name, served in free.items():
             load = self._fleet.slots.load(name)
             taken = load.running / (load.concurrency or UNBOUNDED)
-            for model in node.serves:
+            for model in served:
                 found[model] = min(taken, found.get(model, taken))
         return found
 
@@ -245,7 +244,7 @@ class Selector:
     def no_node_error(self, state: RoutingState, nodes: Sequence[Node] = ()) -> HerdingError:
         """Return why no node can serve the request; `nodes` serve a fitting model, and may not be called."""
         request = state.request
-        permitted, models = usable(self._fleet, request.principal), self.models(request)
+        permitted, models = self._fleet.usable(request.principal), self.models(request)
         if nodes:
             return self._all_out(nodes)
         if request.model and any(request.model in node.embeds for node in permitted):

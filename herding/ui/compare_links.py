@@ -19,7 +19,7 @@ from herding.ui.compare.summary import list_parameters
 from herding.ui.compare.tab import CompareTab
 from herding.ui.engineer.runner import model_picker
 from herding.ui.engineer.session_state import SessionState
-from herding.ui.engineer.tab import Engineer
+from herding.ui.engineer.tab import EngineerTab
 from herding.ui.history.tab import HistoryTab
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, join, panel
@@ -34,7 +34,13 @@ class CompareLinks:
     """The handlers of these links."""
 
     def __init__(
-        self, orchestrator: Orchestrator, *, tabs: gr.Tabs, compare: CompareTab, history: HistoryTab, engineer: Engineer
+        self,
+        orchestrator: Orchestrator,
+        *,
+        tabs: gr.Tabs,
+        compare: CompareTab,
+        history: HistoryTab,
+        engineer: EngineerTab,
     ) -> None:
         self._orchestrator, self._compare, self._engineer = orchestrator, compare, engineer
         self._drafts = OwnDrafts(orchestrator)

@@ -1,74 +1,63 @@
-"""The page: a header and one tab a module. A new tab is its module and a line in each of three lists here."""
+"""The page: a header, and the tabs in TABS. A new tab is its class and a line there."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar, cast
 
 import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import HISTORY, INSIGHTS, NODES, PROMPTS, RUN, TOKENS, USAGE
+from herding.access.operations import HISTORY, NODES
 from herding.orchestrator import Orchestrator
-from herding.ui.access import secret
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.session_state import SessionState
-from herding.ui.engineer.tab import Engineer
+from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
-from herding.ui.history.tab import label as history_label
 from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
+from herding.ui.kit.tab import Tab
 from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
-from herding.ui.overview.tab import Overview
+from herding.ui.overview.tab import OverviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
 from herding.ui.versions_links import VersionsLinks
-from herding.values import Principal
+from herding.values import NodeInfo, Principal
 
-LOOK_EVERY = 1.5
-TABS = {
-    "engineer": "Prompt engineer",
-    "overview": "Overview",
-    "versions": "Versions",
-    "history": "History",
-    "compare": "Compare",
-    "insights": "Insights",
-    "nodes": "Nodes",
-    "usage": "Usage",
-    "access": "Access",
-}
-RIGHTS = {
-    "engineer": {RUN, PROMPTS},
-    "overview": {RUN, PROMPTS},
-    "versions": {PROMPTS},
-    "history": {HISTORY},
-    "compare": {RUN, PROMPTS},
-    "insights": {INSIGHTS},
-    "nodes": {NODES},
-    "usage": {USAGE},
-    "access": {TOKENS},
-}
-"""What a tab is good for nobody without."""
+TABS: Final[Sequence[type[Tab]]] = (
+    EngineerTab,
+    OverviewTab,
+    VersionsTab,
+    HistoryTab,
+    CompareTab,
+    InsightsTab,
+    NodesTab,
+    UsageTab,
+    AccessTab,
+)
+"""The tabs in their order; `access.operations.TABS` names their keys for the roles."""
 
-OPENING = el("p", "Herding opens …", cls="opening muted", role="status")
-"""What stands in the place of the tabs until the server said which of them there are."""
+REFRESH_S = 1.5
+LOADING = el("p", "Loading…", cls="opening muted", role="status")
 
-# The address always names the open tab and the chosen prompt, so that it can be kept or shared.
-_REMEMBER = """(value) => {
+# The address always names the open tab and the selected prompt, so that it can be bookmarked or shared.
+_SET_QUERY = """(value) => {
   const url = new URL(window.location);
   url.searchParams.set("%s", value ?? "");
   window.history.replaceState(null, "", url);
 }"""
 
+T = TypeVar("T", bound=Tab)
+
 
 def build(orchestrator: Orchestrator) -> GuardedBlocks:
-    """The UI of an orchestrator, not yet served."""
+    """Return the UI of an orchestrator, not yet mounted."""
     demo = GuardedBlocks(title="Herding", analytics_enabled=False, fill_width=True)
     with demo:
         Page(demo, orchestrator)
@@ -83,216 +72,169 @@ class Page:
         with gr.Row(elem_classes=["top-row"]):
             self.head = gr.HTML(header([], None), elem_id="header")
             self.whom = gr.HTML(elem_id="whoami")
-        self.nothing = gr.HTML(OPENING, elem_id="no-tabs")
-        self.timer = gr.Timer(LOOK_EVERY, active=False)
-        with gr.Tabs(elem_id="tabs", selected="engineer") as self.tabs:
-            with self._tab("engineer") as self.tab_engineer:
-                self.engineer = Engineer(orchestrator)
-            with self._tab("overview") as self.tab_overview:
-                self.overview = Overview(orchestrator)
-            with self._tab("versions") as self.tab_versions:
-                self.versions = VersionsTab(orchestrator)
-            with self._tab("history") as self.tab_history:
-                self.history = HistoryTab(orchestrator)
-            with self._tab("compare") as self.tab_compare:
-                self.compare = CompareTab(orchestrator)
-            with self._tab("insights") as self.tab_insights:
-                self.insights = InsightsTab(orchestrator)
-            with self._tab("nodes") as self.tab_nodes:
-                self.nodes = NodesTab(orchestrator)
-            with self._tab("usage") as self.tab_usage:
-                self.usage = UsageTab(orchestrator)
-            with self._tab("access") as self.tab_access:
-                self.access = AccessTab(orchestrator)
-        self._wire(demo)
-
-    def _tab(self, key: str) -> Any:
-        """A tab that nobody sees yet: Gradio can show one later, but not hide it."""
-        return gr.Tab(TABS[key], id=key, elem_id=f"tab-{key}", visible=False)
-
-    def _wire(self, demo: gr.Blocks) -> None:
-        engineer, now = self.engineer, {"queue": False}
-        frame = [*self._tabs.values(), self.tabs, self.whom, self.nothing]
-        landing = [*frame, self.head, self.timer, *self.overview.addressed, *engineer.outputs]
-        on(demo.load, self.landed, [engineer.session], landing, name="landed", **now)
-        runner = engineer.runner
-        models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
-        on(self.timer.tick, self.follow, models, followed, name="follow", **now)
-        on(self.tab_engineer.select, self.follow, models, followed, name="follow_engineer", **now)
+        self.nothing = gr.HTML(LOADING, elem_id="no-tabs")
+        self.timer = gr.Timer(REFRESH_S, active=False)
+        self.items: dict[str, gr.Tab] = {}
+        self._tabs: dict[type[Tab], Tab] = {}
+        with gr.Tabs(elem_id="tabs", selected=TABS[0].key) as self.tabs:
+            for tab in TABS:
+                # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
+                with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
+                    self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
+        self.engineer, self.overview = self.get(EngineerTab), self.get(OverviewTab)
+        self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
+        self.compare, self.insights = self.get(CompareTab), self.get(InsightsTab)
+        self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
+        self._wire_load(demo)
         self._wire_tabs()
-        for key, tab in self._tabs.items():
-            tab.select(None, None, None, js=f"() => ({_REMEMBER % 'tab'})('{key}')")
+        self._wire_nodes()
+        self._wire_links()
+
+    def get(self, tab: type[T]) -> T:
+        """Return the tab of a class."""
+        return cast(T, self._tabs[tab])
+
+    def _wire_load(self, demo: gr.Blocks) -> None:
+        engineer, runner = self.engineer, self.engineer.runner
+        frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
+        outputs = [*frame, *self.overview.address_fields, *engineer.outputs]
+        on(demo.load, self.load, [engineer.session], outputs, name="landed", queue=False)
+        models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
+        on(self.timer.tick, self.follow, models, followed, name="follow", queue=False)
+        on(self.items["engineer"].select, self.follow, models, followed, name="follow_engineer", queue=False)
         for picker in (engineer.picker, self.versions.picker, self.insights.picker):
-            picker.change(None, [picker], None, js=_REMEMBER % "prompt")
-        self._wire_opening()
+            picker.change(None, [picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
-        """What is loaded when a tab is opened, and what ends when another one is."""
-        overview, history, nodes, now = self.overview, self.history, self.nodes, {"queue": False}
-        compare, asked = self.compare, [self.compare.state, self.compare.owner]
-        versions = self.versions
-        on(self.tab_overview.select, overview.listed, overview.filters, overview.outputs, name="overview", **now)
-        on(self.tab_versions.select, versions.opened, [versions.state], versions.outputs, name="versions", **now)
-        on(self.tab_history.select, history.opened, history.inputs, history.outputs, name="history", **now)
-        on(self.tab_compare.select, compare.opened, asked, compare.outputs, name="compare", **now)
-        insights, chosen = self.insights, [self.insights.picker, self.insights.days]
-        on(self.tab_insights.select, insights.opened, chosen, insights.outputs, name="insights", **now)
-        watched = [self.head, self.timer, *nodes.outputs]
-        on(self.tab_nodes.select, self.watch, [nodes.state], watched, name="watch", **now)
-        on(nodes.timer.tick, self.watch, [nodes.state], watched, name="watch_on", **now)
-        on(nodes.earlier.click, self.earlier, [nodes.state], watched, name="nodes_earlier", **now)
-        on(nodes.later.click, self.later, [nodes.state], watched, name="nodes_later", **now)
-        on(self.tab_usage.select, self.usage.opened, [], self.usage.outputs, name="usage", **now)
-        gone, drafts = self.usage.data.forgotten, [self.engineer.session]
-        on(gone.success, self.forgotten, drafts, self.engineer.outputs, name="drafts_forgotten", **now)
-        on(self.tab_access.select, self.access.opened, self.access.inputs, self.access.outputs, name="access", **now)
-        lasting = [nodes.timer, self.usage.timer, versions.timer, self.access.tokens.secret]
-        for key, tab in self._tabs.items():
-            on(tab.select, look_away(key), [], lasting, name=f"look_away_{key}", **now)
+        """Fill a tab when it is opened, and pause the others."""
+        paused = [component for tab in self._tabs.values() for component in tab.pause()]
+        for tab in self._tabs.values():
+            item = self.items[tab.key]
+            if tab.opened:
+                on(item.select, tab.opened, tab.open_inputs, tab.outputs, name=tab.key, queue=False)
+            on(item.select, self._pause_others(tab), [], paused, name=f"look_away_{tab.key}", queue=False)
+            item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
 
-    def _wire_opening(self) -> None:
-        """From the overview to the first tab, with a prompt."""
-        overview, engineer, now = self.overview, self.engineer, {"queue": False}
-        opens = [
-            on(
-                overview.open.click,
-                overview.to_engineer,
-                [overview.chosen],
-                [self.tabs, engineer.picker],
-                name="open_page",
-                **now,
-            ),
-            on(overview.list.open, overview.open_card, [], [self.tabs, engineer.picker], name="open_card", **now),
-            on(
-                self.versions.open.click,
-                self.versions.to_engineer,
-                [self.versions.state],
-                [self.tabs, engineer.picker],
-                name="version_open",
-                **now,
-            ),
-        ]
-        for number, opened in enumerate(opens):
-            chosen = on(
-                opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=f"opened_{number}", **now
-            )
-            engineer.code_panel.update_after(chosen)
-        tabs = {"tabs": self.tabs, "compare": self.compare, "history": self.history, "engineer": engineer}
-        CompareLinks(self._orchestrator, **tabs)
-        VersionsLinks(
-            self._orchestrator, tabs=self.tabs, versions=self.versions, overview=overview, compare=self.compare
+    def _wire_nodes(self) -> None:
+        """Update the header together with the Nodes tab."""
+        nodes, state = self.nodes, [self.nodes.state]
+        outputs = [self.head, self.timer, *nodes.outputs]
+        on(self.items["nodes"].select, self.watch, state, outputs, name="watch", queue=False)
+        on(nodes.timer.tick, self.watch, state, outputs, name="watch_on", queue=False)
+        on(nodes.earlier.click, self.earlier, state, outputs, name="nodes_earlier", queue=False)
+        on(nodes.later.click, self.later, state, outputs, name="nodes_later", queue=False)
+
+    def _wire_links(self) -> None:
+        """Connect the buttons that open a prompt in another tab."""
+        overview, engineer, versions = self.overview, self.engineer, self.versions
+        target = [self.tabs, engineer.picker]
+        card, page, version = (
+            on(overview.list.open, overview.open_card, [], target, name="open_card", queue=False),
+            on(overview.open.click, overview.to_engineer, [overview.chosen], target, name="open_page", queue=False),
+            on(versions.open.click, versions.to_engineer, [versions.state], target, name="version_open", queue=False),
         )
+        for number, opened in enumerate((page, card, version)):
+            name = f"opened_{number}"
+            selected = on(opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=name, queue=False)
+            engineer.code_panel.update_after(selected)
+        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history, engineer=engineer)
+        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=versions, overview=overview, compare=self.compare)
+        deleted, session = self.usage.data.forgotten, [engineer.session]
+        on(deleted.success, self.drop_drafts, session, engineer.outputs, name="drafts_forgotten", queue=False)
 
-    @property
-    def _tabs(self) -> dict[str, Any]:
-        first = (self.tab_engineer, self.tab_overview, self.tab_versions, self.tab_history, self.tab_compare)
-        last = (self.tab_insights, self.tab_nodes, self.tab_usage, self.tab_access)
-        return dict(zip(TABS, (*first, *last), strict=True))
+    def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
+        @requires(ANY_ROLE)
+        async def pause_others() -> dict[Any, Any]:
+            """Pause the tabs that are not open."""
+            updates: dict[Any, Any] = {}
+            for tab in self._tabs.values():
+                updates |= tab.resume() if tab is opened else tab.pause()
+            return updates
+
+        return pause_others
 
     @requires(ANY_ROLE)
-    async def landed(self, session: SessionState, request: gr.Request) -> list[Any]:
-        """The page opens with the tabs of the role, at the tab and the prompt that its address names."""
+    async def load(self, session: SessionState, request: gr.Request) -> list[Any]:
+        """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
         tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
-        allowed = tabs_of(principal)
-        selected = tab if tab in allowed else next(iter(allowed), "engineer")
+        visible = visible_tabs(principal)
+        selected = tab if tab in visible else next(iter(visible), TABS[0].key)
         user = await find_user(principal, self._orchestrator.accounts)
         return [
-            *(_tab_for(key, principal) for key in TABS),
-            gr.update(selected=selected) if allowed else gr.update(visible=False),
+            *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),
+            gr.update(selected=selected) if visible else gr.update(visible=False),
             identity(principal, user),
-            gr.update(value=_no_tabs(principal), visible=not allowed),
-            *await self._look(principal),
-            *self._sought(request.query_params, principal),
-            *await self._first(prompt, session, principal),
+            gr.update(value=_no_tabs(principal), visible=not visible),
+            *self._header(await self._nodes(principal), principal),
+            *self._search_from_address(request.query_params, principal),
+            *await self._show_engineer(prompt, session, principal),
         ]
 
-    def _sought(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
-        if not _runs(principal):
-            return [gr.skip() for _ in self.overview.addressed]
+    def _search_from_address(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
+        if not _can_run(principal):
+            return [gr.skip() for _ in self.overview.address_fields]
         return self.overview.from_address(query)
 
-    async def _first(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
-        if not _runs(principal):
+    async def _show_engineer(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
+        if not _can_run(principal):
             return [gr.skip() for _ in self.engineer.outputs]
         return await self.engineer.show(prompt, session, principal)
 
-    async def _look(self, principal: Principal) -> list[Any]:
-        """How the herd is; the page looks again only while something is on its way."""
-        herd = await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
+    async def _nodes(self, principal: Principal) -> Sequence[NodeInfo]:
+        return await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
+
+    @staticmethod
+    def _header(herd: Sequence[NodeInfo], principal: Principal) -> list[Any]:
+        """Return the updates of the header and its timer, which runs only while a node is starting or loading."""
         return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
     @requires(ANY_ROLE)
     async def follow(self, session: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
-        """How the herd is, and the models that are up by now: in this order, so that both tell the same."""
+        """Update the header and the models of the selected prompt, in this order, so that both agree."""
         principal = principal_of(request)
-        head = await self._look(principal)
-        if not _runs(principal):
+        head = self._header(await self._nodes(principal), principal)
+        if not _can_run(principal):
             return [*head, gr.skip(), gr.skip()]
         return [*head, *await self.engineer.runner.models(session, chosen, principal)]
 
     @requires(HISTORY)
-    async def forgotten(self, session: SessionState, request: gr.Request) -> list[Any]:
-        """The drafts of the reader are deleted: what the first tab still holds of them goes, too."""
+    async def drop_drafts(self, session: SessionState, request: gr.Request) -> list[Any]:
+        """Clear the first tab after the user deleted their drafts."""
         principal = principal_of(request)
-        if not _runs(principal) or session.running_id is not None:
+        if not _can_run(principal) or session.running_id is not None:
             return [gr.skip() for _ in self.engineer.outputs]
         session.drafts.clear()
         return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
 
     @requires(NODES)
     async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """The herd, while the tab of the nodes is open."""
+        """Update the Nodes tab and the header."""
         principal = principal_of(request)
-        herd = await self._orchestrator.nodes.list_all(principal)
-        head = [header(herd, principal), gr.update(active=not is_settled(herd))]
+        herd = await self._nodes(principal)
         events = await self._orchestrator.nodes.events(principal)
-        return [*head, *self.nodes.show(herd, events, state, principal)]
+        return [*self._header(herd, principal), *self.nodes.show(herd, events, state, principal)]
 
     @requires(NODES)
     async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """The page of nodes before."""
+        """Show the previous page of nodes."""
         return await self.watch(state.turn_page(-1), request)
 
     @requires(NODES)
     async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """The next page of nodes."""
+        """Show the next page of nodes."""
         return await self.watch(state.turn_page(1), request)
 
 
-def look_away(opened: str) -> Callable[[], Awaitable[list[Any]]]:
-    """The event of a tab: the timers of all others end, and a token that one of them shows.
-
-    Its own goes on: at the start this event comes for the first tab after another one was opened by its address.
-    """
-    rests, goes_on = gr.update(active=False), gr.update(active=True)
-    ends = {"nodes": rests, "usage": rests, "versions": rests, "access": secret.GONE}
-
-    @requires(ANY_ROLE)
-    async def away() -> list[Any]:
-        """The tabs that are not open any more rest."""
-        own = gr.skip() if opened == "access" else goes_on
-        return [own if tab == opened else end for tab, end in ends.items()]
-
-    return away
+def visible_tabs(principal: Principal) -> list[str]:
+    """Return the keys of the tabs that a principal sees."""
+    return [tab.key for tab in TABS if tab.is_visible(principal)]
 
 
-def tabs_of(principal: Principal) -> list[str]:
-    """The tabs that somebody sees: those of the role that its rights fill with something."""
-    return [key for key in TABS if key in principal.tabs and principal.rights >= RIGHTS[key]]
-
-
-def _tab_for(key: str, principal: Principal) -> Any:
-    label = history_label(principal) if key == "history" else TABS[key]
-    return gr.update(visible=key in tabs_of(principal), label=label)
-
-
-def _runs(principal: Principal) -> bool:
-    """Whether the first tab has anything to show."""
-    return principal.rights >= RIGHTS["engineer"]
+def _can_run(principal: Principal) -> bool:
+    return principal.rights >= EngineerTab.rights
 
 
 def _no_tabs(principal: Principal) -> Markup:
-    """What stands in the place of all tabs."""
-    why = f"The role '{principal.role}' sees no tab of this page. Log in with another token, or ask an admin."
-    return empty_state("Nothing to see here", why, login_link("button"))
+    text = f"The role '{principal.role}' has no tabs. Log in with another token, or ask an admin."
+    return empty_state("No access", text, login_link("button"))

@@ -13,7 +13,7 @@ from herding.ui.compare.state import ColumnConfig, CompareState
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import BUSY
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.overview.tab import Overview
+from herding.ui.overview.tab import OverviewTab
 from herding.ui.versions.state import VersionsState
 from herding.ui.versions.tab import VersionsTab
 
@@ -27,7 +27,7 @@ class VersionsLinks:
         *,
         tabs: gr.Tabs,
         versions: VersionsTab,
-        overview: Overview,
+        overview: OverviewTab,
         compare: CompareTab,
     ) -> None:
         self._orchestrator = orchestrator

@@ -54,6 +54,7 @@ from herding.values.requests import (
     Started,
     Status,
     Timings,
+    new_id,
 )
 
 __all__ = [
@@ -119,4 +120,5 @@ __all__ = [
     "Tried",
     "Usage",
     "User",
+    "new_id",
 ]

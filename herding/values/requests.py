@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from uuid6 import uuid7
+
 from herding.values.calls import FinishReason, Message, Parameters, Usage
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
@@ -17,6 +19,11 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 
 TELLING: tuple[Status, ...] = ("succeeded", "partial", "failed")
 """How requests end that say something of the model; the others were stopped by people."""
+
+
+def new_id() -> str:
+    """Return a request id of 32 hexadecimal digits; within a process, ids sort in the order of their creation."""
+    return uuid7().hex
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.access.keys import derived, signing_key
+from herding.access.keys import derive_key, signing_key
 from herding.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ def test_a_secret_gives_the_same_key_everywhere_and_leaves_no_file(tmp_path: Pat
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 31])
 def test_half_a_key_is_a_start_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret.key").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"secret\.key: this key is not whole"):
+    with pytest.raises(ConfigError, match=r"secret\.key: the key is too short"):
         signing_key(tmp_path)
     assert (tmp_path / "secret.key").read_bytes() == content
 
@@ -46,7 +46,7 @@ def test_a_place_that_keeps_no_key_is_a_start_error(tmp_path: Path) -> None:
 
 
 def test_each_purpose_has_a_key_of_its_own() -> None:
-    keys = {derived(key, purpose) for key in (b"a" * 32, b"b" * 32) for purpose in ("tokens", "sessions")}
+    keys = {derive_key(key, purpose) for key in (b"a" * 32, b"b" * 32) for purpose in ("tokens", "sessions")}
     assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
-    assert derived(b"a" * 32, "tokens") == derived(b"a" * 32, "tokens")
+    assert derive_key(b"a" * 32, "tokens") == derive_key(b"a" * 32, "tokens")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.access.login_throttle import IN_ALL, PER_ADDRESS, WINDOW, LoginThrottle
+from herding.access.login_throttle import PER_ADDRESS, TOTAL, WINDOW, LoginThrottle
 from herding.errors import LimitError
 
 
@@ -23,7 +23,7 @@ def clock() -> Clock:
 def fail(failures: LoginThrottle, address: str, times: int) -> None:
     for _ in range(times):
         failures.check(address)
-        failures.note(address)
+        failures.record_failure(address)
 
 
 def test_an_address_has_a_budget_of_its_own(clock: Clock) -> None:
@@ -60,7 +60,7 @@ def test_the_wait_is_never_nothing(clock: Clock) -> None:
 
 def test_when_all_together_failed_too_often_nobody_is_locked_out_who_did_not(clock: Clock) -> None:
     failures = LoginThrottle(clock)
-    for number in range(IN_ALL):
+    for number in range(TOTAL):
         fail(failures, f"address {number}", 1)
     failures.check("somebody else")
     with pytest.raises(LimitError):
@@ -70,7 +70,7 @@ def test_when_all_together_failed_too_often_nobody_is_locked_out_who_did_not(clo
 def test_what_is_old_is_not_kept(clock: Clock) -> None:
     failures = LoginThrottle(clock)
     for number in range(5_000):
-        failures.note(f"address {number}")
+        failures.record_failure(f"address {number}")
         clock.now += 1
     failures.check("x")
     assert len(failures._recent) == len(failures._by_address) <= WINDOW + 1

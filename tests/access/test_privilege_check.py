@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from herding.access.privilege_check import beyond, covers
+from herding.access.privilege_check import covers, excess_privileges
 from herding.values import Limit, Principal
 
 GLOBS = st.text("ab*?[!]/-", max_size=6)
@@ -82,7 +82,7 @@ def test_covers(outer: list[str], inner: str, covered: bool) -> None:
 @settings(max_examples=600)
 @given(wanted=PRINCIPALS, giver=PRINCIPALS, name=NAMES)
 def test_where_nothing_is_beyond_nothing_more_is_granted(wanted: Principal, giver: Principal, name: str) -> None:
-    if beyond(wanted, giver) is not None:
+    if excess_privileges(wanted, giver) is not None:
         return
     assert wanted.rights <= giver.rights
     assert set(wanted.tabs) <= set(giver.tabs)
@@ -96,7 +96,7 @@ def test_where_nothing_is_beyond_nothing_more_is_granted(wanted: Principal, give
 @settings(max_examples=200)
 @given(who=PRINCIPALS)
 def test_everybody_has_what_they_have_themselves(who: Principal) -> None:
-    assert beyond(who, who) is None
+    assert excess_privileges(who, who) is None
 
 
 BASE = Principal("x", "x", frozenset({"run"}), ("a*",), ("p/*",), ("engineer",), (Limit("request", 24, 10),))
@@ -119,5 +119,5 @@ BASE = Principal("x", "x", frozenset({"run"}), ("a*",), ("p/*",), ("engineer",),
 )
 def test_what_is_beyond_is_said(change: dict[str, object], words: str | None) -> None:
     given: dict[str, Any] = {name: getattr(BASE, name) for name in Principal.__slots__} | change
-    more = beyond(Principal(**given), BASE)
+    more = excess_privileges(Principal(**given), BASE)
     assert (more is None) if words is None else words in str(more)

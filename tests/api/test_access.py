@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from herding.access.operations import TABS
 from herding.access.role_file import Roles
-from herding.api.native import responses
+from herding.api.native.accounts import LimitResponse
 from herding.store import now_ms
 from herding.values import Limit, Request, User
 from tests.api.conftest import ADMIN as BY_ADMIN
@@ -73,7 +73,7 @@ async def test_a_user_is_told_all_about_themselves(ada: httpx.AsyncClient, place
         "tabs": list(user.tabs),
         "nodes": ["*"],
         "prompts": ["*"],
-        "limits": [responses.limit(limit) for limit in (*user.limits, OWN)],
+        "limits": [LimitResponse.model_validate(limit).model_dump() for limit in (*user.limits, OWN)],
         "opt_out_history_content": False,
         "token": {"id": token.id, "expires_at": None},
     }
@@ -327,7 +327,7 @@ async def test_a_mistake_in_the_roles_names_its_line(editor: tuple[httpx.AsyncCl
     text = notes["text"].replace("allow_tabs: [engineer", "allow_tabs: [kitchen", 1)
     response = await http.put(f"{V1}/roles", json={"text": text, "digest": notes["digest"]})
     assert response.status_code == 422
-    assert "'kitchen' is no tab" in response.json()["error"]["message"]
+    assert "'kitchen' is not a tab" in response.json()["error"]["message"]
     assert "line 2" in response.json()["error"]["message"]
     assert file.read_text() == notes["text"]
 

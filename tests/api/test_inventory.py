@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from inspect import iscoroutinefunction
 from typing import Any
@@ -31,18 +32,63 @@ async def test_every_route_is_public_or_under_a_rule(app: FastAPI) -> None:
     assert set(PARTS.values()) <= PATHS.keys()
 
 
-async def test_every_described_operation_has_a_summary_a_tag_and_an_example(app: FastAPI) -> None:
-    for path, operations in describe(app)["paths"].items():
-        for method, operation in operations.items():
-            name = f"{method} {path}"
-            assert operation["tags"], name
-            assert operation["summary"], name
-            assert path in PUBLIC or operation.get("description"), name
-            if path.endswith((".csv", ".jsonl", "/yaml")) or path in PUBLIC:
-                continue
-            said = [answer for status, answer in operation["responses"].items() if status in ("200", "201")]
-            assert said or "204" in operation["responses"], name
-            assert all("example" in answer["content"]["application/json"] for answer in said), name
+def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The operations of an OpenAPI description with their methods and paths."""
+    for path, found in described["paths"].items():
+        for method, operation in found.items():
+            yield f"{method} {path}", operation
+
+
+def has_properties(schema: dict[str, Any], described: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        schema = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    forms = schema.get("anyOf", [])
+    return bool(schema.get("properties")) or (bool(forms) and all(has_properties(form, described) for form in forms))
+
+
+async def test_every_operation_is_described_in_words_and_by_its_own_id(app: FastAPI) -> None:
+    described = describe(app)
+    ids = [operation["operationId"] for _, operation in operations(described)]
+    assert len(ids) == len(set(ids)) > 60
+    for name, operation in operations(described):
+        assert operation["tags"], name
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert re.fullmatch("[a-z]+(_[a-z]+)+", operation["operationId"]), name
+
+
+async def test_every_response_in_json_has_a_schema_with_properties(app: FastAPI) -> None:
+    described = describe(app)
+    for name, operation in operations(described):
+        successes = {status: found for status, found in operation["responses"].items() if status.startswith("2")}
+        assert successes, name
+        for status, response in successes.items():
+            assert (status == "204") == (not response.get("content")), name
+            for kind, content in response.get("content", {}).items():
+                assert kind != "application/json" or has_properties(content["schema"], described), name
+
+
+async def test_every_request_in_json_has_a_schema_with_properties_and_an_example(app: FastAPI) -> None:
+    described = describe(app)
+    for name, operation in operations(described):
+        content = operation.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            assert has_properties(content["application/json"]["schema"], described), name
+            schema = described["components"]["schemas"][
+                content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            ]
+            assert schema["examples"], name
+
+
+async def test_every_operation_has_examples_of_its_errors(app: FastAPI) -> None:
+    for name, operation in operations(describe(app)):
+        if name.partition(" ")[2] in PUBLIC:
+            continue
+        errors = {status: found for status, found in operation["responses"].items() if status[0] in "45"}
+        assert {"401", "4XX", "5XX"} <= errors.keys(), name
+        for status, response in errors.items():
+            content = response["content"]["application/json"]
+            assert status.endswith("XX") or content["example"]["error"]["message"], name
 
 
 def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:

@@ -213,6 +213,6 @@ def test_what_goes_wrong_beside_the_queue_is_told(app: RunningApp, api: Api, pag
     api.http.delete("/api/v1/prompts/fleeting").raise_for_status()
     card.click()
     notice = page.locator("#notice")
-    expect(notice).to_contain_text("There is no prompt 'fleeting' any more.", timeout=LONG)
+    expect(notice).to_contain_text("Prompt 'fleeting' no longer exists.", timeout=LONG)
     notice.get_by_role("button", name="Close").click()
     expect(notice).to_be_empty()

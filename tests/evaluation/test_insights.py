@@ -136,7 +136,7 @@ async def test_what_was_run_and_rated_is_seen_at_once(tmp_path: Path) -> None:
     first, second, third = found.models
     assert (first.share, second.share, third.share) == (good.share, bad.share, 0.0)
     assert first.quality > second.quality
-    assert first.why == "5.0 stars from 12 ratings; no complaint in 12 requests"
+    assert first.why == "5.0 stars from 12 ratings; no failures in 12 requests"
     assert (first.against, third.against) == (None, "no node serves it now")
 
 
@@ -221,7 +221,7 @@ async def test_after_a_reset_all_models_are_equal_again_also_after_a_restart(tmp
         assert (reset.prompt, reset.by) == ("duel", "admin")
         assert found.reset == reset
         assert [model.share for model in found.models[:2]] == pytest.approx([0.5, 0.5], abs=0.001)
-        assert found.models[0].why == "nothing is known of it on this prompt yet"
+        assert found.models[0].why == "no data for this prompt yet"
         assert (found.cells[0].requests, found.cells[0].mean_stars) == (10, 5.0)
         old = (await place.rows())[0].request_id
         await place.orchestrator.feedback.rate(old, 5, ADMIN)

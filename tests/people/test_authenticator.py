@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from herding.access import sessions
-from herding.access.keys import derived
+from herding.access.keys import derive_key
 from herding.access.login_throttle import PER_ADDRESS
 from herding.access.sessions import Session
 from herding.access.tokens import mint
 from herding.errors import AuthenticationError, LimitError, StoreError
-from herding.people.authenticator import OPERATOR, REMEMBER_SECONDS, REMEMBERED
+from herding.people.authenticator import CACHE_SECONDS, MAX_CACHED, OPERATOR
 from herding.values import Limit, Principal, User
 from tests.support.database import rows
 from tests.support.people_parts import BOSS, HERE, KEY, OPERATOR_TOKEN, SHIPPED, THERE, House, housing, public
@@ -110,7 +110,7 @@ async def only_the_public_part(house: House) -> str:
 
 async def a_cookie(house: House) -> str:
     who = await house.enters(await house.token())
-    return house.authenticator.cookie(house.authenticator.session_of(who))
+    return house.authenticator.sign_session(house.authenticator.create_session(who))
 
 
 BAD: tuple[Callable[[House], Awaitable[str]], ...] = (
@@ -193,8 +193,8 @@ async def test_a_token_hangs_on_the_key(house: House) -> None:
     await house.user()
     token = await house.token()
     with pytest.raises(AuthenticationError):
-        await house.another(key=b"another key" * 3).by_token(token, HERE)
-    assert (await house.another().by_token(token, HERE)).id == "ada"
+        await house.another(key=b"another key" * 3).authenticate_token(token, HERE)
+    assert (await house.another().authenticate_token(token, HERE)).id == "ada"
 
 
 # How long a token is believed
@@ -205,11 +205,11 @@ async def test_a_revocation_by_another_process_takes_two_seconds_at_most(house: 
     token = await house.token()
     await house.enters(token)
     await house.store.revoke_token(public(token), house.time.ms)  # not through this process's accounts
-    house.time.passes(REMEMBER_SECONDS)
+    house.time.passes(CACHE_SECONDS)
     await house.enters(token)
     house.time.passes(0.01)
     await refused(house, token)
-    assert REMEMBER_SECONDS <= 2
+    assert CACHE_SECONDS <= 2
 
 
 async def test_within_two_seconds_the_database_is_asked_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,25 +282,25 @@ async def test_without_its_database_nobody_new_gets_in(house: House, monkeypatch
     await house.enters(token)
     monkeypatch.setattr(house.store, "credentials", away)
     await house.enters(token)
-    house.time.passes(REMEMBER_SECONDS + 0.1)
+    house.time.passes(CACHE_SECONDS + 0.1)
     with pytest.raises(StoreError):
         await house.enters(token)
 
 
 async def test_not_everybody_is_remembered_without_end(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.people.authenticator.REMEMBERED", 3)
+    monkeypatch.setattr("herding.people.authenticator.MAX_CACHED", 3)
     await house.user()
     tokens = [await house.token() for _ in range(10)]
     for token in tokens * 2:
         assert (await house.enters(token)).token == public(token)
-    assert len(house.authenticator._known) <= 3
-    assert REMEMBERED >= 1_000
+    assert len(house.authenticator._cache) <= 3
+    assert MAX_CACHED >= 1_000
 
 
 async def test_wrong_tokens_are_not_remembered(house: House) -> None:
     for number in range(100):
         await refused(house, mint().text, f"192.0.2.{number}")
-    assert house.authenticator._known == {}
+    assert house.authenticator._cache == {}
 
 
 # Roles
@@ -309,10 +309,10 @@ async def test_wrong_tokens_are_not_remembered(house: House) -> None:
 async def test_roles_that_are_edited_count_from_the_next_request(house: House) -> None:
     await house.user("ada", "rater")
     token = await house.token()
-    cookie = house.authenticator.cookie(house.authenticator.session_of(await house.enters(token)))
+    cookie = house.authenticator.sign_session(house.authenticator.create_session(await house.enters(token)))
     assert "chat" not in (await house.enters(token)).rights
     house.write_roles(SHIPPED.replace("[/api/v1/infer, /api/v1/prompts", "[/v1/completions, /api/v1/prompts"))
-    by_cookie = await house.authenticator.by_session(cookie, HERE)
+    by_cookie = await house.authenticator.authenticate_session(cookie, HERE)
     assert by_cookie is not None
     for who in (await house.enters(token), by_cookie):
         assert "chat" in who.rights
@@ -374,9 +374,9 @@ async def test_where_none_is_set_no_text_is_the_operators_token(tmp_path: Path) 
         async with housing(tmp_path / str(number), admin_token=none) as house:
             for token in ("", OPERATOR_TOKEN, "None"):
                 await refused(house, token)
-            cookie = sessions.write(Session("operator", "0" * 32), derived(KEY, "sessions"), house.time.ms // 1000)
+            cookie = sessions.sign(Session("operator", "0" * 32), derive_key(KEY, "sessions"), house.time.ms // 1000)
             with pytest.raises(AuthenticationError):
-                await house.authenticator.by_session(cookie, HERE)
+                await house.authenticator.authenticate_session(cookie, HERE)
 
 
 # Sessions
@@ -386,56 +386,56 @@ async def test_a_session_is_as_good_as_its_token_and_no_better(house: House) -> 
     await house.user()
     token = await house.token()
     who = await house.enters(token)
-    cookie = house.authenticator.cookie(house.authenticator.session_of(who))
+    cookie = house.authenticator.sign_session(house.authenticator.create_session(who))
     assert token not in cookie
     assert token.split("_")[2] not in cookie
-    assert await house.authenticator.by_session(cookie, THERE) == who
+    assert await house.authenticator.authenticate_session(cookie, THERE) == who
     await house.accounts.revoke(public(token), BOSS)
     with pytest.raises(AuthenticationError, match="Log in again"):
-        await house.authenticator.by_session(cookie, HERE)
+        await house.authenticator.authenticate_session(cookie, HERE)
 
 
 @pytest.mark.parametrize("end", [expired, of_a_disabled_user, revoked, rotated_a_day_ago])
 async def test_a_session_ends_with_its_token(house: House, end: Callable[[House], Awaitable[str]]) -> None:
     await house.user()
-    cookie = house.authenticator.cookie(Session("token", public(await end(house))))
+    cookie = house.authenticator.sign_session(Session("token", public(await end(house))))
     with pytest.raises(AuthenticationError, match="Log in again"):
-        await house.authenticator.by_session(cookie, HERE)
+        await house.authenticator.authenticate_session(cookie, HERE)
 
 
 async def test_an_operators_session_ends_when_their_token_changes(house: House) -> None:
-    cookie = house.authenticator.cookie(house.authenticator.session_of(await house.enters(OPERATOR_TOKEN)))
+    cookie = house.authenticator.sign_session(house.authenticator.create_session(await house.enters(OPERATOR_TOKEN)))
     assert OPERATOR_TOKEN not in cookie
-    found = await house.another(admin_token=OPERATOR_TOKEN).by_session(cookie, HERE)
+    found = await house.another(admin_token=OPERATOR_TOKEN).authenticate_session(cookie, HERE)
     assert found is not None
     assert found.role == "admin"
     for changed in ("another token", None):
         with pytest.raises(AuthenticationError):
-            await house.another(admin_token=changed).by_session(cookie, HERE)
+            await house.another(admin_token=changed).authenticate_session(cookie, HERE)
 
 
 async def test_a_guest_is_known_again(house: House) -> None:
-    who, session = house.authenticator.unknown(HERE)
+    who, session = house.authenticator.authenticate_anonymous(HERE)
     assert session is not None
     assert (who.role, who.token, who.id) == ("guest", None, f"guest:{session.id}")
-    assert await house.authenticator.by_session(house.authenticator.cookie(session), HERE) == who
-    other, _ = house.authenticator.unknown(HERE)
+    assert await house.authenticator.authenticate_session(house.authenticator.sign_session(session), HERE) == who
+    other, _ = house.authenticator.authenticate_anonymous(HERE)
     assert other.id != who.id
 
 
 async def test_a_cookie_that_is_not_ours_says_nothing(house: House) -> None:
     seconds = house.time.ms // 1000
-    forged = sessions.write(Session("operator", "0" * 32), b"guessed", seconds)
-    of_the_whole_key = sessions.write(Session("token", "0" * 12), KEY, seconds)
-    old = sessions.write(Session("guest", "abc"), derived(KEY, "sessions"), seconds - 366 * DAY)
+    forged = sessions.sign(Session("operator", "0" * 32), b"guessed", seconds)
+    of_the_whole_key = sessions.sign(Session("token", "0" * 12), KEY, seconds)
+    old = sessions.sign(Session("guest", "abc"), derive_key(KEY, "sessions"), seconds - 366 * DAY)
     for cookie in ("", "x", forged, of_the_whole_key, old, "' OR 1=1--", "\ud800", "x" * 100_000):
-        assert await house.authenticator.by_session(cookie, HERE) is None
+        assert await house.authenticator.authenticate_session(cookie, HERE) is None
 
 
 async def test_only_a_token_opens_a_session(house: House) -> None:
-    who, _ = house.authenticator.unknown(HERE)
+    who, _ = house.authenticator.authenticate_anonymous(HERE)
     with pytest.raises(ValueError, match="token"):
-        house.authenticator.session_of(who)
+        house.authenticator.create_session(who)
 
 
 # Whoever is at this machine
@@ -443,14 +443,18 @@ async def test_only_a_token_opens_a_session(house: House) -> None:
 
 async def test_where_all_are_trusted_only_what_is_wrong_is_refused(tmp_path: Path) -> None:
     async with housing(tmp_path, trusts_all=True, admin_token=None) as house:
-        who, session = house.authenticator.unknown(HERE)
+        who, session = house.authenticator.authenticate_anonymous(HERE)
         assert (who.id, who.role, who.token, session) == ("local", "admin", None, None)
-        guest = house.authenticator.cookie(sessions.new_guest())
-        assert await house.authenticator.by_session(guest, HERE) is None  # of an earlier start; the admin goes on
-        visitor = await house.authenticator.by_session(house.authenticator.cookie(sessions.new_guest("visitor")), HERE)
+        guest = house.authenticator.sign_session(sessions.new_guest())
+        assert (
+            await house.authenticator.authenticate_session(guest, HERE) is None
+        )  # of an earlier start; the admin goes on
+        visitor = await house.authenticator.authenticate_session(
+            house.authenticator.sign_session(sessions.new_guest("visitor")), HERE
+        )
         assert visitor is not None
         assert visitor.role == "guest"  # who chose to look around as one
-        assert house.authenticator.stranger(HERE).role == "guest"
+        assert house.authenticator.authenticate_guest(HERE).role == "guest"
         await refused(house, "wrong")
         await refused(house, mint().text)
         await house.user()
@@ -465,18 +469,22 @@ async def test_guests_of_one_address_share_their_limits_whatever_their_cookies_s
         assert who is not None
         return who.account
 
-    first, session = house.authenticator.unknown(HERE)
+    first, session = house.authenticator.authenticate_anonymous(HERE)
     assert session is not None
-    cookie = house.authenticator.cookie(session)
+    cookie = house.authenticator.sign_session(session)
     accounts = {
         account(first),
-        account(house.authenticator.unknown(HERE)[0]),
-        account(house.authenticator.stranger(HERE)),
-        account(await house.authenticator.by_session(cookie, HERE)),
-        account(await house.authenticator.by_session(house.authenticator.cookie(sessions.new_guest("visitor")), HERE)),
+        account(house.authenticator.authenticate_anonymous(HERE)[0]),
+        account(house.authenticator.authenticate_guest(HERE)),
+        account(await house.authenticator.authenticate_session(cookie, HERE)),
+        account(
+            await house.authenticator.authenticate_session(
+                house.authenticator.sign_session(sessions.new_guest("visitor")), HERE
+            )
+        ),
     }
     assert len(accounts) == 1
-    assert accounts != {account(await house.authenticator.by_session(cookie, THERE))}
+    assert accounts != {account(await house.authenticator.authenticate_session(cookie, THERE))}
     assert HERE not in accounts.pop()
 
 
@@ -554,7 +562,7 @@ async def test_whoever_came_in_may_stay(house: House) -> None:
     who, _ = await inside(house)
     operator = await house.enters(OPERATOR_TOKEN)
     for _ in range(3):
-        for somebody in (who, operator, house.authenticator.unknown(HERE)[0]):
+        for somebody in (who, operator, house.authenticator.authenticate_anonymous(HERE)[0]):
             assert await house.authenticator.still_valid(somebody)
         house.time.passes(DAY)
 
@@ -568,7 +576,7 @@ async def test_whose_token_is_revoked_has_to_go(house: House) -> None:
 async def test_whose_token_is_revoked_elsewhere_has_to_go_soon(house: House) -> None:
     who, token_id = await inside(house)
     await house.store.revoke_token(token_id, house.time.ms)
-    house.time.passes(REMEMBER_SECONDS + 0.1)
+    house.time.passes(CACHE_SECONDS + 0.1)
     assert not await house.authenticator.still_valid(who)
 
 
@@ -614,7 +622,7 @@ async def test_nobody_is_thrown_out_because_the_database_is_away(house: House, m
 
     who, _ = await inside(house)
     monkeypatch.setattr(house.store, "credentials", away)
-    house.time.passes(REMEMBER_SECONDS + 1)
+    house.time.passes(CACHE_SECONDS + 1)
     assert await house.authenticator.still_valid(who)
 
 
@@ -626,7 +634,9 @@ async def test_the_last_use_is_written_down(house: House) -> None:
     [token] = await house.store.tokens("ada")
     assert token.last_used_at is None
     house.time.passes(1)
-    await house.authenticator.by_session(house.authenticator.cookie(house.authenticator.session_of(who)), HERE)
+    await house.authenticator.authenticate_session(
+        house.authenticator.sign_session(house.authenticator.create_session(who)), HERE
+    )
     await house.authenticator.flush()
     [token] = await house.store.tokens("ada")
     assert (token.id, token.last_used_at) == (token_id, house.time.ms)

@@ -254,7 +254,7 @@ async def test_a_weaker_token_keeps_as_little(tmp_path: Path) -> None:
     async with herding(tmp_path, echo()) as place:
         await place.store.add_user(User("ada", "Ada", "user", opt_out=True))
         _, token = await place.accounts.create_token("ada", "x", ADMIN, role="rater")
-        who: Principal = await place.authenticator.by_token(token, "192.0.2.1")
+        who: Principal = await place.authenticator.authenticate_token(token, "192.0.2.1")
         await place.orchestrator.pipeline.run(ASKED, who)
         assert on_disk(tmp_path) == []
 
@@ -275,7 +275,7 @@ async def test_what_runs_while_texts_are_taken_away_keeps_none_when_it_ends(tmp_
         for name in ("ada", "bob"):
             await place.store.add_user(User(name, name, "user"))
             _, token = await place.accounts.create_token(name, "x", ADMIN)
-            people[name] = await place.authenticator.by_token(token, "192.0.2.1")
+            people[name] = await place.authenticator.authenticate_token(token, "192.0.2.1")
         hers, his = (place.orchestrator.pipeline.stream(ASKED, who) for who in people.values())
         async with aclosing(hers), aclosing(his):
             ids = [await begun(stream) for stream in (hers, his)]

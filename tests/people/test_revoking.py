@@ -54,7 +54,7 @@ class Guarded:
         return self.token.split("_")[1]
 
     async def ada(self) -> Principal:
-        return await self.place.authenticator.by_token(self.token, "192.0.2.1")
+        return await self.place.authenticator.authenticate_token(self.token, "192.0.2.1")
 
 
 @asynccontextmanager
@@ -178,7 +178,7 @@ async def test_embeddings_end_as_well(tmp_path: Path, faulty: FakeNode) -> None:
 async def test_nobody_else_is_disturbed(tmp_path: Path) -> None:
     node = Scripted("a", ["one"], ends=False)
     async with guarded(tmp_path, node) as found:
-        operator = await found.place.authenticator.by_token("admin-token", "192.0.2.1")
+        operator = await found.place.authenticator.authenticate_token("admin-token", "192.0.2.1")
         others = [
             asyncio.create_task(found.place.orchestrator.pipeline.run(SAY, who)) for who in (GUEST, OTHER, operator)
         ]

@@ -12,7 +12,7 @@ from typing import Any
 from herding.access.role_file import Roles
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
-from herding.serving.active import ActiveRequests
+from herding.serving.request import ActiveRequests
 from herding.store import Store
 from herding.values import Principal, User
 from tests.support.database import new_database
@@ -65,7 +65,7 @@ class House:
 
     async def enters(self, token: str, address: str = HERE) -> Principal:
         """Whom a token makes."""
-        return await self.authenticator.by_token(token, address)
+        return await self.authenticator.authenticate_token(token, address)
 
     def write_roles(self, text: str) -> None:
         """Change the roles file, and have it read."""

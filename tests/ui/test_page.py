@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
-from herding.ui.access import secret
-from herding.ui.page import RIGHTS, tabs_of
-from herding.ui.page import TABS as SHOWN
+from herding.ui.access.new_token import HIDDEN
+from herding.ui.page import TABS as PAGE_TABS
+from herding.ui.page import visible_tabs
 from herding.values import Principal
 from tests.support.herding import ADMIN, GUEST, NOBODY
 from tests.support.people import principal
@@ -19,11 +19,11 @@ RATER = principal("rita", "rater")
 
 
 def seen(desktop: Desktop) -> list[str]:
-    return [key for key, tab in desktop.page._tabs.items() if desktop.prop(tab, "visible")]
+    return [key for key, tab in desktop.page.items.items() if desktop.prop(tab, "visible")]
 
 
 def test_the_tabs_are_those_that_roles_may_name() -> None:
-    assert tuple(SHOWN) == TABS == tuple(RIGHTS)
+    assert tuple(tab.key for tab in PAGE_TABS) == TABS, "add the key of a new tab to access.operations.TABS"
 
 
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
@@ -35,9 +35,9 @@ async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
 
 
 def test_a_tab_without_the_right_that_fills_it_is_not_shown() -> None:
-    assert tabs_of(ADMIN) == list(TABS)
-    assert tabs_of(replace(ADMIN, rights=frozenset({TOKENS}))) == ["access"]
-    assert tabs_of(replace(GUEST, tabs=TABS)) == [tab for tab in TABS if tab not in ("access", "insights")]
+    assert visible_tabs(ADMIN) == list(TABS)
+    assert visible_tabs(replace(ADMIN, rights=frozenset({TOKENS}))) == ["access"]
+    assert visible_tabs(replace(GUEST, tabs=TABS)) == [tab for tab in TABS if tab not in ("access", "insights")]
 
 
 @pytest.mark.parametrize("rights", [frozenset(), frozenset({RUN}), frozenset({RUN, PROMPTS})])
@@ -52,16 +52,16 @@ async def test_whoever_sees_no_tab_reads_where_to_log_in(desktop: Desktop, right
 
 
 async def test_the_page_says_that_it_opens_until_its_tabs_are_there(desktop: Desktop) -> None:
-    assert "Herding opens" in desktop.page.nothing.value
+    assert "Loading" in desktop.page.nothing.value
     await desktop.fire("landed")
     assert desktop.prop(desktop.page.nothing, "visible") is False
 
 
 async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
     await desktop.fire("landed", who=GUEST)
-    assert desktop.prop(desktop.page.tab_history, "label") == "My history"
+    assert desktop.prop(desktop.page.items["history"], "label") == "My history"
     await desktop.fire("landed")
-    assert desktop.prop(desktop.page.tab_history, "label") == "History"
+    assert desktop.prop(desktop.page.items["history"], "label") == "History"
 
 
 async def test_whoever_may_not_see_the_nodes_works_without_them(desktop: Desktop) -> None:
@@ -82,7 +82,7 @@ async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
     await desktop.fire(f"look_away_{tab}")
     assert desktop.prop(page.nodes.timer, "active") is (tab == "nodes")
     assert desktop.prop(page.usage.timer, "active") is (tab == "usage")
-    assert (desktop.value(page.access.tokens.secret) == secret.GONE) is (tab != "access")
+    assert (desktop.value(page.access.tokens.secret) == HIDDEN) is (tab != "access")
 
 
 async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:

@@ -1,1 +1,1 @@
-"""What all routes share: dependencies, replies, errors, events."""
+"""Parts that all routes share: requests, responses, errors and streams."""

@@ -1,6 +1,6 @@
-"""Errors as HTTP answers.
+"""Errors as HTTP responses.
 
-The native shape is `{"error": {"type", "message", "param", "request_id"}}`; under `/v1` it is OpenAI's,
+The native shape is `{"error": {"type", "message", "param", "request_id"}}`. Under `/v1` it is OpenAI's,
 `{"error": {"message", "type", "param", "code"}}`, with OpenAI's statuses.
 """
 
@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from math import ceil
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 
 from herding.api.http.disconnect import ClientDisconnected
-from herding.api.http.reply import reply
+from herding.api.http.response import json_response
 from herding.errors import (
     AccessError,
     AuthenticationError,
@@ -59,15 +62,48 @@ _OPENAI_CODES = {
     "queue_full": "rate_limit_exceeded",
     "context_length": "context_length_exceeded",
 }
-CLIENT_LEFT = 499
-"""The status that nginx uses for it; nobody reads the answer."""
+CLIENT_CLOSED_REQUEST = 499
+"""The status that nginx logs for a client that left; the response is not sent."""
 
 log = logging.getLogger(__name__)
+
+Responses = dict[int | str, dict[str, Any]]
+"""Descriptions of responses in OpenAPI, by status."""
+
+
+class ErrorDetail(BaseModel):
+    """An error of the native API. `message` says what happened and what to do."""
+
+    type: str = Field(description="the kind of error, such as `not_found`")
+    message: str
+    param: str | None = Field(description="the field that is wrong")
+    request_id: str | None = Field(description="the request in the history, if it was recorded")
+
+
+class ErrorResponse(BaseModel):
+    """The body of every error of the native API."""
+
+    error: ErrorDetail
+
+
+class OpenAIErrorDetail(BaseModel):
+    """An error as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorResponse(BaseModel):
+    """The body of every error of the OpenAI-compatible API."""
+
+    error: OpenAIErrorDetail
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong, before it has a shape."""
+    """An error before it has the shape of one of the APIs."""
 
     status: int
     type: str
@@ -76,106 +112,127 @@ class Problem:
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def native(self) -> dict[str, Any]:
-        """The body of the native API."""
-        body = {"type": self.type, "message": self.message, "param": self.param, "request_id": self.request_id}
-        return {"error": body}
+    def native(self) -> ErrorResponse:
+        """Return the body of the native API."""
+        detail = ErrorDetail(type=self.type, message=self.message, param=self.param, request_id=self.request_id)
+        return ErrorResponse(error=detail)
 
-    def openai(self) -> dict[str, Any]:
-        """The body that OpenAI's clients understand."""
+    def openai(self) -> OpenAIErrorResponse:
+        """Return the body of the OpenAI-compatible API."""
         kind = "server_error" if self.status >= 500 else _OPENAI_TYPES.get(self.status, "invalid_request_error")
         code = _OPENAI_CODES.get(self.type, self.type)
         if self.type == NotFoundError.type:
             code = "model_not_found" if self.param in ("model", "prompt") else "not_found"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": code}}
+        return OpenAIErrorResponse(
+            error=OpenAIErrorDetail(message=self.message, type=kind, param=self.param, code=code)
+        )
 
-    def answer(self, request: Request) -> Response:
-        """The HTTP answer, in the shape of the API that was asked."""
+    @property
+    def openai_status(self) -> int:
+        """The HTTP status in the OpenAI-compatible API."""
+        return 400 if self.status == 422 else self.status
+
+    def response(self, request: Request) -> Response:
+        """Return the HTTP response in the shape of the API that was called."""
         if not f"{request.scope['path']}/".startswith("/v1/"):
-            return reply(self.native(), self.status, self.headers)
-        return reply(self.openai(), 400 if self.status == 422 else self.status, self.headers)
+            return json_response(self.native(), self.status, self.headers)
+        return json_response(self.openai(), self.openai_status, self.headers)
 
 
 def status_of(error: HerdingError) -> int:
-    """The HTTP status for an error."""
+    """Return the HTTP status of an error."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def problem_of(error: HerdingError) -> Problem:
-    """The problem that an error is."""
+    """Return an error with its HTTP status and headers."""
     wait = getattr(error, "retry_after", None)
     headers = {} if wait is None else {"Retry-After": str(max(1, ceil(wait)))}
     return Problem(status_of(error), error.type, error.message, error.param, error.request_id, headers)
 
 
-def answer_to(request: Request, error: HerdingError) -> Response:
-    """The HTTP answer to an error that a route raised."""
-    problem = problem_of(error)
-    if problem.status == 500:
-        log.error("%s %s: %s", request.method, request.scope["path"], error)
-    return problem.answer(request)
+def error_responses(*examples: HerdingError, openai: bool = False) -> Responses:
+    """Describe the errors of an operation in OpenAPI: each of `examples` under its status, and all others."""
+    schema = {"$ref": f"#/components/schemas/{(OpenAIErrorResponse if openai else ErrorResponse).__name__}"}
+    described: Responses = {
+        "4XX": _describe("The request cannot be served as it is", {"schema": schema}),
+        "5XX": _describe("No node or no database could serve the request", {"schema": schema}),
+    }
+    for error in (AuthenticationError("This token is not valid."), *examples):
+        problem = problem_of(error)
+        status = problem.openai_status if openai else problem.status
+        example = (problem.openai() if openai else problem.native()).model_dump()
+        described[status] = _describe(HTTPStatus(status).phrase, {"schema": schema, "example": example})
+    return described
 
 
-def nobody_listens() -> Response:
-    """The HTTP answer for the record, where the caller has left."""
-    return Response(status_code=CLIENT_LEFT)
+def _describe(description: str, content: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": content}}
+
+
+def error_schemas() -> dict[str, Any]:
+    """Return the JSON schemas that the descriptions of errors refer to, by name."""
+    mode: JsonSchemaMode = "serialization"
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorResponse, mode), (OpenAIErrorResponse, mode)]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = schemas["$defs"]
+    return found
 
 
 def install(app: FastAPI) -> None:
-    """Answer every HerdingError that a route raises, and what the framework itself refuses, in one shape."""
+    """Answer every HerdingError of a route, and every refusal of the framework, in the shape of the API."""
 
     @app.exception_handler(HerdingError)
-    async def answer(request: Request, error: HerdingError) -> Response:
-        return answer_to(request, error)
+    async def handle_error(request: Request, error: HerdingError) -> Response:
+        problem = problem_of(error)
+        if problem.status == 500:
+            log.error("%s %s: %s", request.method, request.scope["path"], error)
+        return problem.response(request)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        message, param = _told(error)
-        if param is None and not _is_json(request):
+    async def handle_invalid_request(request: Request, error: RequestValidationError) -> Response:
+        message, param = _describe_fault(error)
+        if param is None and "json" not in request.headers.get("content-type", "").lower():
             message = "Send JSON, with the header 'Content-Type: application/json'."
-        return Problem(422, UserError.type, message, param).answer(request)
+        return Problem(422, UserError.type, message, param).response(request)
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
         kind = NotFoundError.type if error.status_code == 404 else UserError.type
-        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).answer(request)
+        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).response(request)
 
     @app.exception_handler(ClientDisconnected)
-    async def left(_: Request, __: ClientDisconnected) -> Response:
-        return nobody_listens()
+    async def handle_disconnect(_: Request, __: ClientDisconnected) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _told(error: RequestValidationError) -> tuple[str, str | None]:
-    """What is wrong with a request, and with which part of it: the first fault that was found.
+def _describe_fault(error: RequestValidationError) -> tuple[str, str | None]:
+    """Return a message about the first fault of a request, and the path of the field that has it.
 
-    A value that may have several forms has a fault for each of them; that of the form it comes closest to is told.
+    A value that may have several forms has a fault for each of them. The form that it comes closest to is described.
     """
     faults = error.errors()
     first = faults[0]
     if first["type"] == "json_invalid":
         return f"The body is not JSON: {first['ctx']['error']} (at character {first['loc'][-1] + 1}).", None
-    if len(_place(first, error.body)) < len(first["loc"]) - 1:
+    if len(_path_of(first, error.body)) < len(first["loc"]) - 1:
         forms = first["loc"][:-1]
         first = max((one for one in faults if one["loc"][: len(forms)] == forms), key=lambda one: len(one["loc"]))
-    param = ".".join(str(part) for part in _place(first, error.body)) or None
+    param = ".".join(str(part) for part in _path_of(first, error.body)) or None
     return f"{param or 'The request'}: {first['msg'].removeprefix('Value error, ')}.", param
 
 
-def _place(fault: Any, body: Any) -> list[int | str]:
-    """Where a fault is, without what only the validator knows: the names of the forms that a value may have."""
+def _path_of(fault: Any, body: Any) -> list[int | str]:
+    """Return the path of a fault in the body, without the names that the validator gives to forms of a value."""
     path: list[int | str] = list(fault["loc"][1:])
     if fault["loc"][0] != "body":
         return path
-    place: list[int | str] = []
+    found: list[int | str] = []
     for part in path:
         inside = isinstance(body, dict) and part in body
         if inside or (isinstance(body, list) and isinstance(part, int) and part < len(body)):
             body = body[part]
         elif part != path[-1] or fault["type"] != "missing":
             continue
-        place.append(part)
-    return place
-
-
-def _is_json(request: Request) -> bool:
-    return "json" in request.headers.get("content-type", "").lower()
+        found.append(part)
+    return found

@@ -1,72 +1,87 @@
-"""Answers as server-sent events."""
+"""Responses as server-sent events.
+
+Starlette's response sends the headers before it asks for the first event. Here the first event comes first, since it
+decides the status: an error before it is an HTTP error.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any, TypeVar
 
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from herding.api.http.disconnect import ClientDisconnected, while_there
+from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import problem_of
+from herding.api.http.response import Headers
 from herding.errors import HerdingError
 
 T = TypeVar("T")
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""No proxy keeps events back or keeps them at all."""
+
+def encode_event(data: Any, name: str | None = None) -> bytes:
+    """Return one event; its data is JSON in ASCII, so that no client takes a character for the end of a line."""
+    return format_sse_event(data_str=json.dumps(data), event=name)
 
 
-def event(name: str, data: Any) -> bytes:
-    """One named event; its data is ASCII, so no client takes a character of it for the end of a line."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
-
-
-def data_only(data: Any) -> bytes:
-    """One event without a name."""
-    return f"data: {json.dumps(data)}\n\n".encode()
-
-
-async def events_of(steps: AsyncGenerator[T, None], show: Callable[[T], bytes]) -> AsyncGenerator[bytes, None]:
-    """Steps as events; an error before the first one is raised, a later one is the last event."""
-    begun = False
+async def encode_stream(
+    stream: AsyncGenerator[T, None], encode: Callable[[T], bytes], encode_error: Callable[[HerdingError], bytes]
+) -> AsyncGenerator[bytes, None]:
+    """Yield a stream as events. An error before the first one is raised, a later one is the last event."""
+    started = False
     try:
-        async with aclosing(steps):
-            async for step in steps:
-                begun = True
-                yield show(step)
+        async with aclosing(stream):
+            async for item in stream:
+                yield encode(item)
+                started = True
     except HerdingError as error:
-        if not begun:
+        if not started:
             raise
-        yield event("error", problem_of(error).native())
+        yield encode_error(error)
 
 
-class EventStreamResponse(StreamingResponse):
-    """Sends events as they come, and closes their source as soon as the caller leaves.
+def encode_error(error: HerdingError) -> bytes:
+    """Return an error of the native API as its last event."""
+    return encode_event(problem_of(error).native().model_dump(), "error")
 
-    The answer begins with the first event: an error before it is still an HTTP error with a status of its own, and
-    `later` are headers that are known by then.
+
+async def event_stream(
+    request: Request, events: AsyncGenerator[bytes, None], headers: Headers | None = None
+) -> Response:
+    """Return a response that sends `events` as they come, and closes them when the client disconnects.
+
+    `headers` may be filled until the first event. Raises what comes in the place of that.
     """
 
+    async def read_first() -> bytes:
+        return await anext(events, b"")
+
+    try:
+        first = await run_until_disconnect(request.receive, read_first())
+    except BaseException:
+        await events.aclose()
+        raise
+    no_buffering = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return _EventStreamResponse(first, events, no_buffering | (headers or {}))
+
+
+class _EventStreamResponse(StreamingResponse):
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, later: Mapping[str, str] | None = None) -> None:
-        super().__init__(events, headers=_HEADERS)
-        self._events, self._later = events, {} if later is None else later
+    def __init__(self, first: bytes, events: AsyncGenerator[bytes, None], headers: Headers) -> None:
+        self._events = events
+        super().__init__(self._chain(first), headers=headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's)
-        with suppress(ClientDisconnected):
-            await while_there(receive, self._send(send))
+    async def _chain(self, first: bytes) -> AsyncGenerator[bytes, None]:
+        yield first
+        async for event in self._events:
+            yield event
 
-    async def _send(self, send: Send) -> None:
-        async with aclosing(self._events) as events:
-            first = await anext(events, b"")
-            self.headers.update(self._later)
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
-            async for data in events:
-                await send({"type": "http.response.body", "body": data, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)

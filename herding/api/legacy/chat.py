@@ -1,55 +1,72 @@
-"""`POST /api/v1/chat/completions`: the older form with one `input`, and OpenAI's messages."""
+"""`POST /api/v1/chat/completions` with one `input`, as older clients send it, or with OpenAI's messages."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
 from herding import values
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.disconnect import while_there
-from herding.api.http.errors import problem_of
-from herding.api.http.reply import reply
-from herding.api.http.response_headers import headers
-from herding.api.openai.completions import Completions
+from herding.api.http.disconnect import run_until_disconnect
+from herding.api.http.errors import Responses, error_responses, problem_of
+from herding.api.http.models import ResponseModel
+from herding.api.http.request import Caller
+from herding.api.http.response import json_response, outcome_headers
+from herding.api.openai.completions import complete_chat
 from herding.api.openai.prompt_models import AUTO, model_of
-from herding.api.openai.requests import EitherChatBody
+from herding.api.openai.requests import LegacyChatRequest
+from herding.api.openai.responses import ChatCompletion
 from herding.errors import HerdingError, NodeError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import Message, Principal
 
+_EVENTS: Responses = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+
+
+class LegacyChatResponse(ResponseModel):
+    """The response to an `input`. `result` is null without success."""
+
+    success: bool
+    msg: str
+    result: str | None
+
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """The route of chats in the native API."""
+    """Return the route of chats in the native API."""
     routes = APIRouter(prefix="/api/v1", tags=["run"])
-    completions = Completions(orchestrator)
 
-    @routes.post("/chat/completions", responses=examples.answers(examples.SEED_ANSWER))
-    async def chat(body: EitherChatBody, request: Request, who: Caller) -> Response:
-        """Answer one `input` with `success`, `msg` and `result`; or OpenAI's `messages` as `/v1` does.
+    @routes.post(
+        "/chat/completions",
+        response_model=LegacyChatResponse | ChatCompletion,
+        responses=_EVENTS | error_responses(),
+    )
+    async def create_legacy_chat_completion(body: LegacyChatRequest, request: Request, who: Caller) -> Response:
+        """Answer one `input` with `success`, `msg` and `result`, or OpenAI's `messages` like `/v1/chat/completions`.
 
-        An `input` that finds no answer is told with `success` false, in an answer of status 200.
+        A failure to answer an `input` is `success` false in a response of status 200.
         """
         if body.input is None:
-            return await completions.chat(body, request, who)
-        return await _older(body.input, body, request, who)
+            return await complete_chat(orchestrator, body, request, who)
+        return await _answer(body.input, body, request, who)
 
-    async def _older(text: str, body: EitherChatBody, request: Request, who: Principal) -> Response:
+    async def _answer(text: str, body: LegacyChatRequest, request: Request, who: Principal) -> Response:
         try:
-            model = model_of(body.model_name or AUTO, body.variables)
-            wanted = values.Request(
-                model=model,
-                parameters=body.parameters(),
+            run = values.Request(
+                model=model_of(body.model_name or AUTO, body.variables),
+                parameters=body.to_parameters(),
                 messages=(Message("user", text),),
                 session_id=body.session_id,
-                response_format=body.form(),
+                response_format=body.to_response_format(),
             )
-            outcome = await while_there(request.receive, orchestrator.pipeline.run(wanted, who))
+            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
         except (UserError, NodeError) as error:
-            return reply({"success": False, "msg": f"worker execute error: {error.message}", "result": None})
+            return json_response(_failure(f"worker execute error: {error.message}"))
         except HerdingError as error:
             problem = problem_of(error)
-            return reply({"success": False, "msg": error.message, "result": None}, problem.status, problem.headers)
-        return reply({"success": True, "msg": "execute succeed", "result": outcome.answer}, headers=headers(outcome))
+            return json_response(_failure(error.message), problem.status, problem.headers)
+        answer = LegacyChatResponse(success=True, msg="execute succeed", result=outcome.answer)
+        return json_response(answer, headers=outcome_headers(outcome))
 
     return routes
+
+
+def _failure(message: str) -> LegacyChatResponse:
+    return LegacyChatResponse(success=False, msg=message, result=None)

@@ -1,29 +1,36 @@
-"""Models that register themselves: `/api/server/register`, `workers` and `offline`, with the answers of the older form.
+"""The model registry of older clients: `/api/server/register`, `workers` and `offline`.
 
-What cannot be is said with `success` false in an answer of status 200; who may not is refused like everywhere else.
+A failure is `success` false in a response of status 200. Missing rights are refused as everywhere else.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import ConfigDict, Field, StrictBool, field_validator
+from pydantic.config import JsonDict
 
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.reply import reply
-from herding.api.native.requests import Body
+from herding.api.http.errors import error_responses
+from herding.api.http.models import RequestModel, ResponseModel
+from herding.api.http.request import Caller
 from herding.errors import UserError
 from herding.orchestrator import Orchestrator
 
 DEFAULT_URL = "http://localhost:8008/api/generate"
+_WORKER: JsonDict = {"model_name": "chatglm2-6b", "req_url_template": "http://127.0.0.1:8008/api/generate"}
+_REGISTRATION: JsonDict = {
+    **_WORKER,
+    "body": {"input": "{USER_PROMPT}", "model_name": "{MODEL_NAME}"},
+    "owner": "operategpt",
+    "response_extract": "",
+}
 
 
-class RegisterBody(Body):
-    """A model at a URL. Texts in URL, header, parameters and body may have placeholders such as {USER_PROMPT}."""
+class RegisterRequest(RequestModel):
+    """A model at a URL. URL, header, parameters and body may contain placeholders such as {USER_PROMPT}."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.REGISTER]}, protected_namespaces=())
+    model_config = ConfigDict(json_schema_extra={"examples": [_REGISTRATION]}, protected_namespaces=())
 
     model_name: str = Field(min_length=1, max_length=300)
     req_url_template: str = DEFAULT_URL
@@ -31,20 +38,20 @@ class RegisterBody(Body):
     req_param: dict[str, str | int | float | bool] | None = Field(default=None, description="the query of the URL")
     header: dict[str, str] | None = None
     body: Any = None
-    response_extract: str | None = Field(default=None, description="JMESPath to the text; empty: the whole answer")
+    response_extract: str | None = Field(default=None, description="JMESPath to the text; empty: the whole response")
     is_stream: StrictBool = Field(default=False, description="the model answers with server-sent events")
     owner: str | None = None
-    worker_type: Literal["REMOTE", "LOCAL"] | None = Field(default=None, description="without effect")
-    secret: str | None = Field(default=None, description="stands for {SECRET}; kept encrypted, never shown")
-    secrets: dict[str, str] | None = Field(default=None, description="stand for {SECRET:NAME}")
+    worker_type: Literal["REMOTE", "LOCAL"] | None = Field(default=None, description="ignored")
+    secret: str | None = Field(default=None, description="replaces {SECRET}; stored encrypted, never shown")
+    secrets: dict[str, str] | None = Field(default=None, description="replace {SECRET:NAME}")
 
     @field_validator("req_type", mode="before")
     @classmethod
-    def _any_case(cls, given: Any) -> Any:
+    def _to_upper_case(cls, given: Any) -> Any:
         return given.upper() if isinstance(given, str) else given
 
-    def words(self) -> dict[str, Any]:
-        """The same in the words of the nodes file."""
+    def to_config(self) -> dict[str, Any]:
+        """Return the node with the keys of the nodes file."""
         return {
             "kind": "template",
             "url": self.req_url_template,
@@ -60,47 +67,66 @@ class RegisterBody(Body):
         }
 
 
-class OfflineBody(Body):
-    """The model at a URL that is to go."""
+class OfflineRequest(RequestModel):
+    """The model to remove, and its URL."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [examples.OFFLINE]}, protected_namespaces=())
+    model_config = ConfigDict(json_schema_extra={"examples": [_WORKER]}, protected_namespaces=())
 
     model_name: str = ""
     req_url_template: str = ""
 
 
+class RegistryResponse(ResponseModel):
+    """The result of a change of the registry."""
+
+    success: bool
+    msg: str
+
+
+class WorkerResponse(ResponseModel):
+    """A model at a URL."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    model_name: str
+    req_url_template: str
+
+
+class WorkersResponse(ResponseModel):
+    """All models that were added at run time."""
+
+    success: bool = True
+    data: list[WorkerResponse]
+
+
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes for models that come and go."""
+    """Return the routes of the model registry."""
     routes = APIRouter(prefix="/api/server", tags=["nodes"])
     registry = orchestrator.registry
 
-    @routes.post("/register", responses=examples.answers(examples.REGISTERED))
-    async def register(body: RegisterBody, who: Caller) -> Response:
-        """Add a model at a URL. One that is registered at several URLs is called at each of them in turn."""
+    @routes.post("/register", responses=error_responses())
+    async def register_model(body: RegisterRequest, who: Caller) -> RegistryResponse:
+        """Add a model at a URL. A model at several URLs is called at each of them in turn."""
         try:
-            await registry.register(body.words(), body.model_name, who)
+            await registry.register(body.to_config(), body.model_name, who)
         except UserError as error:
-            return _failed(error)
-        return reply({"success": True, "msg": f"register LLM {body.model_name} succeed!"})
+            return RegistryResponse(success=False, msg=error.message)
+        return RegistryResponse(success=True, msg=f"register LLM {body.model_name} succeed!")
 
-    @routes.get("/workers", responses=examples.answers(examples.WORKERS))
-    async def workers(who: Caller) -> Response:
-        """Every model that was added at run time, with its URL."""
-        found = [{"model_name": model, "req_url_template": url} for model, url in await registry.workers(who)]
-        return reply({"success": True, "data": found})
+    @routes.get("/workers", responses=error_responses())
+    async def list_workers(who: Caller) -> WorkersResponse:
+        """List the models that were added at run time with their URLs."""
+        found = await registry.workers(who)
+        return WorkersResponse(data=[WorkerResponse(model_name=model, req_url_template=url) for model, url in found])
 
-    @routes.post("/offline", responses=examples.answers(examples.GONE_OFFLINE))
-    async def offline(body: OfflineBody, who: Caller) -> Response:
-        """Take the model at a URL away, once the requests that it has are over."""
+    @routes.post("/offline", responses=error_responses())
+    async def remove_model(body: OfflineRequest, who: Caller) -> RegistryResponse:
+        """Remove the model at a URL, once its running requests have ended."""
         try:
             await registry.offline(body.model_name, body.req_url_template, who)
         except UserError as error:
-            return _failed(error)
+            return RegistryResponse(success=False, msg=error.message)
         worker = f"llm worker(model_name={body.model_name}, url={body.req_url_template})"
-        return reply({"success": True, "msg": f"remove {worker} succeed!"})
+        return RegistryResponse(success=True, msg=f"remove {worker} succeed!")
 
     return routes
-
-
-def _failed(error: UserError) -> Response:
-    return reply({"success": False, "msg": error.message})

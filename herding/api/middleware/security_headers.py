@@ -1,27 +1,22 @@
-"""What every request and answer passes: security headers, a cap on bodies, a check of where a page is from."""
+"""Security headers, a limit on the size of bodies, and the refusal of writes from pages of other origins."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.api.http.errors import Problem
-from herding.api.http.origin import same_origin
+from herding.api.http.request import same_origin
 from herding.errors import BROKEN
 
 MAX_BODY = 8_000_000
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Gradio's page needs inline scripts and eval; everything must come from us, so that no answer of a model can make
-# the browser call another host (an image's address can carry a secret away).
+# Gradio's page needs inline scripts and eval. Everything must come from our origin, so that no response of a model
+# makes the browser call another host: the URL of an image could carry a secret away.
 _POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -50,13 +45,13 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _TooLarge(Exception):
-    """The body went over the cap while it was read."""
+    """The body exceeded the limit while it was read."""
 
 
 class SecurityHeadersMiddleware:
-    """ASGI middleware around everything."""
+    """ASGI middleware around all others; it also turns unexpected exceptions into a response of status 500."""
 
-    def __init__(self, app: App, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ()) -> None:
         self._app = app
         self._max_body = max_body
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
@@ -67,49 +62,49 @@ class SecurityHeadersMiddleware:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        answer = _Answer(send, self._headers)
+        response = _GuardedSend(send, self._headers)
         if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
-            await _refuse(scope, answer, 403, "A page of another origin may not do this.")
-        elif not self._may_read(headers.get(b"content-length", b"0")):
-            await _refuse(scope, answer, 413, self._too_large)
+            await _refuse(scope, response, 403, "A page of another origin may not do this.")
+        elif not self._is_size_allowed(headers.get(b"content-length", b"0")):
+            await _refuse(scope, response, 413, self._too_large)
         else:
-            await self._guarded(scope, receive, answer)
+            await self._run_app(scope, receive, response)
 
-    async def _guarded(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _run_app(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
         read = 0
 
-        async def capped() -> Message:
+        async def receive_limited() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > self._max_body:
-                answer.muted = not answer.started  # what the app says about a body cut off is not the point
+                response.muted = not response.started  # the app can only complain about a truncated body
                 raise _TooLarge
             return message
 
         try:
-            await self._app(scope, capped, answer)
+            await self._app(scope, receive_limited, response)
         except _TooLarge:
-            answer.muted = not answer.started
+            response.muted = not response.started
         except Exception:
-            if answer.started:
+            if response.started:
                 raise
             log.exception("%s failed", scope["path"])
-            await _refuse(scope, answer, 500, BROKEN)
-        if answer.muted:
-            answer.muted = False
-            await _refuse(scope, answer, 413, self._too_large)
+            await _refuse(scope, response, 500, BROKEN)
+        if response.muted:
+            response.muted = False
+            await _refuse(scope, response, 413, self._too_large)
 
     @property
     def _too_large(self) -> str:
-        return f"A request body has at most {self._max_body:,} bytes."
+        return f"The request body is too large. Send at most {self._max_body:,} bytes."
 
-    def _may_read(self, length: bytes) -> bool:
+    def _is_size_allowed(self, length: bytes) -> bool:
         return length.isdigit() and int(length) <= self._max_body
 
 
-class _Answer:
-    """Sends an answer with the security headers; nothing of it while `muted`."""
+class _GuardedSend:
+    """Sends a response with the security headers; drops its messages while `muted`."""
 
     def __init__(self, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._send = send
@@ -130,9 +125,9 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    answer = Problem(status, "refused", message, headers={"connection": "close"}).answer(Request(scope))
-    await answer(scope, _nothing, send)
+    response = Problem(status, "refused", message, headers={"connection": "close"}).response(Request(scope))
+    await response(scope, _receive_nothing, send)
 
 
-async def _nothing() -> Message:
+async def _receive_nothing() -> Message:
     return {"type": "http.disconnect"}

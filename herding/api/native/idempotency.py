@@ -1,4 +1,4 @@
-"""Equal requests that are sent again get the answer of the first one."""
+"""Responses by Idempotency-Key, so that a request that is sent again does not run again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any, Generic, TypeVar
 
 from herding.errors import ConflictError
 
-KEPT_SECONDS = 24 * 3600.0
-MOST = 10_000
-MOST_BYTES = 64_000_000
+TTL_SECONDS = 24 * 3600.0
+MAX_ENTRIES = 10_000
+MAX_BYTES = 64_000_000
 MAX_KEY = 255
 
 T = TypeVar("T")
 Key = tuple[str, str]
-"""A principal and the key that they chose."""
+"""The id of a principal and the key that they chose."""
 
 
 class UsedKeyError(ConflictError):
@@ -28,76 +28,79 @@ class UsedKeyError(ConflictError):
 
 
 @dataclass(slots=True, eq=False)
-class _Kept(Generic[T]):
+class _Entry(Generic[T]):
     digest: bytes
     task: asyncio.Task[T]
-    since: float
+    created_at: float
     waiting: int = 0
 
 
-class Replies(Generic[T]):
-    """Answers by principal and key, in the memory of this process, for a day.
+class IdempotencyCache(Generic[T]):
+    """Responses by principal and key, in the memory of this process, for a day.
 
-    The longest unused go first when there are more than `most`, or more than `most_bytes` in all, as `size` counts. A
-    request that failed, or that everybody walked away from, is not kept: the next one with its key runs.
+    The least recently used are dropped above `max_entries`, or above `max_bytes` in total as measured by `size`. A
+    request that failed, or that all its clients left, is not stored: the next one with its key runs.
     """
 
     def __init__(
         self,
         *,
         size: Callable[[T], int],
-        most: int = MOST,
-        most_bytes: int = MOST_BYTES,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._size = size
-        self._most, self._most_bytes, self._monotonic = most, most_bytes, monotonic
-        self._kept: OrderedDict[Key, _Kept[T]] = OrderedDict()
+        self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
+        self._entries: OrderedDict[Key, _Entry[T]] = OrderedDict()
         self._bytes = 0
 
-    async def once(self, key: Key, digest: bytes, run: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The answer for `key`, from `run` where it is new; UsedKeyError where its request was another one."""
-        kept = self._find(key)
-        if kept is None:
-            kept = self._kept[key] = _Kept(digest, asyncio.create_task(run()), self._monotonic())
-            kept.task.add_done_callback(lambda _: self._settle(key, kept))
-        elif kept.digest != digest:
-            raise UsedKeyError("This Idempotency-Key came with another request before. Use a new key.")
-        self._kept.move_to_end(key)
-        return await self._answer(key, kept)
+    async def run(self, key: Key, digest: bytes, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return the response for `key`, from `work` if the key is new.
 
-    def _find(self, key: Key) -> _Kept[T] | None:
-        kept = self._kept.get(key)
-        if kept and self._monotonic() - kept.since > KEPT_SECONDS:
+        `digest` is that of the request. Raises UsedKeyError if the key came with another one.
+        """
+        entry = self._find(key)
+        if entry is None:
+            entry = self._entries[key] = _Entry(digest, asyncio.create_task(work()), self._monotonic())
+            entry.task.add_done_callback(lambda _: self._store(key, entry))
+        elif entry.digest != digest:
+            raise UsedKeyError("This Idempotency-Key was used with another request. Use a new key.")
+        self._entries.move_to_end(key)
+        return await self._wait(key, entry)
+
+    def _find(self, key: Key) -> _Entry[T] | None:
+        entry = self._entries.get(key)
+        if entry and self._monotonic() - entry.created_at > TTL_SECONDS:
             self._drop(key)
             return None
-        return kept
+        return entry
 
-    async def _answer(self, key: Key, kept: _Kept[T]) -> T:
-        """Wait for an answer together with others; whoever leaves last ends the run."""
-        kept.waiting += 1
+    async def _wait(self, key: Key, entry: _Entry[T]) -> T:
+        """Wait for a response together with other clients; when the last one leaves, the run is cancelled."""
+        entry.waiting += 1
         try:
-            return await asyncio.shield(kept.task)
+            return await asyncio.shield(entry.task)
         finally:
-            kept.waiting -= 1
-            if not kept.waiting and not kept.task.done():
-                if self._kept.get(key) is kept:
+            entry.waiting -= 1
+            if not entry.waiting and not entry.task.done():
+                if self._entries.get(key) is entry:
                     self._drop(key)
-                kept.task.cancel()
-                await asyncio.wait([kept.task])
+                entry.task.cancel()
+                await asyncio.wait([entry.task])
 
-    def _settle(self, key: Key, kept: _Kept[T]) -> None:
-        failed = kept.task.cancelled() or kept.task.exception() is not None
-        if self._kept.get(key) is not kept:
+    def _store(self, key: Key, entry: _Entry[T]) -> None:
+        failed = entry.task.cancelled() or entry.task.exception() is not None
+        if self._entries.get(key) is not entry:
             return
         if failed:
             self._drop(key)
             return
-        self._bytes += self._size(kept.task.result())
-        while len(self._kept) > self._most or self._bytes > self._most_bytes:
-            self._drop(next(iter(self._kept)))
+        self._bytes += self._size(entry.task.result())
+        while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._entries)))
 
     def _drop(self, key: Key) -> None:
-        task = self._kept.pop(key).task
+        task = self._entries.pop(key).task
         if task.done() and not task.cancelled() and task.exception() is None:
             self._bytes -= self._size(task.result())

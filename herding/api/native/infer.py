@@ -1,4 +1,4 @@
-"""NodeCall prompts: `infer`, the simple `run` for a link, and `cancel`."""
+"""Run a prompt, by a POST or by a link, and cancel a running request."""
 
 from __future__ import annotations
 
@@ -6,101 +6,295 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from herding import values
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.disconnect import while_there
-from herding.api.http.origin import same_origin
-from herding.api.http.reply import dump, reply
-from herding.api.http.response_headers import Headers, headers, noted
-from herding.api.http.sse import EventStreamResponse, event, events_of
-from herding.api.middleware.cors import REFUSED, welcomes
-from herding.api.native import responses
-from herding.api.native.idempotency import MAX_KEY, Replies
-from herding.api.native.requests import InferBody
-from herding.errors import AccessError, UserError
+from herding.api.http.disconnect import run_until_disconnect
+from herding.api.http.errors import Responses, error_responses
+from herding.api.http.models import RequestModel, ResponseModel
+from herding.api.http.request import Caller, same_origin
+from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
+from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
+from herding.api.middleware.cors import OTHER_ORIGIN, page_may_run
+from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
+from herding.api.openai.prompt_models import AUTO
+from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.values import Delta, Done, Event, Outcome, Queued, Started
+from herding.prompts.model import PromptParameters
+from herding.values import (
+    Attempt,
+    CheckResult,
+    Considered,
+    Delta,
+    Done,
+    Event,
+    FinishReason,
+    Message,
+    Outcome,
+    Queued,
+    Started,
+    Timings,
+    Usage,
+)
 
-Show = Callable[[Outcome], responses.Json]
-Answer = tuple[bytes, Headers]
+_EVENTS = (
+    'event: start\ndata: {"request_id": "0b9c...", "model": "herding/cria", "node": "local", "reason": "..."}\n\n'
+    'event: delta\ndata: {"text": "Hello"}\n\nevent: done\ndata: {"request_id": "0b9c...", "text": "Hello"}\n\n'
+)
+_NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
+_ERRORS = error_responses(
+    _NO_PROMPT,
+    UserError("'name' has at most 60 characters.", param="variables.name"),
+    LimitError("500 requests in 24 hours are used up.", retry_after=60),
+    NoNodeError("No node serves herding/cria."),
+)
+
+
+class Turn(RequestModel):
+    """An earlier message of a chat."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class RunPromptRequest(RequestModel):
+    """A run of a prompt. Older clients send `prompt_key` and `raw_inputs` instead of `prompt` and `variables`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "prompt": "entity_recognition",
+                    "variables": {"categories": "[person, food]", "text": "Hanna likes sushi."},
+                    "parameters": {"max_tokens": 100},
+                }
+            ]
+        }
+    )
+
+    prompt: str = Field(
+        default="",
+        description="`key` (its label prod, else the newest), `key@<version>`, `key@<label>` or `key@newest`",
+    )
+    variables: dict[str, Any] = Field(default_factory=dict)
+    model: str | None = Field(
+        default=None, description="null or `auto`: the routing chooses among the prompt's target models"
+    )
+    parameters: PromptParameters = PromptParameters()
+    session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
+    turns: list[Turn] = Field(
+        default_factory=list, description="earlier turns of a chat, oldest first, instead of the remembered ones"
+    )
+    stream: StrictBool = False
+    prompt_key: SkipJsonSchema[str | None] = None
+    raw_inputs: SkipJsonSchema[dict[str, Any] | None] = None
+
+    @model_validator(mode="after")
+    def _check_form(self) -> RunPromptRequest:
+        if bool(self.prompt) == bool(self.prompt_key):
+            raise ValueError("name a prompt under `prompt`")
+        if self.raw_inputs is not None and self.variables:
+            raise ValueError("give either `variables` or `raw_inputs`")
+        return self
+
+    def to_request(self) -> values.Request:
+        """Return the request for the orchestrator."""
+        return values.Request(
+            prompt=self.prompt or self.prompt_key or "",
+            variables=self.variables if self.raw_inputs is None else self.raw_inputs,
+            model=None if self.model == AUTO else self.model,
+            parameters=self.parameters.value(),
+            turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
+            session_id=self.session_id,
+        )
+
+
+class RoutingDecision(ResponseModel):
+    """The reason for the node that answered, the other candidates, and the attempts on each node."""
+
+    policy: str | None
+    reason: str | None
+    candidates: tuple[Considered, ...] | None
+    attempts: tuple[Attempt, ...]
+
+    @classmethod
+    def from_outcome(cls, outcome: Outcome) -> RoutingDecision:
+        """Return how a request was routed."""
+        return cls(
+            policy=outcome.policy,
+            reason=outcome.reason,
+            candidates=outcome.candidates or None,
+            attempts=outcome.attempts,
+        )
+
+
+class RunPromptResponse(ResponseModel):
+    """A finished run. Times are in milliseconds."""
+
+    request_id: str
+    text: str
+    prompt: str
+    version: int
+    variant: str | None
+    model: str | None
+    node: str | None
+    finish_reason: FinishReason | None
+    usage: Usage
+    timings: Timings
+    checks: CheckResult
+    routing: RoutingDecision
+
+    @classmethod
+    def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
+        """Return the response to a run that ended with `outcome`."""
+        return cls(
+            request_id=outcome.request_id,
+            text=outcome.answer,
+            prompt=outcome.prompt,
+            version=outcome.version,
+            variant=outcome.variant,
+            model=outcome.model,
+            node=outcome.node,
+            finish_reason=outcome.finish_reason,
+            usage=outcome.usage,
+            timings=round_timings(outcome.timings),
+            checks=outcome.checks,
+            routing=RoutingDecision.from_outcome(outcome),
+        )
+
+
+class LegacyRunResponse(ResponseModel):
+    """A finished run, as older clients expect it."""
+
+    text: str
+    inference_id: str
+    model: str | None
+
+    @classmethod
+    def from_outcome(cls, outcome: Outcome) -> LegacyRunResponse:
+        """Return the response to a run that ended with `outcome`."""
+        return cls(text=outcome.answer, inference_id=outcome.request_id, model=outcome.model)
+
+
+class CancelResponse(ResponseModel):
+    """A request that was stopped."""
+
+    request_id: str
+    cancelled: bool = True
+
+
+def round_timings(timings: Timings) -> Timings:
+    """Return times in milliseconds with three decimals."""
+    first = timings.first_token_ms
+    return Timings(
+        queued_ms=round(timings.queued_ms, 3),
+        first_token_ms=None if first is None else round(first, 3),
+        total_ms=round(timings.total_ms, 3),
+    )
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes that run prompts."""
+    """Return the routes that run prompts."""
     routes = APIRouter(prefix="/api/v1", tags=["run"])
-    replies: Replies[Answer] = Replies(size=lambda answer: len(answer[0]))
+    cache: IdempotencyCache[tuple[bytes, Headers]] = IdempotencyCache(size=lambda response: len(response[0]))
 
-    @routes.post("/infer", responses=examples.answers(examples.ANSWER, events=examples.EVENTS))
-    async def infer(
-        body: InferBody,
+    @routes.post("/infer", response_model=RunPromptResponse, responses=_with_events(_EVENTS) | _ERRORS)
+    async def run_prompt(
+        body: RunPromptRequest,
         request: Request,
         who: Caller,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY)] = None,
     ) -> Response:
-        """Run a prompt; with `stream`, as events `queued`, `start`, `delta`, `done` or `error`.
+        """Run a prompt. With `stream`, send the events `queued`, `start`, `delta`, and `done` or `error`.
 
-        Equal requests with one `Idempotency-Key` run once and get equal answers for 24 hours, as long as this process
-        lives. A client that leaves ends its run.
+        Requests with the same `Idempotency-Key` and body run once and get the same response for 24 hours, until this
+        process restarts. A client that disconnects ends its run.
         """
-        wanted = body.request()
-        show = responses.older_answer if body.older else responses.answer
-        if body.stream:
-            if idempotency_key:
-                raise UserError("Idempotency-Key is for answers that do not stream. Leave one of them out.")
-            told: Headers = {}
-            stream = noted(orchestrator.pipeline.stream(wanted, who), told)
-            return EventStreamResponse(events_of(stream, partial(_event, show=show)), later=told)
+        run = body.to_request()
+        to_body = RunPromptResponse.from_outcome if body.prompt_key is None else LegacyRunResponse.from_outcome
+        if not body.stream and idempotency_key is None:
+            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+            return json_response(to_body(outcome), headers=outcome_headers(outcome))
+        if not body.stream:
 
-        async def run() -> Answer:
-            outcome = await orchestrator.pipeline.run(wanted, who)
-            return dump(show(outcome)), headers(outcome)
+            async def run_once() -> tuple[bytes, Headers]:
+                outcome = await orchestrator.pipeline.run(run, who)
+                return to_json(to_body(outcome)), outcome_headers(outcome)
 
-        digest = sha256(await request.body()).digest()
-        work = replies.once((who.id, idempotency_key), digest, run) if idempotency_key else run()
-        content, told = await while_there(request.receive, work)
-        return Response(content, headers=told, media_type="application/json")
+            digest = sha256(await request.body()).digest()
+            work = cache.run((who.id, idempotency_key or ""), digest, run_once)
+            content, headers = await run_until_disconnect(request.receive, work)
+            return Response(content, headers=headers, media_type="application/json")
+        if idempotency_key is not None:
+            raise UserError("Streams take no Idempotency-Key. Leave out one of them.")
+        headers = {}
+        events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
+        return await event_stream(
+            request, encode_stream(events, partial(_encode, to_body=to_body), encode_error), headers
+        )
 
-    @routes.get("/run/{prompt:path}", responses=examples.answers(examples.ANSWER), openapi_extra=examples.RUN)
-    async def run(prompt: str, request: Request, who: Caller) -> Response:
-        """Run a prompt with the variables in the query: `?name=Ada`.
+    @routes.get(
+        "/run/{prompt:path}", response_model=RunPromptResponse, responses=_ERRORS, openapi_extra=_QUERY_OF_VARIABLES
+    )
+    async def run_prompt_by_link(prompt: str, request: Request, who: Caller) -> Response:
+        """Run a prompt with the variables in the query, such as `?name=Ada`.
 
-        For links and scripts of this site, and for web pages of the origins that the prompt names under `cors`.
+        For links and scripts of this site, and for web pages of the origins that the prompt lists under `cors`.
+        A prompt with an `alias` is also at that path: `GET /error?error=123`.
         """
-        asked = dict(request.headers.raw)
-        if not same_origin(asked) and not await welcomes(orchestrator, prompt, asked, who):
-            raise AccessError(REFUSED)
+        headers = dict(request.headers.raw)
+        if not same_origin(headers) and not await page_may_run(orchestrator, prompt, headers, who):
+            raise AccessError(OTHER_ORIGIN)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
-        wanted = values.Request(prompt, variables)
-        outcome = await while_there(request.receive, orchestrator.pipeline.run(wanted, who))
-        return reply(responses.answer(outcome), headers=headers(outcome))
+        run = values.Request(prompt, variables)
+        outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+        return json_response(RunPromptResponse.from_outcome(outcome), headers=outcome_headers(outcome))
 
     @routes.post(
         "/requests/{request_id}/cancel",
-        responses=examples.answers({"request_id": examples.REQUEST_ID, "cancelled": True}),
+        responses=error_responses(NotFoundError("This request is not running.", param="request_id")),
     )
-    async def cancel(request_id: str, who: Caller) -> Response:
-        """Stop a running request; whoever waits for it gets the text so far, with finish reason `cancelled`."""
+    async def cancel_request(request_id: str, who: Caller) -> CancelResponse:
+        """Stop a running request. Its caller gets the text so far, with the finish reason `cancelled`."""
         await orchestrator.pipeline.cancel(request_id, who)
-        return reply({"request_id": request_id, "cancelled": True})
+        return CancelResponse(request_id=request_id)
 
     return routes
 
 
-def _event(happened: Event, show: Show) -> bytes:
-    match happened:
+def _with_events(example: str) -> Responses:
+    return {200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": example}}}}
+
+
+_QUERY_OF_VARIABLES: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "variables",
+            "in": "query",
+            "description": "each variable of the prompt by its name: `?name=Ada`; the others have their defaults",
+            "style": "form",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+            "example": {"name": "Ada"},
+        }
+    ]
+}
+
+
+def _encode(event: Event, to_body: Callable[[Outcome], BaseModel]) -> bytes:
+    match event:
         case Delta(text):
-            return event("delta", {"text": text})
+            return encode_event({"text": text}, "delta")
         case Queued():
-            return event("queued", asdict(happened))
+            return encode_event(asdict(event), "queued")
         case Started():
-            return event("start", asdict(happened))
+            return encode_event(asdict(event), "start")
         case Done(outcome):
-            return event("done", show(outcome))
+            return encode_event(to_body(outcome).model_dump(), "done")
 
 
 def _one_or_all(given: list[str]) -> Any:

@@ -1,59 +1,86 @@
-"""Insights as data: how the versions of a prompt did on each model, and who will answer next."""
+"""Insights into a prompt: the results of its versions on each model, and the routing of the next request."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.reply import reply
-from herding.api.native.responses import instant
-from herding.evaluation.insights import PromptInsights
+from herding.api.http.errors import error_responses
+from herding.api.http.models import Instant, ResponseModel
+from herding.api.http.request import Caller
+from herding.errors import NotFoundError, UserError
+from herding.evaluation.insights import Outlook
+from herding.evaluation.version_matrix import Cell
 from herding.orchestrator import Orchestrator
-from herding.values import Reset
+from herding.routing.policies import RoutingSettings
 
-Days = Annotated[int, Query(description="how far to look back: 7, 30 or 90")]
+Days = Annotated[int, Query(description="the span to look at: 7, 30 or 90 days")]
 
-PLACE = "/api/v1/insights/{prompt:path}"
+_PROMPT = "/api/v1/insights/{prompt:path}"
+_NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
+
+
+class BucketResponse(ResponseModel):
+    """The number of requests to a model in a span of time that begins at `at`."""
+
+    at: Instant
+    model: str
+    requests: int
+
+
+class ResetResponse(ResponseModel):
+    """A reset of the routing data of a prompt."""
+
+    prompt: str
+    at: Instant
+    by: str
+
+
+class InsightsResponse(ResponseModel):
+    """Statistics of a prompt over the last `days`. `version` is the live one.
+
+    `cells` has the statistics of each version and model, `models` the routing of the next request, `buckets` the
+    requests over time in spans of `bucket_ms`. `read` of `total` requests are counted, the newest.
+    """
+
+    prompt: str
+    version: int
+    days: int
+    since: Instant
+    until: Instant
+    routing: RoutingSettings
+    cells: tuple[Cell, ...]
+    models: tuple[Outlook, ...]
+    buckets: tuple[BucketResponse, ...]
+    bucket_ms: int
+    total: int
+    read: int
+    reset: ResetResponse | None
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes of the insights."""
+    """Return the routes of insights."""
     routes, insights = APIRouter(tags=["insights"]), orchestrator.insights
 
-    @routes.post(f"{PLACE}/reset", responses=examples.answers(examples.RESET))
-    async def reset(prompt: str, who: Caller) -> Response:
-        """Begin anew: what was learned of the models on this prompt until now counts no more for who answers it.
+    @routes.post(f"{_PROMPT}/reset", responses=error_responses(_NO_PROMPT))
+    async def reset_routing_data(prompt: str, who: Caller) -> ResetResponse:
+        """Reset the routing data of a prompt: earlier results no longer decide which model is chosen.
 
-        Requests and stars stay in the history. It takes the right `publish`.
+        Requests and stars stay in the history. Needs the right `publish`.
         """
-        return reply(_reset(await insights.reset(prompt, who)))
+        return ResetResponse.model_validate(await insights.reset(prompt, who))
 
-    @routes.get(PLACE, responses=examples.answers(examples.INSIGHTS))
-    async def look(prompt: str, who: Caller, days: Days = 30) -> Response:
-        """How each version of a prompt did on each model, and the chance of each model to be chosen next.
+    @routes.get(_PROMPT, responses=error_responses(_NO_PROMPT, UserError("Choose 7, 30 or 90 days.", param="days")))
+    async def get_insights(prompt: str, who: Caller, days: Days = 30) -> InsightsResponse:
+        """Return the statistics of each version on each model, and the probability that a model is chosen next.
 
-        `requests` are tries of the model, `errors` those that failed. Rates are 0 to 1: check failures among answers
-        with checks. `low` and `high` are the 95 % interval of the mean stars (normal, never narrower than a
-        spread of 0.5 stars gives). Times (nearest rank) are of tries that answered, tokens the means of their requests.
-        `share` is the chance to be chosen next, `quality` what a request is expected to be worth (0 to 1); `why` is
-        what the policy goes by: the last 1,000 tries since the last reset. null where nothing is behind a figure. Of
-        `total` requests in the span the newest `read` are counted.
+        `requests` are attempts on the model, `errors` those that failed. Rates are 0 to 1; that of failed checks is
+        among responses of prompts that have checks. `low` and `high` are the 95 % interval of the mean stars. Times
+        are of attempts that succeeded, tokens the means of their requests. `share` is the probability to be chosen
+        next, `quality` the expected value of a request (0 to 1), `why` the evidence: the last 1,000 attempts since
+        the last reset. A value is null without data.
         """
-        return reply(_insights(await insights.look(prompt, who, days=days)))
+        return InsightsResponse.model_validate(await insights.look(prompt, who, days=days))
 
     return routes
-
-
-def _insights(found: PromptInsights) -> dict[str, Any]:
-    data = asdict(found)
-    buckets = [bucket | {"at": instant(bucket["at"])} for bucket in data["buckets"]]
-    times = {"since": instant(found.since), "until": instant(found.until), "buckets": buckets}
-    return data | times | {"reset": _reset(found.reset) if found.reset else None}
-
-
-def _reset(reset: Reset) -> dict[str, Any]:
-    return asdict(reset) | {"at": instant(reset.at)}

@@ -1,71 +1,295 @@
-"""The herd: nodes, their models, and switching between them."""
+"""Nodes and their models: list, load a model, add, test, change and remove."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ConfigDict, Field, StrictBool
+from pydantic.config import JsonDict
 
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.disconnect import while_there
-from herding.api.http.reply import reply
-from herding.api.http.sse import EventStreamResponse, event, events_of
-from herding.api.native import responses
-from herding.api.native.requests import ModelBody
+from herding.api.http.disconnect import run_until_disconnect
+from herding.api.http.errors import Responses, error_responses
+from herding.api.http.models import Instant, RequestModel, ResponseModel
+from herding.api.http.request import Caller
+from herding.api.http.response import json_response
+from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
+from herding.errors import NodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.values import LoadProgress, ModelStats
+from herding.values import LoadProgress, ModelStats, NodeInfo
+
+_NODE: JsonDict = {
+    "kind": "template",
+    "name": "chatglm",
+    "models": ["chatglm2-6b"],
+    "url": "http://127.0.0.1:8008/api/generate",
+    "headers": {"Authorization": "Bearer {SECRET}"},
+    "body": {"input": "{USER_PROMPT}", "model_name": "{MODEL_NAME}", "temperature": "{MODEL_TEMPERATURE}"},
+    "response_extract": "data.items[].attributes.answer",
+    "secret": "sk-...",
+    "owner": "operategpt",
+}
+_NO_NODE = NotFoundError("There is no node 'slow-box'.", param="node")
+_BAD_NODE = UserError("'url' is missing.", param="url")
+_PROGRESS: Responses = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'event: progress\ndata: {"fraction": 0.5, "stage": "loading", "done": false}\n\n',
+            }
+        }
+    }
+}
+
+
+class LoadModelRequest(RequestModel):
+    """The model that a node loads."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "herding/cria", "stream": False}]})
+
+    model: str = Field(min_length=1, max_length=300)
+    stream: StrictBool = True
+
+
+class NodeRequest(RequestModel):
+    """A node with the keys of the nodes file. Keys of other kinds of nodes are refused."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_NODE]})
+
+    kind: Literal["openai", "herding", "template"]
+    name: str
+    models: list[str] = Field(
+        default_factory=list, description="for openai and template; a herding node lists its own models"
+    )
+    base_url: str | None = Field(default=None, description="for openai and herding")
+    embedding_models: list[str] | None = Field(default=None, description="for openai")
+    response_format: StrictBool | None = Field(default=None, description="for openai")
+    url: str | None = Field(default=None, description="for template, like the following fields up to `stream`")
+    method: Literal["POST", "GET"] | None = None
+    headers: dict[str, str] | None = None
+    query: dict[str, Any] | None = None
+    body: Any = None
+    response_extract: str | None = None
+    stream: StrictBool | Literal["sse", "lines"] | None = Field(default=None, description="not true")
+    context_length: int | None = None
+    concurrency: int | None = None
+    deadlines: dict[str, float] | None = None
+    auto_switch: dict[str, float] | None = Field(
+        default=None,
+        description="for herding: load models on demand, after `after_seconds` of it, once in `every_minutes`",
+    )
+    owner: str | None = None
+    secret: str | None = Field(
+        default=None,
+        description="API key of openai, shared secret of herding, {SECRET} of template; stored encrypted, never "
+        "shown. Omitted in a change, it stays as long as the address does; an empty one is removed.",
+    )
+    secrets: dict[str, str] | None = Field(default=None, description="{SECRET:NAME} of template")
+
+    def to_config(self) -> dict[str, Any]:
+        """Return the fields that were sent."""
+        return self.model_dump(exclude_unset=True)
+
+
+class TestNodeRequest(NodeRequest):
+    """A node and the prompt to send to it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_NODE, "prompt": "Who are you?"}]})
+
+    prompt: str = Field(default="Hello! Who are you?", max_length=4_000)
+
+
+class NodeList(ResponseModel):
+    """The nodes that you may use."""
+
+    nodes: list[NodeInfo]
+
+
+class NodeEventResponse(ResponseModel):
+    """A change of a node."""
+
+    at: Instant = Field(validation_alias="at_ms")
+    node: str
+    kind: str
+    detail: str
+
+
+class NodeEventList(ResponseModel):
+    """Changes of nodes, newest first."""
+
+    events: list[NodeEventResponse]
+
+
+class RetryNodeResponse(ResponseModel):
+    """A node that gets requests again."""
+
+    node: str
+    mended: bool = True
+
+
+class ModelResponse(ResponseModel):
+    """A model with its nodes, the prompts that target it, and its statistics of the last 24 hours."""
+
+    id: str
+    nodes: tuple[str, ...]
+    embeds: tuple[str, ...]
+    offered_by: tuple[str, ...]
+    prompts: tuple[str, ...]
+    stats: ModelStats
+
+
+class ModelList(ResponseModel):
+    """The models that you may use."""
+
+    models: list[ModelResponse]
+
+
+class AddedNodeResponse(ResponseModel):
+    """A node that was added at run time, without its secrets."""
+
+    name: str
+    kind: str
+    config: dict[str, Any]
+    origin: str
+    owner: str
+    added_by: str
+    at: Instant
+
+
+class ExchangeResponse(ResponseModel):
+    """A request to a node and its response, with secrets masked and long texts cut.
+
+    `sent` and `received` are header lines. `status` is null without a response, `extracted` is the text that was found
+    in it, and `error` the reason for finding none.
+    """
+
+    line: str
+    sent: tuple[str, ...]
+    body: str
+    status: int | None
+    received: tuple[str, ...]
+    answer: str
+    extracted: str
+    error: str | None
+    milliseconds: float
+
+
+class AddedNodeList(ResponseModel):
+    """The nodes that were added at run time."""
+
+    nodes: list[AddedNodeResponse]
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes of nodes and models."""
+    """Return the routes of nodes and models."""
     routes = APIRouter(prefix="/api/v1", tags=["nodes"])
+    routes.include_router(_herd(orchestrator))
+    routes.include_router(_added_nodes(orchestrator))
+    return routes
 
-    @routes.get("/nodes", responses=examples.answers({"nodes": [examples.NODE]}))
-    async def nodes(who: Caller) -> Response:
-        """The nodes that you may use, at this moment, and what they did in the last 24 hours."""
-        return reply({"nodes": [responses.node(info) for info in await orchestrator.nodes.list_all(who)]})
 
-    @routes.get("/nodes/events", responses=examples.answers({"events": [examples.NODE_EVENT]}))
-    async def node_events(who: Caller) -> Response:
-        """What happened to the nodes since the app started, the newest first: ejected, recovered, switched ..."""
-        return reply({"events": [responses.node_event(event) for event in await orchestrator.nodes.events(who)]})
+def _herd(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter()
 
-    @routes.post("/nodes/{node}/mend", responses=examples.answers({"node": "local", "mended": True}))
-    async def mend(node: str, who: Caller) -> Response:
-        """Say that a node was mended (its key, its address, its program): it is tried again at once."""
+    @routes.get("/nodes", responses=error_responses())
+    async def list_nodes(who: Caller) -> NodeList:
+        """List the nodes that you may use, with their state and their statistics of the last 24 hours."""
+        return NodeList(nodes=await orchestrator.nodes.list_all(who))
+
+    @routes.get("/nodes/events", responses=error_responses())
+    async def list_node_events(who: Caller) -> NodeEventList:
+        """List the changes of nodes since the app started, newest first."""
+        found = await orchestrator.nodes.events(who)
+        return NodeEventList(events=[NodeEventResponse.model_validate(event) for event in found])
+
+    @routes.post("/nodes/{node}/mend", responses=error_responses(_NO_NODE))
+    async def retry_node(node: str, who: Caller) -> RetryNodeResponse:
+        """Send requests to a failed node again at once, after its key, address or program was fixed."""
         await orchestrator.nodes.retry(node, who)
-        return reply({"node": node, "mended": True})
+        return RetryNodeResponse(node=node)
 
-    @routes.post("/nodes/{node}/model", responses=examples.answers(examples.NODE, events=examples.PROGRESS))
-    async def switch(node: str, body: ModelBody, request: Request, who: Caller) -> Response:
-        """Switch a node to another model: events `progress`, or without `stream` the node when it is done.
+    @routes.post("/nodes/{node}/model", response_model=NodeInfo, responses=_PROGRESS | error_responses(_NO_NODE))
+    async def load_model(node: str, body: LoadModelRequest, request: Request, who: Caller) -> Response | NodeInfo:
+        """Load another model on a node. Sends `progress` events, or without `stream` the node when it is ready.
 
-        The switch goes on when you leave.
+        Loading continues when the client disconnects.
         """
         steps = orchestrator.nodes.switch_model(node, body.model, who)
         if body.stream:
-            return EventStreamResponse(events_of(steps, lambda step: event("progress", asdict(step))))
-        await while_there(request.receive, _last(steps))
-        switched = next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
-        return reply(responses.node(switched))
+            events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
+            return await event_stream(request, events)
+        await run_until_disconnect(request.receive, _wait_for_end(steps))
+        return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
 
-    @routes.get("/models", responses=examples.answers({"models": [examples.MODEL]}))
-    async def all_models(who: Caller) -> Response:
-        """Every model with its nodes, the prompts that target it, and what it did in the last 24 hours.
+    @routes.get("/models", responses=error_responses())
+    async def list_models(who: Caller) -> ModelList:
+        """List the models with their nodes, the prompts that target them, and their statistics of the last 24 hours.
 
-        `nodes` answer with it, `embeds` make embeddings with it, `offered_by` can be switched to it. `stats` count the
-        tries of it on all prompts and in chats; its `share` is the part of all tries of all models, and rates are null
-        without any. The chance that it answers a certain prompt next is in the insights of that prompt.
+        `nodes` answer with the model, `embeds` make embeddings with it, `offered_by` can load it. `stats` count its
+        attempts for all prompts and chats, `share` is its part of all attempts; rates are null without attempts. The
+        probability that it is chosen for a prompt is in the insights of that prompt.
         """
         models, stats = await orchestrator.nodes.models(who), await orchestrator.insights.models(who)
-        shown = [asdict(model) | {"stats": asdict(stats.get(model.id, ModelStats()))} for model in models]
-        return reply({"models": shown})
+        return ModelList(
+            models=[
+                ModelResponse(
+                    id=model.id,
+                    nodes=model.nodes,
+                    embeds=model.embeds,
+                    offered_by=model.offered_by,
+                    prompts=model.prompts,
+                    stats=stats.get(model.id, ModelStats()),
+                )
+                for model in models
+            ]
+        )
 
     return routes
 
 
-async def _last(steps: AsyncIterator[LoadProgress]) -> None:
+def _added_nodes(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter(prefix="/nodes")
+    registry = orchestrator.registry
+
+    @routes.post("", status_code=201, responses=error_responses(_BAD_NODE))
+    async def add_node(body: NodeRequest, who: Caller) -> NodeInfo:
+        """Add a node. It gets requests at once, and is still there after a restart."""
+        return await registry.add(body.to_config(), who)
+
+    @routes.get("/added", responses=error_responses())
+    async def list_added_nodes(who: Caller) -> AddedNodeList:
+        """List the nodes that were added at run time, without their secrets."""
+        found = await registry.records(who)
+        return AddedNodeList(nodes=[AddedNodeResponse.model_validate(record) for record in found])
+
+    @routes.post(
+        "/test",
+        response_model=ExchangeResponse,
+        responses=error_responses(_BAD_NODE, NodeError("slow-box did not answer.")),
+    )
+    async def test_node(body: TestNodeRequest, who: Caller) -> Response:
+        """Send a prompt to a node before it is added, and return what was sent and received."""
+        config = body.to_config()
+        config.pop("prompt", None)
+        exchange = await registry.test_call(config, body.prompt, who)
+        return json_response(ExchangeResponse.model_validate(exchange))
+
+    @routes.put("/{node}", responses=error_responses(_NO_NODE, _BAD_NODE))
+    async def replace_node(node: str, body: NodeRequest, who: Caller) -> NodeInfo:
+        """Replace the configuration of a node except its name and kind, once its running requests have ended."""
+        return await registry.update(node, body.to_config(), who)
+
+    @routes.delete("/{node}", status_code=204, responses=error_responses(_NO_NODE))
+    async def remove_node(node: str, who: Caller) -> None:
+        """Remove a node. It gets no new requests, and goes when its running requests have ended."""
+        await registry.remove(node, who)
+
+    return routes
+
+
+async def _wait_for_end(steps: AsyncIterator[LoadProgress]) -> None:
     async for _ in steps:
         pass

@@ -1,137 +1,267 @@
-"""The versions of prompts as data: what they hold, how they differ, which labels stand for them, and prompts as files.
-
-Keys have slashes, so these routes stand before the ones that take whatever follows as a key.
-"""
+"""Versions of prompts, their differences, labels, conflicts and files."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import ConfigDict, Field, StrictInt
 
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.reply import attachment, reply
-from herding.api.native.requests import ChoiceBody, LabelBody
-from herding.api.native.responses import instant
+from herding.api.http.errors import Responses, error_responses
+from herding.api.http.models import Instant, RequestModel, ResponseModel, format_instant
+from herding.api.http.request import Caller
+from herding.api.http.response import download_headers
+from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.studio.studio import Version
-from herding.values import LabelMove, PromptConflict, PromptVersion
+from herding.prompts.diff import PromptDiff
+from herding.studio.importer import SaveResult
+from herding.studio.studio import ImportResult, Version
+from herding.values import Source
 
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most, newest first")]
-Number = Annotated[int | None, Query(description="the number of a version")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="maximum, newest first")]
+Number = Annotated[int | None, Query(description="the number of a version; null: the newest")]
 From = Annotated[int | None, Query(alias="from", description="null: the version before `to`")]
 To = Annotated[int | None, Query(description="null: the newest version")]
 
-FOLDER = "/api/v1/prompts/{key:path}"
+_PROMPT = "/api/v1/prompts/{key:path}"
+_LABEL = f"{_PROMPT}/labels/{{label}}"
+_NO_VERSION = NotFoundError("'greeting' has no version 9.", param="version")
+
+
+class MoveLabelRequest(RequestModel):
+    """The version that a label moves to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 3, "message": "tested by Hanna"}]})
+
+    version: StrictInt
+    message: str = Field(default="", max_length=500, description="change note")
+
+
+class ResolveConflictRequest(RequestModel):
+    """The version that becomes the newest."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 4, "message": "the file is right"}]})
+
+    version: StrictInt
+    message: str = Field(default="", max_length=500, description="change note")
+
+
+class VersionResponse(ResponseModel):
+    """A version of a prompt. `sha256` is the digest of its content, in hex."""
+
+    number: int
+    author: str
+    message: str
+    source: Source
+    sha256: str
+    created_at: Instant
+
+
+class VersionDetailResponse(VersionResponse):
+    """A version with its labels and its content, which can be saved again."""
+
+    key: str
+    labels: tuple[str, ...]
+    content: dict[str, Any]
+
+    @classmethod
+    def from_version(cls, version: Version) -> VersionDetailResponse:
+        """Return a version with its content."""
+        about = version.about
+        return cls(
+            number=about.number,
+            author=about.author,
+            message=about.message,
+            source=about.source,
+            sha256=about.sha256,
+            created_at=format_instant(about.created_at),
+            key=about.key,
+            labels=tuple(version.labels),
+            content=dict(version.content),
+        )
+
+
+class VersionList(ResponseModel):
+    """Versions, newest first."""
+
+    versions: list[VersionResponse]
+
+
+class LabelMoveResponse(ResponseModel):
+    """A move of a label from version `previous` to `version`; null is no version. `undoes` is the id of a move."""
+
+    id: int
+    key: str
+    label: str
+    version: int | None = Field(validation_alias="number")
+    previous: int | None
+    author: str
+    message: str
+    at: Instant
+    undoes: int | None
+
+
+class LabelList(ResponseModel):
+    """The labels of a prompt with their versions, and the moves of labels, newest first."""
+
+    labels: dict[str, int]
+    moves: list[LabelMoveResponse]
+
+
+class LabelResponse(ResponseModel):
+    """The version of a label, null without one, and its moves, newest first."""
+
+    label: str
+    version: int | None
+    moves: list[LabelMoveResponse]
+
+
+class ConflictResponse(ResponseModel):
+    """Two versions on top of version `base`: `ours` was saved, `theirs` is from the file."""
+
+    key: str
+    base: int
+    ours: int
+    theirs: int
+    at: Instant
+
+
+class ConflictList(ResponseModel):
+    """Prompts that were saved while their files were edited."""
+
+    conflicts: list[ConflictResponse]
+
+
+class ImportResponse(ResponseModel):
+    """The result for each prompt of an archive."""
+
+    prompts: list[ImportResult]
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes of versions, labels, conflicts and bundles."""
+    """Return the routes of versions. They come before those of prompts, since keys contain slashes."""
     routes = APIRouter(tags=["prompts"])
-    _versions(routes, orchestrator)
-    _labels(routes, orchestrator)
-    _files(routes, orchestrator)
+    routes.include_router(_versions(orchestrator))
+    routes.include_router(_labels(orchestrator))
+    routes.include_router(_files(orchestrator))
     return routes
 
 
-def _versions(routes: APIRouter, orchestrator: Orchestrator) -> None:
+def _versions(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter()
     studio = orchestrator.studio
 
-    @routes.get(f"{FOLDER}/versions", responses=examples.answers({"versions": [examples.VERSION]}))
-    async def versions(key: str, who: Caller, limit: Limit = 100) -> Response:
-        """The versions of a prompt: who made them, when and why."""
-        return reply({"versions": [_about(found) for found in await studio.versions(key, who, limit=limit)]})
+    @routes.get(f"{_PROMPT}/versions", responses=error_responses(_NO_VERSION))
+    async def list_versions(key: str, who: Caller, limit: Limit = 100) -> VersionList:
+        """List the versions of a prompt with author, time and change note."""
+        found = await studio.versions(key, who, limit=limit)
+        return VersionList(versions=[VersionResponse.model_validate(version) for version in found])
 
-    @routes.get(f"{FOLDER}/versions/{{number}}", responses=examples.answers(examples.ONE_VERSION))
-    async def version(key: str, number: int, who: Caller) -> Response:
-        """One version of a prompt with its content, which can be saved again."""
-        return reply(_version(await studio.version(key, number, who)))
+    @routes.get(f"{_PROMPT}/versions/{{number}}", responses=error_responses(_NO_VERSION))
+    async def get_version(key: str, number: int, who: Caller) -> VersionDetailResponse:
+        """Return a version with its content, which can be saved again."""
+        return VersionDetailResponse.from_version(await studio.version(key, number, who))
 
-    @routes.get(f"{FOLDER}/diff", responses=examples.answers(examples.DIFF))
-    async def diff(key: str, who: Caller, first: From = None, to: To = None) -> Response:
-        """What is different between two versions: the fields, their lines, and the words in them."""
-        return reply(asdict(await studio.diff(key, first, to, who)))
+    @routes.get(f"{_PROMPT}/diff", responses=error_responses(_NO_VERSION))
+    async def compare_versions(key: str, who: Caller, first: From = None, to: To = None) -> PromptDiff:
+        """Compare two versions field by field, line by line and word by word."""
+        return await studio.diff(key, first, to, who)
 
-    @routes.get("/api/v1/conflicts", responses=examples.answers({"conflicts": [examples.CONFLICT]}))
-    async def conflicts(who: Caller) -> Response:
-        """Prompts that were saved while their files were edited: versions `ours` and `theirs`, both based on `base`."""
-        return reply({"conflicts": [_conflict(found) for found in await studio.conflicts(who)]})
+    @routes.get("/api/v1/conflicts", responses=error_responses())
+    async def list_conflicts(who: Caller) -> ConflictList:
+        """List the prompts that were saved while their files were edited."""
+        found = await studio.conflicts(who)
+        return ConflictList(conflicts=[ConflictResponse.model_validate(conflict) for conflict in found])
 
-    @routes.post(f"{FOLDER}/resolve", responses=examples.answers(examples.SAVED))
-    async def resolve(key: str, body: ChoiceBody, who: Caller) -> Response:
-        """End a conflict: this version is the newest from now on, and goes into the file."""
-        return reply(asdict(await studio.resolve(key, body.version, who, message=body.message)))
+    @routes.post(f"{_PROMPT}/resolve", responses=error_responses(_NO_VERSION))
+    async def resolve_conflict(key: str, body: ResolveConflictRequest, who: Caller) -> SaveResult:
+        """Resolve a conflict: make one of its versions the newest and write it to the file."""
+        return await studio.resolve(key, body.version, who, message=body.message)
+
+    return routes
 
 
-def _labels(routes: APIRouter, orchestrator: Orchestrator) -> None:
-    studio, move = orchestrator.studio, examples.answers(examples.LABEL_MOVE)
+def _labels(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter()
+    studio = orchestrator.studio
+    no_label = error_responses(NotFoundError("'greeting' has no label 'test'.", param="label"))
 
-    @routes.get(f"{FOLDER}/labels", responses=examples.answers({"labels": {"prod": 3}, "moves": [examples.LABEL_MOVE]}))
-    async def labels(key: str, who: Caller, limit: Limit = 100) -> Response:
-        """The labels of a prompt with the versions that they stand for, and their moves."""
-        moves = [_move(found) for found in await studio.label_moves(key, who, limit=limit)]
-        return reply({"labels": dict(await studio.labels(key, who)), "moves": moves})
+    @routes.get(f"{_PROMPT}/labels", responses=error_responses(_NO_VERSION))
+    async def list_labels(key: str, who: Caller, limit: Limit = 100) -> LabelList:
+        """List the labels of a prompt with their versions, and their history."""
+        moves = await studio.label_moves(key, who, limit=limit)
+        return LabelList(
+            labels=dict(await studio.labels(key, who)),
+            moves=[LabelMoveResponse.model_validate(move) for move in moves],
+        )
 
-    @routes.get(f"{FOLDER}/labels/{{label}}", responses=examples.answers({"label": "prod", "version": 3, "moves": []}))
-    async def label(key: str, label: str, who: Caller, limit: Limit = 100) -> Response:
-        """The version that a label stands for, null where it stands for none, and its moves."""
+    @routes.get(_LABEL, responses=no_label)
+    async def get_label(key: str, label: str, who: Caller, limit: Limit = 100) -> LabelResponse:
+        """Return the version of a label, null without one, and its history."""
         moves = await studio.label_moves(key, who, limit=limit, label=label)
-        number = (await studio.labels(key, who)).get(label)
-        return reply({"label": label, "version": number, "moves": [_move(found) for found in moves]})
+        labels: Mapping[str, int] = await studio.labels(key, who)
+        return LabelResponse(
+            label=label,
+            version=labels.get(label),
+            moves=[LabelMoveResponse.model_validate(move) for move in moves],
+        )
 
-    @routes.put(f"{FOLDER}/labels/{{label}}", responses=move)
-    async def set_label(key: str, label: str, body: LabelBody, who: Caller) -> Response:
-        """Let a label stand for a version. It takes the right `save`; the label `prod` takes `publish`."""
-        return reply(_move(await studio.move_label(key, label, body.version, who, body.message)))
+    @routes.put(_LABEL, responses=error_responses(_NO_VERSION))
+    async def move_label(key: str, label: str, body: MoveLabelRequest, who: Caller) -> LabelMoveResponse:
+        """Move a label to a version. Needs the right `save`; for the label `prod` the right `publish`."""
+        return LabelMoveResponse.model_validate(await studio.move_label(key, label, body.version, who, body.message))
 
-    @routes.delete(f"{FOLDER}/labels/{{label}}", responses=move)
-    async def remove_label(key: str, label: str, who: Caller) -> Response:
-        """Take a label away; its moves are remembered. It takes the right `save`; the label `prod` takes `publish`."""
-        return reply(_move(await studio.move_label(key, label, None, who)))
+    @routes.delete(_LABEL, responses=no_label)
+    async def remove_label(key: str, label: str, who: Caller) -> LabelMoveResponse:
+        """Remove a label; its history stays. Needs the right `save`; for the label `prod` the right `publish`."""
+        return LabelMoveResponse.model_validate(await studio.move_label(key, label, None, who))
 
-    @routes.post(f"{FOLDER}/labels/{{label}}/take_back", responses=move)
-    async def take_back(key: str, label: str, who: Caller) -> Response:
-        """Take back the last move of a label; called again, the one before."""
-        return reply(_move(await studio.take_back(key, label, who)))
+    @routes.post(f"{_LABEL}/take_back", responses=no_label)
+    async def undo_label_move(key: str, label: str, who: Caller) -> LabelMoveResponse:
+        """Undo the last move of a label; called again, the one before."""
+        return LabelMoveResponse.model_validate(await studio.undo_label_move(key, label, who))
+
+    return routes
 
 
-def _files(routes: APIRouter, orchestrator: Orchestrator) -> None:
+def _files(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter()
     studio = orchestrator.studio
 
-    @routes.get(f"{FOLDER}/yaml", response_class=Response)
-    async def yaml(key: str, who: Caller, version: Number = None) -> Response:
-        """A version of a prompt as a prompt file; without a number the newest."""
+    @routes.get(
+        f"{_PROMPT}/yaml",
+        response_class=Response,
+        responses=_file("application/yaml", {"type": "string"}) | error_responses(_NO_VERSION),
+    )
+    async def export_prompt(key: str, who: Caller, version: Number = None) -> Response:
+        """Download a version of a prompt as a prompt file."""
         text = await studio.yaml(key, version, who)
-        return Response(text, media_type="application/yaml", headers=attachment(f"{key.rpartition('/')[2]}.yaml"))
+        headers = download_headers(f"{key.rpartition('/')[2]}.yaml")
+        return Response(text, media_type="application/yaml", headers=headers)
 
-    @routes.get("/api/v1/prompts.zip", responses=examples.answers("a zip of prompt files"))
-    async def export(who: Caller) -> Response:
-        """All prompts that you may use, at their newest version, as a zip of prompt files."""
-        return Response(await studio.export(who), media_type="application/zip", headers=attachment("prompts.zip"))
+    @routes.get(
+        "/api/v1/prompts.zip",
+        response_class=Response,
+        responses=_file("application/zip", {"type": "string", "format": "binary"}) | error_responses(),
+    )
+    async def export_prompts(who: Caller) -> Response:
+        """Download the newest version of all prompts that you may use as a zip archive of prompt files."""
+        return Response(await studio.export(who), media_type="application/zip", headers=download_headers("prompts.zip"))
 
-    @routes.post("/api/v1/prompts.zip", responses=examples.answers({"prompts": [examples.IMPORTED]}))
-    async def bring(request: Request, who: Caller) -> Response:
-        """Save every prompt of a zip, which is the body; each by itself, and the same once more changes nothing."""
-        return reply({"prompts": [asdict(found) for found in await studio.import_bundle(await request.body(), who)]})
+    @routes.post(
+        "/api/v1/prompts.zip",
+        responses=error_responses(UserError("The archive is not a zip file.")),
+        openapi_extra={
+            "requestBody": {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
+        },
+    )
+    async def import_prompts(request: Request, who: Caller) -> ImportResponse:
+        """Import the prompts of a zip archive, which is the body, each separately. Unchanged prompts are skipped."""
+        return ImportResponse(prompts=list(await studio.import_bundle(await request.body(), who)))
 
-
-def _about(found: PromptVersion) -> dict[str, Any]:
-    named = {name: getattr(found, name) for name in ("number", "author", "message", "source", "sha256")}
-    return named | {"created_at": instant(found.created_at)}
-
-
-def _version(found: Version) -> dict[str, Any]:
-    return _about(found.about) | {"key": found.about.key, "labels": found.labels, "content": dict(found.content)}
-
-
-def _move(found: LabelMove) -> dict[str, Any]:
-    data = asdict(found)
-    number = data.pop("number")
-    return data | {"version": number, "at": instant(found.at)}
+    return routes
 
 
-def _conflict(found: PromptConflict) -> dict[str, Any]:
-    named = {name: getattr(found, name) for name in ("key", "base", "ours", "theirs")}
-    return named | {"at": instant(found.at)}
+def _file(media_type: str, schema: dict[str, str]) -> Responses:
+    return {200: {"content": {media_type: {"schema": schema}}}}

@@ -1,4 +1,4 @@
-"""Chats and completions in OpenAI's form, from the body of the request to the answer."""
+"""Chats and completions, from the request body to the response."""
 
 from __future__ import annotations
 
@@ -9,68 +9,90 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from herding import values
-from herding.api.http.disconnect import while_there
-from herding.api.http.reply import reply
-from herding.api.http.response_headers import Headers, headers, noted
-from herding.api.http.sse import EventStreamResponse
+from herding.api.http.disconnect import run_until_disconnect
+from herding.api.http.errors import problem_of
+from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers
+from herding.api.http.sse import encode_event, encode_stream, event_stream
 from herding.api.openai.prompt_models import PREFIX, model_of, prompt_request
-from herding.api.openai.requests import ChatBody, CompletionBody
-from herding.api.openai.responses import CHAT, TEXT, Style
-from herding.api.openai.stream import chunks
+from herding.api.openai.requests import ChatRequest, CompletionRequest
+from herding.api.openai.responses import ChatCompletion, ChunkWriter, TextCompletion
+from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.values import Done, Event, Message, Outcome, Principal
+from herding.values import Delta, Done, Event, Message, Principal, Started
+
+END = b"data: [DONE]\n\n"
 
 
-class Completions:
-    """Answers both kinds, whole or in chunks."""
-
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self._orchestrator = orchestrator
-
-    async def chat(self, body: ChatBody, request: Request, who: Principal) -> Response:
-        """Answer a chat, or run a prompt with it."""
-        parameters, messages = body.parameters(), body.turns()
-        if body.model.startswith(PREFIX):
-            wanted = await prompt_request(
-                self._orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
-            )
-            wanted = replace(wanted, session_id=body.session_id, response_format=body.form())
-        else:
-            wanted = values.Request(
-                model=model_of(body.model, body.variables),
-                parameters=parameters,
-                messages=messages,
-                session_id=body.session_id,
-                response_format=body.form(),
-            )
-        return await self._answer(body, request, self._orchestrator.pipeline.stream(wanted, who), CHAT)
-
-    async def text(self, body: CompletionBody, request: Request, who: Principal) -> Response:
-        """Continue a text, or run a prompt with it."""
-        parameters, text = body.parameters(), body.text()
-        if body.model.startswith(PREFIX):
-            said = [Message("user", text)] if text else []
-            wanted = await prompt_request(
-                self._orchestrator, body.model, said, variables=body.variables, parameters=parameters, who=who
-            )
-        else:
-            wanted = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
-        return await self._answer(body, request, self._orchestrator.pipeline.stream(wanted, who), TEXT)
-
-    async def _answer(
-        self, body: ChatBody | CompletionBody, request: Request, stream: AsyncGenerator[Event, None], style: Style
-    ) -> Response:
-        if body.stream:
-            told: Headers = {}
-            pieces = chunks(noted(stream, told), style, include_usage=body.include_usage)
-            return EventStreamResponse(pieces, later=told)
-        outcome = await while_there(request.receive, _outcome(stream))
-        return reply(style.answer(outcome), headers=headers(outcome))
+async def complete_chat(orchestrator: Orchestrator, body: ChatRequest, request: Request, who: Principal) -> Response:
+    """Answer a chat, or run the prompt that its model names."""
+    parameters, messages = body.to_parameters(), body.to_messages()
+    if body.model.startswith(PREFIX):
+        run = await prompt_request(
+            orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
+        )
+        run = replace(run, session_id=body.session_id, response_format=body.to_response_format())
+    else:
+        run = values.Request(
+            model=model_of(body.model, body.variables),
+            parameters=parameters,
+            messages=messages,
+            session_id=body.session_id,
+            response_format=body.to_response_format(),
+        )
+    if body.stream:
+        return await _stream(orchestrator, body, run, request, who)
+    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+    return json_response(ChatCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
 
 
-async def _outcome(stream: AsyncGenerator[Event, None]) -> Outcome:
-    async with aclosing(stream):
-        async for event in stream:
-            if isinstance(event, Done):
-                return event.outcome
-    raise AssertionError("a stream ends with Done or raises")
+async def complete_text(
+    orchestrator: Orchestrator, body: CompletionRequest, request: Request, who: Principal
+) -> Response:
+    """Continue a text, or run the prompt that its model names."""
+    parameters, text = body.to_parameters(), body.to_text()
+    if body.model.startswith(PREFIX):
+        messages = [Message("user", text)] if text else []
+        run = await prompt_request(
+            orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
+        )
+    else:
+        run = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
+    if body.stream:
+        return await _stream(orchestrator, body, run, request, who)
+    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+    return json_response(TextCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
+
+
+async def _stream(
+    orchestrator: Orchestrator,
+    body: ChatRequest | CompletionRequest,
+    run: values.Request,
+    request: Request,
+    who: Principal,
+) -> Response:
+    headers: Headers = {}
+    events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
+    writer = ChunkWriter(is_chat=isinstance(body, ChatRequest), include_usage=body.include_usage)
+    return await event_stream(request, encode_stream(_chunks(events, writer), _identity, _encode_error), headers)
+
+
+async def _chunks(events: AsyncGenerator[Event, None], writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Started():
+                    writer.start(event.request_id, event.model)
+                case Delta(text):
+                    yield encode_event(writer.text(text))
+                case Done(outcome):
+                    for chunk in writer.end(outcome):
+                        yield encode_event(chunk)
+                    yield END
+
+
+def _identity(chunk: bytes) -> bytes:
+    return chunk
+
+
+def _encode_error(error: HerdingError) -> bytes:
+    return encode_event(problem_of(error).openai().model_dump())

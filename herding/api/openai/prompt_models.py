@@ -1,7 +1,7 @@
-"""Prompts that are called as if they were models: `prompt:<key>`.
+"""Prompts that are called like models, as `prompt:<key>`.
 
-The variables come from the extra field `variables`. The last user message fills a variable too: the last text variable
-that the prompt's last message uses. For a prompt that is a chat the messages before it are the earlier turns.
+The field `variables` holds the variables. The last user message fills a variable too: the last text variable that the
+prompt's last message uses. For a prompt that is a chat, the messages before it are the earlier turns.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ async def prompt_request(
     parameters: Parameters,
     who: Principal,
 ) -> Request:
-    """The run of the prompt that `model` names, with what `messages` say."""
+    """Return a run of the prompt that `model` names, with the contents of `messages`."""
     found = await orchestrator.prompts.find(model.removeprefix(PREFIX), who)
     turns, given = list(messages), variables or {}
     if turns and turns[-1].role == "user":
-        given = {**given, **_said(turns.pop().content, found.prompt, given)}
+        given = {**given, **_fill_variable(turns.pop().content, found.prompt, given)}
     reference = f"{found.key}@{found.number}"
     return Request(prompt=reference, variables=given, turns=tuple(turns) or None, parameters=parameters)
 
 
 def model_of(model: str, variables: Mapping[str, Any] | None) -> str | None:
-    """The model of a request without prompt, None for any; UserError where a prompt was meant."""
+    """Return the model of a request without prompt, None for any. Raises UserError if there are variables."""
     if variables:
-        raise UserError(f"Variables belong to a prompt; name one as the model: '{PREFIX}<key>'.", param="variables")
+        raise UserError(f"Only prompts have variables. Name one as the model: '{PREFIX}<key>'.", param="variables")
     if not model:
         raise NotFoundError(f"Name a model, or '{AUTO}'.", param="model")
     return None if model == AUTO else model
 
 
-def _said(text: str, prompt: Prompt, variables: Mapping[str, Any]) -> dict[str, str]:
-    """The variable that the last user message fills."""
-    name = spoken(prompt)
+def _fill_variable(text: str, prompt: Prompt, variables: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variable that the last user message fills."""
+    name = message_variable(prompt)
     if name is None:
         raise UserError("This prompt takes no free text. Send its variables, and no user message.", param="messages")
     if name in variables:
@@ -58,8 +58,8 @@ def _said(text: str, prompt: Prompt, variables: Mapping[str, Any]) -> dict[str, 
     return {name: text}
 
 
-def spoken(prompt: Prompt) -> str | None:
-    """The last text variable that the last message (or the raw text) of the prompt uses, if it uses any."""
+def message_variable(prompt: Prompt) -> str | None:
+    """Return the last text variable that the last message, or the raw text, of the prompt uses; None without one."""
     template = next(prompt.templates())
     text = template.prompt if template.messages is None else template.messages[-1].content
     names = [name for name in placeholders(text or "") if isinstance(prompt.variables[name], TextVariable)]

@@ -1,72 +1,110 @@
-"""The OpenAI-compatible API under `/v1`: official clients work unchanged."""
+"""The OpenAI-compatible API under `/v1`, for unchanged official clients."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+
+import orjson
 from fastapi import APIRouter, Request, Response
 
-from herding.api.http import examples
-from herding.api.http.deps import Caller
-from herding.api.http.disconnect import while_there
-from herding.api.http.reply import reply
-from herding.api.openai.completions import Completions
-from herding.api.openai.embeddings import embedded
+from herding.api.http.disconnect import run_until_disconnect
+from herding.api.http.errors import Responses, error_responses
+from herding.api.http.request import Caller
+from herding.api.openai.completions import complete_chat, complete_text
 from herding.api.openai.prompt_models import AUTO, PREFIX
-from herding.api.openai.requests import ChatBody, CompletionBody, EmbeddingsBody
-from herding.errors import NotFoundError
+from herding.api.openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest
+from herding.api.openai.responses import (
+    ChatCompletion,
+    EmbeddingList,
+    Model,
+    OpenAIModelList,
+    TextCompletion,
+)
+from herding.errors import LimitError, NoNodeError, NotFoundError, UserError
+from herding.nodes.openai_response import encode_vector
 from herding.orchestrator import Orchestrator
-from herding.values import Principal
+from herding.values import Embeddings, Outcome, Principal
+
+_NO_MODEL = NotFoundError("There is no model 'gpt-9'.", param="model")
+_ERRORS = error_responses(
+    _NO_MODEL,
+    UserError("'n' is not supported. Leave it out.", param="n"),
+    LimitError("500 requests in 24 hours are used up.", retry_after=60),
+    NoNodeError("No node serves herding/cria."),
+    openai=True,
+)
+_CHUNKS: Responses = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\ndata: [DONE]\n\n',
+            }
+        }
+    }
+}
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """Routes of the OpenAI-compatible API."""
+    """Return the routes of the OpenAI-compatible API."""
     routes = APIRouter(prefix="/v1", tags=["openai"])
-    completions = Completions(orchestrator)
 
-    @routes.post("/chat/completions", responses=_answers(examples.CHAT_ANSWER))
-    async def chat(body: ChatBody, request: Request, who: Caller) -> Response:
+    @routes.post("/chat/completions", response_model=ChatCompletion, responses=_CHUNKS | _ERRORS)
+    async def create_chat_completion(body: ChatRequest, request: Request, who: Caller) -> Response:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
-        The last user message fills the last text variable that the prompt's last message uses; for a prompt that is a
-        chat, the messages before it are the earlier turns. With a `session_id` and one new message only, they are those
-        that the session remembers.
+        The last user message fills the last text variable that the prompt's last message uses. For a prompt that is a
+        chat, the messages before it are the earlier turns. With a `session_id` and one new message, the session
+        remembers the earlier turns.
         """
-        return await completions.chat(body, request, who)
+        return await complete_chat(orchestrator, body, request, who)
 
-    @routes.post("/completions", responses=_answers(examples.COMPLETION_ANSWER))
-    async def completion(body: CompletionBody, request: Request, who: Caller) -> Response:
+    @routes.post("/completions", response_model=TextCompletion, responses=_CHUNKS | _ERRORS)
+    async def create_completion(body: CompletionRequest, request: Request, who: Caller) -> Response:
         """Continue a raw text, or run the prompt that `model` names; the text fills its last text variable."""
-        return await completions.text(body, request, who)
+        return await complete_text(orchestrator, body, request, who)
 
-    @routes.post("/embeddings", responses=_answers(examples.EMBEDDINGS_ANSWER))
-    async def embeddings(body: EmbeddingsBody, request: Request, who: Caller) -> Response:
-        """A vector for each text: 2,048 texts and a million characters at most."""
-        work = orchestrator.pipeline.embed(body.model, body.texts(), who, dimensions=body.dimensions)
-        outcome, made = await while_there(request.receive, work)
-        return await embedded(outcome, made, packed=body.encoding_format == "base64")
+    @routes.post("/embeddings", response_model=EmbeddingList, responses=_ERRORS)
+    async def create_embeddings(body: EmbeddingsRequest, request: Request, who: Caller) -> Response:
+        """Return a vector for each text. At most 2,048 texts and a million characters."""
+        work = orchestrator.pipeline.embed(body.model, body.to_texts(), who, dimensions=body.dimensions)
+        outcome, made = await run_until_disconnect(request.receive, work)
+        in_base64 = body.encoding_format == "base64"
+        content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
+        return Response(content, headers={"x-request-id": outcome.request_id}, media_type="application/json")
 
-    @routes.get("/models", responses=_answers({"object": "list", "data": [examples.OPENAI_MODEL]}))
-    async def all_models(who: Caller) -> Response:
-        """The models that are served now, also those for embeddings, `auto`, and the prompts as `prompt:<key>`."""
-        return reply({"object": "list", "data": await _listed(orchestrator, who)})
+    @routes.get("/models", responses=error_responses(openai=True))
+    async def list_openai_models(who: Caller) -> OpenAIModelList:
+        """List the models that nodes serve, including those for embeddings, `auto`, and prompts as `prompt:<key>`."""
+        return OpenAIModelList(data=await _list_models(orchestrator, who))
 
-    @routes.get("/models/{model:path}", responses=_answers(examples.OPENAI_MODEL))
-    async def one_model(model: str, who: Caller) -> Response:
-        """One of the models."""
-        for listed in await _listed(orchestrator, who):
-            if listed["id"] == model:
-                return reply(listed)
+    @routes.get("/models/{model:path}", responses=error_responses(_NO_MODEL, openai=True))
+    async def get_openai_model(model: str, who: Caller) -> Model:
+        """Return one of the models."""
+        for found in await _list_models(orchestrator, who):
+            if found.id == model:
+                return found
         raise NotFoundError(f"There is no model '{model}'.", param="model")
 
     return routes
 
 
-async def _listed(orchestrator: Orchestrator, who: Principal) -> list[dict[str, object]]:
+async def _list_models(orchestrator: Orchestrator, who: Principal) -> list[Model]:
     found = await orchestrator.nodes.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
-    served = [(model.id, by[0]) for model in found if (by := model.nodes or model.embeds)]
+    served = [(model.id, nodes[0]) for model in found if (nodes := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]
-    return [{"id": id, "object": "model", "created": 0, "owned_by": owner} for id, owner in ids]
+    return [Model(id=id, owned_by=owner) for id, owner in ids]
 
 
-def _answers(example: examples.Json) -> dict[int | str, examples.Json]:
-    return examples.answers(example, error=examples.OPENAI_ERROR)
+def _encode_embeddings(outcome: Outcome, made: Embeddings, in_base64: bool) -> bytes:
+    """Return the response body; vectors are encoded one by one, so that other threads run in between."""
+    tokens = outcome.usage.input_tokens
+    rest = json.dumps({"model": outcome.model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
+    vectors = (encode_vector(vector) if in_base64 else vector for vector in made.vectors)
+    items = (
+        orjson.dumps({"object": "embedding", "index": index, "embedding": vector})
+        for index, vector in enumerate(vectors)
+    )
+    return b'{"object":"list","data":[' + b",".join(items) + b"]," + rest.encode().removeprefix(b"{")

@@ -1,7 +1,8 @@
-"""The interactive documentation at `/docs`, from our own host."""
+"""The OpenAPI description and the interactive documentation at `/docs`, without any other host."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,20 @@ from fastapi.responses import FileResponse
 
 from herding.access.operations import DOCS
 from herding.access.roles import require
-from herding.api.http.deps import Caller
-from herding.api.http.reply import dump
+from herding.api.http.errors import error_schemas
+from herding.api.http.request import Caller
 from herding.errors import NotFoundError
+
+_DESCRIPTION = """Run versioned prompts and chats on a herd of models.
+
+Other paths of the same operations:
+
+- `GET /<alias>` for `GET /api/v1/run/{prompt}`, for each alias that a prompt defines
+- `POST /api/v1/chat/completions` with `messages` for `POST /v1/chat/completions`
+
+Older names of fields: `prompt_key` and `raw_inputs` for `prompt` and `variables` of `/api/v1/infer`, which then
+answers `text`, `inference_id` and `model` only; `inference_id` for `request_id`; `feedback` for `comment`.
+"""
 
 _FILES = Path(fastapi_offline.__file__).parent / "static"
 _SERVED = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -26,17 +38,17 @@ _ICON = (
 
 
 def router(app: FastAPI) -> APIRouter:
-    """The description of all routes of `app`, and the page that shows it."""
+    """Return the routes of the documentation of `app`."""
     routes = APIRouter(include_in_schema=False)
 
     @cache
-    def described() -> bytes:
-        return dump(describe(app))
+    def description() -> bytes:
+        return json.dumps(describe(app)).encode()
 
     @routes.get("/openapi.json")
     async def openapi(who: Caller) -> Response:
         require(who, DOCS)
-        return Response(described(), media_type="application/json")
+        return Response(description(), media_type="application/json")
 
     @routes.get("/docs")
     async def docs(who: Caller) -> Response:
@@ -54,7 +66,7 @@ def router(app: FastAPI) -> APIRouter:
     async def asset(file: str, who: Caller) -> Response:
         require(who, DOCS)
         if file not in _SERVED:
-            raise NotFoundError("There is no such file.")
+            raise NotFoundError("This file does not exist.")
         return FileResponse(
             _FILES / file, media_type=_SERVED[file], headers={"Cache-Control": "private, max-age=86400"}
         )
@@ -63,13 +75,10 @@ def router(app: FastAPI) -> APIRouter:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The routes of `app` as OpenAPI. A token goes into the header; without one you are whom the app takes you for."""
-    made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    """Return the OpenAPI description of the routes of `app`. A token is optional: guests need none."""
+    described = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     bearer = {"type": "http", "scheme": "bearer", "description": "An access token. Guests need none."}
-    made.setdefault("components", {})["securitySchemes"] = {"token": bearer}
-    for name in ("HTTPValidationError", "ValidationError"):
-        made["components"].get("schemas", {}).pop(name, None)
-    made["security"] = [{"token": []}, {}]
-    for operation in (operation for path in made["paths"].values() for operation in path.values()):
-        operation["responses"].pop("422", None)  # described as 4XX, in the shape that is really sent
-    return made
+    described["components"]["schemas"] |= error_schemas()
+    described["components"]["securitySchemes"] = {"token": bearer}
+    described["security"] = [{"token": []}, {}]
+    return described

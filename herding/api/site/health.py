@@ -1,33 +1,63 @@
-"""Routes for whoever keeps the app running."""
+"""Health and metrics for operators."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 
 from herding import __version__
-from herding.api.http.deps import Caller
+from herding.api.http.models import ResponseModel
+from herding.api.http.request import Caller
+from herding.api.http.response import json_response
 from herding.orchestrator import Orchestrator
 from herding.serving.metrics import CONTENT_TYPE
 
 
+class HealthResponse(ResponseModel):
+    """The app listens."""
+
+    status: Literal["ok"] = "ok"
+    version: str = __version__
+
+
+class ReadyResponse(ResponseModel):
+    """A request can be served."""
+
+    status: Literal["ready"] = "ready"
+
+
+class WaitingResponse(ResponseModel):
+    """No request can be served yet, for a `reason`."""
+
+    status: Literal["waiting"] = "waiting"
+    reason: str
+
+
 def router(orchestrator: Orchestrator) -> APIRouter:
-    """`/healthz`: the app listens. `/readyz`: a request can be served now. `/metrics`: how it goes."""
+    """Return the routes of operations."""
     routes = APIRouter(tags=["operations"])
 
     @routes.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok", "version": __version__}
+    async def check_health() -> HealthResponse:
+        """Return that the app listens."""
+        return HealthResponse()
 
-    @routes.get("/readyz")
-    async def readyz() -> JSONResponse:
+    @routes.get(
+        "/readyz",
+        response_model=ReadyResponse,
+        responses={503: {"model": WaitingResponse, "description": "Not ready"}},
+    )
+    async def check_readiness() -> ReadyResponse | Response:
+        """Return whether a request can be served now: the database answers, and a node serves a model."""
         missing = await orchestrator.ready()
-        if missing:
-            return JSONResponse({"status": "waiting", "reason": missing}, status_code=503)
-        return JSONResponse({"status": "ready"})
+        if missing is None:
+            return ReadyResponse()
+        return json_response(WaitingResponse(reason=missing), 503)
 
     @routes.get("/metrics", include_in_schema=False)
-    async def metrics(who: Caller) -> Response:
+    async def get_metrics(who: Caller) -> Response:
+        """Return the metrics in the text format of Prometheus."""
         return Response(await orchestrator.metrics(who), media_type=CONTENT_TYPE)
 
     return routes

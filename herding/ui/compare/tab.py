@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import RUN
+from herding.access.operations import PROMPTS, RUN
 from herding.errors import UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.choices import Choices
@@ -19,14 +19,19 @@ from herding.ui.compare.state import CompareState
 from herding.ui.kit import prompt_text
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import join
+from herding.ui.kit.tab import Tab
 from herding.values import Principal
 
 # The pressed button disappears: focus moves to the one that brings a column back.
 _FOCUS_ADD = "() => setTimeout(() => document.getElementById('compare-add')?.focus(), 300)"
 
 
-class CompareTab(CompareLayout):
+class CompareTab(CompareLayout, Tab):
     """The tab: its layout and its handlers."""
+
+    key = "compare"
+    label = "Compare"
+    rights = frozenset({RUN, PROMPTS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         super().__init__(orchestrator)
@@ -34,6 +39,10 @@ class CompareTab(CompareLayout):
         self._choices = Choices(orchestrator)
         self._wire()
         CompareRunner(orchestrator, self)
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return [self.state, self.owner]
 
     def _wire(self) -> None:
         now: dict[str, Any] = {"queue": False}

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import RUN
+from herding.access.operations import PROMPTS, RUN
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.code_panel import CodePanel
 from herding.ui.engineer.draft_pane import no_result
@@ -19,11 +19,16 @@ from herding.ui.engineer.session_state import SessionState, is_unsaved, new_prom
 from herding.ui.kit import prompt_text
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import join
+from herding.ui.kit.tab import Tab
 from herding.values import Principal, PromptInfo
 
 
-class Engineer:
+class EngineerTab(Tab):
     """Layout of the tab, and the handlers of the prompt picker."""
+
+    key = "engineer"
+    label = "Prompt engineer"
+    rights = frozenset({RUN, PROMPTS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator

@@ -17,6 +17,7 @@ from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import STATUS, el, empty_state, success
 from herding.ui.kit.picklist import pick_list, picked_item
 from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
+from herding.ui.kit.tab import Tab
 from herding.values import Entry, HistoryFilter, Outcome, Principal
 
 PAGE = 25
@@ -29,8 +30,12 @@ DELETE_QUESTION = (
 DELETED = success("Content deleted.")
 
 
-class HistoryTab:
+class HistoryTab(Tab):
     """The tab; `offset` is the first row of the page, `chosen` the id of the open request."""
+
+    key = "history"
+    label = "History"
+    rights = frozenset({HISTORY})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -103,6 +108,10 @@ class HistoryTab:
         on(self.stars.rate, self.rate, given, rated, name="history_rate", trigger_mode="always_last", **now)
         on(self.save.click, self.save_comment, [self.chosen, self.comment], [self.note], name="history_comment", **now)
 
+    @classmethod
+    def title(cls, principal: Principal) -> str:
+        return "History" if HISTORY_ALL in principal.rights else "My history"
+
     @property
     def inputs(self) -> list[Any]:
         filters = [self.prompt, self.model, self.node, self.stars_given, self.status, self.text]
@@ -116,6 +125,10 @@ class HistoryTab:
     @property
     def listing(self) -> list[Any]:
         return [self.offset, self.list, self.place, self.newer, self.older, self.links]
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return self.inputs
 
     @property
     def outputs(self) -> list[Any]:
@@ -211,11 +224,6 @@ class HistoryTab:
 def _place(offset: int, last: int, total: int) -> Markup:
     shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "No requests"
     return el("span", shown, cls="muted", role="status")
-
-
-def label(principal: Principal) -> str:
-    """Return the title of the tab."""
-    return "History" if HISTORY_ALL in principal.rights else "My history"
 
 
 def _can_compare(row: Outcome, principal: Principal) -> bool:

@@ -16,6 +16,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import empty_state, success
+from herding.ui.kit.tab import Tab
 from herding.values import Principal
 
 DAYS = 30
@@ -30,8 +31,12 @@ RESET_QUESTION = (
 RESET_DONE = success("Routing data reset.")
 
 
-class InsightsTab:
+class InsightsTab(Tab):
     """The tab: its layout and its handlers."""
+
+    key = "insights"
+    label = "Insights"
+    rights = frozenset({INSIGHTS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
@@ -79,6 +84,10 @@ class InsightsTab:
     def shown(self) -> list[Any]:
         """The components that follow the chosen prompt."""
         return [self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return [self.picker, self.days]
 
     @property
     def outputs(self) -> list[Any]:

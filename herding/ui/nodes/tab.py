@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import MANAGE_NODES
+from herding.access.operations import MANAGE_NODES, NODES
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.format import chip, el, empty_state, time_tag
+from herding.ui.kit.tab import Tab
 from herding.ui.nodes.form import NodeForm
 from herding.ui.nodes.slot import NodeSlot
 from herding.ui.nodes.state import PAGE, ListedNode, NodesState
@@ -21,13 +22,18 @@ MAX_EVENTS = 30
 _EVENT_TONES = {"ejected": "bad", "misconfigured": "bad", "resting": "warn", "recovered": "good"}
 
 
-class NodesTab:
+class NodesTab(Tab):
     """The tab; the page calls `show` while it is open."""
+
+    key = "nodes"
+    label = "Nodes"
+    rights = frozenset({NODES})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self.state = gr.State(NodesState())
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
+        self.timers = [self.timer]
         self.summary = gr.HTML(elem_id="nodes-summary")
         self.form = NodeForm(orchestrator)
         with gr.Row(elem_classes=["herd"]):

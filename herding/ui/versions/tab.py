@@ -16,6 +16,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, join, panel, success
 from herding.ui.kit.picklist import picked_item
+from herding.ui.kit.tab import Tab
 from herding.ui.versions.bundle import bundle, bundle_box
 from herding.ui.versions.conflicts import ConflictPane, banner
 from herding.ui.versions.detail import FilePane, detail, not_in_file
@@ -34,13 +35,18 @@ _FOCUS_LABELS = """() => setTimeout(() => {
 }, 100)"""
 
 
-class VersionsTab:
+class VersionsTab(Tab):
     """The tab: its layout and its handlers."""
+
+    key = "versions"
+    label = "Versions"
+    rights = frozenset({PROMPTS})
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator, self._studio = orchestrator, orchestrator.studio
         self.state = gr.State(VersionsState())
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
+        self.timers = [self.timer]
         with gr.Row(elem_classes=["filters", "versions-bar"]):
             self.picker = gr.Dropdown(
                 [], label="Prompt", interactive=True, scale=3, min_width=260, elem_id="version-prompt"
@@ -98,6 +104,10 @@ class VersionsTab:
         panes = (self.list, self.file, self.conflict, self.labels, self.diff)
         parts = [part for pane in panes for part in pane.outputs]
         return [self.state, self.note, self.body, self.head, *parts]
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return [self.state]
 
     @property
     def outputs(self) -> list[Any]:
@@ -199,7 +209,7 @@ class VersionsTab:
         """Revert the last move of a label, if it still is the one that was shown."""
         principal, key = principal_of(request), state.require_prompt()
         moves = await self._studio.label_moves(key, principal, limit=MANY)
-        move = await self._studio.take_back(key, label_to_revert(picked_item(event), moves), principal)
+        move = await self._studio.undo_label_move(key, label_to_revert(picked_item(event), moves), principal)
         return await self._draw(state, principal, note=moved(move))
 
     def _resolve(self, side: str) -> Callable[..., Awaitable[list[Any]]]:

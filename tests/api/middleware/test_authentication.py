@@ -113,8 +113,10 @@ class Door:
 
     async def cookie(self, token: str) -> dict[str, str]:
         """The header of a browser that logged in with a token."""
-        who = await self.house.authenticator.by_token(token, HERE)
-        return {"cookie": f"{COOKIE}={self.house.authenticator.cookie(self.house.authenticator.session_of(who))}"}
+        who = await self.house.authenticator.authenticate_token(token, HERE)
+        return {
+            "cookie": f"{COOKIE}={self.house.authenticator.sign_session(self.house.authenticator.create_session(who))}"
+        }
 
 
 def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -415,7 +417,7 @@ async def long_answer(door: Door, headers: Mapping[str, str], meanwhile: Any) ->
 async def test_a_long_answer_ends_when_its_readers_token_does(
     door: Door, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(authentication, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(authentication, "CHECK_SECONDS", -1.0)
     token = await door.house.token()
     headers = bearer(token) if way == "token" else await door.cookie(token)
 
@@ -430,10 +432,10 @@ async def test_a_long_answer_ends_when_its_readers_token_does(
 
 
 async def test_a_guests_long_answer_goes_on(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(authentication, "CHECK_SECONDS", -1.0)
 
     async def nothing() -> None:
         pass
 
     assert len(await long_answer(door, {}, nothing)) == 3
-    assert authentication.LOOK_EVERY <= 2
+    assert authentication.CHECK_SECONDS <= 2

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from herding.values import Limit
 from tests.api.conftest import ADMIN
 from tests.support.herding import NOBODY, Place
@@ -114,7 +114,7 @@ async def test_a_page_reads_errors_too(http: httpx.AsyncClient, app: FastAPI, op
 
 async def test_a_page_reads_that_it_must_wait(http: httpx.AsyncClient, app: FastAPI, opened: Place) -> None:
     limited = replace(principal("guest:9", "guest"), limits=(Limit("request", 1, 1),))
-    app.dependency_overrides[who] = lambda: limited
+    app.dependency_overrides[get_principal] = lambda: limited
     assert (await http.get(f"{RUN}/open", headers=FROM_PAGE)).status_code == 200
     response = await http.get(f"{RUN}/open", headers=FROM_PAGE)
     assert (response.status_code, response.headers["access-control-allow-origin"]) == (429, PAGE)
@@ -212,7 +212,7 @@ async def test_without_rights_no_page_is_let_in(
     http: httpx.AsyncClient, app: FastAPI, opened: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opened.authenticator, "stranger", lambda _: NOBODY)
-    app.dependency_overrides[who] = lambda: NOBODY
+    app.dependency_overrides[get_principal] = lambda: NOBODY
     assert (await http.get(f"{RUN}/open", headers=FROM_PAGE)).status_code == 403
 
 

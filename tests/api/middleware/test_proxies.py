@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from herding.api.http.origin import address_of
-from herding.api.middleware.proxies import ProxyMiddleware
+from herding.api.http.request import client_address
+from herding.api.middleware.proxies import ProxyHeadersMiddleware
 
 Pairs = list[tuple[str, str]]
 
@@ -21,12 +21,12 @@ async def seen(hops: int, headers: Pairs, **scope: Any) -> dict[str, Any]:
 
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     asked = {"type": "http", "scheme": "http", "client": ("127.0.0.1", 9), "headers": raw, **scope}
-    await ProxyMiddleware(app, hops=hops)(asked, None, None)
+    await ProxyHeadersMiddleware(app, hops=hops)(asked, None, None)
     return found
 
 
 async def address(hops: int, *values: str) -> str:
-    return address_of(await seen(hops, [("x-forwarded-for", value) for value in values]))
+    return client_address(await seen(hops, [("x-forwarded-for", value) for value in values]))
 
 
 @pytest.mark.parametrize("value", ["1.1.1.1", "1.1.1.1, 2.2.2.2", "::1", "", "localhost"])

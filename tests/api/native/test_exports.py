@@ -10,8 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
-from herding.api.native.exports import COLUMNS
+from herding.api.http.request import get_principal
+from herding.api.native.history import COLUMNS
 from herding.values import Request
 from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as BOSS
@@ -142,7 +142,7 @@ async def test_a_long_history_is_streamed_whole(http: httpx.AsyncClient, place: 
 
 
 async def test_without_the_right_there_is_no_export(http: httpx.AsyncClient, app: FastAPI) -> None:
-    app.dependency_overrides[who] = lambda: NOBODY
+    app.dependency_overrides[get_principal] = lambda: NOBODY
     for kind in ("csv", "jsonl"):
         response = await http.get(f"/api/v1/history.{kind}")
         assert response.status_code == 403

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from herding.api.native.idempotency import KEPT_SECONDS, Replies, UsedKeyError
+from herding.api.native.idempotency import TTL_SECONDS, IdempotencyCache, UsedKeyError
 from herding.errors import ConnectError
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import Place, herding
@@ -90,9 +90,9 @@ class Run:
 
 
 async def test_one_who_leaves_does_not_end_the_run_of_others() -> None:
-    replies, run = Replies(size=len), Run()
-    first = asyncio.create_task(replies.once(OF_ME, b"1", run))
-    second = asyncio.create_task(replies.once(OF_ME, b"1", run))
+    replies, run = IdempotencyCache(size=len), Run()
+    first = asyncio.create_task(replies.run(OF_ME, b"1", run))
+    second = asyncio.create_task(replies.run(OF_ME, b"1", run))
     await asyncio.sleep(0)
     first.cancel()
     assert await second == b"answer"
@@ -100,46 +100,46 @@ async def test_one_who_leaves_does_not_end_the_run_of_others() -> None:
 
 
 async def test_when_all_leave_the_run_ends_and_the_next_one_is_new() -> None:
-    replies, run = Replies(size=len), Run(seconds=10)
-    both = [asyncio.create_task(replies.once(OF_ME, b"1", run)) for _ in range(2)]
+    replies, run = IdempotencyCache(size=len), Run(seconds=10)
+    both = [asyncio.create_task(replies.run(OF_ME, b"1", run)) for _ in range(2)]
     await asyncio.sleep(0.01)
     for task in both:
         task.cancel()
     await asyncio.gather(*both, return_exceptions=True)
     run.seconds = 0
-    assert await replies.once(OF_ME, b"1", run) == b"answer"
+    assert await replies.run(OF_ME, b"1", run) == b"answer"
     assert (run.began, run.ended) == (2, 1)
 
 
 async def test_an_answer_is_forgotten_after_a_day() -> None:
     now = 0.0
-    replies, run = Replies(size=len, monotonic=lambda: now), Run()
-    await replies.once(OF_ME, b"1", run)
-    now = KEPT_SECONDS
-    await replies.once(OF_ME, b"1", run)
+    replies, run = IdempotencyCache(size=len, monotonic=lambda: now), Run()
+    await replies.run(OF_ME, b"1", run)
+    now = TTL_SECONDS
+    await replies.run(OF_ME, b"1", run)
     with pytest.raises(UsedKeyError):
-        await replies.once(OF_ME, b"2", run)
+        await replies.run(OF_ME, b"2", run)
     now += 1
-    await replies.once(OF_ME, b"2", run)
+    await replies.run(OF_ME, b"2", run)
     assert run.began == 2
 
 
 async def test_the_longest_unused_answers_go_first() -> None:
-    replies, run = Replies(size=len, most=2), Run(seconds=0)
+    replies, run = IdempotencyCache(size=len, max_entries=2), Run(seconds=0)
     for key in ("a", "b", "a", "c"):
-        await replies.once(("me", key), b"1", run)
+        await replies.run(("me", key), b"1", run)
     assert run.began == 3
-    await replies.once(("me", "a"), b"1", run)
+    await replies.run(("me", "a"), b"1", run)
     assert run.began == 3
-    await replies.once(("me", "b"), b"1", run)
+    await replies.run(("me", "b"), b"1", run)
     assert run.began == 4
 
 
 async def test_large_answers_do_not_fill_the_memory() -> None:
-    replies = Replies(size=len, most_bytes=100)
+    replies = IdempotencyCache(size=len, max_bytes=100)
     for number in range(10):
-        await replies.once(("me", str(number)), b"1", Run(b"x" * 40, seconds=0))
-    assert len(replies._kept) == 2
+        await replies.run(("me", str(number)), b"1", Run(b"x" * 40, seconds=0))
+    assert len(replies._entries) == 2
     assert replies._bytes == 80
-    await replies.once(("me", "big"), b"1", Run(b"x" * 200, seconds=0))
-    assert (len(replies._kept), replies._bytes) == (0, 0)
+    await replies.run(("me", "big"), b"1", Run(b"x" * 200, seconds=0))
+    assert (len(replies._entries), replies._bytes) == (0, 0)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from herding.errors import ConnectError
 from herding.values import Limit
 from tests.api.conftest import ADMIN, client, web
@@ -277,7 +277,7 @@ async def test_one_input_gets_one_result(api: httpx.AsyncClient) -> None:
 
 async def test_the_older_form_says_when_to_come_back(http: httpx.AsyncClient, app: FastAPI) -> None:
     limited = replace(principal("ada", "user"), limits=(Limit("request", 1, 1),))
-    app.dependency_overrides[who] = lambda: limited
+    app.dependency_overrides[get_principal] = lambda: limited
     body = {"input": "hi you", "model_name": "echo"}
     assert (await http.post(f"{V1}/chat/completions", json=body)).json()["success"]
     response = await http.post(f"{V1}/chat/completions", json=body)
@@ -341,5 +341,5 @@ async def test_a_guest_has_no_free_chat(http: httpx.AsyncClient, place: Place) -
 async def test_without_rights_there_is_nothing(
     http: httpx.AsyncClient, app: FastAPI, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    app.dependency_overrides[who] = lambda: NOBODY
+    app.dependency_overrides[get_principal] = lambda: NOBODY
     assert (await http.request(method, f"{V1}/{path}", json=body)).status_code == 403

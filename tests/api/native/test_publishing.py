@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from herding.api.site.docs import describe
 from herding.values import Principal
 from tests.api.conftest import ADMIN, client, web
@@ -52,7 +52,7 @@ def refused(response: httpx.Response) -> tuple[int, str, str | None]:
 @pytest.fixture
 def user(app: FastAPI, http: httpx.AsyncClient) -> httpx.AsyncClient:
     """Somebody who may save, and not publish."""
-    app.dependency_overrides[who] = lambda: USER
+    app.dependency_overrides[get_principal] = lambda: USER
     return http
 
 
@@ -143,7 +143,7 @@ async def test_a_version_that_is_none(api: httpx.AsyncClient, tag: str) -> None:
 async def test_who_may_save(
     app: FastAPI, http: httpx.AsyncClient, place: Place, caller: Principal, status: int
 ) -> None:
-    app.dependency_overrides[who] = lambda: caller
+    app.dependency_overrides[get_principal] = lambda: caller
     before = files(place)
     assert (await put(http, "new")).status_code == status
     assert (files(place) == before) == (status == 403)
@@ -154,7 +154,7 @@ async def test_who_may_save(
     [(principal("guest:1", "guest"), 403), (RATER, 403), (USER, 403), (principal("a", "admin"), 204)],
 )
 async def test_who_may_delete(app: FastAPI, http: httpx.AsyncClient, caller: Principal, status: int) -> None:
-    app.dependency_overrides[who] = lambda: caller
+    app.dependency_overrides[get_principal] = lambda: caller
     assert (await http.delete(f"{URL}/say")).status_code == status
 
 
@@ -291,7 +291,7 @@ async def test_a_body_that_is_no_prompt(api: httpx.AsyncClient, body: bytes) -> 
 
 def test_the_documentation_shows_the_keys_of_a_file(app: FastAPI) -> None:
     described = describe(app)
-    body = described["components"]["schemas"]["PromptBody"]
+    body = described["components"]["schemas"]["SavePromptRequest"]
     assert {"name", "messages", "variants", "variables", "checks", "roles", "cors", "message"} <= body[
         "properties"
     ].keys()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from tests.support.herding import Place
 from tests.support.people import principal
 
@@ -84,7 +84,7 @@ async def test_labels_are_set_removed_and_taken_back(two: httpx.AsyncClient) -> 
 
 
 async def test_publishing_takes_its_right(app: FastAPI, two: httpx.AsyncClient) -> None:
-    app.dependency_overrides[who] = lambda: USER
+    app.dependency_overrides[get_principal] = lambda: USER
     assert (await two.put(f"{URL}/my/new/labels/prod", json={"version": 1})).status_code == 403
     assert (await two.delete(f"{URL}/my/new/labels/prod")).status_code == 403
     assert (await two.post(f"{URL}/my/new/labels/prod/take_back")).status_code == 403

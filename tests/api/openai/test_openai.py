@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from herding.errors import ConnectError, CutStreamError
 from herding.values import Parameters
 from tests.api.conftest import ADMIN, MAX_BODY, client, web
@@ -366,7 +366,7 @@ async def test_a_guest_has_no_free_chat(http: httpx.AsyncClient, place: Place, s
 
 
 async def test_without_rights_there_is_nothing(http: httpx.AsyncClient, app: FastAPI) -> None:
-    app.dependency_overrides[who] = lambda: NOBODY
+    app.dependency_overrides[get_principal] = lambda: NOBODY
     for method, path in (("GET", "models"), ("GET", "models/echo"), ("POST", "embeddings")):
         assert (await http.request(method, f"/v1/{path}", json={"model": "x", "input": "y"})).status_code == 403
     assert (await chat(http, model="prompt:say", messages=[])).status_code == 403

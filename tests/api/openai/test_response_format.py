@@ -10,7 +10,7 @@ import httpx
 import openai as official
 import pytest
 
-from herding.api.openai.response_format import MAX_CHARS, checked_form
+from herding.api.openai.requests import MAX_SCHEMA_BYTES, parse_response_format
 from herding.errors import UserError
 from tests.api.conftest import ADMIN, client, live, web
 from tests.support.fakenode import FakeNode
@@ -141,7 +141,7 @@ def of(**given: Any) -> dict[str, Any]:
         (of(name="x" * 65), "The name"),
         (of(strict="yes"), "strict"),
         (of(description=5), "description"),
-        (of(schema={"const": "x" * MAX_CHARS}), "at most 40,000"),
+        (of(schema={"const": "x" * MAX_SCHEMA_BYTES}), "at most 40,000"),
         (of(schema={"const": float("nan")}), "cannot carry"),
         (of(schema={"const": "\ud800"}), "cannot carry"),
         (of(schema=deep(50_000)), "cannot carry"),
@@ -149,11 +149,11 @@ def of(**given: Any) -> dict[str, Any]:
 )
 def test_a_form_that_is_none_is_refused(form: Any, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        checked_form(form)
+        parse_response_format(form)
     assert caught.value.param == "response_format"
 
 
 def test_what_is_known_of_a_form_is_passed_on() -> None:
-    assert checked_form({"type": "json_object", "more": 1}) == {"type": "json_object"}
-    assert checked_form(of(strict=None, more=1)) == of()
-    assert checked_form(of(description="d", strict=False)) == of(description="d", strict=False)
+    assert parse_response_format({"type": "json_object", "more": 1}) == {"type": "json_object"}
+    assert parse_response_format(of(strict=None, more=1)) == of()
+    assert parse_response_format(of(description="d", strict=False)) == of(description="d", strict=False)

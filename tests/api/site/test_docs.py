@@ -7,7 +7,7 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from herding.api.http.deps import who
+from herding.api.http.request import get_principal
 from tests.support.herding import NOBODY
 
 
@@ -32,7 +32,7 @@ async def test_the_description_has_a_button_for_tokens(http: httpx.AsyncClient) 
 
 
 async def test_without_the_right_there_is_no_documentation(http: httpx.AsyncClient, app: FastAPI) -> None:
-    app.dependency_overrides[who] = lambda: NOBODY
+    app.dependency_overrides[get_principal] = lambda: NOBODY
     for path in ("/docs", "/openapi.json", "/docs/swagger-ui.css"):
         assert (await http.get(path)).status_code == 403
 

@@ -54,7 +54,7 @@ async def test_the_page_asks_for_a_token_and_no_other_host(http: httpx.AsyncClie
 async def test_nothing_of_the_address_is_on_the_page(http: httpx.AsyncClient, query: str) -> None:
     page = (await http.get(f"/login{query}")).text
     assert "<script" not in page
-    assert ("session is over" in page) == ("ended" in query)
+    assert ("session has ended" in page) == ("ended" in query)
 
 
 async def test_a_token_becomes_a_session(http: httpx.AsyncClient, token: str) -> None:
@@ -180,7 +180,7 @@ async def own(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Place]]:
 async def test_at_this_machine_one_can_be_a_guest_and_the_admin_again(own: tuple[httpx.AsyncClient, Place]) -> None:
     http, _ = own
     assert (await me(http))["id"] == "local"
-    assert "admin of this machine" in (await http.get("/login")).text
+    assert "local admin" in (await http.get("/login")).text
     await log_in(http, guest="1")
     assert (await me(http))["role"] == "guest"
     response = await log_in(http, local="1")
@@ -202,6 +202,6 @@ async def test_at_this_machine_a_login_that_is_over_is_no_dead_end(own: tuple[ht
 
 
 async def test_elsewhere_nobody_becomes_the_admin_of_the_machine(http: httpx.AsyncClient) -> None:
-    assert "admin of this machine" not in (await http.get("/login")).text
+    assert "local admin" not in (await http.get("/login")).text
     assert (await log_in(http, local="1")).status_code == 401
     assert (await me(http))["role"] == "guest"

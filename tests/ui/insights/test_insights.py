@@ -18,7 +18,7 @@ from herding.ui.insights import plot, report
 from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.bars import percent_text
 from herding.ui.kit.response import candidate_list
-from herding.ui.page import tabs_of
+from herding.ui.page import visible_tabs
 from herding.values import Considered, Outcome, Principal, Request, Reset
 from tests.support.herding import ADMIN
 from tests.support.people import principal
@@ -155,7 +155,7 @@ async def test_what_is_learned_is_reset_by_those_who_publish(desktop: Desktop) -
     assert "Routing data reset" in desktop.value(tab.note)
     assert desktop.prop(tab.reset.row, "visible") is False
     outlook = desktop.value(tab.routing)
-    assert "nothing is known of it on this prompt yet" in outlook
+    assert "no data for this prompt yet" in outlook
     assert "reset by admin" in outlook
     assert "1 rating" in desktop.value(tab.matrix)
     assert set(await desktop.place.store.learning_resets()) == {"say"}
@@ -170,7 +170,7 @@ async def test_who_may_not_publish_sees_no_reset_and_cannot_do_it(desktop: Deskt
 
 
 def test_users_and_admins_see_the_tab() -> None:
-    shown = {role: "insights" in tabs_of(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
+    shown = {role: "insights" in visible_tabs(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
     assert shown == {"guest": False, "rater": False, "user": True, "admin": True}
     assert PROMPTS in USER.rights
 

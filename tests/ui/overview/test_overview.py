@@ -20,8 +20,8 @@ async def test_all_prompts_are_listed_with_what_serves_them(desktop: Desktop) ->
     assert "6 prompts" in shown
     assert 'data-pick="varied"' in shown
     assert "echo · echo" in shown
-    assert 'class="chip plain" title="not up">nowhere/model' in shown
-    assert "1 use<" in shown
+    assert 'class="chip plain" title="Not available">nowhere/model' in shown
+    assert "1 run<" in shown
 
 
 async def test_search_and_tag_narrow_the_list(desktop: Desktop) -> None:
@@ -36,7 +36,7 @@ async def test_search_and_tag_narrow_the_list(desktop: Desktop) -> None:
     assert ("kinds", "kinds") in desktop.prop(overview.tag, "choices")
     desktop.set(overview.search, "no such prompt")
     await desktop.fire("overview_filter")
-    assert "No prompt fits" in desktop.value(overview.list)
+    assert "No matching prompts" in desktop.value(overview.list)
 
 
 async def test_the_page_of_a_prompt_tells_everything(desktop: Desktop) -> None:
@@ -44,10 +44,10 @@ async def test_the_page_of_a_prompt_tells_everything(desktop: Desktop) -> None:
     page = desktop.value(desktop.page.overview.page)
     for part in (
         "Number, min 0",
-        "one of: kind, stern",
+        "One of: kind, stern",
         "error &gt; 2000",
         "temperature",
-        "not up",
+        "Not available",
         "Optional",
     ):
         assert part in page, part
@@ -80,9 +80,9 @@ async def test_broken_files_are_told_and_their_prompts_stay(desktop: Desktop) ->
     for path in desktop.place.prompts.glob("*.yaml"):
         path.write_text("promt: typo\n", encoding="utf-8")
     await desktop.fire("overview")
-    assert "6 prompt files failed to load" in desktop.value(desktop.page.overview.broken)
+    assert "6 prompt files failed to load" in desktop.value(desktop.page.overview.load_errors)
     assert "6 prompts" in desktop.value(desktop.page.overview.list)
 
 
 def test_no_prompts_have_their_own_words() -> None:
-    assert "No prompts yet" in cards(SearchResult([], []), SearchQuery(), "", total=0, most=20)
+    assert "No prompts yet" in cards(SearchResult([], []), SearchQuery(), "", total=0, limit=20)

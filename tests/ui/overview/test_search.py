@@ -85,9 +85,9 @@ def test_the_way_to_a_folder_is_shown_with_counts() -> None:
 
 @pytest.mark.parametrize("junk", [None, 7, ["x"], {"a": 1}])
 def test_what_no_page_sends_counts_as_nothing(junk: Any) -> None:
-    wish = SearchQuery.of(None, None, None if isinstance(junk, list | dict) else junk, None)
+    wish = SearchQuery.parse(None, None, None if isinstance(junk, list | dict) else junk, None)
     assert wish == SearchQuery()
-    assert len(SearchQuery.of("x" * 10_000, None, None, None).search) == finding.MAX_SEARCH
+    assert len(SearchQuery.parse("x" * 10_000, None, None, None).search) == finding.MAX_SEARCH
 
 
 def test_a_thousand_prompts_are_searched_at_once() -> None:
@@ -111,7 +111,7 @@ async def test_only_a_page_of_cards_is_drawn(desktop: Desktop) -> None:
     overview = desktop.page.overview
     await desktop.fire("overview")
     assert desktop.value(overview.list).count("<li") == PAGE_SIZE
-    assert "51 prompts; the first 20 are shown" in desktop.value(overview.list)
+    assert "51 prompts · first 20 shown" in desktop.value(overview.list)
     await desktop.fire("overview_more")
     assert desktop.value(overview.list).count("<li") == 2 * PAGE_SIZE
     assert desktop.value(overview.more) == "Show 11 more"
@@ -132,7 +132,7 @@ async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:
     assert "3 of 9 prompts" in desktop.value(overview.list)
     desktop.set(overview.search, "varied")
     await desktop.fire("overview_filter")
-    assert "1 prompt elsewhere" in desktop.value(overview.list)
+    assert "1 prompt in other folders" in desktop.value(overview.list)
     await desktop.fire("overview_folder", "/")
     assert "1 of 9 prompts" in desktop.value(overview.list)
     await desktop.fire("overview_folder", "no/such")

@@ -14,7 +14,7 @@ import yaml
 from herding.access.operations import PUBLISH, SAVE
 from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import AccessError, ConflictError, NotFoundError, StoreError, UserError
-from herding.ui.page import tabs_of
+from herding.ui.page import visible_tabs
 from herding.ui.versions.bundle import MAX_BYTES
 from herding.ui.versions.state import PAGE, VersionsState
 from herding.ui.versions.tab import VersionsTab
@@ -245,10 +245,10 @@ async def test_a_conflict_of_another_prompt_is_told_in_the_tab_and_in_the_overvi
     assert "1 prompt has a conflict" in desktop.value(versions.note)
     assert 'href="?tab=versions&amp;prompt=say"' in desktop.value(versions.note)
     await desktop.fire("overview")
-    assert "1 prompt has a conflict" in desktop.value(desktop.page.overview.broken)
-    assert desktop.prop(desktop.page.overview.broken, "visible") is True
+    assert "1 prompt has a conflict" in desktop.value(desktop.page.overview.load_errors)
+    assert desktop.prop(desktop.page.overview.load_errors, "visible") is True
     await desktop.fire("overview", who=GUEST)
-    assert desktop.prop(desktop.page.overview.broken, "visible") is False
+    assert desktop.prop(desktop.page.overview.load_errors, "visible") is False
 
 
 async def test_a_conflict_with_a_side_that_cannot_be_read_says_so(desktop: Desktop) -> None:
@@ -380,11 +380,11 @@ async def test_a_version_that_cannot_be_read_leaves_the_others_in_sight(desktop:
     await save(desktop.place)
     versions = await look(desktop, "odd")
     assert numbers(desktop) == [2]
-    assert "another Herding" in desktop.value(versions.diff.diff)
+    assert "another version of Herding" in desktop.value(versions.diff.diff)
     desktop.set(versions.diff.new, 1)
     await desktop.fire("version_diff")
     await desktop.fire("version_whole")
-    assert "another Herding" in desktop.value(versions.file.text)
+    assert "another version of Herding" in desktop.value(versions.file.text)
     with pytest.raises(StoreError):
         await desktop.fire("version_pick", "1")
     await desktop.fire("version_pick", "2")
@@ -402,7 +402,7 @@ async def test_a_page_of_an_earlier_start_is_told_to_open_the_tab_again(desktop:
 
 
 def test_who_writes_prompts_sees_the_tab() -> None:
-    shown = {role: "versions" in tabs_of(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
+    shown = {role: "versions" in visible_tabs(principal("x", role)) for role in ("guest", "rater", "user", "admin")}
     assert shown == {"guest": False, "rater": False, "user": True, "admin": True}
 
 

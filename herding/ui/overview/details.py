@@ -1,4 +1,4 @@
-"""All about one prompt, as HTML."""
+"""The details of one prompt, as HTML."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ from herding.ui.kit.format import (
     chip,
     datetime_tag,
     el,
-    escape,
     format_value,
     join,
     key_values,
     mean_rating,
     panel,
-    plural,
 )
 from herding.ui.kit.variable_form import help_text
 from herding.values import PromptInfo
 
 
 def prompt_details(prompt: PromptInfo) -> Markup:
-    """Variables, template, parameters, checks, models and notes of a prompt."""
+    """Return the variables, template, parameters, checks, models and notes of a prompt."""
     head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
     stats = prompt.stats
     last = datetime_tag(stats.last_used_at) if stats.last_used_at is not None else None
     used = key_values(
         [
-            ("Used", plural(stats.uses, "time")),
+            ("Runs", f"{stats.uses:,}"),
             ("Last used", last),
-            ("Stars", mean_rating(stats.mean_stars, stats.rated)),
+            ("Rating", mean_rating(stats.mean_stars, stats.rated)),
         ]
     )
-    notes = panel("calm", "Notes on the file", el("ul", *(el("li", note) for note in prompt.notes)))
+    notes = panel("calm", "Notes about the file", el("ul", *(el("li", note) for note in prompt.notes)))
     sections = [
         ("Target models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
         ("Variables", _variables(prompt.variables)),
@@ -46,11 +44,11 @@ def prompt_details(prompt: PromptInfo) -> Markup:
         ("Checks", _pairs(prompt.checks)),
     ]
     written = [el("section", el("h3", title), body) for title, body in sections if body]
-    words = el("p", prompt.description) if prompt.description else None
+    description = el("p", prompt.description) if prompt.description else None
     return join(
         [
             head,
-            words,
+            description,
             el("div", prompt_text.label_chip(prompt), prompt_text.tag_chips(prompt), cls="chips"),
             used,
             notes if prompt.notes else None,
@@ -60,12 +58,12 @@ def prompt_details(prompt: PromptInfo) -> Markup:
 
 
 def _model(model: str, nodes: tuple[str, ...]) -> Markup:
-    return el("li", el("code", model), " ", chip(", ".join(nodes), "good") if nodes else chip("not up"))
+    return el("li", el("code", model), " ", chip(", ".join(nodes), "good") if nodes else chip("Not available"))
 
 
 def _variables(variables: Mapping[str, Mapping[str, Any]]) -> Markup:
     if not variables:
-        return el("p", "None.", cls="muted")
+        return el("p", "No variables", cls="muted")
     return el("ul", *(_variable(name, variable) for name, variable in variables.items()), cls="plain variables")
 
 
@@ -74,18 +72,19 @@ def _variable(name: str, variable: Mapping[str, Any]) -> Markup:
     first = el("div", el("code", name), " ", chip(str(variable["type"]).replace("_", " ")))
     parts = [
         el("p", help_text(variable), cls="muted") if help_text(variable) else None,
-        el("p", "one of: ", ", ".join(choices)) if choices else None,
-        el("p", "default: ", el("q", format_value(default))) if default is not None else None,
+        el("p", "One of: ", ", ".join(choices)) if choices else None,
+        el("p", "Default: ", el("q", format_value(default))) if default is not None else None,
     ]
     return el("li", first, *parts)
 
 
 def _pairs(values: Mapping[str, Any]) -> Markup:
-    """Settings as names and values; the nested ones as YAML."""
+    """Return settings with their values; nested ones as YAML."""
     shown = []
     for name, given in values.items():
-        nested = isinstance(given, dict)
-        written = yaml.safe_dump(given, allow_unicode=True, sort_keys=False) if nested else None
-        told = ", ".join(repr(part) for part in given) if isinstance(given, list | tuple) else format_value(given)
-        shown.append((name, el("pre", written, cls="code") if written else el("code", escape(told))))
+        if isinstance(given, dict):
+            shown.append((name, el("pre", yaml.safe_dump(given, allow_unicode=True, sort_keys=False), cls="code")))
+        else:
+            text = ", ".join(map(repr, given)) if isinstance(given, list | tuple) else format_value(given)
+            shown.append((name, el("code", text)))
     return key_values(shown) if shown else Markup()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from herding.api.http.response_headers import headers
+from herding.api.http.response import outcome_headers
 from herding.values import Outcome
 from tests.support.herding import Place
 
@@ -42,6 +42,8 @@ async def test_an_equal_request_that_is_sent_again_gets_the_same_headers(api: ht
 
 
 def test_a_header_is_ascii_whatever_a_model_is_called() -> None:
-    told = headers(Outcome("1", "me", "say", 0, model="größe/模型\r\nset-cookie: a=b", node="n", reason="100 %"))
+    told = outcome_headers(
+        Outcome("1", "me", "say", 0, model="größe/模型\r\nset-cookie: a=b", node="n", reason="100 %")
+    )
     assert told["x-herding-model"] == "gr%C3%B6%C3%9Fe/%E6%A8%A1%E5%9E%8B%0D%0Aset-cookie: a=b"
     assert told["x-herding-reason"] == "100 %25"

@@ -1,0 +1,74 @@
+"""Where a request comes from: its principal, the page that sent it, and the address of its client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from starlette.types import Scope
+
+from herding.values import Principal
+
+Headers = Mapping[bytes, bytes]
+UNKNOWN = "unknown"
+
+
+async def get_principal(request: Request) -> Principal:
+    """Return the principal that the authentication middleware found."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+Caller = Annotated[Principal, Depends(get_principal)]
+
+
+def same_origin(headers: Headers) -> bool:
+    """Return whether a request comes from our own page, or from no page at all.
+
+    Browsers send one of these headers with every request of a page of another site, and no page can forge them.
+    """
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site in (b"same-origin", b"none")
+    origin = headers.get(b"origin")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc == headers.get(b"host", b"").decode("latin-1")
+    except ValueError:
+        return False
+
+
+def is_navigation(headers: Headers) -> bool:
+    """Return whether a browser opens a page by a link or in a frame; no other page can read the response."""
+    return headers.get(b"sec-fetch-mode") == b"navigate"
+
+
+def accepts_html(scope: Scope, headers: Headers) -> bool:
+    """Return whether a person waits for a page, rather than a program for data."""
+    return scope.get("method") == "GET" and b"text/html" in headers.get(b"accept", b"")
+
+
+def client_address(scope: Scope) -> str:
+    """Return the IP address of the client; for IPv6 its /64 network, since one machine has many addresses there."""
+    client = scope.get("client")
+    return _normalize_address(str(client[0])) if client else UNKNOWN
+
+
+@lru_cache(maxsize=4096)
+def _normalize_address(text: str) -> str:
+    host = text.partition("]")[0].lstrip("[") if text.startswith("[") else text
+    if host.count(":") == 1:  # some proxies add the port
+        host = host.partition(":")[0]
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return UNKNOWN
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped else ":".join(address.exploded.split(":")[:4])
+    return str(address)

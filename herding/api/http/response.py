@@ -1,0 +1,67 @@
+"""JSON responses, downloads and the headers that say which model answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import lru_cache
+from urllib.parse import quote
+
+from fastapi import Response
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
+
+from herding.values import Event, Outcome, Started
+
+Headers = dict[str, str]
+
+
+def to_json(body: BaseModel) -> bytes:
+    """Return a body as JSON in UTF-8; a lone surrogate, which some models produce, becomes its JSON escape."""
+    try:
+        return body.__pydantic_serializer__.to_json(body)
+    except PydanticSerializationError:
+        return json.dumps(body.model_dump(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def json_response(body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with `body` as JSON."""
+    return Response(to_json(body), status, headers=headers, media_type="application/json")
+
+
+def download_headers(name: str) -> Headers:
+    """Return the headers of a response that a browser saves as the file `name`, and no cache stores."""
+    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+
+
+def outcome_headers(outcome: Outcome) -> Headers:
+    """Return the headers of a finished request: its id, model, node and the reason for that node."""
+    return _routing_headers(outcome.request_id, outcome.model or "", outcome.node or "", outcome.reason or "")
+
+
+async def fill_headers(stream: AsyncGenerator[Event, None], headers: Headers) -> AsyncGenerator[Event, None]:
+    """Yield the events of `stream`, and add the routing headers to `headers` as soon as a node took the request."""
+    async with aclosing(stream):
+        async for event in stream:
+            if isinstance(event, Started):
+                headers.update(_routing_headers(event.request_id, event.model, event.node, event.reason))
+            yield event
+
+
+def _routing_headers(request_id: str, model: str, node: str, reason: str) -> Headers:
+    return {
+        "x-request-id": request_id,
+        "x-herding-model": _encode_header(model),
+        "x-herding-node": _encode_header(node),
+        "x-herding-reason": _encode_header(reason),
+    }
+
+
+_HEADER_CHARACTERS = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"
+
+
+@lru_cache(1024)
+def _encode_header(value: str) -> str:
+    """Percent-encode a header value, which may hold ASCII only."""
+    return quote(value, safe=_HEADER_CHARACTERS)
