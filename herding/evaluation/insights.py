@@ -17,7 +17,7 @@ from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
 from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import Edition
-from herding.values import ModelStats, Principal, Reset, Tried
+from herding.values import AttemptStats, ModelStats, Principal, Reset
 
 MOST = 20_000
 """Requests of a prompt that are looked at, the newest."""
@@ -163,6 +163,6 @@ class Insights:
 
 
 def _figures(
-    tries: Sequence[Tried], width: int, version: int, shares: Mapping[str, float | None]
+    tries: Sequence[AttemptStats], width: int, version: int, shares: Mapping[str, float | None]
 ) -> tuple[tuple[Cell, ...], tuple[Bucket, ...]]:
     return matrix(tries, version, shares), over_time(tries, width)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from herding.routing.policies import interval
 from herding.routing.record import ModelCounts
-from herding.values import Tried
+from herding.values import AttemptStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ Row = tuple[int, bool, str]
 """A row of the matrix: version, whether it was edited, model."""
 
 
-def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | None]) -> tuple[Cell, ...]:
+def matrix(tries: Iterable[AttemptStats], version: int, shares: Mapping[str, float | None]) -> tuple[Cell, ...]:
     """A cell for each version and model that were tried, the newest version first.
 
     The served `version` has one for each model of `shares`, which stand there.
     """
-    found: dict[Row, list[Tried]] = defaultdict(list)
+    found: dict[Row, list[AttemptStats]] = defaultdict(list)
     for model in shares:
         found[version, False, model] = []
     for one in tries:
@@ -73,7 +73,7 @@ def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | No
     return tuple(_cell(row, found[row], served.get(row)) for row in sorted(found, key=place))
 
 
-def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
+def _cell(row: Row, tries: Sequence[AttemptStats], share: float | None) -> Cell:
     version, edited, model = row
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
@@ -109,7 +109,7 @@ def quantile(ordered: Sequence[float], part: float) -> float | None:
     return ordered[max(0, math.ceil(part * len(ordered)) - 1)] if ordered else None
 
 
-def over_time(tries: Iterable[Tried], width: int) -> tuple[Bucket, ...]:
+def over_time(tries: Iterable[AttemptStats], width: int) -> tuple[Bucket, ...]:
     """How often each model was tried in each bucket of `width` ms, oldest first; empty buckets are left out."""
     counts: dict[tuple[int, str], int] = defaultdict(int)
     for one in tries:

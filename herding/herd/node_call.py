@@ -7,7 +7,7 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
 
-from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
+from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
 from herding.nodes.base import Node
 from herding.values import Call, Chunk, Embeddings, Usage
 
@@ -74,7 +74,7 @@ class NodeCall:
                         return
                     if chars > MAX_CHARS:
                         raise BadResponseError(f"Node '{name}' does not stop answering.", node=name)
-            raise CutStreamError(f"Node '{name}' stopped in the middle of its answer.", node=name)
+            raise StreamInterruptedError(f"Node '{name}' stopped in the middle of its answer.", node=name)
         except TimeoutError:
             what = "begin to answer" if first else "go on answering"
             self._queue.put_nowait(DeadlineError(f"Node '{name}' did not {what} in time.", node=name))

@@ -12,8 +12,8 @@ import httpx
 from herding.errors import (
     BadResponseError,
     ContextLengthError,
-    CutStreamError,
     NodeError,
+    StreamInterruptedError,
     UserError,
     status_error,
 )
@@ -80,7 +80,7 @@ class EngineClient:
                         yield _chunk(event)
                         if event["type"] == "done":
                             return
-            raise CutStreamError(f"Node '{self._name}' stopped in the middle of its answer.")
+            raise StreamInterruptedError(f"Node '{self._name}' stopped in the middle of its answer.")
 
     async def load(self, model: str) -> AsyncIterator[LoadProgress]:
         """Switch the engine to `model`; a NodeError means that the old model is back."""
@@ -93,7 +93,7 @@ class EngineClient:
                     yield LoadProgress(1.0 if done else event.get("fraction"), event.get("stage", ""), done=done)
                     if done:
                         return
-            raise CutStreamError(f"Node '{self._name}' died while it loaded {model}.")
+            raise StreamInterruptedError(f"Node '{self._name}' died while it loaded {model}.")
 
     async def _get(self, path: str) -> dict[str, Any]:
         with http.node_errors(self._name):

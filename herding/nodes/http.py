@@ -19,12 +19,12 @@ from herding import errors
 from herding.errors import (
     BadResponseError,
     ConnectError,
-    CutStreamError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
     NodeError,
     NoModelError,
+    StreamInterruptedError,
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.redact import scrubbed
@@ -85,7 +85,7 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
     except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.ProxyError) as error:
         raise ConnectError(f"Node '{node}' cannot be reached: {_plain(error)}.", node=node) from None
     except httpx.TransportError:
-        raise CutStreamError(
+        raise StreamInterruptedError(
             f"Node '{node}' closed the connection before its answer was complete.", node=node
         ) from None
     except httpx.DecodingError:

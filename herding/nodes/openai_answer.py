@@ -11,9 +11,9 @@ import orjson
 from herding.errors import (
     BadResponseError,
     ContextLengthError,
-    CutStreamError,
     NodeError,
     StatusError,
+    StreamInterruptedError,
     UserError,
 )
 from herding.nodes import http, vectors
@@ -62,7 +62,7 @@ class Reader:
         if not self._heard:
             raise BadResponseError(f"Node '{self._node}' sent an empty answer.")
         if self._finish is None:
-            raise CutStreamError(f"Node '{self._node}' stopped in the middle of its answer.")
+            raise StreamInterruptedError(f"Node '{self._node}' stopped in the middle of its answer.")
         return self._finish
 
 

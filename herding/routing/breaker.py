@@ -10,12 +10,12 @@ from random import Random
 from typing import Literal, Protocol
 
 from herding.errors import (
-    BusyNodeError,
     HerdingError,
     MisconfiguredError,
+    NodeBusyError,
     NodeError,
     NoNodeError,
-    RefusalError,
+    RequestRejectedError,
     StatusError,
 )
 from herding.routing.event_log import EventKind, EventLog
@@ -62,9 +62,9 @@ def verdict(error: HerdingError) -> Verdict:
     """Whether an error counts against the node, or asks for a rest (429, or 503 that says for how long)."""
     if isinstance(error, MisconfiguredError):
         return "misconfigured"
-    if isinstance(error, BusyNodeError):
+    if isinstance(error, NodeBusyError):
         return "rest"
-    if isinstance(error, NoNodeError | RefusalError) or not isinstance(error, NodeError):
+    if isinstance(error, NoNodeError | RequestRejectedError) or not isinstance(error, NodeError):
         return "none"
     return "failure"
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
-from herding.errors import HerdingError, NoTurnError
+from herding.errors import HerdingError, QueueTimeoutError
 from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, A, FairQueue, L, Place, Ticket
 
 EVERY = 0.5
@@ -72,7 +72,7 @@ class Scheduler(Generic[A, L]):
         """Tell the ticket's place now and whenever it changed; ends once it has a lease, or has left.
 
         The lease is the caller's then. Where the caller is cancelled or closes this before, the ticket leaves. Raises
-        QueueFullError, OverloadedError, NoTurnError at the ticket's deadline, and what `choose` raises.
+        QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
         """
         if self.try_acquire(ticket) is not None:
             return
@@ -133,7 +133,7 @@ class Scheduler(Generic[A, L]):
         if ticket.deadline is None or self._clock() < ticket.deadline:
             return place
         message = f"No node became free in time; {_ahead(place.position - 1)}."
-        raise NoTurnError(f"{message} Try again later, or choose another model.", retry_after=place.seconds)
+        raise QueueTimeoutError(f"{message} Try again later, or choose another model.", retry_after=place.seconds)
 
     async def _sleep(self, ticket: Ticket[A, L]) -> None:
         """Until the ticket is granted or it is time to look at its place again: later where very many wait."""

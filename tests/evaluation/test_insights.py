@@ -15,7 +15,7 @@ from herding.access.operations import INSIGHTS, MODELS, PUBLISH
 from herding.errors import AccessError, ConnectError, NotFoundError, StatusError, UserError
 from herding.evaluation.insights import DAY_MS, Insights
 from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time, quantile
-from herding.values import ModelStats, Principal, Request, Tried
+from herding.values import AttemptStats, ModelStats, Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding
 from tests.support.nodes import Scripted, echo
 from tests.support.people import principal
@@ -29,10 +29,10 @@ DUEL = """
     """
 
 
-def tried(model: str, version: int = 1, **facts: Any) -> Tried:
+def tried(model: str, version: int = 1, **facts: Any) -> AttemptStats:
     """A try that answered, unless `facts` say otherwise."""
     given = {"edited": False, "at": 0, "ok": True, "checks_passed": None, "total_ms": 10.0}
-    return Tried(version=version, model=model, **{**given, "input_tokens": 0, "output_tokens": 0, **facts})
+    return AttemptStats(version=version, model=model, **{**given, "input_tokens": 0, "output_tokens": 0, **facts})
 
 
 def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.errors import CutStreamError, LimitError, NodeError, UserError
+from herding.errors import LimitError, NodeError, StreamInterruptedError, UserError
 from herding.serving.conversation import MAX_CHARS
 from herding.values import Limit, Message, Outcome, Parameters, Principal, Request
 from tests.support.fakenode import FakeNode
@@ -110,7 +110,7 @@ async def test_answers_that_failed_are_no_turns(tmp_path: Path) -> None:
     node = Scripted("a", ["fine"])
     async with herding(tmp_path, node) as place:
         await say(place, "one")
-        node._words = ["half", CutStreamError("cut")]
+        node._words = ["half", StreamInterruptedError("cut")]
         with pytest.raises(NodeError):
             await say(place, "two")
         node._words = []
