@@ -31,7 +31,7 @@ from herding.errors import HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
-from herding.nodes.base import Node
+from herding.nodes.base import BuildContext, Node
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
@@ -94,7 +94,7 @@ async def assemble(
     """
     if nodes is None:
         configured = catalog.read_herd(settings.nodes)
-        nodes = catalog.build(configured, secret=secret, node_secret=_value(settings.node_secret))
+        nodes = catalog.build(configured, BuildContext(secret=secret, node_secret=_value(settings.node_secret)))
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
     library = Library(settings.prompts)

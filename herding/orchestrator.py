@@ -31,8 +31,7 @@ from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests
 from herding.serving.selector import Selector
 from herding.store import Store, now_ms
-from herding.studio.cached_stats import CachedStats
-from herding.studio.catalog import PromptCatalog
+from herding.studio.catalog import CachedStats, PromptCatalog
 from herding.studio.drafts import Drafts
 from herding.studio.studio import Studio
 from herding.studio.sync import Sync
@@ -134,10 +133,10 @@ class Orchestrator:
     async def load(self) -> None:
         """Read the prompt files and what was learned of the models; what fails is tried again later or left out."""
         try:
-            await self._sync.look()
+            await self._sync.refresh()
             for key in tuple(self._version_cache.heads):
                 with suppress(NotFoundError):
-                    await self._version_cache.find(key)
+                    await self._version_cache.resolve(key)
         except StoreError as error:
             log.warning("Prompt files wait for the database: %s", error)
         try:

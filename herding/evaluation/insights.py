@@ -16,7 +16,7 @@ from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings, insights
 from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
-from herding.studio.version_cache import Edition
+from herding.studio.version_cache import RunnableVersion
 from herding.values import AttemptStats, ModelStats, Principal, Reset
 
 MOST = 20_000
@@ -131,7 +131,7 @@ class Insights:
         require(who, MODELS)
         return await self._store.model_stats(since=self._clock() - DAY_MS)
 
-    def _outlook(self, found: Edition, who: Principal) -> tuple[Outlook, ...]:
+    def _outlook(self, found: RunnableVersion, who: Principal) -> tuple[Outlook, ...]:
         """The target models, in the prompt's order."""
         prompt, said = found.prompt, settings(found.prompt)
         against = {model: self._against(model, prompt, who) for model in prompt.target_models}

@@ -14,12 +14,10 @@ from herding.access.operations import MANAGE_NODES, NODES
 from herding.access.roles import allows, require
 from herding.errors import ConflictError, HerdingError, NotFoundError, UserError
 from herding.herd.fleet import Fleet
-from herding.herd.test_call import tried
-from herding.nodes import catalog
-from herding.nodes.base import Node
-from herding.nodes.disabled import DisabledNode
+from herding.herd.test_call import send_test_prompt
+from herding.nodes.base import BuildContext, DisabledNode, Node
 from herding.nodes.origin import Origin
-from herding.nodes.spec import Spec, given_secrets, given_url, models_of, read_config, read_spec, url_of
+from herding.nodes.spec import NodeSpec, config_models, read_config, read_spec, spec_secrets, spec_url
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.store import Store, now_ms
 from herding.values import Exchange, NodeInfo, NodeRecord, NodeStats, Principal
@@ -76,7 +74,7 @@ class Registry:
         """
         require(who, NODES)
         require(who, MANAGE_NODES)
-        spec = read_spec(given, given_secrets(given) or {})
+        spec = read_spec(given, spec_secrets(given) or {})
         return await self._through(self._add(spec, who))
 
     async def register(self, given: Mapping[str, Any], model: str, who: Principal) -> NodeInfo:
@@ -126,9 +124,9 @@ class Registry:
         """
         require(who, MANAGE_NODES)
         spec = read_spec(given, self._secrets_for(given, who))
-        await self._guard.look(spec.url)
+        await self._guard.check_addresses(spec.url)
         async with self._testing:
-            return await tried(spec, prompt, self._guard.carrier(spec.url))
+            return await send_test_prompt(spec, prompt, self._guard.transport(spec.url))
 
     def _require_change(self, name: str, who: Principal) -> None:
         require(who, MANAGE_NODES)
@@ -151,14 +149,14 @@ class Registry:
         async with self._changing:
             return await work
 
-    async def _add(self, spec: Spec, who: Principal) -> NodeInfo:
+    async def _add(self, spec: NodeSpec, who: Principal) -> NodeInfo:
         if spec.name in self._fleet:
             raise ConflictError(f"There is a node '{spec.name}' already. Choose another name.", param="name")
         if len(self._records) >= MAX_NODES:
             raise UserError(f"At most {MAX_NODES} nodes are added at run time. Remove one first.")
         if not allows(who.nodes, spec.name):
             raise UserError("Your role may not use a node of this name. Choose another one.", param="name")
-        origin = await self._guard.look(spec.url)
+        origin = await self._guard.check_addresses(spec.url)
         node = self._built(spec)
         record = self._record(spec, origin, who)
         try:
@@ -170,11 +168,11 @@ class Registry:
         return await self._enter(record, node)
 
     async def _register(self, given: Mapping[str, Any], model: str, who: Principal) -> NodeInfo:
-        url = given_url(given)
+        url = spec_url(given)
         if self._at(model, url, who) is not None:
             raise ConflictError(f"LLM(model_name({model}), url={url}) has registered!", param="model_name")
         named = {**given, "name": self._free_name(model), "models": [model]}
-        return await self._add(read_spec(named, given_secrets(given) or {}), who)
+        return await self._add(read_spec(named, spec_secrets(given) or {}), who)
 
     async def _update(self, name: str, given: Mapping[str, Any], who: Principal) -> NodeInfo:
         self._require_change(name, who)
@@ -184,7 +182,7 @@ class Registry:
             raise UserError("A node keeps its kind. Remove it and add another one.", param="kind")
         secrets = self._secrets_for(given, who)
         spec = read_spec(given, secrets)
-        origin = await self._guard.look(spec.url)
+        origin = await self._guard.check_addresses(spec.url)
         node = self._built(spec)
         record = replace(self._record(spec, origin, who), added_by=old.added_by, at=old.at)
         try:
@@ -213,8 +211,9 @@ class Registry:
 
     # From records to nodes and back
 
-    def _built(self, spec: Spec) -> Node:
-        return catalog.remote(spec.config, secret=spec.secrets.get, transport=self._guard.carrier(spec.url))
+    def _built(self, spec: NodeSpec) -> Node:
+        context = BuildContext(secret=spec.secrets.get, transport=self._guard.transport(spec.url))
+        return spec.config.build(context)
 
     def _kept(self, record: NodeRecord) -> Node:
         """The node of a record, or one in its place that is off."""
@@ -222,13 +221,13 @@ class Registry:
         why = "Its secret cannot be read any more: the key of this installation is another one. Enter it again."
         if secrets is not None:
             try:
-                return self._built(Spec(read_config(record.config), secrets, record.owner))
+                return self._built(NodeSpec(read_config(record.config), secrets, record.owner))
             except HerdingError as error:
                 why = error.message
         log.warning("Node %s is off: %s", record.name, why)
-        return DisabledNode(record.name, kind=record.kind, why=why)
+        return DisabledNode(record.name, kind=record.kind, reason=why)
 
-    def _record(self, spec: Spec, origin: Origin, who: Principal) -> NodeRecord:
+    def _record(self, spec: NodeSpec, origin: Origin, who: Principal) -> NodeRecord:
         sealed = self._seal.encrypt(spec.secrets, _place(spec.name, str(origin))) if spec.secrets else None
         return NodeRecord(
             name=spec.name,
@@ -248,13 +247,13 @@ class Registry:
 
     def _secrets_for(self, given: Mapping[str, Any], who: Principal) -> Mapping[str, str]:
         """The secrets in `given`; where it says none, those of the node of that name, at its origin only."""
-        found = given_secrets(given)
+        found = spec_secrets(given)
         if found is not None:
             return found
         record = self._records.get(str(given.get("name")))
         if record is None or record.sealed is None or not allows(who.nodes, record.name):
             return {}
-        if str(self._guard.check(given_url(given))) != record.origin:
+        if str(self._guard.check(spec_url(given))) != record.origin:
             message = f"The secret was given for {record.origin}. Enter it again for another place, or an empty one."
             raise UserError(message, param="secret")
         return self._opened(record) or {}
@@ -267,7 +266,7 @@ class Registry:
         return None
 
     def _url(self, name: str) -> str:
-        return url_of(read_config(self._records[name].config))
+        return read_config(self._records[name].config).address
 
     def _models(self, name: str) -> tuple[str, ...]:
         """The models that a node was added with; an engine was not, and tells itself. One that cannot run has none."""
@@ -276,7 +275,7 @@ class Registry:
             config = read_config(self._records[name].config)
         except UserError:
             return ()
-        named = (*models_of(config), *getattr(config, "embedding_models", ()))
+        named = (*config_models(config), *getattr(config, "embedding_models", ()))
         return named or (node.serves if node else ())
 
     def _free_name(self, model: str) -> str:

@@ -1,23 +1,27 @@
-"""The one abstract class of all nodes."""
+"""The abstract class of all nodes, and of their configurations."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import ClassVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import httpx
 from pydantic import Field
 
-from herding.errors import UserError
+from herding.errors import NoNodeError, UserError
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
 
 CHARS_PER_TOKEN = 3
-"""An estimate on the safe side: most tokenizers take more characters into one."""
+"""A cautious estimate: most tokenizers have more characters per token."""
+
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Deadlines(StrictModel):
-    """How long a node may take, in seconds: to connect, to the first token, between tokens, and in all."""
+    """Time limits of a request in seconds: to connect, to the first token, between tokens, and in total."""
 
     connect: float = Field(default=5, gt=0, allow_inf_nan=False)
     first_token: float = Field(default=60, gt=0, allow_inf_nan=False)
@@ -26,19 +30,65 @@ class Deadlines(StrictModel):
 
 
 class AutoSwitch(StrictModel):
-    """That a node may be switched by demand: `after_seconds` of it, and once in `every_minutes` at most."""
+    """Loads a model that requests have waited for `after_seconds`, at most once in `every_minutes`."""
 
     after_seconds: float = Field(default=2, ge=0, allow_inf_nan=False)
     every_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildContext:
+    """The collaborators that a configuration may use to build its node.
+
+    `secret` looks up a secret by its name, `node_secret` is the secret of local engines, and `transport` carries HTTP
+    requests instead of the default one.
+    """
+
+    secret: Callable[[str], str | None]
+    node_secret: str | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+class NodeConfig(StrictModel):
+    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields."""
+
+    kind: str
+    name: str
+    concurrency: int | None = Field(default=None, ge=1)
+    deadlines: Deadlines = Deadlines()
+
+    @abstractmethod
+    def build(self, context: BuildContext) -> Node:
+        """Return the node, not started."""
+
+
+class RemoteConfig(NodeConfig):
+    """A node on another machine, which can also be added while Herding runs."""
+
+    url_field: ClassVar[str] = "base_url"
+    """The field that holds the URL."""
+
+    @property
+    def address(self) -> str:
+        """The URL of the node; the URL of a template may contain placeholders."""
+        return str(getattr(self, self.url_field))
+
+    @classmethod
+    @abstractmethod
+    def with_secrets(cls, fields: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+        """Return `fields` completed with the names of `secrets`, for a node that is added while Herding runs.
+
+        A kind that finds credentials in its fields moves them into `secrets`. Raises UserError for a missing secret.
+        """
+
+
 class Node(ABC):
     """A place that runs models.
 
-    A kind must say how to `stream`; whatever else it can do, it overrides. `stream` raises a NodeError (or a
-    UserError where the request is at fault), always ends with a chunk that has a finish reason, and stops the
-    generation when it is closed. `concurrency` is how many requests it takes at once, None for any number.
-    A kind of ours calls `came_back` when the engine serves a model and did not before.
+    A kind of node implements `stream` and overrides what else it supports. `stream` raises NodeError (or UserError if
+    the request is at fault), always ends with a chunk that has a finish reason, and stops the generation when it is
+    closed. `concurrency` is the maximum number of simultaneous requests, None for no limit.
+    A node that watches its server calls `came_back` when a model is served again.
     """
 
     kind: ClassVar[str]
@@ -60,67 +110,83 @@ class Node(ABC):
 
     @abstractmethod
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        """The answer to `call`, piece by piece."""
+        """Stream the response to `call`."""
 
     @property
     def serves(self) -> tuple[str, ...]:
-        """The models that the node answers with now, as last known; no waiting."""
+        """The models served at present, as last known."""
         return self.models
 
     @property
     def expects(self) -> tuple[str, ...]:
-        """The models that the node will serve within a minute or so without anybody's help: it starts, or loads."""
+        """The models that are starting or loading and will be served soon."""
         return ()
 
     @property
     def offers(self) -> tuple[str, ...]:
-        """The models that the node can be switched to."""
+        """The models that can be loaded."""
         return ()
 
     @property
     def embeds(self) -> tuple[str, ...]:
-        """The models that the node makes embeddings with now."""
+        """The embedding models served at present."""
         return ()
 
     @property
     def formats(self) -> bool:
-        """Whether the node can keep an answer to a `response_format`."""
+        """True if the node supports `response_format`."""
         return False
 
-    async def start(self) -> None:  # noqa: B027 (most kinds have nothing to start)
-        """Begin whatever runs beside the requests. Returns at once; the node may still be loading."""
+    async def start(self) -> None:  # noqa: B027 (optional)
+        """Start background work and return at once; the node may still be loading."""
 
     async def close(self) -> None:  # noqa: B027
-        """End everything that `start` began."""
+        """Stop background work and close connections; may be called twice."""
 
     async def look_again(self) -> None:  # noqa: B027
-        """Called after a failure: a kind whose `serves` may have changed by it looks again. Quick; never raises."""
+        """Update `serves` after a failure, quickly and without raising."""
 
     async def status(self) -> NodeStatus:
-        """The node at this moment; never raises."""
+        """Return the current status; never raises."""
         return NodeStatus("ready", serves=self.serves)
 
     async def count(self, call: Call) -> tuple[int, int] | None:  # noqa: ARG002 (for kinds that can)
-        """Input tokens of `call` and the context length of its model; None where the node cannot tell."""
+        """Return the input tokens of `call` and the context length of its model, or None if unknown."""
         return None
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:  # noqa: ARG002
-        """A vector for each text, of `dimensions` numbers where that is given; raises what `stream` raises."""
-        raise UserError(f"Node '{self.name}' makes no embeddings.", param="model")
+        """Return one vector per text, of `dimensions` numbers if given; raises the same errors as `stream`."""
+        raise UserError(f"Node '{self.name}' does not support embeddings.", param="model")
 
     def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
-        """Switch to another model; yields progress, ends with `done`. NodeError leaves the old model in place."""
-        raise UserError(f"Node '{self.name}' cannot switch models.")
+        """Load another model and stream progress, `done` last; after a NodeError the old model stays loaded."""
+        raise UserError(f"Node '{self.name}' cannot load other models.")
 
 
-def estimated(call: Call, context_length: int | None) -> tuple[int, int] | None:
-    """What `Node.count` tells for a node that knows the context of its model, and no tokenizer."""
+class DisabledNode(Node):
+    """Replaces a node of `kind` that cannot run; `reason` says what an operator must do."""
+
+    def __init__(self, name: str, *, kind: str, reason: str) -> None:
+        super().__init__(name)
+        self.kind = kind  # type: ignore[misc]  # the kind of the node that it replaces
+        self._reason = reason
+
+    async def status(self) -> NodeStatus:
+        return NodeStatus("off", detail=self._reason)
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002
+        raise NoNodeError(f"Node '{self.name}' is off. {self._reason}", node=self.name)
+        yield Chunk()
+
+
+def estimate_count(call: Call, context_length: int | None) -> tuple[int, int] | None:
+    """Return the result of `Node.count` for a node without a tokenizer, None if its context length is unknown."""
     if context_length is None:
         return None
     chars = sum(len(message.content) for message in call.messages or ()) + len(call.text or "")
-    return tokens_of(chars), context_length
+    return estimate_tokens(chars), context_length
 
 
-def tokens_of(chars: int) -> int:
-    """How many tokens so many characters are taken for."""
+def estimate_tokens(chars: int) -> int:
+    """Return the estimated number of tokens in a text of `chars` characters."""
     return -(-chars // CHARS_PER_TOKEN)

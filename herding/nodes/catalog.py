@@ -1,73 +1,53 @@
-"""The kinds of node, and the herd as the nodes file gives it."""
+"""The kinds of node, and the nodes file.
+
+A new kind is a module with a config and a node class, its config here, and a case in the shared contract test.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
-import httpx
 from pydantic import Field, field_validator
 
 from herding import yaml_files
-from herding.nodes.base import Node
-from herding.nodes.echo import EchoConfig, EchoNode
-from herding.nodes.herding import HerdingConfig, HerdingNode
-from herding.nodes.local import LocalConfig, LocalNode
-from herding.nodes.openai import OpenAIConfig, OpenAINode
-from herding.nodes.template import TemplateConfig, TemplateNode
+from herding.nodes.base import BuildContext, Node, RemoteConfig
+from herding.nodes.echo import EchoConfig
+from herding.nodes.herding import HerdingConfig
+from herding.nodes.local import LocalConfig
+from herding.nodes.openai import OpenAIConfig
+from herding.nodes.template import TemplateConfig
 from herding.yaml_files import StrictModel
 
-NodeConfig = Annotated[
-    LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig, Field(discriminator="kind")
-]
-RemoteConfig = HerdingConfig | OpenAIConfig | TemplateConfig
-"""Nodes on other machines: those that can be added at run time."""
+AnyConfig = LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig
 
-Secret = Callable[[str], str | None]
-"""The secret that a configuration refers to by its name."""
+REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
+    get_args(config.model_fields["kind"].annotation)[0]: config
+    for config in get_args(AnyConfig)
+    if issubclass(config, RemoteConfig)
+}
+"""The kinds that can be added while Herding runs, sorted as above."""
 
 
 class Herd(StrictModel):
-    """The nodes file: a list of nodes with different names."""
+    """The nodes file: a list of nodes with unique names."""
 
-    nodes: list[NodeConfig] = Field(default_factory=list)
+    nodes: list[Annotated[AnyConfig, Field(discriminator="kind")]] = Field(default_factory=list)
 
     @field_validator("nodes")
     @classmethod
-    def _names_differ(cls, nodes: list[NodeConfig]) -> list[NodeConfig]:
+    def _names_are_unique(cls, nodes: list[AnyConfig]) -> list[AnyConfig]:
         names = [node.name for node in nodes]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"two nodes have the name '{twice}'")
+        if duplicate := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two nodes have the name '{duplicate}'")
         return nodes
 
 
 def read_herd(path: Path) -> Herd:
-    """The nodes file at `path`; ConfigError names line and key of what is wrong."""
+    """Read the nodes file at `path`; raise ConfigError with line and key of an error."""
     return yaml_files.read(path).build(Herd)
 
 
-def build(herd: Herd, *, secret: Secret, node_secret: str | None) -> dict[str, Node]:
-    """A node for each entry, by name; none of them has started."""
-    return {config.name: _node(config, secret, node_secret) for config in herd.nodes}
-
-
-def remote(config: RemoteConfig, *, secret: Secret, transport: httpx.AsyncBaseTransport | None = None) -> Node:
-    """A node on another machine, whose requests `transport` carries; it has not started."""
-    match config:
-        case HerdingConfig():
-            return HerdingNode(config, secret=secret, transport=transport)
-        case OpenAIConfig():
-            return OpenAINode(config, secret=secret, transport=transport)
-        case TemplateConfig():
-            return TemplateNode(config, secret=secret, transport=transport)
-
-
-def _node(config: NodeConfig, secret: Secret, node_secret: str | None) -> Node:
-    match config:
-        case LocalConfig():
-            return LocalNode(config, node_secret=node_secret)
-        case EchoConfig():
-            return EchoNode(config)
-        case _:
-            return remote(config, secret=secret)
+def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
+    """Return the nodes by name, not started."""
+    return {config.name: config.build(context) for config in herd.nodes}

@@ -1,4 +1,4 @@
-"""A node for tests and demonstrations that answers with what it was asked. It is no model and never a fallback."""
+"""A node for tests and demonstrations that repeats its input. It runs no model and is never a fallback."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from herding.nodes.base import Deadlines, Node
+from herding.nodes.base import BuildContext, Node, NodeConfig
 from herding.values import Call, Chunk, FinishReason, Usage
-from herding.yaml_files import StrictModel
 
 
-class EchoConfig(StrictModel):
+class EchoConfig(NodeConfig):
     """An echo node in the nodes file. `delay` is the pause in seconds before each word."""
 
     kind: Literal["echo"]
-    name: str
     models: list[str] = Field(default=["echo"], min_length=1)
     delay: float = Field(default=0.0, ge=0)
-    concurrency: int | None = Field(default=None, ge=1)
-    deadlines: Deadlines = Deadlines()
+
+    def build(self, context: BuildContext) -> EchoNode:  # noqa: ARG002 (no collaborators needed)
+        return EchoNode(self)
 
 
 class EchoNode(Node):
-    """Answers with the last message (or the raw text), word by word; a token is a word."""
+    """Streams the last message (or the raw text) word by word; each word counts as a token."""
 
     kind: ClassVar[str] = "echo"
 
@@ -34,12 +33,12 @@ class EchoNode(Node):
         self._delay = config.delay
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        asked = call.messages[-1].content if call.messages else call.text or ""
-        words = asked.split(" ")
+        text = call.messages[-1].content if call.messages else call.text or ""
+        words = text.split(" ")
         limit = call.parameters.max_tokens or len(words)
         for number, word in enumerate(words[:limit]):
             await asyncio.sleep(self._delay)
             yield Chunk(text=word if number == 0 else f" {word}")
         finish: FinishReason = "stop" if limit >= len(words) else "length"
-        given = sum(len(message.content.split()) for message in call.messages or ()) or len(asked.split())
-        yield Chunk(finish_reason=finish, usage=Usage(given, min(limit, len(words)), "node"))
+        input_tokens = sum(len(message.content.split()) for message in call.messages or ()) or len(text.split())
+        yield Chunk(finish_reason=finish, usage=Usage(input_tokens, min(limit, len(words)), "node"))

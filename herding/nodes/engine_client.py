@@ -1,13 +1,16 @@
-"""The client side of the engine's HTTP interface (`herding.engine`)."""
+"""The client of the engine's HTTP API (`herding.engine`), and the common part of the nodes that use it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from abc import abstractmethod
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError, field_validator
 
 from herding.errors import (
     BadResponseError,
@@ -18,16 +21,20 @@ from herding.errors import (
     status_error,
 )
 from herding.nodes import http
-from herding.nodes.base import Deadlines
-from herding.nodes.engine_status import read_status
+from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.sse import data_lines
-from herding.values import Call, Chunk, LoadProgress, NodeStatus, Usage
+from herding.values import Call, Chunk, LoadProgress, NodeState, NodeStatus, System, Usage
 
 STATUS_TIMEOUT = 5.0
+REFRESH_WHEN_READY = 10
+"""The status of a ready engine is refreshed this many times less often."""
+
+_STATES: dict[str, NodeState] = {"idle": "starting", "loading": "loading", "ready": "ready", "failed": "down"}
+_Body = TypeVar("_Body", bound=BaseModel)
 
 
 class EngineClient:
-    """Talks to one engine at `base_url` with its shared secret."""
+    """The client of one engine at `base_url`."""
 
     def __init__(
         self,
@@ -43,101 +50,242 @@ class EngineClient:
         self._http = http.client(deadlines, transport=transport, base_url=base_url, headers=headers)
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._http.aclose()
 
     async def status(self, *, offers: tuple[str, ...] = ()) -> NodeStatus:
-        """What the engine says of itself; NodeError if it does not answer."""
-        return read_status(await self._get("/status"), node=self._name, offers=offers)
+        """Return the engine's status; raise NodeError if it is unavailable."""
+        return read_status(await self._request("GET", "/status"), node=self._name, offers=offers)
 
     async def models(self) -> tuple[str, ...]:
-        """Ids of the models that the engine may load."""
-        found = tuple(entry["id"] for entry in (await self._get("/models"))["models"])
-        if not all(isinstance(model, str) for model in found):
-            raise TypeError("the id of a model is a text")
-        return found
+        """Return the ids of the models that the engine can load."""
+        listed = self._parse(_ModelsBody, await self._request("GET", "/models"))
+        return tuple(model.id for model in listed.models)
 
     async def count(self, call: Call) -> tuple[int, int]:
-        """Input tokens of `call` and the context length, both from the engine's own tokenizer."""
-        with http.node_errors(self._name):
-            async with (
-                http.within(STATUS_TIMEOUT, node=self._name),
-                self._http.stream("POST", "/count", json=_body(call), timeout=STATUS_TIMEOUT) as response,
-            ):
-                data = await self._told(response)
-        tokens, context = data["input_tokens"], data["context_length"]
-        if type(tokens) is not int or type(context) is not int:
-            raise TypeError("counts are whole numbers")
-        return tokens, context
+        """Return the input tokens of `call` and the context length, both from the model's tokenizer."""
+        counted = self._parse(_CountBody, await self._request("POST", "/count", body=_call_body(call)))
+        return counted.input_tokens, counted.context_length
 
     async def generate(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        """The answer to `call`; closing the iterator stops the generation."""
+        """Stream the response to `call`; closing the iterator stops the generation."""
         with http.node_errors(self._name):
-            async with self._http.stream("POST", "/generate", json=_body(call)) as response:
-                if response.status_code != 200:
-                    raise await self._refusal(response)
-                async with aclosing(self._events(response)) as events:
-                    async for event in events:
-                        yield _chunk(event)
-                        if event["type"] == "done":
-                            return
-            raise StreamInterruptedError(f"Node '{self._name}' stopped in the middle of its answer.")
+            async with (
+                self._http.stream("POST", "/generate", json=_call_body(call)) as response,
+                aclosing(self._events(response)) as events,
+            ):
+                async for event in events:
+                    yield _chunk(event)
+                    if event["type"] == "done":
+                        return
+            raise StreamInterruptedError(f"Node '{self._name}' stopped before its response was complete.")
 
-    async def load(self, model: str) -> AsyncIterator[LoadProgress]:
-        """Switch the engine to `model`; a NodeError means that the old model is back."""
+    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
+        """Load `model` and stream progress; after a NodeError the previous model is served again."""
         with http.node_errors(self._name):
-            async with self._http.stream("POST", "/load", json={"model": model}, timeout=None) as response:
-                if response.status_code != 200:
-                    raise await self._refusal(response)
-                async for event in self._events(response):
+            async with (
+                self._http.stream("POST", "/load", json={"model": model}, timeout=None) as response,
+                aclosing(self._events(response)) as events,
+            ):
+                async for event in events:
                     done = event["type"] == "done"
                     yield LoadProgress(1.0 if done else event.get("fraction"), event.get("stage", ""), done=done)
                     if done:
                         return
-            raise StreamInterruptedError(f"Node '{self._name}' died while it loaded {model}.")
+            raise StreamInterruptedError(f"Node '{self._name}' died while loading {model}.")
 
-    async def _get(self, path: str) -> dict[str, Any]:
+    async def _request(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the JSON object of a short response."""
         with http.node_errors(self._name):
             async with (
                 http.within(STATUS_TIMEOUT, node=self._name),
-                self._http.stream("GET", path, timeout=STATUS_TIMEOUT) as response,
+                self._http.stream(method, path, json=body, timeout=STATUS_TIMEOUT) as response,
             ):
-                return await self._told(response)
-
-    async def _told(self, response: httpx.Response) -> dict[str, Any]:
-        if response.status_code != 200:
-            raise await self._refusal(response)
-        return _object((await http.small_body(response)).decode(errors="replace"), self._name)
+                await self._check_status(response)
+                return self._object((await http.small_body(response)).decode(errors="replace"))
 
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+        await self._check_status(response)
         async with aclosing(data_lines(response.aiter_raw())) as lines:
-            async for events in lines:
-                for data in events:
-                    event = _object(data, self._name)
+            async for batch in lines:
+                for data in batch:
+                    event = self._object(data)
                     if event.get("type") == "error":
-                        said = event.get("message", "no reason given")
-                        raise NodeError(f"Node '{self._name}' failed: {said}", node=self._name)
+                        reason = event.get("message", "no reason given")
+                        raise NodeError(f"Node '{self._name}' failed: {reason}", node=self._name)
                     yield event
 
-    async def _refusal(self, response: httpx.Response) -> UserError | NodeError:
-        """The error of a refused request: the caller's where the engine blames the input."""
+    async def _check_status(self, response: httpx.Response) -> None:
+        """Raise the error of a response without success: a UserError if the engine rejects the input."""
         status = response.status_code
+        if status == 200:
+            return
         if status not in (409, 413, 422):
-            return await http.status_error(response, self._name)
-        error = _object((await http.small_body(response)).decode(errors="replace"), self._name).get("error") or {}
-        message, kind = error.get("message", f"HTTP {status}"), error.get("type")
-        if kind == "context_length":
-            return ContextLengthError(message)
+            raise await http.status_error(response, self._name)
+        error = self._object((await http.small_body(response)).decode(errors="replace")).get("error") or {}
+        message = error.get("message", f"HTTP {status}")
+        if error.get("type") == "context_length":
+            raise ContextLengthError(message)
         if status == 409:
-            return status_error(message, status=status, node=self._name)
-        return UserError(message, param=error.get("param"))
+            raise status_error(message, status=status, node=self._name)
+        raise UserError(message, param=error.get("param"))
+
+    def _object(self, data: str) -> dict[str, Any]:
+        try:
+            value = json.loads(data)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise _not_an_engine(self._name)
+        return value
+
+    def _parse(self, kind: type[_Body], data: dict[str, Any]) -> _Body:
+        try:
+            return kind.model_validate(data, strict=True)
+        except ValidationError:
+            raise _not_an_engine(self._name) from None
 
 
-def _body(call: Call) -> dict[str, Any]:
-    """The engine's form of a call; what is not set is left out."""
+class EngineNode(Node):
+    """A node that runs our engine: watches its status and loads models."""
+
+    refresh_seconds: ClassVar[float]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        deadlines: Deadlines,
+        concurrency: int | None,
+        auto_switch: AutoSwitch | None,
+        offers: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(name, deadlines=deadlines, concurrency=concurrency)
+        self.auto_switch = auto_switch
+        self._offers = offers
+        self._status = NodeStatus("starting", offers=offers, detail="The engine is starting.")
+        self._watcher: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    def _engine(self) -> EngineClient:
+        """Return the client; raise NodeError if there is no engine at present."""
+
+    @property
+    def serves(self) -> tuple[str, ...]:
+        return self._status.serves
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return self._offers
+
+    async def start(self) -> None:
+        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+
+    async def close(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+
+    async def look_again(self) -> None:
+        await self.status()
+
+    def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        return self._engine().generate(call)
+
+    async def count(self, call: Call) -> tuple[int, int] | None:
+        return await self._engine().count(call)
+
+    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
+        if model not in self._offers:
+            raise UserError(f"Node '{self.name}' can't load {model}. Available: {', '.join(self._offers)}.")
+        async for progress in self._engine().load(model):
+            if progress.done:
+                await self.status()
+            yield progress
+
+    def _update(self, status: NodeStatus) -> None:
+        previous, self._status = self._status, status
+        if status.serves and not previous.serves:
+            self.came_back()
+
+    async def _watch(self) -> None:
+        """Refresh the status, less often while the engine is ready."""
+        while True:
+            await self.status()
+            await asyncio.sleep(self.refresh_seconds * (REFRESH_WHEN_READY if self._rests() else 1))
+
+    def _rests(self) -> bool:
+        return self._status.state == "ready"
+
+
+class _StatusBody(BaseModel):
+    state: str
+    model: str | None
+    loading: str | None = None
+    progress: float | None = None
+    stage: str | None = None
+    error: str | None = None
+    context_length: int | None = None
+    active: int = 0
+    waiting: int = 0
+    device: str | None = None
+    system: System | None = None
+
+    @field_validator("system", mode="before")
+    @classmethod
+    def _empty_is_none(cls, system: Any) -> Any:
+        return system or None
+
+    @property
+    def detail(self) -> str:
+        if self.loading:
+            return f"Loading {self.loading}: {self.stage or 'starting'}"
+        return self.error or ""
+
+
+class _ModelBody(BaseModel):
+    id: str
+
+
+class _ModelsBody(BaseModel):
+    models: list[_ModelBody]
+
+
+class _CountBody(BaseModel):
+    input_tokens: int
+    context_length: int
+
+
+def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
+    """Return the status in the body of `GET /status`; raise BadResponseError for that of another program."""
+    try:
+        body = _StatusBody.model_validate(data)
+    except ValidationError:
+        raise _not_an_engine(node) from None
+    return NodeStatus(
+        state=_STATES.get(body.state, "down"),
+        serves=(body.model,) if body.state == "ready" and body.model else (),
+        offers=offers,
+        detail=body.detail,
+        loading=body.loading,
+        progress=body.progress,
+        context_length=body.context_length,
+        active=body.active,
+        waiting=body.waiting,
+        device=body.device,
+        system=body.system,
+    )
+
+
+def _not_an_engine(node: str) -> BadResponseError:
+    return BadResponseError(f"The server at node '{node}' is not a Herding engine.", node=node)
+
+
+def _call_body(call: Call) -> dict[str, Any]:
+    """Return a call in the engine's JSON form without unset fields."""
     body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": call.parameters.given()}
     if call.messages is None:
         return {**body, "text": call.text}
-    return {**body, "messages": [{"role": m.role, "content": m.content} for m in call.messages]}
+    return {**body, "messages": [{"role": message.role, "content": message.content} for message in call.messages]}
 
 
 def _chunk(event: dict[str, Any]) -> Chunk:
@@ -147,13 +295,3 @@ def _chunk(event: dict[str, Any]) -> Chunk:
         finish_reason=event.get("finish_reason"),
         usage=Usage(usage["input_tokens"], usage["output_tokens"], "node") if usage else None,
     )
-
-
-def _object(data: str, node: str) -> dict[str, Any]:
-    try:
-        event = json.loads(data)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        raise BadResponseError(f"Node '{node}' sent something that is not the engine's protocol.", node=node)
-    return event

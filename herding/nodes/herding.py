@@ -1,53 +1,53 @@
-"""Our engine on another machine: `python -m herding.engine` there, its address and the shared secret here."""
+"""A node for our engine on another machine, started there with `python -m herding.engine`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal
 
 import httpx
 from pydantic import Field, field_validator
 
-from herding.errors import BadResponseError, MisconfiguredError, NodeError, UserError
-from herding.nodes.base import AutoSwitch, Deadlines, Node
-from herding.nodes.engine_client import EngineClient
-from herding.nodes.headers import fits_header
+from herding.errors import MisconfiguredError, NodeError, UserError
+from herding.nodes.base import ENVIRONMENT_NAME, AutoSwitch, BuildContext, RemoteConfig
+from herding.nodes.engine_client import EngineClient, EngineNode
+from herding.nodes.http import is_header_value
 from herding.nodes.origin import origin_of
-from herding.values import Call, Chunk, LoadProgress, NodeStatus
-from herding.yaml_files import StrictModel
-
-WATCH_EVERY = 0.5
-"""Seconds between two looks at an engine that is about to be ready."""
-
-REST = 10
-"""So many times as long is the pause while an engine is ready, or away."""
+from herding.values import NodeStatus
 
 
-class HerdingConfig(StrictModel):
+class HerdingConfig(RemoteConfig):
     """An engine in the nodes file. `secret_env` names the environment variable that holds the shared secret."""
 
     kind: Literal["herding"]
-    name: str
     base_url: str
-    secret_env: str = Field(default="HERDING_NODE_SECRET", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    secret_env: str = Field(default="HERDING_NODE_SECRET", pattern=ENVIRONMENT_NAME)
     concurrency: int | None = Field(default=8, ge=1)
     auto_switch: AutoSwitch | None = None
-    deadlines: Deadlines = Deadlines()
 
     @field_validator("base_url")
     @classmethod
-    def _url_is_strict(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         origin_of(url)
         if "?" in url:
-            raise ValueError("an engine's URL has no query")
+            raise ValueError("the URL of an engine has no query")
         return url.rstrip("/")
 
+    @classmethod
+    def with_secrets(cls, fields: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+        if "SECRET" not in secrets:
+            raise UserError("Enter the engine's secret as 'secret'.", param="secret")
+        return {**fields, "secret_env": "SECRET"}
 
-class HerdingNode(Node):
-    """Asks an engine that somebody else started; what it may be switched to is what the engine offers."""
+    def build(self, context: BuildContext) -> HerdingNode:
+        return HerdingNode(self, secret=context.secret, transport=context.transport)
+
+
+class HerdingNode(EngineNode):
+    """Uses an engine that was started by somebody else."""
 
     kind: ClassVar[str] = "herding"
+    refresh_seconds: ClassVar[float] = 0.5
 
     def __init__(
         self,
@@ -56,82 +56,50 @@ class HerdingNode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, deadlines=config.deadlines, concurrency=config.concurrency)
-        self.auto_switch = config.auto_switch
-        self._secret_env = config.secret_env
-        found = secret(config.secret_env) or ""
-        self._secret = found if fits_header(found) else ""
-        self._client = EngineClient(
-            config.base_url, self._secret, name=config.name, deadlines=config.deadlines, transport=transport
+        super().__init__(
+            config.name, deadlines=config.deadlines, concurrency=config.concurrency, auto_switch=config.auto_switch
         )
-        self._offers: tuple[str, ...] = ()
-        self._last = NodeStatus("starting", detail="The engine has not answered yet.") if self._secret else self._off()
-        self._watcher: asyncio.Task[None] | None = None
-
-    @property
-    def serves(self) -> tuple[str, ...]:
-        return self._last.serves
+        value = secret(config.secret_env) or ""
+        self._has_secret = bool(value) and is_header_value(value)
+        if not self._has_secret:
+            detail = f"Set {config.secret_env} to the engine's secret to enable this node."
+            self._status = NodeStatus("off", detail=detail)
+        self._client = EngineClient(
+            config.base_url,
+            value if self._has_secret else "",
+            name=config.name,
+            deadlines=config.deadlines,
+            transport=transport,
+        )
 
     @property
     def expects(self) -> tuple[str, ...]:
-        return (self._last.loading,) if self._last.loading else ()
-
-    @property
-    def offers(self) -> tuple[str, ...]:
-        return self._offers
+        return (self._status.loading,) if self._status.loading else ()
 
     async def start(self) -> None:
-        if self._secret:
-            self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+        if self._has_secret:
+            await super().start()
 
     async def close(self) -> None:
-        if self._watcher:
-            self._watcher.cancel()
+        await super().close()
         await self._client.close()
 
-    async def look_again(self) -> None:
-        await self.status()
-
     async def status(self) -> NodeStatus:
-        if not self._secret:
-            return self._last
+        if not self._has_secret:
+            return self._status
         try:
-            if not self._offers:
-                self._offers = await self._client.models()
-            before, self._last = self._last, await self._client.status(offers=self._offers)
-            if self._last.serves and not before.serves:
-                self.came_back()
+            self._offers = self._offers or await self._client.models()
+            self._update(await self._client.status(offers=self._offers))
         except MisconfiguredError:
-            self._last = NodeStatus("down", detail="The engine refuses the secret. Enter the one it was started with.")
+            self._update(NodeStatus("down", detail="The engine rejected the secret. Enter the engine's own secret."))
         except NodeError as error:
-            self._last = NodeStatus("down", offers=self._offers, detail=error.message)
-        except (LookupError, TypeError, UserError):
-            self._last = NodeStatus("down", detail="What answers there is no engine of ours.")
-        return self._last
+            self._update(NodeStatus("down", offers=self._offers, detail=error.message))
+        except UserError:
+            self._update(NodeStatus("down", detail="The server there is not a Herding engine."))
+        return self._status
 
-    def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        return self._client.generate(call)
+    def _engine(self) -> EngineClient:
+        return self._client
 
-    async def count(self, call: Call) -> tuple[int, int] | None:
-        try:
-            return await self._client.count(call)
-        except (LookupError, TypeError):
-            raise BadResponseError(f"What answers at node '{self.name}' is no engine of ours.") from None
-
-    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
-        if model not in self._offers:
-            raise UserError(f"Node '{self.name}' does not offer {model}. It offers: {', '.join(self._offers)}.")
-        async for progress in self._client.load(model):
-            if progress.done:
-                await self.status()
-            yield progress
-
-    def _off(self) -> NodeStatus:
-        return NodeStatus("off", detail=f"Set {self._secret_env} to the engine's secret to switch this node on.")
-
-    async def _watch(self) -> None:
-        """Keep `serves` fresh; an engine that loads is asked more often."""
-        while True:
-            status = await self.status()
-            busy = status.state in ("starting", "loading")
-            await asyncio.sleep(WATCH_EVERY if busy else WATCH_EVERY * REST)
+    def _rests(self) -> bool:
+        return self._status.state not in ("starting", "loading")

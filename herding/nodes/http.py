@@ -1,19 +1,19 @@
-"""HTTP to nodes: one careful client a node, and its failures as NodeErrors."""
+"""HTTP requests to nodes, with failures as NodeErrors."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import quote
 
 import httpx
-from multidict import CIMultiDict
-from yarl import URL
 
 from herding import errors
 from herding.errors import (
@@ -27,38 +27,44 @@ from herding.errors import (
     StreamInterruptedError,
 )
 from herding.nodes.base import Deadlines
-from herding.nodes.redact import scrubbed
-from herding.nodes.transport import AiohttpTransport, Carrier, Plain, Response, patience
+from herding.nodes.redact import redact
+from herding.nodes.transport import NodeTransport
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
-MAX_CONNECTIONS = 256
-MAX_SMALL = 64_000
-MAX_WAIT = 86_400.0
-"""Seconds that a node may ask to be left alone for; whoever says more, or infinitely many, means a day."""
+MAX_SMALL_BODY = 64_000
+MAX_RETRY_AFTER = 86_400.0
+"""The longest pause in seconds that a node may ask for."""
 
+MAX_HEADERS = 50
+MAX_HEADER_CHARS = 8_000
 
-def carrier() -> AiohttpTransport:
-    """What carries requests where nothing else is given."""
-    return AiohttpTransport(max_connections=MAX_CONNECTIONS)
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_RESERVED_HEADERS = {
+    *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"),
+    *("accept-encoding", "proxy-authorization", "proxy-connection"),
+}
 
 
 def client(
-    deadlines: Deadlines, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any
+    deadlines: Deadlines,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    base_url: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.AsyncClient:
-    """A client for one node: no proxies or credentials from the environment, no redirects, cookies or compression.
+    """Return a client for one node without proxies, credentials, redirects, cookies or compression.
 
-    The caller sets deadlines on the answer itself; here they bound only what httpx can see.
+    Its timeouts bound only connecting and each single read; the caller sets a deadline for the whole response.
     """
-    timeout = httpx.Timeout(deadlines.first_token, connect=deadlines.connect)
-    headers = {"Accept-Encoding": "identity", **options.pop("headers", {})}
     made = httpx.AsyncClient(
-        timeout=timeout,
-        headers=headers,
+        timeout=httpx.Timeout(deadlines.first_token, connect=deadlines.connect),
+        headers={"Accept-Encoding": "identity", **(headers or {})},
         trust_env=False,
         follow_redirects=False,
-        transport=transport or carrier(),
-        **options,
+        transport=transport or NodeTransport(),
+        base_url=base_url,
     )
     made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return made
@@ -66,147 +72,136 @@ def client(
 
 @contextmanager
 def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
-    """Turn what httpx raises into NodeErrors of `node`; name the node in those raised below.
-
-    No error repeats `secret`, which the server may have quoted.
-    """
+    """Raise httpx errors as NodeErrors of `node`, add the node to other NodeErrors, and redact `secret` in messages."""
     try:
         yield
     except HerdingError as error:
         if isinstance(error, NodeError):
             error.node = error.node or node
-        error.message = scrubbed(error.message, secret)
+        error.message = redact(error.message, secret)
         error.args = (error.message,)
         raise
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise ConnectError(f"Node '{node}' did not accept a connection in time.", node=node) from None
     except httpx.TimeoutException:
-        raise DeadlineError(f"Node '{node}' did not answer in time.", node=node) from None
+        raise DeadlineError(f"Node '{node}' did not respond in time.", node=node) from None
     except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.ProxyError) as error:
-        raise ConnectError(f"Node '{node}' cannot be reached: {_plain(error)}.", node=node) from None
+        reason = str(error).strip().rstrip(".") or type(error).__name__
+        raise ConnectError(f"Can't reach node '{node}': {reason}.", node=node) from None
     except httpx.TransportError:
-        raise StreamInterruptedError(
-            f"Node '{node}' closed the connection before its answer was complete.", node=node
-        ) from None
+        message = f"Node '{node}' closed the connection before its response was complete."
+        raise StreamInterruptedError(message, node=node) from None
     except httpx.DecodingError:
-        raise BadResponseError(f"Node '{node}' sent an answer that cannot be decoded.", node=node) from None
+        raise BadResponseError(f"Node '{node}' sent a response that can't be decoded.", node=node) from None
 
 
 @asynccontextmanager
 async def within(seconds: float, *, node: str) -> AsyncIterator[None]:
-    """A deadline for a whole exchange with `node`; those of httpx begin anew with each byte that comes."""
+    """Limit a whole exchange with `node`; the timeouts of httpx restart with each byte received."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise DeadlineError(f"Node '{node}' did not answer in time.", node=node) from None
+        raise DeadlineError(f"Node '{node}' did not respond in time.", node=node) from None
 
 
 @asynccontextmanager
-async def opened(
+async def open_response(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str
 ) -> AsyncIterator[httpx.Response]:
-    """An open response of success that is not compressed; anything else becomes a NodeError."""
+    """Send a request and open its uncompressed response with a status of success; raise NodeErrors otherwise.
+
+    Works below `httpx.AsyncClient`, whose redirects, cookies and hooks take longer than the request itself.
+    """
     response = await transport.handle_async_request(request)
     try:
-        await _check(response, node)
+        if not 200 <= response.status_code < 300:  # some servers respond with 201 to a POST
+            raise await status_error(response, node)
+        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+            raise BadResponseError(f"Node '{node}' sent a compressed response without being asked to.", node=node)
         yield response
     finally:
         await response.aclose()
 
 
-class Posts:
-    """Posts JSON to one server, as its `client` would.
-
-    It leaves out what httpx does around a request and a node has no use for (cookies, credentials, redirects, hooks,
-    putting URLs together): that takes longer than the request itself. Whoever reads an answer has a deadline for it.
-    """
-
-    def __init__(self, client: httpx.AsyncClient, transport: httpx.AsyncBaseTransport) -> None:
-        self._base = str(client.base_url).rstrip("/")
-        self._carrier = transport if isinstance(transport, Carrier) else Plain(transport)
-        host = client.base_url.netloc.decode("ascii")
-        self._headers = CIMultiDict([("Host", host), *client.headers.items(), ("Content-Type", "application/json")])
-        self._patience = patience(client.timeout.as_dict() | {"read": None})
-        self._urls: dict[str, URL] = {}
-
-    @asynccontextmanager
-    async def post(self, path: str, body: Mapping[str, Any], *, node: str) -> AsyncIterator[Response]:
-        """An open answer of success to a JSON body; other statuses become NodeErrors."""
-        url = self._urls.get(path) or self._urls.setdefault(path, URL(str(httpx.URL(self._base + path)), encoded=True))
-        content = to_json(body).encode()
-        answer = await self._carrier.send("POST", url, headers=self._headers, content=content, timeout=self._patience)
-        try:
-            await _check(answer, node)
-            yield answer
-        finally:
-            await answer.aclose()
-
-
-async def _check(response: Response, node: str) -> None:
-    """A NodeError for any status but those of success (some servers say 201 to a POST), and for what is compressed."""
-    if not 200 <= response.status_code < 300:
-        raise await status_error(response, node)
-    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        message = f"Node '{node}' sent a compressed answer, which it was not asked for."
-        raise BadResponseError(message, node=node)
-
-
-async def status_error(response: Response, node: str) -> NodeError:
-    """The NodeError for a response with an error status."""
-    status, said = response.status_code, await _said(response)
+async def status_error(response: httpx.Response, node: str) -> NodeError:
+    """Return the NodeError for a response with an error status."""
+    status, detail = response.status_code, await _error_detail(response)
     if status in (401, 403):
-        message = f"Node '{node}' refuses our credentials (HTTP {status}). An operator must check its key."
+        message = f"Node '{node}' rejected our credentials (HTTP {status}). An operator must check its key."
         return MisconfiguredError(message, node=node)
     if 300 <= status < 400:
-        return BadResponseError(
-            f"Node '{node}' answered with a redirect (HTTP {status}), which is not followed.", node=node
-        )
-    message = f"Node '{node}' answered HTTP {status}" + (f": {said}" if said else ".")
-    if status == 404 and "model" in said.lower():
+        return BadResponseError(f"Node '{node}' sent a redirect (HTTP {status}), which is not followed.", node=node)
+    message = f"Node '{node}' responded with HTTP {status}" + (f": {detail}" if detail else ".")
+    if status == 404 and "model" in detail.lower():
         return NoModelError(message, status=status, node=node)
     return errors.status_error(message, status=status, node=node, retry_after=_retry_after(response))
 
 
-async def small_body(response: Response) -> bytes:
-    """The first `MAX_SMALL` bytes of a response, which are enough for an error, and for what an engine tells.
-
-    They are taken as they are: a compressed body could grow without end.
-    """
+async def small_body(response: httpx.Response) -> bytes:
+    """Return the first `MAX_SMALL_BODY` bytes, not decompressed, since a compressed body could grow without end."""
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > MAX_SMALL:
+        if len(body) > MAX_SMALL_BODY:
             break
-    return body[:MAX_SMALL]
+    return body[:MAX_SMALL_BODY]
 
 
-def message_in(data: Any) -> str:
-    """The words of an error in the usual JSON shapes; empty if there are none."""
+def error_message(data: Any) -> str:
+    """Return the message of an error in the usual JSON shapes; empty if there is none."""
     error = data.get("error", data.get("detail", data.get("message"))) if isinstance(data, dict) else None
     if isinstance(error, dict):
         error = error.get("message")
     return " ".join(str(error).split())[:300] if error else ""
 
 
-async def _said(response: Response) -> str:
+def content_type(response: httpx.Response) -> str:
+    """Return the media type of a response without its parameters; empty if there is none."""
+    return str(response.headers.get("content-type", "")).split(";")[0].strip().lower()
+
+
+def is_header_value(value: str) -> bool:
+    """True if a header can carry `value`."""
+    return value.isascii() and (value.isprintable() or not value) and len(value) <= MAX_HEADER_CHARS
+
+
+def encode_header_value(text: str) -> str:
+    """Percent-encode the characters that a header cannot carry."""
+    return quote(text, safe=_PRINTABLE, errors="replace")
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return `headers`; raise ValueError for invalid names and values and for headers that HTTP itself sets."""
+    if len(headers) > MAX_HEADERS:
+        raise ValueError(f"at most {MAX_HEADERS} headers are allowed")
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"'{name}' is not a valid header name")
+        if name.lower() in _RESERVED_HEADERS:
+            raise ValueError(f"the header {name} can't be set")
+        if not is_header_value(value):
+            raise ValueError(f"the header {name} has invalid characters")
+    if len({name.lower() for name in headers}) != len(headers):
+        raise ValueError("a header is given twice")
+    return dict(headers)
+
+
+async def _error_detail(response: httpx.Response) -> str:
     try:
         data = httpx.Response(200, content=await small_body(response)).json()
     except (ValueError, RecursionError):
         return ""
-    return message_in(data)
+    return error_message(data)
 
 
-def _retry_after(response: Response) -> float | None:
-    """Seconds until the node wants to be asked again, which it may tell as a date too."""
+def _retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds of a Retry-After header, which may be a number or a date."""
     value = response.headers.get("retry-after", "")
     if value.isascii() and value.replace(".", "", 1).isdigit():
-        return min(float(value), MAX_WAIT)
+        return min(float(value), MAX_RETRY_AFTER)
     try:
-        return min(max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()), MAX_WAIT)
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _plain(error: Exception) -> str:
-    return str(error).strip().rstrip(".") or type(error).__name__
+    return min(max(0.0, seconds), MAX_RETRY_AFTER)

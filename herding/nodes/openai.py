@@ -1,12 +1,12 @@
-"""Nodes that speak the OpenAI protocol: hosted routers, vLLM, Ollama, llama.cpp, another Herding."""
+"""Nodes with an OpenAI-compatible API: hosted routers, vLLM, Ollama, llama.cpp, another Herding."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -15,72 +15,78 @@ from pydantic import Field, field_validator, model_validator
 
 from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
 from herding.nodes import http
-from herding.nodes.base import Deadlines, Node, estimated
-from herding.nodes.openai_answer import Reader, embeddings, good, loaded, refused_form, too_long
-from herding.nodes.origin import SHAPE
-from herding.nodes.redact import Redactor
+from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
+from herding.nodes.openai_response import (
+    StreamReader,
+    check_event,
+    context_length_error,
+    parse_embeddings,
+    parse_json,
+    response_format_error,
+)
+from herding.nodes.origin import URL_FORM
+from herding.nodes.redact import StreamRedactor
 from herding.nodes.sse import data_lines
-from herding.nodes.transport import Response
+from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
-from herding.yaml_files import StrictModel
 
 PROBE_EVERY = 10.0
-"""Seconds for which the list of models tells how the server is."""
+"""Seconds between two probes of the server."""
 
 PROBE_TIMEOUT = 3.0
-"""Seconds."""
 
-MAX_EMBEDDINGS = 64_000_000
-"""Bytes of an answer with embeddings."""
+MAX_EMBEDDINGS_BYTES = 64_000_000
+
 _URL = re.compile(r"https?://[^\s@]+")
 
 
-class OpenAIConfig(StrictModel):
+class OpenAIConfig(RemoteConfig):
     """An OpenAI-compatible server in the nodes file.
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
-    `models` are the ids that requests may be sent for, `embedding_models` those for embeddings; one of both must be
-    there. `response_format` says whether the server can keep an answer to a form. Of a chat that outgrows
-    `context_length` tokens, the oldest turns are not sent.
+    At least one of `models` and `embedding_models` must be set. `response_format` is true for a server that supports
+    it. The oldest turns of a chat with more than `context_length` tokens are not sent.
     """
 
     kind: Literal["openai"]
-    name: str
     base_url: str
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=list)
     response_format: bool = True
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    api_key_env: str | None = Field(default=None, pattern=ENVIRONMENT_NAME)
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=64, ge=1)
-    deadlines: Deadlines = Deadlines()
 
     @field_validator("base_url")
     @classmethod
-    def _url_is_whole(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         if not _URL.fullmatch(url):
-            raise ValueError(SHAPE)
+            raise ValueError(URL_FORM)
         parts = urlsplit(url)
-        if not parts.hostname or parts.port == 0:  # a port out of range is a ValueError of its own
-            raise ValueError("this URL names no host and port")
+        if not parts.hostname or parts.port == 0:  # `port` raises ValueError if it is out of range
+            raise ValueError("this URL has no host or an invalid port")
         if "?" in url or "#" in url:
-            raise ValueError("this URL must end before '?' and '#': paths are put behind it")
+            raise ValueError("remove '?' and '#' from this URL: paths are appended to it")
         httpx.URL(url)
         return url
 
     @model_validator(mode="after")
-    def _does_something(self) -> OpenAIConfig:
+    def _has_models(self) -> OpenAIConfig:
         if not self.models and not self.embedding_models:
-            raise ValueError("a node needs models or embedding_models, at least 1")
+            raise ValueError("a node needs at least 1 entry in models or embedding_models")
         return self
+
+    @classmethod
+    def with_secrets(cls, fields: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+        return {**fields, "api_key_env": "SECRET"} if "SECRET" in secrets else dict(fields)
+
+    def build(self, context: BuildContext) -> OpenAINode:
+        return OpenAINode(self, secret=context.secret, transport=context.transport)
 
 
 class OpenAINode(Node):
-    """Sends messages to `/chat/completions` and raw text to `/completions`, and reads their streams.
-
-    Texts for embeddings go to `/embeddings`.
-    """
+    """Sends messages to `/chat/completions`, raw text to `/completions`, and texts to embed to `/embeddings`."""
 
     kind: ClassVar[str] = "openai"
 
@@ -94,14 +100,17 @@ class OpenAINode(Node):
         super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
         self._config = config
         key = secret(config.api_key_env) if config.api_key_env else None
-        self._key = key if key and key.isascii() and key.isprintable() else None  # no header carries another
+        self._key = (
+            key if key and key.isascii() and key.isprintable() else None
+        )  # a header can't carry other characters
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        base = config.base_url.rstrip("/")
-        carrier = transport or http.carrier()
-        self._http = http.client(config.deadlines, transport=carrier, base_url=base, headers=headers)
-        self._posts = http.Posts(self._http, carrier)
-        self._probed = (-PROBE_EVERY, "")
-        self._packs = True
+        self._url = config.base_url.rstrip("/")
+        self._transport = transport or NodeTransport()
+        self._http = http.client(config.deadlines, transport=self._transport, base_url=self._url, headers=headers)
+        self._headers = httpx.Headers({**self._http.headers, "Content-Type": "application/json"})
+        self._urls: dict[str, httpx.URL] = {}
+        self._probe_time, self._probe_problem = -PROBE_EVERY, ""
+        self._supports_base64 = True
 
     @property
     def serves(self) -> tuple[str, ...]:
@@ -124,109 +133,122 @@ class OpenAINode(Node):
 
     async def status(self) -> NodeStatus:
         if self._missing_key:
-            return NodeStatus("off", detail=f"Set {self._config.api_key_env} to a valid key to switch this node on.")
-        if trouble := await self._probe():
-            return NodeStatus("down", serves=self.serves, embeds=self.embeds, detail=trouble)
+            return NodeStatus("off", detail=f"Set {self._config.api_key_env} to a valid key to enable this node.")
+        if problem := await self._probe():
+            return NodeStatus("down", serves=self.serves, embeds=self.embeds, detail=problem)
         length = self._config.context_length
         return NodeStatus("ready", serves=self.serves, embeds=self.embeds, context_length=length)
 
     async def _probe(self) -> str:
-        """What hinders the node now, empty if nothing; asked of its list of models every `PROBE_EVERY` seconds."""
-        at, trouble = self._probed
-        if time.monotonic() - at >= PROBE_EVERY:
+        """Request the list of models at most every `PROBE_EVERY` seconds; return the problem, if any."""
+        if time.monotonic() - self._probe_time >= PROBE_EVERY:
             try:
                 with http.node_errors(self.name):
                     async with (
                         http.within(PROBE_TIMEOUT, node=self.name),
                         self._http.stream("GET", "/models", timeout=PROBE_TIMEOUT) as response,
                     ):
-                        refused = response.status_code in (401, 403)
-                trouble = "The server refuses the key." if refused else ""
+                        rejected = response.status_code in (401, 403)
+                self._probe_problem = "The server rejected the key." if rejected else ""
             except NodeError as error:
-                trouble = error.message
-            self._probed = (time.monotonic(), trouble)
-        return trouble
+                self._probe_problem = error.message
+            self._probe_time = time.monotonic()
+        return self._probe_problem
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        path, body = self._ask(call)
-        reader, scrubber = Reader(self.name), Redactor(self._key)
+        path, body = _chat_request(call)
+        reader, redactor = StreamReader(self.name), StreamRedactor([self._key] if self._key else [])
         with http.node_errors(self.name, secret=self._key):
             try:
-                async with self._posts.post(path, body, node=self.name) as response:
-                    await self._expect_events(response)
+                async with self._post(path, body) as response:
+                    await self._check_is_stream(response)
                     async with aclosing(data_lines(response.aiter_raw())) as lines:
                         async for events in lines:
-                            if text := scrubber.feed(reader.read(events)):
+                            if text := redactor.feed(reader.read(events)):
                                 yield Chunk(text=text)
                             if reader.failure:
                                 raise reader.failure
                             if reader.done:
                                 break
             except StatusError as error:
-                raise too_long(error) or refused_form(error, call) or error from None
-            finish = reader.end()
-        yield Chunk(text=scrubber.end(), finish_reason=finish, usage=reader.usage)
+                raise context_length_error(error) or response_format_error(error, call) or error from None
+            finish_reason = reader.finish()
+        yield Chunk(text=redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
-        """An estimate: only the server itself knows its tokenizer."""
-        return estimated(call, self._config.context_length)
+        """Return an estimate, since only the server knows its tokenizer."""
+        return estimate_count(call, self._config.context_length)
 
     async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
         body: dict[str, Any] = {"model": model, "input": list(texts)}
         if dimensions is not None:
             body["dimensions"] = dimensions
-        if self._packs:
+        if self._supports_base64:
             body["encoding_format"] = "base64"
         with http.node_errors(self.name, secret=self._key):
             try:
-                answer = await self._embeddings(body)
-                made = await asyncio.to_thread(embeddings, answer, texts)  # megabytes, and requests go on meanwhile
+                content = await self._read_embeddings(body)
+                embeddings = await asyncio.to_thread(parse_embeddings, content, texts)  # may be megabytes
             except StatusError as error:
-                if not self._packs or error.status not in (400, 422) or "encoding_format" not in error.message:
-                    raise too_long(error) or error from None
+                if (
+                    not self._supports_base64
+                    or error.status not in (400, 422)
+                    or "encoding_format" not in error.message
+                ):
+                    raise context_length_error(error) or error from None
             else:
-                return made
-        self._packs = False
+                return embeddings
+        self._supports_base64 = False
         return await self.embed(model, texts, dimensions=dimensions)
 
-    async def _embeddings(self, body: dict[str, Any]) -> bytes:
-        """The whole answer, under the deadlines of a stream."""
-        loop, limits, answer = asyncio.get_running_loop(), self.deadlines, bytearray()
+    @asynccontextmanager
+    async def _post(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+        """Open the response of success to a JSON body."""
+        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._url + path))  # parsing is expensive
+        extensions = {"timeout": self._http.timeout.as_dict()}
+        content = http.to_json(body).encode()
+        request = httpx.Request("POST", url, headers=self._headers, content=content, extensions=extensions)
+        async with http.open_response(self._transport, request, node=self.name) as response:
+            yield response
+
+    async def _read_embeddings(self, body: dict[str, Any]) -> bytes:
+        """Return the whole response, under the deadlines of a stream."""
+        loop, limits, content = asyncio.get_running_loop(), self.deadlines, bytearray()
         try:
             async with (
-                asyncio.timeout(limits.first_token) as patience,
-                self._posts.post("/embeddings", body, node=self.name) as response,
+                asyncio.timeout(limits.first_token) as deadline,
+                self._post("/embeddings", body) as response,
             ):
                 async for piece in response.aiter_raw():
-                    patience.reschedule(loop.time() + limits.idle)
-                    answer += piece
-                    if len(answer) > MAX_EMBEDDINGS:
-                        raise BadResponseError(f"Node '{self.name}' sent more than embeddings can be.")
+                    deadline.reschedule(loop.time() + limits.idle)
+                    content += piece
+                    if len(content) > MAX_EMBEDDINGS_BYTES:
+                        raise BadResponseError(f"Node '{self.name}' sent too many bytes of embeddings.")
         except TimeoutError:
             raise DeadlineError(f"Node '{self.name}' did not send its embeddings in time.") from None
-        return bytes(answer)
+        return bytes(content)
 
-    def _ask(self, call: Call) -> tuple[str, dict[str, Any]]:
-        """Path and body of the request for `call`."""
-        chosen = call.parameters
-        body: dict[str, Any] = {"model": call.model, "stream": True, "stream_options": {"include_usage": True}}
-        for name in ("temperature", "top_p", "max_tokens", "seed"):
-            if (value := getattr(chosen, name)) is not None:
-                body[name] = value
-        if chosen.stop:
-            body["stop"] = list(chosen.stop)
-        if call.response_format is not None:
-            body["response_format"] = dict(call.response_format)
-        if call.messages is None:
-            return "/completions", {**body, "prompt": call.text}
-        return "/chat/completions", {
-            **body,
-            "messages": [{"role": m.role, "content": m.content} for m in call.messages],
-        }
-
-    async def _expect_events(self, response: Response) -> None:
-        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    async def _check_is_stream(self, response: httpx.Response) -> None:
+        kind = http.content_type(response)
         if kind == "application/json":
-            good(loaded((await http.small_body(response)).decode("utf-8-sig", "replace"), self.name), self.name)
+            body = (await http.small_body(response)).decode("utf-8-sig", "replace")
+            check_event(parse_json(body, self.name), self.name)  # raises the error that the body reports
         if kind != "text/event-stream":
-            raise BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
+            raise BadResponseError(f"Node '{self.name}' sent {kind or 'no content type'} instead of a stream.")
+
+
+def _chat_request(call: Call) -> tuple[str, dict[str, Any]]:
+    """Return path and body of the request for `call`."""
+    parameters = call.parameters
+    body: dict[str, Any] = {"model": call.model, "stream": True, "stream_options": {"include_usage": True}}
+    for name in ("temperature", "top_p", "max_tokens", "seed"):
+        if (value := getattr(parameters, name)) is not None:
+            body[name] = value
+    if parameters.stop:
+        body["stop"] = list(parameters.stop)
+    if call.response_format is not None:
+        body["response_format"] = dict(call.response_format)
+    if call.messages is None:
+        return "/completions", {**body, "prompt": call.text}
+    messages = [{"role": message.role, "content": message.content} for message in call.messages]
+    return "/chat/completions", {**body, "messages": messages}

@@ -1,4 +1,4 @@
-"""The scheme, host and port of a URL, read once and so strictly that no two parsers can differ about them."""
+"""The origin of a URL, parsed so strictly that all URL parsers agree about it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 Address = IPv4Address | IPv6Address
 
 PORTS = {"http": 80, "https": 443}
-SHAPE = "a URL is http:// or https://, then a host without user name, then port and path"
-MAX_URL = 200_000
-"""A URL may carry a whole prompt."""
+URL_FORM = "a URL must be http:// or https://, a host without user name, then port and path"
+MAX_URL_CHARS = 200_000
+"""A URL may contain a whole prompt."""
 
 _URL = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?((?:[/?].*)?)", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_UNFIT = re.compile(r"[^\x21-\x7e]|[\\#]")
+_INVALID = re.compile(r"[^\x21-\x7e]|[\\#]")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where requests go. `host` is in lower case, an IPv6 address without its brackets."""
+    """Scheme, host and port. `host` is in lower case, an IPv6 address has no brackets."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Origin:
 
     @property
     def address(self) -> Address | None:
-        """The address that the host is, None for a name."""
+        """The IP address if the host is one, None for a name."""
         try:
             return ip_address(self.host)
         except ValueError:
@@ -41,24 +41,23 @@ class Origin:
 
 
 def origin_of(url: str) -> Origin:
-    """The origin of a URL; ValueError for any that is not plain `http(s)://host[:port][/path][?query]`.
+    """Return the origin of a URL `http(s)://host[:port][/path][?query]`; raise ValueError for other forms.
 
-    Refused are user names, fragments, backslashes, letters beyond ASCII, and numbers that stand for an address in any
-    form but the usual one.
+    User names, fragments, backslashes, characters beyond ASCII and unusual notations of addresses are refused.
     """
-    if len(url) > MAX_URL or _UNFIT.search(url):
-        raise ValueError("a URL has printable ASCII characters only, no '\\' and no '#', and is not endless")
-    found = _URL.fullmatch(url)
-    if found is None:
-        raise ValueError(SHAPE)
-    scheme, host = found[1].lower(), found[2].lower()
-    port = int(found[3]) if found[3] else PORTS[scheme]
+    if len(url) > MAX_URL_CHARS or _INVALID.search(url):
+        raise ValueError(f"a URL must have at most {MAX_URL_CHARS:,} printable ASCII characters without '\\' and '#'")
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise ValueError(URL_FORM)
+    scheme, host = match[1].lower(), match[2].lower()
+    port = int(match[3]) if match[3] else PORTS[scheme]
     if not 1 <= port <= 65535:
-        raise ValueError("a port is a number from 1 to 65535")
-    return Origin(scheme, _checked_host(host), port)
+        raise ValueError("a port must be a number from 1 to 65535")
+    return Origin(scheme, _check_host(host), port)
 
 
-def _checked_host(host: str) -> str:
+def _check_host(host: str) -> str:
     try:
         if host.startswith("["):
             return str(IPv6Address(host[1:-1]))
@@ -66,7 +65,7 @@ def _checked_host(host: str) -> str:
         if _NUMBER.fullmatch(labels[-1]):
             return str(IPv4Address(host))
     except ValueError:
-        raise ValueError(f"'{host}' is no host; write an address as 192.0.2.1 or [2001:db8::1]") from None
+        raise ValueError(f"'{host}' is not a valid host; write an address as 192.0.2.1 or [2001:db8::1]") from None
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise ValueError(f"'{host}' is no host")
+        raise ValueError(f"'{host}' is not a valid host")
     return host

@@ -1,4 +1,4 @@
-"""Takes a node's key out of whatever the node says: some servers repeat what they were sent."""
+"""Removes secrets from text, since some servers repeat what they were sent."""
 
 from __future__ import annotations
 
@@ -9,60 +9,59 @@ from urllib.parse import quote
 MASK = "[key removed]"
 
 
-class Redactor:
-    """Removes one secret from a stream of texts, also where it is split over several of them."""
+class StreamRedactor:
+    """Removes secrets from a stream of texts, even when a secret is split between two of them.
 
-    def __init__(self, secret: str | None) -> None:
-        self._secret = secret or ""
-        self._held = ""
-        self._lengths: dict[str, list[int]] = {}
-        for length in range(len(self._secret) - 1, 0, -1):
-            self._lengths.setdefault(self._secret[length - 1], []).append(length)
+    Finds each secret also in the form it has in a URL or in JSON.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
+        self.secrets = sorted(forms - {""}, key=len, reverse=True)
+        self._filters = [_SecretFilter(secret) for secret in self.secrets]
 
     def feed(self, text: str) -> str:
-        """What is certain now not to be the secret, or a part of it."""
-        if not self._secret:
-            return text
+        """Return the held and the new text that cannot be part of a secret."""
+        for each in self._filters:
+            text = each.feed(text)
+        return text
+
+    def flush(self) -> str:
+        """Return the held text at the end of the stream."""
+        text = ""
+        for each in self._filters:
+            text = each.feed(text) + each.flush()
+        return text
+
+    def redact(self, text: str) -> str:
+        """Return a complete text without the secrets."""
+        for secret in self.secrets:
+            text = redact(text, secret)
+        return text
+
+
+class _SecretFilter:
+    """Removes one form of a secret from a stream."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._held = ""
+        self._prefix_lengths: dict[str, list[int]] = {}
+        for length in range(len(secret) - 1, 0, -1):
+            self._prefix_lengths.setdefault(secret[length - 1], []).append(length)
+
+    def feed(self, text: str) -> str:
         text = (self._held + text).replace(self._secret, MASK)
-        could_be = self._lengths.get(text[-1:], ())
-        held = next((length for length in could_be if text.endswith(self._secret[:length])), 0)
+        lengths = self._prefix_lengths.get(text[-1:], ())
+        held = next((length for length in lengths if text.endswith(self._secret[:length])), 0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
-    def end(self) -> str:
-        """What was held back, and is only the beginning of it."""
+    def flush(self) -> str:
         held, self._held = self._held, ""
         return held
 
 
-class Redactors:
-    """Removes several secrets, also as they are written in a URL or in JSON."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
-        self.secrets = sorted(forms, key=len, reverse=True)
-        self._each = [Redactor(secret) for secret in self.secrets]
-
-    def feed(self, text: str) -> str:
-        """What is certain now not to be one of the secrets, or a part of it."""
-        for scrubber in self._each:
-            text = scrubber.feed(text)
-        return text
-
-    def end(self) -> str:
-        """What was held back, and is only the beginning of one."""
-        text = ""
-        for scrubber in self._each:
-            text = scrubber.feed(text) + scrubber.end()
-        return text
-
-    def whole(self, text: str) -> str:
-        """A whole text without the secrets."""
-        for secret in self.secrets:
-            text = scrubbed(text, secret)
-        return text
-
-
-def scrubbed(text: str, secret: str | None) -> str:
-    """A whole text without the secret."""
+def redact(text: str, secret: str | None) -> str:
+    """Return a complete text without `secret`."""
     return text.replace(secret, MASK) if secret else text

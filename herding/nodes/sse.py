@@ -1,4 +1,4 @@
-"""Server-sent events and other streams of text, from the bytes that come."""
+"""Parses server-sent events and other text streams from bytes."""
 
 from __future__ import annotations
 
@@ -19,31 +19,28 @@ MAX_BYTES = 8_000_000
 
 
 def data_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[str], None]:
-    """The `data` lines without blanks around them, those together that came together: for events of one line of JSON.
+    """Stream the stripped `data` lines in batches as they arrive, for events with one line of JSON each.
 
-    BadResponseError for a line, or a stream, that is too long, or is not UTF-8. Who does not read to the end closes
-    it, and with it `chunks`: what is left to the garbage collector costs a task, and the event loop a call to itself.
+    Raises BadResponseError for a line or stream that is too long or not UTF-8. Close the iterator unless it is read to
+    the end; that closes `chunks` too.
     """
     return _lines(chunks, _FIELD)
 
 
 def text_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[list[str], None]:
-    """The lines that are not empty, of a stream that is no more than lines. Raises what `data_lines` raises."""
+    """Stream the non-empty lines in batches as they arrive. Raises the errors of `data_lines`."""
     return _lines(chunks, "")
 
 
 async def event_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The data of each event to the letter: its lines joined, and only the one blank after each colon taken away.
-
-    Raises what `data_lines` raises.
-    """
-    held, data, returned = "", list[str](), False
+    """Stream the data of each event unchanged, its lines joined. Raises the errors of `data_lines`."""
+    held, data, after_return = "", list[str](), False
     async for text in plain_text(chunks):
-        more = text.removeprefix("\n") if returned else text  # the other half of the end of a line
-        returned = text.endswith("\r")
+        more = text.removeprefix("\n") if after_return else text  # the second half of a line end
+        after_return = text.endswith("\r")
         *lines, held = (held + more.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
         if len(held) > MAX_LINE:
-            raise BadResponseError("The node sent more than an answer can be.")
+            raise BadResponseError("The node sent a response that is too long.")
         for line in lines:
             if line.startswith(_FIELD):
                 data.append(line.removeprefix(_FIELD).removeprefix(" "))
@@ -57,36 +54,36 @@ async def event_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 
 
 async def plain_text(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The text as it comes. BadResponseError where it is too long, or not UTF-8."""
+    """Stream the text as it arrives; raise BadResponseError if it is too long or not UTF-8."""
     decoder, seen = getincrementaldecoder("utf-8-sig")(), 0
     try:
         async for chunk in chunks:
             seen += len(chunk)
             if seen > MAX_BYTES:
-                raise BadResponseError("The node sent more than an answer can be.")
+                raise BadResponseError("The node sent a response that is too long.")
             if text := decoder.decode(chunk):
                 yield text
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise BadResponseError("The node sent bytes that are not text.") from None
+        raise BadResponseError("The node sent a response that is not valid UTF-8.") from None
 
 
 async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncGenerator[list[str], None]:
-    """What follows `field` in the lines that begin with it."""
+    """Stream the rest of the lines that begin with `field`."""
     held, seen, size = b"", 0, len(field)
     async with aclosing(cast(AsyncGenerator[bytes, None], chunks)):
         async for chunk in chunks:
             seen += len(chunk)
             block, _, held = (held + chunk.replace(b"\r", b"\n")).rpartition(b"\n")
             if seen > MAX_BYTES or len(held) > MAX_LINE:
-                raise BadResponseError("The node sent more than an answer can be.")
+                raise BadResponseError("The node sent a response that is too long.")
             found: list[str] = []
             try:
                 for line in _split(block.removeprefix(_BOM), field):
                     if line.startswith(field) and (data := line[size:].strip()):
                         found.append(data)
             finally:
-                if found:  # also what came before a line that is not text
+                if found:  # also the lines before an invalid one
                     yield found
     last = _split(held.removeprefix(_BOM), field)
     if found := [data for line in last if line.startswith(field) and (data := line[size:].strip())]:
@@ -94,16 +91,16 @@ async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncGenerator[lis
 
 
 def _split(block: bytes, field: str) -> Iterable[str]:
-    """The lines of a block, decoded in one go; where not all is text, those before the bad one come first."""
+    """Return the decoded lines of a block; if it is not UTF-8, decode lazily so that earlier lines are returned."""
     try:
         return block.decode().split("\n")
     except UnicodeDecodeError:
-        return map(partial(_text, field.encode()), block.split(b"\n"))
+        return map(partial(_decode_line, field.encode()), block.split(b"\n"))
 
 
-def _text(field: bytes, line: bytes) -> str:
-    """A line with data; others may be what they like."""
+def _decode_line(field: bytes, line: bytes) -> str:
+    """Decode a line of the field; other lines need not be valid."""
     try:
         return line.decode() if line.startswith(field) else ""
     except UnicodeDecodeError:
-        raise BadResponseError("The node sent bytes that are not text.") from None
+        raise BadResponseError("The node sent a response that is not valid UTF-8.") from None

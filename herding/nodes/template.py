@@ -1,8 +1,9 @@
-"""Nodes that speak any HTTP API: a URL, headers, and a body with placeholders, and where in the answer the text is."""
+"""Nodes with any HTTP API: a request template with placeholders, and where the text is in the response."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
@@ -12,58 +13,68 @@ from urllib.parse import urlencode
 import httpx
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from herding.errors import BadResponseError
+from herding.errors import BadResponseError, UserError
 from herding.nodes import http
-from herding.nodes.base import Deadlines, Node, estimated
-from herding.nodes.extract import Extract
-from herding.nodes.headers import checked_headers, in_header
+from herding.nodes.base import BuildContext, Deadlines, Node, RemoteConfig, estimate_count
+from herding.nodes.http import check_headers, encode_header_value, is_header_value
 from herding.nodes.origin import origin_of
-from herding.nodes.placeholders import (
+from herding.nodes.redact import StreamRedactor
+from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
+from herding.nodes.template_syntax import (
     MESSAGES,
     MODEL_NAME,
     NOT_SET,
     USER_PROMPT,
+    TextExtractor,
     Values,
-    filled,
-    filled_text,
-    filled_url,
-    names,
+    fill,
+    fill_text,
+    fill_url,
+    placeholder_names,
+    placeholder_values,
     secret_names,
-    values_of,
-    words,
+    to_text,
 )
-from herding.nodes.redact import Redactors
-from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
+from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, NodeStatus
-from herding.yaml_files import StrictModel
 
-BESIDE_THE_LOOP = 100_000
-"""Bytes of an answer that are read in a thread, since requests go on meanwhile."""
+PARSE_IN_THREAD_BYTES = 100_000
+"""A longer response is parsed in a thread, so that other requests continue."""
 
-MAX_TEMPLATE = 100_000
+MAX_TEMPLATE_CHARS = 100_000
+MIN_SECRET_CHARS = 4
 
-_STREAMS = {
+_STREAM_FORMATS = {
     "text/event-stream": "sse",
     "application/x-ndjson": "lines",
     "application/ndjson": "lines",
     "application/jsonl": "lines",
 }
-"""What a stream of such a type is, whatever the node is said to send."""
+"""The stream format of a media type, which takes precedence over the configured one."""
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_HEADER_CREDENTIAL = re.compile(".*(auth|cookie|key|token|secret|password|credential).*", re.IGNORECASE)
+_BODY_CREDENTIAL = re.compile(
+    "(x[-_])?((api|access|auth|client|private|secret)[-_]?(key|token|secret)|password|secret)", re.IGNORECASE
+)
+_QUERY_CREDENTIAL = re.compile(f"{_BODY_CREDENTIAL.pattern}|key|token", re.IGNORECASE)
+_SCHEME_AND_CREDENTIAL = re.compile(r"([A-Za-z-]{1,20} +)?(.*)", re.DOTALL)
+"""A server that repeats a credential may omit the scheme before it, such as `Bearer`."""
+
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
 
-class TemplateConfig(StrictModel):
+class TemplateConfig(RemoteConfig):
     """Any HTTP API in the nodes file.
 
-    `url`, `query`, `headers` and `body` may have the placeholders of `herding.nodes.placeholders`. `response_extract`
-    is a JMESPath to the text, in each event or line where the node streams; without one, `lines` are text as it comes.
-    `secrets` map the names of `{SECRET:NAME}` to the environment variables that hold them. An answer that does not
-    stream counts as one token: `first_token` is for all of it.
+    `url`, `query`, `headers` and `body` may contain the placeholders of `herding.nodes.template_syntax`.
+    `response_extract` is a JMESPath to the text, in each event or line of a stream; without one, `lines` are passed on
+    as text. `secrets` maps the names of `{SECRET:NAME}` to environment variables. A response that does not stream must
+    be complete within `first_token`.
     """
 
+    url_field: ClassVar[str] = "url"
+
     kind: Literal["template"]
-    name: str
     models: list[str] = Field(min_length=1)
     url: str
     method: Literal["POST", "GET"] = "POST"
@@ -72,49 +83,66 @@ class TemplateConfig(StrictModel):
     body: JsonValue = None
     response_extract: str = ""
     stream: Literal[False, "sse", "lines"] = False
-    secrets: dict[Name, str] = Field(default_factory=dict)
+    secrets: dict[SecretName, str] = Field(default_factory=dict)
     context_length: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=16, ge=1)
     deadlines: Deadlines = Deadlines(first_token=120)
 
     @field_validator("url")
     @classmethod
-    def _url_is_strict(cls, url: str) -> str:
+    def _check_url(cls, url: str) -> str:
         origin_of(url)
         return url
 
     @field_validator("headers")
     @classmethod
-    def _headers_are_whole(cls, headers: dict[str, str]) -> dict[str, str]:
-        if names(headers) - {MODEL_NAME} - {name for name in names(headers) if name.startswith("SECRET")}:
-            raise ValueError("a header may hold {MODEL_NAME} and secrets, and nothing that a caller wrote")
-        return checked_headers(headers)
+    def _check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        names = placeholder_names(headers)
+        if names - {MODEL_NAME} - {name for name in names if name.startswith("SECRET")}:
+            raise ValueError("headers may contain only {MODEL_NAME} and secrets, no text from requests")
+        return check_headers(headers)
 
     @field_validator("response_extract")
     @classmethod
-    def _expression_is_one(cls, expression: str) -> str:
-        Extract(expression)
+    def _check_expression(cls, expression: str) -> str:
+        TextExtractor(expression)
         return expression
 
     @model_validator(mode="after")
-    def _asks_something(self) -> TemplateConfig:
-        if not {USER_PROMPT, MESSAGES} & names([self.url, self.query, self.body]):
-            raise ValueError("the prompt goes nowhere: put {USER_PROMPT} into body, query or url")
+    def _check_template(self) -> TemplateConfig:
+        if not {USER_PROMPT, MESSAGES} & placeholder_names([self.url, self.query, self.body]):
+            raise ValueError("the prompt is missing: put {USER_PROMPT} into body, query or url")
         if self.method == "GET" and self.body is not None:
-            raise ValueError("a GET has no body; put the placeholders into url or query")
+            raise ValueError("a GET request has no body: put the placeholders into url or query")
         if missing := sorted(secret_names([self.url, self.query, self.headers, self.body]) - self.secrets.keys()):
-            raise ValueError(f"the secret '{missing[0]}' is not given with this node")
+            raise ValueError(f"the secret '{missing[0]}' is missing")
         try:
             size = len(http.to_json([self.body, self.headers, self.query]))
         except ValueError:
-            raise ValueError("JSON has no infinite numbers, and none that is not a number") from None
-        if size > MAX_TEMPLATE:
-            raise ValueError(f"a template has at most {MAX_TEMPLATE:,} characters")
+            raise ValueError("JSON allows no NaN and no infinite numbers") from None
+        if size > MAX_TEMPLATE_CHARS:
+            raise ValueError(f"a template has at most {MAX_TEMPLATE_CHARS:,} characters")
         return self
+
+    @classmethod
+    def with_secrets(cls, fields: Mapping[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+        """Replace credentials in headers, query and body by secrets."""
+        try:
+            replaced = {
+                "headers": _extract_secrets(fields.get("headers"), _HEADER_CREDENTIAL, "HEADER", secrets) or {},
+                "query": _extract_secrets(fields.get("query"), _QUERY_CREDENTIAL, "QUERY", secrets) or {},
+                "body": _extract_secrets(fields.get("body"), _BODY_CREDENTIAL, "BODY", secrets),
+            }
+        except RecursionError:
+            raise UserError("The body is nested too deeply.", param="body") from None
+        return {**fields, **replaced, "secrets": {name: name for name in secrets}}
+
+    def build(self, context: BuildContext) -> TemplateNode:
+        return TemplateNode(self, secret=context.secret, transport=context.transport)
 
 
 class TemplateNode(Node):
-    """Fills the template for every call, and takes the text out of the answer, which may stream."""
+    """Sends the filled template for each call and extracts the text from the response, which may be a stream."""
 
     kind: ClassVar[str] = "template"
 
@@ -126,18 +154,18 @@ class TemplateNode(Node):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
-        found = {name: secret(source) for name, source in config.secrets.items()}
-        self._missing = sorted(config.secrets[name] for name, value in found.items() if not value)
-        self._secrets = {name: value for name, value in found.items() if value}
+        values = {name: secret(source) for name, source in config.secrets.items()}
+        self._missing = sorted(config.secrets[name] for name, value in values.items() if not value)
+        self._secrets = {name: value for name, value in values.items() if value}
         self._method, self._url, self._stream = config.method, config.url, config.stream
         self._headers = {"content-type": "application/json"} if config.method == "POST" else {}
         self._headers |= {name.lower(): value for name, value in config.headers.items()}
         self._query, self._body = dict(config.query), deepcopy(config.body)
-        self._used = names([config.url, config.query, config.headers, config.body])
-        self._extract = Extract(config.response_extract)
+        self._used = placeholder_names([config.url, config.query, config.headers, config.body])
+        self._extractor = TextExtractor(config.response_extract)
         self._context_length = config.context_length
-        self._carrier = transport or http.carrier()
-        self._http = http.client(config.deadlines, transport=self._carrier)
+        self._transport = transport or NodeTransport()
+        self._http = http.client(config.deadlines, transport=self._transport)
 
     @property
     def serves(self) -> tuple[str, ...]:
@@ -148,98 +176,126 @@ class TemplateNode(Node):
 
     async def status(self) -> NodeStatus:
         if self._missing:
-            return NodeStatus("off", detail=f"Set {', '.join(self._missing)} to switch this node on.")
+            return NodeStatus("off", detail=f"Set {', '.join(self._missing)} to enable this node.")
         return NodeStatus("ready", serves=self.serves, context_length=self._context_length)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
-        """An estimate, where the context is known."""
-        return estimated(call, self._context_length)
+        """Return an estimate if the context length is known."""
+        return estimate_count(call, self._context_length)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        scrubbers = Redactors(self._secrets.values())
+        redactor = StreamRedactor(self._secrets.values())
         with ExitStack() as errors:
-            for secret in scrubbers.secrets:
+            for secret in redactor.secrets:
                 errors.enter_context(http.node_errors(self.name, secret=secret))
             errors.enter_context(http.node_errors(self.name))
-            async with http.opened(self._carrier, self._request(call), node=self.name) as response:
+            async with http.open_response(self._transport, self._request(call), node=self.name) as response:
                 async for piece in self._pieces(response):
-                    if text := scrubbers.feed(piece):
+                    if text := redactor.feed(piece):
                         yield Chunk(text=text)
-        yield Chunk(text=scrubbers.end(), finish_reason="stop")
+        yield Chunk(text=redactor.flush(), finish_reason="stop")
 
     def _request(self, call: Call) -> httpx.Request:
-        values = values_of(call, self._secrets, self._used)
-        url = filled_url(self._url, values)
-        if asked := _query(self._query, values):
-            url += ("&" if "?" in url else "?") + asked
+        values = placeholder_values(call, self._secrets, self._used)
+        url = fill_url(self._url, values)
+        if query := _encode_query(self._query, values):
+            url += ("&" if "?" in url else "?") + query
         content = b""
         if self._method == "POST":
-            body = filled(self._body, values)
+            body = fill(self._body, values)
             content = b"" if body is None or body is NOT_SET else http.to_json(body).encode("utf-8", "replace")
-        told = {name: filled_text(text, values, in_header) for name, text in self._headers.items()}
-        headers = {**self._http.headers, **told}
+        own_headers = {name: fill_text(text, values, encode_header_value) for name, text in self._headers.items()}
+        headers = {**self._http.headers, **own_headers}
         extensions = {"timeout": self._http.timeout.as_dict()}
         return httpx.Request(self._method, url, headers=headers, content=content, extensions=extensions)
 
     async def _pieces(self, response: httpx.Response) -> AsyncIterator[str]:
-        """The texts in the order of their coming; a BadResponseError where there was none."""
-        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        """Stream the texts of the response; raise BadResponseError if there are none."""
+        kind = http.content_type(response)
         if not self._stream:
-            yield await self._whole(response, kind)
+            yield await self._complete_text(response, kind)
             return
-        form = _STREAMS.get(kind, self._stream)
-        if kind == "text/html" or (form == "sse" and kind != "text/event-stream"):
-            raise await self._unfit(response, kind)
-        heard = False
-        async for piece in self._events(response) if form == "sse" else self._lines(response):
-            heard = True
+        stream_format = _STREAM_FORMATS.get(kind, self._stream)
+        if kind == "text/html" or (stream_format == "sse" and kind != "text/event-stream"):
+            raise await self._not_a_stream(response, kind)
+        empty = True
+        async for piece in self._events(response) if stream_format == "sse" else self._lines(response):
+            empty = False
             yield piece
-        if not heard:
-            raise BadResponseError(f"Node '{self.name}' sent an empty answer.")
+        if empty:
+            raise BadResponseError(f"Node '{self.name}' sent an empty response.")
 
-    async def _unfit(self, response: httpx.Response, kind: str) -> BadResponseError:
-        """The error for an answer of a type that is not expected; its own words where it says what went wrong."""
-        said = (await http.small_body(response)).decode(errors="replace") if kind == "application/json" else ""
-        if said:
-            self._extract.piece(said)  # raises what an error in it says
-        return BadResponseError(f"Node '{self.name}' answered with {kind or 'no content type'} instead of a stream.")
+    async def _not_a_stream(self, response: httpx.Response, kind: str) -> BadResponseError:
+        """Return the error for an unexpected media type, or raise the error that a JSON body reports."""
+        body = (await http.small_body(response)).decode(errors="replace") if kind == "application/json" else ""
+        if body:
+            self._extractor.extract_event(body)
+        return BadResponseError(f"Node '{self.name}' sent {kind or 'no content type'} instead of a stream.")
 
-    async def _whole(self, response: httpx.Response, kind: str) -> str:
-        """The text of an answer that does not stream; a page is none, though small servers call any text one."""
+    async def _complete_text(self, response: httpx.Response, kind: str) -> str:
+        """Return the text of a response that is not a stream; web pages are refused, mislabelled text is not."""
         body = bytearray()
         async for data in response.aiter_raw():
             body += data
             if len(body) > MAX_BYTES:
-                raise BadResponseError(f"Node '{self.name}' sent more than an answer can be.")
+                raise BadResponseError(f"Node '{self.name}' sent a response that is too long.")
         try:
             text = bytes(body).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise BadResponseError(f"Node '{self.name}' sent bytes that are not text.") from None
         if kind == "text/html" and text.lstrip().startswith("<"):
-            raise BadResponseError(f"Node '{self.name}' answered with text/html instead of text.")
-        if len(body) > BESIDE_THE_LOOP:
-            return await asyncio.to_thread(self._extract.whole, text)
-        return self._extract.whole(text)
+            raise BadResponseError(f"Node '{self.name}' sent text/html instead of text.")
+        if len(body) > PARSE_IN_THREAD_BYTES:
+            return await asyncio.to_thread(self._extractor.extract, text)
+        return self._extractor.extract(text)
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[str]:
-        """The text of each event; where the server says that it is at its end, no more is read."""
+        """Stream the text of each event up to `[DONE]`."""
         async for data in event_data(response.aiter_raw()):
             if data.strip() == "[DONE]":
                 return
-            if data.strip() or not self._extract.reads_json:
-                yield self._extract.piece(data)
+            if data.strip() or not self._extractor.expects_json:
+                yield self._extractor.extract_event(data)
 
     async def _lines(self, response: httpx.Response) -> AsyncIterator[str]:
-        """The text of each line, or all text as it comes where no expression says what to take."""
-        if not self._extract.reads_json:
+        """Stream the text of each line, or all text as it arrives if there is no expression."""
+        if not self._extractor.expects_json:
             async for text in plain_text(response.aiter_raw()):
                 yield text
             return
         async for lines in text_lines(response.aiter_raw()):
             for line in lines:
-                yield self._extract.piece(line)
+                yield self._extractor.extract_event(line)
 
 
-def _query(query: Mapping[str, Any], values: Values) -> str:
-    made = filled(query, values)
-    return urlencode({name: words(value) for name, value in made.items()}, errors="replace")
+def _encode_query(query: Mapping[str, Any], values: Values) -> str:
+    filled = fill(query, values)
+    return urlencode({name: to_text(value) for name, value in filled.items()}, errors="replace")
+
+
+def _extract_secrets(template: Any, key_pattern: re.Pattern[str], prefix: str, secrets: dict[str, str]) -> Any:
+    """Return `template` with the values of matching keys moved into `secrets`."""
+    if isinstance(template, list):
+        return [_extract_secrets(item, key_pattern, prefix, secrets) for item in template]
+    if not isinstance(template, Mapping):
+        return template
+    replaced = {}
+    for key, value in template.items():
+        if isinstance(value, str) and key_pattern.fullmatch(str(key)):
+            replaced[key] = _extract_secret(value, f"{prefix}_{key}", secrets)
+        else:
+            replaced[key] = _extract_secrets(value, key_pattern, prefix, secrets)
+    return replaced
+
+
+def _extract_secret(value: str, name: str, secrets: dict[str, str]) -> str:
+    """Return the placeholder for a credential; the value itself if it has placeholders or is too short."""
+    match = _SCHEME_AND_CREDENTIAL.fullmatch(value)
+    scheme, secret = match.groups(default="") if match else ("", value)
+    if placeholder_names(value) or not is_header_value(value) or len(secret) < MIN_SECRET_CHARS:
+        return value
+    base = re.sub(r"[^A-Z0-9_]", "_", name.upper())[:60]
+    names = (f"{base}{number or ''}" for number in range(len(secrets) + 1))
+    free = next(name for name in names if secrets.get(name, secret) == secret)
+    secrets[free] = secret
+    return f"{scheme}{{SECRET:{free}}}"

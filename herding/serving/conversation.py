@@ -10,7 +10,7 @@ from typing import Any
 
 from herding.errors import UserError
 from herding.store import Store
-from herding.studio.version_cache import Edition
+from herding.studio.version_cache import RunnableVersion
 from herding.values import Message, Outcome, Principal, Request
 
 MAX_REQUESTS = 100
@@ -18,7 +18,7 @@ MAX_CHARS = 100_000
 MAX_ID = 128
 
 
-async def recall(request: Request, who: Principal, *, store: Store, prompt: Edition | None = None) -> Request:
+async def recall(request: Request, who: Principal, *, store: Store, prompt: RunnableVersion | None = None) -> Request:
     """Return `request` with the earlier turns of its session, oldest first, if it has a session and no turns.
 
     Turns are of the same principal and the same prompt (or none); partial and failed responses are left out. A chat
@@ -43,7 +43,7 @@ async def recall(request: Request, who: Principal, *, store: Store, prompt: Edit
     return replace(request, messages=(*head, *turns, request.messages[-1]))
 
 
-def _wants_turns(request: Request, prompt: Edition | None) -> bool:
+def _wants_turns(request: Request, prompt: RunnableVersion | None) -> bool:
     if prompt:
         return prompt.prompt.chat and request.turns is None
     said = request.messages[len(_head(request.messages)) :]

@@ -1,9 +1,10 @@
-"""The prompts that a principal may use: which version a reference means, and what people see of it."""
+"""The prompts that a principal may use: resolves references to versions, and describes prompts for lists."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -14,14 +15,41 @@ from herding.nodes.base import Node
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt, check_key, dump_body, prompt_not_found
 from herding.prompts.prompt_file import parse_body, parse_prompt
-from herding.studio.cached_stats import CachedStats
 from herding.studio.sync import Sync
-from herding.studio.version_cache import DEV, Edition, Head, VersionCache
+from herding.studio.version_cache import DEV, Head, RunnableVersion, VersionCache
 from herding.values import Principal, PromptInfo, PromptStats, Request
+
+SLOW_SECONDS = 0.2
+"""A count that takes longer is cached."""
+
+CACHE_FACTOR = 10
+"""A slow count is cached for this multiple of its duration."""
+
+Stats = Mapping[str, PromptStats]
+
+
+class CachedStats:
+    """Reads the statistics of prompts, and caches them for ten times as long as a slow count takes."""
+
+    def __init__(self, count: Callable[[], Awaitable[Stats]], clock: Callable[[], float] = time.monotonic) -> None:
+        self._count, self._clock = count, clock
+        self._known: Stats = {}
+        self._until = float("-inf")
+
+    async def read(self) -> Stats:
+        """Return the statistics by prompt key."""
+        began = self._clock()
+        if began < self._until:
+            return self._known
+        self._known = await self._count()
+        ended = self._clock()
+        took = ended - began
+        self._until = ended + CACHE_FACTOR * took if took > SLOW_SECONDS else float("-inf")
+        return self._known
 
 
 class PromptCatalog:
-    """Finds and lists prompts. Every method raises AccessError where the principal's role does not allow it.
+    """Finds and lists prompts. Every method raises AccessError if the role of the principal does not allow it.
 
     `resolve` and `resolve_request` are for the services that have checked the right to run or to edit; they raise
     NotFoundError for what the principal may not see.
@@ -42,24 +70,24 @@ class PromptCatalog:
 
     # Resolve
 
-    async def resolve(self, reference: str, who: Principal) -> Edition:
+    async def resolve(self, reference: str, who: Principal) -> RunnableVersion:
         """Return the version that `key`, `key@<number>`, `key@<label>` or `key@newest` means.
 
-        A key alone is its version with the label prod, else the newest. NotFoundError where there is none for `who`.
+        A key alone means the live version: the one with the label prod, else the newest. Raises NotFoundError.
         """
-        await self._sync.settle()
+        await self._sync.sync()
         key, _, version = reference.partition("@")
-        served = await self._version_cache.find(key)
+        served = await self._version_cache.resolve(key)
         if not may_see(who, key, served.prompt.roles):
             raise prompt_not_found(key)
         if not version:
             return served
-        found = await self._version_cache.find(reference)
+        found = await self._version_cache.resolve(reference)
         if not may_see(who, key, found.prompt.roles):
             raise NotFoundError(f"'{key}' has no '{version}' for you.", param="prompt")
         return found
 
-    async def resolve_request(self, request: Request, who: Principal) -> tuple[Edition, Prompt]:
+    async def resolve_request(self, request: Request, who: Principal) -> tuple[RunnableVersion, Prompt]:
         """Return the version that a request means, and the prompt to run: that version, or an unsaved edit of it."""
         if request.whole is not None:
             return await self._resolve_unsaved(request.prompt, request.whole, who)
@@ -70,9 +98,9 @@ class PromptCatalog:
         edited = parse_body(request.template, found.prompt)
         return found, found.prompt if edited.digest == found.prompt.digest else edited
 
-    async def _resolve_unsaved(self, reference: str, text: str, who: Principal) -> tuple[Edition, Prompt]:
-        """Return the saved version (number 0 for a new prompt), and the prompt that the YAML `text` is."""
-        require(who, SAVE)  # the caller could save the text first, and run it then
+    async def _resolve_unsaved(self, reference: str, text: str, who: Principal) -> tuple[RunnableVersion, Prompt]:
+        """Return the saved version (number 0 for a new prompt) and the prompt in the YAML `text`."""
+        require(who, SAVE)  # the caller could also save the text and run it
         key = reference.partition("@")[0]
         saved = None
         try:
@@ -83,7 +111,7 @@ class PromptCatalog:
         prompt = await asyncio.to_thread(parse_prompt, key, text)
         if saved is None:
             check_key(key)
-            return Edition(key, 0, prompt), prompt
+            return RunnableVersion(key, 0, prompt), prompt
         return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
 
     def resolve_alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
@@ -92,18 +120,18 @@ class PromptCatalog:
 
     # List
 
-    async def find(self, reference: str, who: Principal) -> Edition:
-        """Return what `resolve` returns, to a principal who may run prompts."""
+    async def find(self, reference: str, who: Principal) -> RunnableVersion:
+        """Resolve a reference for a principal who may run prompts."""
         require(who, RUN)
         return await self.resolve(reference, who)
 
     async def list_all(self, who: Principal) -> list[PromptInfo]:
-        """Return all visible prompts, as their files are now, with the nodes that serve them and their statistics."""
+        """Return all visible prompts with the nodes that serve them and their statistics."""
         require(who, PROMPTS)
         return await self._infos(await self.visible(who), who)
 
     async def get(self, reference: str, who: Principal) -> PromptInfo:
-        """Return one prompt, as its file is now. Raises what `resolve` raises."""
+        """Return one prompt. Raises the errors of `resolve`."""
         require(who, PROMPTS)
         await asyncio.to_thread(self._library.refresh)
         (info,) = await self._infos([await self.resolve(reference, who)], who)
@@ -112,7 +140,7 @@ class PromptCatalog:
         return replace(info, text=await self._sync.files.text(info.key, info.version))
 
     async def sketch(self, key: str, whole: str, who: Principal) -> PromptInfo:
-        """Return an unsaved prompt, given as YAML. UserError names the line and the key that are wrong."""
+        """Return an unsaved prompt, given as YAML. Raises UserError with the line and the key of an error."""
         require(who, PROMPTS)
         found, prompt = await self._resolve_unsaved(key, whole, who)
         (info,) = await self._infos([replace(found, prompt=prompt)], who)
@@ -124,26 +152,26 @@ class PromptCatalog:
         require(who, PROMPTS)
         return self._library.snapshot.broken
 
-    async def visible(self, who: Principal) -> Sequence[Edition]:
-        """Return the live versions that `who` may see; their number is 0 while the store takes no new one."""
+    async def visible(self, who: Principal) -> Sequence[RunnableVersion]:
+        """Return the live versions that `who` may see. Their number is 0 while the store is not available."""
         await asyncio.to_thread(self._library.refresh)
-        found: dict[str, Edition] = {}
+        found: dict[str, RunnableVersion] = {}
         try:
-            await self._sync.settle()
+            await self._sync.sync()
         except StoreError:
             for key, loaded in self._library.snapshot.prompts.items():
-                found[key] = Edition(key, 0, loaded.prompt, loaded.notes)
+                found[key] = RunnableVersion(key, 0, loaded.prompt, loaded.notes)
         for key in tuple(self._version_cache.heads):
             with suppress(StoreError, NotFoundError):
-                found[key] = await self._version_cache.find(key)
+                found[key] = await self._version_cache.resolve(key)
         return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
 
-    async def _infos(self, prompts: Sequence[Edition], who: Principal) -> list[PromptInfo]:
+    async def _infos(self, prompts: Sequence[RunnableVersion], who: Principal) -> list[PromptInfo]:
         stats = await self._stats.read()
         nodes = [node for name, node in self._nodes.items() if allows(who.nodes, name)]
         return [self._info(found, stats, nodes) for found in prompts]
 
-    def _info(self, found: Edition, stats: Mapping[str, PromptStats], nodes: Sequence[Node]) -> PromptInfo:
+    def _info(self, found: RunnableVersion, stats: Mapping[str, PromptStats], nodes: Sequence[Node]) -> PromptInfo:
         prompt = found.prompt
         head = self._version_cache.heads.get(found.key, Head(found.number))
         served = {model: tuple(node.name for node in nodes if model in node.serves) for model in prompt.target_models}
@@ -170,7 +198,7 @@ class PromptCatalog:
             labels=dict(head.labels),
         )
 
-    def _body(self, found: Edition) -> str:
+    def _body(self, found: RunnableVersion) -> str:
         """Return the prompt's text as YAML, cached until another version is live."""
         known = self._bodies.get(found.key)
         if known is None or known[0] is not found.prompt:

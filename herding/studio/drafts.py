@@ -1,4 +1,4 @@
-"""Drafts: what somebody wrote and did not save, kept for them until they save or discard it."""
+"""Drafts: unsaved edits of each user, stored until they are saved or discarded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from herding.prompts.edits import Edits, apply_edits, load_edits, to_full_edits
 from herding.prompts.model import check_key, prompt_not_found
 from herding.store.prompt_store import PromptStore
 from herding.studio.catalog import PromptCatalog
-from herding.studio.importer import Saved
+from herding.studio.importer import SaveResult
 from herding.studio.studio import Studio
 from herding.studio.version_cache import VersionCache
 from herding.values import Draft, Principal
 
-NOW_MS = 5 * 60 * 1000
-"""Whoever changed a draft in the last five minutes edits it now."""
+ACTIVE_MS = 5 * 60 * 1000
+"""A user who changed a draft within this time counts as an active editor."""
 
-MOST_EDITORS = 20
+MAX_EDITORS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """Somebody's draft of a prompt, on top of version `base` of it (0: not saved yet); `updated_at` is Unix ms."""
+class PromptDraft:
+    """The draft of a user, based on version `base` (0: a new prompt). `updated_at` is in Unix milliseconds."""
 
     key: str
     edits: Edits
@@ -38,16 +38,16 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """Edits on top of version `base` as somebody's page shows them."""
+class DisplayedEdits:
+    """Edits, based on version `base`, as the page of a user shows them."""
 
     edits: Edits
     base: int
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """An earlier state of a draft; a later one has a greater `seq`."""
+class DraftStep:
+    """An earlier state of a draft. A later state has a greater `seq`."""
 
     seq: int
     edits: Edits
@@ -55,13 +55,13 @@ class Step:
 
 
 class Drafts:
-    """Keeps, gives back, saves and discards drafts; everybody has their own.
+    """Stores, returns, saves and discards drafts. Each user has their own.
 
-    Every method takes the principal who asks and raises AccessError where their role does not allow it, NotFoundError
-    where there is no such prompt for them.
+    Every method takes the principal and raises AccessError if their role does not allow it, or NotFoundError for
+    prompts that they may not see.
 
-    Inputs and parameters are kept for whoever sees the prompt; an edited template takes the right `edit`, and a whole
-    prompt, or one that is not there yet, the right `save`.
+    Inputs and parameters need no further right. An edited template needs the right `edit`; a full prompt, or a new one,
+    needs the right `save`.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Drafts:
         self._prompts = prompts
         self._clock = clock
 
-    async def keep(
+    async def store(
         self, key: str, edits: Edits, who: Principal, *, base: int | None = None, before: Edits | None = None
-    ) -> Kept:
-        """Keep edits that are based on version `base` (None: the newest); durable on return.
+    ) -> PromptDraft:
+        """Store edits that are based on version `base` (None: the newest). Durable on return.
 
-        They go on from those `before`; others that are there can be gone back to.
+        They replace the edits `before`. If other edits are stored, those become a step that can be restored.
         """
         newest = await self._newest(key, who)
         if edits.template is not None:
@@ -93,56 +93,56 @@ class Drafts:
             require(who, SAVE)
         base = newest if base is None else base
         if base < 0 or (newest and base > newest):
-            raise UserError(f"There is no version {base} of '{key}' to base a draft on.", param="base")
-        kept = Kept(key, edits, base, self._clock())
+            raise UserError(f"Prompt '{key}' has no version {base}.", param="base")
+        kept = PromptDraft(key, edits, base, self._clock())
         known = "" if before is None else before.dump()
         await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at, known=known)
         return kept
 
-    async def begin(self, key: str, edits: Edits, who: Principal) -> Kept:
-        """Keep edits of a prompt that is not there yet; ConflictError for a key that differs from another by its case.
+    async def store_new(self, key: str, edits: Edits, who: Principal) -> PromptDraft:
+        """Store edits of a new prompt. Raises ConflictError if its key differs from another one only by case.
 
-        Nothing could be saved under such a key: some disks do not tell the two files apart.
+        Some file systems cannot store both files.
         """
         if not await self._newest(key, who):
             KeySpellings(self._version_cache.heads).refuse_other_case(key)
-        return await self.keep(key, edits, who, base=0)
+        return await self.store(key, edits, who, base=0)
 
-    async def of(self, key: str, who: Principal) -> Kept | None:
-        """The draft of a prompt, None where there is none.
+    async def get(self, key: str, who: Principal) -> PromptDraft | None:
+        """Return the draft of a prompt, or None.
 
-        Where the prompt was deleted meanwhile, it is the draft of a new one: all of it, based on nothing.
+        If the prompt was deleted meanwhile, the draft holds the full prompt and is based on version 0.
         """
         await self._newest(key, who)
         found = await self._store.draft(who.id, key)
         return await self._kept(found, who) if found else None
 
-    async def mine(self, who: Principal) -> tuple[Kept, ...]:
-        """All drafts in which something is edited, the one that changed last first."""
+    async def list_all(self, who: Principal) -> tuple[PromptDraft, ...]:
+        """Return all drafts that are not empty, the latest first."""
         require(who, PROMPTS)
         found = [draft for draft in await self._store.drafts(who.id) if await self._sees(draft.key, who)]
         return tuple([kept for draft in found if not (kept := await self._kept(draft, who)).edits.empty])
 
-    async def steps(self, key: str, who: Principal) -> tuple[Step, ...]:
-        """What can be gone back to, oldest first."""
+    async def steps(self, key: str, who: Principal) -> tuple[DraftStep, ...]:
+        """Return the earlier states of a draft, oldest first."""
         newest, draft = await self._newest(key, who), await self._store.draft(who.id, key)
-        found = [Step(s.seq, _edits(key, s.content), s.at) for s in await self._store.draft_steps(who.id, key)]
+        found = [DraftStep(s.seq, _edits(key, s.content), s.at) for s in await self._store.draft_steps(who.id, key)]
         if newest or draft is None:
             return tuple(found)
         alone = [replace(step, edits=(await self._alone(key, step.edits, draft.base, who))[0]) for step in found]
         return tuple(step for step in alone if step.edits.whole is not None)  # a new prompt has nothing else
 
     async def discard(self, key: str, who: Principal) -> None:
-        """Delete a draft with its steps; it need not be there."""
+        """Delete a draft with its steps, if there is one."""
         await self._newest(key, who)
         await self._store.discard_draft(who.id, key)
 
     async def editors(self, key: str, who: Principal) -> tuple[str, ...]:
-        """The ids of those who edit a prompt now, too; who only fills in its inputs does not. It takes `edit`."""
+        """Return the ids of other users who edit the prompt now. Users who only fill in inputs do not count."""
         require(who, EDIT)
         await self._newest(key, who)
-        found = await self._store.editors(key, since=self._clock() - NOW_MS)
-        others = [other for other in found if other != who.id][:MOST_EDITORS]
+        found = await self._store.editors(key, since=self._clock() - ACTIVE_MS)
+        others = [other for other in found if other != who.id][:MAX_EDITORS]
         drafts = [await self._store.draft(other, key) for other in others]
         return tuple(draft.principal for draft in drafts if draft and _edits(key, draft.content).changes_prompt)
 
@@ -151,24 +151,25 @@ class Drafts:
         key: str,
         who: Principal,
         *,
-        shown: Shown | None = None,
+        shown: DisplayedEdits | None = None,
         message: str = "",
         over: int | None = None,
         inputs: bool = False,
-    ) -> Saved:
-        """Make the draft a version; what remains of it then are the inputs, unless these become defaults (`inputs`).
+    ) -> SaveResult:
+        """Save the draft as a version. Its inputs remain as a draft, or become defaults with `inputs`.
 
-        What is `shown` is saved in the place of the draft; a draft that the same person left in another browser, and
-        that says something else, stays. VersionConflictError where the newest version is neither the draft's base nor
-        `over`, which lays the edits on top of that version; UserError says what is wrong. In both cases nothing is
-        written and the draft stays.
+        `shown` is saved instead of the draft; a different draft from another browser is then kept. `over` applies the
+        edits to that version instead of the draft's base.
+
+        Raises VersionConflictError if the newest version is neither the base nor `over`, and UserError for an invalid
+        prompt. The draft is kept in both cases.
         """
         require(who, SAVE)
         kept, alone = await self._mine(key, who, shown)
         base = kept.base if over is None else over
         data = await self._applied(kept, base, who, inputs=inputs)
-        said: dict[str, Any] = {"base": base, "message": message, "source": "ui", "typed": kept.edits.whole}
-        saved = await self._studio.save(key, data, who, **said)
+        typed = kept.edits.whole
+        saved = await self._studio.save(key, data, who, base=base, message=message, source="ui", typed=typed)
         rest = Edits() if inputs else kept.edits.inputs
         if not alone:
             return saved
@@ -178,43 +179,43 @@ class Drafts:
             await self._store.save_draft(who.id, key, rest.dump(), base=saved.version, at=self._clock())
         return saved
 
-    async def compared(self, key: str, number: int, who: Principal, *, shown: Shown | None = None) -> PromptDiff:
-        """What saving the draft on top of version `number` would change of it. Raises what `save` raises."""
+    async def diff(self, key: str, number: int, who: Principal, *, shown: DisplayedEdits | None = None) -> PromptDiff:
+        """Compare version `number` with the result of saving the draft on it. Raises the errors of `save`."""
         require(who, SAVE)
         kept, _ = await self._mine(key, who, shown)
-        theirs = await self._studio.permissions.edition(key, number, who)
+        theirs = await self._studio.permissions.get_version(key, number, who)
         return compare(theirs.prompt.content, await self._applied(kept, number, who))
 
-    async def _applied(self, kept: Kept, base: int, who: Principal, *, inputs: bool = False) -> dict[str, Any]:
-        content = (await self._studio.permissions.edition(kept.key, base, who)).prompt.content if base else {}
+    async def _applied(self, kept: PromptDraft, base: int, who: Principal, *, inputs: bool = False) -> dict[str, Any]:
+        content = (await self._studio.permissions.get_version(kept.key, base, who)).prompt.content if base else {}
         if not content and kept.edits.whole is None:
-            raise UserError("A new prompt is saved whole. Write it as YAML.", param="whole")
+            raise UserError("A new prompt needs its full YAML.", param="whole")
         return await asyncio.to_thread(apply_edits, kept.key, content, kept.edits, inputs=inputs)
 
-    async def _mine(self, key: str, who: Principal, shown: Shown | None) -> tuple[Kept, bool]:
-        """What is to be saved, and whether there is no other draft beside it."""
-        kept = await self.of(key, who)
+    async def _mine(self, key: str, who: Principal, shown: DisplayedEdits | None) -> tuple[PromptDraft, bool]:
+        """Return the draft to save, and whether it is the stored one."""
+        kept = await self.get(key, who)
         alone = shown is None or kept is None or kept.edits == shown.edits
         if shown is not None:
-            kept = Kept(key, shown.edits, shown.base, self._clock())
+            kept = PromptDraft(key, shown.edits, shown.base, self._clock())
         if kept is None or kept.edits.empty:
-            raise NotFoundError(f"There is no draft of '{key}' to save.", param="key")
+            raise NotFoundError(f"'{key}' has no unsaved changes.", param="key")
         return kept, alone
 
-    async def _kept(self, draft: Draft, who: Principal) -> Kept:
+    async def _kept(self, draft: Draft, who: Principal) -> PromptDraft:
         edits, base = await self._alone(draft.key, _edits(draft.key, draft.content), draft.base, who)
-        return Kept(draft.key, edits, base, draft.updated_at)
+        return PromptDraft(draft.key, edits, base, draft.updated_at)
 
     async def _alone(self, key: str, edits: Edits, base: int, who: Principal) -> tuple[Edits, int]:
-        """Edits with their base; where their prompt was deleted, as those of a new one."""
+        """Return edits with their base, or as those of a new prompt if theirs was deleted."""
         if base and edits.changes_prompt and key not in self._version_cache.heads:
-            known = await self._version_cache.edition(key, base)
+            known = await self._version_cache.get(key, base)
             if known is not None and may_see(who, key, known.prompt.roles):
                 return to_full_edits(known.prompt.content, edits), 0
         return edits, base
 
     async def _newest(self, key: str, who: Principal) -> int:
-        """The newest number of a prompt, 0 for one that `who` may make."""
+        """Return the newest version number of a prompt, or 0 for a new one that `who` may save."""
         require(who, PROMPTS)
         try:
             await self._prompts.resolve(key, who)
@@ -237,4 +238,4 @@ def _edits(key: str, content: str) -> Edits:
     try:
         return load_edits(content)
     except ValueError:
-        raise StoreError(f"The draft of '{key}' cannot be read: it was kept by another Herding.") from None
+        raise StoreError(f"The draft of '{key}' can't be read. It was saved by another version of Herding.") from None

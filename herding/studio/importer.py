@@ -1,4 +1,4 @@
-"""Takes prompts in, many at once: each is checked, saved and written for itself, and none hinders another."""
+"""Saves prompts, also many at once. Each is checked, saved and written by itself, and may fail by itself."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.prompt_file import LoadedPrompt
 from herding.store.prompt_store import PromptStore
-from herding.studio.file_writer import Written
+from herding.studio.file_writer import FileStatus
 from herding.studio.permissions import PromptPermissions
 from herding.studio.sync import Sync
-from herding.studio.version_cache import NEWEST, Edition, VersionCache
+from herding.studio.version_cache import NEWEST, RunnableVersion, VersionCache
 from herding.values import NewVersion, Principal, PromptVersion, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A prompt that is to be saved: `data` in the words of a prompt file.
+class SaveRequest:
+    """A prompt to save, with `data` as in a prompt file.
 
-    `expected` are the newest versions that it may follow, None for any; `base` is the one that it is based on, 0 for a
-    new prompt, None for whatever is there. `typed` is the YAML that somebody typed, if they did.
+    `expected` are the accepted numbers of the newest version (None: any). `base` is the version it is based on (0: a
+    new prompt, None: the newest). `typed` is the YAML that the author typed, if any.
     """
 
     key: str
@@ -38,31 +38,31 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """A prompt after it was saved. `changed` is false where it was like that before.
+class SaveResult:
+    """The result of saving a prompt. `changed` is false if version and label were the same before.
 
-    `file` says what became of its file; the version is kept whatever that is.
+    The version is saved whatever the status of its `file` is.
     """
 
     key: str
     version: int
     new: bool
     changed: bool
-    file: Written = "written"
+    file: FileStatus = "written"
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A prompt that may be saved, the version that it follows, and the one that it makes."""
+    """A validated prompt, the version before it, and the version to save."""
 
     prompt: Prompt
-    old: Edition | None
+    old: RunnableVersion | None
     version: NewVersion
     typed: str | None
 
 
 class Importer:
-    """Saves prompts for somebody with the right to save any; which of them they may save, `permissions` says."""
+    """Saves prompts for a principal with the right to save. `permissions` decides which prompts they may save."""
 
     def __init__(
         self,
@@ -77,42 +77,42 @@ class Importer:
         self._library, self._store, self._version_cache, self._sync = library, store, version_cache, sync
         self._clock, self._permissions = clock, permissions
 
-    async def save(self, wanted: Sequence[Wanted], who: Principal) -> list[Saved | HerdingError]:
-        """Save prompts of different keys, within `changing`; what becomes of each, or what is wrong with it."""
-        told: dict[str, Saved | HerdingError] = {}
-        olds: dict[str, Edition | None] = {}
-        for one in wanted:
+    async def save(self, requests: Sequence[SaveRequest], who: Principal) -> list[SaveResult | HerdingError]:
+        """Save prompts of different keys, within `Sync.lock`. Return the result or the error of each."""
+        results: dict[str, SaveResult | HerdingError] = {}
+        olds: dict[str, RunnableVersion | None] = {}
+        for one in requests:
             try:
-                olds[one.key] = await self._old(one, who)
+                olds[one.key] = await self._previous(one, who)
             except HerdingError as error:
-                told[one.key] = error
-        left = [one for one in wanted if one.key in olds]
+                results[one.key] = error
+        valid = [one for one in requests if one.key in olds]
         entries: list[_Entry] = []
-        for one, found in zip(left, await self._read(left, who), strict=True):
+        for one, found in zip(valid, await self._read(valid, who), strict=True):
             if isinstance(found, HerdingError):
-                told[one.key] = found
+                results[one.key] = found
             else:
                 entries.append(await self._entry(one, found.prompt, olds[one.key], who))
-        told |= await self._keep(entries)
-        return [told[one.key] for one in wanted]
+        results |= await self._save_entries(entries)
+        return [results[one.key] for one in requests]
 
-    async def _old(self, one: Wanted, who: Principal) -> Edition | None:
-        """The version that a prompt follows."""
+    async def _previous(self, one: SaveRequest, who: Principal) -> RunnableVersion | None:
+        """Return the version before this one. Raises AccessError, and ConflictError for an unexpected version."""
         if not allows(who.prompts, one.key):
             fitting = ", ".join(who.prompts) or "none"
-            raise AccessError(f"The role '{who.role}' may save only prompts whose keys fit: {fitting}.", param="key")
+            raise AccessError(f"The role '{who.role}' can save only these prompts: {fitting}.", param="key")
         old = await self._version_cache.newest(one.key)
-        await self._permissions.check_old(one.key, old, who)
+        await self._permissions.check_overwrite(one.key, old, who)
         check_version(one.key, old, one.expected)
         return old
 
-    async def _read(self, wanted: Sequence[Wanted], who: Principal) -> list[LoadedPrompt | HerdingError]:
-        pairs = [(one.key, one.data) for one in wanted]
+    async def _read(self, requests: Sequence[SaveRequest], who: Principal) -> list[LoadedPrompt | HerdingError]:
+        pairs = [(one.key, one.data) for one in requests]
         return await asyncio.to_thread(
-            self._library.check_all, pairs, lambda found: self._permissions.check_new(found.prompt, who)
+            self._library.check_all, pairs, lambda found: self._permissions.check_content(found.prompt, who)
         )
 
-    async def _entry(self, one: Wanted, prompt: Prompt, old: Edition | None, who: Principal) -> _Entry:
+    async def _entry(self, one: SaveRequest, prompt: Prompt, old: RunnableVersion | None, who: Principal) -> _Entry:
         number = old.number if old else 0
         same = old is not None and old.prompt.digest == prompt.digest
         content = await self._sync.content(one.key, prompt, number, same=same)
@@ -121,36 +121,37 @@ class Importer:
         version = NewVersion(one.key, content, who.id, one.message, one.source, self._clock(), base, label)
         return _Entry(prompt, old, version, one.typed)
 
-    async def _keep(self, entries: Sequence[_Entry]) -> dict[str, Saved | HerdingError]:
-        """The versions with their labels first, then their files: what fails later is made up for by the next look."""
-        told: dict[str, Saved | HerdingError] = {}
-        kept = await self._store.save_versions([entry.version for entry in entries])
-        for entry, version in zip(entries, kept, strict=True):
+    async def _save_entries(self, entries: Sequence[_Entry]) -> dict[str, SaveResult | HerdingError]:
+        """Save versions with their labels, then their files. The next sync repeats what fails in between."""
+        results: dict[str, SaveResult | HerdingError] = {}
+        versions = await self._store.save_versions([entry.version for entry in entries])
+        for entry, version in zip(entries, versions, strict=True):
             key = entry.version.key
             if isinstance(version, HerdingError):
-                told[key] = version
+                results[key] = version
             else:
-                self._version_cache.put(Edition(key, version.number, entry.prompt))
-                told[key] = self._saved(entry, version)
+                self._version_cache.put(RunnableVersion(key, version.number, entry.prompt))
+                results[key] = self._result(entry, version)
         await self._sync.reload({entry.version.key for entry in entries})
-        wanted = [key for key, saved in told.items() if isinstance(saved, Saved)]
+        saved_keys = [key for key, saved in results.items() if isinstance(saved, SaveResult)]
         typed = {entry.version.key: entry.typed for entry in entries if entry.typed is not None}
-        files = await self._sync.files.write(wanted, again=True, typed=typed)
+        files = await self._sync.files.write(saved_keys, again=True, typed=typed)
         return {
-            key: replace(saved, file=files[key]) if isinstance(saved, Saved) else saved for key, saved in told.items()
+            key: replace(saved, file=files[key]) if isinstance(saved, SaveResult) else saved
+            for key, saved in results.items()
         }
 
-    def _saved(self, entry: _Entry, version: PromptVersion) -> Saved:
+    def _result(self, entry: _Entry, version: PromptVersion) -> SaveResult:
         label, key, old = entry.version.label, version.key, entry.old
         moved = label is not None and self._sync.state(key).labels.get(label) != version.number
         changed = moved or old is None or old.number != version.number
-        return Saved(key, version.number, new=old is None, changed=changed)
+        return SaveResult(key, version.number, new=old is None, changed=changed)
 
 
-def check_version(key: str, old: Edition | None, expected: Collection[int] | None) -> None:
-    """ConflictError where the newest version is none of those that are expected."""
+def check_version(key: str, old: RunnableVersion | None, expected: Collection[int] | None) -> None:
+    """Raise ConflictError unless the newest version is one of those that are expected."""
     if expected is None or (old and old.number in expected):
         return
-    state = f"at version {old.number}" if old else "not there"
-    message = f"The prompt is {state}. Load '{key}@{NEWEST}', and repeat your change on it."
+    state = f"is at v{old.number} now" if old else "does not exist"
+    message = f"The prompt {state}. Load '{key}@{NEWEST}' and repeat your change."
     raise ConflictError(message, param="version")

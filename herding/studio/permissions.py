@@ -1,4 +1,4 @@
-"""Who may see which prompt, which versions of it, and change them."""
+"""Permissions on prompts and their versions."""
 
 from __future__ import annotations
 
@@ -7,81 +7,81 @@ from herding.access.role_file import Roles
 from herding.access.roles import may_see, require
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
 from herding.prompts.model import Prompt, prompt_not_found
-from herding.studio.version_cache import NEWEST, PROD, Edition, Head, VersionCache
+from herding.studio.version_cache import NEWEST, PROD, Head, RunnableVersion, VersionCache
 from herding.values import Principal
 
 
 class PromptPermissions:
-    """Answers for the prompts of a version_cache. `roles` are the roles there are.
+    """Checks permissions on the prompts of a version cache.
 
-    The right `save` allows to write versions and to move labels; `publish` allows what others build upon: the label
-    prod, web pages that may call a prompt, and the end of a prompt.
+    The right `save` allows saving versions and moving labels. The right `publish` is needed for the label prod, for
+    prompts that web pages may call, and for deleting a prompt.
     """
 
     def __init__(self, version_cache: VersionCache, roles: Roles) -> None:
         self._version_cache, self._roles = version_cache, roles
 
-    async def seen(self, key: str, who: Principal) -> tuple[Edition, Head]:
-        """The newest version and the head of a prompt that somebody may see; NotFoundError where there is none."""
+    async def require_visible(self, key: str, who: Principal) -> tuple[RunnableVersion, Head]:
+        """Return the newest version and the head of a prompt. Raises NotFoundError unless `who` may see it."""
         newest, head = await self._version_cache.newest(key), self._version_cache.heads.get(key)
-        if newest is None or head is None or not await self.sees(key, who):
+        if newest is None or head is None or not await self.can_see(key, who):
             raise prompt_not_found(key)
         return newest, head
 
-    async def sees(self, key: str, who: Principal) -> bool:
-        """Whether somebody may see a prompt: whoever may see what a key alone means."""
+    async def can_see(self, key: str, who: Principal) -> bool:
+        """Return whether `who` may see a prompt, that is, its live version."""
         head = self._version_cache.heads.get(key)
-        served = await self._version_cache.edition(key, head.served) if head else None
-        return served is not None and may_see(who, key, served.prompt.roles)
+        live = await self._version_cache.get(key, head.live) if head else None
+        return live is not None and may_see(who, key, live.prompt.roles)
 
-    async def check_old(self, key: str, old: Edition | None, who: Principal) -> None:
-        """AccessError where `who` may not write over the prompt that is there."""
+    async def check_overwrite(self, key: str, old: RunnableVersion | None, who: Principal) -> None:
+        """Raise AccessError if `who` may not save a new version of an existing prompt."""
         if old is None:
             return
-        if not (await self.sees(key, who) and may_see(who, key, old.prompt.roles)):
-            raise AccessError(f"The role '{who.role}' may not save this prompt. Choose another key.", param="key")
+        if not (await self.can_see(key, who) and may_see(who, key, old.prompt.roles)):
+            raise AccessError(f"The role '{who.role}' can't save this prompt. Choose another prompt ID.", param="key")
         if old.prompt.cors:
             require(who, PUBLISH)
 
-    def check_new(self, prompt: Prompt, who: Principal) -> None:
-        """AccessError, or UserError, where `who` may not bring a prompt into this form."""
+    def check_content(self, prompt: Prompt, who: Principal) -> None:
+        """Raise AccessError or UserError if `who` may not save a prompt with this content."""
         if prompt.file_label == PROD or prompt.cors:
             require(who, PUBLISH)
         known = self._roles.names
         for role in prompt.roles or ():
             if role not in known:
-                raise UserError(f"There is no role '{role}'; there are: {', '.join(known)}.", param="roles")
+                raise UserError(f"Role '{role}' not found. Roles: {', '.join(known)}.", param="roles")
         if prompt.roles and who.role not in prompt.roles and ADMINISTER not in who.rights:
-            raise UserError(f"This would hide the prompt from you. Add your own role '{who.role}'.", param="roles")
+            raise UserError(f"You could not see this prompt any more. Add your role '{who.role}'.", param="roles")
 
-    async def edition(self, key: str, number: int, who: Principal) -> Edition:
-        """A version that somebody may see; NotFoundError says that it is not there."""
-        edition = await self._version_cache.edition(key, number)
+    async def get_version(self, key: str, number: int, who: Principal) -> RunnableVersion:
+        """Return a version of a prompt. Raises NotFoundError unless `who` may see it."""
+        edition = await self._version_cache.get(key, number)
         if edition is None or not may_see(who, key, edition.prompt.roles):
-            raise no_version(key, number)
+            raise version_not_found(key, number)
         return edition
 
-    async def visible(self, key: str, number: int, who: Principal) -> bool:
-        """Whether there is a version that somebody may see, and that can be read now."""
+    async def can_see_version(self, key: str, number: int, who: Principal) -> bool:
+        """Return whether a version can be read and `who` may see it."""
         try:
-            await self.edition(key, number, who)
+            await self.get_version(key, number, who)
         except HerdingError:
             return False
         return True
 
     def check_label(self, label: str, who: Principal) -> None:
-        """AccessError where somebody may not move a label, UserError for the one that nobody moves."""
+        """Raise AccessError if `who` may not move a label, UserError if it cannot be moved."""
         require(who, PROMPTS)
         require(who, PUBLISH if label == PROD else SAVE)
         if label == NEWEST:
-            raise UserError("'newest' always is the newest version. Choose another label.", param="label")
+            raise UserError("'newest' is always the newest version. Choose another label.", param="label")
 
-    async def check_goal(self, key: str, head: Head, number: int | None, who: Principal) -> None:
-        """NotFoundError where a label is to stand for a version that somebody may not see; None is no version."""
-        if number is not None and (number > head.newest or not await self.visible(key, number, who)):
-            raise no_version(key, number, param="number")
+    async def check_label_target(self, key: str, head: Head, number: int | None, who: Principal) -> None:
+        """Raise NotFoundError if `who` may not see the version that a label moves to. None removes the label."""
+        if number is not None and (number > head.newest or not await self.can_see_version(key, number, who)):
+            raise version_not_found(key, number, param="number")
 
 
-def no_version(key: str, number: int, *, param: str = "version") -> NotFoundError:
-    """What is said of a version that is not there, or not for whoever asks."""
-    return NotFoundError(f"There is no version {number} of the prompt '{key}'.", param=param)
+def version_not_found(key: str, number: int, *, param: str = "version") -> NotFoundError:
+    """Return the error for a version that does not exist, or that the caller may not see."""
+    return NotFoundError(f"Prompt '{key}' has no version {number}.", param=param)

@@ -1,45 +1,86 @@
-"""Files and database as equal editors of the prompts: whatever changed on one side is brought to the other.
+"""Synchronizes the prompt files with the database: a change on one side is brought to the other.
 
-For each prompt there is what its file holds, the version on which file and store agreed last, and the newest version.
-One side that moved is followed by the other; where both moved nothing is overwritten, and somebody must decide.
+Each prompt has a file, a newest version in the store, and a record of the last version that was the same in both. If
+both sides changed since, nothing is overwritten: that is a conflict for a user to resolve.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from enum import Enum, auto
+from typing import TypeVar
 
 from herding.errors import HerdingError, StoreError, VersionConflictError
 from herding.prompts.library import Library, Snapshot
 from herding.prompts.model import Prompt
 from herding.prompts.prompt_file import LoadedPrompt
 from herding.store.prompt_store import PromptStore
-from herding.studio.batches import checked, each, in_parts
-from herding.studio.file_writer import FileWriter
-from herding.studio.sync_plan import Step, decide
-from herding.studio.version_cache import Edition, VersionCache
+from herding.studio.file_writer import FileWriter, SyncState, gather_all, raise_first_error
+from herding.studio.version_cache import RunnableVersion, VersionCache
 from herding.values import FileState, NewVersion, PromptConflict, PromptState
 
 FILE = "file"
-"""The author of what was written in a file."""
+"""The author of versions that come from files."""
 
 WATCH_SECONDS = 1.0
-LOOK_EVERY = 5
-"""Every so many seconds the store is looked at too: another process may have saved."""
+STORE_CHECK_SECONDS = 5
+"""Interval for finding versions that another process saved."""
 
-FEW = 5
-"""Prompts that are read one by one; what the store knows of more is read of all at once."""
+MAX_SINGLE_READS = 5
+"""Number of prompts whose state is read by key. For more, all states are read at once."""
+
+BATCH = 100
+"""Maximum number of prompts in one transaction, so that other writes need not wait long."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-class Sync:
-    """Keeps the prompt files, the store and the version_cache together; one change at a time, under `changing`.
+class SyncStep(Enum):
+    """The work that a prompt needs."""
 
-    `files` writes versions into their files, within `changing` too.
+    NOTHING = auto()
+    IMPORT = auto()  # save the file as the newest version
+    WRITE = auto()  # write the newest version into the file
+    CONFLICT = auto()
+    DELETE = auto()
+
+
+def next_step(digest: str | None, state: PromptState, *, same: bool = False) -> SyncStep:
+    """Return the step for a prompt whose file has this digest (None: no file).
+
+    `same` is true if the file holds the newest version.
+    """
+    if digest is None:
+        return _step_without_file(state)
+    if state.conflict:
+        if digest == state.conflict.digest:
+            return SyncStep.NOTHING
+        return SyncStep.IMPORT if same else SyncStep.CONFLICT
+    synced, synced_digest = (state.file.number, state.file.digest) if state.file else (0, None)
+    if state.retired:  # deleted in the store only: it stays deleted until the file is edited
+        return SyncStep.NOTHING if digest == synced_digest else SyncStep.IMPORT
+    if digest == synced_digest:
+        return SyncStep.NOTHING if synced == state.newest else SyncStep.WRITE
+    return SyncStep.IMPORT if same or synced == state.newest else SyncStep.CONFLICT
+
+
+def _step_without_file(state: PromptState) -> SyncStep:
+    if state.retired:
+        return SyncStep.DELETE if state.file else SyncStep.NOTHING
+    if state.conflict or not state.newest:
+        return SyncStep.NOTHING
+    return SyncStep.DELETE if state.file and state.file.number == state.newest else SyncStep.WRITE
+
+
+class Sync:
+    """Keeps the prompt files, the store and the version cache in sync. Changes happen one at a time, within `lock`.
+
+    `files` writes versions into their files, also within `lock`.
     """
 
     def __init__(
@@ -54,149 +95,152 @@ class Sync:
         self._store = store
         self._version_cache = version_cache
         self._clock = clock
-        parts: Any = {"library": library, "store": store, "version_cache": version_cache, "clock": clock}
-        self.files = FileWriter(**parts, state=self.state, moved=self._look_again)
+        self._state = SyncState()
+        self.files = FileWriter(
+            library=library, store=store, version_cache=version_cache, clock=clock, state=self._state
+        )
         self._lock = asyncio.Lock()
-        self._seen: Snapshot | None = None
-        self._states: Mapping[str, PromptState] = {}
 
     def state(self, key: str) -> PromptState:
-        """What the store knows of a prompt."""
-        return self._states.get(key) or PromptState(key)
+        """Return the state of a prompt in the store."""
+        return self._state.get(key)
 
     @property
     def states(self) -> Mapping[str, PromptState]:
-        """What the store knows of every prompt."""
-        return self._states
+        """The state of every prompt in the store."""
+        return self._state.prompts
 
-    async def settle(self) -> None:
-        """Bring what was read of the files since into the store. StoreError where it does not take it."""
-        if self._library.snapshot is not self._seen:
+    async def sync(self) -> None:
+        """Bring files that were read since the last sync into the store. Raises StoreError."""
+        if self._library.snapshot is not self._state.snapshot:
             async with self._lock:
-                if self._library.snapshot is not self._seen:
-                    await self._settle()
+                if self._library.snapshot is not self._state.snapshot:
+                    await self._sync_all()
 
-    async def look(self) -> None:
-        """Read the files that changed, and bring them into the store."""
+    async def refresh(self) -> None:
+        """Read the files that changed, and bring them into the store. Raises StoreError."""
         await asyncio.to_thread(self._library.refresh)
-        await self.settle()
+        await self.sync()
 
     @asynccontextmanager
-    async def changing(self, keys: Collection[str] | None = None) -> AsyncIterator[None]:
-        """For a change of prompts: all is together when the block begins, and nobody else changes anything in it.
-
-        `keys` are the prompts that it changes, where that is known.
-        """
+    async def lock(self, keys: Collection[str] | None = None) -> AsyncIterator[None]:
+        """Sync everything, and prevent other changes during this context. `keys` are the prompts that it changes."""
         async with self._lock:
             await asyncio.to_thread(self._library.refresh)
-            await self._settle()
+            await self._sync_all()
             try:
                 yield
             finally:
                 await self.reload(keys)
 
     async def reload(self, keys: Collection[str] | None = None) -> None:
-        """Read again what the store knows, of all prompts or of those with these keys, into the version cache too."""
-        if keys is not None and len(keys) > FEW:
+        """Read the states of all prompts, or of those with these keys, and update the version cache."""
+        if keys is not None and len(keys) > MAX_SINGLE_READS:
             keys = None
         found = await self._store.prompt_states(keys)
-        self._states = found if keys is None else {**self._states, **found}
-        self._version_cache.update(self._states, keys)
+        self._state.prompts = found if keys is None else {**self._state.prompts, **found}
+        self._version_cache.update(self._state.prompts, keys)
 
     async def watch(self) -> None:
-        """Runs as long as the app: an edit of a file is a version within two seconds."""
+        """Sync every second, without end."""
         seconds = 0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             seconds += 1
-            if seconds % LOOK_EVERY == 0:
-                self._look_again()
+            if seconds % STORE_CHECK_SECONDS == 0:
+                self._state.invalidate()
             try:
-                await self.look()
+                await self.refresh()
             except HerdingError as error:
-                log.warning("Prompt files wait for the database: %s", error)
+                log.warning("sync prompts failed: %s", error)
 
-    def _look_again(self) -> None:
-        """The next look compares everything once more."""
-        self._seen = None
-
-    async def _settle(self) -> None:
-        """One step for each prompt that needs one."""
-        seen = self._library.snapshot
+    async def _sync_all(self) -> None:
+        """Do the next step of each prompt."""
+        snapshot = self._library.snapshot
         await self.reload()
-        keys = [key for key in seen.prompts.keys() | self._states.keys() if not self._is_together(key, seen)]
+        keys = [
+            key for key in snapshot.prompts.keys() | self._state.prompts.keys() if not self._is_in_sync(key, snapshot)
+        ]
         done: list[bool | BaseException] = []
-        for some in in_parts(sorted(keys)):
-            done += await each([self._steps(some, seen)])
+        for batch in in_batches(sorted(keys)):
+            done += await gather_all([self._sync_batch(batch, snapshot)])
         if keys:
             await self.reload()
-        if all(checked(done)):
-            self._seen = seen
+        if all(raise_first_error(done)):
+            self._state.snapshot = snapshot
 
-    def _is_together(self, key: str, seen: Snapshot) -> bool:
-        """Whether nothing changed; what a file was read to is the newest version then."""
-        state, loaded = self.state(key), seen.prompts.get(key)
-        if loaded and state.file and not state.retired and not state.conflict:
-            agreed = (state.file.digest, state.file.number)
-            if agreed == (loaded.digest, state.newest):
-                self._version_cache.put(Edition(key, state.newest, loaded.prompt, loaded.notes))
-                return True
-        return loaded is None and decide(None, state) is Step.NOTHING
+    def _is_in_sync(self, key: str, snapshot: Snapshot) -> bool:
+        """Return whether nothing changed, and cache the newest version if it is in a file."""
+        state, loaded = self.state(key), snapshot.prompts.get(key)
+        usable = loaded and state.file and not state.retired and not state.conflict
+        if loaded and state.file and usable and (state.file.digest, state.file.number) == (loaded.digest, state.newest):
+            self._version_cache.put(RunnableVersion(key, state.newest, loaded.prompt, loaded.notes))
+            return True
+        return loaded is None and next_step(None, state) is SyncStep.NOTHING
 
-    async def _steps(self, keys: Sequence[str], seen: Snapshot) -> bool:
-        """Do what is to be done for some prompts; False where that must be tried again soon."""
-        steps = dict(zip(keys, checked(await each(self._step(key, seen) for key in keys)), strict=True))
-        found = {step: [key for key in keys if steps[key] is step] for step in Step}
-        taken = self._take([seen.prompts[key] for key in found[Step.TAKE]])
-        kept = [self._conflict(seen.prompts[key]) for key in found[Step.CONFLICT]]
-        gone = [self._retire(key) for key in found[Step.RETIRE]]
-        done = await each([taken, *kept])
-        others = await each([self.files.write(found[Step.WRITE]), *gone])
-        checked(others)
-        return all(checked(done))
+    async def _sync_batch(self, keys: Sequence[str], snapshot: Snapshot) -> bool:
+        """Do the next step of some prompts. Return False if it must be tried again."""
+        found = raise_first_error(await gather_all(self._next_step(key, snapshot) for key in keys))
+        steps = dict(zip(keys, found, strict=True))
+        by_step = {step: [key for key in keys if steps[key] is step] for step in SyncStep}
+        imports = self._import_files([snapshot.prompts[key] for key in by_step[SyncStep.IMPORT]])
+        conflicts = [self._save_conflict(snapshot.prompts[key]) for key in by_step[SyncStep.CONFLICT]]
+        deletions = [self._delete(key) for key in by_step[SyncStep.DELETE]]
+        done = await gather_all([imports, *conflicts])
+        raise_first_error(await gather_all([self.files.write(by_step[SyncStep.WRITE]), *deletions]))
+        return all(raise_first_error(done))
 
-    async def _step(self, key: str, seen: Snapshot) -> Step:
-        state, loaded = self.state(key), seen.prompts.get(key)
+    async def _next_step(self, key: str, snapshot: Snapshot) -> SyncStep:
+        state, loaded = self.state(key), snapshot.prompts.get(key)
         digest = loaded.digest if loaded else None
-        moved = loaded and digest != (state.file.digest if state.file else None)
-        return decide(digest, state, same=bool(loaded and moved and await self._same(loaded, state)))
+        edited = loaded and digest != (state.file.digest if state.file else None)
+        return next_step(digest, state, same=bool(loaded and edited and await self._is_same(loaded, state)))
 
-    async def _same(self, loaded: LoadedPrompt, state: PromptState) -> bool:
-        """Whether a file holds what the newest version is."""
+    async def _is_same(self, loaded: LoadedPrompt, state: PromptState) -> bool:
+        """Return whether a file holds the newest version."""
         if not state.newest:
             return False
         with suppress(StoreError):
-            found = await self._version_cache.edition(loaded.key, state.newest)
+            found = await self._version_cache.get(loaded.key, state.newest)
             return found is not None and found.prompt.digest == loaded.prompt.digest
         return False
 
-    async def _take(self, files: Sequence[LoadedPrompt]) -> bool:
-        """What files hold becomes the newest versions, with the labels that they name."""
-        entries = checked(await each(self._entry(loaded) for loaded in files))
+    async def _import_files(self, files: Sequence[LoadedPrompt]) -> bool:
+        """Save files as the newest versions, with their labels. Return False if another process saved meanwhile."""
+        entries = raise_first_error(await gather_all(self._new_version(loaded) for loaded in files))
         done = True
         for loaded, saved in zip(files, await self._store.save_versions(entries), strict=True):
-            if isinstance(saved, VersionConflictError):  # another process saved at this moment
+            if isinstance(saved, VersionConflictError):  # another process saved meanwhile
                 done = False
             elif isinstance(saved, HerdingError):
                 raise saved
             else:
-                self._version_cache.put(Edition(loaded.key, saved.number, loaded.prompt, loaded.notes))
+                self._version_cache.put(RunnableVersion(loaded.key, saved.number, loaded.prompt, loaded.notes))
         return done
 
-    async def _entry(self, loaded: LoadedPrompt) -> NewVersion:
-        """The version that a file makes."""
-        key, state, now = loaded.key, self.state(loaded.key), self._clock()
-        content = await self.content(key, loaded.prompt, state.newest, same=await self._same(loaded, state))
-        named: Any = {"base": state.newest, "label": loaded.prompt.file_label, "file": self.files.agreed(loaded, 0)}
-        return NewVersion(key, content, FILE, "", "file", now, **named)
+    async def _new_version(self, loaded: LoadedPrompt) -> NewVersion:
+        """Return the version to save for a file."""
+        key, state = loaded.key, self.state(loaded.key)
+        content = await self.content(key, loaded.prompt, state.newest, same=await self._is_same(loaded, state))
+        return NewVersion(
+            key,
+            content,
+            author=FILE,
+            message="",
+            source="file",
+            at=self._clock(),
+            base=state.newest,
+            label=loaded.prompt.file_label,
+            file=self.files.file_state(loaded, 0),
+        )
 
     async def content(self, key: str, prompt: Prompt, newest: int, *, same: bool) -> str:
-        """What is stored of a prompt: where it is the `same` as version `newest`, to the letter what that holds."""
+        """Return the content to store for a prompt: that of version `newest` if the prompt is the `same`."""
         stored = await self._store.version(key, newest) if same else None
         return stored.content if stored else prompt.content_json
 
-    async def _conflict(self, loaded: LoadedPrompt) -> bool:
-        """What a file holds is kept as a version, and nothing is overwritten."""
+    async def _save_conflict(self, loaded: LoadedPrompt) -> bool:
+        """Save a file as a version in conflict with the newest one, and overwrite neither."""
         state = self.state(loaded.key)
         ours = state.conflict.ours if state.conflict else state.newest
         base = state.conflict.base if state.conflict else state.file.number if state.file else 0
@@ -204,22 +248,27 @@ class Sync:
         message = f"The file was edited while version {ours} was saved."
         try:
             saved = await self._store.save_conflict(found, loaded.prompt.content_json, author=FILE, message=message)
-        except VersionConflictError:  # another process saved at this moment
+        except VersionConflictError:  # another process saved meanwhile
             return False
-        self._version_cache.put(Edition(loaded.key, saved.number, loaded.prompt, loaded.notes))
-        log.warning("Prompt %s: both its file and version %s changed; choose one of them", loaded.key, ours)
+        self._version_cache.put(RunnableVersion(loaded.key, saved.number, loaded.prompt, loaded.notes))
+        log.warning("prompt conflict (%s): file and version %s both changed", loaded.key, ours)
         return True
 
-    async def _retire(self, key: str) -> None:
-        """A prompt whose file is gone is deleted; a file that only cannot be read leaves it as it is."""
+    async def _delete(self, key: str) -> None:
+        """Delete a prompt whose file was deleted, but not one whose file cannot be read."""
         state = self.state(key)
         if self._library.is_deleted(key, state.file.file if state.file else ""):
             await self._store.retire(key, author=FILE, at=self._clock())
             await self._store.forget_file(key)
 
-    async def keep(self, key: str, number: int) -> None:
-        """End a conflict: the file holds version `number`, and is written next."""
+    async def resolve_conflict(self, key: str, number: int) -> None:
+        """Record that the file holds version `number`, so that it can be overwritten."""
         state = self.state(key)
         if state.conflict:
             digest, file = state.conflict.digest, state.file.file if state.file else ""
             await self._store.record_files([FileState(key, number, digest, self._clock(), file)])
+
+
+def in_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the items in batches of at most `BATCH`."""
+    return (items[start : start + BATCH] for start in range(0, len(items), BATCH))

@@ -1,4 +1,4 @@
-"""The version_cache: which version of a prompt a reference means, and the versions that are in use, ready to run."""
+"""Resolves references such as `key@prod` to versions of prompts, and caches the versions in use."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from herding.prompts.model import Prompt, prompt_not_found
 from herding.store.prompt_store import PromptStore
 from herding.values import PromptState
 
-OLDER = 64
-"""Versions that nothing stands for but somebody asked for: so many stay ready."""
+MAX_OLDER = 64
+"""Maximum number of cached versions that are neither the newest nor have a label."""
 
 NEWEST = "newest"
 DEV = "dev"
 PROD = "prod"
 FILE_LABELS = (PROD, "test", DEV)
-"""The labels that a file can name; the first that stands for a version is shown with it."""
+"""The labels that a file can set. If a version has several, the first is shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
-    """A version of a prompt as it can be run. `number` is 0 while the store takes no new one."""
+class RunnableVersion:
+    """A version of a prompt, parsed and ready to run. `number` is 0 while it is not saved."""
 
     key: str
     number: int
@@ -35,79 +35,79 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest number of a prompt, and the numbers that its labels stand for."""
+    """The newest version number of a prompt, and the number of each label."""
 
     newest: int
     labels: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def served(self) -> int:
-        """The number of what a key alone means."""
+    def live(self) -> int:
+        """The number of the live version: the one with the label prod, else the newest."""
         return self.labels.get(PROD, self.newest)
 
     @property
     def pinned(self) -> set[int]:
-        """The numbers that a name stands for."""
+        """The numbers of the newest version and of all labels."""
         return {self.newest, *self.labels.values()}
 
     def label_of(self, number: int) -> str | None:
-        """The label that a file of this version names."""
+        """Return the label of a version that its file shows, or None."""
         return next((label for label in FILE_LABELS if self.labels.get(label) == number), None)
 
 
 class VersionCache:
-    """What is served: `update` says what there is, `put` brings versions along, others come from the store."""
+    """The heads of all prompts, and their parsed versions. Versions that are not cached are read from the store."""
 
     def __init__(self, store: PromptStore) -> None:
         self._store = store
         self._heads: dict[str, Head] = {}
-        self._pinned: dict[str, dict[int, Edition]] = {}
-        self._older: OrderedDict[tuple[str, int], Edition] = OrderedDict()
+        self._pinned: dict[str, dict[int, RunnableVersion]] = {}
+        self._older: OrderedDict[tuple[str, int], RunnableVersion] = OrderedDict()
         self._aliases: dict[str, tuple[str, Mapping[str, str]]] | None = None
 
     @property
     def heads(self) -> Mapping[str, Head]:
-        """The prompts that are not deleted, in the order of their keys."""
+        """The heads of all prompts that are not deleted, in the order of their keys."""
         return MappingProxyType(self._heads)
 
     def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
-        """The key of the prompt with this short address, and its variables by their names there.
+        """Return the key of the prompt with this short path, and its variables by query parameter.
 
-        Where several prompts claim an address, it is that of the first by key.
+        If several prompts have the same path, the first key wins.
         """
         if self._aliases is None:
-            ready = [self._ready(key, head.served) for key, head in self._heads.items()]
+            ready = [self._cached(key, head.live) for key, head in self._heads.items()]
             claims = [(found.key, found.prompt.alias) for found in ready if found and found.prompt.alias]
             self._aliases = {alias.path: (key, alias.variables) for key, alias in reversed(claims)}
         return self._aliases.get(path)
 
     def update(self, states: Mapping[str, PromptState], keys: Collection[str] | None = None) -> None:
-        """Take over what the store knows, of all prompts or of those with these keys."""
+        """Set the states of all prompts, or of those with these keys."""
         kept = {} if keys is None else {key: head for key, head in self._heads.items() if key not in keys}
         found = [states[key] for key in (states if keys is None else keys) if key in states]
         heads = kept | {state.key: Head(state.newest, state.labels) for state in found if not state.retired}
         self._heads = dict(sorted(heads.items()))
         self._aliases = None
         for key in list(self._pinned if keys is None else self._pinned.keys() & keys):
-            self._sort(key)
+            self._unpin(key)
 
-    def put(self, edition: Edition) -> None:
-        """Keep a version ready; it may be one that `update` tells of later."""
+    def put(self, edition: RunnableVersion) -> None:
+        """Cache a version, also before `update` makes it known."""
         self._pinned.setdefault(edition.key, {})[edition.number] = edition
         self._aliases = None
 
-    async def find(self, reference: str) -> Edition:
-        """The version that `key`, `key@number`, `key@label` or `key@newest` means.
+    async def resolve(self, reference: str) -> RunnableVersion:
+        """Return the version that `key`, `key@number`, `key@label` or `key@newest` means.
 
-        A key alone is its version with the label prod, else the newest. While no version has the label dev, it means
-        the newest too. NotFoundError names what there is; StoreError where the version cannot be read now.
+        A key alone means the live version. The label dev means the newest version until it is set. Raises NotFoundError
+        with the existing versions and labels, and StoreError.
         """
         key, _, wanted = reference.partition("@")
         head = self._heads.get(key)
         if head is None:
             raise prompt_not_found(key)
-        number = _number(head, wanted)
-        found = await self.edition(key, number) if number else None
+        number = _resolve_number(head, wanted)
+        found = await self.get(key, number) if number else None
         if found is None:
             labels = ", ".join(f"{label} ({at})" for label, at in head.labels.items()) or "none"
             versions = "version 1" if head.newest == 1 else f"versions 1 to {head.newest}"
@@ -115,61 +115,63 @@ class VersionCache:
             raise NotFoundError(message, param="prompt")
         return found
 
-    async def newest(self, key: str) -> Edition | None:
-        """The newest version of a prompt that is not deleted."""
+    async def newest(self, key: str) -> RunnableVersion | None:
+        """Return the newest version of a prompt, or None if the prompt does not exist."""
         head = self._heads.get(key)
-        return await self.edition(key, head.newest) if head else None
+        return await self.get(key, head.newest) if head else None
 
-    async def edition(self, key: str, number: int) -> Edition | None:
-        """One version of a prompt, also of a deleted one; None where there is none."""
-        if found := self._ready(key, number):
+    async def get(self, key: str, number: int) -> RunnableVersion | None:
+        """Return a version of a prompt, also of a deleted one, or None."""
+        if found := self._cached(key, number):
             return found
         stored = await self._store.version(key, number)
         if stored is None:
             return None
-        found = Edition(key, number, parsed(stored.content, key, number))
+        found = RunnableVersion(key, number, parse_stored(stored.content, key, number))
         head = self._heads.get(key)
         if head and number in head.pinned:
             self.put(found)
         else:
-            self._keep(found)
+            self._cache_older(found)
         return found
 
-    def _ready(self, key: str, number: int) -> Edition | None:
+    def _cached(self, key: str, number: int) -> RunnableVersion | None:
         found = self._pinned.get(key, {}).get(number)
         if found is None and (found := self._older.get((key, number))):
             self._older.move_to_end((key, number))
         return found
 
-    def _sort(self, key: str) -> None:
-        """Versions that nothing stands for any more go to the older ones."""
+    def _unpin(self, key: str) -> None:
+        """Move versions without a label to the cache of older versions."""
         head = self._heads.get(key)
         pinned = head.pinned if head else set()
         for number, edition in list(self._pinned[key].items()):
             if number not in pinned:
                 del self._pinned[key][number]
-                self._keep(edition)
+                self._cache_older(edition)
         if not self._pinned[key]:
             del self._pinned[key]
 
-    def _keep(self, edition: Edition) -> None:
+    def _cache_older(self, edition: RunnableVersion) -> None:
         self._older[edition.key, edition.number] = edition
-        while len(self._older) > OLDER:
+        while len(self._older) > MAX_OLDER:
             self._older.popitem(last=False)
 
 
-def parsed(content: str, key: str, number: int) -> Prompt:
-    """The prompt that a stored version is; StoreError where today's Herding cannot read it."""
+def parse_stored(content: str, key: str, number: int) -> Prompt:
+    """Return the prompt of a stored version. Raises StoreError if this version of Herding cannot read it."""
     try:
         return Prompt.model_validate(json.loads(content))
     except ValueError:
-        raise StoreError(f"Version {number} of '{key}' cannot be read: it was saved by another Herding.") from None
+        raise StoreError(
+            f"Version {number} of '{key}' can't be read. It was saved by another version of Herding."
+        ) from None
 
 
-def _number(head: Head, wanted: str) -> int | None:
-    """The number that stands behind a key, as a version or by name; None for what is neither."""
+def _resolve_number(head: Head, wanted: str) -> int | None:
+    """Return the number that the part after `@` means, or None."""
     if not wanted:
-        return head.served
+        return head.live
     if wanted in head.labels:
         return head.labels[wanted]
     if wanted in (NEWEST, DEV):

@@ -8,6 +8,7 @@ import pytest
 
 from herding.errors import ConfigError
 from herding.nodes import catalog
+from herding.nodes.base import BuildContext
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = "  - {kind: echo, name: a}\n"
@@ -22,7 +23,7 @@ def refused(tmp_path: Path, text: str) -> ConfigError:
 
 
 def test_the_shipped_file_needs_no_key_and_no_network() -> None:
-    herd = catalog.build(catalog.read_herd(ROOT / "config" / "nodes.yaml"), secret=lambda _: None, node_secret=None)
+    herd = catalog.build(catalog.read_herd(ROOT / "config" / "nodes.yaml"), BuildContext(secret=lambda _: None))
     assert {name: node.kind for name, node in herd.items()} == {
         "local": "local",
         "huggingface": "openai",
@@ -63,7 +64,7 @@ def test_a_file_that_is_missing_is_a_config_error(tmp_path: Path) -> None:
 def test_a_node_may_have_models_for_embeddings_only(tmp_path: Path) -> None:
     path = tmp_path / "nodes.yaml"
     path.write_text("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', embedding_models: [e]}\n")
-    node = catalog.build(catalog.read_herd(path), secret=lambda _: None, node_secret=None)["a"]
+    node = catalog.build(catalog.read_herd(path), BuildContext(secret=lambda _: None))["a"]
     assert (node.serves, node.embeds) == ((), ("e",))
 
 
@@ -77,10 +78,10 @@ async def test_engines_and_templates_come_from_the_file_with_secrets_of_the_envi
         "  - {kind: openai, name: hosted, base_url: 'http://10.0.0.5/v1', models: [m], concurrency: 3}\n"
         "  - {kind: echo, name: echo}\n  - {kind: local, name: local}\n"
     )
-    herd = catalog.build(catalog.read_herd(path), secret={"MY_KEY": "x"}.get, node_secret=None)
+    herd = catalog.build(catalog.read_herd(path), BuildContext(secret={"MY_KEY": "x"}.get))
     assert [node.kind for node in herd.values()] == ["herding", "template", "openai", "echo", "local"]
     assert [node.concurrency for node in herd.values()] == [8, 16, 3, None, 8]
-    assert (await herd["far"].status()).detail == "Set FAR to the engine's secret to switch this node on."
+    assert (await herd["far"].status()).detail == "Set FAR to the engine's secret to enable this node."
     assert herd["any"].serves == ("m",)
     for node in herd.values():
         await node.close()

@@ -104,7 +104,7 @@ async def test_a_stopped_answer_ends_as_cancelled(node: Node) -> None:
 
 
 async def test_it_cannot_switch_models(node: Node) -> None:
-    with pytest.raises(Exception, match="cannot switch models"):
+    with pytest.raises(Exception, match="cannot load other models"):
         node.load("other")
     assert node.offers == ()
 

@@ -14,7 +14,7 @@ from herding.herd.node_call import NodeCall
 from herding.nodes import engine_client, http
 from herding.nodes import openai as openai_node
 from herding.nodes.base import Node
-from herding.nodes.engine_status import read_status
+from herding.nodes.engine_client import read_status
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.sse import data_lines, event_data, text_lines
 from herding.nodes.template import TemplateConfig, TemplateNode
@@ -94,7 +94,7 @@ async def test_a_template_takes_an_answer_that_was_created() -> None:
     async with saying(head, b'{"answer": "made"}') as url:
         assert (await answer(templated(url)))[0].text == "made"
     async with saying(b"HTTP/1.1 204 No Content\r\n\r\n") as url:
-        with pytest.raises(BadResponseError, match="empty answer"):
+        with pytest.raises(BadResponseError, match="empty response"):
             await answer(templated(url))
 
 
@@ -113,8 +113,8 @@ async def test_text_that_is_called_a_page_is_text_and_a_page_is_none() -> None:
     ("said", "seconds"),
     [
         (b"12.5", 12.5),
-        (b"9" * 400, http.MAX_WAIT),
-        (b"Fri, 31 Dec 9999 23:59:59 GMT", http.MAX_WAIT),
+        (b"9" * 400, http.MAX_RETRY_AFTER),
+        (b"Fri, 31 Dec 9999 23:59:59 GMT", http.MAX_RETRY_AFTER),
         (b"Sat, 01 Jan 2000 00:00:00 GMT", 0),
         (b"-7", None),
         (b"1.2.3", None),
@@ -143,7 +143,7 @@ async def test_usage_alone_is_no_answer() -> None:
     counts = b'data: {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 0}}\n\n'
     error = await failure_of(EVENTS, counts + DONE)
     assert isinstance(error, BadResponseError)
-    assert "empty answer" in error.message
+    assert "empty response" in error.message
     assert await text_of(EVENTS, counts + GOOD + DONE) == "Good day"
     assert await text_of(EVENTS, event(delta={}, finish_reason="stop") + DONE) == ""  # it has nothing to say
 
@@ -220,7 +220,7 @@ READY: dict[str, Any] = {"state": "ready", "model": "far/m"}
     ],
 )
 async def test_what_tells_of_itself_otherwise_is_no_engine(told: dict[str, Any]) -> None:
-    with pytest.raises(BadResponseError, match="no engine of ours"):
+    with pytest.raises(BadResponseError, match="not a Herding engine"):
         read_status(READY | told, node="far", offers=())
     assert read_status(READY | {"system": {}, "news": 1}, node="far", offers=()).serves == ("far/m",)
 
@@ -238,7 +238,7 @@ async def test_counts_that_are_none_are_an_error_of_the_node() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     async with saying(head, b'{"input_tokens": "7", "context_length": 4096}') as url:
         node = HerdingNode(HerdingConfig(kind="herding", name="far", base_url=url), secret=lambda _: "a-secret")
-        with pytest.raises(BadResponseError, match="no engine of ours"):
+        with pytest.raises(BadResponseError, match="not a Herding engine"):
             await node.count(Call("1", "ok", HELLO))
         await node.close()
 

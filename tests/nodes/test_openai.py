@@ -28,7 +28,7 @@ from herding.errors import (
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
-from herding.nodes.openai_answer import Reader
+from herding.nodes.openai_response import StreamReader
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, Message, Parameters, Usage
 from herding.yaml_files import YamlDocument
@@ -304,7 +304,7 @@ async def test_the_status_of_a_node_that_refuses_the_key(faulty: FakeNode) -> No
     faulty.models_fault = "401"
     node = openai(faulty.url)
     status = await node.status()
-    assert (status.state, status.detail) == ("down", "The server refuses the key.")
+    assert (status.state, status.detail) == ("down", "The server rejected the key.")
     await node.close()
 
 
@@ -312,7 +312,7 @@ async def test_the_status_of_a_node_that_is_away() -> None:
     node = openai(f"http://127.0.0.1:{free_port()}/v1")
     status = await node.status()
     assert status.state == "down"
-    assert "cannot be reached" in status.detail
+    assert "Can't reach" in status.detail
     await node.close()
 
 
@@ -359,15 +359,15 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
     ("lines", "text", "trouble"),
     [
         (['{"choices":[{"delta":{"content":"a"}}]}', '{"choices":[{"delta":{"content":"b"}}]}'], "ab", None),
-        (['{"choices":[{"delta":{"content":"a"}}]}', "half of {"], "a", "not JSON"),
-        (['{"choices":[{"delta":{"content":"a"}}]},{}'], "", "not JSON"),  # two in one line
-        (['{"choices":[{"delta":{"content":"a"}}]}', "7"], "a", "not an object"),
+        (['{"choices":[{"delta":{"content":"a"}}]}', "half of {"], "a", "not valid JSON"),
+        (['{"choices":[{"delta":{"content":"a"}}]},{}'], "", "not valid JSON"),  # two in one line
+        (['{"choices":[{"delta":{"content":"a"}}]}', "7"], "a", "not a JSON object"),
         (['{"choices":[{"delta":{"content":"a \\ud800"}}]}'], "a \ud800", None),  # an invalid character
         (['{"choices":[],"usage":NaN}', '{"choices":[{"delta":{"content":"a"}}]}', "[DONE]", "no more"], "a", None),
     ],
 )
 def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
-    reader = Reader("a")
+    reader = StreamReader("a")
     assert reader.read(lines) == text
     assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
     assert reader.done == ("[DONE]" in lines)

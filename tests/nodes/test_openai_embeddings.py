@@ -103,8 +103,8 @@ async def test_each_fault_has_its_error(faulty: FakeNode, model: str, kind: type
 
 
 async def test_an_answer_without_end_is_ended(faulty: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.nodes.openai.MAX_EMBEDDINGS", 100)
-    with pytest.raises(BadResponseError, match="more than embeddings can be"):
+    monkeypatch.setattr("herding.nodes.openai.MAX_EMBEDDINGS_BYTES", 100)
+    with pytest.raises(BadResponseError, match="too many bytes of embeddings"):
         await embedded("embed", faulty.url)
 
 
@@ -142,5 +142,5 @@ async def test_what_a_node_is_for_is_said(faulty: FakeNode) -> None:
 
 async def test_other_kinds_make_none() -> None:
     assert echo().embeds == ()
-    with pytest.raises(UserError, match="makes no embeddings"):
+    with pytest.raises(UserError, match="does not support embeddings"):
         await echo().embed("echo", TEXTS)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import BadResponseError
-from herding.nodes.vectors import packed, read
+from herding.nodes.openai_response import encode_vector, read_vectors
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
 
@@ -17,11 +17,11 @@ FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), mi
 @given(FLOATS)
 def test_what_is_packed_is_read_again(numbers: list[float]) -> None:
     kept = [number for number in numbers if abs(number) < 3e38] or [0.0]
-    assert read({"data": [{"embedding": packed(kept)}]}, 1) == (tuple(kept),)
+    assert read_vectors({"data": [{"embedding": encode_vector(kept)}]}, 1) == (tuple(kept),)
 
 
 def test_the_lowest_byte_comes_first() -> None:
-    assert packed([1.0]) == b64encode(b"\x00\x00\x80\x3f").decode()
+    assert encode_vector([1.0]) == b64encode(b"\x00\x00\x80\x3f").decode()
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,10 @@ def test_the_lowest_byte_comes_first() -> None:
 )
 def test_what_is_no_vector_is_refused(embedding: object) -> None:
     with pytest.raises(BadResponseError):
-        read({"data": [{"embedding": embedding}]}, 1)
+        read_vectors({"data": [{"embedding": embedding}]}, 1)
 
 
 @pytest.mark.parametrize("index", [1, -1, "0", None, 0.0, True, 10**30])
 def test_an_index_that_is_no_place_is_refused(index: object) -> None:
     with pytest.raises(BadResponseError):
-        read({"data": [{"embedding": [1.0], "index": index}]}, 1)
+        read_vectors({"data": [{"embedding": [1.0], "index": index}]}, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.studio.cached_stats import CachedStats
+from herding.studio.catalog import CachedStats
 from herding.values import PromptStats
 
 

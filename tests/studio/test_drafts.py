@@ -12,7 +12,7 @@ import pytest
 from herding.access.operations import PROMPTS, SAVE
 from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
 from herding.prompts.edits import MAX_CHARS, Edits, extract_template
-from herding.studio.drafts import NOW_MS, Drafts, Shown
+from herding.studio.drafts import ACTIVE_MS, DisplayedEdits, Drafts
 from herding.values import Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, outcome_of, text_of
 from tests.support.nodes import echo
@@ -66,15 +66,15 @@ async def newest(place: Place, key: str) -> dict[str, Any]:
 
 
 CASES: dict[str, Callable[[Drafts, Principal], Any]] = {
-    "keep": lambda drafts, who: drafts.keep("say", Edits({"text": "x"}), who),
-    "begin": lambda drafts, who: drafts.begin("new", Edits({"text": "x"}), who),
-    "of": lambda drafts, who: drafts.of("say", who),
-    "mine": lambda drafts, who: drafts.mine(who),
+    "store": lambda drafts, who: drafts.store("say", Edits({"text": "x"}), who),
+    "store_new": lambda drafts, who: drafts.store_new("new", Edits({"text": "x"}), who),
+    "get": lambda drafts, who: drafts.get("say", who),
+    "list_all": lambda drafts, who: drafts.list_all(who),
     "steps": lambda drafts, who: drafts.steps("say", who),
     "discard": lambda drafts, who: drafts.discard("say", who),
     "editors": lambda drafts, who: drafts.editors("say", who),
     "save": lambda drafts, who: drafts.save("say", who),
-    "compared": lambda drafts, who: drafts.compared("say", 1, who),
+    "diff": lambda drafts, who: drafts.diff("say", 1, who),
 }
 
 
@@ -86,66 +86,66 @@ async def test_who_may_see_no_prompts_has_no_drafts(drafts: Drafts, name: str) -
             await CASES[name](drafts, who)
 
 
-@pytest.mark.parametrize("name", ["save", "compared", "editors"])
+@pytest.mark.parametrize("name", ["save", "diff", "editors"])
 async def test_who_may_not_write_prompts_saves_nothing(drafts: Drafts, name: str) -> None:
-    await drafts.keep("say", Edits({"text": "x"}), GUEST)
+    await drafts.store("say", Edits({"text": "x"}), GUEST)
     with pytest.raises(AccessError, match=r"save|edit"):
         await CASES[name](drafts, GUEST)
 
 
 async def test_a_draft_comes_back_whole(drafts: Drafts, clock: Clock) -> None:
     edits = Edits({"text": "ü ☃ \n", "n": 3}, MINE, {"temperature": 0.3, "stop": ["a", "b"]})
-    kept = await drafts.keep("say", edits, ADA)
+    kept = await drafts.store("say", edits, ADA)
     assert (kept.base, kept.updated_at) == (1, clock.ms)
-    assert await drafts.of("say", ADA) == kept
-    assert await drafts.of("say", BOB) is None
-    assert await drafts.of("worded", ADA) is None
-    assert await drafts.mine(ADA) == (kept,)
-    assert await drafts.mine(BOB) == ()
+    assert await drafts.get("say", ADA) == kept
+    assert await drafts.get("say", BOB) is None
+    assert await drafts.get("worded", ADA) is None
+    assert await drafts.list_all(ADA) == (kept,)
+    assert await drafts.list_all(BOB) == ()
     await drafts.discard("say", ADA)
     await drafts.discard("say", ADA)
-    assert await drafts.of("say", ADA) is None
+    assert await drafts.get("say", ADA) is None
 
 
 async def test_a_draft_outlives_the_app(tmp_path: Path) -> None:
     async with herding(tmp_path, echo()) as place:
-        await place.orchestrator.drafts.keep("say", Edits(template=MINE), ADA)
+        await place.orchestrator.drafts.store("say", Edits(template=MINE), ADA)
     async with herding(tmp_path, echo()) as place:
-        kept = await place.orchestrator.drafts.of("say", ADA)
+        kept = await place.orchestrator.drafts.get("say", ADA)
     assert kept is not None
     assert kept.edits == Edits(template=MINE)
 
 
 async def test_an_empty_draft_is_not_listed(drafts: Drafts) -> None:
-    await drafts.keep("say", Edits(), ADA)
-    assert await drafts.mine(ADA) == ()
+    await drafts.store("say", Edits(), ADA)
+    assert await drafts.list_all(ADA) == ()
 
 
 async def test_a_guest_keeps_inputs_and_parameters_and_nothing_else(drafts: Drafts) -> None:
-    await drafts.keep("say", Edits({"text": "x"}, parameters={"temperature": 1}), GUEST)
+    await drafts.store("say", Edits({"text": "x"}, parameters={"temperature": 1}), GUEST)
     with pytest.raises(AccessError, match="edit"):
-        await drafts.keep("say", Edits(template=MINE), GUEST)
+        await drafts.store("say", Edits(template=MINE), GUEST)
     with pytest.raises(AccessError, match="save"):
-        await drafts.keep("say", Edits(whole=WHOLE), replace(ADA, rights=ADA.rights - {SAVE}))
+        await drafts.store("say", Edits(whole=WHOLE), replace(ADA, rights=ADA.rights - {SAVE}))
     with pytest.raises(NotFoundError):
-        await drafts.keep("new", Edits({"text": "x"}), GUEST)
-    kept = await drafts.of("say", GUEST)
+        await drafts.store("new", Edits({"text": "x"}), GUEST)
+    kept = await drafts.get("say", GUEST)
     assert kept is not None
     assert kept.edits.variables == {"text": "x"}
 
 
 async def test_a_hidden_prompt_has_no_drafts_for_those_it_is_hidden_from(place: Place, drafts: Drafts) -> None:
     place.write("secret", "name: S\nroles: [admin]\ntarget_models: [echo]\nprompt: hi\n")
-    await drafts.keep("secret", Edits(template="prompt: ha\n"), ADMIN)
-    for name in ("keep", "of", "steps", "discard", "editors", "save"):
-        case = {"keep": (Edits(),), "save": ()}.get(name, ())
+    await drafts.store("secret", Edits(template="prompt: ha\n"), ADMIN)
+    for name in ("store", "get", "steps", "discard", "editors", "save"):
+        case = {"store": (Edits(),), "save": ()}.get(name, ())
         with pytest.raises(NotFoundError, match="no prompt 'secret'"):
             await getattr(drafts, name)("secret", *case, ADA)
-    assert await drafts.mine(ADA) == ()
+    assert await drafts.list_all(ADA) == ()
     few = replace(ADA, prompts=("say",))
     for key in ("worded", "quite/new"):
         with pytest.raises(NotFoundError):
-            await drafts.keep(key, Edits(), few)
+            await drafts.store(key, Edits(), few)
 
 
 @pytest.mark.parametrize(
@@ -163,26 +163,26 @@ async def test_a_hidden_prompt_has_no_drafts_for_those_it_is_hidden_from(place: 
 )
 async def test_what_cannot_be_kept_is_refused_with_words(drafts: Drafts, edits: Edits, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        await drafts.keep("say", edits, ADA)
-    assert await drafts.of("say", ADA) is None
+        await drafts.store("say", edits, ADA)
+    assert await drafts.get("say", ADA) is None
 
 
 async def test_a_draft_has_no_base_that_is_not_there(drafts: Drafts) -> None:
     for base in (-1, 2):
         with pytest.raises(UserError, match="no version"):
-            await drafts.keep("say", Edits(), ADA, base=base)
+            await drafts.store("say", Edits(), ADA, base=base)
 
 
 async def test_a_draft_that_nobody_can_read_says_so(place: Place, drafts: Drafts) -> None:
     for content in ("no json", '{"colour": "red"}', "[]"):
         await place.store.save_draft(ADA.id, "say", content, base=1, at=1)
-        with pytest.raises(StoreError, match="another Herding"):
-            await drafts.of("say", ADA)
+        with pytest.raises(StoreError, match="another version of Herding"):
+            await drafts.get("say", ADA)
 
 
 async def test_the_steps_of_a_draft_can_be_gone_back_to(drafts: Drafts, clock: Clock) -> None:
     for number in range(3):
-        await drafts.keep("say", Edits({"text": str(number)}), ADA)
+        await drafts.store("say", Edits({"text": str(number)}), ADA)
         clock.ms += 11_000
     steps = await drafts.steps("say", ADA)
     assert [step.edits.variables["text"] for step in steps] == ["0", "1", "2"]
@@ -190,17 +190,17 @@ async def test_the_steps_of_a_draft_can_be_gone_back_to(drafts: Drafts, clock: C
 
 
 async def test_who_else_edits_a_prompt_is_told_for_a_while(drafts: Drafts, clock: Clock) -> None:
-    await drafts.keep("say", Edits(template=MINE), BOB)
-    await drafts.keep("say", Edits({"text": "only trying"}), RATER)
-    await drafts.keep("say", Edits(template=MINE), ADA)
+    await drafts.store("say", Edits(template=MINE), BOB)
+    await drafts.store("say", Edits({"text": "only trying"}), RATER)
+    await drafts.store("say", Edits(template=MINE), ADA)
     assert await drafts.editors("say", ADA) == ("bob",)
     assert await drafts.editors("worded", ADA) == ()
-    clock.ms += NOW_MS + 1
+    clock.ms += ACTIVE_MS + 1
     assert await drafts.editors("say", ADA) == ()
 
 
 async def test_a_saved_draft_is_a_version_and_its_inputs_stay(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("worded", Edits({"text": "b"}, MINE, {"temperature": 0.1}), ADA)
+    await drafts.store("worded", Edits({"text": "b"}, MINE, {"temperature": 0.1}), ADA)
     saved = await drafts.save("worded", ADA, message="shorter")
     assert (saved.version, saved.new, saved.changed, saved.file) == (2, False, True, "written")
     content = await newest(place, "worded")
@@ -212,22 +212,22 @@ async def test_a_saved_draft_is_a_version_and_its_inputs_stay(place: Place, draf
     text = (place.prompts / "worded.yaml").read_text()
     assert "# what people read" in text
     assert "# one" in text
-    kept = await drafts.of("worded", ADA)
+    kept = await drafts.get("worded", ADA)
     assert kept is not None
     assert (kept.edits, kept.base) == (Edits({"text": "b"}), 2)
 
 
 async def test_inputs_become_defaults_where_that_is_wished(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("worded", Edits({"text": "b", "amount": "7"}), ADA)
+    await drafts.store("worded", Edits({"text": "b", "amount": "7"}), ADA)
     await drafts.save("worded", ADA, inputs=True)
     variables = (await newest(place, "worded"))["variables"]
     assert variables["amount"] == {"type": "integer", "default": 7, "max": 10}
     assert variables["text"]["default"] == "b"
-    assert await drafts.of("worded", ADA) is None
+    assert await drafts.get("worded", ADA) is None
 
 
 async def test_an_input_that_does_not_fit_is_no_default(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("worded", Edits({"amount": "70"}), ADA)
+    await drafts.store("worded", Edits({"amount": "70"}), ADA)
     with pytest.raises(UserError, match="'amount' must be at most 10"):
         await drafts.save("worded", ADA, inputs=True)
     assert (await newest(place, "worded"))["variables"]["amount"]["default"] == 3
@@ -246,26 +246,26 @@ async def test_an_input_that_does_not_fit_is_no_default(place: Place, drafts: Dr
 async def test_what_is_wrong_is_named_and_nothing_is_written(
     place: Place, drafts: Drafts, edits: Edits, words: str
 ) -> None:
-    await drafts.keep("say", edits, ADA)
+    await drafts.store("say", edits, ADA)
     with pytest.raises(UserError, match=words):
         await drafts.save("say", ADA)
     assert len(await place.orchestrator.studio.versions("say", ADA)) == 1
-    kept = await drafts.of("say", ADA)
+    kept = await drafts.get("say", ADA)
     assert kept is not None
     assert kept.edits == edits
 
 
 async def test_the_second_save_is_a_conflict_and_the_draft_stays(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("worded", Edits(template=MINE), ADA)
-    await drafts.keep("worded", Edits(parameters={"temperature": 0.9}), BOB)
+    await drafts.store("worded", Edits(template=MINE), ADA)
+    await drafts.store("worded", Edits(parameters={"temperature": 0.9}), BOB)
     await drafts.save("worded", BOB)
     with pytest.raises(VersionConflictError) as refused:
         await drafts.save("worded", ADA)
     assert refused.value.newest == 2
-    kept = await drafts.of("worded", ADA)
+    kept = await drafts.get("worded", ADA)
     assert kept is not None
     assert (kept.edits.template, kept.base) == (MINE, 1)
-    (field,) = (await drafts.compared("worded", 2, ADA)).fields
+    (field,) = (await drafts.diff("worded", 2, ADA)).fields
     assert (field.name, field.new) == ("messages.1.content", "mine {{text}}")
     saved = await drafts.save("worded", ADA, over=2)
     content = await newest(place, "worded")
@@ -276,18 +276,18 @@ async def test_the_second_save_is_a_conflict_and_the_draft_stays(place: Place, d
 
 async def test_somebody_who_saves_while_one_saves_on_top_is_no_less_a_conflict(drafts: Drafts) -> None:
     for who in (ADA, BOB):
-        await drafts.keep("say", Edits(template=MINE.replace("mine", who.id)), who)
+        await drafts.store("say", Edits(template=MINE.replace("mine", who.id)), who)
     await drafts.save("say", BOB)
-    await drafts.keep("say", Edits(template=MINE), BOB)
+    await drafts.store("say", Edits(template=MINE), BOB)
     await drafts.save("say", BOB)
     with pytest.raises(VersionConflictError):
         await drafts.save("say", ADA, over=2)
 
 
 async def test_a_new_prompt_is_kept_run_and_saved(place: Place, drafts: Drafts) -> None:
-    kept = await drafts.keep("greet/new", Edits(whole=WHOLE), ADA)
+    kept = await drafts.store("greet/new", Edits(whole=WHOLE), ADA)
     assert kept.base == 0
-    assert await drafts.mine(ADA) == (kept,)
+    assert await drafts.list_all(ADA) == (kept,)
     info = await place.orchestrator.prompts.sketch("greet/new", WHOLE, ADA)
     assert (info.name, list(info.variables), info.served) == ("Whole", ["who"], {"echo": ("echo",)})
     assert "greet/new" not in [prompt.key for prompt in await place.orchestrator.prompts.list_all(ADA)]
@@ -298,12 +298,12 @@ async def test_a_new_prompt_is_kept_run_and_saved(place: Place, drafts: Drafts) 
     saved = await drafts.save("greet/new", ADA, message="first")
     assert (saved.version, saved.new) == (1, True)
     assert (place.prompts / "greet" / "new.yaml").read_text().startswith("name: Whole")
-    assert await drafts.mine(ADA) == ()
+    assert await drafts.list_all(ADA) == ()
 
 
 async def test_a_new_prompt_whose_key_was_taken_meanwhile_is_a_conflict(drafts: Drafts) -> None:
-    await drafts.keep("new", Edits(whole=WHOLE), ADA)
-    await drafts.keep("new", Edits(whole=WHOLE.replace("hi", "hello")), BOB)
+    await drafts.store("new", Edits(whole=WHOLE), ADA)
+    await drafts.store("new", Edits(whole=WHOLE.replace("hi", "hello")), BOB)
     await drafts.save("new", BOB)
     with pytest.raises(VersionConflictError):
         await drafts.save("new", ADA)
@@ -312,7 +312,7 @@ async def test_a_new_prompt_whose_key_was_taken_meanwhile_is_a_conflict(drafts: 
 async def test_a_key_that_none_can_have_is_refused(drafts: Drafts) -> None:
     for key in ("", "..", "a b", "x/draft", "x/versions"):
         with pytest.raises(UserError):
-            await drafts.keep(key, Edits(whole=WHOLE), ADA)
+            await drafts.store(key, Edits(whole=WHOLE), ADA)
 
 
 async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> None:
@@ -342,26 +342,26 @@ async def test_a_whole_prompt_that_differs_in_its_text_only_is_a_template(place:
 
 
 async def test_a_draft_of_a_prompt_that_was_deleted_meanwhile_brings_it_back(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("say", Edits(whole=WHOLE), ADA)
+    await drafts.store("say", Edits(whole=WHOLE), ADA)
     await place.orchestrator.studio.delete("say", ADMIN)
-    kept = await drafts.keep("say", Edits(whole=WHOLE), ADA, base=1)
+    kept = await drafts.store("say", Edits(whole=WHOLE), ADA, base=1)
     assert kept.base == 1
     saved = await drafts.save("say", ADA)
     assert saved.version == 2
 
 
 async def test_the_draft_of_a_deleted_prompt_is_a_whole_one_based_on_nothing(place: Place, drafts: Drafts) -> None:
-    await drafts.keep("worded", Edits({"text": "b"}, MINE, {"temperature": 0.9}), ADA)
-    await drafts.keep("worded", Edits({"text": "b"}, "messages: [{role: user, con", {"temperature": 0.9}), ADA)
+    await drafts.store("worded", Edits({"text": "b"}, MINE, {"temperature": 0.9}), ADA)
+    await drafts.store("worded", Edits({"text": "b"}, "messages: [{role: user, con", {"temperature": 0.9}), ADA)
     await place.orchestrator.studio.delete("worded", ADMIN)
-    for found in (await drafts.of("worded", ADA), (await drafts.mine(ADA))[0]):
+    for found in (await drafts.get("worded", ADA), (await drafts.list_all(ADA))[0]):
         assert found is not None
         assert (found.base, found.edits.template, found.edits.variables) == (0, None, {"text": "b"})
         assert (found.edits.whole or "").endswith("messages: [{role: user, con")
         assert "temperature: 0.9" in (found.edits.whole or "")
     steps = [step.edits.whole or "" for step in await drafts.steps("worded", ADA)]
     assert [text.endswith(MINE) for text in steps] == [True]
-    await drafts.keep("worded", replace(found.edits, whole=steps[0]), ADA, base=0)
+    await drafts.store("worded", replace(found.edits, whole=steps[0]), ADA, base=0)
     saved = await drafts.save("worded", ADA)
     assert (saved.version, saved.new) == (2, True)
     content = await newest(place, "worded")
@@ -373,36 +373,34 @@ async def test_the_draft_of_a_deleted_prompt_shows_nothing_that_was_hidden(place
     content = await newest(place, "worded")
     await place.orchestrator.studio.save("secret", content | {"roles": ["admin"]}, ADMIN)
     await place.orchestrator.studio.delete("secret", ADMIN)
-    await drafts.keep("secret", Edits(template=MINE), ADA, base=1)
-    found = await drafts.of("secret", ADA)
+    await drafts.store("secret", Edits(template=MINE), ADA, base=1)
+    found = await drafts.get("secret", ADA)
     assert found is not None
     assert (found.base, found.edits) == (1, Edits(template=MINE))
 
 
 async def test_what_is_shown_is_saved_and_another_draft_stays(place: Place, drafts: Drafts) -> None:
-    shown, other = Shown(Edits({"text": "z"}, MINE), 1), Edits(parameters={"temperature": 0.1})
-    await drafts.keep("worded", other, ADA)
-    assert [field.name for field in (await drafts.compared("worded", 1, ADA, shown=shown)).fields] == [
-        "messages.1.content"
-    ]
+    shown, other = DisplayedEdits(Edits({"text": "z"}, MINE), 1), Edits(parameters={"temperature": 0.1})
+    await drafts.store("worded", other, ADA)
+    assert [field.name for field in (await drafts.diff("worded", 1, ADA, shown=shown)).fields] == ["messages.1.content"]
     assert (await drafts.save("worded", ADA, shown=shown)).version == 2
     assert (await newest(place, "worded"))["parameters"]["temperature"] == 0.5
-    kept = await drafts.of("worded", ADA)
+    kept = await drafts.get("worded", ADA)
     assert kept is not None
     assert (kept.edits, kept.base) == (other, 1)
     with pytest.raises(VersionConflictError):
-        await drafts.save("worded", ADA, shown=Shown(Edits(template="prompt: x"), 1))
-    with pytest.raises(NotFoundError, match="no draft"):
-        await drafts.save("worded", ADA, shown=Shown(Edits(), 2))
+        await drafts.save("worded", ADA, shown=DisplayedEdits(Edits(template="prompt: x"), 1))
+    with pytest.raises(NotFoundError, match="no unsaved changes"):
+        await drafts.save("worded", ADA, shown=DisplayedEdits(Edits(), 2))
 
 
 async def test_a_draft_that_takes_the_place_of_an_unknown_one_leaves_it_as_a_step(drafts: Drafts) -> None:
     one, two, three = Edits({"text": "a"}), Edits({"text": "ab"}), Edits({"text": "abc"})
-    await drafts.keep("worded", one, ADA)
-    await drafts.keep("worded", two, ADA, before=one)
-    await drafts.keep("worded", three, ADA, before=two)
+    await drafts.store("worded", one, ADA)
+    await drafts.store("worded", two, ADA, before=one)
+    await drafts.store("worded", three, ADA, before=two)
     assert [step.edits for step in await drafts.steps("worded", ADA)] == [one]
-    await drafts.keep("worded", Edits({"text": "x"}), ADA, before=one)
-    await drafts.keep("worded", Edits({"text": "y"}), ADA)
+    await drafts.store("worded", Edits({"text": "x"}), ADA, before=one)
+    await drafts.store("worded", Edits({"text": "y"}), ADA)
     steps = [step.edits.variables["text"] for step in await drafts.steps("worded", ADA)]
     assert steps == ["a", "abc", "x"]

@@ -16,14 +16,14 @@ from herding.herd.fleet import Fleet
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
 from herding.store import Store
-from herding.studio.batches import AT_ONCE
-from herding.studio.studio import Imported, Studio
+from herding.studio.studio import ImportResult, Studio
+from herding.studio.sync import BATCH
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
 from tests.support.people import ROLES, principal
 
 USER = principal("ada", "user")
-MANY = 2 * AT_ONCE + 50
+MANY = 2 * BATCH + 50
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def versions(place: Place, key: str) -> list[str]:
     return [json.loads(found.content)["prompt"] for found in reversed(await place.store.versions(key, limit=100))]
 
 
-def summary(found: list[Imported]) -> dict[str, Any]:
+def summary(found: list[ImportResult]) -> dict[str, Any]:
     return {one.key: one.error or (one.saved and one.saved.file) for one in found}
 
 
@@ -148,7 +148,7 @@ async def test_of_one_key_twice_in_a_bundle_the_later_follows(place: Place, stud
     assert "two" in (place.prompts / "p.yaml").read_text()
 
 
-@pytest.mark.parametrize(("what", "after"), [("save", 0), ("save", AT_ONCE + 7), ("agree_all", 1)])
+@pytest.mark.parametrize(("what", "after"), [("save", 0), ("save", BATCH + 7), ("record_files", 1)])
 async def test_an_import_that_dies_is_made_up_for(
     place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch, what: str, after: int
 ) -> None:

@@ -18,8 +18,7 @@ from herding.errors import ConfigError, ConflictError, NotFoundError, StoreError
 from herding.herd.fleet import Fleet
 from herding.orchestrator import Orchestrator
 from herding.prompts.library import Library
-from herding.studio.sync import WATCH_SECONDS
-from herding.studio.sync_plan import Step, decide
+from herding.studio.sync import WATCH_SECONDS, SyncStep, next_step
 from herding.values import FileState, PromptConflict, PromptState, Request
 from tests.support.herding import ADMIN, GUEST, Place, herding
 from tests.support.nodes import echo
@@ -84,31 +83,31 @@ OPEN = PromptConflict("k", 1, 2, 3, "theirs", 1)
 @pytest.mark.parametrize(
     ("digest", "known", "same", "step"),
     [
-        ("d", state(), False, Step.NOTHING),
-        ("e", state(), False, Step.TAKE),
-        ("d", state(newest=3), False, Step.WRITE),
-        ("e", state(newest=3), False, Step.CONFLICT),
-        ("e", state(newest=3), True, Step.TAKE),
-        ("e", PromptState("k"), False, Step.TAKE),
-        ("e", state(agreed=None), False, Step.CONFLICT),
-        ("e", state(agreed=None), True, Step.TAKE),
-        ("d", state(retired=True), False, Step.NOTHING),
-        ("e", state(retired=True), False, Step.TAKE),
-        ("d", state(agreed=None, retired=True), False, Step.TAKE),
-        (None, state(), False, Step.RETIRE),
-        (None, state(newest=3), False, Step.WRITE),
-        (None, state(agreed=None), False, Step.WRITE),
-        (None, state(retired=True), False, Step.RETIRE),
-        (None, state(agreed=None, retired=True), False, Step.NOTHING),
-        (None, state(newest=3, conflict=OPEN), False, Step.NOTHING),
-        (None, PromptState("k"), False, Step.NOTHING),
-        ("theirs", state(newest=3, conflict=OPEN), True, Step.NOTHING),
-        ("other", state(newest=3, conflict=OPEN), False, Step.CONFLICT),
-        ("other", state(newest=3, conflict=OPEN), True, Step.TAKE),
+        ("d", state(), False, SyncStep.NOTHING),
+        ("e", state(), False, SyncStep.IMPORT),
+        ("d", state(newest=3), False, SyncStep.WRITE),
+        ("e", state(newest=3), False, SyncStep.CONFLICT),
+        ("e", state(newest=3), True, SyncStep.IMPORT),
+        ("e", PromptState("k"), False, SyncStep.IMPORT),
+        ("e", state(agreed=None), False, SyncStep.CONFLICT),
+        ("e", state(agreed=None), True, SyncStep.IMPORT),
+        ("d", state(retired=True), False, SyncStep.NOTHING),
+        ("e", state(retired=True), False, SyncStep.IMPORT),
+        ("d", state(agreed=None, retired=True), False, SyncStep.IMPORT),
+        (None, state(), False, SyncStep.DELETE),
+        (None, state(newest=3), False, SyncStep.WRITE),
+        (None, state(agreed=None), False, SyncStep.WRITE),
+        (None, state(retired=True), False, SyncStep.DELETE),
+        (None, state(agreed=None, retired=True), False, SyncStep.NOTHING),
+        (None, state(newest=3, conflict=OPEN), False, SyncStep.NOTHING),
+        (None, PromptState("k"), False, SyncStep.NOTHING),
+        ("theirs", state(newest=3, conflict=OPEN), True, SyncStep.NOTHING),
+        ("other", state(newest=3, conflict=OPEN), False, SyncStep.CONFLICT),
+        ("other", state(newest=3, conflict=OPEN), True, SyncStep.IMPORT),
     ],
 )
-def test_the_step(digest: str | None, known: PromptState, same: bool, step: Step) -> None:
-    assert decide(digest, known, same=same) is step
+def test_the_step(digest: str | None, known: PromptState, same: bool, step: SyncStep) -> None:
+    assert next_step(digest, known, same=same) is step
 
 
 # Files
@@ -467,7 +466,7 @@ async def test_labels_are_moved_and_taken_back(place: Place) -> None:
     await studio.move_label("greet", "prod", 2, ADMIN, "tested")
     assert await said(place) == ("two", 2)
     assert "\nlabel: prod\n" in text(place)
-    await studio.take_back("greet", "prod", ADMIN)
+    await studio.undo_label_move("greet", "prod", ADMIN)
     assert await said(place) == ("one", 1)
     assert "label" not in text(place)
     await look(place)
@@ -487,7 +486,7 @@ async def test_a_label_of_ones_own(place: Place) -> None:
     with pytest.raises(NotFoundError, match="versions 1 to 2"):
         await said(place, "greet@summer")
     for label, number in (("newest", 1), ("Two Words", 1), ("x", 3)):
-        with pytest.raises(UserError, match=r"newest|word|no version"):
+        with pytest.raises(UserError, match=r"newest|label|no version"):
             await studio.move_label("greet", label, number, USER)
 
 
@@ -545,7 +544,7 @@ async def test_a_version_of_another_herding_is_told(place: Place) -> None:
     await place.store.save_version("odd", json.dumps(data("two")), author="", message="", source="ui", at=1)
     await look(place)
     assert await said(place, "odd") == ("two", 2)
-    with pytest.raises(StoreError, match="another Herding"):
+    with pytest.raises(StoreError, match="another version of Herding"):
         await said(place, "odd@1")
     assert [found.number for found in await place.orchestrator.studio.versions("odd", ADMIN)] == [2]
 

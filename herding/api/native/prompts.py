@@ -19,7 +19,7 @@ from herding.errors import ConflictError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.prompts.model import Prompt
-from herding.studio.drafts import Kept
+from herding.studio.drafts import PromptDraft
 from herding.values import PromptInfo, PromptStats
 
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
@@ -142,7 +142,7 @@ class DraftResponse(ResponseModel):
     updated_at: Instant
 
     @classmethod
-    def from_draft(cls, draft: Kept) -> DraftResponse:
+    def from_draft(cls, draft: PromptDraft) -> DraftResponse:
         """Return a draft."""
         return cls(
             key=draft.key,
@@ -222,7 +222,9 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/api/v1/drafts", response_model=DraftList, responses=error_responses())
     async def list_drafts(who: Caller) -> Response:
         """List your drafts, the last changed first."""
-        return json_response(DraftList(drafts=[DraftResponse.from_draft(draft) for draft in await drafts.mine(who)]))
+        return json_response(
+            DraftList(drafts=[DraftResponse.from_draft(draft) for draft in await drafts.list_all(who)])
+        )
 
     @routes.get(
         _DRAFT,
@@ -231,7 +233,7 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
     )
     async def get_draft(key: str, who: Caller) -> Response:
         """Return your draft of a prompt."""
-        draft = await drafts.of(key, who)
+        draft = await drafts.get(key, who)
         if draft is None:
             raise NotFoundError(f"You have no draft of '{key}'.", param="key")
         return json_response(DraftResponse.from_draft(draft))
@@ -242,7 +244,7 @@ def _drafts(orchestrator: Orchestrator) -> APIRouter:
 
         An edited `template` needs the right `edit`; a `whole` prompt, or a new key, needs the right `save`.
         """
-        return json_response(DraftResponse.from_draft(await drafts.keep(key, body.to_edits(), who, base=body.base)))
+        return json_response(DraftResponse.from_draft(await drafts.store(key, body.to_edits(), who, base=body.base)))
 
     @routes.delete(_DRAFT, status_code=204, responses=error_responses())
     async def delete_draft(key: str, who: Caller) -> None:

@@ -15,8 +15,8 @@ from herding.api.http.response import download_headers
 from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.diff import PromptDiff
-from herding.studio.importer import Saved
-from herding.studio.studio import Imported, Version
+from herding.studio.importer import SaveResult
+from herding.studio.studio import ImportResult, Version
 from herding.values import Source
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="maximum, newest first")]
@@ -136,7 +136,7 @@ class ConflictList(ResponseModel):
 class ImportResponse(ResponseModel):
     """The result for each prompt of an archive."""
 
-    prompts: list[Imported]
+    prompts: list[ImportResult]
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
@@ -175,7 +175,7 @@ def _versions(orchestrator: Orchestrator) -> APIRouter:
         return ConflictList(conflicts=[ConflictResponse.model_validate(conflict) for conflict in found])
 
     @routes.post(f"{_PROMPT}/resolve", responses=error_responses(_NO_VERSION))
-    async def resolve_conflict(key: str, body: ResolveConflictRequest, who: Caller) -> Saved:
+    async def resolve_conflict(key: str, body: ResolveConflictRequest, who: Caller) -> SaveResult:
         """Resolve a conflict: make one of its versions the newest and write it to the file."""
         return await studio.resolve(key, body.version, who, message=body.message)
 
@@ -220,7 +220,7 @@ def _labels(orchestrator: Orchestrator) -> APIRouter:
     @routes.post(f"{_LABEL}/take_back", responses=no_label)
     async def undo_label_move(key: str, label: str, who: Caller) -> LabelMoveResponse:
         """Undo the last move of a label; called again, the one before."""
-        return LabelMoveResponse.model_validate(await studio.take_back(key, label, who))
+        return LabelMoveResponse.model_validate(await studio.undo_label_move(key, label, who))
 
     return routes
 

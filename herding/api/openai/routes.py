@@ -22,7 +22,7 @@ from herding.api.openai.responses import (
     TextCompletion,
 )
 from herding.errors import LimitError, NoNodeError, NotFoundError, UserError
-from herding.nodes.vectors import packed
+from herding.nodes.openai_response import encode_vector
 from herding.orchestrator import Orchestrator
 from herding.values import Embeddings, Outcome, Principal
 
@@ -102,7 +102,7 @@ def _encode_embeddings(outcome: Outcome, made: Embeddings, in_base64: bool) -> b
     """Return the response body; vectors are encoded one by one, so that other threads run in between."""
     tokens = outcome.usage.input_tokens
     rest = json.dumps({"model": outcome.model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
-    vectors = (packed(vector) if in_base64 else vector for vector in made.vectors)
+    vectors = (encode_vector(vector) if in_base64 else vector for vector in made.vectors)
     items = (
         orjson.dumps({"object": "embedding", "index": index, "embedding": vector})
         for index, vector in enumerate(vectors)

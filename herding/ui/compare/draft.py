@@ -27,7 +27,7 @@ class OwnDrafts:
     async def find(self, key: str, who: Principal) -> Edits | None:
         """Return the unsaved edits of a prompt, None if there are none or they cannot be read."""
         with suppress(HerdingError):
-            draft = await self._orchestrator.drafts.of(key, who)
+            draft = await self._orchestrator.drafts.get(key, who)
             return draft.edits if draft and draft.edits.changes_prompt else None
         return None
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from herding.access.operations import EDIT, RUN, SAVE
 from herding.prompts.diff import PromptDiff
-from herding.studio.importer import Saved
+from herding.studio.importer import SaveResult
 from herding.ui.engineer.session_state import SessionState, is_unsaved
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.diff_view import render_diff
@@ -127,7 +127,7 @@ def no_result() -> list[Any]:
     return [gr.skip(), "", gr.update(visible=False), ""]
 
 
-def saved_result(saved: Saved) -> list[Any]:
+def saved_result(saved: SaveResult) -> list[Any]:
     """Return the updates of `SaveForm.results` after a save."""
     parts = [success(f"Saved v{saved.version}" if saved.changed else f"No changes: v{saved.version} is identical")]
     if saved.file != "written":

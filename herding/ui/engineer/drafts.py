@@ -8,7 +8,7 @@ from herding.access.operations import EDIT, SAVE
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
-from herding.studio.drafts import Step
+from herding.studio.drafts import DraftStep
 from herding.ui.engineer.session_state import NO_EDITS, SessionState, is_unsaved, new_prompt
 from herding.values import Principal, PromptInfo
 
@@ -33,7 +33,7 @@ class SessionDrafts:
         """Return the keys of the principal's new prompts without a saved version."""
         if SAVE not in principal.rights:
             return []
-        drafts = await self._drafts.mine(principal)
+        drafts = await self._drafts.list_all(principal)
         return [draft.key for draft in drafts if draft.base == 0 and draft.edits.whole is not None]
 
     async def restore(self, session: SessionState, form_key: str, principal: Principal) -> None:
@@ -59,7 +59,7 @@ class SessionDrafts:
             return
         draft.loaded, draft.base_version = True, prompt.version
         try:
-            saved = await self._drafts.of(prompt.key, principal)
+            saved = await self._drafts.get(prompt.key, principal)
         except HerdingError as error:
             draft.save_error = error
             return
@@ -93,7 +93,7 @@ class SessionDrafts:
             draft.base_version = prompt.version
         try:
             before = draft.saved_edits if typed else None
-            saved = await self._drafts.keep(prompt.key, edits, principal, base=draft.base_version, before=before)
+            saved = await self._drafts.store(prompt.key, edits, principal, base=draft.base_version, before=before)
         except HerdingError as error:
             draft.save_error = error
             return
@@ -159,7 +159,7 @@ class SessionDrafts:
         await self.save(session, principal, always=True, typed=False)
 
 
-def _step_before(steps: Sequence[Step], shown: int | None, edits: Edits) -> Step | None:
+def _step_before(steps: Sequence[DraftStep], shown: int | None, edits: Edits) -> DraftStep | None:
     """Return the latest step before the one shown that differs from `edits`."""
     found = [step for step in steps if (shown is None or step.seq < shown) and step.edits != edits]
     return found[-1] if found else None

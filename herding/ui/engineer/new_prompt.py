@@ -116,10 +116,10 @@ class NewPrompt:
         try:
             await self._orchestrator.prompts.get(key, principal)
         except NotFoundError:
-            draft = await self._orchestrator.drafts.of(key, principal)
+            draft = await self._orchestrator.drafts.get(key, principal)
             if draft is None or draft.edits.whole is None:  # values of a deleted prompt are no draft of a new one
                 whole = starter(key, await self._models(principal))
-                await self._orchestrator.drafts.begin(key, Edits(whole=whole), principal)
+                await self._orchestrator.drafts.store_new(key, Edits(whole=whole), principal)
         else:
             raise UserError(f"Prompt '{key}' already exists. Enter another ID, or open that prompt.", param="key")
 

@@ -10,7 +10,7 @@ import gradio as gr
 from herding.access.operations import PUBLISH, RUN, SAVE
 from herding.errors import HerdingError, UserError, VersionConflictError
 from herding.orchestrator import Orchestrator
-from herding.studio.drafts import Shown
+from herding.studio.drafts import DisplayedEdits
 from herding.ui.engineer.draft_pane import conflict_result, error_result, no_result, saved_result
 from herding.ui.engineer.editor import Editor
 from herding.ui.engineer.session_state import SessionState, is_unsaved
@@ -138,7 +138,7 @@ class PromptSaver:
         version = (await self._orchestrator.studio.version(key, number, principal)).about
         session.draft.conflict = number
         try:
-            diff = await self._orchestrator.drafts.compared(key, number, principal, shown=_shown(session))
+            diff = await self._orchestrator.drafts.diff(key, number, principal, shown=_shown(session))
         except HerdingError:  # the draft does not parse on top of the new version
             diff = None
         return conflict_result(version, session.draft.base_version, diff)
@@ -153,6 +153,6 @@ def _require_idle(session: SessionState) -> None:
         raise UserError(BUSY)
 
 
-def _shown(session: SessionState) -> Shown:
+def _shown(session: SessionState) -> DisplayedEdits:
     """Return what the page shows; the same user may have other edits in another browser."""
-    return Shown(session.edits(), session.draft.base_version)
+    return DisplayedEdits(session.edits(), session.draft.base_version)

@@ -209,7 +209,7 @@ class VersionsTab(Tab):
         """Revert the last move of a label, if it still is the one that was shown."""
         principal, key = principal_of(request), state.require_prompt()
         moves = await self._studio.label_moves(key, principal, limit=MANY)
-        move = await self._studio.take_back(key, label_to_revert(picked_item(event), moves), principal)
+        move = await self._studio.undo_label_move(key, label_to_revert(picked_item(event), moves), principal)
         return await self._draw(state, principal, note=moved(move))
 
     def _resolve(self, side: str) -> Callable[..., Awaitable[list[Any]]]:

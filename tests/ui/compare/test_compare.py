@@ -279,7 +279,7 @@ async def test_a_replay_keeps_every_parameter_in_all_columns(desktop: Desktop) -
     assert both == {own, replace(own, max_tokens=8)}
     assert "seed 5" in str(desktop.value(compare.summary))
     await desktop.fire("compare_use_1")
-    kept = await desktop.place.orchestrator.drafts.of("say", ADMIN)
+    kept = await desktop.place.orchestrator.drafts.get("say", ADMIN)
     assert kept is not None
     assert kept.edits.parameters == {
         **{"temperature": 0.9, "max_tokens": 8},
@@ -401,7 +401,7 @@ async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) ->
     drafts = desktop.place.orchestrator.drafts
     columns = await opened(desktop)
     assert DRAFT not in choices(desktop, columns[0].version)
-    await drafts.keep("say", Edits(template="prompt: 'drafted {{text}}'", parameters={"max_tokens": 2}), desktop.who)
+    await drafts.store("say", Edits(template="prompt: 'drafted {{text}}'", parameters={"max_tokens": 2}), desktop.who)
     await desktop.fire("compare")
     assert DRAFT in choices(desktop, columns[1].version)
     await put(desktop, columns[1].version, DRAFT)
@@ -414,7 +414,7 @@ async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) ->
     assert desktop.value(columns[1].text) == "drafted one two"
     await desktop.fire("compare_use_1")
     assert "drafted {{text}}" in desktop.value(desktop.page.engineer.editor.template)
-    kept = await drafts.of("say", desktop.who)
+    kept = await drafts.get("say", desktop.who)
     assert kept is not None
     assert kept.edits.parameters == {"max_tokens": 3}
     await drafts.discard("say", desktop.who)
@@ -428,7 +428,7 @@ async def test_one_runs_ones_own_draft_beside_what_is_saved(desktop: Desktop) ->
 
 async def test_a_whole_draft_runs_with_the_inputs_that_it_knows(desktop: Desktop) -> None:
     whole = "name: Say\ntarget_models: [echo]\nvariables: {more: {type: text, default: all}}\nprompt: 'new {{more}}'\n"
-    await desktop.place.orchestrator.drafts.keep("say", Edits(whole=whole), desktop.who)
+    await desktop.place.orchestrator.drafts.store("say", Edits(whole=whole), desktop.who)
     columns = await opened(desktop)
     await put(desktop, columns[0].version, DRAFT)
     await desktop.fire("compare_run")
@@ -445,10 +445,10 @@ async def test_a_column_becomes_the_draft_and_is_kept_as_such(desktop: Desktop) 
     number = max(int(held) for held in choices(desktop, columns[0].version) if held.isdigit()) - 1
     await put(desktop, columns[1].version, str(number))
     desktop.set(desktop.page.compare.form.components[0], "typed")
-    await drafts.keep("say", Edits(template="prompt: older"), desktop.who, base=1)
+    await drafts.store("say", Edits(template="prompt: older"), desktop.who, base=1)
     desktop.value(engineer.session).drafts.clear()
     await desktop.fire("compare_use_1")
-    kept = await drafts.of("say", desktop.who)
+    kept = await drafts.get("say", desktop.who)
     assert kept is not None
     assert kept.base == number + 1
     await desktop.fire("undo")
@@ -469,7 +469,7 @@ async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Deskto
     number = max(int(held) for held in choices(desktop, columns[0].version) if held.isdigit()) - 1
     await put(desktop, columns[0].version, str(number))
     await desktop.fire("compare_use_0")
-    kept = await drafts.of("say", desktop.who)
+    kept = await drafts.get("say", desktop.who)
     assert kept is not None
     assert "max_words: 5" in str(kept.edits.whole)
     assert "temperature: 0.5" in str(kept.edits.whole)

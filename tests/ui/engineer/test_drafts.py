@@ -62,7 +62,7 @@ async def write(desktop: Desktop, text: str, component: Any = None, who: Princip
 
 
 async def kept(desktop: Desktop, key: str = "say", who: Principal = ADMIN) -> Edits:
-    found = await desktop.place.orchestrator.drafts.of(key, who)
+    found = await desktop.place.orchestrator.drafts.get(key, who)
     return found.edits if found else Edits()
 
 
@@ -207,7 +207,7 @@ async def test_who_else_edits_is_named(desktop: Desktop) -> None:
     await write(desktop, MINE)
     assert not visible(desktop, others)
     for who in (ADA, BOB):
-        await desktop.place.orchestrator.drafts.keep("say", Edits(template=MINE), who)
+        await desktop.place.orchestrator.drafts.store("say", Edits(template=MINE), who)
     await write(desktop, MINE + " # more")
     assert visible(desktop, others)
     assert "<strong>ada</strong> and <strong>bob</strong> are editing this prompt" in desktop.value(others)
@@ -279,7 +279,7 @@ async def test_what_is_wrong_is_told_at_the_text_and_not_saved(desktop: Desktop,
 async def test_the_second_save_is_a_conflict_that_loses_nothing(desktop: Desktop) -> None:
     form, drafts = save_form(desktop), desktop.place.orchestrator.drafts
     await write(desktop, MINE)
-    await drafts.keep("say", Edits(template=MINE.replace("mine", "theirs"), parameters={"top_k": 3}), ADA)
+    await drafts.store("say", Edits(template=MINE.replace("mine", "theirs"), parameters={"top_k": 3}), ADA)
     await drafts.save("say", ADA, message=HOSTILE_TEXT)
     await desktop.fire("save_version")
     clash = desktop.value(form.conflict_note)
@@ -384,7 +384,7 @@ async def test_theirs_can_be_taken_and_mine_comes_back_all_the_same(desktop: Des
     form, drafts = save_form(desktop), desktop.place.orchestrator.drafts
     await write(desktop, "quite new", first(desktop))
     await write(desktop, MINE)
-    await drafts.keep("say", Edits(template=MINE.replace("mine", "theirs")), ADA)
+    await drafts.store("say", Edits(template=MINE.replace("mine", "theirs")), ADA)
     await drafts.save("say", ADA)
     await desktop.fire("save_version")
     await desktop.fire("take_theirs")
@@ -590,7 +590,7 @@ async def test_a_new_prompt_that_is_discarded_is_gone(desktop: Desktop) -> None:
 async def test_somebody_took_the_key_meanwhile(desktop: Desktop) -> None:
     await begin(desktop, "new")
     drafts = desktop.place.orchestrator.drafts
-    await drafts.keep("new", Edits(whole=WHOLE), ADA)
+    await drafts.store("new", Edits(whole=WHOLE), ADA)
     await drafts.save("new", ADA)
     await desktop.fire("save_version")
     assert "Your draft is a new prompt" in desktop.value(save_form(desktop).conflict_note)
@@ -612,7 +612,7 @@ async def test_a_prompt_is_deleted_by_those_who_may(desktop: Desktop) -> None:
 
 async def test_a_prompt_that_somebody_changed_meanwhile_is_not_deleted(desktop: Desktop) -> None:
     drafts = desktop.place.orchestrator.drafts
-    await drafts.keep("say", Edits(template=MINE), ADA)
+    await drafts.store("say", Edits(template=MINE), ADA)
     await drafts.save("say", ADA)
     with pytest.raises(HerdingError, match="version 2"):
         await desktop.fire("delete_prompt")
@@ -622,7 +622,7 @@ async def test_a_prompt_that_somebody_changed_meanwhile_is_not_deleted(desktop: 
 async def test_a_writer_sees_the_newest_version_and_others_the_served_one(desktop: Desktop) -> None:
     studio, drafts = desktop.place.orchestrator.studio, desktop.place.orchestrator.drafts
     await studio.move_label("say", "prod", 1, ADMIN)
-    await drafts.keep("say", Edits(template=MINE), ADA)
+    await drafts.store("say", Edits(template=MINE), ADA)
     await drafts.save("say", ADA)
     await again(desktop, who=ADA)
     assert "mine {{text}}" in desktop.value(editor(desktop).template)
@@ -727,7 +727,7 @@ async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Deskto
     drafts = desktop.place.orchestrator.drafts
     info = await desktop.place.orchestrator.prompts.get("new", ADMIN)
     whole = dump_file({**info.content, "name": "Other"})
-    await drafts.keep("new", Edits(whole=whole), ADMIN)
+    await drafts.store("new", Edits(whole=whole), ADMIN)
     await drafts.save("new", ADMIN)
     assert (desktop.place.prompts / "new.yaml").read_text() == TYPED.replace("Whole", "Other")
 

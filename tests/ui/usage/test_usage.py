@@ -112,18 +112,18 @@ async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None
     field = engineer.editor.form.components[0]
     desktop.set(field, "a secret")
     await desktop.fire("edited")
-    await drafts.keep("varied", Edits({"note": "mine"}), desktop.who)
-    await drafts.keep("say", Edits({"text": "theirs"}), ADA)
+    await drafts.store("varied", Edits({"note": "mine"}), desktop.who)
+    await drafts.store("say", Edits({"text": "theirs"}), ADA)
     await desktop.fire("forget_all")
     assert "You have no requests. You have no drafts any more." in desktop.value(note)
-    assert await drafts.mine(desktop.who) == ()
+    assert await drafts.list_all(desktop.who) == ()
     assert await drafts.steps("say", desktop.who) == ()
-    assert [kept.edits.variables for kept in await drafts.mine(ADA)] == [{"text": "theirs"}]
+    assert [kept.edits.variables for kept in await drafts.list_all(ADA)] == [{"text": "theirs"}]
     await desktop.fire("drafts_forgotten")
     assert desktop.value(field) == "one two three"
     assert "kept" not in desktop.value(engineer.editor.pane.status).replace("saved as a draft automatically", "")
     await desktop.fire("edited")
-    assert await drafts.mine(desktop.who) == ()
+    assert await drafts.list_all(desktop.who) == ()
 
 
 async def test_whoever_may_not_is_refused(desktop: Desktop) -> None:

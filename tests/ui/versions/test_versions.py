@@ -380,11 +380,11 @@ async def test_a_version_that_cannot_be_read_leaves_the_others_in_sight(desktop:
     await save(desktop.place)
     versions = await look(desktop, "odd")
     assert numbers(desktop) == [2]
-    assert "another Herding" in desktop.value(versions.diff.diff)
+    assert "another version of Herding" in desktop.value(versions.diff.diff)
     desktop.set(versions.diff.new, 1)
     await desktop.fire("version_diff")
     await desktop.fire("version_whole")
-    assert "another Herding" in desktop.value(versions.file.text)
+    assert "another version of Herding" in desktop.value(versions.file.text)
     with pytest.raises(StoreError):
         await desktop.fire("version_pick", "1")
     await desktop.fire("version_pick", "2")

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from herding.nodes.child import Child
+from herding.nodes.child_process import ChildProcess
 from tests.support.until import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ class Watched:
         self.downs: list[str] = []
         self.times: list[float] = []
         self._on_up = on_up
-        self.child = Child(
+        self.child = ChildProcess(
             [sys.executable, "-c", code], name="child", environment=os.environ, on_up=self._up, on_down=self._down
         )
 
@@ -112,11 +112,13 @@ async def test_an_announcement_that_lacks_the_port_does_not_end_the_watch() -> N
 
 async def test_a_command_that_does_not_exist() -> None:
     watched = Watched("")
-    watched.child = Child(["/no/such/program"], name="child", environment={}, on_up=watched._up, on_down=watched._down)
+    watched.child = ChildProcess(
+        ["/no/such/program"], name="child", environment={}, on_up=watched._up, on_down=watched._down
+    )
     watched.child.start()
     await until(lambda: watched.downs)
     await watched.child.close()
-    assert "cannot be started" in watched.downs[0]
+    assert "can't start" in watched.downs[0]
 
 
 async def test_a_talkative_child_is_not_stopped_by_a_full_pipe() -> None:
@@ -147,7 +149,7 @@ async def test_a_child_learns_that_its_parent_was_killed() -> None:
     """Nobody tells it but the end of its standard input."""
     parent = dedent(f"""
         import asyncio, os, sys
-        from herding.nodes.child import Child
+        from herding.nodes.child_process import ChildProcess
 
         async def up(told):
             print(child.pid, flush=True)
@@ -157,7 +159,7 @@ async def test_a_child_learns_that_its_parent_was_killed() -> None:
 
         async def main():
             global child
-            child = Child([sys.executable, "-c", {UP + WAIT!r}], name="c", environment=os.environ,
+            child = ChildProcess([sys.executable, "-c", {UP + WAIT!r}], name="c", environment=os.environ,
                           on_up=up, on_down=down)
             child.start()
             await asyncio.sleep(60)
