@@ -190,7 +190,7 @@ async def test_a_session_is_not_remembered(tmp_path: Path, caplog: pytest.LogCap
     async with private(tmp_path, caplog=caplog) as place:
         await place.orchestrator.pipeline.run(ASKED, HERS)
         chat = Request(messages=(Message("user", CANARY),), model="echo", session_id=f"{CANARY}-1")
-        with pytest.raises(UserError, match="no session can be remembered"):
+        with pytest.raises(UserError, match="Sessions need stored content"):
             await place.orchestrator.pipeline.run(chat, HERS)
 
 

@@ -147,7 +147,7 @@ async def test_texts_that_were_forgotten_are_no_turns(chats: Place) -> None:
 async def test_of_who_keeps_no_texts_no_session_is_remembered(chats: Place) -> None:
     who = replace(ADMIN, opt_out=True)
     for attempt in (ask(chats, "new", who), say(chats, "new", who=who)):
-        with pytest.raises(UserError, match="Send the turns yourself") as caught:
+        with pytest.raises(UserError, match="Send the earlier turns") as caught:
             await attempt
         assert caught.value.param == "session_id"
     assert await chats.rows() == []
