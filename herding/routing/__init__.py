@@ -1,1 +1,1 @@
-"""Who can answer a request, and who should."""
+"""Routing: the choice of a model and a node for a request, and the queue in which requests wait for one."""

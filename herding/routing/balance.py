@@ -1,4 +1,4 @@
-"""Which of several nodes that serve the same model: the better of two drawn at random.
+"""Load balancing between nodes that serve the same model: the better of two drawn at random.
 
 Two choices keep the fullest node close to the mean (M. Mitzenmacher, "The Power of Two Choices in Randomized Load
 Balancing", 2001), and unlike the best of all they do not send a burst to one node.
@@ -10,42 +10,44 @@ from collections.abc import Callable, Sequence
 from math import exp
 from random import Random
 
-from herding.routing.slots import FADES, Load
+from herding.routing.slots import LATENCY_FADES, Load
 
 UNBOUNDED = 16
-"""The concurrency that a node without a bound is taken to have when its work is compared."""
-NEAR, GRAIN_MS = 1.15, 200.0
-"""Latencies that differ by no more than this factor, beside so many ms, are equal: by chance one is always lower."""
-CURIOUS = 0.8
-"""What share of its rival's latency a node is hoped to take that gave no answer for long."""
+"""The concurrency assumed for a node without a limit when loads are compared."""
+
+SIMILAR, GRAIN_MS = 1.15, 200.0
+"""Latencies count as equal within this factor plus so many milliseconds, since by chance one is always lower."""
+
+OPTIMISM = 0.8
+"""The share of the other node's latency that is assumed of a node without recent responses."""
 
 
 def pick_node(nodes: Sequence[str], load: Callable[[str], Load], rng: Random) -> str:
-    """The node to ask, of at least one; equal ones in turn of chance."""
+    """Return the node to call, of at least one; ties are broken at random."""
     if len(nodes) == 1:
         return nodes[0]
     first, second = rng.sample(nodes, 2)
-    one, other = load(first), load(second)
-    mine, theirs = _expected(one, other), _expected(other, one)
-    if max(mine, theirs) + GRAIN_MS <= NEAR * (min(mine, theirs) + GRAIN_MS):
-        mine = theirs
-    return first if mine * _busy(one) <= theirs * _busy(other) else second
+    first_load, second_load = load(first), load(second)
+    first_ms, second_ms = _expected_ms(first_load, second_load), _expected_ms(second_load, first_load)
+    if max(first_ms, second_ms) + GRAIN_MS <= SIMILAR * (min(first_ms, second_ms) + GRAIN_MS):
+        first_ms = second_ms
+    return first if first_ms * _slowdown(first_load) <= second_ms * _slowdown(second_load) else second
 
 
-def _busy(load: Load) -> float:
-    """How many times as long a request takes by what the node does already."""
+def _slowdown(load: Load) -> float:
+    """Return the factor by which running requests slow down a further one."""
     return 1 + load.running / (load.concurrency or UNBOUNDED)
 
 
-def _expected(load: Load, rival: Load) -> float:
-    """The node's latency in ms; where it is unknown, the rival's.
+def _expected_ms(load: Load, other: Load) -> float:
+    """Return the expected latency in milliseconds; without own data that of the other node.
 
-    The older it is beside the rival's, the nearer it counts to a bit less than the rival's: a node that was slow is
-    tried again one day, and not by a burst.
+    The older the data is compared with that of the other node, the closer the result is to a bit less than that one's
+    latency. So a node that was slow is tried again some time, but not by a burst.
     """
-    took, theirs = (one.total_ms if one.settled else None for one in (load, rival))
-    if took is None or theirs is None:
-        return took or theirs or 1.0
-    known = exp(-max(0.0, load.age - rival.age) / FADES)
-    hoped = CURIOUS * theirs
-    return hoped + (took - hoped) * known
+    own_ms, other_ms = (one.total_ms if one.settled else None for one in (load, other))
+    if own_ms is None or other_ms is None:
+        return own_ms or other_ms or 1.0
+    weight = exp(-max(0.0, load.age - other.age) / LATENCY_FADES)
+    assumed = OPTIMISM * other_ms
+    return assumed + (own_ms - assumed) * weight

@@ -1,13 +1,16 @@
-"""One node's breaker: ejects it when it fails, and lets it back by one trial at a time."""
+"""Circuit breakers: a node that fails is ejected for a while, and returns by one trial call at a time.
+
+The states of a node, in the terms of the pattern: healthy is closed, ejected is open, trial is half-open. A node may
+also rest, because it asked for that, or be misconfigured until an operator resets it.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal
 
 from herding.errors import (
     HerdingError,
@@ -21,15 +24,24 @@ from herding.errors import (
 from herding.routing.event_log import EventKind, EventLog
 from herding.values import HealthState, NodeHealth
 
+_DESCRIPTIONS = {
+    "node_unreachable": "cannot be reached",
+    "node_timeout": "does not respond in time",
+    "node_bad_response": "sent an invalid response",
+    "node_cut_stream": "broke off a response",
+    "node_misconfigured": "rejects our credentials",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """When a node is ejected and for how long. All times are in seconds.
+    """Conditions and durations of ejections. All times are in seconds.
 
-    It is ejected after `in_a_row` failures, or when of at least `volume` calls in `window` the share `rate` failed, for
-    `ejection` times the number of ejections, up to `longest`, less up to the share `jitter`. Each `settle` of health
-    takes one ejection off the count. A node that says 429 rests for as long as it says (at most `longest_rest`), or
-    for `rest`, twice as long each time in a row. Nobody used a node for `unused` after its ejection: it is due a probe.
+    A node is ejected after `in_a_row` failures, or when the share `rate` of at least `volume` calls within `window`
+    failed. The ejection lasts `ejection` times the number of ejections, up to `longest`, less up to the share `jitter`.
+    Each `settle` of health takes one ejection off the count. A node that responds 429 rests for as long as it asks (at
+    most `longest_rest`), else for `rest`, doubled each time in a row. A node that gets no call for `unused` after its
+    ejection is due for a probe. `trial_guess` is the expected duration of a trial.
     """
 
     in_a_row: int = 3
@@ -47,6 +59,7 @@ class BreakerSettings:
     trial_guess: float = 1.0
 
 
+<<<<<<< HEAD
 Verdict = Literal["failure", "rest", "misconfigured", "none"]
 
 _WORDS = {
@@ -76,8 +89,10 @@ def words(error: HerdingError) -> str:
     return _WORDS.get(error.type, "fails")
 
 
+=======
+>>>>>>> main
 class CallCounter:
-    """Counts calls and failures over a sliding window, in steps of a second; its memory does not grow with load."""
+    """Counts calls and failures over a sliding window of seconds, in memory that does not grow with load."""
 
     def __init__(self, window: int) -> None:
         self._window = window
@@ -85,10 +100,10 @@ class CallCounter:
         self._calls = self._failed = 0
 
     def add(self, now: float, *, failed: bool) -> None:
-        """Note a call that ended at `now`, in seconds."""
+        """Count a call that ended at `now`, in seconds."""
         second = int(now)
         if not self._steps or self._steps[-1][0] != second:
-            self._forget_old(now)
+            self._drop_old(now)
             self._steps.append([second, 0, 0])
         step = self._steps[-1]
         step[1] += 1
@@ -97,55 +112,45 @@ class CallCounter:
         self._failed += failed
 
     def count(self, now: float) -> tuple[int, int]:
-        """Calls and failures of the window that ends at `now`."""
-        self._forget_old(now)
+        """Return calls and failures of the window that ends at `now`."""
+        self._drop_old(now)
         return self._calls, self._failed
 
-    def _forget_old(self, now: float) -> None:
+    def _drop_old(self, now: float) -> None:
         while self._steps and self._steps[0][0] <= now - self._window:
             _, calls, failed = self._steps.popleft()
             self._calls -= calls
             self._failed -= failed
 
 
-class Judge(Protocol):
-    """Who gives permits, and hears what came of the calls."""
-
-    def worked(self, permit: Permit) -> None:
-        """The call shows that the node answers."""
-
-    def end(self, permit: Permit, error: HerdingError | None, *, cancelled: bool) -> None:
-        """The call is over: with an answer, with `error`, or without either because its caller went away."""
-
-
 class Permit:
-    """One call's leave to use a node, and how its end is told. Only the first end counts; each does no harm.
+    """The permission for one call of a node, and the report of its result. Only the first report counts.
 
-    As a context manager it ends without a verdict where nothing else was told.
+    As a context manager it reports a cancelled call at the end.
     """
 
-    def __init__(self, judge: Judge, era: int, *, trial: bool) -> None:
-        self._judge, self.era, self.trial = judge, era, trial
+    def __init__(self, breaker: CircuitBreaker, era: int, *, trial: bool) -> None:
+        self._breaker, self.era, self.trial = breaker, era, trial
         self._ended = False
 
     def first_token(self) -> None:
-        """The node began to answer: a trial need not wait for the end of a long answer. The end is told as well.
+        """Report that the node began to respond, which ends a trial before a long response does.
 
-        Otherwise a beginning counts for nothing, as a node may stop in the middle of every answer.
+        It counts for nothing else, since a node may break off every response. The end is reported as well.
         """
         if self.trial and not self._ended:
-            self._judge.worked(self)
+            self._breaker.record_response(self)
 
     def succeeded(self) -> None:
-        """The answer is complete."""
+        """Report a complete response."""
         self._end(None)
 
     def failed(self, error: HerdingError) -> None:
-        """The call ended with an error, whoever is to blame for it."""
+        """Report an error, whether or not the node is to blame."""
         self._end(error)
 
     def cancelled(self) -> None:
-        """The caller went away, which says nothing about the node."""
+        """Report that the caller went away, which says nothing about the node."""
         self._end(None, cancelled=True)
 
     def __enter__(self) -> Permit:
@@ -157,28 +162,22 @@ class Permit:
     def _end(self, error: HerdingError | None, *, cancelled: bool = False) -> None:
         if not self._ended:
             self._ended = True
-            self._judge.end(self, error, cancelled=cancelled)
+            self._breaker.end(self, error, cancelled=cancelled)
 
 
 class CircuitBreaker:
-    """Says whether a node may be called, from what came of the calls before.
+    """Decides whether one node may be called, from the results of earlier calls.
 
-    `clock` is in seconds and never goes back. `told` hears of each change, with the breaker first. Only a call that
-    began in the present state counts: answers to calls from before an ejection neither end it nor make it longer.
+    `clock` is in seconds and never goes back. Only a call that began in the current era counts: responses to calls from
+    before an ejection neither end it nor prolong it. Changes go to `events`.
     """
 
     def __init__(
-        self,
-        *,
-        clock: Callable[[], float],
-        rng: Random,
-        rules: BreakerSettings,
-        told: Callable[[CircuitBreaker, EventKind, str], None],
+        self, node: str, *, clock: Callable[[], float], rng: Random, settings: BreakerSettings, events: EventLog
     ) -> None:
-        self._clock, self._rng, self._rules, self._told = clock, rng, rules, told
-        self._recent = CallCounter(rules.window)
-        self._in_a_row = 0
-        self._ejections = 0
+        self._node, self._clock, self._rng, self._settings = node, clock, rng, settings
+        self._events: EventLog | None = events
+        self._calls = CallCounter(settings.window)
         self._healthy_since = clock()
         self._ejected_until: float | None = None
         self._rest_until = clock()
@@ -187,11 +186,13 @@ class CircuitBreaker:
         self._trial_ended = 0.0
         self._misconfigured = False
         self._era = 0
+        self.failures_in_a_row = 0
+        self.ejections = 0
         self.reason = ""
 
     @property
     def state(self) -> HealthState:
-        """The state now. `trial`: the ejection is over, and the next call, or one under way, decides."""
+        """The current state. In `trial` the ejection is over, and the next or running call decides."""
         if self._misconfigured:
             return "misconfigured"
         now = self._clock()
@@ -203,42 +204,29 @@ class CircuitBreaker:
 
     @property
     def allows_call(self) -> bool:
-        """Whether `enter` would let a call in."""
-        if self._misconfigured or self._trial is not None:
-            return False
-        now = self._clock()
-        return now >= self._rest_until and (self._ejected_until is None or now >= self._ejected_until)
+        """True if `acquire` would return a permit."""
+        return self._trial is None and self.state in ("healthy", "trial")
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds until a call may be let in, 0 where one may now; None where that takes a person (`mend`)."""
+        """Seconds until a call may be allowed, 0 if one is now; None if an operator must reset the node."""
         if self._misconfigured:
             return None
         left = max(self._rest_until, self._ejected_until or 0.0) - self._clock()
         if left <= 0 and self._trial is not None:
-            return self._rules.trial_guess
+            return self._settings.trial_guess
         return max(0.0, left)
 
     @property
     def probe_due(self) -> bool:
-        """Whether the ejection is over and no call came that could end it, so that a probe should."""
+        """True if the ejection is over and no call came that could end the trial."""
         if self.state != "trial" or self._trial is not None:
             return False
         since = max(self._ejected_until or 0.0, self._rest_until, self._trial_ended)
-        return self._clock() - since >= self._rules.unused
-
-    @property
-    def failures(self) -> int:
-        """Failures in a row."""
-        return self._in_a_row
-
-    @property
-    def ejections(self) -> int:
-        """How often the node was ejected of late."""
-        return self._ejections
+        return self._clock() - since >= self._settings.unused
 
     def acquire(self) -> Permit | None:
-        """Let a call in, or None. The caller ends the permit in any case."""
+        """Return a permit for one call, which the caller must end; None while no call is allowed."""
         if not self.allows_call:
             return None
         trial = self._ejected_until is not None
@@ -248,156 +236,178 @@ class CircuitBreaker:
         return permit
 
     def reset(self) -> None:
-        """Somebody says that the node should work again: the next call is a trial. A healthy node stays as it is."""
+        """Make the next call a trial, after an operator has repaired the node. A healthy node stays as it is."""
         if self.state == "healthy":
             return
         self._misconfigured = False
         self._rest_until, self._rests = self._clock(), 0
         self._begin_era()
-        self._ejections = 0
+        self.ejections = 0
         self._ejected_until = self._clock()
-        self._told(self, "mended", "the next call is a trial")
+        self._record("mended", "the next call is a trial")
+
+    def detach(self) -> None:
+        """Record no more events: the node is gone."""
+        self._events = None
 
     def end(self, permit: Permit, error: HerdingError | None, *, cancelled: bool) -> None:
-        """Take what came of a call; `Permit` calls this once."""
+        """Take the result of a call; called once by its permit."""
         if self._trial is permit:
             self._trial, self._trial_ended = None, self._clock()
         if cancelled or self._misconfigured:
             return
-        said = verdict(error) if error else "success"
-        if error and said == "rest":
-            self._rest(error)
-        elif permit.era != self._era or said == "none":
+        if error is None:
+            self.record_response(permit)
+            if permit.era == self._era:
+                self._calls.add(self._clock(), failed=False)
             return
-        elif error and said == "misconfigured":
+        blame = classify(error)
+        if blame == "rest":
+            self._rest(error)
+        elif permit.era == self._era and blame == "misconfigured":
             self._misconfigure(error)
-        elif error:
+        elif permit.era == self._era and blame == "failure":
             self._fail(error)
-        else:
-            self.worked(permit)
-            self._recent.add(self._clock(), failed=False)
 
-    def worked(self, permit: Permit) -> None:
-        """A call shows that the node answers; a trial lets it back."""
+    def record_response(self, permit: Permit) -> None:
+        """Take note that the node responds; a trial makes it healthy."""
         if permit.era != self._era or self._misconfigured:
             return
-        self._in_a_row = self._rests = 0
+        self.failures_in_a_row = self._rests = 0
         if self._ejected_until is not None:
             self._begin_era()
             permit.era = self._era
             self._ejected_until, self._healthy_since = None, self._clock()
-            self._told(self, "recovered", "a trial was answered")
+            self._record("recovered", "a trial succeeded")
 
     def _fail(self, error: HerdingError) -> None:
-        now, rules = self._clock(), self._rules
-        self._in_a_row += 1
-        self._recent.add(now, failed=True)
-        calls, failed = self._recent.count(now)
+        now, settings = self._clock(), self._settings
+        self.failures_in_a_row += 1
+        self._calls.add(now, failed=True)
+        calls, failed = self._calls.count(now)
         if self._ejected_until is not None:
-            self._eject(f"{words(error)} in a trial")
-        elif self._in_a_row >= rules.in_a_row:
-            self._eject(f"{words(error)}: {self._in_a_row} failures in a row")
-        elif calls >= rules.volume and failed >= rules.rate * calls:
-            self._eject(f"{words(error)}: {failed} of {calls} calls failed in {rules.window} s")
+            self._eject(f"{describe(error)} in a trial")
+        elif self.failures_in_a_row >= settings.in_a_row:
+            self._eject(f"{describe(error)}: {self.failures_in_a_row} failures in a row")
+        elif calls >= settings.volume and failed >= settings.rate * calls:
+            self._eject(f"{describe(error)}: {failed} of {calls} calls failed in {settings.window} s")
 
     def _eject(self, reason: str) -> None:
-        now, rules = self._clock(), self._rules
+        now, settings = self._clock(), self._settings
         if self._ejected_until is None:
-            settled = int((now - self._healthy_since) / rules.settle)
-            self._ejections = max(0, self._ejections - settled)
-        self._ejections += 1
-        longest = min(rules.longest, rules.ejection * self._ejections)
-        seconds = longest * (1 - rules.jitter * self._rng.random())
+            settled = int((now - self._healthy_since) / settings.settle)
+            self.ejections = max(0, self.ejections - settled)
+        self.ejections += 1
+        longest = min(settings.longest, settings.ejection * self.ejections)
+        seconds = longest * (1 - settings.jitter * self._rng.random())
         self._begin_era()
         self._ejected_until = now + seconds
         self.reason = reason
-        self._told(self, "ejected", f"{reason}; out for {seconds:.0f} s")
+        self._record("ejected", f"{reason}; ejected for {seconds:.0f} s")
 
     def _rest(self, error: HerdingError) -> None:
-        """Rest as long as the node says. Calls that were under way do not make a rest of its own longer."""
-        now, rules = self._clock(), self._rules
+        """Rest for as long as the node asks. Calls that were running do not prolong a rest that it did not ask for."""
+        now, settings = self._clock(), self._settings
         asked = error.retry_after if isinstance(error, StatusError) else None
         resting = now < self._rest_until
-        own = min(rules.longest_own_rest, rules.rest * 2 ** min(self._rests, 16))
-        until = now + (min(max(asked, rules.rest), rules.longest_rest) if asked is not None else own)
         if resting and asked is None:
             return
-        self._rest_until = max(self._rest_until, until)
+        if asked is None:
+            seconds = min(settings.longest_own_rest, settings.rest * 2 ** min(self._rests, 16))
+        else:
+            seconds = min(max(asked, settings.rest), settings.longest_rest)
+        self._rest_until = max(self._rest_until, now + seconds)
         if not resting:
             self._rests += 1
-            self.reason = words(error)
-            self._told(self, "resting", f"{words(error)}; rests for {self._rest_until - now:.0f} s")
+            self.reason = describe(error)
+            self._record("resting", f"{self.reason}; rests for {self._rest_until - now:.0f} s")
 
     def _misconfigure(self, error: HerdingError) -> None:
         self._begin_era()
         self._misconfigured = True
-        self.reason = words(error)
-        self._told(self, "misconfigured", f"{words(error)}; not called until an operator has mended it")
+        self.reason = describe(error)
+        self._record("misconfigured", f"{self.reason}; not called until an operator resets it")
 
     def _begin_era(self) -> None:
         self._era += 1
-        self._in_a_row = 0
+        self.failures_in_a_row = 0
         self._trial = None
-        self._recent = CallCounter(self._rules.window)
+        self._calls = CallCounter(self._settings.window)
+
+    def _record(self, kind: EventKind, detail: str) -> None:
+        if self._events is not None:
+            self._events.record(self._node, kind, detail)
 
 
 class CircuitBreakers:
-    """A breaker a node. A node that is not known here may be called: nothing speaks against it yet.
+    """A circuit breaker for each node. An unknown node may be called.
 
     `clock` is in seconds and never goes back; changes go to `events`.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float], rng: Random, events: EventLog, rules: BreakerSettings | None = None
+        self, *, clock: Callable[[], float], rng: Random, events: EventLog, settings: BreakerSettings | None = None
     ) -> None:
         self._clock, self._rng, self._events = clock, rng, events
-        self._rules = rules or BreakerSettings()
+        self._settings = settings or BreakerSettings()
         self._breakers: dict[str, CircuitBreaker] = {}
 
     def allows(self, node: str) -> bool:
-        """Whether `enter` would let a call in; no call is counted."""
+        """Return whether `acquire` would return a permit; no call is counted."""
         breaker = self._breakers.get(node)
         return breaker is None or breaker.allows_call
 
     def acquire(self, node: str) -> Permit | None:
-        """A permit for one call, which the caller ends in any case; None while the node may not be called."""
-        return self._breaker(node).acquire()
+        """Return a permit for one call, which the caller must end; None while the node may not be called."""
+        breaker = self._breakers.get(node)
+        if breaker is None:
+            breaker = self._breakers[node] = CircuitBreaker(
+                node, clock=self._clock, rng=self._rng, settings=self._settings, events=self._events
+            )
+        return breaker.acquire()
 
     def reset(self, node: str) -> None:
-        """An operator has changed the node, or says that it works again: the next call is a trial."""
+        """Make the next call a trial, after an operator has changed or repaired the node."""
         if breaker := self._breakers.get(node):
             breaker.reset()
 
     def remove(self, node: str) -> None:
-        """The node is gone, or another one takes its name. Calls under way to it are not heard any more."""
-        self._breakers.pop(node, None)
+        """Forget a node that is gone or replaced; results of running calls to it are ignored."""
+        if breaker := self._breakers.pop(node, None):
+            breaker.detach()
 
     def status(self, node: str) -> NodeHealth:
-        """The node's health now; a look changes nothing."""
+        """Return the node's health now."""
         breaker = self._breakers.get(node)
         if breaker is None:
             return NodeHealth("healthy")
         state = breaker.state
         reason = "" if state == "healthy" else breaker.reason
-        return NodeHealth(state, breaker.retry_after, reason, breaker.failures, breaker.ejections)
+        return NodeHealth(state, breaker.retry_after, reason, breaker.failures_in_a_row, breaker.ejections)
 
     def retry_after(self, nodes: Iterable[str]) -> float | None:
-        """Seconds until one of the nodes may be called, 0 where one may now; None where none will by itself."""
+        """Return the seconds until one of the nodes may be called, 0 if one may now; None if none will by itself."""
         waits = [breaker.retry_after if (breaker := self._breakers.get(node)) else 0.0 for node in nodes]
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     def probes_due(self) -> list[str]:
-        """The nodes whose ejection is over and that nobody has called since: a probe of each would bring it back."""
+        """Return the nodes whose ejection is over and that got no call since; a probe may bring them back."""
         return [node for node, breaker in self._breakers.items() if breaker.probe_due]
 
-    def _breaker(self, node: str) -> CircuitBreaker:
-        breaker = self._breakers.get(node)
-        if breaker is None:
-            told = partial(self._tell, node)
-            breaker = CircuitBreaker(clock=self._clock, rng=self._rng, rules=self._rules, told=told)
-            self._breakers[node] = breaker
-        return breaker
 
-    def _tell(self, node: str, breaker: CircuitBreaker, kind: EventKind, detail: str) -> None:
-        if self._breakers.get(node) is breaker:
-            self._events.record(node, kind, detail)
+def classify(error: HerdingError) -> Literal["failure", "rest", "misconfigured", "none"]:
+    """Return what an error says about the node: a failure, a request for rest (429), a misconfiguration, or nothing."""
+    if isinstance(error, MisconfiguredError):
+        return "misconfigured"
+    if isinstance(error, NodeBusyError):
+        return "rest"
+    if isinstance(error, NoNodeError | RequestRejectedError) or not isinstance(error, NodeError):
+        return "none"
+    return "failure"
+
+
+def describe(error: HerdingError) -> str:
+    """Describe an error in a few words; its own message may repeat what was sent to the node."""
+    if isinstance(error, StatusError):
+        return f"responds HTTP {error.status}"
+    return _DESCRIPTIONS.get(error.type, "fails")

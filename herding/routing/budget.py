@@ -1,4 +1,4 @@
-"""How many retries are too many: a failing herd must not get more calls than a healthy one."""
+"""The retry budget: a failing herd must not get many more calls than a healthy one."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ LONGEST_SECONDS = 0.25
 
 
 class RetryBudget:
-    """Allows retries up to the share `SHARE` of the requests of the last `WINDOW` seconds, and `MINIMUM` in any case.
+    """Allows retries up to the share `SHARE` of the requests of the last `WINDOW` seconds, and always `MINIMUM`.
 
-    The minimum, one a second, leaves a lone user all attempts. A retry that was answered gives its place back: only
-    those that fail as well make a failing herd worse. `clock` is in seconds and never goes back.
+    The minimum, one per second, leaves a lone user all attempts. A retry that succeeds does not count: only those that
+    fail as well make a failing herd worse. `clock` is in seconds and never goes back.
     """
 
     def __init__(
         self, clock: Callable[[], float], *, share: float = SHARE, minimum: int = MINIMUM, window: int = WINDOW
     ) -> None:
         self._clock, self._share, self._minimum = clock, share, minimum
-        self._calls, self._answered = CallCounter(window), CallCounter(window)
+        self._calls, self._succeeded = CallCounter(window), CallCounter(window)
 
     def record_request(self) -> None:
-        """A request begins; its first attempt."""
+        """Count a request, which is about to make its first attempt."""
         self._calls.add(self._clock(), failed=False)
 
     def allow_retry(self, *, sound: bool = False) -> bool:
-        """Whether a further attempt may be made; one that may is counted.
+        """Return whether a further attempt may be made, and count it if so.
 
-        It always may where there is a `sound` node: one that does not fail others.
+        With a `sound` node, one without failures, it always may.
         """
         now = self._clock()
         calls, retries = self._calls.count(now)
-        wasted = retries - self._answered.count(now)[0]
+        wasted = retries - self._succeeded.count(now)[0]
         if not sound and wasted >= max(self._minimum, self._share * (calls - retries)):
             return False
         self._calls.add(now, failed=True)
         return True
 
     def record_success(self) -> None:
-        """A retry got its answer."""
-        self._answered.add(self._clock(), failed=False)
+        """Count a retry that succeeded."""
+        self._succeeded.add(self._clock(), failed=False)
 
 
 def pause(retry: int, rng: Random) -> float:
-    """Seconds to wait before the `retry`th retry (from 1): full jitter, so that callers that failed together part."""
+    """Return the seconds to wait before a retry (from 1), with full jitter so that failed callers spread out."""
     return rng.uniform(0, min(LONGEST_SECONDS, BASE_SECONDS * 2 ** min(retry - 1, 30)))

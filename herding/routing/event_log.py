@@ -1,4 +1,4 @@
-"""What happened to the nodes, as people read it: the last few hundred events."""
+"""The log of node events: the last few hundred changes, for people."""
 
 from __future__ import annotations
 
@@ -12,29 +12,21 @@ from herding.values import NodeEvent
 KEPT = 500
 
 EventKind = Literal[
-    "added",
-    "changed",
-    "removed",
-    "switched",
-    "ejected",
-    "recovered",
-    "resting",
-    "misconfigured",
-    "mended",
+    "added", "changed", "removed", "switched", "ejected", "recovered", "resting", "misconfigured", "mended"
 ]
 
 
 class EventLog:
-    """Keeps the newest `kept` events. `clock` is Unix time in milliseconds."""
+    """Keeps the newest `kept` events. `clock` is in Unix milliseconds."""
 
     def __init__(self, clock: Callable[[], int], *, kept: int = KEPT) -> None:
         self._clock = clock
         self._events: deque[NodeEvent] = deque(maxlen=kept)
 
     def record(self, node: str, kind: EventKind, detail: str = "") -> None:
-        """Note a change."""
+        """Add an event of a node."""
         self._events.append(NodeEvent(self._clock(), node, kind, detail))
 
     def latest(self, limit: int = KEPT) -> list[NodeEvent]:
-        """The newest events first."""
+        """Return the latest events, newest first."""
         return list(islice(reversed(self._events), limit))

@@ -1,368 +1,267 @@
-"""Who goes next: a bounded queue that is fair between principals, and lets no class of tickets hold up another."""
+"""A bounded queue that is fair between principals, and in which no class of tickets blocks another."""
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heappush
 from math import exp
 from typing import Generic, Protocol, TypeVar
 
 from herding.errors import HerdingError, OverloadedError, QueueFullError
 
+MAX_WAITING = 10_000
+MAX_PER_PRINCIPAL = 1_000
 
-class Lease(Protocol):
-    """The right to use a node, taken for a ticket."""
+MAX_RATES = 256
+"""Classes of tickets whose service rate is remembered."""
+
+RATE_FADES = 30.0
+"""Seconds after which a served ticket counts a third in the service rate."""
+
+
+class Releasable(Protocol):
+    """The right to use a node, granted to a ticket."""
 
     def release(self) -> None:
-        """Give it back unused; again does no harm."""
+        """Give it back unused; repeated calls have no effect."""
 
 
 A = TypeVar("A")
-L = TypeVar("L", bound=Lease)
+L = TypeVar("L", bound=Releasable)
 
 
 @dataclass(slots=True, eq=False)
 class Ticket(Generic[A, L]):
-    """One request's wish for a node.
+    """A request that waits for a node.
 
-    `kind` is its class: all tickets of one can be taken by the same models on the same nodes, so that where one finds
-    none, no other does. `about` is what is asked for, for whoever chooses. `deadline` is in seconds of the clock.
-    `lease` is there once one was granted; `number` only while the ticket waits.
+    Tickets of one `kind` can be served by the same models on the same nodes: if one of them finds none, no other does.
+    `payload` is passed on to the function that chooses. `deadline` is in seconds of the clock. `lease` is set once one
+    is granted; `claimed` means that the caller has taken it. `ready` is set when the wait is over.
     """
 
     principal: str
     kind: Hashable
-    about: A
+    payload: A
     deadline: float | None = None
     lease: L | None = None
     error: HerdingError | None = None
-    number: int | None = None
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    settled: bool = False
+    waiting: bool = False
+    claimed: bool = False
     stopped: bool = False
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stop(self) -> None:
         """End the wait without a lease."""
         self.stopped = True
-        self.woken.set()
+        self.ready.set()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a ticket waits: `position` from 1 among those of its class, and the `seconds` it may take, if known."""
+    """The place of a ticket: its `position` from 1 in its class, and the `seconds` it may wait, if known."""
 
     position: int
     seconds: float | None = None
 
 
-FADES = 30.0
-"""Seconds after which what was granted counts a third."""
-
-
-class QueueEta:
-    """Requests granted a second of waiting, where older ones count less. Times are in seconds."""
+class ServiceRate:
+    """Tickets served per second of waiting, where older ones count less. Times are in seconds."""
 
     def __init__(self) -> None:
-        self._granted = self._seconds = self._at = 0.0
+        self._served = self._seconds = self._at = 0.0
 
-    def begin(self, now: float) -> None:
-        """Somebody waits again; the time in which nobody did does not count."""
+    def resume(self, now: float) -> None:
+        """Start counting time again; time in which nothing waits does not count."""
         self._at = now
 
-    def granted(self, now: float) -> None:
-        """One of those who wait was granted."""
-        passed = now - self._at
-        fade = exp(-passed / FADES)
-        self._granted = self._granted * fade + 1
-        self._seconds = self._seconds * fade + passed
+    def record(self, now: float) -> None:
+        """Count a served ticket."""
+        fade = exp((self._at - now) / RATE_FADES)
+        self._served = self._served * fade + 1
+        self._seconds = self._seconds * fade + now - self._at
         self._at = now
 
-    def seconds(self, position: int, now: float) -> float | None:
-        """How long the request at `position` (from 1) will wait; None while too few were granted to tell."""
-        fade = exp(-(now - self._at) / FADES)
-        if self._granted * fade < 1:
+    def wait_seconds(self, position: int, now: float) -> float | None:
+        """Return the expected wait at `position` (from 1); None while too few tickets were served to tell."""
+        fade = exp((self._at - now) / RATE_FADES)
+        if self._served * fade < 1:
             return None
-        return position * (self._seconds * fade + now - self._at) / (self._granted * fade)
-
-
-class RoundRobin:
-    """Sorted places (round, lane), of which at most `span` consecutive rounds are in use at a time.
-
-    The counts of the rounds are kept in a binary indexed tree over a ring (P. Fenwick, "A New Data Structure for
-    Cumulative Frequency Tables", 1994), so that a rank takes O(log span + log lanes).
-    """
-
-    def __init__(self, span: int) -> None:
-        self._size = 1 << max(1, (span - 1).bit_length())
-        self._tree = [0] * (self._size + 1)
-        self._lanes: dict[int, list[int]] = {}
-        self._count = 0
-        self.first = 0
-
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, round_: int, lane: int) -> None:
-        """Add a place; `round_` is from `first` to less than `first + span`. The only place is in the first round."""
-        self.first = self.first if self._count else round_
-        insort(self._lanes.setdefault(round_, []), lane)
-        self._change(round_, 1)
-
-    def remove(self, round_: int, lane: int) -> None:
-        """Remove a place that is there. `first` moves on with the first round that has any."""
-        lanes = self._lanes[round_]
-        del lanes[bisect_left(lanes, lane)]
-        self._change(round_, -1)
-        if not lanes:
-            del self._lanes[round_]
-            while self._count and self.first not in self._lanes:
-                self.first += 1
-
-    def head(self) -> tuple[int, int]:
-        """The first place, of at least one."""
-        return self.first, self._lanes[self.first][0]
-
-    def rank(self, round_: int, lane: int) -> int:
-        """How many places come before this one."""
-        first, here = self.first % self._size, round_ % self._size
-        before = self._sum(here) - self._sum(first) + (self._count if here < first else 0)
-        return before + bisect_left(self._lanes[round_], lane)
-
-    def _change(self, round_: int, by: int) -> None:
-        self._count += by
-        at = round_ % self._size + 1
-        while at <= self._size:
-            self._tree[at] += by
-            at += at & -at
-
-    def _sum(self, end: int) -> int:
-        """Places in the slots of the ring before `end`."""
-        total = 0
-        while end:
-            total += self._tree[end]
-            end -= end & -end
-        return total
-
-
-T = TypeVar("T")
+        return position * (self._seconds * fade + now - self._at) / (self._served * fade)
 
 
 @dataclass(slots=True)
-class _Lane(Generic[T]):
-    """One principal's tickets in the order they came, by their numbers; the first has its place in round `base`."""
+class _Turn(Generic[A, L]):
+    """A principal's place in the rotation of a line: its tickets, of which the first has its turn in `round`."""
 
-    principal: str
+    round: int
     order: int
-    base: int
-    numbers: list[int] = field(default_factory=list)
-    tickets: dict[int, T] = field(default_factory=dict)
+    tickets: list[Ticket[A, L]] = field(default_factory=list)
 
 
-class Line(Generic[T]):
-    """Tickets of one class: round robin between principals, the older first within a principal.
+class _Line(Generic[A, L]):
+    """The tickets of one class: round robin between principals, first come first served within a principal.
 
-    Each principal has one place in each round. Who comes joins the rotation at its end, so that nobody is overtaken by
-    a stream of newcomers. A principal's places belong to whichever of its tickets are the oldest: one that leaves gives
-    up the last place, and leaves no gap. All operations are O(log n), besides moving a few integers in one list.
+    Each principal has one place in each round. A principal that joins goes to the end of the rotation, so that a stream
+    of newcomers overtakes no one.
     """
 
-    def __init__(self, *, per_principal: int) -> None:
-        # A lane begins in the first round or the next, and has one place a ticket.
-        self._rounds = RoundRobin(per_principal + 2)
-        self._by_order: dict[int, _Lane[T]] = {}
-        self._by_principal: dict[str, _Lane[T]] = {}
+    def __init__(self) -> None:
+        self._turns: dict[str, _Turn[A, L]] = {}
         self._joined = 0
-        self._tail = 0
+        self._last_round = 0
 
-    def __len__(self) -> int:
-        return len(self._rounds)
+    def __bool__(self) -> bool:
+        return bool(self._turns)
 
-    def push(self, number: int, principal: str, ticket: T) -> None:
-        """Add a ticket; `number` grows from ticket to ticket."""
-        lane = self._by_principal.get(principal)
-        if lane is None:
+    def push(self, ticket: Ticket[A, L]) -> None:
+        turn = self._turns.get(ticket.principal)
+        if turn is None:
             self._joined += 1
-            lane = _Lane(principal, self._joined, max(self._tail, self._rounds.first))
-            self._by_order[lane.order] = self._by_principal[principal] = lane
-        self._rounds.add(lane.base + len(lane.numbers), lane.order)
-        lane.numbers.append(number)
-        lane.tickets[number] = ticket
+            turn = self._turns[ticket.principal] = _Turn(max(self._last_round, self._first_round()), self._joined)
+        turn.tickets.append(ticket)
 
-    def head(self) -> T:
-        """The ticket that goes next, of at least one."""
-        lane = self._by_order[self._rounds.head()[1]]
-        return lane.tickets[lane.numbers[0]]
+    def head(self) -> Ticket[A, L]:
+        """Return the next ticket, of at least one."""
+        return min(self._turns.values(), key=lambda turn: (turn.round, turn.order)).tickets[0]
 
-    def take_head(self) -> None:
-        """The head was served: its principal's next ticket waits for the next round."""
-        round_, order = self._rounds.head()
-        lane = self._by_order[order]
-        del lane.tickets[lane.numbers.pop(0)]
-        lane.base = round_ + 1
-        if lane.numbers:
-            self._tail = max(self._tail, lane.base)
-        else:
-            self._drop(lane)
-        self._rounds.remove(round_, order)
+    def position(self, ticket: Ticket[A, L]) -> int:
+        """Return the place of a ticket, from 1."""
+        own = self._turns[ticket.principal]
+        index = own.tickets.index(ticket)
+        before = index
+        for turn in self._turns.values():
+            if turn is not own:
+                rounds = own.round + index - turn.round + (turn.order < own.order)
+                before += min(len(turn.tickets), max(0, rounds))
+        return before + 1
 
-    def remove(self, number: int, principal: str) -> None:
-        """A ticket leaves without being served; those behind it move up."""
-        lane = self._by_principal[principal]
-        self._rounds.remove(lane.base + len(lane.numbers) - 1, lane.order)
-        del lane.numbers[bisect_left(lane.numbers, number)]
-        del lane.tickets[number]
-        if not lane.numbers:
-            self._drop(lane)
+    def remove(self, ticket: Ticket[A, L], *, served: bool) -> None:
+        """Take a ticket out. If it was served, the principal's next ticket waits for the next round."""
+        turn = self._turns[ticket.principal]
+        turn.tickets.remove(ticket)
+        if not turn.tickets:
+            del self._turns[ticket.principal]
+        if served:
+            self._advance(turn)
 
-    def rank(self, number: int, principal: str) -> int:
-        """How many tickets of the line go before this one, as things stand."""
-        lane = self._by_principal[principal]
-        return self._rounds.rank(lane.base + bisect_left(lane.numbers, number), lane.order)
+    def skip(self, principal: str) -> None:
+        """Use up the principal's place in this round, since it was served in another line."""
+        turn = self._turns.get(principal)
+        if turn is not None and turn.round == self._first_round():
+            self._advance(turn)
 
-    def served_elsewhere(self, principal: str) -> None:
-        """The principal was served in another line: its place in this round, where it has one, is used up."""
-        lane = self._by_principal.get(principal)
-        if lane is None or lane.base > self._rounds.first:
-            return
-        self._rounds.add(lane.base + len(lane.numbers), lane.order)
-        self._rounds.remove(lane.base, lane.order)
-        lane.base += 1
-        self._tail = max(self._tail, lane.base)
+    def _advance(self, turn: _Turn[A, L]) -> None:
+        turn.round += 1
+        if turn.tickets:
+            self._last_round = max(self._last_round, turn.round)
 
-    def _drop(self, lane: _Lane[T]) -> None:
-        del self._by_order[lane.order]
-        del self._by_principal[lane.principal]
-
-
-IN_ALL = 10_000
-PER_PRINCIPAL = 1_000
-PACES = 256
+    def _first_round(self) -> int:
+        return min((turn.round for turn in self._turns.values()), default=0)
 
 
 class FairQueue(Generic[A, L]):
     """A line for each class of tickets. Between classes, the principal that was served longest ago goes first.
 
-    `clock` is in seconds and never goes back. A principal that was served in one line loses its place in the present
-    round of the others: tickets of many classes win nothing.
+    `clock` is in seconds and never goes back. A principal that was served in one line loses its place in the current
+    round of the others, so that tickets of many classes bring no advantage. Operations take time in proportion to the
+    number of principals that wait.
     """
 
-    def __init__(self, clock: Callable[[], float], *, in_all: int = IN_ALL, per_principal: int = PER_PRINCIPAL) -> None:
-        self._clock, self._in_all, self._per_principal = clock, in_all, per_principal
-        self._lines: dict[Hashable, Line[Ticket[A, L]]] = {}
-        self._paces: dict[Hashable, QueueEta] = {}
-        self._waiting: dict[str, dict[Hashable, int]] = {}
-        self._counts: dict[str, int] = {}
-        self._turns: dict[str, int] = {}
-        self._count = self._numbers = self._turn = 0
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        max_waiting: int = MAX_WAITING,
+        max_per_principal: int = MAX_PER_PRINCIPAL,
+    ) -> None:
+        self._clock, self._max_waiting, self._max_per_principal = clock, max_waiting, max_per_principal
+        self._lines: dict[Hashable, _Line[A, L]] = {}
+        self._rates: dict[Hashable, ServiceRate] = {}
+        self._counts: Counter[str] = Counter()
+        self._last_served: dict[str, int] = {}
+        self._serial = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self._counts.total()
 
-    def waits(self, kind: Hashable) -> bool:
-        """Whether a ticket of the class waits."""
+    def has_waiting(self, kind: Hashable) -> bool:
+        """Return whether a ticket of the class waits."""
         return kind in self._lines
 
     def push(self, ticket: Ticket[A, L]) -> None:
-        """Add a ticket. Raises QueueFullError (one principal waits too often) or OverloadedError (all together do)."""
-        own = self._counts.get(ticket.principal, 0)
-        if own >= self._per_principal:
-            message = f"{own} of your requests wait already. Wait for some of their answers, then try again."
-            raise QueueFullError(message, retry_after=self._next_in(ticket.kind))
-        if self._count >= self._in_all:
-            message = f"{self._count} requests wait already. Try again later, or choose a model that is less busy."
-            raise OverloadedError(message, retry_after=self._next_in(ticket.kind))
-        self._numbers += 1
-        ticket.number = self._numbers
-        line = self._lines.get(ticket.kind) or self._open(ticket.kind)
-        line.push(ticket.number, ticket.principal, ticket)
-        self._count += 1
-        self._counts[ticket.principal] = own + 1
-        kinds = self._waiting.setdefault(ticket.principal, {})
-        kinds[ticket.kind] = kinds.get(ticket.kind, 0) + 1
+        """Add a ticket. Raises QueueFullError (the principal's limit) or OverloadedError (the limit of all)."""
+        own = self._counts[ticket.principal]
+        if own >= self._max_per_principal:
+            message = f"{own} of your requests are waiting. Wait for some of their responses, then try again."
+            raise QueueFullError(message, retry_after=self._retry_after(ticket.kind))
+        if len(self) >= self._max_waiting:
+            message = f"{len(self)} requests are waiting. Try again later, or choose a model that is less busy."
+            raise OverloadedError(message, retry_after=self._retry_after(ticket.kind))
+        if ticket.kind not in self._lines:
+            self._open(ticket.kind)
+        self._lines[ticket.kind].push(ticket)
+        ticket.waiting = True
+        self._counts[ticket.principal] += 1
         if not own:
-            self._turns[ticket.principal] = self._next_turn()
+            self._last_served[ticket.principal] = self._next_serial()
 
     def remove(self, ticket: Ticket[A, L]) -> bool:
-        """Take a ticket out that is not served; False where it does not wait (any more)."""
-        if ticket.number is None:
+        """Take out a ticket that was not served; return False if it does not wait."""
+        if not ticket.waiting:
             return False
-        line = self._lines[ticket.kind]
-        line.remove(ticket.number, ticket.principal)
-        self._forget(ticket, line)
+        self._take_out(ticket, served=False)
         return True
 
     def serve(self, ticket: Ticket[A, L]) -> None:
-        """Take out the ticket at the head of its line, as it was granted what it waits for."""
-        line = self._lines[ticket.kind]
-        line.take_head()
-        self._paces[ticket.kind].granted(self._clock())
-        self._turns[ticket.principal] = self._next_turn()
-        self._forget(ticket, line)
-        for kind in self._waiting.get(ticket.principal, ()):
+        """Take out the ticket at the head of its line, which was granted a lease."""
+        self._rates[ticket.kind].record(self._clock())
+        self._last_served[ticket.principal] = self._next_serial()
+        self._take_out(ticket, served=True)
+        for kind, line in self._lines.items():
             if kind != ticket.kind:
-                self._lines[kind].served_elsewhere(ticket.principal)
+                line.skip(ticket.principal)
 
     def heads(self) -> Iterator[Ticket[A, L]]:
-        """The head of each line; of a line whose head was taken out meanwhile, the next one as well.
-
-        O(lines + heads taken out x log n).
-        """
-        heap = [(self._turn_of(line), place, line) for place, line in enumerate(self._lines.values())]
-        heapify(heap)
-        while heap:
-            turn, place, line = heappop(heap)
-            if (newer := self._turn_of(line)) > turn:
-                heappush(heap, (newer, place, line))
-                continue
-            ticket = line.head()
+        """Iterate over the heads of all lines; a line whose head is taken out meanwhile yields the next one as well."""
+        blocked: set[Hashable] = set()
+        while heads := [line.head() for kind, line in self._lines.items() if kind not in blocked]:
+            ticket = min(heads, key=lambda head: self._last_served[head.principal])
             yield ticket
-            if ticket.number is None and len(line):
-                heappush(heap, (self._turn_of(line), place, line))
+            if ticket.waiting:
+                blocked.add(ticket.kind)
 
     def place(self, ticket: Ticket[A, L]) -> Place:
-        """Where a waiting ticket stands in its line."""
-        if ticket.number is None:
+        """Return the place of a waiting ticket in its line."""
+        if not ticket.waiting:
             raise ValueError("The ticket does not wait.")
-        position = self._lines[ticket.kind].rank(ticket.number, ticket.principal) + 1
-        return Place(position, self._paces[ticket.kind].seconds(position, self._clock()))
+        position = self._lines[ticket.kind].position(ticket)
+        return Place(position, self._rates[ticket.kind].wait_seconds(position, self._clock()))
 
-    def _turn_of(self, line: Line[Ticket[A, L]]) -> int:
-        return self._turns[line.head().principal]
+    def _take_out(self, ticket: Ticket[A, L], *, served: bool) -> None:
+        line = self._lines[ticket.kind]
+        line.remove(ticket, served=served)
+        ticket.waiting = False
+        if not line:
+            del self._lines[ticket.kind]
+        self._counts[ticket.principal] -= 1
+        if not self._counts[ticket.principal]:
+            del self._counts[ticket.principal], self._last_served[ticket.principal]
 
-    def _next_turn(self) -> int:
-        self._turn += 1
-        return self._turn
+    def _open(self, kind: Hashable) -> None:
+        self._lines[kind] = _Line()
+        rate = self._rates.pop(kind, None) or ServiceRate()
+        rate.resume(self._clock())
+        self._rates[kind] = rate  # at the end: the first ones were unused for longest
+        if len(self._rates) > MAX_RATES:
+            unused = next((other for other in self._rates if other not in self._lines), None)
+            self._rates.pop(unused, None)
 
-    def _next_in(self, kind: Hashable) -> float:
-        """Seconds until one of the class is likely to be served."""
-        pace = self._paces.get(kind)
-        return max(1.0, (pace.seconds(1, self._clock()) if pace else None) or 1.0)
+    def _next_serial(self) -> int:
+        self._serial += 1
+        return self._serial
 
-    def _open(self, kind: Hashable) -> Line[Ticket[A, L]]:
-        line: Line[Ticket[A, L]] = Line(per_principal=self._per_principal)
-        self._lines[kind] = line
-        pace = self._paces.pop(kind, None) or QueueEta()
-        pace.begin(self._clock())
-        self._paces[kind] = pace
-        if len(self._paces) > PACES:
-            unused = [one for one in self._paces if one not in self._lines]
-            for one in unused[:1]:
-                del self._paces[one]
-        return line
-
-    def _forget(self, ticket: Ticket[A, L], line: Line[Ticket[A, L]]) -> None:
-        ticket.number = None
-        principal, kind = ticket.principal, ticket.kind
-        self._count -= 1
-        self._counts[principal] -= 1
-        kinds = self._waiting[principal]
-        kinds[kind] -= 1
-        if not kinds[kind]:
-            del kinds[kind]
-        if not self._counts[principal]:
-            del self._counts[principal], self._waiting[principal], self._turns[principal]
-        if not len(line):
-            del self._lines[kind]
+    def _retry_after(self, kind: Hashable) -> float:
+        rate = self._rates.get(kind)
+        return max(1.0, (rate.wait_seconds(1, self._clock()) if rate else None) or 1.0)

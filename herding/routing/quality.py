@@ -1,9 +1,8 @@
-"""How good one answer was, from 0 to 1, as far as signals and stars tell.
+"""The quality of one response, from 0 to 1, by signals and stars.
 
-An answer without stars starts at 0.75. A failed check takes 0.4, passing gives 0.1. Slowness takes up to 0.2:
+A response without stars starts at 0.75. A failed check takes 0.4, passing gives 0.1. Slowness takes up to 0.2:
 nothing at `slow_ms`, all of it at twice that. Speed gives up to 0.1: nothing at `fast_ms`, all of it at half of that.
-Stars, where there are any, make four fifths of the whole (1 star 0, 5 stars 1) and the signals one fifth. A failure
-is 0.
+Stars, where there are any, make up four fifths (1 star 0, 5 stars 1) and the signals one fifth. A failure is 0.
 """
 
 from __future__ import annotations
@@ -12,18 +11,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STARS_WEIGHT = 0.8
-"""The part of stars in the quality of an answer that has some."""
+"""The weight of stars in the quality of a rated response."""
 
-PLAIN = 0.75
+BASE_QUALITY = 0.75
 CHECK_FAILURE_COST = 0.4
 CHECKS_PASSED_BONUS = 0.1
-SLOW_COSTS = 0.2
-FAST_EARNS = 0.1
+SLOW_COST = 0.2
+FAST_BONUS = 0.1
+
+FAULT_CHECK = 0.3
+FAULT_SLOW = 0.1
+FAULT_FAST = -0.1
+"""Fractions of an error in the policy `success_share`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """An answer above `slow_ms` is slow, one below `fast_ms` fast."""
+    """The latencies above which a response is slow and below which it is fast."""
 
     slow_ms: float = 2_500
     fast_ms: float = 900
@@ -31,10 +35,10 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one request showed of one model.
+    """The result of one request on one model.
 
-    `at` is when the request came (Unix ms), and its place among the others. `ok` is False where the model failed,
-    `checks_passed` None where there are no checks. A request that went on to another model has a sample for each.
+    `at` is the time of the request (Unix ms), by which samples are sorted. `ok` is False if the model failed;
+    `checks_passed` is None without checks. A request that failed over to another model has a sample for each.
     """
 
     request_id: str
@@ -47,27 +51,37 @@ class Sample:
 
 
 def signals(sample: Sample, targets: Targets) -> float:
-    """The quality in [0, 1] as everything but stars tells it."""
+    """Return the quality in [0, 1] without regard to stars."""
     if not sample.ok:
         return 0.0
-    worth = PLAIN
+    value = BASE_QUALITY
     if sample.checks_passed is not None:
-        worth += CHECKS_PASSED_BONUS if sample.checks_passed else -CHECK_FAILURE_COST
+        value += CHECKS_PASSED_BONUS if sample.checks_passed else -CHECK_FAILURE_COST
     if sample.total_ms > targets.slow_ms:
-        worth -= SLOW_COSTS * min(1.0, sample.total_ms / targets.slow_ms - 1)
+        value -= SLOW_COST * min(1.0, sample.total_ms / targets.slow_ms - 1)
     elif sample.total_ms < targets.fast_ms:
-        worth += FAST_EARNS * min(1.0, 2 * (1 - max(0.0, sample.total_ms) / targets.fast_ms))
-    return worth
+        value += FAST_BONUS * min(1.0, 2 * (1 - max(0.0, sample.total_ms) / targets.fast_ms))
+    return value
 
 
 def quality(sample: Sample, targets: Targets, stars: Sequence[int] = ()) -> float:
-    """The quality in [0, 1] of one request for its model, with the stars (1-5) that it got so far."""
-    worth = signals(sample, targets)
+    """Return the quality in [0, 1] of a response with its stars (1-5)."""
+    value = signals(sample, targets)
     if not sample.ok or not stars:
-        return worth
-    return (1 - STARS_WEIGHT) * worth + STARS_WEIGHT * scale(sum(stars) / len(stars))
+        return value
+    return (1 - STARS_WEIGHT) * value + STARS_WEIGHT * scale(sum(stars) / len(stars))
 
 
 def scale(stars: float) -> float:
-    """Stars from 1 to 5 as a quality from 0 to 1."""
+    """Convert stars from 1 to 5 to a quality from 0 to 1."""
     return (stars - 1) / 4
+
+
+def fault(sample: Sample, targets: Targets) -> float:
+    """Return a request as a fraction of an error, for the policy `success_share`: 1 for a failure, else -0.1 to 0.4."""
+    if not sample.ok:
+        return 1.0
+    amount = FAULT_CHECK if sample.checks_passed is False else 0.0
+    if sample.total_ms > targets.slow_ms:
+        return amount + FAULT_SLOW
+    return amount + FAULT_FAST if sample.total_ms < targets.fast_ms else amount

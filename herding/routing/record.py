@@ -1,7 +1,8 @@
-"""What is known of how models did: for each prompt a window of its last requests and of the stars on them."""
+"""The record of how models performed: for each prompt a window of its last requests with their stars."""
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
@@ -10,16 +11,27 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from herding.errors import UserError
-from herding.routing.quality import Sample, Targets, signals
-from herding.routing.success_share import fault
+from herding.routing.quality import Sample, Targets, fault, signals
 
-Place = tuple[int, str, str]
-"""Where a sample stands: its time, its request, its model."""
+WINDOW = 1_000
+"""Samples kept of a prompt."""
+
+MAX_SAMPLES = 100_000
+"""Samples kept of all prompts together; beyond them, the least recently used prompts are dropped."""
+
+NORMAL_95 = 1.96
+MIN_SPREAD = 0.5
+"""The smallest standard deviation of stars: two equal ratings do not prove that all others will be the same."""
+
+_FOREVER = 2**63 - 1
+
+SortKey = tuple[int, str, str]
+"""The time, request and model of a sample, by which samples are sorted."""
 
 
 @dataclass(slots=True)
 class ModelCounts:
-    """What one model did in the window, every request alike. `stars` adds up, `squares` their squares."""
+    """The counts of one model in a window. `stars` is the sum of the stars, `squares` that of their squares."""
 
     requests: int = 0
     failed: int = 0
@@ -29,22 +41,55 @@ class ModelCounts:
     stars: int = 0
     squares: int = 0
 
-    def sample(self, sample: Sample, sign: int) -> None:
-        """Counts a sample in (`sign` 1) or out (-1)."""
+    def count_sample(self, sample: Sample, sign: int) -> None:
+        """Add (`sign` 1) or subtract (-1) a sample."""
         self.requests += sign
         self.failed += sign * (not sample.ok)
         self.checks_passed += sign * (sample.checks_passed is True)
         self.checks_failed += sign * (sample.checks_passed is False)
 
-    def rating(self, stars: int, sign: int) -> None:
-        """Counts the stars of one rater in (`sign` 1) or out (-1)."""
+    def count_rating(self, stars: int, sign: int) -> None:
+        """Add (`sign` 1) or subtract (-1) the stars of one rater."""
         self.rated += sign
         self.stars += sign * stars
         self.squares += sign * stars * stars
 
+    def stars_interval(self) -> tuple[float | None, float | None, float | None]:
+        """Return the mean stars and their 95 % normal interval within 1 to 5; three times None without stars."""
+        if not self.rated:
+            return None, None, None
+        mean = self.stars / self.rated
+        variance = max(0.0, self.squares - self.stars * mean) / max(1, self.rated - 1)
+        margin = NORMAL_95 * max(MIN_SPREAD, math.sqrt(variance)) / math.sqrt(self.rated)
+        return mean, max(1.0, mean - margin), min(5.0, mean + margin)
+
+    def describe(self, others: ModelCounts) -> str:
+        """Describe the counts in half a sentence, such as `4.6 stars from 23 ratings; fails 2 % of the time`.
+
+        For a model without ratings on this prompt, `others`, its counts on other prompts, are described as well.
+        """
+        own = self._describe()
+        parts = [_describe_stars(others)] if others.rated else []
+        if others.failed:
+            parts.append(_describe_failures(others))
+        return f"{own}; on other prompts: {', '.join(parts)}" if parts and not self.rated else own
+
+    def _describe(self) -> str:
+        if not self.requests:
+            return "no data for this prompt yet"
+        parts = [_describe_stars(self)]
+        if self.failed:
+            parts.append(_describe_failures(self))
+        if self.checks_failed:
+            share = _percent(self.checks_failed, self.checks_passed + self.checks_failed)
+            parts.append(f"fails checks in {share} of its responses")
+        if len(parts) == 1:
+            parts.append(f"no failures in {_quantity(self.requests, 'request')}")
+        return "; ".join(parts)
+
 
 class Vote(NamedTuple):
-    """The stars of one rater on an answer of a model; `at` is when its request came."""
+    """The stars of one rater on a response of a model; `at` is the time of its request."""
 
     principal: str
     model: str
@@ -53,11 +98,10 @@ class Vote(NamedTuple):
 
 
 class SampleWindow:
-    """The newest `most` samples of a prompt. What it holds depends on the samples alone, not on when they were told.
+    """The newest `most` samples of a prompt. Its content depends on the samples, not on the order in which they came.
 
-    The signals of a sample are worked out once, for `targets`. `totals` are the counts of all windows by model, which
-    this one adds itself to. `revision` changes with samples and stars, `votes_revision` with stars that are given,
-    changed or taken back.
+    The signals of a sample are computed once, for `targets`. `totals` are the counts of all windows by model, which
+    include this one. `revision` changes with samples and stars, `votes_revision` with stars only.
     """
 
     def __init__(self, totals: dict[str, ModelCounts], most: int) -> None:
@@ -66,23 +110,23 @@ class SampleWindow:
         self.models: dict[str, int] = {}
         self.samples: list[Sample] = []
         self.at, self.model, self.ok = array("q"), array("i"), array("b")
-        self.worth, self.faults = array("d"), array("d")
+        self.quality, self.faults = array("d"), array("d")
         self.targets = Targets()
         self.since = 0
         self.revision = self.votes_revision = 0
-        self._places: list[Place] = []
+        self._keys: list[SortKey] = []
         self._of: dict[str, dict[str, Sample]] = {}
         self._stars: dict[str, dict[str, int]] = {}
 
     def add(self, sample: Sample) -> list[str]:
-        """Takes a sample in; one of the same request and model goes. Answers the requests that fell out for it."""
+        """Add a sample, replacing one of the same request and model; return the requests that were dropped."""
         if sample.at < self.since:
             return []
         before = self._of.get(sample.request_id, {})
         stars = dict(self._stars.get(sample.request_id, {}))
         self._clear_stars(sample.request_id)
         if sample.model in before:
-            self._take(_place(before[sample.model]))
+            self._take(_sort_key(before[sample.model]))
         self._put(sample)
         for principal, given in stars.items():
             self.rate(sample.request_id, principal, given)
@@ -90,8 +134,8 @@ class SampleWindow:
         return [self._drop_oldest()] if len(self.samples) > self._most else []
 
     def rate(self, request_id: str, principal: str, stars: int | None) -> None:
-        """Notes or changes the stars of a rater on a request in the window; None takes them back."""
-        answered = self._answered(request_id)
+        """Set the stars of a rater on a request in the window, or clear them with None."""
+        answered = self._response(request_id)
         given = self._stars.setdefault(request_id, {})
         old = given.pop(principal, None)
         if stars is not None:
@@ -100,91 +144,91 @@ class SampleWindow:
             del self._stars[request_id]
         for count in self._count(answered) if answered else ():
             if old is not None:
-                count.rating(old, -1)
+                count.count_rating(old, -1)
             if stars is not None:
-                count.rating(stars, 1)
+                count.count_rating(stars, 1)
         self.revision += 1
         self.votes_revision += 1
 
     def reset(self, at: int) -> list[str]:
-        """Forgets what came before `at` (ms) and takes no such sample any more; answers the requests that went."""
+        """Drop samples from before `at` (ms), and accept none later; return the requests that were dropped."""
         self.since = max(self.since, at)
-        gone = []
+        dropped = []
         while self.samples and self.samples[0].at < at:
-            gone.append(self._drop_oldest())
+            dropped.append(self._drop_oldest())
         self.revision += 1
         self.votes_revision += 1
-        return gone
+        return dropped
 
-    def aim(self, targets: Targets) -> None:
-        """Judges the samples by `targets` from now on."""
+    def set_targets(self, targets: Targets) -> None:
+        """Rate all samples by `targets` from now on."""
         if targets != self.targets:
             self.targets = targets
-            self.worth = array("d", (signals(sample, targets) for sample in self.samples))
+            self.quality = array("d", (signals(sample, targets) for sample in self.samples))
             self.faults = array("d", (fault(sample, targets) for sample in self.samples))
             self.revision += 1
 
-    def holds(self, request_id: str) -> bool:
-        """Whether some sample of the request is in the window."""
+    def contains(self, request_id: str) -> bool:
+        """Return whether the window has a sample of the request."""
         return request_id in self._of
 
     def votes(self) -> Iterator[Vote]:
-        """The stars on answers, the newest request first and the raters of one request by name."""
+        """Iterate over the stars on responses, newest request first and raters of a request by name."""
         for sample in reversed(self.samples):
             given = self._stars.get(sample.request_id)
-            if given and self._answered(sample.request_id) is sample:
+            if given and self._response(sample.request_id) is sample:
                 for principal in sorted(given):
                     yield Vote(principal, sample.model, given[principal], sample.at)
 
     def stars(self, sample: Sample) -> tuple[int, ...]:
-        """The stars on the answer that `sample` is of; none where that model failed."""
-        if self._answered(sample.request_id) is not sample:
+        """Return the stars on the response of a sample; none if the model failed."""
+        if self._response(sample.request_id) is not sample:
             return ()
         return tuple(self._stars.get(sample.request_id, {}).values())
 
-    def _answered(self, request_id: str) -> Sample | None:
-        """The sample of the model that answered: stars are about that one."""
+    def _response(self, request_id: str) -> Sample | None:
+        """Return the sample of the model that responded, which the stars are about."""
         return next((sample for sample in self._of.get(request_id, {}).values() if sample.ok), None)
 
     def _count(self, sample: Sample) -> tuple[ModelCounts, ModelCounts]:
         return self.counts.setdefault(sample.model, ModelCounts()), self._totals.setdefault(sample.model, ModelCounts())
 
     def _put(self, sample: Sample) -> None:
-        place = _place(sample)
-        index = bisect_left(self._places, place)
-        self._places.insert(index, place)
+        key = _sort_key(sample)
+        index = bisect_left(self._keys, key)
+        self._keys.insert(index, key)
         self.samples.insert(index, sample)
         self.at.insert(index, sample.at)
         self.model.insert(index, self.models.setdefault(sample.model, len(self.models)))
         self.ok.insert(index, sample.ok)
-        self.worth.insert(index, signals(sample, self.targets))
+        self.quality.insert(index, signals(sample, self.targets))
         self.faults.insert(index, fault(sample, self.targets))
         self._of.setdefault(sample.request_id, {})[sample.model] = sample
         for count in self._count(sample):
-            count.sample(sample, 1)
+            count.count_sample(sample, 1)
 
-    def _take(self, place: Place) -> None:
-        index = bisect_left(self._places, place)
+    def _take(self, key: SortKey) -> None:
+        index = bisect_left(self._keys, key)
         sample = self.samples[index]
-        for column in (self._places, self.samples, self.at, self.model, self.ok, self.worth, self.faults):
+        for column in (self._keys, self.samples, self.at, self.model, self.ok, self.quality, self.faults):
             del column[index]
         for count in self._count(sample):
-            count.sample(sample, -1)
+            count.count_sample(sample, -1)
         of = self._of[sample.request_id]
         del of[sample.model]
         if not of:
             del self._of[sample.request_id]
 
     def _drop_oldest(self) -> str:
-        """Drops the oldest sample, and the stars with it where it is the answer; answers its request.
+        """Drop the oldest sample with its stars, and return its request.
 
-        That is no change of the stars to those who keep a sum of them: it weighs little, and comes with every request.
+        `votes_revision` stays: the stars weigh little by now, and this happens with every request.
         """
         sample, revision = self.samples[0], self.votes_revision
-        if self._answered(sample.request_id) in (sample, None):
+        if self._response(sample.request_id) in (sample, None):
             self._clear_stars(sample.request_id)
         self.votes_revision = revision
-        self._take(self._places[0])
+        self._take(self._keys[0])
         return sample.request_id
 
     def _clear_stars(self, request_id: str) -> None:
@@ -192,63 +236,12 @@ class SampleWindow:
             self.rate(request_id, principal, None)
 
 
-def _place(sample: Sample) -> Place:
+def _sort_key(sample: Sample) -> SortKey:
     return (sample.at, sample.request_id, sample.model)
 
 
-def deeds(count: ModelCounts | None, elsewhere: ModelCounts) -> str:
-    """One half sentence on what is counted of a model, such as `4.6 stars from 23 ratings; fails 2 % of the time`.
-
-    Where nobody rated it on this prompt, what it did on others counts, and is told.
-    """
-    here = _deeds(count)
-    there = [_stars(elsewhere)] if elsewhere.rated else []
-    if elsewhere.failed:
-        there.append(f"fails {_percent(elsewhere.failed, elsewhere.requests)} of the time")
-    if not there or (count and count.rated):
-        return here
-    return f"{here}; on other prompts: {', '.join(there)}"
-
-
-def _deeds(count: ModelCounts | None) -> str:
-    if count is None or not count.requests:
-        return "nothing is known of it on this prompt yet"
-    said = [_stars(count)]
-    if count.failed:
-        said.append(f"fails {_percent(count.failed, count.requests)} of the time")
-    if count.checks_failed:
-        said.append(
-            f"fails checks in {_percent(count.checks_failed, count.checks_passed + count.checks_failed)} of its answers"
-        )
-    if len(said) == 1:
-        said.append(f"no complaint in {_many(count.requests, 'request')}")
-    return "; ".join(said)
-
-
-def _stars(count: ModelCounts) -> str:
-    if not count.rated:
-        return "no stars yet"
-    return f"{count.stars / count.rated:.1f} stars from {_many(count.rated, 'rating')}"
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _percent(part: int, whole: int) -> str:
-    share = 100 * part / whole
-    return "less than 1 %" if share < 1 else f"{share:.0f} %"
-
-
-WINDOW = 1_000
-"""Samples kept of a prompt."""
-
-MOST = 100_000
-"""Samples kept of all prompts together; beyond them, the prompts that were idle longest are forgotten."""
-
-
 class Rating(NamedTuple):
-    """The stars (1-5) of a principal on a request; None where they were taken back."""
+    """The stars (1-5) of a principal on a request, None to clear them."""
 
     request_id: str
     principal: str
@@ -256,41 +249,41 @@ class Rating(NamedTuple):
 
 
 class Record:
-    """Takes in samples and ratings, in any order of samples; the same facts give the same state.
+    """Keeps samples and ratings of all prompts. The order in which samples come does not matter.
 
-    `forgotten` counts the prompts that had to make room for others.
+    `evictions` counts the prompts that were dropped to make room for others.
     """
 
-    def __init__(self, *, window: int = WINDOW, most: int = MOST) -> None:
+    def __init__(self, *, window: int = WINDOW, most: int = MAX_SAMPLES) -> None:
         self._window, self._most = window, most
         self._windows: OrderedDict[str, SampleWindow] = OrderedDict()
         self._prompts: dict[str, str] = {}
         self._totals: dict[str, ModelCounts] = {}
         self._held = 0
-        self.forgotten = 0
+        self.evictions = 0
         self._empty = SampleWindow({}, 0)
 
     def add(self, sample: Sample) -> None:
-        """Takes in what one request showed of one model, also one that is known already (the later word counts)."""
+        """Add a sample, replacing one of the same request and model."""
         window = self._windows.get(sample.prompt)
         if window is None:
             window = self._windows[sample.prompt] = SampleWindow(self._totals, self._window)
         self._windows.move_to_end(sample.prompt)
         held = len(window.samples)
         self._prompts[sample.request_id] = sample.prompt
-        gone = window.add(sample)
+        dropped = window.add(sample)
         self._held += len(window.samples) - held
-        self._forget(window, [*gone, sample.request_id])
+        self._drop_requests(window, [*dropped, sample.request_id])
         while self._held > self._most and len(self._windows) > 1:
-            self._forget_idle()
+            self._evict()
 
     def rate(self, request_id: str, principal: str, stars: int | None) -> bool:
-        """Notes the stars (1-5) of a principal on a request, or takes them back; False where that is not known.
+        """Set the stars (1-5) of a principal on a request, or clear them; return False for an unknown request.
 
-        Raises UserError where there are not 1 to 5 stars.
+        Raises UserError for other numbers.
         """
         if stars is not None and stars not in (1, 2, 3, 4, 5):
-            raise UserError("give a whole number of stars from 1 to 5", param="score")
+            raise UserError("Stars are a whole number from 1 to 5.", param="score")
         prompt = self._prompts.get(request_id)
         if prompt is None:
             return False
@@ -298,25 +291,25 @@ class Record:
         return True
 
     def load(self, samples: Iterable[Sample], ratings: Iterable[Rating] = ()) -> None:
-        """Takes in many at once; of the ratings of one principal on one request, the last counts."""
+        """Add many samples and ratings; of several ratings of one principal on one request, the last counts."""
         for sample in samples:
             self.add(sample)
         for rating in ratings:
             self.rate(*rating)
 
     def reset(self, prompt: str, at: int) -> None:
-        """Evidence on `prompt` from before `at` (ms) counts no more, nor does any that is added later."""
+        """Drop the samples of a prompt from before `at` (ms), and accept none later."""
         window = self._windows.setdefault(prompt, SampleWindow(self._totals, self._window))
         held = len(window.samples)
-        self._forget(window, window.reset(at))
+        self._drop_requests(window, window.reset(at))
         self._held += len(window.samples) - held
 
     def window(self, prompt: str) -> SampleWindow:
-        """The window of a prompt, to be read only; an empty one where nothing is known."""
+        """Return the window of a prompt, which is read-only; an empty one for an unknown prompt."""
         return self._windows.get(prompt, self._empty)
 
-    def elsewhere(self, prompt: str, model: str) -> ModelCounts:
-        """What a model did on all other prompts."""
+    def other_prompts(self, prompt: str, model: str) -> ModelCounts:
+        """Return the counts of a model on all other prompts."""
         here = self.window(prompt).counts.get(model, ModelCounts())
         total = self._totals.get(model, ModelCounts())
         return ModelCounts(
@@ -329,16 +322,32 @@ class Record:
             total.squares - here.squares,
         )
 
-    def _forget(self, window: SampleWindow, requests: Iterable[str]) -> None:
+    def _drop_requests(self, window: SampleWindow, requests: Iterable[str]) -> None:
         for request_id in requests:
-            if not window.holds(request_id):
+            if not window.contains(request_id):
                 self._prompts.pop(request_id, None)
 
-    def _forget_idle(self) -> None:
+    def _evict(self) -> None:
         _, window = self._windows.popitem(last=False)
-        self.forgotten += 1
+        self.evictions += 1
         self._held -= len(window.samples)
-        self._forget(window, window.reset(_END))
+        self._drop_requests(window, window.reset(_FOREVER))
 
 
-_END = 2**63 - 1
+def _describe_stars(counts: ModelCounts) -> str:
+    if not counts.rated:
+        return "no stars yet"
+    return f"{counts.stars / counts.rated:.1f} stars from {_quantity(counts.rated, 'rating')}"
+
+
+def _describe_failures(counts: ModelCounts) -> str:
+    return f"fails {_percent(counts.failed, counts.requests)} of the time"
+
+
+def _quantity(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    return "less than 1 %" if share < 1 else f"{share:.0f} %"

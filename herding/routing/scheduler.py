@@ -1,4 +1,4 @@
-"""Where requests wait for a node: a free one at once, else a place in the queue that can be seen moving."""
+"""Scheduling of requests that wait for a node: a free one at once, else a visible place in a fair queue."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
+<<<<<<< HEAD
 from herding.errors import HerdingError, QueueTimeoutError
 from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, A, FairQueue, L, Place, Ticket
+=======
+from herding.errors import HerdingError, QueueTimeoutError
+from herding.routing.fair_queue import MAX_PER_PRINCIPAL, MAX_WAITING, A, FairQueue, L, Place, Ticket
+>>>>>>> main
 
-EVERY = 0.5
-"""Seconds between two looks of a ticket at its place."""
+UPDATE_SECONDS = 0.5
+"""Seconds between two updates of a ticket's place."""
 
-LOOKS_A_SECOND = 2_000
-"""Of all tickets together, at most: where very many wait, each looks less often."""
+MAX_UPDATES = 200
+"""Updates per second of all tickets together: the more tickets wait, the less often each is updated."""
 
 
 class Signal:
-    """Tells its subscribers, in the same step, that something changed for which requests may wait."""
+    """Tells its subscribers, in the same step, that waiting requests may be able to go on."""
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[], None]] = []
@@ -35,12 +40,13 @@ class Signal:
 class Scheduler(Generic[A, L]):
     """Grants leases to tickets in the order of a fair queue.
 
-    `choose` picks a model and a node for a ticket and takes them, or returns None where none is free; it does not wait
+    `choose` picks a model and a node for a ticket and acquires them, or returns None if none is free; it does not wait
     and calls nothing here. A HerdingError that it raises ends the ticket's wait with that error. `clock` is in seconds
-    and never goes back; `every` is how many seconds lie at least between two places told to one ticket.
+    and never goes back; `update_seconds` is the least time between two places yielded to one ticket.
 
-    Whoever frees a slot calls `pump` in the same step, before anything else runs: else a newcomer may take what
-    somebody waits for. What comes by time alone (a rest that ends) is noticed within `every` seconds without it.
+    Code that frees a slot calls `schedule` in the same step, before anything else runs. Otherwise a new request may
+    take the slot of a waiting one. Changes by time alone (such as the end of a rest) are noticed within
+    `update_seconds`.
     """
 
     def __init__(
@@ -48,112 +54,112 @@ class Scheduler(Generic[A, L]):
         choose: Callable[[Ticket[A, L]], L | None],
         *,
         clock: Callable[[], float],
-        every: float = EVERY,
-        in_all: int = IN_ALL,
-        per_principal: int = PER_PRINCIPAL,
+        update_seconds: float = UPDATE_SECONDS,
+        max_waiting: int = MAX_WAITING,
+        max_per_principal: int = MAX_PER_PRINCIPAL,
     ) -> None:
-        self._choose, self._clock, self._every = choose, clock, every
-        self._queue: FairQueue[A, L] = FairQueue(clock, in_all=in_all, per_principal=per_principal)
-        self._pumped = clock()
-        self._pumping = False
+        self._choose, self._clock, self._update_seconds = choose, clock, update_seconds
+        self._queue: FairQueue[A, L] = FairQueue(clock, max_waiting=max_waiting, max_per_principal=max_per_principal)
+        self._scheduled_at = clock()
+        self._scheduling = False
 
     def __len__(self) -> int:
         return len(self._queue)
 
     def try_acquire(self, ticket: Ticket[A, L]) -> L | None:
-        """A lease where one is free and nobody of the same class waits for it. Raises what `choose` raises."""
-        if self._queue.waits(ticket.kind):
+        """Return a lease if one is free and no ticket of the same class waits for it. Raises what `choose` raises."""
+        if self._queue.has_waiting(ticket.kind):
             return None
         ticket.lease = self._choose(ticket)
-        ticket.settled = ticket.lease is not None
+        ticket.claimed = ticket.lease is not None
         return ticket.lease
 
     async def wait(self, ticket: Ticket[A, L]) -> AsyncGenerator[Place, None]:
-        """Tell the ticket's place now and whenever it changed; ends once it has a lease, or has left.
+        """Yield the ticket's place whenever it changes, until the ticket has a lease or is stopped.
 
+<<<<<<< HEAD
         The lease is the caller's then. Where the caller is cancelled or closes this before, the ticket leaves. Raises
         QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
+=======
+        The lease then belongs to the caller. If the caller is cancelled or closes this before, the ticket is withdrawn.
+        Raises QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
+>>>>>>> main
         """
         if self.try_acquire(ticket) is not None:
             return
         self._queue.push(ticket)
-        told: tuple[int, int | None] | None = None
+        last: tuple[int, int | None] | None = None
         try:
-            while ticket.number is not None and not ticket.stopped:
-                place = self._in_time(ticket)
-                if (news := _rounded(place)) != told:
-                    told = news
+            while ticket.waiting and not ticket.stopped:
+                place = self._place(ticket)
+                rounded = place.position, None if place.seconds is None else round(place.seconds)
+                if rounded != last:
+                    last = rounded
                     yield place
                 await self._sleep(ticket)
             if ticket.stopped:
                 return
             if ticket.error:
                 raise ticket.error
-            ticket.settled = True
+            ticket.claimed = True
         finally:
             self.withdraw(ticket)
 
     def withdraw(self, ticket: Ticket[A, L]) -> None:
-        """Take a ticket out, whose wait ends without a lease; a lease that nobody has taken yet goes to the next.
-
-        A ticket whose wait is over, or that never waited, stays as it is.
-        """
+        """Take out a waiting ticket; a lease that was granted but not claimed goes to the next one."""
         if self._queue.remove(ticket):
-            ticket.woken.set()
-        elif ticket.lease is not None and not ticket.settled:
+            ticket.ready.set()
+        elif ticket.lease is not None and not ticket.claimed:
             lease, ticket.lease = ticket.lease, None
             lease.release()
             self.schedule()
 
     def schedule(self) -> None:
-        """Grant what can be granted. A class whose first ticket finds nothing is passed over."""
-        if not len(self._queue) or self._pumping:
+        """Grant as many leases as possible. A class whose first ticket finds no node is passed over."""
+        if not len(self._queue) or self._scheduling:
             return
-        self._pumped, self._pumping = self._clock(), True
+        self._scheduled_at, self._scheduling = self._clock(), True
         try:
             for ticket in self._queue.heads():
                 self._offer(ticket)
         finally:
-            self._pumping = False
+            self._scheduling = False
 
     def _offer(self, ticket: Ticket[A, L]) -> None:
         try:
             ticket.lease = self._choose(ticket)
         except HerdingError as error:
             ticket.error = error
-            self._queue.remove(ticket)
-            ticket.woken.set()
+            self.withdraw(ticket)
             return
         if ticket.lease is not None:
             self._queue.serve(ticket)
-            ticket.woken.set()
+            ticket.ready.set()
 
-    def _in_time(self, ticket: Ticket[A, L]) -> Place:
+    def _place(self, ticket: Ticket[A, L]) -> Place:
+        """Return the ticket's place. Raises QueueTimeoutError after its deadline."""
         place = self._queue.place(ticket)
         if ticket.deadline is None or self._clock() < ticket.deadline:
             return place
+<<<<<<< HEAD
         message = f"No node became free in time; {_ahead(place.position - 1)}."
         raise QueueTimeoutError(f"{message} Try again later, or choose another model.", retry_after=place.seconds)
+=======
+        before = place.position - 1
+        noun = "request was" if before == 1 else "requests were"
+        ahead = f"{before:,} {noun} ahead of this one" if before else "this request was next"
+        message = f"No node became free in time; {ahead}. Try again later, or choose another model."
+        raise QueueTimeoutError(message, retry_after=place.seconds)
+>>>>>>> main
 
     async def _sleep(self, ticket: Ticket[A, L]) -> None:
-        """Until the ticket is granted or it is time to look at its place again: later where very many wait."""
-        seconds = max(self._every, len(self._queue) / LOOKS_A_SECOND)
+        """Wait until the ticket's wait is over or its place is to be updated."""
+        seconds = max(self._update_seconds, len(self._queue) / MAX_UPDATES)
         if ticket.deadline is not None:
             seconds = min(seconds, max(0.0, ticket.deadline - self._clock()))
         try:
             async with asyncio.timeout(seconds):
-                await ticket.woken.wait()
+                await ticket.ready.wait()
         except TimeoutError:
-            if self._clock() - self._pumped >= self._every:
+            if self._clock() - self._scheduled_at >= self._update_seconds:
                 self.schedule()
-
-
-def _ahead(requests: int) -> str:
-    if not requests:
-        return "this request was the next to go"
-    return f"{requests:,} {'requests were' if requests > 1 else 'request was'} to go before this one"
-
-
-def _rounded(place: Place) -> tuple[int, int | None]:
-    """What of a place is worth telling: the position, and whole seconds."""
-    return place.position, None if place.seconds is None else round(place.seconds)

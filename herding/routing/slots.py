@@ -1,4 +1,4 @@
-"""How much each node does now: its running requests against what it can do at once, and how long it takes."""
+"""Concurrency slots of the nodes: running requests, limits, and latencies."""
 
 from __future__ import annotations
 
@@ -7,39 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
 
-WEIGHT = 0.2
-"""What the newest answer counts, of 1, where answers come often."""
+LATENCY_WEIGHT = 0.2
+"""The weight of the newest latency in the average, where responses come often."""
 
-FADES = 30.0
-"""Seconds without an answer after which the mean before it counts a third."""
-
-
-class Latency:
-    """An exponentially weighted mean of milliseconds; times are in seconds of a clock that never goes back."""
-
-    def __init__(self) -> None:
-        self.mean: float | None = None
-        self.answers = 0
-        self._at = 0.0
-
-    def add(self, took_ms: float, now: float) -> None:
-        """Note one answer. The longer none came, the less the mean before it counts; the first counts until another."""
-        weight = 1.0 if self.answers < 2 else max(WEIGHT, 1 - exp((self._at - now) / FADES))
-        self.mean = (self.mean or 0.0) * (1 - weight) + took_ms * weight
-        self._at = now
-        self.answers += 1
-
-    def age(self, now: float) -> float:
-        """Seconds since the last answer; 0 where there was none."""
-        return 0.0 if self.mean is None else now - self._at
+LATENCY_FADES = 30.0
+"""Seconds without a response after which the earlier average counts a third."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A node's work now. `concurrency` None: no bound. Latencies are moving averages in ms, None while unknown.
+    """The current load of a node. Latencies are moving averages in milliseconds, None while unknown.
 
-    `age`: seconds since the last answer that they are made from. `settled`: it was not the first, which connects, and
-    takes longer than those to come.
+    `concurrency` None means no limit. `age` is in seconds since the last response in the averages. `settled` is False
+    after the first response only, which includes connecting and takes longer than later ones.
     """
 
     running: int = 0
@@ -51,6 +31,26 @@ class Load:
     settled: bool = True
 
 
+class Latency:
+    """An exponentially weighted mean of milliseconds. Times are in seconds of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self.mean: float | None = None
+        self.count = 0
+        self._at = 0.0
+
+    def add(self, milliseconds: float, now: float) -> None:
+        """Add a response. The first one counts only until the second; older averages fade with time."""
+        weight = 1.0 if self.count < 2 else max(LATENCY_WEIGHT, 1 - exp((self._at - now) / LATENCY_FADES))
+        self.mean = (self.mean or 0.0) * (1 - weight) + milliseconds * weight
+        self._at = now
+        self.count += 1
+
+    def age(self, now: float) -> float:
+        """Return the seconds since the last response; 0 if there was none."""
+        return 0.0 if self.mean is None else now - self._at
+
+
 class Slots:
     """Counts the running requests of each node. `clock` is in seconds and never goes back."""
 
@@ -59,50 +59,56 @@ class Slots:
         self._nodes: dict[str, _Node] = {}
 
     def set_limit(self, node: str, concurrency: int | None) -> None:
-        """Add a node, or change how many requests it may run at once; those that run go on."""
+        """Add a node, or change its limit of running requests; running ones go on."""
         self._nodes.setdefault(node, _Node()).concurrency = concurrency
 
     def remove(self, node: str) -> None:
-        """Forget a node. What it still runs is released to nobody; a node that takes its name starts with none."""
+        """Forget a node. A new node of the same name starts without running requests."""
         self._nodes.pop(node, None)
 
     def drain(self, node: str, *, draining: bool = True) -> None:
-        """Let a node take no more requests, or let it again. Those that run go on."""
+        """Stop or resume new requests of a node; running ones go on."""
         self._nodes[node].draining = draining
 
     def has_free(self, node: str) -> bool:
-        """Whether `take` would give a slot."""
+        """Return whether `acquire` would return a slot."""
         found = self._nodes.get(node)
-        return found is not None and found.free
+        return found is not None and found.has_free
 
     def acquire(self, node: str) -> Slot | None:
-        """A slot of the node, which the caller releases in any case; None where none is free or the node is unknown."""
+        """Return a slot, which the caller must release; None if none is free or the node is unknown."""
         found = self._nodes.get(node)
-        if found is None or not found.free:
+        if found is None or not found.has_free:
             return None
         found.running += 1
-        found.emptied.clear()
+        found.idle.clear()
         return Slot(found, self._clock)
 
     def load(self, node: str) -> Load:
-        """The node's work now; that of an unknown node is none."""
+        """Return the current load of a node; an unknown node has none."""
         found = self._nodes.get(node)
         if found is None:
             return Load()
-        first, total = found.first_token, found.total
-        age = total.age(self._clock())
-        told = first.mean, total.mean, age, total.answers > 1
-        return Load(found.running, found.concurrency, found.draining, *told)
+        first_token, total = found.first_token, found.total
+        return Load(
+            running=found.running,
+            concurrency=found.concurrency,
+            draining=found.draining,
+            first_token_ms=first_token.mean,
+            total_ms=total.mean,
+            age=total.age(self._clock()),
+            settled=total.count > 1,
+        )
 
     async def wait_idle(self, node: str) -> None:
-        """Wait until the node runs nothing. Drain it first, or it may never be idle."""
+        """Wait until the node runs no request. Drain it first, or this may wait forever."""
         found = self._nodes.get(node)
         while found is not None and found.running:
-            await found.emptied.wait()
+            await found.idle.wait()
 
 
 class Slot:
-    """One running request's place on a node. As a context manager it is released at the end."""
+    """The place of one running request on a node. As a context manager it is released at the end."""
 
     __slots__ = ("_clock", "_node", "_released")
 
@@ -111,19 +117,19 @@ class Slot:
         self._released = False
 
     def record_latency(self, *, first_token_ms: float, total_ms: float) -> None:
-        """Note how long a complete answer took. A failure is no answer: a node that fails fast is not a fast node."""
+        """Record the latency of a complete response. Failures do not count: failing fast is not being fast."""
         now = self._clock()
         self._node.first_token.add(first_token_ms, now)
         self._node.total.add(total_ms, now)
 
     def release(self) -> None:
-        """Give the slot back; again does no harm."""
+        """Give the slot back; repeated calls have no effect."""
         if self._released:
             return
         self._released = True
         self._node.running -= 1
         if not self._node.running:
-            self._node.emptied.set()
+            self._node.idle.set()
 
     def __enter__(self) -> Slot:
         return self
@@ -133,15 +139,13 @@ class Slot:
 
 
 class _Node:
-    """What is known of one node."""
-
     def __init__(self) -> None:
         self.running = 0
         self.concurrency: int | None = None
         self.draining = False
         self.first_token, self.total = Latency(), Latency()
-        self.emptied = asyncio.Event()
+        self.idle = asyncio.Event()
 
     @property
-    def free(self) -> bool:
+    def has_free(self) -> bool:
         return not self.draining and (self.concurrency is None or self.running < self.concurrency)

@@ -1,11 +1,11 @@
-"""The policy `stars`: a model gets requests as often as it is, by all that is known, probably the best one.
+"""The policy `stars`: the share of a model is the probability that it is the best one.
 
-What a request is worth with a model is how often it answers times how good its answers are, and that is one fifth
-signals (checks and time) and four fifths stars (herding/routing/quality.py). Each of the three is estimated on the
-prompt's window, where old evidence fades, and starts from a weak prior out of the model's other prompts. Signals
-foretell stars to some extent, so that a model without stars is judged by its signals. Thompson, "On the likelihood that
-one unknown probability exceeds another" (1933), gives the rule; here its probabilities are worked out rather than drawn
-from, so that the share that is told is the chance to be chosen.
+The quality of a request is the success rate of the model times the quality of its responses, of which signals (checks
+and latency) make up one fifth and stars four fifths (herding/routing/quality.py). Each is estimated on the prompt's
+window, where old evidence fades, with a weak prior from the model's other prompts. Signals predict stars to some
+extent, so a model without stars is judged by its signals. This is Thompson sampling ("On the likelihood that one
+unknown probability exceeds another", 1933) with computed instead of sampled probabilities, so that the share that is
+shown is the probability to be chosen.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from functools import lru_cache
 
 import numpy as np
 
-from herding.routing.quality import CHECK_FAILURE_COST, PLAIN, STARS_WEIGHT, scale
+from herding.routing.quality import BASE_QUALITY, CHECK_FAILURE_COST, STARS_WEIGHT, scale
 from herding.routing.rater_weights import STARS_SPREAD, TINY, RaterWeights
 from herding.routing.record import ModelCounts, Record, SampleWindow
-from herding.routing.shares import Array, best, floored
+from herding.routing.shares import Array, probability_best, with_floor
 
-LEAST = 0.01
-"""The share that every model keeps; with many models, a fifth of an equal one."""
+MIN_SHARE = 0.01
+"""The smallest share of a model; with many models, a fifth of an equal share."""
 
 SIGNALS_FADE = 0.995
 FAILURES_FADE = 0.94
-"""What is left of the weight of a request after one more on the same prompt: for its signals, and for failing."""
+"""The factor on the weight of a request with each later one on the same prompt: for signals, and for failures."""
 
 HALF_LIFE_MS = 7 * 86_400_000
 """Signals and failures lose half their weight in 7 days."""
 
 SIGNALS_SPREAD = 0.2
-"""The standard deviation of the signals' worth on answers of one model."""
+"""The standard deviation of the signals' quality on responses of one model."""
 
-LIKING_SPREAD = 0.13
-"""How far the stars of a model lie from what its signals foretell: one standard deviation."""
+PREFERENCE_SPREAD = 0.13
+"""The standard deviation of a model's stars from what its signals predict."""
 
-STARTS_AT = 20.0
-"""The weight of stars on a prompt that makes half of LIKING_SPREAD be expected."""
+HALF_SPREAD_WEIGHT = 20.0
+"""The weight of stars on a prompt at which half of PREFERENCE_SPREAD is expected."""
 
-VAGUE = 5.0
-"""The weight of stars that tells half of how a prompt is liked whatever the model."""
+LEVEL_PRIOR = 5.0
+"""The weight of stars at which half of their level on a prompt, whatever the model, is believed."""
 
 PRIOR = 2.0
-"""The weight of what is known beforehand, in requests."""
+"""The weight of the prior, in requests."""
 
-FAILS = 0.05
-"""How often a model fails of which nothing is known."""
+FAILURE_RATE = 0.05
+"""The failure rate of a model without data."""
 
-ELSEWHERE = 20.0
-"""So many requests on other prompts count as much as knowing nothing."""
+OTHER_PROMPTS = 20.0
+"""Requests on other prompts that weigh as much as having no data."""
 
-NUDGE = 0.03
-"""How far one loud rater may move a share."""
+MAX_MOVE = 0.03
+"""The largest change of a share by one dominant rater."""
 
-WATCHED = 6
-"""So many raters with the greatest influence are held to that."""
+LIMITED_RATERS = 6
+"""Raters with the greatest influence to whom that limit applies."""
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
-    """What is thought of each candidate: expected quality in [0, 1], its standard deviation, and the share it gets."""
+class Posterior:
+    """The expected quality of each candidate in [0, 1], its standard deviation, and the share of requests."""
 
     mean: tuple[float, ...]
     sd: tuple[float, ...]
@@ -70,57 +70,61 @@ class Belief:
 
 @dataclass(frozen=True, slots=True)
 class _Signals:
-    """What is known of each model without stars, each of shape (models,); `liking` is the liking elsewhere."""
+    """Estimates for each model without stars, each of shape (models,); `liking` is from other prompts."""
 
     answers: Array
     answers_var: Array
-    worth: Array
-    worth_var: Array
+    value: Array
+    value_var: Array
     liking: Array
 
 
-def believe(record: Record, prompt: str, models: Sequence[str], voices: RaterWeights, now: int) -> Belief:
-    """What to think of `models` on a prompt at `now` (ms), given its stars."""
+def compute_posterior(record: Record, prompt: str, models: Sequence[str], ratings: RaterWeights, now: int) -> Posterior:
+    """Compute the posterior of models on a prompt at `now` (ms), given its ratings."""
     signals = _signals(record, prompt, models, now)
-    together = voices.weight.sum(axis=0), voices.worth.sum(axis=0)
+    together = ratings.weight.sum(axis=0), ratings.value.sum(axis=0)
     mean, sd = _posterior(signals, *together)
-    shares = _held(best(mean, sd), signals, voices, together)
-    shares = floored(shares, min(LEAST, 0.2 / len(models)))
-    return Belief(tuple(mean.tolist()), tuple(sd.tolist()), tuple(shares.tolist()))
+    shares = _limit_raters(probability_best(mean, sd), signals, ratings, together)
+    shares = with_floor(shares, min(MIN_SHARE, 0.2 / len(models)))
+    return Posterior(tuple(mean.tolist()), tuple(sd.tolist()), tuple(shares.tolist()))
 
 
 def _signals(record: Record, prompt: str, models: Sequence[str], now: int) -> _Signals:
-    elsewhere = [record.elsewhere(prompt, model) for model in models]
-    fails, worth, liking = (np.array(column) for column in zip(*map(_beforehand, elsewhere), strict=True))
+    others = [record.other_prompts(prompt, model) for model in models]
+    fails, value, liking = (np.array(column) for column in zip(*map(_prior, others), strict=True))
     weight, ok, good, recent, recent_ok = _faded(record.window(prompt), models, now)
     usually = (ok + (1 - fails) * PRIOR) / (weight + PRIOR)
     answers = (recent_ok + usually * PRIOR) / (recent + PRIOR)
     return _Signals(
         answers=answers,
         answers_var=answers * (1 - answers) / (weight + PRIOR + 1),
-        worth=(good + worth * PRIOR) / (ok + PRIOR),
-        worth_var=SIGNALS_SPREAD**2 / (ok + PRIOR),
+        value=(good + value * PRIOR) / (ok + PRIOR),
+        value_var=SIGNALS_SPREAD**2 / (ok + PRIOR),
         liking=liking - liking.mean(),
     )
 
 
-def _beforehand(count: ModelCounts) -> tuple[float, float, float]:
-    """How often a model with such counts elsewhere fails, what its answers are worth, and how they are liked."""
-    fails = (count.failed + FAILS * ELSEWHERE) / (count.requests + ELSEWHERE)
-    check_failures = count.checks_failed / (count.checks_passed + count.checks_failed + ELSEWHERE)
+def _prior(count: ModelCounts) -> tuple[float, float, float]:
+    """Return the expected failure rate, response quality and liking of a model with such counts on other prompts."""
+    fails = (count.failed + FAILURE_RATE * OTHER_PROMPTS) / (count.requests + OTHER_PROMPTS)
+    check_failures = count.checks_failed / (count.checks_passed + count.checks_failed + OTHER_PROMPTS)
     liked = scale(count.stars / count.rated) - 0.5 if count.rated else 0.0
-    return fails, PLAIN - CHECK_FAILURE_COST * check_failures, liked * count.rated / (count.rated + ELSEWHERE)
+    return (
+        fails,
+        BASE_QUALITY - CHECK_FAILURE_COST * check_failures,
+        liked * count.rated / (count.rated + OTHER_PROMPTS),
+    )
 
 
 def _faded(window: SampleWindow, models: Sequence[str], now: int) -> tuple[Array, Array, Array, Array, Array]:
-    """Sums by model, of shape (models,) each: weights of the requests, of those answered, and the worth of these; and
-    with the faster fading of failures, the weights of the requests and of those answered.
+    """Add up by model, each of shape (models,): the weights of requests, of successful ones, and the quality of these;
+    and with the faster fading of failures, the weights of requests and of successful ones.
     """
     size, columns = len(window.at), max(1, len(window.models))
     age = np.maximum(now - np.array(window.at, dtype=np.float64), 0)
     by_time = np.exp2(age / -HALF_LIFE_MS)
     ok = np.array(window.ok)
-    slow, fast = by_time * _aged(SIGNALS_FADE, size), by_time * _aged(FAILURES_FADE, size)
+    slow, fast = by_time * _fading_weights(SIGNALS_FADE, size), by_time * _fading_weights(FAILURES_FADE, size)
     model = np.array(window.model, dtype=np.intp)
     where = np.array([window.models.get(name, -1) for name in models])
 
@@ -130,47 +134,49 @@ def _faded(window: SampleWindow, models: Sequence[str], now: int) -> tuple[Array
         return kept
 
     answered = slow * ok
-    worth = answered * np.array(window.worth)
-    return by_model(slow), by_model(answered), by_model(worth), by_model(fast), by_model(fast * ok)
+    value = answered * np.array(window.quality)
+    return by_model(slow), by_model(answered), by_model(value), by_model(fast), by_model(fast * ok)
 
 
 @lru_cache(maxsize=16)
-def _aged(fades: float, size: int) -> Array:
-    """The weights of `size` requests, the oldest first."""
+def _fading_weights(fades: float, size: int) -> Array:
+    """Return the weights of `size` requests, oldest first."""
     weights: Array = np.power(fades, np.arange(size - 1, -1, -1, dtype=np.float64))
     return weights
 
 
-def _posterior(signals: _Signals, weight: Array, worth: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of what a request is worth; stars of shape (..., models), so are the results.
+def _posterior(signals: _Signals, weight: Array, value: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the quality of a request; inputs and results of shape (..., models).
 
-    The level of the stars on this prompt is taken out of them: where all models are liked less than their signals
-    foretell, those without stars probably are as well.
+    The general level of the stars on this prompt is estimated first: if all models are liked less than their signals
+    predict, those without stars probably are as well.
     """
     whole = weight.sum(axis=-1, keepdims=True)
-    level = (worth - weight * signals.worth).sum(axis=-1, keepdims=True) / (whole + VAGUE)
-    foretold = signals.worth + level + signals.liking
-    spread = LIKING_SPREAD**2 * whole / (whole + STARTS_AT) + TINY
+    level = (value - weight * signals.value).sum(axis=-1, keepdims=True) / (whole + LEVEL_PRIOR)
+    predicted = signals.value + level + signals.liking
+    spread = PREFERENCE_SPREAD**2 * whole / (whole + HALF_SPREAD_WEIGHT) + TINY
     precision = 1 / spread + weight / STARS_SPREAD**2
-    liked = (foretold / spread + worth / STARS_SPREAD**2) / precision
-    answer = (1 - STARS_WEIGHT) * signals.worth + STARS_WEIGHT * liked
-    answer_var = signals.worth_var + STARS_WEIGHT**2 / precision
+    liked = (predicted / spread + value / STARS_SPREAD**2) / precision
+    answer = (1 - STARS_WEIGHT) * signals.value + STARS_WEIGHT * liked
+    answer_var = signals.value_var + STARS_WEIGHT**2 / precision
     mean = signals.answers * answer
     sd = np.sqrt(signals.answers**2 * answer_var + answer**2 * signals.answers_var)
     return mean, sd
 
 
-def _held(shares: Array, signals: _Signals, voices: RaterWeights, together: tuple[Array, Array]) -> Array:
-    """`shares` moved towards those without a loud rater, as far as that one moves them by more than NUDGE."""
-    if not voices.loud.any():
+def _limit_raters(shares: Array, signals: _Signals, ratings: RaterWeights, together: tuple[Array, Array]) -> Array:
+    """Move `shares` towards those without each dominant rater, as far as that one moves them by more than MAX_MOVE."""
+    if not ratings.dominance.any():
         return shares
-    weight, worth = together
-    mean = worth / np.maximum(weight, TINY)
-    pull = np.abs(voices.worth - voices.weight * mean) / (weight + (STARS_SPREAD / LIKING_SPREAD) ** 2)
-    watched = np.argsort(voices.loud * pull.max(axis=1))[-WATCHED:]
-    without = best(*_posterior(signals, weight - voices.weight[watched], worth - voices.worth[watched]))
+    weight, value = together
+    mean = value / np.maximum(weight, TINY)
+    pull = np.abs(ratings.value - ratings.weight * mean) / (weight + (STARS_SPREAD / PREFERENCE_SPREAD) ** 2)
+    limited_raters = np.argsort(ratings.dominance * pull.max(axis=1))[-LIMITED_RATERS:]
+    without = probability_best(
+        *_posterior(signals, weight - ratings.weight[limited_raters], value - ratings.value[limited_raters])
+    )
     moves = np.abs(without - shares).max(axis=1)
-    back = voices.loud[watched] * np.maximum(0, 1 - NUDGE / np.maximum(moves, NUDGE))
+    back = ratings.dominance[limited_raters] * np.maximum(0, 1 - MAX_MOVE / np.maximum(moves, MAX_MOVE))
     back /= max(1.0, back.sum())
-    held: Array = shares + back @ (without - shares)
-    return held
+    limited: Array = shares + back @ (without - shares)
+    return limited

@@ -28,7 +28,7 @@ class RequestQueue:
     def __init__(self, fleet: Fleet, selector: Selector, *, wait_seconds: float) -> None:
         self._fleet, self._selector, self._wait_seconds = fleet, selector, wait_seconds
         self._scheduler: Scheduler[RoutingState, Assignment] = Scheduler(
-            selector.take, clock=fleet.clock, every=RECHECK_SECONDS
+            selector.take, clock=fleet.clock, update_seconds=RECHECK_SECONDS
         )
         self._tickets: set[RequestTicket] = set()
         fleet.changed.subscribe(self._scheduler.schedule)
@@ -55,11 +55,17 @@ class RequestQueue:
         try:
             async with aclosing(self._scheduler.wait(ticket)) as places:
                 async for place in places:
+<<<<<<< HEAD
                     yield self._queued(ticket.about, place)
         except QueueTimeoutError:
             if self._selector.serving(ticket.about) or self._selector.coming(ticket.about):
+=======
+                    yield self._queued(ticket.payload, place)
+        except QueueTimeoutError:
+            if self._selector.serving(ticket.payload) or self._selector.coming(ticket.payload):
+>>>>>>> main
                 raise
-            raise ticket.about.failure or self._selector.no_node_error(ticket.about) from None
+            raise ticket.payload.failure or self._selector.no_node_error(ticket.payload) from None
         finally:
             self._tickets.discard(ticket)
             run.wait_on(None)
@@ -73,7 +79,7 @@ class RequestQueue:
         """Return the models that requests wait for and no node serves, and the nodes that they wait for."""
         wanted: Counter[str] = Counter()
         needed: set[str] = set()
-        for state in (ticket.about for ticket in self._tickets):
+        for state in (ticket.payload for ticket in self._tickets):
             serving = self._selector.serving(state)
             needed.update(node.name for node in serving)
             if not serving and not self._selector.coming(state):

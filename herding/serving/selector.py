@@ -150,7 +150,7 @@ class Selector:
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
-        state, slots, health = ticket.about, self._fleet.slots, self._fleet.health
+        state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         allowed, models = self.allowed(state.request), self.models(state.request)
         nodes = _serving(state, allowed, models)
         free = {

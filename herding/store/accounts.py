@@ -94,7 +94,7 @@ class AccountStore:
         value = case((or_(now.is_(None), now > at), at), else_=now)
         change = update(token).where(token.c.id == storable(token_id)).values({column: value})
         if not await self._writer.call(lambda c: c.execute(change).rowcount):
-            raise NotFoundError("There is no such token.", param="token")
+            raise NotFoundError("Token not found.", param="token")
 
 
 def _add_user(connection: Connection, user: User) -> None:

@@ -1,4 +1,4 @@
-"""What the prompt files hold: the versions on which file and store agree, their conflicts, and the state of prompts."""
+"""Prompt files: the versions that they hold, conflicts with the store, and the state of every prompt."""
 
 from __future__ import annotations
 

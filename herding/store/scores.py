@@ -74,7 +74,7 @@ def _save_preference(connection: Connection, chosen: Preference) -> None:
     better, worse = storable(chosen.better), storable(chosen.worse)
     first, second = sorted((better, worse))
     if len(connection.execute(select(request.c.id).where(request.c.id.in_((first, second)))).all()) < 2:
-        raise NotFoundError("There is no such request.", param="better")
+        raise NotFoundError("Request not found.", param="better")
     row: dict[str, Any] = {
         "first_id": first,
         "second_id": second,

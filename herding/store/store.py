@@ -38,7 +38,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """Whether the database takes rows now. `database` is its name and version; `problem` says what to do."""
+    """The status of the database. `database` is its name and version; `problem` says what to do if it takes no rows."""
 
     writable: bool
     database: str
@@ -89,7 +89,7 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
         """Enter a starting request into the limits of `account` (default: its principal), with its first row.
 
         `tokens` is the most that the request may use; they count until `finish` replaces them, for good if the app
-        dies. The entry survives a crash of the app; since nobody was told anything yet, it does not wait for a disk
+        dies. The entry survives a crash of the app; since no response was sent yet, it does not wait for a disk
         sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
 
         Raises LimitError if a limit is used up.

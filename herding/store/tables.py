@@ -36,7 +36,7 @@ _WITHIN = text("session_id IS NOT NULL")
 
 
 class Base(SQLModel):
-    """What all tables of the store share: one catalogue with fixed names."""
+    """The base of all tables, with named constraints."""
 
     metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING)
 
@@ -91,7 +91,7 @@ class RequestRow(Base, table=True):
 
 
 class AttemptRow(Base, table=True):
-    """One try of one node for a request. The index holds all that node statistics read."""
+    """One attempt of a request on a node. The index holds all that node statistics read."""
 
     __tablename__ = "attempt"
     __table_args__ = (
@@ -152,9 +152,9 @@ class AccountRow(Base, table=True):
 
 
 class TokenRow(Base, table=True):
-    """An access token. `id` is its public part; `digest` is a keyed hash of the secret part, which is nowhere.
+    """An access token. `id` is its public part; `digest` is a keyed hash of the secret part, which is not stored.
 
-    `role` is null where the token can do what its user can.
+    `role` is null if the token has the role of its user.
     """
 
     __tablename__ = "token"
@@ -173,10 +173,10 @@ class TokenRow(Base, table=True):
 
 
 class LedgerRow(Base, table=True):
-    """What one request takes of its principal's limits: reserved tokens, and those really used once it is settled.
+    """The use of a principal's limits by one request: reserved tokens, replaced by the used ones once it is settled.
 
-    It does not hang on the request's row, which may be deleted while its use still counts. Adding up a window of time
-    reads the index only.
+    It is independent of the request's row, which may be deleted while its use still counts. An index holds all that
+    adding up a window reads.
     """
 
     __tablename__ = "ledger"
@@ -208,7 +208,7 @@ class PromptVersionRow(Base, table=True):
 
 
 class PromptRetiredRow(Base, table=True):
-    """A prompt that was deleted; no row means that it lives. Its versions stay."""
+    """A deleted prompt. Its versions stay."""
 
     __tablename__ = "prompt_retired"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -219,7 +219,7 @@ class PromptRetiredRow(Base, table=True):
 
 
 class PromptLabelRow(Base, table=True):
-    """The version that a label of a prompt stands for now."""
+    """The current version of a label of a prompt."""
 
     __tablename__ = "prompt_label"
     __table_args__ = (
@@ -235,9 +235,9 @@ class PromptLabelRow(Base, table=True):
 
 
 class PromptLabelMoveRow(Base, table=True):
-    """A move of a label from version `previous` to `number`; null is no version. Only ever appended.
+    """A move of a label from version `previous` to `number`; null is no version. Rows are only appended.
 
-    `undoes` is the id of the move that this one takes back.
+    `undoes` is the id of the move that this one undoes.
     """
 
     __tablename__ = "prompt_label_move"
@@ -271,7 +271,7 @@ class PromptFileRow(Base, table=True):
 
 
 class PromptConflictRow(Base, table=True):
-    """A prompt that was saved while its file was edited, until somebody says which version is to stay."""
+    """A prompt that was saved while its file was edited, until a user chooses the version to keep."""
 
     __tablename__ = "prompt_conflict"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -285,7 +285,7 @@ class PromptConflictRow(Base, table=True):
 
 
 class DraftRow(Base, table=True):
-    """What somebody made of version `base` of a prompt and did not save yet; 0 is a new prompt."""
+    """An unsaved change of a principal to version `base` of a prompt; 0 is a new prompt."""
 
     __tablename__ = "draft"
     __table_args__ = (Index("ix_draft_key", "key", "updated_at", "principal"),)

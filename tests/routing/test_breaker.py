@@ -47,7 +47,7 @@ class Site:
     def __init__(self, rules: BreakerSettings | None = None, seed: int = 1) -> None:
         self.clock, self.wall = Clock(), 0
         self.events = EventLog(lambda: self.wall)
-        self.health = CircuitBreakers(clock=self.clock, rng=Random(seed), events=self.events, rules=rules)
+        self.health = CircuitBreakers(clock=self.clock, rng=Random(seed), events=self.events, settings=rules)
 
     def permit(self) -> Permit:
         permit = self.health.acquire("a")
@@ -374,9 +374,9 @@ def test_events_tell_what_happened_but_no_text_of_a_request(site: Site) -> None:
     site.fail(status_error("my secret text", status=500))
     newest, oldest = site.events.latest()
     assert (oldest.at_ms, oldest.node, oldest.kind) == (7, "a", "ejected")
-    assert oldest.detail.startswith("cannot be reached: 3 failures in a row; out for")
-    assert newest.detail.startswith("answers HTTP 500 in a trial; out for")
-    assert site.health.status("a").reason == "answers HTTP 500 in a trial"
+    assert oldest.detail.startswith("cannot be reached: 3 failures in a row; ejected for")
+    assert newest.detail.startswith("responds HTTP 500 in a trial; ejected for")
+    assert site.health.status("a").reason == "responds HTTP 500 in a trial"
 
 
 def test_a_forgotten_node_is_not_heard_of(site: Site) -> None:

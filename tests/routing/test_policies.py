@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import ConfigError
-from herding.routing.policies import POLICIES, Policies, ResultCache, RoutingSettings, insights, interval
+from herding.routing.policies import POLICIES, Policies, ResultCache, RoutingSettings
 from herding.routing.quality import Sample
-from herding.routing.record import ModelCounts, Rating, Record, deeds
+from herding.routing.record import ModelCounts, Rating, Record
 
 MODELS = ("a", "b", "c")
 HOUR = 3_600_000
@@ -121,16 +121,16 @@ def test_success_share_follows_the_errors_of_the_prompt() -> None:
 def test_shares_hold_until_the_evidence_changes_or_an_hour_is_over() -> None:
     record, clock = known(), Clock()
     chooser = Policies(record, Random(1), clock)
-    first = chooser.belief("p", MODELS, RoutingSettings())
+    first = chooser.posterior("p", MODELS, RoutingSettings())
     clock.now = HOUR - 1
-    assert chooser.belief("p", MODELS, RoutingSettings()) is first
+    assert chooser.posterior("p", MODELS, RoutingSettings()) is first
     record.rate("3", "x", 1)
-    second = chooser.belief("p", MODELS, RoutingSettings())
+    second = chooser.posterior("p", MODELS, RoutingSettings())
     assert second.shares[0] < first.shares[0]
     clock.now += HOUR
-    assert chooser.belief("p", MODELS, RoutingSettings()) is not second
+    assert chooser.posterior("p", MODELS, RoutingSettings()) is not second
     record.reset("p", HOUR)
-    assert chooser.belief("p", MODELS, RoutingSettings()).shares == pytest.approx((1 / 3,) * 3)
+    assert chooser.posterior("p", MODELS, RoutingSettings()).shares == pytest.approx((1 / 3,) * 3)
 
 
 def test_a_replay_of_the_same_facts_thinks_the_same() -> None:
@@ -138,8 +138,8 @@ def test_a_replay_of_the_same_facts_thinks_the_same() -> None:
     samples = record.window("p").samples
     stars = [Rating(one.request_id, "x", given) for one in samples for given in record.window("p").stars(one)]
     replay.load(reversed(samples), reversed(stars))
-    lived = policies(record).belief("p", MODELS, RoutingSettings())
-    assert policies(replay).belief("p", MODELS, RoutingSettings()) == lived
+    lived = policies(record).posterior("p", MODELS, RoutingSettings())
+    assert policies(replay).posterior("p", MODELS, RoutingSettings()) == lived
 
 
 def test_the_targets_of_the_prompt_decide_what_is_slow() -> None:
@@ -162,14 +162,12 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
         }
         for prompt in ("p", "q")
     )
-    assert "5.0 stars from 20 ratings; no complaint in 20 requests" in whys["a"]
+    assert "5.0 stars from 20 ratings; no failures in 20 requests" in whys["a"]
     assert "on other prompts" not in whys["a"]
     assert "fails checks in" in whys["b"]
     assert "fails 50 % of the time" in whys["c"]
     assert "% of the requests" in whys["c"]
-    assert others["a"].endswith(
-        "nothing is known of it on this prompt yet; on other prompts: 5.0 stars from 20 ratings"
-    )
+    assert others["a"].endswith("no data for this prompt yet; on other prompts: 5.0 stars from 20 ratings")
     assert others["c"].endswith(", fails 50 % of the time")
     assert chooser.choose("q", ("x", "y"), RoutingSettings(), busy={}).why.endswith("on this prompt yet")
 
@@ -190,30 +188,30 @@ def test_nothing_to_choose_from_is_an_error() -> None:
 def test_insights_tell_of_each_model_what_it_did_and_gets() -> None:
     record = known()
     chooser = policies(record)
-    best, middling, failing = insights(chooser, record, "p", MODELS, RoutingSettings())
+    best, middling, failing = chooser.estimates("p", MODELS, RoutingSettings())
     assert (best.model, middling.model, failing.model) == MODELS
-    assert best.why == deeds(record.window("p").counts["a"], ModelCounts()) != failing.why
+    assert best.why == record.window("p").counts["a"].describe(ModelCounts()) != failing.why
     assert best.quality > middling.quality > failing.quality
     assert {line.model: line.share for line in (best, middling, failing)} == chooser.shares(
         "p", MODELS, RoutingSettings()
     )
-    assert insights(chooser, record, "p", (), RoutingSettings()) == ()
-    (unknown,) = insights(chooser, record, "p", ("z",), RoutingSettings())
-    assert (unknown.share, unknown.why) == (1.0, deeds(ModelCounts(), ModelCounts()))
+    assert chooser.estimates("p", (), RoutingSettings()) == ()
+    (unknown,) = chooser.estimates("p", ("z",), RoutingSettings())
+    assert (unknown.share, unknown.why) == (1.0, ModelCounts().describe(ModelCounts()))
 
 
 def test_the_interval_of_the_stars_stays_within_the_stars() -> None:
     count = ModelCounts()
     for stars in (1, 5, 5, 5):
-        count.rating(stars, 1)
-    mean, low, high = interval(count)
+        count.count_rating(stars, 1)
+    mean, low, high = count.stars_interval()
     assert mean == 4
     assert low == pytest.approx(4 - 1.96 * 2 / 2)
     assert high == 5
 
 
 def test_fresh_results_are_few() -> None:
-    fresh: ResultCache[int] = ResultCache(most=2, lasts_ms=10)
+    fresh: ResultCache[int] = ResultCache(size=2, max_age_ms=10)
     numbers = iter(range(99))
     asked = [
         fresh.get(key, revision, now, lambda: next(numbers))

@@ -26,7 +26,7 @@ def state(window: SampleWindow) -> tuple[object, ...]:
         list(window.at),
         [names[index] for index in window.model],
         list(window.ok),
-        list(window.worth),
+        list(window.quality),
         list(window.faults),
         list(window.votes()),
         {model: count for model, count in window.counts.items() if count != ModelCounts()},
@@ -38,9 +38,9 @@ def counted(window: SampleWindow) -> dict[str, ModelCounts]:
     counts: dict[str, ModelCounts] = {}
     for one in window.samples:
         count = counts.setdefault(one.model, ModelCounts())
-        count.sample(one, 1)
+        count.count_sample(one, 1)
         for stars in window.stars(one):
-            count.rating(stars, 1)
+            count.count_rating(stars, 1)
     return counts
 
 
@@ -73,7 +73,7 @@ def test_the_counts_are_those_of_what_is_kept(samples: list[Sample], stars: list
         assert len(window.samples) <= 6
     assert sum(len(window.samples) for window in both) <= 9
     for model in "abc":
-        assert record.elsewhere("p", model) == both[1].counts.get(model, ModelCounts())
+        assert record.other_prompts("p", model) == both[1].counts.get(model, ModelCounts())
 
 
 def test_the_newest_are_kept_and_stars_go_with_their_request() -> None:
@@ -135,16 +135,16 @@ def test_idle_prompts_make_room() -> None:
         record.load(Sample(f"{prompt}{number}", prompt, "a", number, True) for number in range(5))
     assert record.window("p").samples == []
     assert len(record.window("q").samples) == len(record.window("r").samples) == 5
-    assert record.forgotten == 1
+    assert record.evictions == 1
     assert not record.rate("p1", "x", 5)
 
 
 def test_other_targets_judge_all_samples_anew() -> None:
     window = SampleWindow({}, 10)
     window.add(sample(9))
-    before = window.worth[0]
-    window.aim(Targets(slow_ms=100, fast_ms=50))
-    assert window.worth[0] < before
+    before = window.quality[0]
+    window.set_targets(Targets(slow_ms=100, fast_ms=50))
+    assert window.quality[0] < before
     assert window.faults[0] > 0
 
 

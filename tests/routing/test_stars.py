@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
-from herding.routing.shares import best, floored
+from herding.routing.shares import probability_best, with_floor
 
 MODELS = ("a", "b")
 DAY = 86_400_000
@@ -185,15 +185,15 @@ def test_what_a_rater_moves_does_not_grow_with_more_votes() -> None:
 def test_the_chance_to_be_best_of_two_is_the_one_of_the_difference() -> None:
     mean, sd = np.array([0.6, 0.5]), np.array([0.05, 0.1])
     exact = NormalDist().cdf(0.1 / np.hypot(0.05, 0.1))
-    assert best(mean, sd)[0] == pytest.approx(exact, abs=0.005)
+    assert probability_best(mean, sd)[0] == pytest.approx(exact, abs=0.005)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.001, 1)), min_size=1, max_size=12))
 def test_chances_add_up_and_the_better_has_the_greater(beliefs: list[tuple[float, float]]) -> None:
     mean = np.array([mean for mean, _ in beliefs])
-    chances = best(mean, np.full(len(mean), beliefs[0][1]))
+    chances = probability_best(mean, np.full(len(mean), beliefs[0][1]))
     assert chances.sum() == pytest.approx(1)
     assert chances.argmax() in np.flatnonzero(mean >= mean.max() - 1e-3)
-    shares = floored(best(mean, np.array([sd for _, sd in beliefs])), 0.01)
+    shares = with_floor(probability_best(mean, np.array([sd for _, sd in beliefs])), 0.01)
     assert shares.sum() == pytest.approx(1)
     assert shares.min() >= 0.01

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.routing.quality import Sample, Targets
-from herding.routing.shares import draw
-from herding.routing.success_share import LEAST, fault, success_shares
+from herding.routing.quality import Sample, Targets, fault
+from herding.routing.shares import MIN_SUCCESS_SHARE, draw, success_shares
 
 ANY = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-5, 5)
 
@@ -28,7 +27,7 @@ def test_the_worked_example() -> None:
 def test_whatever_the_numbers_each_has_a_share_and_they_add_up_to_one(pairs: list[tuple[float, float]]) -> None:
     shares = success_shares([total for total, _ in pairs], [errors for _, errors in pairs])
     assert sum(shares) == pytest.approx(1)
-    assert min(shares) >= min(LEAST, 0.2 / len(pairs)) - 1e-12
+    assert min(shares) >= min(MIN_SUCCESS_SHARE, 0.2 / len(pairs)) - 1e-12
 
 
 @given(st.integers(1, 9), st.sampled_from([(0, 0), (0, 5), (4, 4), (4, 9), (math.nan, 1), (3, math.nan), (-2, 1)]))
