@@ -162,14 +162,7 @@ class Insights:
         return self._fleet.health.status(name).state if self._fleet.takes(name) else "draining"
 
 
-<<<<<<< HEAD
-def _figures(
-    tries: Sequence[AttemptStats], width: int, version: int, shares: Mapping[str, float | None]
-) -> tuple[tuple[Cell, ...], tuple[Bucket, ...]]:
-    return matrix(tries, version, shares), over_time(tries, width)
-=======
 def _compute(
     tries: Sequence[AttemptStats], width: int, version: int, shares: Mapping[str, float | None]
 ) -> tuple[tuple[VersionModelStats, ...], tuple[RequestBucket, ...]]:
     return build_matrix(tries, version, shares), count_over_time(tries, width)
->>>>>>> main

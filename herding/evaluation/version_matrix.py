@@ -52,15 +52,10 @@ Row = tuple[int, bool, str]
 """The key of a row: version, edited, model."""
 
 
-<<<<<<< HEAD
-def matrix(tries: Iterable[AttemptStats], version: int, shares: Mapping[str, float | None]) -> tuple[Cell, ...]:
-    """A cell for each version and model that were tried, the newest version first.
-=======
 def build_matrix(
     tries: Iterable[AttemptStats], version: int, shares: Mapping[str, float | None]
 ) -> tuple[VersionModelStats, ...]:
     """Return the statistics of each version and model with attempts, the newest version first.
->>>>>>> main
 
     The live `version` has an entry for each model of `shares`, also without attempts.
     """
@@ -79,11 +74,7 @@ def build_matrix(
     return tuple(_stats(row, found[row], live.get(row)) for row in sorted(found, key=place))
 
 
-<<<<<<< HEAD
-def _cell(row: Row, tries: Sequence[AttemptStats], share: float | None) -> Cell:
-=======
 def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> VersionModelStats:
->>>>>>> main
     version, edited, model = row
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
@@ -119,13 +110,8 @@ def percentile(values: Sequence[float], fraction: float) -> float | None:
     return float(np.quantile(values, fraction, method="inverted_cdf")) if values else None
 
 
-<<<<<<< HEAD
-def over_time(tries: Iterable[AttemptStats], width: int) -> tuple[Bucket, ...]:
-    """How often each model was tried in each bucket of `width` ms, oldest first; empty buckets are left out."""
-=======
 def count_over_time(tries: Iterable[AttemptStats], width: int) -> tuple[RequestBucket, ...]:
     """Count the attempts on each model in periods of `width` ms, oldest first. Empty periods are omitted."""
->>>>>>> main
     counts: dict[tuple[int, str], int] = defaultdict(int)
     for one in tries:
         counts[one.at - one.at % width, one.model] += 1

@@ -59,38 +59,6 @@ class BreakerSettings:
     trial_guess: float = 1.0
 
 
-<<<<<<< HEAD
-Verdict = Literal["failure", "rest", "misconfigured", "none"]
-
-_WORDS = {
-    "node_unreachable": "cannot be reached",
-    "node_timeout": "does not answer in time",
-    "node_bad_response": "answers what is not its protocol",
-    "node_cut_stream": "stops in the middle of answers",
-    "node_misconfigured": "refuses our credentials",
-}
-
-
-def verdict(error: HerdingError) -> Verdict:
-    """Whether an error counts against the node, or asks for a rest (429, or 503 that says for how long)."""
-    if isinstance(error, MisconfiguredError):
-        return "misconfigured"
-    if isinstance(error, NodeBusyError):
-        return "rest"
-    if isinstance(error, NoNodeError | RequestRejectedError) or not isinstance(error, NodeError):
-        return "none"
-    return "failure"
-
-
-def words(error: HerdingError) -> str:
-    """A few words for people; an error's own message may repeat what was sent to the node."""
-    if isinstance(error, StatusError):
-        return f"answers HTTP {error.status}"
-    return _WORDS.get(error.type, "fails")
-
-
-=======
->>>>>>> main
 class CallCounter:
     """Counts calls and failures over a sliding window of seconds, in memory that does not grow with load."""
 

@@ -6,13 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
-<<<<<<< HEAD
-from herding.errors import HerdingError, QueueTimeoutError
-from herding.routing.fair_queue import IN_ALL, PER_PRINCIPAL, A, FairQueue, L, Place, Ticket
-=======
 from herding.errors import HerdingError, QueueTimeoutError
 from herding.routing.fair_queue import MAX_PER_PRINCIPAL, MAX_WAITING, A, FairQueue, L, Place, Ticket
->>>>>>> main
 
 UPDATE_SECONDS = 0.5
 """Seconds between two updates of a ticket's place."""
@@ -77,13 +72,8 @@ class Scheduler(Generic[A, L]):
     async def wait(self, ticket: Ticket[A, L]) -> AsyncGenerator[Place, None]:
         """Yield the ticket's place whenever it changes, until the ticket has a lease or is stopped.
 
-<<<<<<< HEAD
-        The lease is the caller's then. Where the caller is cancelled or closes this before, the ticket leaves. Raises
-        QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
-=======
         The lease then belongs to the caller. If the caller is cancelled or closes this before, the ticket is withdrawn.
         Raises QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
->>>>>>> main
         """
         if self.try_acquire(ticket) is not None:
             return
@@ -141,16 +131,11 @@ class Scheduler(Generic[A, L]):
         place = self._queue.place(ticket)
         if ticket.deadline is None or self._clock() < ticket.deadline:
             return place
-<<<<<<< HEAD
-        message = f"No node became free in time; {_ahead(place.position - 1)}."
-        raise QueueTimeoutError(f"{message} Try again later, or choose another model.", retry_after=place.seconds)
-=======
         before = place.position - 1
         noun = "request was" if before == 1 else "requests were"
         ahead = f"{before:,} {noun} ahead of this one" if before else "this request was next"
         message = f"No node became free in time; {ahead}. Try again later, or choose another model."
         raise QueueTimeoutError(message, retry_after=place.seconds)
->>>>>>> main
 
     async def _sleep(self, ticket: Ticket[A, L]) -> None:
         """Wait until the ticket's wait is over or its place is to be updated."""

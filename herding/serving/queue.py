@@ -55,15 +55,9 @@ class RequestQueue:
         try:
             async with aclosing(self._scheduler.wait(ticket)) as places:
                 async for place in places:
-<<<<<<< HEAD
-                    yield self._queued(ticket.about, place)
-        except QueueTimeoutError:
-            if self._selector.serving(ticket.about) or self._selector.coming(ticket.about):
-=======
                     yield self._queued(ticket.payload, place)
         except QueueTimeoutError:
             if self._selector.serving(ticket.payload) or self._selector.coming(ticket.payload):
->>>>>>> main
                 raise
             raise ticket.payload.failure or self._selector.no_node_error(ticket.payload) from None
         finally:

@@ -14,10 +14,6 @@ import pytest
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
 from herding.errors import AccessError, ConnectError, NotFoundError, StatusError, UserError
 from herding.evaluation.insights import DAY_MS, Insights
-<<<<<<< HEAD
-from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time, quantile
-from herding.values import AttemptStats, ModelStats, Principal, Request
-=======
 from herding.evaluation.version_matrix import (
     RequestBucket,
     VersionModelStats,
@@ -25,8 +21,7 @@ from herding.evaluation.version_matrix import (
     count_over_time,
     percentile,
 )
-from herding.values import ModelStats, Principal, Request, AttemptStats
->>>>>>> main
+from herding.values import AttemptStats, ModelStats, Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding
 from tests.support.nodes import Scripted, echo
 from tests.support.people import principal

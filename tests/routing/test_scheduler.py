@@ -116,22 +116,14 @@ async def test_the_first_place_is_told_at_once_and_the_same_is_not_told_again() 
     pool = Pool({"a": 0})
     places = pool.waiting.wait(pool.ticket(seconds=0.5))
     assert await anext(places) == Place(1, None)
-<<<<<<< HEAD
-    with pytest.raises(QueueTimeoutError, match="this request was the next to go"):
-=======
     with pytest.raises(QueueTimeoutError, match="this request was next"):
->>>>>>> main
         await anext(places)
 
 
 async def test_at_the_deadline_the_request_is_told_so_and_leaves_no_trace() -> None:
     pool = Pool({"a": 0})
     async with pool.queued(pool.ticket("x"), pool.ticket("y", seconds=0.01), pool.ticket("z")) as (first, mine, last):
-<<<<<<< HEAD
-        with pytest.raises(QueueTimeoutError, match=r"in time; 1 request was to go before this one\. Try again later"):
-=======
         with pytest.raises(QueueTimeoutError, match=r"in time; 1 request was ahead of this one\. Try again later"):
->>>>>>> main
             await mine
         assert len(pool.waiting) == 2
         pool.free["a"] = 2
