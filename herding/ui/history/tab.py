@@ -64,7 +64,7 @@ class HistoryTab(Tab):
             self.model = filter_picker("Model", "Any model", "history-model")
             self.node = filter_picker("Node", "Any node", "history-node")
             self.stars_given = gr.Dropdown(
-                STARS, value=ANY, label="Stars", interactive=True, min_width=120, elem_id="history-stars-filter"
+                STARS, value=ANY, label="Rating", interactive=True, min_width=120, elem_id="history-stars-filter"
             )
             statuses = [("Any status", ANY), *((label, status) for status, (label, _) in STATUS.items())]
             self.status = gr.Dropdown(
