@@ -1,6 +1,6 @@
 """The `herding` command: serve the app, and manage access tokens of its database.
 
-Whoever can read the data directory may manage tokens, also while the app runs.
+Every user who can read the data directory may manage tokens, also while the app runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts Herding: settings, then the parts, then one server for UI and API. The only place that wires them."""
+"""Wire and run the app: settings, services, then one server for UI and API."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ from herding.store import Store, now_ms
 
 GRACEFUL_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
-"""Longer than clients and proxies keep a connection that they do not use, so that they never send into a closed one."""
+"""Longer than clients and proxies keep idle connections, so that they never send into a closed one."""
 
 log = logging.getLogger("herding")
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs endless work beside the block; the log tells when it ends before that, which nothing else would."""
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run endless work in a task while the block runs. Log an error if it ends by itself."""
     task = asyncio.create_task(work, name=getattr(work, "__qualname__", "work"))
-    task.add_done_callback(_tell_of_end)
+    task.add_done_callback(_log_end)
     try:
         yield
     finally:
         task.cancel()
 
 
-def _tell_of_end(task: asyncio.Task[None]) -> None:
+def _log_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        log.error("%s ended, and was to run as long as the app", task.get_name(), exc_info=task.exception())
+        log.error("Background task ended (%s)", task.get_name(), exc_info=task.exception())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +138,22 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await node.start()
     await parts.registry.load()
     if not settings.local_only and not settings.admin_token:
-        await _hand_over(orchestrator.accounts)
+        await _print_first_token(orchestrator.accounts)
     await orchestrator.load()
-    async with contextlib.AsyncExitStack() as background:
+    async with contextlib.AsyncExitStack() as tasks:
         for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep()):
-            await background.enter_async_context(beside(work))
+            await tasks.enter_async_context(background(work))
         yield
         await authenticator.flush()
 
 
-async def _hand_over(accounts: Accounts) -> None:
-    """At the first start where others can reach the app, tell the operator a token for an admin: this once."""
+async def _print_first_token(accounts: Accounts) -> None:
+    """Print an admin token at the first start of an app that other machines can reach."""
     if token := await accounts.first_token():
-        sys.stdout.write(f"\nAdmin token, shown this once: {token}\nLog in with it, or send it as a bearer token.\n\n")
-        sys.stdout.flush()  # not into the log, which is kept
+        sys.stdout.write(
+            f"\nAdmin token: {token}\nSave it now: it is not shown again. Use it to log in or as a bearer token.\n\n"
+        )
+        sys.stdout.flush()  # not into the log, which is saved
 
 
 def _value(secret: SecretStr | None) -> str | None:
@@ -165,7 +167,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int =
     """
     app = create_app(parts.orchestrator, parts.authenticator)
     if ui:
-        _tame_gradio(settings.home)
+        _configure_gradio(settings.home)
         from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
         mount(app, parts.orchestrator, private=[settings.home.absolute(), shipped_files()])
@@ -181,8 +183,8 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int =
     return app
 
 
-def _tame_gradio(home: Path) -> None:
-    """No analytics, no calls home, and temporary files where only we can read them."""
+def _configure_gradio(home: Path) -> None:
+    """Switch off analytics and calls home, and put temporary files where only this user can read them."""
     cache = home.absolute() / "cache"
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ.update(
@@ -195,11 +197,11 @@ def _tame_gradio(home: Path) -> None:
 
 
 class Server(uvicorn.Server):
-    """A server whose signals are ours: uvicorn's own handlers would end the process before the parts are ended."""
+    """A server without uvicorn's signal handlers, which would end the process before the services are closed."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to SIGTERM and SIGINT while the server runs; a second SIGINT does not wait for open answers."""
+        """Handle SIGTERM and SIGINT while the server runs. A second SIGINT does not wait for open responses."""
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.handle_exit, name, None)
@@ -207,28 +209,28 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
-    """Run until a signal ends the process."""
+    """Run the app until a signal ends the process."""
     async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
             create(parts, settings),
             host=settings.host,
             port=settings.port,
             log_level="warning",
-            access_log=False,  # at this level it would write nothing, and put every line together first
+            access_log=False,  # it would format lines that this log level drops
             server_header=False,
-            proxy_headers=False,  # believes whatever a caller claims to have been forwarded for
+            proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
         server = Server(config)
-        _settle_memory()
+        _freeze_memory()
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
         await server.serve()
 
 
-def _settle_memory() -> None:
-    """What is there now stays, and what comes lives briefly: looking for garbage often would hold up requests."""
+def _freeze_memory() -> None:
+    """Exclude everything that exists now from garbage collection, and collect less often: pauses delay requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

@@ -1,4 +1,4 @@
-"""Strict YAML files: into typed models, with file, line and key of whatever is wrong."""
+"""Reads YAML files strictly into typed models, and reports errors with file, line and key. Writes them atomically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from herding.errors import ConfigError
 
 MAX_BYTES = 1_000_000
-"""Bytes of a file in UTF-8, and of a text that may become one."""
+"""Maximum size of a YAML text in UTF-8, in bytes."""
 
 Location = Sequence[int | str]
 
@@ -28,7 +28,7 @@ class StrictModel(BaseModel):
 
 
 class FieldError(ValueError):
-    """A fault that a model finds at a place inside of it."""
+    """An error of a model validator, with the path of the field in the model."""
 
     def __init__(self, message: str, *at: int | str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
 class _AliasError(Exception):
-    """There is an alias; they can explode."""
+    """The text has an alias. Aliases can expand without limit."""
 
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
@@ -52,9 +52,9 @@ _TEXTS = tuple(f"{_TAG}{kind}" for kind in ("int", "float", "timestamp", "value"
 
 
 class Loader(yaml.SafeLoader):
-    """Reads a text without aliases. Numbers are as people write them; what else YAML of old takes for one is text.
+    """Loads YAML without aliases, and only decimal numbers as numbers.
 
-    There, 12:30 is 750, 007 is 7, 1_000 is 1000, and 2024-01-31 a day.
+    In YAML 1.1, 12:30 is 750, 007 is 7, 1_000 is 1000 and 2024-01-31 a date. Here they are texts.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -65,13 +65,13 @@ class Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError):  # its own readers do not look before they read
-            words = f"this is no {node.tag.rpartition(':')[2]}; put a text in quotes"
-            raise yaml.constructor.ConstructorError(None, None, words, node.start_mark) from None
+        except (ValueError, LookupError, AttributeError):  # PyYAML converts values without checking them
+            message = f"this is not a valid {node.tag.rpartition(':')[2]}; put a text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark) from None
 
 
-class _WordLoader(Loader):
-    """Takes every word for a text: 12:30 is no number, and no is no truth."""
+class _TextLoader(Loader):
+    """Loads every scalar as a text."""
 
 
 Loader.yaml_implicit_resolvers = {
@@ -80,19 +80,19 @@ Loader.yaml_implicit_resolvers = {
 }
 Loader.add_implicit_resolver(f"{_TAG}int", _INTEGER, list("-+0123456789"))
 Loader.add_implicit_resolver(f"{_TAG}float", _DECIMAL, list("-+.0123456789"))
-_WordLoader.yaml_implicit_resolvers = {}
+_TextLoader.yaml_implicit_resolvers = {}
 
 
 class YamlDocument:
-    """One parsed YAML text: its plain data, the SHA-256 of it in hex, and the line of every place in it."""
+    """A parsed YAML text with its plain `data`, its SHA-256 in hex (`digest`), and the lines of its values."""
 
-    def __init__(self, text: str, *, file: str | Path | None = None, words: bool = False) -> None:
-        """Parse `text`; ConfigError for broken YAML, duplicate keys, aliases and texts over `MAX_BYTES`.
+    def __init__(self, text: str, *, file: str | Path | None = None, as_text: bool = False) -> None:
+        """Parse `text`. Raises ConfigError for invalid YAML, duplicate keys, aliases and texts over `MAX_BYTES`.
 
-        With `words` every value that is no list and no map is the text that is written.
+        With `as_text`, every scalar is loaded as a text.
         """
         self.file = file
-        self._loader = _WordLoader if words else Loader
+        self._loader = _TextLoader if as_text else Loader
         content = text.encode("utf-8", "surrogatepass")
         self.digest = sha256(content).hexdigest()
         if len(content) > MAX_BYTES:
@@ -107,31 +107,31 @@ class YamlDocument:
             raise ConfigError(f"not valid YAML: {error}", file=file) from None
 
     def _read(self, text: str) -> tuple[yaml.Node | None, Any]:
-        """The nodes of a text and its data, read once."""
+        """Return the nodes of a text and its data."""
         loader = self._loader(text)
         try:
             root = loader.get_single_node()
-            self._refuse_doubles(root)
+            self._refuse_duplicates(root)
             return root, None if root is None else loader.construct_document(root)
         except _AliasError:
             raise ConfigError("anchors and aliases are not allowed here", file=self.file) from None
         finally:
             loader.dispose()
 
-    def _refuse_doubles(self, root: yaml.Node | None) -> None:
-        """Refuse a key given twice, which YAML takes without a word."""
+    def _refuse_duplicates(self, root: yaml.Node | None) -> None:
+        """Refuse duplicate keys, which PyYAML accepts."""
         for mapping in _mappings(root):
             seen: set[str] = set()
             for key, _ in mapping.value:
                 line = key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
-                    raise ConfigError("a key is a plain word, not a list or a map", file=self.file, line=line)
+                    raise ConfigError("a key must be a word, not a list or a map", file=self.file, line=line)
                 if key.value in seen:
                     raise ConfigError("this key is given twice", file=self.file, line=line, key=key.value)
                 seen.add(key.value)
 
     def line(self, location: Location) -> int | None:
-        """The line (from 1) of the deepest part of `location` that the text has; unknown parts are skipped."""
+        """Return the line (from 1) of the deepest part of `location` that exists. Unknown parts are skipped."""
         node, line = self._root, None
         for part in location:
             key, child = _child(node, part)
@@ -141,27 +141,27 @@ class YamlDocument:
         return line
 
     def error(self, message: str, location: Location = ()) -> ConfigError:
-        """A ConfigError at a place of this text."""
+        """Return a ConfigError for a location in this text."""
         known = [str(part) for part in location if part != "__root__"]
         return ConfigError(message, file=self.file, line=self.line(location), key=".".join(known) or None)
 
     def build(self, model: type[ModelT], data: Any = None, *, at: Location = ()) -> ModelT:
-        """`data` (default: all) as a `model`; the first thing that is wrong becomes a ConfigError."""
+        """Return `data` (default: all) as a `model`. Raises ConfigError for the first error."""
         given = self.data if data is None else data
         if not isinstance(given, dict):
-            raise self.error(f"expected keys and values, found {_kind(given)}", at)
+            raise self.error(f"expected keys and values, found {_describe_type(given)}", at)
         try:
             return model.model_validate(given)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             cause = first.get("ctx", {}).get("error")
             loc = (*first["loc"], *(cause.at if isinstance(cause, FieldError) else ()))
-            location = [*at, *_known(loc, given, lacks_last=first["type"] == "missing")]
-            raise self.error(_words(first), location) from None
+            location = [*at, *_to_path(loc, given, lacks_last=first["type"] == "missing")]
+            raise self.error(_to_message(first), location) from None
 
 
 def read(path: Path, *, shown: Path | None = None) -> YamlDocument:
-    """The YAML file at `path`; ConfigError (naming it `shown`) when it cannot be read, is too large or is not UTF-8."""
+    """Read the YAML file at `path`. Raises ConfigError, with the path `shown`, if it is unreadable or too large."""
     name = shown or path
     try:
         with path.open("rb") as file:
@@ -177,9 +177,9 @@ def read(path: Path, *, shown: Path | None = None) -> YamlDocument:
 
 
 def write(path: Path, text: str) -> os.stat_result:
-    """Replace a file's text, whole or not at all, durable on return; keeps its mode. Raises OSError; blocks.
+    """Replace a file's text atomically and keep its mode. Durable on return. Raises OSError. Blocks.
 
-    Gives the status of the file that holds this text, whoever else writes at the same moment.
+    Returns the status of the new file, even if another process replaces it at once.
     """
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
@@ -194,18 +194,18 @@ def write(path: Path, text: str) -> os.stat_result:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    _sync_directory(path.parent)
     return status
 
 
 def remove(path: Path) -> None:
-    """Delete a file, durable on return. Raises OSError; blocks."""
+    """Delete a file. Durable on return. Raises OSError. Blocks."""
     path.unlink()
-    _settle(path.parent)
+    _sync_directory(path.parent)
 
 
-def _settle(directory: Path) -> None:
-    """Make a change of names in a directory durable."""
+def _sync_directory(directory: Path) -> None:
+    """Make changes of names in a directory durable."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -231,8 +231,8 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, y
     return None, None
 
 
-def _known(location: Location, data: Any, *, lacks_last: bool) -> list[int | str]:
-    """`location` without what only the validator knows: names of union members, and its mark for a key."""
+def _to_path(location: Location, data: Any, *, lacks_last: bool) -> list[int | str]:
+    """Return `location` without the parts that pydantic adds for union members and keys."""
     path: list[int | str] = []
     for position, part in enumerate(location):
         missing = lacks_last and position == len(location) - 1
@@ -246,8 +246,8 @@ def _known(location: Location, data: Any, *, lacks_last: bool) -> list[int | str
     return path
 
 
-def _words(error: Any) -> str:
-    """A validation error in words for whoever edits the file."""
+def _to_message(error: Any) -> str:
+    """Return the message of a validation error for the editor of a file."""
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return "this key is not known here"
@@ -256,7 +256,7 @@ def _words(error: Any) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _kind(value: Any) -> str:
+def _describe_type(value: Any) -> str:
     if value is None:
         return "nothing"
     return "a list" if isinstance(value, list) else "a text" if isinstance(value, str) else type(value).__name__

@@ -221,8 +221,8 @@ def me(app: RunningApp, token: str) -> httpx.Response:
 
 def test_the_first_start_tells_an_admin_token_once(app: RunningApp) -> None:
     said = app.log.read_text()
-    assert said.count("Admin token, shown this once: hl_") == 1
-    token = said.partition("shown this once: ")[2].split()[0]
+    assert said.count("Admin token: hl_") == 1
+    token = said.partition("Admin token: ")[2].split()[0]
     assert me(app, token).json()["role"] == "admin"
 
 

@@ -205,7 +205,7 @@ def test_numbers_are_numbers(text: str, value: float) -> None:
 
 def test_every_word_can_be_a_text() -> None:
     text = "a: 1\nb: no\nc: [1.5, null]\nd: {e: 2024-01-31}\nf: '7'\ng:\n"
-    assert YamlDocument(text, words=True).data == {
+    assert YamlDocument(text, as_text=True).data == {
         "a": "1",
         "b": "no",
         "c": ["1.5", "null"],
@@ -214,4 +214,4 @@ def test_every_word_can_be_a_text() -> None:
         "g": "",
     }
     with pytest.raises(ConfigError, match="aliases"):
-        YamlDocument("a: &x [1]\nb: *x\n", words=True)
+        YamlDocument("a: &x [1]\nb: *x\n", as_text=True)

@@ -1,4 +1,4 @@
-"""Insights into a prompt: how its versions did on each model, who will answer next and why, and a new beginning."""
+"""Insights into a prompt: the results of its versions on each model, and the routing of the next request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from herding.access.operations import INSIGHTS, MODELS, PUBLISH
 from herding.access.roles import require
 from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
-from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time
+from herding.evaluation.version_matrix import RequestBucket, VersionModelStats, build_matrix, count_over_time
 from herding.herd.fleet import Fleet
 from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings
@@ -19,20 +19,20 @@ from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
 from herding.values import ModelStats, Principal, Reset, Tried
 
-MOST = 20_000
-"""Requests of a prompt that are looked at, the newest."""
+MAX_REQUESTS = 20_000
+"""Maximum number of requests of a prompt in its statistics; the newest count."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 SPANS = {7: 12 * HOUR_MS, 30: DAY_MS, 90: 3 * DAY_MS}
-"""The days that one can look back upon, with the width of the buckets of time that they are divided into."""
+"""The periods of a report in days, with the width of their time buckets in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """A model and the next request: the chance that it gets it, what is expected of it (0-1), and why.
+class RoutingPrediction:
+    """The chance that a model gets the next request (`share`), its expected `quality` (0-1), and the reason (`why`).
 
-    `against` says why it cannot be chosen now; `share` is 0 then. `share` is None where it hangs on who is busy.
+    `against` is the reason why it cannot be chosen now; `share` is 0 then. `share` is None if it depends on the load.
     """
 
     model: str
@@ -44,9 +44,9 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class PromptInsights:
-    """What is known of a prompt. `version` is the one that is served; `since` is in Unix ms, as all instants.
+    """The report on a prompt. `version` is the live one. Times are in Unix milliseconds.
 
-    `total` requests ended in the span, of which the newest `read` are in the figures.
+    `total` requests ended in the period; the statistics include the newest `read` of them.
     """
 
     prompt: str
@@ -55,9 +55,9 @@ class PromptInsights:
     since: int
     until: int
     routing: RoutingSettings
-    cells: tuple[Cell, ...]
-    models: tuple[Outlook, ...]
-    buckets: tuple[Bucket, ...]
+    cells: tuple[VersionModelStats, ...]
+    models: tuple[RoutingPrediction, ...]
+    buckets: tuple[RequestBucket, ...]
     bucket_ms: int
     total: int
     read: int
@@ -65,9 +65,9 @@ class PromptInsights:
 
 
 class Insights:
-    """Tells how models did, from the store, and what the policies make of it.
+    """Reports on the results of models, and resets what the routing learned from them.
 
-    Every method takes the principal who asks and raises AccessError where their role does not allow it.
+    Every method takes the principal and raises AccessError if their role does not allow it.
     """
 
     def __init__(
@@ -78,26 +78,26 @@ class Insights:
         fleet: Fleet,
         prompts: PromptCatalog,
         clock: Callable[[], int],
-        most: int = MOST,
+        max_requests: int = MAX_REQUESTS,
     ) -> None:
         self._store, self._learning, self._fleet = store, learning, fleet
-        self._prompts, self._clock, self._most = prompts, clock, most
+        self._prompts, self._clock, self._max_requests = prompts, clock, max_requests
 
-    async def look(self, prompt: str, who: Principal, *, days: int = 30) -> PromptInsights:
-        """All about one prompt by its key, over the last `days` (one of SPANS). NotFoundError where there is none.
+    async def get(self, prompt: str, who: Principal, *, days: int = 30) -> PromptInsights:
+        """Return the report on a prompt over the last `days` (one of SPANS). Raises NotFoundError.
 
-        The figures are those of everybody's requests; texts of them are not looked at.
+        It includes the requests of all users, but none of their texts.
         """
         require(who, INSIGHTS)
         if days not in SPANS:
-            raise UserError(f"Choose how far to look back: {', '.join(map(str, SPANS))} days.", param="days")
+            raise UserError(f"Choose one of these periods: {', '.join(map(str, SPANS))} days.", param="days")
         found = await self._prompts.resolve(prompt.partition("@")[0], who)
         now = self._clock()
         since = now - days * DAY_MS
-        total, tries = await self._store.attempts(found.key, since=since, limit=self._most)
-        outlook = self._outlook(found, who)
-        served = {model.model: model.share for model in outlook}
-        cells, buckets = await asyncio.to_thread(_figures, tries, SPANS[days], found.number, served)
+        total, tries = await self._store.attempts(found.key, since=since, limit=self._max_requests)
+        predictions = self._predict(found, who)
+        served = {model.model: model.share for model in predictions}
+        cells, buckets = await asyncio.to_thread(_compute, tries, SPANS[days], found.number, served)
         return PromptInsights(
             prompt=found.key,
             version=found.number,
@@ -106,18 +106,18 @@ class Insights:
             until=now,
             routing=settings(found.prompt),
             cells=cells,
-            models=outlook,
+            models=predictions,
             buckets=buckets,
             bucket_ms=SPANS[days],
             total=total,
-            read=min(total, self._most),
+            read=min(total, self._max_requests),
             reset=(await self._store.learning_resets()).get(found.key),
         )
 
     async def reset(self, prompt: str, who: Principal) -> Reset:
-        """From now on, what came before counts no more for who answers a prompt; durable on return.
+        """Reset the routing data of a prompt: the policy ignores earlier requests from now on. Durable on return.
 
-        Requests and stars stay in the history, and in the figures here.
+        Requests and stars stay in the history and in the statistics.
         """
         require(who, INSIGHTS)
         require(who, PUBLISH)
@@ -127,26 +127,26 @@ class Insights:
         return reset
 
     async def models(self, who: Principal) -> Mapping[str, ModelStats]:
-        """What every model did in the last 24 hours, on all prompts and in chats, by its id."""
+        """Return the statistics of every model in the last 24 hours by its id."""
         require(who, MODELS)
         return await self._store.model_stats(since=self._clock() - DAY_MS)
 
-    def _outlook(self, found: RunnableVersion, who: Principal) -> tuple[Outlook, ...]:
-        """The target models, in the prompt's order."""
+    def _predict(self, found: RunnableVersion, who: Principal) -> tuple[RoutingPrediction, ...]:
+        """Return the predictions for the target models, in their order in the prompt."""
         prompt, said = found.prompt, settings(found.prompt)
-        against = {model: self._against(model, prompt, who) for model in prompt.target_models}
+        against = {model: self._unavailable_reason(model, prompt, who) for model in prompt.target_models}
         able = [model for model, reason in against.items() if reason is None]
         estimates = self._learning.policies.estimates
         lines = {line.model: line for models in (list(against), able) for line in estimates(found.key, models, said)}
         open_yet = said.policy == LEAST_BUSY and len(able) > 1
         shares = {model: None if open_yet else lines[model].share for model in able}
         return tuple(
-            Outlook(model, shares.get(model, 0.0), lines[model].quality, lines[model].why, reason)
+            RoutingPrediction(model, shares.get(model, 0.0), lines[model].quality, lines[model].why, reason)
             for model, reason in against.items()
         )
 
-    def _against(self, model: str, prompt: Prompt, who: Principal) -> str | None:
-        """Why a model cannot be chosen now, None where it can: it may be that all its places are taken."""
+    def _unavailable_reason(self, model: str, prompt: Prompt, who: Principal) -> str | None:
+        """Return why a model cannot be chosen now, or None. A busy model can be chosen."""
         pinned = prompt.routing.pinned if prompt.routing else None
         if pinned not in (None, model):
             return f"this prompt is pinned to {pinned}"
@@ -158,11 +158,11 @@ class Insights:
         return "; ".join(f"{name} is {self._state(name)}" for name in names)
 
     def _state(self, name: str) -> str:
-        """How a node is that takes no call."""
+        """Return the state of a node that is not available."""
         return self._fleet.health.status(name).state if self._fleet.takes(name) else "draining"
 
 
-def _figures(
+def _compute(
     tries: Sequence[Tried], width: int, version: int, shares: Mapping[str, float | None]
-) -> tuple[tuple[Cell, ...], tuple[Bucket, ...]]:
-    return matrix(tries, version, shares), over_time(tries, width)
+) -> tuple[tuple[VersionModelStats, ...], tuple[RequestBucket, ...]]:
+    return build_matrix(tries, version, shares), count_over_time(tries, width)

@@ -1,24 +1,24 @@
-"""The matrix of a prompt: its versions by the models that were tried, and when that was."""
+"""Statistics of a prompt by version and model, and over time."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from herding.routing.record import ModelCounts
 from herding.values import Tried
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One version of a prompt on one model. `edited`: the version was changed for the run, and not saved like that.
+class VersionModelStats:
+    """The statistics of one version of a prompt on one model. `edited` runs used unsaved changes of the version.
 
-    `requests` are the tries of the model, `errors` those that failed. Rates are 0-1: check failures among answers
-    with checks. `low` and `high` are the 95 % interval of the mean stars. Times are those of the tries that
-    answered, tokens the means of their requests. `share` is the chance to be chosen next. All are None where nothing
-    is behind them.
+    `requests` are attempts on the model, `errors` those that failed. Rates are 0-1; the check failure rate is among
+    responses with checks. `low` and `high` are the 95 % interval of the mean stars. Times and mean tokens are those of
+    successful attempts. `share` is the chance to be chosen next. A value is None if there is no data for it.
     """
 
     version: int
@@ -40,8 +40,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
-    """How often a model was tried in a span of time that begins at `at` (Unix ms)."""
+class RequestBucket:
+    """The number of attempts on a model in a period that begins at `at` (Unix milliseconds)."""
 
     at: int
     model: str
@@ -49,13 +49,15 @@ class Bucket:
 
 
 Row = tuple[int, bool, str]
-"""A row of the matrix: version, whether it was edited, model."""
+"""The key of a row: version, edited, model."""
 
 
-def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | None]) -> tuple[Cell, ...]:
-    """A cell for each version and model that were tried, the newest version first.
+def build_matrix(
+    tries: Iterable[Tried], version: int, shares: Mapping[str, float | None]
+) -> tuple[VersionModelStats, ...]:
+    """Return the statistics of each version and model with attempts, the newest version first.
 
-    The served `version` has one for each model of `shares`, which stand there.
+    The live `version` has an entry for each model of `shares`, also without attempts.
     """
     found: dict[Row, list[Tried]] = defaultdict(list)
     for model in shares:
@@ -68,49 +70,49 @@ def matrix(tries: Iterable[Tried], version: int, shares: Mapping[str, float | No
         number, edited, model = row
         return -number, edited, places.get(model, len(places)), -len(found[row]), model
 
-    served = {(version, False, model): share for model, share in shares.items()}
-    return tuple(_cell(row, found[row], served.get(row)) for row in sorted(found, key=place))
+    live = {(version, False, model): share for model, share in shares.items()}
+    return tuple(_stats(row, found[row], live.get(row)) for row in sorted(found, key=place))
 
 
-def _cell(row: Row, tries: Sequence[Tried], share: float | None) -> Cell:
+def _stats(row: Row, tries: Sequence[Tried], share: float | None) -> VersionModelStats:
     version, edited, model = row
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
     rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
     mean, low, high = ModelCounts(rated=rated, stars=stars, squares=squares).stars_interval()
-    times, errors = sorted(one.total_ms for one in good), len(tries) - len(good)
-    return Cell(
+    times, errors = [one.total_ms for one in good], len(tries) - len(good)
+    return VersionModelStats(
         version=version,
         edited=edited,
         model=model,
         requests=len(tries),
         errors=errors,
-        error_rate=_part(errors, len(tries)),
-        check_failure_rate=_part(sum(one.checks_passed is False for one in judged), len(judged)),
+        error_rate=_rate(errors, len(tries)),
+        check_failure_rate=_rate(sum(one.checks_passed is False for one in judged), len(judged)),
         rated=rated,
         mean_stars=mean,
         low=low,
         high=high,
-        p50_ms=quantile(times, 0.5),
-        p95_ms=quantile(times, 0.95),
-        input_tokens=_part(sum(one.input_tokens for one in good), len(good)),
-        output_tokens=_part(sum(one.output_tokens for one in good), len(good)),
+        p50_ms=percentile(times, 0.5),
+        p95_ms=percentile(times, 0.95),
+        input_tokens=_rate(sum(one.input_tokens for one in good), len(good)),
+        output_tokens=_rate(sum(one.output_tokens for one in good), len(good)),
         share=share,
     )
 
 
-def _part(some: int, whole: int) -> float | None:
-    return some / whole if whole else None
+def _rate(count: int, total: int) -> float | None:
+    return count / total if total else None
 
 
-def quantile(ordered: Sequence[float], part: float) -> float | None:
-    """The least of `ordered` (ascending) that `part` of them (0-1) do not exceed: the nearest rank; None of none."""
-    return ordered[max(0, math.ceil(part * len(ordered)) - 1)] if ordered else None
+def percentile(values: Sequence[float], fraction: float) -> float | None:
+    """Return a percentile by the nearest rank, with `fraction` 0-1, or None without values."""
+    return float(np.quantile(values, fraction, method="inverted_cdf")) if values else None
 
 
-def over_time(tries: Iterable[Tried], width: int) -> tuple[Bucket, ...]:
-    """How often each model was tried in each bucket of `width` ms, oldest first; empty buckets are left out."""
+def count_over_time(tries: Iterable[Tried], width: int) -> tuple[RequestBucket, ...]:
+    """Count the attempts on each model in periods of `width` ms, oldest first. Empty periods are omitted."""
     counts: dict[tuple[int, str], int] = defaultdict(int)
     for one in tries:
         counts[one.at - one.at % width, one.model] += 1
-    return tuple(Bucket(at, model, count) for (at, model), count in sorted(counts.items()))
+    return tuple(RequestBucket(at, model, count) for (at, model), count in sorted(counts.items()))

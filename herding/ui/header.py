@@ -1,4 +1,4 @@
-"""The slim line on top: the name, and how the herd is."""
+"""The header: the name, and the state of the nodes."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from herding.values import NodeInfo, Principal
 
 
 def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
-    """The name of the page; before the first look at the herd it says nothing of it."""
+    """Return the header; without the principal (before the page has loaded) it has no nodes."""
     brand = el("div", Markup(LOGO), el("h1", "Herding"), cls="brand")  # noqa: S704 (our own file)
-    sees = principal is not None and NODES in principal.rights
-    state = el("span", herd_summary(herd), cls="herd-line", role="status") if sees else None
+    visible = principal is not None and NODES in principal.rights
+    state = el("span", herd_summary(herd), cls="herd-line", role="status") if visible else None
     return el("header", brand, state, cls="top")
 
 
 def herd_summary(herd: Sequence[NodeInfo]) -> Markup:
-    """The one node that matters most now: one that loads, else one that is ready, else whatever there is."""
+    """Return the most important node (loading first, then ready ones), and the number of other ready nodes."""
     order = ("loading", "starting", "ready", "down", "off")
     if not herd:
-        return el("span", "no nodes")
+        return el("span", "No nodes")
     node = min(herd, key=lambda node: (order.index(node.status.state), not node.answers))
     others = sum(other.answers for other in herd if other is not node)
     more = el("span", f" · {others} more ready", cls="muted") if others else None
     tone = STATE["down" if _is_out(node) else node.status.state][1]
-    return el("span", el("i", cls=f"dot {tone}", aria_hidden="true"), _told(node), more)
+    return el("span", el("i", cls=f"dot {tone}", aria_hidden="true"), _state_text(node), more)
 
 
 def _is_out(node: NodeInfo) -> bool:
-    """Whether it could answer, and gets no requests."""
+    """Return True if the node is up but gets no requests."""
     return node.status.state == "ready" and not node.answers
 
 
-def _told(node: NodeInfo) -> str:
+def _state_text(node: NodeInfo) -> str:
     status = node.status
     if status.state == "loading" and status.progress is not None:
-        return f"{node.name}: loading {status.progress:.0%}".replace("%", " %")
+        return f"{node.name}: loading {100 * status.progress:.0f} %"
     if _is_out(node):
-        return f"{node.name}: gets no requests now"
+        return f"{node.name}: out of rotation"
     if status.state == "ready" and status.serves:
         models = status.serves[0] if len(status.serves) == 1 else f"{len(status.serves)} models"
         return f"{node.name}: {models} ready"
@@ -50,5 +50,5 @@ def _told(node: NodeInfo) -> str:
 
 
 def is_settled(herd: Sequence[NodeInfo]) -> bool:
-    """Whether nothing is on its way, so that nobody need look again."""
+    """Return True if no node is loading or starting."""
     return not any(node.status.state in ("loading", "starting") for node in herd)

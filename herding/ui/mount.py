@@ -1,4 +1,4 @@
-"""Puts the UI onto the web app, closed where Gradio is open by default."""
+"""Mounts the UI on the web app, and closes what Gradio leaves open by default."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 100
 MAX_WAITING = 500
-LOOK_EVERY = 0.01
-"""Seconds between looks into the empty queue; Gradio looks a thousand times a second, which costs everybody."""
+QUEUE_POLL_S = 0.01
+"""Seconds between polls of the empty queue; Gradio's default of 1 ms costs idle CPU."""
 
 NO_UPLOADS = 1
-"""Bytes: nothing in the UI takes files."""
+"""Bytes; the UI takes no files."""
 
 
 def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> None:
-    """Serve the UI at `/`; `private` are directories that it never gives away."""
+    """Serve the UI at `/`; files below `private` are never served."""
     demo = build(orchestrator)
     demo.max_threads = MAX_THREADS
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MAX_WAITING, status_update_rate=5)
-    demo._queue.sleep_when_free = LOOK_EVERY
+    demo._queue.sleep_when_free = QUEUE_POLL_S
     gr.mount_gradio_app(
         app,
         demo,
@@ -51,5 +51,5 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         head=HEAD,
     )
     app.add_middleware(RouteFilter)
-    # Only `launch` sets this, and without it no path that a caller posts is checked: any file could be read.
+    # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True

@@ -148,7 +148,7 @@ def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(writing: Ru
     put(page, "prompt: one")
     writing.kill()
     page.keyboard.type(" two")
-    expect(page.locator("#away")).to_contain_text("does not answer")
+    expect(page.locator("#away")).to_contain_text("Connection lost")
     page.keyboard.type(" three")
     writing.start()
     until(page, lambda: kept(page, "say", "template") == "prompt: one two three")

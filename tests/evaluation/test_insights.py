@@ -14,7 +14,13 @@ import pytest
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
 from herding.errors import AccessError, ConnectError, NotFoundError, StatusError, UserError
 from herding.evaluation.insights import DAY_MS, Insights
-from herding.evaluation.version_matrix import Bucket, Cell, matrix, over_time, quantile
+from herding.evaluation.version_matrix import (
+    RequestBucket,
+    VersionModelStats,
+    build_matrix,
+    count_over_time,
+    percentile,
+)
 from herding.values import ModelStats, Principal, Request, Tried
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding
 from tests.support.nodes import Scripted, echo
@@ -42,7 +48,7 @@ def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:
     ]
     tries[0] = tried("m", total_ms=100.0, input_tokens=10, output_tokens=1, checks_passed=False, stars=(2, 9, 41))
     tries += [tried("m", ok=False, total_ms=60_000.0, input_tokens=999, output_tokens=999)] * 2
-    (cell,) = matrix(tries, 1, {"m": 0.25})
+    (cell,) = build_matrix(tries, 1, {"m": 0.25})
     assert (cell.requests, cell.errors, cell.error_rate) == (12, 2, pytest.approx(1 / 6))
     assert cell.check_failure_rate == pytest.approx(0.1)
     assert (cell.p50_ms, cell.p95_ms) == (500.0, 1000.0)
@@ -68,17 +74,19 @@ def test_where_nothing_is_behind_a_figure_it_is_none() -> None:
             "output_tokens",
         ]
     )
-    (cell,) = matrix([], 4, {"m": None})
-    assert cell == Cell(version=4, edited=False, model="m", requests=0, errors=0, rated=0, share=None, **nothing)
-    (cell,) = matrix([tried("m", ok=False)], 4, {})
-    assert cell == Cell(
+    (cell,) = build_matrix([], 4, {"m": None})
+    assert cell == VersionModelStats(
+        version=4, edited=False, model="m", requests=0, errors=0, rated=0, share=None, **nothing
+    )
+    (cell,) = build_matrix([tried("m", ok=False)], 4, {})
+    assert cell == VersionModelStats(
         version=1, edited=False, model="m", requests=1, errors=1, rated=0, **nothing | {"error_rate": 1.0}
     )
 
 
 def test_the_newest_version_comes_first_and_what_was_edited_stands_apart() -> None:
     tries = [tried("b", 1), tried("x", 2), tried("b", 2, edited=True), tried("y", 2), tried("y", 2), tried("a", 3)]
-    cells = matrix(tries, 2, {"b": 0.4, "a": 0.6})
+    cells = build_matrix(tries, 2, {"b": 0.4, "a": 0.6})
     assert [(cell.version, cell.edited, cell.model, cell.requests, cell.share) for cell in cells] == [
         (3, False, "a", 1, None),
         (2, False, "b", 0, 0.4),
@@ -95,16 +103,16 @@ def test_the_newest_version_comes_first_and_what_was_edited_stands_apart() -> No
     [(0, 0.5, None), (1, 0.5, 1), (1, 0.95, 1), (2, 0.5, 1), (3, 0.5, 2), (20, 0.95, 19), (21, 0.95, 20), (5, 0.0, 1)],
 )
 def test_a_quantile_is_the_nearest_rank(count: int, part: float, expected: int | None) -> None:
-    assert quantile(range(1, count + 1), part) == expected
+    assert percentile(range(1, count + 1), part) == expected
 
 
 def test_tries_are_counted_in_buckets_of_time() -> None:
     tries = [tried("a", at=99), tried("a", at=100), tried("b", at=150), tried("a", at=199), tried("a", at=350)]
-    assert over_time(tries, 100) == (
-        Bucket(0, "a", 1),
-        Bucket(100, "a", 2),
-        Bucket(100, "b", 1),
-        Bucket(300, "a", 1),
+    assert count_over_time(tries, 100) == (
+        RequestBucket(0, "a", 1),
+        RequestBucket(100, "a", 2),
+        RequestBucket(100, "b", 1),
+        RequestBucket(300, "a", 1),
     )
 
 
@@ -121,7 +129,7 @@ async def test_what_was_run_and_rated_is_seen_at_once(tmp_path: Path) -> None:
         place.write("duel", DUEL)
         await run(place, "good", 5, times=12)
         await run(place, "bad", 1, times=6)
-        found = await place.orchestrator.insights.look("duel", USER)
+        found = await place.orchestrator.insights.get("duel", USER)
     assert (found.prompt, found.version, found.total, found.read, found.reset) == ("duel", 1, 18, 18, None)
     assert found.until - found.since == 30 * DAY_MS
     good, bad, away = found.cells
@@ -146,7 +154,7 @@ async def test_the_share_is_what_the_next_request_is_chosen_by(tmp_path: Path) -
         place.write("duel", DUEL)
         await run(place, "good", 5, times=8)
         await run(place, "bad", 4, times=8)
-        seen = await place.orchestrator.insights.look("duel", USER)
+        seen = await place.orchestrator.insights.get("duel", USER)
         outcome = await place.orchestrator.pipeline.run(Request("duel"), ADMIN)
         shares = {one.model: one.share for one in outcome.candidates}
     assert {model.model: model.share or None for model in seen.models} == shares
@@ -158,7 +166,7 @@ async def test_a_failure_is_an_error_of_its_model_and_opted_out_people_count(tmp
         place.write("duel", DUEL)
         quiet = replace(principal("quiet", "user"), opt_out=True)
         outcome = await place.orchestrator.pipeline.run(Request("duel"), quiet)
-        found = await place.orchestrator.insights.look("duel", USER, days=7)
+        found = await place.orchestrator.insights.get("duel", USER, days=7)
     assert outcome.model == "bad"
     assert [(cell.model, cell.requests, cell.errors) for cell in found.cells] == [
         ("good", 1, 1),
@@ -175,8 +183,8 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         health = place.herd.health
         while permit := health.acquire("one"):
             permit.failed(ConnectError("It is away."))
-        pinned = await place.orchestrator.insights.look("duel", USER)
-        free = await place.orchestrator.insights.look("free", USER)
+        pinned = await place.orchestrator.insights.get("duel", USER)
+        free = await place.orchestrator.insights.get("free", USER)
     assert [(model.share, model.against) for model in pinned.models] == [
         (0.0, "this prompt is pinned to bad"),
         (1.0, None),
@@ -192,7 +200,7 @@ async def test_other_policies_tell_their_shares_where_they_have_some(
 ) -> None:
     async with herding(tmp_path, echo("one", "good"), echo("two", "bad")) as place:
         place.write("duel", f"name: Duel\ntarget_models: [good, bad]\nprompt: hi\nrouting: {{policy: {policy}}}\n")
-        found = await place.orchestrator.insights.look("duel", USER)
+        found = await place.orchestrator.insights.get("duel", USER)
     assert [model.share for model in found.models] == [share, share]
     assert found.routing.policy == policy
 
@@ -202,8 +210,8 @@ async def test_no_more_than_the_newest_are_read(place: Place) -> None:
         await place.orchestrator.pipeline.run(Request("say"), ADMIN)
     orchestrator = place.orchestrator
     parts = {"learning": orchestrator._learning, "fleet": orchestrator._fleet, "prompts": orchestrator.prompts}
-    few = Insights(store=place.store, **parts, clock=orchestrator._clock, most=2)
-    found = await few.look("say", ADMIN)
+    few = Insights(store=place.store, **parts, clock=orchestrator._clock, max_requests=2)
+    found = await few.get("say", ADMIN)
     assert (found.total, found.read, found.cells[0].requests) == (3, 2, 2)
 
 
@@ -214,9 +222,9 @@ async def test_after_a_reset_all_models_are_equal_again_also_after_a_restart(tmp
         await run(place, "good", 5, times=10)
         await run(place, "bad", 1, times=10)
         insights = place.orchestrator.insights
-        before = await insights.look("duel", ADMIN)
+        before = await insights.get("duel", ADMIN)
         reset = await insights.reset("duel", ADMIN)
-        found = await insights.look("duel", ADMIN)
+        found = await insights.get("duel", ADMIN)
         assert before.models[0].share > 0.8
         assert (reset.prompt, reset.by) == ("duel", "admin")
         assert found.reset == reset
@@ -225,16 +233,16 @@ async def test_after_a_reset_all_models_are_equal_again_also_after_a_restart(tmp
         assert (found.cells[0].requests, found.cells[0].mean_stars) == (10, 5.0)
         old = (await place.rows())[0].request_id
         await place.orchestrator.feedback.rate(old, 5, ADMIN)
-        again = await insights.look("duel", ADMIN)
+        again = await insights.get("duel", ADMIN)
         assert [model.share for model in again.models[:2]] == pytest.approx([0.5, 0.5], abs=0.001)
     async with herding(tmp_path, *nodes) as place:
         await place.orchestrator.load()
         await place.orchestrator.load()
-        found = await place.orchestrator.insights.look("duel", ADMIN)
+        found = await place.orchestrator.insights.get("duel", ADMIN)
         assert [model.share for model in found.models[:2]] == pytest.approx([0.5, 0.5], abs=0.001)
         assert found.reset == reset
         await run(place, "good", 5, times=10)
-        assert (await place.orchestrator.insights.look("duel", ADMIN)).models[0].share > 0.6
+        assert (await place.orchestrator.insights.get("duel", ADMIN)).models[0].share > 0.6
 
 
 async def test_models_are_counted_over_a_day(tmp_path: Path) -> None:
@@ -254,7 +262,7 @@ async def test_models_are_counted_over_a_day(tmp_path: Path) -> None:
 
 
 CASES: dict[str, tuple[str, Callable[[Insights, Principal], Any]]] = {
-    "look": (INSIGHTS, lambda insights, who: insights.look("say", who)),
+    "get": (INSIGHTS, lambda insights, who: insights.get("say", who)),
     "reset": (INSIGHTS, lambda insights, who: insights.reset("say", who)),
     "models": (MODELS, lambda insights, who: insights.models(who)),
 }
@@ -276,8 +284,8 @@ async def test_guests_see_nothing_and_users_do_not_reset(place: Place) -> None:
     insights = place.orchestrator.insights
     for role in ("guest", "rater"):
         with pytest.raises(AccessError, match=f"'{INSIGHTS}'"):
-            await insights.look("say", principal("x", role))
-    await insights.look("say", USER)
+            await insights.get("say", principal("x", role))
+    await insights.get("say", USER)
     with pytest.raises(AccessError, match=f"'{PUBLISH}'"):
         await insights.reset("say", USER)
     assert await place.store.learning_resets() == {}
@@ -288,8 +296,8 @@ async def test_a_prompt_for_others_and_one_that_is_not_there_are_not_found(place
     insights = place.orchestrator.insights
     for key in ("secret", "ghost"):
         with pytest.raises(NotFoundError, match="There is no prompt"):
-            await insights.look(key, USER)
+            await insights.get(key, USER)
     with pytest.raises(NotFoundError, match="There is no prompt"):
         await insights.reset("ghost", ADMIN)
     with pytest.raises(UserError, match="7, 30, 90 days"):
-        await insights.look("say", USER, days=8)
+        await insights.get("say", USER, days=8)

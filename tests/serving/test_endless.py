@@ -10,7 +10,7 @@ import pytest
 
 from herding import orchestrator
 from herding.errors import StoreError
-from herding.main import beside
+from herding.main import background
 from herding.store import Store
 from tests.support.herding import herding
 from tests.support.nodes import echo
@@ -42,16 +42,16 @@ async def test_work_that_was_to_be_endless_and_ended_is_told(caplog: pytest.LogC
     async def breaks() -> None:
         raise RuntimeError("a bug of ours")
 
-    async with beside(breaks()):
+    async with background(breaks()):
         await until(lambda: caplog.records)
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "breaks ended" in caplog.text
+    assert "Background task ended" in caplog.text
     assert "a bug of ours" in caplog.text
 
 
 async def test_work_that_ends_with_the_app_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    async with beside(asyncio.sleep(3600)):
+    async with background(asyncio.sleep(3600)):
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
-from herding.ui.access import secret
+from herding.ui.access.new_token import HIDDEN
 from herding.ui.page import TABS as PAGE_TABS
 from herding.ui.page import visible_tabs
 from herding.values import Principal
@@ -82,7 +82,7 @@ async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
     await desktop.fire(f"look_away_{tab}")
     assert desktop.prop(page.nodes.timer, "active") is (tab == "nodes")
     assert desktop.prop(page.usage.timer, "active") is (tab == "usage")
-    assert (desktop.value(page.access.tokens.secret) == secret.GONE) is (tab != "access")
+    assert (desktop.value(page.access.tokens.secret) == HIDDEN) is (tab != "access")
 
 
 async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:

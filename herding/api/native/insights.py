@@ -10,8 +10,8 @@ from herding.api.http.errors import error_responses
 from herding.api.http.models import Instant, ResponseModel
 from herding.api.http.request import Caller
 from herding.errors import NotFoundError, UserError
-from herding.evaluation.insights import Outlook
-from herding.evaluation.version_matrix import Cell
+from herding.evaluation.insights import RoutingPrediction
+from herding.evaluation.version_matrix import VersionModelStats
 from herding.orchestrator import Orchestrator
 from herding.routing.policies import RoutingSettings
 
@@ -50,8 +50,8 @@ class InsightsResponse(ResponseModel):
     since: Instant
     until: Instant
     routing: RoutingSettings
-    cells: tuple[Cell, ...]
-    models: tuple[Outlook, ...]
+    cells: tuple[VersionModelStats, ...]
+    models: tuple[RoutingPrediction, ...]
     buckets: tuple[BucketResponse, ...]
     bucket_ms: int
     total: int
@@ -81,6 +81,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         next, `quality` the expected value of a request (0 to 1), `why` the evidence: the last 1,000 attempts since
         the last reset. A value is null without data.
         """
-        return InsightsResponse.model_validate(await insights.look(prompt, who, days=days))
+        return InsightsResponse.model_validate(await insights.get(prompt, who, days=days))
 
     return routes

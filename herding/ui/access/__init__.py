@@ -1,1 +1,1 @@
-"""The access tab."""
+"""The Access tab: tokens, users and roles."""

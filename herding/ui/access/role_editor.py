@@ -1,4 +1,4 @@
-"""The roles file in the tab "Access": read it, change it, put it in force."""
+"""The roles section of the Access tab: an editor for the roles file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,18 @@ from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, panel, success
 from herding.values import Principal
 
-WHAT = (
-    "What each role may do, and how much of it. What is not listed is not allowed; * stands for all. "
-    "Whatever is saved is in force at once."
-)
-OLD_ONES = "The old roles stay in force"
-CHANGED = "The file changed after it was loaded here"
+HELP = "Permissions and limits of each role. Anything not listed is denied; * means all. Changes apply immediately."
+INACTIVE = "The previous roles stay active"
+CHANGED = "The file has changed since it was loaded."
 
 
 class RoleEditor:
-    """Layout of the section, and its handlers. `seen` is the file as it was loaded, which saving compares with."""
+    """The section and its handlers; `loaded` is the file as it was loaded, to detect changes by others."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._accounts = orchestrator.accounts
-        self.seen = gr.State(None)
-        gr.HTML(el("p", WHAT, cls="muted"))
+        self.loaded = gr.State(None)
+        gr.HTML(el("p", HELP, cls="muted"))
         self.problem = gr.HTML(visible=False, elem_id="roles-problem")
         self.text = gr.Code(
             language="yaml",
@@ -45,77 +42,77 @@ class RoleEditor:
         )
         with gr.Row(elem_classes=["answers"]):
             self.save = gr.Button("Save roles", variant="primary", size="sm", elem_id="roles-save")
-            self.reload = gr.Button("Load the file again", size="sm", elem_id="roles-reload")
+            self.reload = gr.Button("Reload file", size="sm", elem_id="roles-reload")
         self.note = gr.HTML(elem_id="roles-note", elem_classes=["note"])
         now: dict[str, Any] = {"queue": False}
-        on(self.save.click, self.store, [self.text, self.seen], self.outputs, name="roles_save", **now)
+        on(self.save.click, self.save_file, [self.text, self.loaded], self.outputs, name="roles_save", **now)
         on(self.reload.click, self.load, [], self.outputs, name="roles_reload", **now)
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.text, self.seen]
+        return [self.text, self.loaded]
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.text, self.seen, self.problem, self.note]
+        return [self.text, self.loaded, self.problem, self.note]
 
     @requires(USERS)
-    async def opened(self, text: str | None, seen: RoleNotes | None, request: gr.Request) -> list[Any]:
-        """The section is opened: the file as it is now, unless somebody changed its text here."""
+    async def opened(self, text: str | None, loaded: RoleNotes | None, request: gr.Request) -> list[Any]:
+        """Open the section with the current file, unless the text was edited here."""
         notes = await self._accounts.roles(principal_of(request))
-        if seen is None or _same(text, seen.text):
-            return self._loaded(notes)
-        newer = None if notes.digest == seen.digest else conflict(CHANGED, notes.text, text or "")
-        return [gr.skip(), seen, _problem(notes), newer or Markup()]
+        if loaded is None or _same(text, loaded.text):
+            return self._show(notes)
+        newer = None if notes.digest == loaded.digest else conflict(CHANGED, notes.text, text or "")
+        return [gr.skip(), loaded, _problem(notes), newer or Markup()]
 
     @requires(USERS)
     async def load(self, request: gr.Request) -> list[Any]:
-        """The file as it is now, in the place of what was typed."""
-        return self._loaded(await self._accounts.roles(principal_of(request)))
+        """Replace the text with the current file."""
+        return self._show(await self._accounts.roles(principal_of(request)))
 
     @requires(USERS)
-    async def store(self, text: str | None, seen: RoleNotes | None, request: gr.Request) -> list[Any]:
-        """Save the file; where that fails, what was typed stays."""
-        principal, typed = principal_of(request), _whole(text)
+    async def save_file(self, text: str | None, loaded: RoleNotes | None, request: gr.Request) -> list[Any]:
+        """Save the file; on an error the typed text stays."""
+        principal, typed = principal_of(request), _normalize(text)
         try:
-            notes = await self._accounts.save_roles(typed, seen.digest if seen else "", principal)
+            notes = await self._accounts.save_roles(typed, loaded.digest if loaded else "", principal)
         except HerdingError as error:
-            return [gr.skip(), seen, gr.skip(), await self._refused(error, typed, seen, principal)]
-        return [notes.text, notes, _problem(notes), success("Saved; these roles are in force.")]
+            return [gr.skip(), loaded, gr.skip(), await self._failed(error, typed, loaded, principal)]
+        return [notes.text, notes, _problem(notes), success("Roles saved and active.")]
 
-    async def _refused(self, error: HerdingError, typed: str, seen: RoleNotes | None, principal: Principal) -> Markup:
-        """Why nothing was saved; with what differs, where somebody else was faster."""
-        with contextlib.suppress(HerdingError):  # the first error is the one to read
+    async def _failed(self, error: HerdingError, typed: str, loaded: RoleNotes | None, principal: Principal) -> Markup:
+        """Return why nothing was saved, with the differences if the file was changed by someone else."""
+        with contextlib.suppress(HerdingError):  # the first error is the one to report
             now = await self._accounts.roles(principal)
-            if seen is not None and now.digest != seen.digest:
+            if loaded is not None and now.digest != loaded.digest:
                 return conflict(error.message, now.text, typed)
         return panel("bad", "Not saved", el("p", error.message), role="alert")
 
     @staticmethod
-    def _loaded(notes: RoleNotes) -> list[Any]:
+    def _show(notes: RoleNotes) -> list[Any]:
         return [notes.text, notes, _problem(notes), ""]
 
 
 def conflict(reason: str, file: str, typed: str) -> Markup:
-    """Somebody else changed the file: what it says now beside what was typed here."""
+    """Return the differences between the file and the typed text."""
     lines = difflib.unified_diff(
-        file.splitlines(), typed.splitlines(), "the file now", "your text", lineterm="", n=1
+        file.splitlines(), typed.splitlines(), "file", "your text", lineterm="", n=1
     )  # fmt: skip
-    advice = "Copy what you want to keep, then load the file again and repeat your change."
-    diff = el("pre", "\n".join(lines), cls="code", tabindex="0", aria_label="What differs")
-    return panel("bad", "Somebody else changed the roles as well", el("p", reason), el("p", advice), diff, role="alert")
+    advice = "Copy what you want to keep, reload the file and repeat your change."
+    diff = el("pre", "\n".join(lines), cls="code", tabindex="0", aria_label="Differences")
+    return panel("bad", "Someone else changed the roles", el("p", reason), el("p", advice), diff, role="alert")
 
 
 def _problem(notes: RoleNotes) -> Any:
-    """The banner of a file that is not in force."""
-    broken = panel("bad", OLD_ONES, el("p", notes.problem), role="alert") if notes.problem else Markup()
+    """Return an update of the banner for an invalid file."""
+    broken = panel("bad", INACTIVE, el("p", notes.problem), role="alert") if notes.problem else Markup()
     return gr.update(value=broken, visible=bool(broken))
 
 
-def _whole(text: str | None) -> str:
-    """The text as a file: one kind of line ends, the last line ended too."""
+def _normalize(text: str | None) -> str:
+    """Return the text with Unix line ends and a final line end."""
     return (text or "").replace("\r\n", "\n").rstrip() + "\n"
 
 
 def _same(text: str | None, file: str) -> bool:
-    return _whole(text) == _whole(file)
+    return _normalize(text) == _normalize(file)

@@ -1,4 +1,4 @@
-"""The tab "Access": tokens, and for admins users and roles."""
+"""The Access tab: tokens, and for admins users and roles."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import gradio as gr
 
 from herding.access.operations import ADMINISTER, TOKENS, USERS
 from herding.orchestrator import Orchestrator
-from herding.ui.access import secret
+from herding.ui.access.new_token import HIDDEN
 from herding.ui.access.role_editor import RoleEditor
-from herding.ui.access.tokens import Tokens
-from herding.ui.access.users import Users
+from herding.ui.access.tokens import TokensSection
+from herding.ui.access.users import UsersSection
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.tab import Tab
 
 
 class AccessTab(Tab):
-    """Layout of the tab: a section each for tokens, users and roles."""
+    """The tab, with a section each for tokens, users and roles."""
 
     key = "access"
     label = "Access"
@@ -26,9 +26,9 @@ class AccessTab(Tab):
     def __init__(self, orchestrator: Orchestrator) -> None:
         with gr.Tabs(selected="tokens", elem_id="access-tabs") as self.sections:
             with gr.Tab("Tokens", id="tokens", elem_id="access-tokens") as self.tab_tokens:
-                self.tokens = Tokens(orchestrator)
+                self.tokens = TokensSection(orchestrator)
             with gr.Tab("Users", id="users", visible=False, elem_id="access-users") as self.tab_users:
-                self.users = Users(orchestrator)
+                self.users = UsersSection(orchestrator)
             with gr.Tab("Roles", id="roles", visible=False, elem_id="access-roles") as self.tab_roles:
                 self.roles = RoleEditor(orchestrator)
         self._wire()
@@ -54,16 +54,16 @@ class AccessTab(Tab):
         return [self.tab_users, self.tab_roles, *self.tokens.outputs, *self.users.outputs]
 
     def pause(self) -> dict[Any, Any]:
-        return {self.tokens.secret: secret.GONE}
+        return {self.tokens.secret: HIDDEN}
 
     @requires(TOKENS)
-    async def opened(self, request: gr.Request, *given: Any) -> list[Any]:
-        """The tab is opened, with the sections that the reader may see."""
+    async def opened(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Open the tab with the sections of the role."""
         admin, count = principal_of(request).rights >= {USERS, ADMINISTER}, len(self.tokens.inputs)
-        search, chosen, *held = given[:count]
-        tokens = await self.tokens.opened(search, chosen, request, *held)
+        search, selected, *current = values[:count]
+        tokens = await self.tokens.opened(search, selected, request, *current)
         users = [gr.skip() for _ in self.users.outputs]
         if admin:
-            search, chosen, role = given[count:]
-            users = await self.users.opened(search, chosen, role, request)
+            search, selected, role = values[count:]
+            users = await self.users.opened(search, selected, role, request)
         return [gr.update(visible=admin), gr.update(visible=admin), *tokens, *users]

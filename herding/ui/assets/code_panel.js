@@ -1,26 +1,26 @@
 const KEY = "herding-call";
-let chosen = "";
+let selected = "";
 try {
-  chosen = localStorage.getItem(KEY) ?? "";
+  selected = localStorage.getItem(KEY) ?? "";
 } catch {
-  // in a frame of another site there may be no storage
+  // storage may be blocked in a frame
 }
-const show = () => {
+const showSelected = () => {
   const radios = [...element.querySelectorAll("input[type=radio]")];
-  const radio = radios.find((one) => one.value === chosen) ?? radios[0];
+  const radio = radios.find((one) => one.value === selected) ?? radios[0];
   if (!radio) return;
   radio.checked = true;
   element.querySelectorAll("[data-call]").forEach((call) => (call.hidden = call.dataset.call !== radio.value));
 };
 element.addEventListener("change", (event) => {
   if (event.target.type !== "radio") return;
-  chosen = event.target.value;
+  selected = event.target.value;
   try {
-    localStorage.setItem(KEY, chosen);
+    localStorage.setItem(KEY, selected);
   } catch {
-    // then it is chosen until the page is left
+    // keep the choice until the page is closed
   }
-  show();
+  showSelected();
 });
 element.addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");
@@ -31,10 +31,10 @@ element.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(text.textContent);
   } catch {
     getSelection().selectAllChildren(text);
-    copied = document.execCommand("copy"); // inside a frame the clipboard may be out of reach
+    copied = document.execCommand("copy"); // the clipboard may be blocked in a frame
   }
-  button.textContent = copied ? "Copied" : "Press Ctrl + C";
+  button.textContent = copied ? "Copied" : "Press Ctrl+C";
   setTimeout(() => (button.textContent = "Copy"), 2000);
 });
-watch("value", () => requestAnimationFrame(show));
-show();
+watch("value", () => requestAnimationFrame(showSelected));
+showSelected();

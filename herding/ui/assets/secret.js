@@ -7,10 +7,10 @@ element.addEventListener("click", async (event) => {
   try {
     await navigator.clipboard.writeText(field.value);
   } catch {
-    copied = document.execCommand("copy"); // inside a frame the clipboard may be out of reach
+    copied = document.execCommand("copy"); // the clipboard may be blocked in a frame
   }
   const label = button.textContent;
-  button.textContent = copied ? "Copied" : "Press Ctrl + C";
+  button.textContent = copied ? "Copied" : "Press Ctrl+C";
   setTimeout(() => (button.textContent = label), 2000);
 });
 element.addEventListener("focusin", (event) => event.target.select?.());

@@ -98,7 +98,7 @@ class SessionState:
 
     @property
     def form_key(self) -> str:
-        """Identify the content of the form: prompt, view and revision. Late updates of a browser are told by it."""
+        """Identify the content of the form: prompt, view and revision. A late update with another key is ignored."""
         if self.prompt is None:
             return ""
         draft = self.draft

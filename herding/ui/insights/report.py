@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from herding.evaluation.insights import Outlook, PromptInsights
-from herding.evaluation.version_matrix import Cell
+from herding.evaluation.insights import PromptInsights, RoutingPrediction
+from herding.evaluation.version_matrix import VersionModelStats
 from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.kit.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
@@ -81,7 +81,7 @@ def _request_count(report: PromptInsights) -> Markup:
     return el("span", text, cls="muted")
 
 
-def _row(cell: Cell, *, live: bool) -> Markup:
+def _row(cell: VersionModelStats, *, live: bool) -> Markup:
     values: tuple[object, ...] = (
         _version(cell, live=live),
         el("span", cell.model, cls="model"),
@@ -102,14 +102,14 @@ def _row(cell: Cell, *, live: bool) -> Markup:
     return el("tr", *data, cls="served" if live and not cell.edited else "")
 
 
-def _version(cell: Cell, *, live: bool) -> Markup:
+def _version(cell: VersionModelStats, *, live: bool) -> Markup:
     name = el("b", f"v{cell.version}" if cell.version else "unsaved")
     if cell.edited:
         return join([name, " ", chip("edited", "accent", title="Ran with unsaved changes")])
     return join([name, " ", chip("live", "good", title="Used when a request names no version") if live else None])
 
 
-def _rating(cell: Cell) -> Markup:
+def _rating(cell: VersionModelStats) -> Markup:
     if cell.mean_stars is None or cell.low is None or cell.high is None:
         return NO_VALUE
     small = el("small", f"{cell.low:.1f} to {cell.high:.1f} · {plural(cell.rated, 'rating')}", cls="muted")
@@ -120,7 +120,7 @@ def _tokens(mean: float | None) -> str:
     return "–" if mean is None else f"{mean:,.0f}" if mean >= 10 else f"{mean:.1f}"
 
 
-def _model(model: Outlook) -> Markup:
+def _model(model: RoutingPrediction) -> Markup:
     if model.against:
         share = chip(model.against, "calm")
     elif model.share is None:

@@ -131,7 +131,7 @@ class InsightsTab(Tab):
                 "",
                 *ConfirmButton.show(False),
             ]
-        insights = await self._orchestrator.insights.look(key, principal, days=_days(days))
+        insights = await self._orchestrator.insights.get(key, principal, days=_days(days))
         return [
             note or "",
             gr.update(visible=True),

@@ -1,4 +1,4 @@
-"""Slows a stream down to what an eye can follow, without losing any of it."""
+"""Groups the events of a stream into batches that a page can render in time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 async def batch_events(
     events: AsyncGenerator[Event, None], *, every: float = INTERVAL_S, beat: float = HEARTBEAT_S
 ) -> AsyncGenerator[list[Event], None]:
-    """The events in batches: at most one batch per `every` seconds, and an empty one after `beat` without any.
+    """Yield the events in batches: at most one batch per `every` seconds, and an empty one after `beat` without any.
 
-    The empty batches give the front door its chance to notice that the reader left. Raises what `events` raises,
-    after all that came before; closing this closes `events`.
+    The empty batches let Gradio notice that the client disconnected. Raises what `events` raises, after all events
+    before it; closing this generator closes `events`.
     """
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
-    pump = asyncio.create_task(_pump(events, queue), name="paced stream")
+    pump = asyncio.create_task(_pump(events, queue), name="event batches")
     try:
         ended = False
         while not ended:
@@ -50,7 +50,7 @@ async def _pump(events: AsyncGenerator[Event, None], queue: asyncio.Queue[Event 
 
 
 async def drain(queue: asyncio.Queue[T], beat: float) -> list[T]:
-    """All that waits; if nothing does, the next that comes within `beat` seconds."""
+    """Return all queued items, or the first one within `beat` seconds."""
     try:
         async with asyncio.timeout(beat):
             batch = [await queue.get()]

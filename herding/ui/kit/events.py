@@ -1,4 +1,4 @@
-"""The one gate of all events: who asks, whether their role allows it, and what they read when it goes wrong."""
+"""Authorization and error messages of all events."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from herding.ui.kit.full_updates import FullUpdateBlocks
 from herding.values import Principal
 
 REFUSED = "Your role does not allow this. Ask an admin."
-ANY_ROLE: Final = "everybody"
-"""In the place of a right, for events that show nobody more than their role allows."""
+ANY_ROLE: Final = "any role"
+"""In place of a right, for events that filter by role themselves."""
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 def requires(right: str) -> Callable[[Handler], Handler]:
-    """Mark a handler with the right that its caller needs, or EVERYBODY; an event without the mark is refused."""
+    """Mark a handler with the right that its callers need, or ANY_ROLE; events without a mark are refused."""
 
     def mark(handler: Handler) -> Handler:
         vars(handler)["right"] = right
@@ -42,7 +42,7 @@ def on(
     name: str,
     **options: Any,
 ) -> Any:
-    """Connect an event: not in the API's list, without Gradio's spinner, as many at once as come."""
+    """Connect an event: hidden from the API, without Gradio's spinner, without a concurrency limit."""
     connect = trigger if callable(trigger) else partial(gr.on, list(trigger))
     return connect(
         handler,
@@ -57,7 +57,7 @@ def on(
 
 
 def principal_of(request: gr.Request) -> Principal:
-    """The principal that the middleware found for the page's request."""
+    """Return the principal of an event; gr.Error if it has none."""
     found = find_principal(request)
     if found is None:
         raise gr.Error(REFUSED, print_exception=False)
@@ -65,20 +65,20 @@ def principal_of(request: gr.Request) -> Principal:
 
 
 def find_principal(request: Any) -> Principal | None:
-    """The principal of an event, None where the middleware was not asked."""
+    """Return the principal that the middleware set, or None."""
     state = getattr(getattr(request, "request", None) or request, "state", None)
     found = getattr(state, "principal", None)
     return found if isinstance(found, Principal) else None
 
 
 def required_right(event: Any) -> str | None:
-    """The right that an event needs; None for one that nobody may call (it has no Python side, or no mark)."""
+    """Return the right that an event needs; None if it is not callable (no handler, or no mark)."""
     found = getattr(event.fn, "right", None)
     return found if isinstance(found, str) else None
 
 
 class GuardedBlocks(FullUpdateBlocks):
-    """Blocks whose every event, however it is called, passes the same gate; what is not marked is refused."""
+    """Blocks that authorize every event, however it is called; handlers without a mark are refused."""
 
     async def process_api(
         self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, *rest: Any, **more: Any

@@ -1,4 +1,4 @@
-"""Updates of a stream that reach the page whole."""
+"""Streams that send full updates instead of differences."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import gradio as gr
 
 
 class FullUpdateBlocks(gr.Blocks):
-    """Blocks whose streams send a changed update of a component as a whole, not as a difference to the one before.
+    """Blocks whose streams send a changed component update in full, not as a difference to the previous one.
 
-    Gradio's page applies a difference to the very object that it was given before. A busy page may not have shown that
-    one yet: a property that one update sets and the next one leaves out would then be lost, and a button stay disabled.
-    Plain values cannot be changed like that, so a text that grows is still sent as what is new of it.
+    Gradio's page applies a difference to the object of the previous update. A busy page may not have rendered that one
+    yet: a property that one update sets and the next one omits would be lost, and a button would stay disabled.
+    Plain values are not affected, so text that grows is still sent as a difference.
     """
 
     def handle_streaming_diffs(

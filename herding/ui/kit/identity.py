@@ -1,4 +1,4 @@
-"""Who the reader is, and the way in or out."""
+"""The name and role of the user, with login and logout."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from herding.ui.kit.format import chip, el
 from herding.values import Principal, User
 
 LOGIN, LOGOUT = "login", "logout"
-"""Addresses beside the page."""
+"""Addresses relative to the page."""
 
 LOCAL = "local"
-"""The id of whoever sits at the machine itself."""
+"""The id of the local user."""
 
 
 async def find_user(principal: Principal, accounts: Accounts) -> User | None:
-    """The principal as a user, where they are one and may know it."""
+    """Return the user of a principal, or None if it is not one or may not know."""
     return await accounts.me(principal) if USAGE in principal.rights else None
 
 
 def display_name(principal: Principal, user: User | None) -> str:
-    """What to call somebody."""
+    """Return the name to show for a principal."""
     if user is not None:
         return user.name
     if principal.token is not None:
         return "Operator" if principal.token == OPERATOR else principal.id
-    return "Admin of this machine" if principal.id == LOCAL else "Guest"
+    return "Local admin" if principal.id == LOCAL else "Guest"
 
 
 def identity(principal: Principal, user: User | None) -> Markup:
-    """Name and role, and the button that ends a session or the link that begins one."""
+    """Return the name and role, and a button to log out or a link to log in."""
     name = display_name(principal, user)
     shown = el("span", name, cls="whoami-name", title=name)
     role = chip(principal.role, "accent", title=f"Your role: {principal.role}")
@@ -44,7 +44,7 @@ def identity(principal: Principal, user: User | None) -> Markup:
 
 
 def login_link(cls: str) -> Markup:
-    """The link to the page where one logs in."""
+    """Return a link to the login page."""
     return el("a", "Log in", href=LOGIN, cls=cls)
 
 

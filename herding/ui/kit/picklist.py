@@ -1,4 +1,4 @@
-"""A list drawn by us whose items can be picked by mouse and keyboard."""
+"""A list whose items are selected by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAX_ID = 200
 
 
 def pick_list(elem_id: str) -> Any:
-    """A component that shows escaped HTML; a button in it with `data-pick` or `data-open` fires `pick` or `open`."""
+    """Return an HTML component; buttons in it with `data-pick` or `data-open` fire the events `pick` or `open`."""
     return gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id, elem_classes=["picklist"])
 
 
 def picked_item(event: gr.EventData | None) -> str:
-    """Which item was picked; UserError where the event does not say."""
+    """Return the selected item; UserError if the event has none."""
     found = getattr(event, "_data", None)
     item = found.get("item") if isinstance(found, dict) else None
     if not isinstance(item, str) or not 0 < len(item) <= MAX_ID:
-        raise UserError("Pick an item of the list.", param="item")
+        raise UserError("Select an item from the list.", param="item")
     return item

@@ -1,4 +1,4 @@
-"""What several tabs show about a prompt, as HTML."""
+"""Texts about a prompt that several tabs show, as HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a request went, as HTML: the status line above a response, and its metrics below."""
+"""The status line above a response and its metrics below, as HTML."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def metrics(outcome: Outcome) -> Markup:
                     ("Model", outcome.model),
                     ("Node", outcome.node),
                 ],
-                cls="facts figures",
+                cls="facts metrics",
             ),
             el("p", f"Token count: {count}.{routing}", cls="muted why"),
             candidate_list(outcome),

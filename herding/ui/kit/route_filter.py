@@ -1,4 +1,4 @@
-"""Of Gradio's own routes, only those that the page and Gradio's client need."""
+"""Closes the routes of Gradio that neither the page nor its client needs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ NEEDED = frozenset(
     {"app_id", "call", "cancel", "file", "heartbeat", "info", "login_check", "queue", "reset", "run"}
     | {"startup-events", "theme.css", "upload", "user"}
 )
-"""The first part of the paths; `run` is for events without a queue, `upload` answers that nothing may be uploaded."""
+"""First parts of the paths; `run` serves events without a queue, `upload` replies that uploads are not allowed."""
 
 CLOSED = ("/monitoring", "/svelte/", "/pwa_icon", "/login/")
-"""Beginnings of paths outside of it."""
+"""Prefixes of paths outside ROOT."""
 
 
 class RouteFilter:
-    """ASGI middleware: what Gradio offers beyond that (links that store a session's values on disk, a proxy, an
-    editor of the app's code, recordings, monitoring) is not there."""
+    """ASGI middleware: replies 404 to Gradio's deep links, proxy, code editor, recordings and monitoring."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -36,7 +35,7 @@ class RouteFilter:
 
 
 def is_allowed(path: str) -> bool:
-    """Whether a path is for the page, or none of Gradio's."""
+    """Return True if a path is needed, or not one of Gradio's."""
     if not path.startswith(ROOT):
         return not path.startswith(CLOSED)
     return path.removeprefix(ROOT).partition("/")[0].partition("=")[0] in NEEDED

@@ -1,4 +1,4 @@
-"""Stars to give: five radio buttons that mouse, arrow keys and screen readers know how to use."""
+"""A star rating: five radio buttons for mouse, arrow keys and screen readers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SCRIPT = (ASSETS / "stars.js").read_text(encoding="utf-8")
 
 
 def star_rating(elem_id: str, legend: str) -> Any:
-    """A component whose value is 0 (not rated) to 5; the event `rate` fires when a person changes it.
+    """Return a component with a value of 0 (not rated) to 5; `rate` fires when the user changes it.
 
-    The template must not read the value: a component that is drawn again loses the keyboard's focus.
+    The template must not read the value: a component that renders again loses the keyboard focus.
     """
     return gr.HTML(
         0,
@@ -33,20 +33,20 @@ def star_rating(elem_id: str, legend: str) -> Any:
 
 
 def parse_stars(value: object) -> int | None:
-    """The stars that the component reports, None for none; UserError for anything else."""
+    """Return the stars of the component, None for none; UserError for other values."""
     if isinstance(value, bool) or value not in (0, 1, 2, 3, 4, 5, None):
-        raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
+        raise UserError("Select 1 to 5 stars.", param="score")
     return int(str(value)) if value else None
 
 
 def update_stars(stars: int | None, *, enabled: bool) -> Any:
-    """An update: these stars, changeable or not."""
+    """Return an update of the component."""
     return gr.update(value=stars or 0, enabled=enabled)
 
 
 def _template(elem_id: str, legend: str) -> Markup:
     radios = [_star(elem_id, number) for number in (1, 2, 3, 4, 5)]
-    clear = el("button", "Clear", type="button", cls="star-clear", title="Take the stars back")
+    clear = el("button", "Clear", type="button", cls="star-clear", title="Clear rating")
     return el("fieldset", el("legend", legend), el("div", join(radios), cls="star-row"), clear, disabled="")
 
 

@@ -1,4 +1,4 @@
-"""Colours, type and measures: wool and forest, by day and by night. No font comes from elsewhere."""
+"""Colours, fonts and sizes of the light and dark theme; only system fonts."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _MONO = [
     "monospace",
 ]
 
-FOREST = gr.themes.Color(
+GREEN = gr.themes.Color(
     c50="#edf5f1", c100="#d6e8df", c200="#aed2c2", c300="#83baa5", c400="#579e86", c500="#35806a",
-    c600="#236553", c700="#1d5445", c800="#184438", c900="#12352c", c950="#0b231d", name="forest",
+    c600="#236553", c700="#1d5445", c800="#184438", c900="#12352c", c950="#0b231d", name="green",
 )  # fmt: skip
-WOOL = gr.themes.Color(
+SAND = gr.themes.Color(
     c50="#fdfbf6", c100="#f7f2e8", c200="#ece4d4", c300="#dcd1bc", c400="#a89e8a", c500="#7c7464",
-    c600="#5f594c", c700="#474339", c800="#2f2c26", c900="#211f1b", c950="#171613", name="wool",
+    c600="#5f594c", c700="#474339", c800="#2f2c26", c900="#211f1b", c950="#171613", name="sand",
 )  # fmt: skip
 
 
 def herding_theme() -> gr.themes.Base:
-    """The theme; what it cannot say is in `style.css`."""
+    """Return the theme; the rest is in `style.css`."""
     base = gr.themes.Base(
-        primary_hue=FOREST,
-        secondary_hue=FOREST,
-        neutral_hue=WOOL,
+        primary_hue=GREEN,
+        secondary_hue=GREEN,
+        neutral_hue=SAND,
         spacing_size=gr.themes.sizes.spacing_md,
         radius_size=gr.themes.sizes.radius_md,
         text_size=gr.themes.sizes.text_md,

@@ -193,7 +193,7 @@ def _lines(variable: Mapping[str, Any], value: Any) -> int:
 def _parse_rest(text: str | None, *, strict: bool) -> dict[str, Any]:
     """Return the variables in the YAML editor, every value as it was typed."""
     try:
-        data = YamlDocument(text or "{}", words=True).data
+        data = YamlDocument(text or "{}", as_text=True).data
     except ConfigError:
         data = None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):

@@ -1,1 +1,1 @@
-"""The usage tab."""
+"""The Usage tab: the limits, the account and the data of the reader."""

@@ -1,4 +1,4 @@
-"""What is kept of the reader's requests, and how to take it away."""
+"""The reader's stored content: turn storage off, and delete what is stored."""
 
 from __future__ import annotations
 
@@ -15,23 +15,20 @@ from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, panel, plural, success
 from herding.values import Principal, User
 
-MEANING = (
-    "Nothing that you ask or get is kept from now on; counts, times and stars are. "
-    "So sessions cannot be remembered, and comments cannot be kept."
+OPT_OUT_HELP = (
+    "Keep only counts, timings and ratings of new requests. Chats are not remembered, and comments can't be saved."
 )
-NO_CHOICE = (
-    "Whether texts of yours are kept is a choice of users who log in with a token. What you ask and get here is kept."
-)
-ALL_GONE = (
-    "Variables, inputs, answers, errors and comments go, and your drafts of prompts; counts, times and stars stay. "
-    "This cannot be undone."
+NO_CHOICE = "Content of your requests is stored. Only users who log in with a token can turn this off."
+DELETE_QUESTION = (
+    "This deletes the variables, inputs, responses, errors and comments of all your requests, and your drafts. "
+    "Counts, timings and ratings are kept. This can't be undone."
 )
 
 
 class PrivacyPane:
-    """The switch that keeps texts out of the history, and the button that takes the old ones out of it.
+    """A checkbox to stop storing content, and a button to delete all of it.
 
-    After `forgotten` the page is to show no drafts any more.
+    The page removes its drafts after the event `forgotten`.
     """
 
     def __init__(self, orchestrator: Orchestrator) -> None:
@@ -39,13 +36,13 @@ class PrivacyPane:
         gr.HTML(el("h2", "Your data"))
         self.why = gr.HTML(elem_id="opt-out-why")
         self.opt_out = gr.Checkbox(
-            label="Keep no texts of mine", info=MEANING, visible=False, interactive=True, elem_id="opt-out"
+            label="Don't store my content", info=OPT_OUT_HELP, visible=False, interactive=True, elem_id="opt-out"
         )
         self.choice_note = gr.HTML(elem_id="opt-out-note", elem_classes=["note"])
         self.forget = ConfirmButton(
-            "Delete all my texts",
-            ALL_GONE,
-            "Delete all texts",
+            "Delete my content",
+            DELETE_QUESTION,
+            "Delete",
             right=HISTORY,
             name="forget_all",
             elem_id="forget-all",
@@ -64,24 +61,24 @@ class PrivacyPane:
         return [self.why, self.opt_out, self.choice_note, *self.forget.outputs, self.forget_note]
 
     def show(self, principal: Principal, user: User | None) -> list[Any]:
-        """Updates of `outputs`."""
+        """Return updates of `outputs`."""
         why = None if user else el("p", NO_CHOICE, cls="muted")
         switch = gr.update(visible=user is not None, value=user is not None and user.opt_out)
         return [why or Markup(), switch, "", *self.forget.show(HISTORY in principal.rights), ""]
 
     @requires(USAGE)
     async def choose(self, opted_out: bool | None, request: gr.Request) -> list[Any]:
-        """Keep texts of this user from now on, or do not."""
+        """Turn the storage of this user's content on or off."""
         try:
             user = await self._accounts.opt_out(bool(opted_out), principal_of(request))
         except HerdingError as error:
             return [gr.update(value=not opted_out), panel("bad", "Not changed", el("p", error.message), role="alert")]
-        said = "From now on no texts of yours are kept." if user.opt_out else "From now on your texts are kept again."
-        return [gr.update(value=user.opt_out), success(said)]
+        text = "Content of new requests is not stored." if user.opt_out else "Content of new requests is stored."
+        return [gr.update(value=user.opt_out), success(text)]
 
     @requires(HISTORY)
     async def delete(self, request: gr.Request) -> list[Any]:
-        """Delete the texts of all of the reader's requests, and their drafts."""
+        """Delete the content of all of the reader's requests, and their drafts."""
         count = await self._accounts.forget(None, principal_of(request))
-        requests = f"The texts of {plural(count, 'request')} are deleted." if count else "You have no requests."
-        return [*self.forget.show(True), success(f"{requests} You have no drafts any more.")]
+        text = f"Deleted the content of {plural(count, 'request')} and all drafts."
+        return [*self.forget.show(True), success(text if count else "Deleted all drafts. You have no requests.")]

@@ -1,4 +1,4 @@
-"""The tab "Usage": how much of each limit is used, who the reader is, and what is kept of them."""
+"""The layout of the Usage tab: the limits and the account of the reader."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from herding.ui.kit.bars import meter
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import chip, datetime_tag, el, empty_state, join, key_values, rough_duration
 from herding.ui.kit.identity import LOCAL, display_name, find_user
-from herding.ui.kit.limits import interval, words
+from herding.ui.kit.limits import interval, limit_text
 from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
 from herding.values import LimitUse, Principal, User
 
-EVERY = 3.0
-NO_LIMITS = empty_state("No limits apply to you", "Your requests are counted all the same: they are in the history.")
+REFRESH_SECONDS = 3.0
+NO_LIMITS = empty_state("No limits apply to you", "Your requests are still recorded in the history.")
 
 
 class UsageTab(Tab):
-    """Layout of the tab, and its handlers."""
+    """The tab: its layout and its handlers."""
 
     key = "usage"
     label = "Usage"
@@ -34,7 +34,7 @@ class UsageTab(Tab):
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._accounts = orchestrator.accounts
-        self.timer = gr.Timer(EVERY, active=False)
+        self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.timers = [self.timer]
         with gr.Row(elem_classes=["bench"]):
             with gr.Column(scale=6, min_width=320):
@@ -42,7 +42,7 @@ class UsageTab(Tab):
             with gr.Column(scale=5, min_width=320, elem_id="usage-own"):
                 self.me = gr.HTML(elem_id="usage-me")
                 self.data = PrivacyPane(orchestrator)
-        on(self.timer.tick, self.look, [], [self.limits], name="usage_look", queue=False)
+        on(self.timer.tick, self.refresh, [], [self.limits], name="usage_look", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
@@ -50,15 +50,15 @@ class UsageTab(Tab):
 
     @requires(USAGE)
     async def opened(self, request: gr.Request) -> list[Any]:
-        """The tab is opened; from now on its figures follow."""
+        """Open the tab and start refreshing."""
         principal = principal_of(request)
         user = await find_user(principal, self._accounts)
         own = self.data.show(principal, user)
-        return [gr.update(active=True), await self._limits(principal), me(principal, user), *own]
+        return [gr.update(active=True), await self._limits(principal), account(principal, user), *own]
 
     @requires(USAGE)
-    async def look(self, request: gr.Request) -> Any:
-        """The figures as they are now."""
+    async def refresh(self, request: gr.Request) -> Any:
+        """Show the current use of the limits."""
         return await self._limits(principal_of(request))
 
     async def _limits(self, principal: Principal) -> Markup:
@@ -66,12 +66,12 @@ class UsageTab(Tab):
 
 
 def limits(uses: Sequence[LimitUse], now: int, *, shared: bool = False) -> Markup:
-    """Every limit with a meter; `shared` by all guests of one address."""
+    """Return each limit with a meter; `shared` means that all guests of a network use the same limits."""
     if not uses:
         return join([el("h2", "Your limits"), NO_LIMITS])
-    several = el("p", "All of them must have room.", cls="muted") if len(uses) > 1 else None
-    together = "Guests who come from the same network share these limits." if shared else ""
-    foot = el("p", f"Figures refresh every {EVERY:.0f} seconds. {together}", cls="muted why")
+    several = el("p", "A request must fit within all limits.", cls="muted") if len(uses) > 1 else None
+    note = " Guests on the same network share these limits." if shared else ""
+    foot = el("p", f"Refreshed every {REFRESH_SECONDS:.0f} seconds.{note}", cls="muted why")
     rows = el("ul", *(_row(use, now) for use in uses), cls="plain limits")
     return join([el("h2", "Your limits"), several, rows, foot])
 
@@ -79,9 +79,9 @@ def limits(uses: Sequence[LimitUse], now: int, *, shared: bool = False) -> Marku
 def _row(use: LimitUse, now: int) -> Markup:
     most, kind = use.limit.limit, use.limit.type
     percent = 100 * use.used / most if most else 100
-    name = el("b", f"{kind.capitalize()}s in any {interval(use.limit.interval_hours)}")
-    told = f"{use.used:,} of {most:,} · {_percent(percent)}"
-    return el("li", meter(name, percent, told, label=words(use.limit)), _left(use, now))
+    name = el("b", f"{kind.capitalize()}s per {interval(use.limit.interval_hours)}")
+    text = f"{use.used:,} of {most:,} · {_percent(percent)}"
+    return el("li", meter(name, percent, text, label=limit_text(use.limit)), _left(use, now))
 
 
 def _percent(percent: float) -> str:
@@ -89,35 +89,35 @@ def _percent(percent: float) -> str:
 
 
 def _left(use: LimitUse, now: int) -> Markup:
-    """What is left, and when more comes back."""
-    left, back = max(0, use.limit.limit - use.used), None
+    """Return what is left, and when more is available."""
+    left, more = max(0, use.limit.limit - use.used), None
     if use.frees_at is not None:
-        back = f" Some comes back in {rough_duration(max(0, use.frees_at - now))}."
+        more = f" More available in {rough_duration(max(0, use.frees_at - now))}."
     if left:
-        return el("p", f"{left:,} left.", back if use.used else None, cls="muted")
-    return el("p", chip("used up", "bad"), back or " Ask an admin for more.")
+        return el("p", f"{left:,} left.", more if use.used else None, cls="muted")
+    return el("p", chip("Limit reached", "bad"), more or " Ask an admin for a higher limit.")
 
 
-def me(principal: Principal, user: User | None) -> Markup:
-    """Who the reader is, and with what token they came."""
+def account(principal: Principal, user: User | None) -> Markup:
+    """Return the name, role and token of the reader."""
     ends = None
     if principal.token is not None:
         ends = datetime_tag(principal.expires_at) if principal.expires_at is not None else "never"
-    shown = key_values(
+    table = key_values(
         [
             ("Name", display_name(principal, user)),
-            ("User id", principal.id if principal.token is not None else None),
+            ("User ID", principal.id if principal.token is not None else None),
             ("Role", chip(principal.role, "accent")),
             ("Token", _token(principal)),
             ("Token expires", ends),
         ],
         cls="facts me",
     )
-    return join([el("h2", "You"), shown])
+    return join([el("h2", "Your account"), table])
 
 
 def _token(principal: Principal) -> Markup:
     if principal.token is not None:
-        return el("span", "the operator's") if principal.token == OPERATOR else el("code", f"hl_{principal.token}")
-    none = "none needed at this machine" if principal.id == LOCAL else "none: you came as a guest"
+        return el("span", "operator token") if principal.token == OPERATOR else el("code", f"hl_{principal.token}")
+    none = "not needed on this machine" if principal.id == LOCAL else "none (guest)"
     return el("span", none, cls="muted")

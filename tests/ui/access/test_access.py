@@ -11,10 +11,9 @@ import pytest
 
 from herding.errors import AccessError, AuthenticationError, NotFoundError
 from herding.store import now_ms
-from herding.ui.access import secret
-from herding.ui.access.token_form import DAY_MS, FOREVER, end_of, lasting
-from herding.ui.access.token_list import SHOWN, View, rows
-from herding.ui.access.user_list import rows as user_rows
+from herding.ui.access.new_token import DAY_MS, HIDDEN, NEVER, expires_at, expiry_choices
+from herding.ui.access.tokens import MAX_ROWS, TokenView, token_table
+from herding.ui.access.users import user_table
 from herding.values import Limit, Token, User
 from tests.support.herding import GUEST
 from tests.support.people import principal
@@ -54,14 +53,14 @@ async def role_of(desktop: Desktop, token: str) -> str:
 async def test_a_token_is_made_for_a_user_and_works(office: Desktop) -> None:
     form = office.page.access.tokens.form
     assert ("Ada Lovelace · ada", "ada") in office.prop(form.user, "choices")
-    token = await create(office, user="ada", lasts=30)
+    token = await create(office, user="ada", days=30)
     found = await office.place.authenticator.authenticate_token(token, "test")
     assert (found.id, found.role) == ("ada", "user")
     assert found.expires_at is not None
     assert 29 * DAY_MS < found.expires_at - now_ms() <= 30 * DAY_MS
     assert office.value(form.name) == ""
     assert "app" in office.value(office.page.access.tokens.list)
-    assert await role_of(office, await create(office, user="ada", role="rater", lasts=FOREVER)) == "rater"
+    assert await role_of(office, await create(office, user="ada", role="rater", days=NEVER)) == "rater"
 
 
 async def test_a_token_is_in_one_place_and_gone_after_the_next_action(office: Desktop) -> None:
@@ -75,11 +74,11 @@ async def test_a_token_is_in_one_place_and_gone_after_the_next_action(office: De
     for event, item in [("token_pick", listed.id), ("token_search", None), ("access_tokens", None), ("access", None)]:
         office.set(tokens.secret, token)
         await office.fire(event, item)
-        assert office.value(tokens.secret) == secret.GONE, event
+        assert office.value(tokens.secret) == HIDDEN, event
     for event in ("hide_token_users", "hide_token_roles", "hide_token_revoke"):
         office.set(tokens.secret, token)
         await office.fire(event)
-        assert office.value(tokens.secret) == secret.GONE, event
+        assert office.value(tokens.secret) == HIDDEN, event
 
 
 async def test_a_failed_try_says_why_and_keeps_what_was_typed(office: Desktop) -> None:
@@ -92,8 +91,8 @@ async def test_a_failed_try_says_why_and_keeps_what_was_typed(office: Desktop) -
     assert "User not found" in office.value(tokens.form.note)
     assert not await create(office, user="ada", role="admin")
     assert "cannot have more privileges than its user" in office.value(tokens.form.note)
-    assert not await create(office, user="ada", role="", lasts=8)
-    assert "Choose how long" in office.value(tokens.form.note)
+    assert not await create(office, user="ada", role="", days=8)
+    assert "Choose when the token expires" in office.value(tokens.form.note)
 
 
 async def test_a_rotated_token_is_replaced_and_a_revoked_one_is_over(office: Desktop) -> None:
@@ -106,9 +105,9 @@ async def test_a_rotated_token_is_replaced_and_a_revoked_one_is_over(office: Des
     new = shown_token(office)
     assert new
     assert new != old
-    assert "24 hours more" in office.value(tokens.secret)
+    assert "keeps working for 24 hours" in office.value(tokens.secret)
     assert [(await authenticator.authenticate_token(token, "test")).id for token in (old, new)] == ["ada", "ada"]
-    assert office.value(tokens.chosen) == new[3:15]
+    assert office.value(tokens.selected) == new[3:15]
     await office.fire("token_revoke_ask")
     assert office.prop(tokens.revoke.row, "visible") is True
     await office.fire("token_revoke")
@@ -131,7 +130,7 @@ async def test_a_user_sees_and_changes_only_their_own_tokens(office: Desktop) ->
     ]
     with pytest.raises(NotFoundError):
         await office.fire("token_pick", adas.id, who=BOB)
-    office.set(tokens.chosen, adas.id)
+    office.set(tokens.selected, adas.id)
     for event in ("token_rotate", "token_revoke"):
         with pytest.raises(NotFoundError):
             await office.fire(event, who=BOB)
@@ -145,10 +144,10 @@ async def test_a_user_sees_and_changes_only_their_own_tokens(office: Desktop) ->
 async def test_whoever_is_no_user_reads_what_to_do(desktop: Desktop) -> None:
     form = desktop.page.access.tokens.form
     await desktop.fire("access")
-    assert "Add a user first" in desktop.value(form.missing)
+    assert "Add a user under Users first" in desktop.value(form.missing)
     assert desktop.prop(form.box, "visible") is False
     await desktop.fire("access", who=replace(GUEST, rights=BOB.rights))
-    assert "you cannot have one" in desktop.value(form.missing)
+    assert "Ask an admin to add you" in desktop.value(form.missing)
 
 
 async def test_users_are_added_and_changed(office: Desktop) -> None:
@@ -159,12 +158,12 @@ async def test_users_are_added_and_changed(office: Desktop) -> None:
     await office.fire("user_save")
     carl = await office.place.accounts.user("carl", office.who)
     assert (carl.name, carl.role, carl.limits) == ("carl", "rater", (Limit("request", 1, 5),))
-    assert office.value(users.chosen) == "carl"
+    assert office.value(users.selected) == "carl"
     assert office.prop(form.id, "interactive") is False
     office.set(form.limits, "5 requests per 1 hour\n7 tokens per day")
     office.set(form.name, "Carl")
     await office.fire("user_save")
-    assert "Line 2 of the limits, &#x27;7 tokens per day&#x27;" in office.value(form.note)
+    assert "Fix line 2 of the limits, &#x27;7 tokens per day&#x27;" in office.value(form.note)
     assert office.value(form.name) == "Carl"
     assert (await office.place.accounts.user("carl", office.who)).name == "carl"
     office.set(form.limits, "")
@@ -186,9 +185,9 @@ async def test_a_user_is_found_and_put_into_the_form(office: Desktop) -> None:
     assert office.value(users.form.save) == "Save changes"
     office.set(users.search, "nothing like it")
     await office.fire("user_search")
-    assert "No user fits" in office.value(users.list)
+    assert "No matching users" in office.value(users.list)
     await office.fire("user_new")
-    assert (office.value(users.form.id), office.value(users.chosen)) == ("", "")
+    assert (office.value(users.form.id), office.value(users.selected)) == ("", "")
 
 
 @pytest.mark.parametrize("event", ["access_users", "user_search", "user_new", "user_pick"])
@@ -226,19 +225,19 @@ def test_the_list_of_tokens_puts_the_working_ones_first_and_ends_somewhere() -> 
     over = Token("over", "ada", "over", now - 1, "admin", revoked_at=now)
     gone = Token("gone", "ada", "gone", now - 2, "admin", expires_at=now)
     soon = Token("soon", "ada", "soon", now - 3, "admin", expires_at=now + DAY_MS)
-    shown = rows([over, gone, soon], View(now, all_users=True), searched=False)
+    shown = token_table([over, gone, soon], TokenView(now, all_users=True), searched=False)
     assert shown.index("expires soon") < shown.index("revoked") < shown.index("expired")
-    assert "user disabled" in rows([soon], View(now, disabled=frozenset({"ada"})), searched=False)
-    many = [replace(over, id=str(number)) for number in range(SHOWN + 1)]
-    assert rows(many, View(now), searched=False).count("data-pick") == SHOWN
-    assert "search to see others" in rows(many, View(now), searched=False)
-    assert "No token fits" in rows([], View(now), searched=True)
-    users = [User(f"u{number}", "U", "user") for number in range(SHOWN + 1)]
-    assert user_rows(users, "", own="u1", searched=False).count("data-pick") == SHOWN
+    assert "user disabled" in token_table([soon], TokenView(now, disabled=frozenset({"ada"})), searched=False)
+    many = [replace(over, id=str(number)) for number in range(MAX_ROWS + 1)]
+    assert token_table(many, TokenView(now), searched=False).count("data-pick") == MAX_ROWS
+    assert "Search to see others" in token_table(many, TokenView(now), searched=False)
+    assert "No matching tokens" in token_table([], TokenView(now), searched=True)
+    users = [User(f"u{number}", "U", "user") for number in range(MAX_ROWS + 1)]
+    assert user_table(users, "", own="u1", searched=False).count("data-pick") == MAX_ROWS
 
 
 def test_no_token_is_offered_that_outlives_the_one_one_came_with() -> None:
-    assert list(lasting(ADA, 0)) == [7, 30, 90, 365, 0]
-    assert list(lasting(replace(ADA, expires_at=40 * DAY_MS), 0)) == [7, 30, 0]
-    assert end_of(7, DAY_MS) == 8 * DAY_MS
-    assert end_of(FOREVER, DAY_MS) is None
+    assert list(expiry_choices(ADA, 0)) == [7, 30, 90, 365, 0]
+    assert list(expiry_choices(replace(ADA, expires_at=40 * DAY_MS), 0)) == [7, 30, 0]
+    assert expires_at(7, DAY_MS) == 8 * DAY_MS
+    assert expires_at(NEVER, DAY_MS) is None

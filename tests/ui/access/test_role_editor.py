@@ -54,12 +54,12 @@ async def test_what_is_saved_is_in_force(editing: Desktop, file: Path) -> None:
     roles = editing.page.access.roles
     text = edit(editing, "  rater:", "  critic:")
     await editing.fire("roles_save")
-    assert "in force" in editing.value(roles.note)
+    assert "saved and active" in editing.value(roles.note)
     assert said(file) == text
     assert "critic" in editing.place.accounts.role_names(editing.who)
     edit(editing, "  critic:", "  rater:")
     await editing.fire("roles_save")
-    assert "in force" in editing.value(roles.note)
+    assert "saved and active" in editing.value(roles.note)
 
 
 async def test_a_broken_text_is_refused_and_stays(editing: Desktop, file: Path) -> None:
@@ -76,14 +76,14 @@ async def test_a_text_that_somebody_else_overtook_is_refused_with_what_differs(e
     text = edit(editing, "Tries prompts", "Mine")
     elsewhere(file, "Tries prompts", "<b>Theirs")
     await editing.fire("roles_save")
-    assert "Somebody else changed the roles as well" in editing.value(roles.note)
+    assert "Someone else changed the roles" in editing.value(roles.note)
     assert "+    description: Mine" in editing.value(roles.note)
     assert "-    description: &lt;b&gt;Theirs" in editing.value(roles.note)
     assert editing.value(roles.text) == text
     assert "Theirs" in said(file)
     await editing.fire("access_roles")
     assert editing.value(roles.text) == text
-    assert "The file changed after it was loaded here" in editing.value(roles.note)
+    assert "The file has changed since it was loaded" in editing.value(roles.note)
     await editing.fire("roles_reload")
     assert "Theirs" in editing.value(roles.text)
     assert editing.value(roles.note) == ""
@@ -102,7 +102,7 @@ async def test_a_broken_file_is_told_and_the_old_roles_stay(editing: Desktop, fi
     await asyncio.to_thread(editing.place.accounts._roles.refresh)
     await editing.fire("access_roles")
     assert editing.prop(roles.problem, "visible") is True
-    assert "The old roles stay in force" in editing.value(roles.problem)
+    assert "The previous roles stay active" in editing.value(roles.problem)
     assert "rater" in editing.place.accounts.role_names(editing.who)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import AccessError, NotFoundError, UserError
-from herding.evaluation.insights import Bucket, Outlook, PromptInsights
-from herding.evaluation.version_matrix import Cell
+from herding.evaluation.insights import PromptInsights, RequestBucket, RoutingPrediction
+from herding.evaluation.version_matrix import VersionModelStats
 from herding.routing.policies import RoutingSettings
 from herding.ui.insights import plot, report
 from herding.ui.insights.tab import InsightsTab
@@ -29,11 +29,11 @@ USER = principal("ada", "user")
 DAY = 86_400_000
 
 
-def cell(version: int = 1, model: str = "m", **facts: Any) -> Cell:
+def cell(version: int = 1, model: str = "m", **facts: Any) -> VersionModelStats:
     """A cell with nothing behind it, but for `facts`."""
     names = ("error_rate", "check_failure_rate", "mean_stars", "low", "high", "p50_ms", "p95_ms")
     nothing = dict.fromkeys((*names, "input_tokens", "output_tokens"))
-    return Cell(
+    return VersionModelStats(
         version=version, model=model, **{"edited": False, "requests": 0, "errors": 0, "rated": 0} | nothing | facts
     )
 
@@ -48,7 +48,7 @@ def insights(**facts: Any) -> PromptInsights:
         "until": 30 * DAY,
         "routing": RoutingSettings(),
         "cells": (cell(2),),
-        "models": (Outlook("m", 1.0, 0.75, "no stars yet"),),
+        "models": (RoutingPrediction("m", 1.0, 0.75, "no stars yet"),),
         "buckets": (),
         "bucket_ms": DAY,
         "total": 0,
@@ -246,14 +246,14 @@ def test_every_policy_is_told_with_what_it_goes_by() -> None:
     assert "not exploring" in report.policy(RoutingSettings(explore=False))
     assert "exploring" not in report.policy(RoutingSettings(policy="random"))
     assert "Pinned: <b>m</b>" in report.policy(RoutingSettings(pinned="m"))
-    busy = insights(models=(Outlook("m", None, 0.5, "no stars yet"),), reset=Reset("say", 5, "ada"))
+    busy = insights(models=(RoutingPrediction("m", None, 0.5, "no stars yet"),), reset=Reset("say", 5, "ada"))
     shown = report.routing(busy)
     assert "when least busy" in shown
     assert "reset by ada" in shown
 
 
 def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_the_rest() -> None:
-    buckets = tuple(Bucket(day * DAY, f"m{number}", 20 - number) for day in (1, 2) for number in range(10))
+    buckets = tuple(RequestBucket(day * DAY, f"m{number}", 20 - number) for day in (1, 2) for number in range(10))
     found = insights(buckets=buckets)
     update = plot.update(found)
     assert list(update["color_map"]) == [f"m{number}" for number in range(7)] + [plot.OTHERS]
@@ -267,7 +267,7 @@ def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_th
 
 
 def test_hostile_names_are_characters() -> None:
-    hostile = Outlook(HOSTILE_TEXT, 0.5, 0.5, HOSTILE_TEXT, HOSTILE_TEXT)
+    hostile = RoutingPrediction(HOSTILE_TEXT, 0.5, 0.5, HOSTILE_TEXT, HOSTILE_TEXT)
     found = insights(cells=(cell(model=HOSTILE_TEXT),), models=(hostile,), reset=Reset("say", 5, HOSTILE_TEXT))
     considered = (Considered(HOSTILE_TEXT, HOSTILE_TEXT, 0.5, HOSTILE_TEXT), Considered("m", None, None, "no"))
     outcome = Outcome("1", "ada", "say", 5, candidates=considered)

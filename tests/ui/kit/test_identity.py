@@ -24,7 +24,7 @@ def test_a_user_sees_name_and_role_and_can_log_out() -> None:
     assert "Log in" not in shown
 
 
-@pytest.mark.parametrize(("who", "name"), [(GUEST, "Guest"), (LOCAL, "Admin of this machine")])
+@pytest.mark.parametrize(("who", "name"), [(GUEST, "Guest"), (LOCAL, "Local admin")])
 def test_whoever_has_no_token_can_log_in(who: Principal, name: str) -> None:
     shown = identity(who, None)
     assert f">{name}</span>" in shown

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import UserError
-from herding.ui.kit.limits import interval, parse, words, written
+from herding.ui.kit.limits import interval, limit_text, parse_limits, to_lines
 from herding.values import Limit
 
 LIMITS = st.builds(
@@ -21,26 +21,26 @@ NEARLY = st.text(alphabet="0123456789 requsttokenphaour.\n", max_size=60)
 
 @given(st.lists(LIMITS, max_size=10))
 def test_what_is_written_reads_as_the_same_limits(limits: list[Limit]) -> None:
-    assert parse(written(limits)) == tuple(limits)
+    assert parse_limits(to_lines(limits)) == tuple(limits)
 
 
 @given(st.one_of(st.text(), NEARLY))
 def test_any_text_is_limits_or_refused_with_its_line(text: str) -> None:
     said = None
     try:
-        limits = parse(text)
+        limits = parse_limits(text)
     except UserError as error:
         said = error.message
     if said is None:
-        assert parse(written(limits)) == limits
+        assert parse_limits(to_lines(limits)) == limits
         assert len(limits) == sum(bool(line.strip()) for line in text.split("\n"))
     else:
-        assert said.startswith("Line ")
+        assert said.startswith("Fix line ")
         assert len(said) < 300
 
 
 def test_spaces_letters_of_any_size_and_days_are_understood() -> None:
-    assert parse("  500  Requests per 24 hours\r\n\n1 token per 0.5 day \n") == (
+    assert parse_limits("  500  Requests per 24 hours\r\n\n1 token per 0.5 day \n") == (
         Limit("request", 24, 500),
         Limit("token", 12, 1),
     )
@@ -62,8 +62,8 @@ def test_spaces_letters_of_any_size_and_days_are_understood() -> None:
     ],
 )
 def test_a_bad_line_is_named(line: str) -> None:
-    with pytest.raises(UserError, match=r"^Line 3 of the limits") as refused:
-        parse(f"1 request per 1 hour\n\n{line}\n2 tokens per 1 hour")
+    with pytest.raises(UserError, match=r"^Fix line 3 of the limits") as refused:
+        parse_limits(f"1 request per 1 hour\n\n{line}\n2 tokens per 1 hour")
     assert refused.value.param == "limits"
     assert line[:50] in refused.value.message
 
@@ -71,13 +71,13 @@ def test_a_bad_line_is_named(line: str) -> None:
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        (Limit("request", 24, 500), "500 requests in 24 hours"),
-        (Limit("token", 168, 1_000_000), "1,000,000 tokens in 7 days"),
-        (Limit("request", 1, 1), "1 request in 1 hour"),
+        (Limit("request", 24, 500), "500 requests per 24 hours"),
+        (Limit("token", 168, 1_000_000), "1,000,000 tokens per 7 days"),
+        (Limit("request", 1, 1), "1 request per 1 hour"),
     ],
 )
 def test_a_limit_in_words(limit: Limit, told: str) -> None:
-    assert words(limit) == told
+    assert limit_text(limit) == told
 
 
 def test_short_intervals_are_told_in_minutes() -> None:

@@ -136,14 +136,14 @@ async def test_what_was_said_of_a_node_does_not_stand_below_another(desktop: Des
 
 
 def test_the_header_tells_of_the_node_that_matters_most() -> None:
-    assert "no nodes" in herd_summary([])
+    assert "No nodes" in herd_summary([])
     assert "a: m ready" in herd_summary([READY])
     assert "b: loading 45 %" in herd_summary([READY, LOADING])
     assert "1 more ready" in herd_summary([READY, LOADING])
     out = replace(READY, name="c", health=NodeHealth("ejected", 5.0, "answers HTTP 500"))
     assert "a: m ready" in herd_summary([out, READY])
     assert "more" not in herd_summary([out, READY])
-    assert "c: gets no requests now" in herd_summary([out, replace(out, draining=True)])
+    assert "c: out of rotation" in herd_summary([out, replace(out, draining=True)])
     assert [one.answers for one in (READY, LOADING, out, replace(READY, draining=True))] == [True, False, False, False]
     assert is_settled([READY])
     assert not is_settled([READY, LOADING])

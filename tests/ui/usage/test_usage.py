@@ -41,9 +41,9 @@ def test_without_limits_the_page_says_so() -> None:
 def test_a_limit_is_told_in_numbers(used: int, most: int, told: str) -> None:
     shown = limits((LimitUse(Limit("request", 24, most), used, HOUR * 5 if used else None),), HOUR)
     assert told in shown
-    assert "Requests in any 24 hours" in shown
-    assert ("used up" in shown) is (used >= most)
-    assert ("Some comes back in 4 h." in shown) is (used > 0)
+    assert "Requests per 24 hours" in shown
+    assert ("Limit reached" in shown) is (used >= most)
+    assert ("More available in 4 h." in shown) is (used > 0)
 
 
 async def test_the_figures_follow_while_the_tab_is_open(desktop: Desktop) -> None:
@@ -65,9 +65,9 @@ async def test_the_own_token_is_told_without_its_secret(desktop: Desktop) -> Non
     await desktop.fire("usage", who=replace(ADA, expires_at=None))
     assert "never" in desktop.value(desktop.page.usage.me)
     await desktop.fire("usage", who=replace(ADA, token="operator"))
-    assert "the operator&#x27;s" in desktop.value(desktop.page.usage.me)
+    assert "operator token" in desktop.value(desktop.page.usage.me)
     await desktop.fire("usage", who=principal("local", "admin"))
-    assert "none needed at this machine" in desktop.value(desktop.page.usage.me)
+    assert "not needed on this machine" in desktop.value(desktop.page.usage.me)
 
 
 async def test_only_a_user_with_a_token_can_keep_no_texts(desktop: Desktop) -> None:
@@ -85,7 +85,7 @@ async def test_only_a_user_with_a_token_can_keep_no_texts(desktop: Desktop) -> N
     desktop.set(data.opt_out, True)
     await desktop.fire("opt_out", who=ADA)
     assert (await desktop.place.accounts.user("ada", desktop.who)).opt_out is True
-    assert "no texts of yours are kept" in desktop.value(data.choice_note)
+    assert "Content of new requests is not stored" in desktop.value(data.choice_note)
 
 
 async def test_deleting_all_texts_asks_first_and_takes_only_ones_own(desktop: Desktop) -> None:
@@ -100,7 +100,7 @@ async def test_deleting_all_texts_asks_first_and_takes_only_ones_own(desktop: De
     assert desktop.prop(forget.row, "visible") is False
     assert all(row.answer for row in await desktop.place.rows())
     await desktop.fire("forget_all", who=GUEST)
-    assert "The texts of 2 requests are deleted." in desktop.value(note)
+    assert "Deleted the content of 2 requests and all drafts." in desktop.value(note)
     assert desktop.prop(forget.row, "visible") is False
     assert {row.principal: bool(row.answer) for row in await desktop.place.rows()} == {GUEST.id: False, OTHER.id: True}
 
@@ -108,14 +108,14 @@ async def test_deleting_all_texts_asks_first_and_takes_only_ones_own(desktop: De
 async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None:
     engineer, drafts = desktop.page.engineer, desktop.place.orchestrator.drafts
     forget, note = desktop.page.usage.data.forget, desktop.page.usage.data.forget_note
-    assert "your drafts of prompts" in desktop.value(forget.question)
+    assert "and your drafts" in desktop.value(forget.question)
     field = engineer.editor.form.components[0]
     desktop.set(field, "a secret")
     await desktop.fire("edited")
     await drafts.store("varied", Edits({"note": "mine"}), desktop.who)
     await drafts.store("say", Edits({"text": "theirs"}), ADA)
     await desktop.fire("forget_all")
-    assert "You have no requests. You have no drafts any more." in desktop.value(note)
+    assert "Deleted all drafts. You have no requests." in desktop.value(note)
     assert await drafts.list_all(desktop.who) == ()
     assert await drafts.steps("say", desktop.who) == ()
     assert [kept.edits.variables for kept in await drafts.list_all(ADA)] == [{"text": "theirs"}]
