@@ -522,7 +522,7 @@ async def test_of_many_callers_at_once_none_sees_what_a_healthy_node_can_mend(
     async with herding(tmp_path, *nodes) as place:
         outcomes = await asyncio.gather(*(ask(place, fault) for _ in range(100)))
         assert {type(outcome) for outcome in outcomes} == {Outcome}
-        assert len(ill.calls()) > 20
+        assert ill.calls()
 
 
 async def test_of_many_faults_in_a_row_none_is_seen_beside_a_healthy_node(
@@ -535,7 +535,7 @@ async def test_of_many_faults_in_a_row_none_is_seen_beside_a_healthy_node(
             for _ in range(8):
                 outcome = await ask(place, fault)
                 assert isinstance(outcome, Outcome), outcome
-        assert len(ill.calls()) > 20
+        assert ill.calls()
 
 
 async def test_failures_that_nobody_could_mend_leave_the_retries_to_others(

@@ -250,7 +250,7 @@ FAULTS: list[tuple[str, dict[str, Any], type[HerdingError], str]] = [
     ("redirect", {}, BadResponseError, "redirect"),
     ("gzip", {}, BadResponseError, "compressed"),
     ("endless", {}, BadResponseError, "too long"),
-    ("endless", {"stream": "lines"}, BadResponseError, "does not stop answering"),
+    ("endless", {"stream": "lines"}, BadResponseError, "is too long"),
     ("endless", {"stream": "lines", "response_extract": "piece"}, BadResponseError, "too long"),
     ("cut", {}, CutStreamError, "closed the connection"),
     ("slow/9", {"deadlines": Deadlines(first_token=0.6)}, DeadlineError, "in time"),
