@@ -7,7 +7,7 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
 
-from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
+from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
 from herding.nodes.base import Node
 from herding.values import Call, Chunk, Embeddings, Usage
 
@@ -74,7 +74,7 @@ class NodeCall:
                         return
                     if chars > MAX_CHARS:
                         raise BadResponseError(f"Node '{name}' sent a response that is too long.", node=name)
-            raise CutStreamError(f"Node '{name}' stopped before its response was complete.", node=name)
+            raise StreamInterruptedError(f"Node '{name}' stopped before its response was complete.", node=name)
         except TimeoutError:
             what = "start to respond" if first else "continue its response"
             self._queue.put_nowait(DeadlineError(f"Node '{name}' did not {what} in time.", node=name))
