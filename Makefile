@@ -2,18 +2,28 @@
 PYTHON ?= python3
 BIN := .venv/bin/python
 
-.PHONY: run test lint format screenshots benchmark cria clean
+# Processes that run tests: one per CPU, at most four. T is the part of the tests that `make test` runs.
+PYTEST_WORKERS ?= logical
+PARALLEL := -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+T ?=
+
+.PHONY: run check test lint format screenshots benchmark cria clean
 
 run: .venv/.app
 	$(BIN) app.py
 
-test: lint
+# For every edit: format, lint, types, and the tests that start no app, engine or browser and are not marked slow.
+check: lint
+	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser" --ignore tests/e2e --ignore tests/engine
+
+# Everything, or a part: make test T=tests/routing
+test: $(if $(T),.venv/.dev,lint)
 	$(BIN) -m tests.browser
-	$(BIN) -m pytest
+	$(BIN) -m pytest $(PARALLEL) $(T)
 
 lint: .venv/.dev
-	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
+	$(BIN) -m ruff check .
 	$(BIN) -m mypy
 
 format: .venv/.dev

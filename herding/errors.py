@@ -1,31 +1,31 @@
 """The error tree, sorted by who must act.
 
-HerdingError                 the root; its message says what to do next
-├── ConfigError              the operator: fix the named file, line and key
-├── UserError                the caller: fix the request
-│   ├── NotFoundError        ... it names something that does not exist (or that the caller may not see)
-│   ├── ConflictError        ... what it is about is not, or is not any more, as the request takes it to be
-│   │   └── VersionConflictError ... somebody saved a newer version than the one that the change is based on
-│   ├── VariableError        ... one variable of the prompt is missing, unknown or out of bounds
-│   └── ContextLengthError   ... the input does not fit into the model's context
-├── AuthenticationError      the caller: log in again, or send another token
-├── AccessError              the caller's role does not allow this
-├── LimitError               the caller: come back after `retry_after` seconds
-│   ├── QueueFullError       ... too many of the caller's own requests wait already
-│   └── OverloadedError         ... too many requests of all callers wait already
-├── NodeError                another node (or a later try) may do
-│   ├── ConnectError         the node could not be reached at all
-│   ├── DeadlineError        the node did not answer in time
-│   ├── StatusError          the node answered with an HTTP error status
-│   │   ├── BusyNodeError    ... it has too much to do (429, or 503 with a time to come back)
-│   │   ├── NoModelError     ... it does not have the model (404), and may well have its others
-│   │   └── RefusalError     ... it blames the request, which another node may take
-│   ├── BadResponseError     the node answered with something that is not its protocol
-│   ├── CutStreamError       the node stopped in the middle of an answer
-│   ├── MisconfiguredError   the node refuses our credentials: the operator must act
-│   └── NoNodeError          no node can serve the request now
-│       └── NoTurnError      ... the request waited for one until its deadline
-└── StoreError               the database did not take or give the data
+HerdingError                      the root; its message says what to do next
+├── ConfigError                   the operator: fix the named file, line and key
+├── UserError                     the caller: fix the request
+│   ├── NotFoundError             ... it names something that does not exist (or that the caller may not see)
+│   ├── ConflictError             ... the resource is not in the state that the request expects
+│   │   └── VersionConflictError  ... a newer version was saved than the one that the change is based on
+│   ├── VariableError             ... one variable of the prompt is missing, unknown or out of bounds
+│   └── ContextLengthError        ... the input does not fit into the model's context
+├── AuthenticationError           the caller: log in again, or send another token
+├── AccessError                   the caller's role does not allow this
+├── LimitError                    the caller: come back after `retry_after` seconds
+│   ├── QueueFullError            ... too many of the caller's own requests are in the queue
+│   └── OverloadedError           ... too many requests of all callers are in the queue
+├── NodeError                     another node (or a later try) may do
+│   ├── ConnectError              the node could not be reached at all
+│   ├── DeadlineError             the node did not respond in time
+│   ├── StatusError               the node responded with an HTTP error status
+│   │   ├── NodeBusyError         ... it is overloaded (429, or 503 with a time to come back)
+│   │   ├── NoModelError          ... it does not have the model (404); its other models are not affected
+│   │   └── RequestRejectedError  ... it rejects the request, which another node may accept
+│   ├── BadResponseError          the response of the node breaks its protocol
+│   ├── StreamInterruptedError    the stream of the node ended early
+│   ├── MisconfiguredError        the node refuses our credentials: the operator must act
+│   └── NoNodeError               no node can serve the request now
+│       └── QueueTimeoutError     ... none became free before the request's deadline
+└── StoreError                    the database could not read or write the data
 
 `type` is the stable machine name that front doors send to clients.
 """
@@ -35,8 +35,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-BROKEN = "Something broke inside Herding; the log has the details."
-"""What is told of our own faults; the log tells more."""
+BROKEN = "Internal error. The server log has the details."
+"""The message for faults of our own."""
 
 
 class HerdingError(Exception):
@@ -90,7 +90,7 @@ class NotFoundError(UserError):
 
 
 class ConflictError(UserError):
-    """What the request is about is not, or is not any more, as the request takes it to be."""
+    """The resource is not, or is no longer, in the state that the request expects."""
 
     type = "conflict"
 
@@ -118,7 +118,7 @@ class ContextLengthError(UserError):
 
 
 class AuthenticationError(HerdingError):
-    """Nobody is known by the token or the session that came with the request."""
+    """The token or the session of the request is not valid."""
 
     type = "unauthorized"
 
@@ -140,13 +140,13 @@ class LimitError(HerdingError):
 
 
 class QueueFullError(LimitError):
-    """The principal has as many requests waiting as one may."""
+    """The principal has the maximum number of requests in the queue."""
 
     type = "queue_full"
 
 
 class OverloadedError(LimitError):
-    """As many requests wait as Herding keeps, whosever they are."""
+    """The queue has the maximum number of requests of all principals."""
 
     type = "crowded"
 
@@ -168,13 +168,13 @@ class ConnectError(NodeError):
 
 
 class DeadlineError(NodeError):
-    """The node did not answer, or did not go on answering, within its deadline."""
+    """The node did not respond, or stopped in between, until its deadline."""
 
     type = "node_timeout"
 
 
 class StatusError(NodeError):
-    """The node answered with an HTTP error status. `retry_after` in seconds where the node said so."""
+    """The node responded with an HTTP error status. `retry_after` in seconds where the node said so."""
 
     type = "node_status"
 
@@ -184,23 +184,23 @@ class StatusError(NodeError):
         self.retry_after = retry_after
 
 
-class BusyNodeError(StatusError):
-    """The node has too much to do (HTTP 429, or 503 with a time to come back).
+class NodeBusyError(StatusError):
+    """The node is overloaded (HTTP 429, or 503 with a time to come back).
 
-    It is well, and wants to be left alone for `retry_after` seconds.
+    It is healthy, and must not be called for `retry_after` seconds.
     """
 
     type = "node_busy"
 
 
 class NoModelError(StatusError):
-    """The node says that it does not have the model (HTTP 404), whatever its configuration says."""
+    """The node does not have the model (HTTP 404), although its configuration lists it."""
 
     type = "node_no_model"
 
 
-class RefusalError(StatusError):
-    """The node blames the request (HTTP 400, 409, 413, 422): nobody may eject a node by sending it nonsense."""
+class RequestRejectedError(StatusError):
+    """The node rejects the request (HTTP 400, 409, 413, 422); that does not count against its health."""
 
     type = "node_refused"
 
@@ -208,21 +208,21 @@ class RefusalError(StatusError):
 def status_error(
     message: str, *, status: int, node: str | None = None, retry_after: float | None = None
 ) -> StatusError:
-    """The error for an HTTP error status of a node."""
-    kind = RefusalError if status in (400, 409, 413, 422) else StatusError
+    """Return the error for an HTTP error status of a node."""
+    kind = RequestRejectedError if status in (400, 409, 413, 422) else StatusError
     if status == 429 or (status == 503 and retry_after is not None):
-        kind = BusyNodeError
+        kind = NodeBusyError
     return kind(message, status=status, node=node, retry_after=retry_after)
 
 
 class BadResponseError(NodeError):
-    """The node's answer is not what its protocol says (HTML, broken JSON, an error inside a 200, nothing)."""
+    """The response breaks the protocol of the node (HTML, invalid JSON, an error inside a 200, nothing)."""
 
     type = "node_bad_response"
 
 
-class CutStreamError(NodeError):
-    """The node's stream ended before the answer did; what had arrived is kept."""
+class StreamInterruptedError(NodeError):
+    """The stream of the node ended early; the text that had arrived is kept."""
 
     type = "node_cut_stream"
 
@@ -234,7 +234,7 @@ class MisconfiguredError(NodeError):
 
 
 class NoNodeError(NodeError):
-    """No node serves a fitting model now. `retry_after` in seconds where it is known when one will be tried again."""
+    """No node serves a suitable model now. `retry_after` is in seconds, None where it is not known."""
 
     type = "no_node"
 
@@ -243,13 +243,13 @@ class NoNodeError(NodeError):
         self.retry_after = retry_after
 
 
-class NoTurnError(NoNodeError):
-    """The request's turn did not come before its deadline."""
+class QueueTimeoutError(NoNodeError):
+    """No node became free before the request's deadline."""
 
     type = "no_turn"
 
 
 class StoreError(HerdingError):
-    """The database refused or lost the connection; nothing was written."""
+    """The database could not read or write the data; nothing was written."""
 
     type = "store_error"

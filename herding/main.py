@@ -113,7 +113,7 @@ async def assemble(
             monotonic=monotonic,
         )
         guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
-        registry = Registry(fleet=fleet, store=store, seal=Cipher(key), guard=guard, clock=clock)
+        registry = Registry(fleet=fleet, store=store, cipher=Cipher(key), guard=guard, clock=clock)
         orchestrator = Orchestrator(
             library=library,
             fleet=fleet,

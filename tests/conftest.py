@@ -29,6 +29,10 @@ for name in list(os.environ):
         del os.environ[name]  # the tests have settings of their own
 
 
+TESTS = Path(__file__).parent
+LONGEST = ("e2e", "engine")
+"""Folders whose tests take longest."""
+
 MEMORY = Path("/dev/shm")
 ROOM = 2 << 30
 """Bytes that the files of the tests need at most."""
@@ -38,6 +42,14 @@ def pytest_configure() -> None:
     """Keep the tests' files in memory where there is room: a database waits for its disk at every commit."""
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and keep the tests that share a running app or a file on one worker."""
+    items.sort(key=lambda item: next((n for n, room in enumerate(LONGEST) if room in item.path.parts), len(LONGEST)))
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
 @pytest.fixture(scope="session")

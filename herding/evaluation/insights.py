@@ -17,7 +17,7 @@ from herding.routing.policies import LEAST_BUSY, RoutingSettings
 from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
-from herding.values import ModelStats, Principal, Reset, Tried
+from herding.values import AttemptStats, ModelStats, Principal, Reset
 
 MAX_REQUESTS = 20_000
 """Maximum number of requests of a prompt in its statistics; the newest count."""
@@ -163,6 +163,6 @@ class Insights:
 
 
 def _compute(
-    tries: Sequence[Tried], width: int, version: int, shares: Mapping[str, float | None]
+    tries: Sequence[AttemptStats], width: int, version: int, shares: Mapping[str, float | None]
 ) -> tuple[tuple[VersionModelStats, ...], tuple[RequestBucket, ...]]:
     return build_matrix(tries, version, shares), count_over_time(tries, width)

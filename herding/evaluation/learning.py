@@ -7,22 +7,24 @@ from random import Random
 
 from herding.errors import (
     BadResponseError,
-    CutStreamError,
     DeadlineError,
     NoModelError,
     StatusError,
+    StreamInterruptedError,
 )
 from herding.prompts.model import Prompt, Routing
 from herding.routing.policies import Choice, Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Rating, Record
 from herding.store import Store
-from herding.values import TELLING, Outcome, Reset, Trial
+from herding.values import CONCLUSIVE_STATUSES, AttemptEvidence, Outcome, Reset
 
 REMEMBERED = 20_000
 """Requests that are read again at the start, and as many that were rated."""
 
-BLAMED = frozenset(kind.type for kind in (BadResponseError, CutStreamError, DeadlineError, NoModelError, StatusError))
+BLAMED = frozenset(
+    kind.type for kind in (BadResponseError, StreamInterruptedError, DeadlineError, NoModelError, StatusError)
+)
 """Failures that speak against a model. That a node is away, busy or refuses us says nothing of what it runs."""
 
 
@@ -52,11 +54,11 @@ class Learning:
 
     def ended(self, outcome: Outcome) -> None:
         """A request ended; every try of a model tells of it."""
-        if not outcome.prompt or outcome.status not in TELLING:
+        if not outcome.prompt or outcome.status not in CONCLUSIVE_STATUSES:
             return
         for attempt in outcome.attempts:
             self._take(
-                Trial(
+                AttemptEvidence(
                     request_id=outcome.request_id,
                     prompt=outcome.prompt,
                     model=attempt.model,
@@ -71,7 +73,7 @@ class Learning:
         """Somebody rated an answer, or took that back."""
         self.record.rate(request_id, principal, stars)
 
-    def _take(self, trial: Trial) -> None:
+    def _take(self, trial: AttemptEvidence) -> None:
         if trial.error_type is not None and trial.error_type not in BLAMED:
             return
         self.record.add(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from herding.routing.record import ModelCounts
-from herding.values import Tried
+from herding.values import AttemptStats
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ Row = tuple[int, bool, str]
 
 
 def build_matrix(
-    tries: Iterable[Tried], version: int, shares: Mapping[str, float | None]
+    tries: Iterable[AttemptStats], version: int, shares: Mapping[str, float | None]
 ) -> tuple[VersionModelStats, ...]:
     """Return the statistics of each version and model with attempts, the newest version first.
 
     The live `version` has an entry for each model of `shares`, also without attempts.
     """
-    found: dict[Row, list[Tried]] = defaultdict(list)
+    found: dict[Row, list[AttemptStats]] = defaultdict(list)
     for model in shares:
         found[version, False, model] = []
     for one in tries:
@@ -74,7 +74,7 @@ def build_matrix(
     return tuple(_stats(row, found[row], live.get(row)) for row in sorted(found, key=place))
 
 
-def _stats(row: Row, tries: Sequence[Tried], share: float | None) -> VersionModelStats:
+def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> VersionModelStats:
     version, edited, model = row
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
@@ -110,7 +110,7 @@ def percentile(values: Sequence[float], fraction: float) -> float | None:
     return float(np.quantile(values, fraction, method="inverted_cdf")) if values else None
 
 
-def count_over_time(tries: Iterable[Tried], width: int) -> tuple[RequestBucket, ...]:
+def count_over_time(tries: Iterable[AttemptStats], width: int) -> tuple[RequestBucket, ...]:
     """Count the attempts on each model in periods of `width` ms, oldest first. Empty periods are omitted."""
     counts: dict[tuple[int, str], int] = defaultdict(int)
     for one in tries:

@@ -1,4 +1,4 @@
-"""The nodes that are there now, how they are, and how much each does: some come and go while the app runs."""
+"""The running nodes with their health, load and events; nodes can be added and removed at run time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DRAIN_SECONDS = 60.0
 
 
 class Fleet(Mapping[str, Node]):
-    """Nodes by name. A node that drains gets no new request; those that it has run to their end.
+    """The nodes by name. A draining node gets no new requests and finishes its running ones.
 
-    `clock` is in seconds and never goes back, `wall` in Unix milliseconds. `changed` is notified when a request that
-    waits may be able to go on, or never will.
+    `clock` is monotonic in seconds, `wall` in Unix milliseconds. `changed` is notified when a waiting request may be
+    able to start, or can never start.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Fleet(Mapping[str, Node]):
         rng: Random | None = None,
     ) -> None:
         self._nodes: dict[str, Node] = {}
-        self.clock, self.rng = clock, rng or Random()  # noqa: S311 (chance between nodes is no secret)
+        self.clock, self.rng = clock, rng or Random()  # noqa: S311 (not used for security)
         self.events = EventLog(wall)
         self.slots = Slots(clock)
         self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events)
@@ -54,9 +54,9 @@ class Fleet(Mapping[str, Node]):
         return len(self._nodes)
 
     def add(self, node: Node) -> None:
-        """From now on `node`, which has started, gets requests; it may take the name of one that was removed."""
+        """Add a started node."""
         self._enter(node)
-        self.events.record(node.name, "added", f"a node of the kind {node.kind}")
+        self.events.record(node.name, "added", f"kind {node.kind}")
         self.changed.notify()
 
     def usable(self, who: Principal) -> list[Node]:
@@ -64,11 +64,11 @@ class Fleet(Mapping[str, Node]):
         return [node for name, node in self._nodes.items() if allows(who.nodes, name)]
 
     def takes(self, name: str) -> bool:
-        """Whether the node gets new requests."""
+        """Return True if the node gets new requests."""
         return not self.slots.load(name).draining
 
     async def drain(self, name: str, *, seconds: float = DRAIN_SECONDS) -> bool:
-        """Give the node no more requests; True once none runs on it any more, False if that takes too long."""
+        """Stop new requests to a node and wait for running ones; return False if they take longer than `seconds`."""
         if name not in self._nodes:
             return True
         self.slots.drain(name)
@@ -80,26 +80,26 @@ class Fleet(Mapping[str, Node]):
         return True
 
     def resume(self, name: str) -> None:
-        """The node gets requests again."""
+        """Allow new requests to a node again."""
         if name in self._nodes:
             self.slots.drain(name, draining=False)
             self.changed.notify()
 
     async def replace(self, node: Node, *, seconds: float = DRAIN_SECONDS) -> None:
-        """Drain the node of that name and put `node`, which has started, in its place at once.
+        """Drain the node with the same name and replace it by a started node.
 
-        Requests that come meanwhile wait for it. What runs on the old one for longer than `seconds` breaks off.
+        New requests wait for the replacement. Requests that run longer than `seconds` on the old node are cut off.
         """
         await self.drain(node.name, seconds=seconds)
         old = self._nodes.get(node.name)
         self._enter(node)
-        self.events.record(node.name, "changed", f"a node of the kind {node.kind}")
+        self.events.record(node.name, "changed", f"kind {node.kind}")
         self.changed.notify()
         if old is not None:
             await old.close()
 
     async def remove(self, name: str, *, seconds: float = DRAIN_SECONDS) -> None:
-        """Drain the node, forget it and close it; what runs longer than `seconds` breaks off."""
+        """Drain, remove and close a node; requests that run longer than `seconds` are cut off."""
         await self.drain(name, seconds=seconds)
         node = self._nodes.pop(name, None)
         if node is not None:
@@ -117,7 +117,7 @@ class Fleet(Mapping[str, Node]):
         node.came_back = partial(self._came_back, node.name)
 
     def _came_back(self, name: str) -> None:
-        """What failed is gone: the new program gets its trial at once, and what waits may go on."""
+        """Retry a node at once whose server has restarted."""
         if self.health.status(name).state in ("ejected", "trial"):
             self.health.reset(name)
         self.changed.notify()

@@ -1,4 +1,4 @@
-"""Switches nodes to the models that requests wait for, where an operator lets them."""
+"""Loads other models on nodes, on request or because requests wait for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What waiting requests need.
+    """The demand of waiting requests.
 
-    `models` counts the requests by the model that they wait for, where no node serves it and one could be switched to
-    it. `nodes` are the names of the nodes that requests wait for as they are.
+    `models` counts requests by a model that no node serves and that could be loaded. `nodes` are the names of the nodes
+    whose present model requests wait for.
     """
 
     models: Mapping[str, int]
@@ -29,10 +29,10 @@ class Demand:
 
 
 class ModelSwitcher:
-    """Switches models, one switch a node at a time, and records each in the feed of the nodes.
+    """Loads models, one at a time per node, and records each load as an event.
 
-    A node with `auto_switch` follows the demand once it has lasted `after_seconds`, when the node is idle and its last
-    switch is `every_minutes` ago: models that are wanted in turns do not chase each other.
+    An idle node with `auto_switch` loads a model in demand for at least `after_seconds`, at most once in
+    `every_minutes`, so that alternating requests do not cause constant loading.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -43,20 +43,20 @@ class ModelSwitcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def switch(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
-        """Switch a node to another model; yields progress. It goes on, and is told of, when the caller leaves."""
+        """Load a model on a node and stream progress; the load continues when the caller leaves."""
         if name in self._switching:
-            raise ConflictError(f"Node '{name}' is being switched. Wait until that is done.", param="node")
+            raise ConflictError(f"Node '{name}' is loading a model. Wait until it has finished.", param="node")
         node, steps = self._fleet[name], asyncio.Queue[LoadProgress | None]()
         self._switching.add(name)
         task = asyncio.create_task(self._load(node, model, steps), name=f"switch {name}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._finish)
         while (step := await steps.get()) is not None:
             yield step
         await task
 
     async def _load(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> None:
-        """All of a switch. None is its last step."""
+        """Load a model and queue its progress, None last."""
         name, before = node.name, ", ".join(node.serves) or "nothing"
         try:
             async for progress in node.load(model):
@@ -72,14 +72,14 @@ class ModelSwitcher:
             self._fleet.changed.notify()
             steps.put_nowait(None)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A switch is over; its error is for whoever follows it, and where that is nobody, was told as an event."""
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        """Log an unexpected error; other errors are raised to the caller and recorded as events."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not isinstance(error, HerdingError):
-            log.error("%s broke", task.get_name(), exc_info=error)
+            log.error("%s failed", task.get_name(), exc_info=error)
 
     async def follow(self, demand: Demand) -> None:
-        """Switch the nodes that are due now; for each model in demand, one node at most."""
+        """Load each model in demand on one node, if there is one that may load it now."""
         now = self._fleet.clock()
         self._since = {model: self._since.get(model, now) for model in demand.models}
         for model in sorted(demand.models, key=lambda model: self._since[model]):
@@ -100,11 +100,11 @@ class ModelSwitcher:
         return not self._fleet.slots.load(node.name).running
 
     async def _follow(self, node: Node, model: str) -> None:
-        log.info("Node %s is switched to %s: requests wait for it", node.name, model)
-        self._switched_at[node.name] = self._fleet.clock()  # a failed switch is not tried again at once either
+        log.info("load model on demand (node %s, model %s)", node.name, model)
+        self._switched_at[node.name] = self._fleet.clock()  # also delays the next try after a failure
         try:
             async with aclosing(self.switch(node.name, model)) as steps:
                 async for _ in steps:
                     pass
         except HerdingError as error:
-            log.warning("Node %s could not be switched to %s: %s", node.name, model, error.message)
+            log.warning("load model failed (node %s, model %s): %s", node.name, model, error.message)

@@ -1,4 +1,4 @@
-"""One call of one node under its deadlines: as a stream that can be stopped from outside, or for vectors."""
+"""Calls one node under its deadlines, for a stream that can be stopped or for embeddings."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import contextlib
 import math
 from collections.abc import AsyncGenerator, Sequence
 
-from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError
+from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
 from herding.nodes.base import Node
 from herding.values import Call, Chunk, Embeddings, Usage
 
 MAX_CHARS = 4_000_000
 
-RENEWALS = 50
-"""How often at most the idle deadline moves while it lasts: moving it costs, and a chunk may come every millisecond."""
+DEADLINE_UPDATES = 50
+"""The idle deadline is moved at most this often in its duration, since chunks may arrive every millisecond."""
 
 
 class NodeCall:
-    """Pumps a node's chunks into a queue, in a task of its own.
+    """Streams the chunks of a node from its own task.
 
-    So a caller that stops, a caller that goes away and a deadline all end the node's generation at once, whatever
-    the node is waiting for. Iterate `chunks` once; afterwards `close`.
+    A stop, a disconnected caller and a deadline end the generation at once, even while the node waits for data. Iterate
+    `chunks` once, then call `close`.
     """
 
     def __init__(self, node: Node, call: Call) -> None:
@@ -31,7 +31,7 @@ class NodeCall:
         self.stopped = False
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """The node's chunks; the last one has a finish reason (`cancelled` after `stop`)."""
+        """Stream the chunks; the last one has a finish reason (`cancelled` after `stop`)."""
         while True:
             item = await self._queue.get()
             if isinstance(item, HerdingError):
@@ -41,51 +41,51 @@ class NodeCall:
                 return
 
     def stop(self) -> None:
-        """End the generation; the stream ends with a `cancelled` chunk."""
+        """Stop the generation; the stream ends with a `cancelled` chunk."""
         if not self.stopped:
             self.stopped = True
             self._task.cancel()
             self._queue.put_nowait(Chunk(finish_reason="cancelled"))
 
     async def close(self) -> None:
-        """End the generation, if it still runs, and wait until the node let go of it."""
-        if self._task.done():  # as after every answer that came to its end
+        """Stop the generation if it still runs, and wait for the node to release it."""
+        if self._task.done():
             return
         self._task.cancel()
-        await asyncio.wait([self._task])  # unlike awaiting the task, this lets our own cancellation through
+        await asyncio.wait([self._task])  # unlike `await self._task`, this raises only our own cancellation
 
     async def _pump(self) -> None:
         name, limits = self._node.name, self._node.deadlines
-        loop, first, chars, renewed = asyncio.get_running_loop(), True, 0, -math.inf
+        loop, first, chars, updated = asyncio.get_running_loop(), True, 0, -math.inf
         ends = loop.time() + limits.total
         try:
             async with (
-                asyncio.timeout(min(limits.first_token, limits.total)) as patience,
+                asyncio.timeout(min(limits.first_token, limits.total)) as deadline,
                 contextlib.aclosing(self._node.stream(self._call)) as chunks,
             ):
                 async for chunk in chunks:
                     now = loop.time()
-                    if now > renewed + limits.idle / RENEWALS:
-                        patience.reschedule(min(now + limits.idle, ends))
-                        renewed = now
+                    if now > updated + limits.idle / DEADLINE_UPDATES:
+                        deadline.reschedule(min(now + limits.idle, ends))
+                        updated = now
                     first, chars = False, chars + len(chunk.text)
                     self._queue.put_nowait(chunk)
                     if chunk.finish_reason:
                         return
                     if chars > MAX_CHARS:
-                        raise BadResponseError(f"Node '{name}' does not stop answering.", node=name)
-            raise CutStreamError(f"Node '{name}' stopped in the middle of its answer.", node=name)
+                        raise BadResponseError(f"Node '{name}' sent a response that is too long.", node=name)
+            raise StreamInterruptedError(f"Node '{name}' stopped before its response was complete.", node=name)
         except TimeoutError:
-            what = "begin to answer" if first else "go on answering"
+            what = "start to respond" if first else "continue its response"
             self._queue.put_nowait(DeadlineError(f"Node '{name}' did not {what} in time.", node=name))
         except HerdingError as error:
             self._queue.put_nowait(error)
-        except Exception as error:  # noqa: BLE001 (a broken node must end the request, not hang it)
+        except Exception as error:  # noqa: BLE001 (any failure of a node must end the request)
             self._queue.put_nowait(_broken(name, error))
 
 
 class EmbeddingCall(NodeCall):
-    """The same for vectors: a single chunk ends the call, and `embeddings` is set by then."""
+    """A call for embeddings: `embeddings` is set before its only chunk."""
 
     def __init__(
         self, node: Node, request_id: str, model: str, texts: Sequence[str], dimensions: int | None = None
@@ -96,7 +96,7 @@ class EmbeddingCall(NodeCall):
 
     async def _pump(self) -> None:
         try:
-            made = await embedded(self._node, self._call.model, self._texts, dimensions=self._dimensions)
+            made = await embed(self._node, self._call.model, self._texts, dimensions=self._dimensions)
         except HerdingError as error:
             self._queue.put_nowait(error)
         else:
@@ -104,13 +104,13 @@ class EmbeddingCall(NodeCall):
             self._queue.put_nowait(Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source)))
 
 
-async def embedded(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
-    """A node's vectors under its deadline, if they are what was asked for; NodeError or UserError otherwise."""
+async def embed(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+    """Return embeddings under the total deadline; raise NodeError or UserError, also for the wrong dimensions."""
     try:
         async with asyncio.timeout(node.deadlines.total):
             made = await node.embed(model, texts, dimensions=dimensions)
     except TimeoutError:
-        raise DeadlineError(f"Node '{node.name}' did not answer in time.", node=node.name) from None
+        raise DeadlineError(f"Node '{node.name}' did not respond in time.", node=node.name) from None
     except HerdingError:
         raise
     except Exception as error:
@@ -122,5 +122,5 @@ async def embedded(node: Node, model: str, texts: Sequence[str], *, dimensions: 
 
 
 def _broken(name: str, error: Exception) -> BadResponseError:
-    """For what no node may raise."""
+    """Return the error for an exception that is not a HerdingError."""
     return BadResponseError(f"Node '{name}' failed: {error!r}", node=name)

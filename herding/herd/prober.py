@@ -1,4 +1,4 @@
-"""Brings back nodes that failed: asks them for one word when nobody else calls them."""
+"""Probes ejected nodes with a small request, so that they return without other traffic."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ import asyncio
 
 from herding.errors import HerdingError, NoModelError
 from herding.herd.fleet import Fleet
-from herding.herd.node_call import NodeCall, embedded
+from herding.herd.node_call import NodeCall, embed
 from herding.nodes.base import Node
 from herding.values import Call, Message, Parameters, new_id
 
-EVERY = 1.0
-"""Seconds between two looks at which nodes are due."""
+INTERVAL_SECONDS = 1.0
 
-QUESTION = Message("user", "Say OK.")
+PROBE_MESSAGE = Message("user", "Say OK.")
 
 
 class Prober:
-    """Calls nodes whose ejection is over; only a real answer brings one back, not that it listens."""
+    """Probes nodes whose ejection is over; only a real response brings a node back."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     async def watch(self) -> None:
-        """Runs as long as the app. A node that keeps its probe waiting keeps no other one from its own."""
-        async with asyncio.TaskGroup() as probing:
+        """Probe the nodes that are due, each in its own task; runs as long as the app."""
+        async with asyncio.TaskGroup() as probes:
             while True:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(INTERVAL_SECONDS)
                 for name in self._fleet.health.probes_due():
-                    probing.create_task(self.probe(name), name=f"probe {name}")
+                    probes.create_task(self.probe(name), name=f"probe {name}")
 
     async def probe(self, name: str) -> None:
-        """One small call of a node, where it serves something and may be called."""
+        """Send one small request to a node if it serves a model and may be called."""
         node = self._fleet.get(name)
         if node is None or not (node.serves or node.embeds):
             return
@@ -40,30 +39,30 @@ class Prober:
             return
         with permit:
             try:
-                await _ask(node)
+                await _probe_any_model(node)
                 permit.succeeded()
             except HerdingError as error:
                 permit.failed(error)
         self._fleet.changed.notify()
 
 
-async def _ask(node: Node) -> None:
-    """The smallest answer that shows that the node works, of the first model that it has. Raises what it raises."""
+async def _probe_any_model(node: Node) -> None:
+    """Get a minimal response from the first model that the node has; raise its error."""
     *models, last = node.serves or node.embeds
     for model in models:
         try:
-            await _say(node, model)
+            await _probe_model(node, model)
         except NoModelError:
             continue
         return
-    await _say(node, last)
+    await _probe_model(node, last)
 
 
-async def _say(node: Node, model: str) -> None:
+async def _probe_model(node: Node, model: str) -> None:
     if not node.serves:
-        await embedded(node, model, [QUESTION.content])
+        await embed(node, model, [PROBE_MESSAGE.content])
         return
-    call = Call(new_id(), model, messages=(QUESTION,), parameters=Parameters(max_tokens=1))
+    call = Call(new_id(), model, messages=(PROBE_MESSAGE,), parameters=Parameters(max_tokens=1))
     running = NodeCall(node, call)
     try:
         async for _ in running.chunks():

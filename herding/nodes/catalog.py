@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 from pydantic import Field, field_validator
 
 from herding import yaml_files
-from herding.nodes.base import BuildContext, Node, RemoteConfig
+from herding.nodes.base import BuildContext, Node, NodeConfig, RemoteConfig
 from herding.nodes.echo import EchoConfig
 from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig
@@ -21,12 +21,14 @@ from herding.yaml_files import StrictModel
 
 AnyConfig = LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig
 
-REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
-    get_args(config.model_fields["kind"].annotation)[0]: config
-    for config in get_args(AnyConfig)
-    if issubclass(config, RemoteConfig)
+KINDS: dict[str, type[NodeConfig]] = {
+    get_args(config.model_fields["kind"].annotation)[0]: config for config in get_args(AnyConfig)
 }
-"""The kinds that can be added while Herding runs, sorted as above."""
+
+REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
+    kind: config for kind, config in KINDS.items() if issubclass(config, RemoteConfig)
+}
+"""The kinds that can be added while Herding runs."""
 
 
 class Herd(StrictModel):

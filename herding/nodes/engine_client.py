@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError, field_validator
 from herding.errors import (
     BadResponseError,
     ContextLengthError,
-    CutStreamError,
     NodeError,
+    StreamInterruptedError,
     UserError,
     status_error,
 )
@@ -78,7 +78,7 @@ class EngineClient:
                     yield _chunk(event)
                     if event["type"] == "done":
                         return
-            raise CutStreamError(f"Node '{self._name}' stopped before its response was complete.")
+            raise StreamInterruptedError(f"Node '{self._name}' stopped before its response was complete.")
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         """Load `model` and stream progress; after a NodeError the previous model is served again."""
@@ -92,7 +92,7 @@ class EngineClient:
                     yield LoadProgress(1.0 if done else event.get("fraction"), event.get("stage", ""), done=done)
                     if done:
                         return
-            raise CutStreamError(f"Node '{self._name}' died while loading {model}.")
+            raise StreamInterruptedError(f"Node '{self._name}' died while loading {model}.")
 
     async def _request(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON object of a short response."""

@@ -19,12 +19,12 @@ from herding import errors
 from herding.errors import (
     BadResponseError,
     ConnectError,
-    CutStreamError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
     NodeError,
     NoModelError,
+    StreamInterruptedError,
 )
 from herding.nodes.base import Deadlines
 from herding.nodes.redact import redact
@@ -90,7 +90,7 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
         raise ConnectError(f"Can't reach node '{node}': {reason}.", node=node) from None
     except httpx.TransportError:
         message = f"Node '{node}' closed the connection before its response was complete."
-        raise CutStreamError(message, node=node) from None
+        raise StreamInterruptedError(message, node=node) from None
     except httpx.DecodingError:
         raise BadResponseError(f"Node '{node}' sent a response that can't be decoded.", node=node) from None
 

@@ -15,9 +15,9 @@ import orjson
 from herding.errors import (
     BadResponseError,
     ContextLengthError,
-    CutStreamError,
     NodeError,
     StatusError,
+    StreamInterruptedError,
     UserError,
 )
 from herding.nodes import http
@@ -70,7 +70,7 @@ class StreamReader:
         if not self._has_choices:
             raise BadResponseError(f"Node '{self._node}' sent an empty response.")
         if self._finish_reason is None:
-            raise CutStreamError(f"Node '{self._node}' stopped before its response was complete.")
+            raise StreamInterruptedError(f"Node '{self._node}' stopped before its response was complete.")
         return self._finish_reason
 
 

@@ -13,12 +13,12 @@ from random import Random
 from typing import Literal
 
 from herding.errors import (
-    BusyNodeError,
     HerdingError,
     MisconfiguredError,
+    NodeBusyError,
     NodeError,
     NoNodeError,
-    RefusalError,
+    RequestRejectedError,
     StatusError,
 )
 from herding.routing.event_log import EventKind, EventLog
@@ -367,9 +367,9 @@ def classify(error: HerdingError) -> Literal["failure", "rest", "misconfigured",
     """Return what an error says about the node: a failure, a request for rest (429), a misconfiguration, or nothing."""
     if isinstance(error, MisconfiguredError):
         return "misconfigured"
-    if isinstance(error, BusyNodeError):
+    if isinstance(error, NodeBusyError):
         return "rest"
-    if isinstance(error, NoNodeError | RefusalError) or not isinstance(error, NodeError):
+    if isinstance(error, NoNodeError | RequestRejectedError) or not isinstance(error, NodeError):
         return "none"
     return "failure"
 

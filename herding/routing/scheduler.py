@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic
 
-from herding.errors import HerdingError, NoTurnError
+from herding.errors import HerdingError, QueueTimeoutError
 from herding.routing.fair_queue import MAX_PER_PRINCIPAL, MAX_WAITING, A, FairQueue, L, Place, Ticket
 
 UPDATE_SECONDS = 0.5
@@ -73,7 +73,7 @@ class Scheduler(Generic[A, L]):
         """Yield the ticket's place whenever it changes, until the ticket has a lease or is stopped.
 
         The lease then belongs to the caller. If the caller is cancelled or closes this before, the ticket is withdrawn.
-        Raises QueueFullError, OverloadedError, NoTurnError at the ticket's deadline, and what `choose` raises.
+        Raises QueueFullError, OverloadedError, QueueTimeoutError at the ticket's deadline, and what `choose` raises.
         """
         if self.try_acquire(ticket) is not None:
             return
@@ -127,7 +127,7 @@ class Scheduler(Generic[A, L]):
             ticket.ready.set()
 
     def _place(self, ticket: Ticket[A, L]) -> Place:
-        """Return the ticket's place. Raises NoTurnError after its deadline."""
+        """Return the ticket's place. Raises QueueTimeoutError after its deadline."""
         place = self._queue.place(ticket)
         if ticket.deadline is None or self._clock() < ticket.deadline:
             return place
@@ -135,7 +135,7 @@ class Scheduler(Generic[A, L]):
         noun = "request was" if before == 1 else "requests were"
         ahead = f"{before:,} {noun} ahead of this one" if before else "this request was next"
         message = f"No node became free in time; {ahead}. Try again later, or choose another model."
-        raise NoTurnError(message, retry_after=place.seconds)
+        raise QueueTimeoutError(message, retry_after=place.seconds)
 
     async def _sleep(self, ticket: Ticket[A, L]) -> None:
         """Wait until the ticket's wait is over or its place is to be updated."""

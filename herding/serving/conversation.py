@@ -1,4 +1,4 @@
-"""The memory of a chat: the earlier turns of a session, from the principal's own history."""
+"""Conversation memory: the earlier turns of a session, from the principal's own history."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ MAX_ID = 128
 
 
 async def recall(request: Request, who: Principal, *, store: Store, prompt: RunnableVersion | None = None) -> Request:
-    """`request` with the earlier turns of its session, oldest first, if it names one and is a chat without them.
+    """Return `request` with the earlier turns of its session, oldest first, if it has a session and no turns.
 
-    Turns are of the same principal and the same prompt (or of none); partial and failed answers are no turns. A free
-    chat that comes without system messages keeps those of the session's latest request. Whoever sends turns of their
-    own gets no others.
+    Turns are of the same principal and the same prompt (or none); partial and failed responses are left out. A chat
+    without a prompt and without system messages keeps those of the session's latest request.
     """
     if request.session_id is None:
         return request
@@ -32,7 +31,7 @@ async def recall(request: Request, who: Principal, *, store: Store, prompt: Runn
     if not _wants_turns(request, prompt):
         return request
     if who.opt_out:
-        message = "You chose that no texts of yours are kept, so no session can be remembered. Send the turns yourself."
+        message = "Sessions need stored content, and you opted out of it. Send the earlier turns with the request."
         raise UserError(message, param="session_id")
     found = await store.session(principal=who.id, session_id=request.session_id, limit=MAX_REQUESTS)
     key = prompt.key if prompt else ""
@@ -52,7 +51,7 @@ def _wants_turns(request: Request, prompt: RunnableVersion | None) -> bool:
 
 
 def _turns(logs: Sequence[tuple[tuple[Message, ...], Outcome]]) -> tuple[Message, ...]:
-    """Question and answer of each request; of a session without end, the newest `MAX_CHARS` characters."""
+    """Return the user and assistant messages of each request, up to the newest `MAX_CHARS` characters."""
     pairs: list[tuple[Message, Message]] = []
     chars = 0
     for messages, outcome in reversed(logs):
@@ -71,7 +70,7 @@ def _head(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 
 def _messages(written: str) -> tuple[Message, ...]:
-    """The messages of a stored input; none where it was raw text, or is gone."""
+    """Return the messages of a stored input; none for raw text, or where the text was deleted."""
     try:
         data: Any = json.loads(written)
         found = tuple(Message(message["role"], message["content"]) for message in data)

@@ -27,7 +27,7 @@ from herding.errors import (
     NodeError,
     NoModelError,
     NotFoundError,
-    RefusalError,
+    RequestRejectedError,
     StoreError,
     UserError,
 )
@@ -269,7 +269,7 @@ class Pipeline:
             state.failed.add(candidate.node)
         if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
             return False
-        sound = not isinstance(error, RefusalError) and self._selector.has_sound_node(state)
+        sound = not isinstance(error, RequestRejectedError) and self._selector.has_sound_node(state)
         if not self._selector.can_continue(state) or not self._budget.allow_retry(sound=sound):
             return False
         await asyncio.sleep(pause(state.attempt, self._fleet.rng))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from herding.errors import NoTurnError
+from herding.errors import QueueTimeoutError
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import Demand
 from herding.routing.fair_queue import Place, Ticket
@@ -16,7 +16,7 @@ from herding.serving.selector import Assignment, RequestTicket, RoutingState, Se
 from herding.values import Queued
 
 RECHECK_SECONDS = 0.2
-"""How often a waiting request checks for a node, besides being woken."""
+"""Seconds between two checks of a waiting request for a node, besides being woken."""
 
 
 class RequestQueue:
@@ -48,7 +48,7 @@ class RequestQueue:
     async def wait(self, run: RequestRun, ticket: RequestTicket) -> AsyncGenerator[Queued, None]:
         """Wait until the ticket has its lease, or the run is stopped; yield the place in the queue as it changes.
 
-        Raises NoTurnError at the deadline, or what says better why no node came.
+        Raises QueueTimeoutError at the deadline, or what says better why no node came.
         """
         run.wait_on(ticket)
         self._tickets.add(ticket)
@@ -56,7 +56,7 @@ class RequestQueue:
             async with aclosing(self._scheduler.wait(ticket)) as places:
                 async for place in places:
                     yield self._queued(ticket.payload, place)
-        except NoTurnError:
+        except QueueTimeoutError:
             if self._selector.serving(ticket.payload) or self._selector.coming(ticket.payload):
                 raise
             raise ticket.payload.failure or self._selector.no_node_error(ticket.payload) from None

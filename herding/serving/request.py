@@ -135,7 +135,7 @@ class RequestRun:
 
     @property
     def has_text(self) -> bool:
-        """Whether a node has begun to respond, so that no other may take over."""
+        """True once a node has begun to respond, so that no other may take over."""
         return self._received > 0
 
     def stop(self) -> None:

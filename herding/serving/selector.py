@@ -45,7 +45,7 @@ class RoutingState:
 
     @property
     def embeds(self) -> bool:
-        """Whether the request is for embeddings."""
+        """True for a request for embeddings."""
         return self.request.texts is not None
 
     @property
@@ -146,7 +146,7 @@ class Selector:
         if serving and not any(node.formats for node in serving):
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
             advice = "Leave it out, and run a prompt with a json_schema check instead."
-            raise UserError(f"{where} answers to a response_format. {advice}", param="response_format")
+            raise UserError(f"{where} responses to a response_format. {advice}", param="response_format")
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
@@ -248,7 +248,7 @@ class Selector:
         if nodes:
             return self._all_out(nodes)
         if request.model and any(request.model in node.embeds for node in permitted):
-            message = f"{request.model} makes embeddings and no answers. Send texts for it to /v1/embeddings."
+            message = f"{request.model} is an embedding model. Send texts for it to /v1/embeddings."
             return NotFoundError(message, param="model")
         if request.model and not knows(permitted, request.model):
             message = f"No node knows the model {request.model}. Choose one of GET /api/v1/models, or leave it out."
@@ -268,8 +268,8 @@ class Selector:
         states = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
         wait = self._fleet.health.retry_after(health)
         if wait is None:
-            return NoNodeError(f"No node can answer: {states}. An operator must mend that in the Nodes tab.")
-        return NoNodeError(f"No node can answer now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
+            return NoNodeError(f"No node is available: {states}. An operator must fix that in the Nodes tab.")
+        return NoNodeError(f"No node is available now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 
 def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) -> list[Node]:
@@ -288,6 +288,6 @@ def _reason(state: RoutingState, choice: Choice, candidate: Candidate, nodes: in
     """Return why this model on this node was chosen among `nodes` nodes."""
     model, node = candidate.model, candidate.node
     where = f"{node} serves it" if nodes == 1 else f"{node} has the least to do of two drawn from {nodes} nodes"
-    why = f"{model} was asked for" if state.request.model else choice.why
+    why = f"{model} selected" if state.request.model else choice.why
     retried = f"attempt {state.attempt} after {state.last_node} failed: " if state.last_node else ""
     return f"{retried}{why}; {where}"

@@ -11,7 +11,7 @@ from herding.store.database import Reader
 from herding.store.rows import storable
 from herding.store.tables import attempt, learning_reset, request, score, upsert
 from herding.store.writer import Writer
-from herding.values import TELLING, ModelStats, NodeStats, PromptStats, Reset, Trial, Tried
+from herding.values import CONCLUSIVE_STATUSES, AttemptEvidence, AttemptStats, ModelStats, NodeStats, PromptStats, Reset
 
 
 class StatisticsStore:
@@ -30,11 +30,11 @@ class StatisticsStore:
         rows = await self._reader.run(lambda c: c.execute(select(learning_reset)).all())
         return {row.prompt: Reset(row.prompt, row.at, row.by) for row in rows}
 
-    async def trials(self, *, limit: int) -> list[Trial]:
+    async def trials(self, *, limit: int) -> list[AttemptEvidence]:
         """Return the attempts of the newest `limit` requests, and of as many rated last, oldest request first."""
         return await self._reader.run(lambda c: _trials(c, limit))
 
-    async def attempts(self, prompt: str, *, since: int, limit: int) -> tuple[int, list[Tried]]:
+    async def attempts(self, prompt: str, *, since: int, limit: int) -> tuple[int, list[AttemptStats]]:
         """Return the number of requests of a prompt since an instant (Unix ms), and the attempts of the newest `limit`.
 
         Oldest first. Requests that were stopped are not counted, since they say nothing about a model.
@@ -60,7 +60,9 @@ class StatisticsStore:
 def _matching(query: Select[Any], prompt: str, since: int) -> Select[Any]:
     """Restrict a query to the requests of a prompt that count; an index answers it."""
     columns = request.c
-    return query.where(columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(TELLING))
+    return query.where(
+        columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(CONCLUSIVE_STATUSES)
+    )
 
 
 def _count(connection: Connection, prompt: str, since: int) -> int:
@@ -68,12 +70,12 @@ def _count(connection: Connection, prompt: str, since: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int) -> list[Tried]:
+def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int) -> list[AttemptStats]:
     newest = _matching(select(request.c.id), prompt, since).order_by(desc(request.c.created_at), desc(request.c.id))
     ids = newest.limit(limit).subquery()
     stars = {row.request_id: tuple(row[1:]) for row in connection.execute(_stars(ids))}
     return [
-        Tried(
+        AttemptStats(
             version=row.version,
             edited=row.edited,
             model=row.model,
@@ -179,7 +181,7 @@ def _tokens(since: int) -> Select[Any]:
     return answered.group_by(request.c.node)
 
 
-def _trials(connection: Connection, limit: int) -> list[Trial]:
+def _trials(connection: Connection, limit: int) -> list[AttemptEvidence]:
     """Return attempts with the stars of their responses; ratings are few and tell most, so the last rated are added."""
     ids = select(union(_newest(limit), _rated(limit)).subquery().c.id)
     stars: dict[str, dict[str, int]] = defaultdict(dict)
@@ -187,7 +189,7 @@ def _trials(connection: Connection, limit: int) -> list[Trial]:
     for request_id, principal, number in connection.execute(given):
         stars[request_id][principal] = number
     return [
-        Trial(
+        AttemptEvidence(
             request_id=row.id,
             prompt=row.prompt,
             model=row.model,
@@ -202,7 +204,7 @@ def _trials(connection: Connection, limit: int) -> list[Trial]:
 
 
 def _newest(limit: int) -> Select[Any]:
-    newest = select(request.c.id).where(request.c.prompt != "", request.c.status.in_(TELLING))
+    newest = select(request.c.id).where(request.c.prompt != "", request.c.status.in_(CONCLUSIVE_STATUSES))
     return select(newest.order_by(desc(request.c.created_at), desc(request.c.id)).limit(limit).subquery())
 
 
@@ -217,6 +219,6 @@ def _trial_rows(ids: Select[Any]) -> Select[Any]:
     return (
         select(*columns, *tried)
         .select_from(request.join(attempt, attempt.c.request_id == request.c.id))
-        .where(request.c.id.in_(ids), request.c.prompt != "", request.c.status.in_(TELLING))
+        .where(request.c.id.in_(ids), request.c.prompt != "", request.c.status.in_(CONCLUSIVE_STATUSES))
         .order_by(request.c.created_at, request.c.id, attempt.c.number)
     )

@@ -1,7 +1,6 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
 from herding.values.calls import Call, Chunk, Embeddings, FinishReason, Message, Parameters, Usage
-from herding.values.evidence import ModelStats, Reset, Trial, Tried
 from herding.values.nodes import (
     Exchange,
     Gpu,
@@ -39,9 +38,21 @@ from herding.values.prompts import (
     Retired,
     Source,
 )
-from herding.values.records import Entry, HistoryFilter, NodeStats, Page, Preference, PromptStats, Score
+from herding.values.records import (
+    AttemptEvidence,
+    AttemptStats,
+    Entry,
+    HistoryFilter,
+    ModelStats,
+    NodeStats,
+    Page,
+    Preference,
+    PromptStats,
+    Reset,
+    Score,
+)
 from herding.values.requests import (
-    TELLING,
+    CONCLUSIVE_STATUSES,
     Attempt,
     CheckResult,
     Considered,
@@ -58,11 +69,13 @@ from herding.values.requests import (
 )
 
 __all__ = [
+    "CONCLUSIVE_STATUSES",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
     "MAX_LIMITS",
-    "TELLING",
     "Attempt",
+    "AttemptEvidence",
+    "AttemptStats",
     "Call",
     "CheckResult",
     "Chunk",
@@ -116,8 +129,6 @@ __all__ = [
     "System",
     "Timings",
     "Token",
-    "Trial",
-    "Tried",
     "Usage",
     "User",
     "new_id",

@@ -1,4 +1,4 @@
-"""What nodes are asked and what they answer."""
+"""Calls of nodes and their responses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
-"""Why generation ended: end of turn or stop string, `max_tokens` reached, stopped by us, or the node failed."""
+"""The reason for the end of a generation: end of turn or stop string, `max_tokens`, stopped by us, node failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,17 @@ class Parameters:
     seed: int | None = None
 
     def over(self, base: Parameters) -> Parameters:
-        """These parameters laid over `base`: what is set here wins."""
-        if base == _MODELS_OWN:
+        """Return these parameters on top of `base`."""
+        if base == _MODEL_DEFAULTS:
             return self
         return replace(base, **self.given())
 
     def given(self) -> dict[str, Any]:
-        """What is set here, by name; the model's own defaults are left out."""
+        """Return the parameters that are set, by name."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
 
 
-_MODELS_OWN = Parameters()
+_MODEL_DEFAULTS = Parameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a node is asked to do: continue `messages` (a chat) or `text` (a raw prompt) with `model`.
+    """A call of a node: continue `messages` (a chat) or `text` (a raw prompt) with `model`.
 
-    `response_format` is the form that the answer must have, in OpenAI's words; only nodes with `formats` get one.
+    `response_format` is in OpenAI's format; only nodes with `formats` get one.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer. The last one carries the finish reason; any may carry the usage so far, from the node."""
+    """A piece of a response. The last one has the finish reason; any may have the usage so far, from the node."""
 
     text: str = ""
     finish_reason: FinishReason | None = None
@@ -78,7 +78,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """A vector for each text, in the order of the texts and all of one length, and what they took."""
+    """A vector for each text, in the order of the texts and of equal length, with the usage."""
 
     vectors: tuple[tuple[float, ...], ...]
     input_tokens: int = 0

@@ -76,11 +76,10 @@ HealthState = Literal["healthy", "ejected", "trial", "resting", "misconfigured"]
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """Whether a node gets requests, from what came of those before.
+    """The health of a node, from the results of earlier requests.
 
-    `healthy`; `ejected` it failed; `trial` the next request decides; `resting` it has too much to do; `misconfigured`
-    it refuses our credentials, until somebody mends that. `seconds`: until it may be called, None where that takes a
-    person.
+    `healthy`; `ejected` after failures; `trial` while the next request decides; `resting` after it reported overload;
+    `misconfigured` while it refuses our credentials. `seconds`: until it may be called, None if an operator must act.
     """
 
     state: HealthState = "healthy"
@@ -119,7 +118,7 @@ class NodeInfo:
 
     @property
     def answers(self) -> bool:
-        """Whether it gets requests now: it is ready, and nothing keeps it out."""
+        """True if the node is ready and gets requests now."""
         return self.status.state == "ready" and self.health.state in ("healthy", "trial") and not self.draining
 
 
@@ -136,10 +135,10 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """A node that was added at run time, as it is kept.
+    """A node that was added at run time, as it is stored.
 
     `config` is what its kind takes, without secrets; `sealed` are those, which nothing but this node at this `origin`
-    (scheme, host and port) can open. `owner` is who runs it, in the words of whoever added it.
+    (scheme, host and port) can open. `owner` is a free text that names who runs it.
     """
 
     name: str
@@ -154,10 +153,10 @@ class NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was sent to a node and what came back, as far as it came; secrets are masked, long texts cut.
+    """The HTTP exchange of a test call, as far as it came; secrets are masked, long texts cut.
 
-    `sent` and `received` are header lines; `status` is None where no answer came. `extracted` is the text that was
-    found in it, `error` why there is none.
+    `sent` and `received` are header lines; `status` is None without a response. `extracted` is the text found in
+    it, `error` the reason why there is none.
     """
 
     line: str = ""

@@ -1,4 +1,4 @@
-"""Who asks, with which token, and how much they may."""
+"""Principals, users, tokens and limits."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 MAX_INTERVAL_HOURS = 31 * 24
-"""The longest interval of a limit: what was used is remembered no longer."""
+"""The longest interval of a limit; use is not stored for longer."""
 
 MAX_LIMIT = 10**12
-"""The most requests, or tokens, that a limit can name."""
+"""The highest number of a limit."""
 
 MAX_LIMITS = 10
-"""Of one user."""
+"""The most limits of one user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
-    """How much of a limit is used now. `frees_at`: when some of it comes back, None where nothing is used."""
+    """The current use of a limit. `frees_at`: when some of it becomes free, None where nothing is used."""
 
     limit: Limit
     used: int
@@ -35,11 +35,11 @@ class LimitUse:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking. `rights` are the operations that the role allows, `limits` how much of them.
+    """The caller of an operation. `rights` are the operations that the role allows, `limits` the amounts.
 
-    `nodes` and `prompts` are glob patterns of what may be used; without any, nothing may. `token` is the public part
-    of the token that they came with, `expires_at` its end. `account` is whose limits they use up: for somebody unknown
-    it is where they come from, since a new name costs nothing.
+    `nodes` and `prompts` are glob patterns of what may be used. `token` is the public part of the token in use,
+    `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands for their
+    address, since they could take a new id for each request.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a role; `limits` come on top of the role's. With `opt_out` no content of theirs is kept."""
+    """A user with a role; `limits` are in addition to the role's. With `opt_out` no content of theirs is stored."""
 
     id: str
     name: str
@@ -72,7 +72,7 @@ class User:
 class Token:
     """An access token without its secret. `id` is its public part; None times mean never.
 
-    `role` makes it weaker than its user; None is the user's own role.
+    `role` is a lesser role than the user's; None means the user's own.
     """
 
     id: str

@@ -45,7 +45,7 @@ class PromptInfo:
 
 
 Source = Literal["file", "ui", "api", "import"]
-"""How a version of a prompt came: from its file, from the editor, through the API, or from another program's file."""
+"""The source of a version: the prompt's file, the editor, the API, or an imported file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class PromptVersion:
 
 @dataclass(frozen=True, slots=True)
 class Retired:
-    """That a prompt is deleted, by whom and when; its versions stay."""
+    """The deletion of a prompt; its versions stay."""
 
     key: str
     author: str
@@ -94,7 +94,7 @@ class LabelMove:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody made of version `base` of a prompt and did not save as a version yet; 0 is a new prompt."""
+    """Unsaved edits of a principal on top of version `base` of a prompt; 0 is a new prompt."""
 
     principal: str
     key: str
@@ -162,7 +162,7 @@ class PromptConflict:
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """What the store knows of a prompt. `newest` is its newest number, and `labels` name the numbers they stand for."""
+    """The state of a prompt in the store. `newest` is its newest number, `labels` are the numbers by label."""
 
     key: str
     newest: int = 0

@@ -1,8 +1,9 @@
-"""What is said of answers, how requests are looked up, and what they tell of prompts and nodes."""
+"""Records of requests: feedback, pages of the history, statistics, and the evidence that the routing learns from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from herding.values.requests import Outcome, Status
 
@@ -20,7 +21,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What one principal says of the answers of two requests: the first is better, or they are `equal`."""
+    """The preference of one principal between two responses: the first is better, or they are `equal`."""
 
     better: str
     worse: str
@@ -31,7 +32,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the history: a request's outcome with the stars and the comment of the principal who looks."""
+    """One row of the history: a request's outcome, with the stars and the comment of the viewing principal."""
 
     outcome: Outcome
     stars: int | None = None
@@ -40,9 +41,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which requests to list; None means any. `principal` limits to that principal's own requests.
+    """A filter of requests; None means any. `principal` limits to that principal's own requests.
 
-    `stars`: an exact number 1-5, or 0 for unrated. `text` is looked for in variables, input, answer, error and
+    `stars`: an exact number 1-5, or 0 for unrated. `text` is searched in variables, input, answer, error and
     comment, ignoring case; its characters are literal.
     """
 
@@ -57,7 +58,7 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of history, newest first. `total` counts all entries that fit the filter."""
+    """A page of the history, newest first. `total` counts all entries that match the filter."""
 
     entries: tuple[Entry, ...]
     total: int
@@ -65,7 +66,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class PromptStats:
-    """How a prompt did: all its requests, the stars it got, and when it was used last (None: never)."""
+    """Statistics of a prompt: its requests, its stars, and when it was used last (None: never)."""
 
     uses: int = 0
     rated: int = 0
@@ -75,7 +76,7 @@ class PromptStats:
 
 @dataclass(frozen=True, slots=True)
 class NodeStats:
-    """What a node did in a span of time. `busy_ms` adds up the time of its requests (overlaps count once)."""
+    """Statistics of a node over a span of time. `busy_ms` adds up the time of its requests (overlaps count once)."""
 
     requests: int = 0
     failures: int = 0
@@ -84,3 +85,71 @@ class NodeStats:
     total_ms: float = 0.0
     busy_ms: float = 0.0
     mean_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEvidence:
+    """One attempt of a model on a prompt, as evidence of its quality there.
+
+    `at` is when the request arrived. `error_type` is None where the model responded; `stars` are those of the response
+    by principal.
+    """
+
+    request_id: str
+    prompt: str
+    model: str
+    at: int
+    error_type: str | None = None
+    checks_passed: bool | None = None
+    total_ms: float = 0.0
+    stars: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStats:
+    """One attempt of a model on a prompt, with the metrics of its request.
+
+    `at` is when the request arrived (Unix ms). `ok` is False where the model failed. Tokens are of the whole request;
+    `stars` are the number of ratings of the response, their sum, and the sum of their squares.
+    """
+
+    version: int
+    edited: bool
+    model: str
+    at: int
+    ok: bool
+    checks_passed: bool | None
+    total_ms: float
+    input_tokens: int
+    output_tokens: int
+    stars: tuple[int, int, int] = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A reset of the routing data of a prompt by a principal: evidence from before `at` (Unix ms) does not count."""
+
+    prompt: str
+    at: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStats:
+    """Statistics of a model over a span of time: attempts and failed ones. Rates are 0-1, None without attempts.
+
+    `share` is its part of the attempts of all models.
+    """
+
+    total: int = 0
+    errors: int = 0
+    error_rate: float | None = None
+    ok_rate: float | None = None
+    share: float | None = None
+
+    @classmethod
+    def counted(cls, total: int, errors: int, whole: int) -> ModelStats:
+        """Return the statistics of `total` attempts with `errors`, among `whole` attempts of all models."""
+        if not total:
+            return cls()
+        return cls(total, errors, errors / total, 1 - errors / total, total / whole)

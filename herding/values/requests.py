@@ -1,4 +1,4 @@
-"""A request at the front door, what becomes of it, and the events on the way."""
+"""A request, its events, and its outcome."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from uuid6 import uuid7
 from herding.values.calls import FinishReason, Message, Parameters, Usage
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
-"""How a request ended.
+"""The status of a request.
 
-`succeeded` the answer is whole; `partial` the node broke off after the first token; `failed` no answer;
-`cancelled` the caller stopped it; `abandoned` the caller went away; `interrupted` the app died while it ran.
+`succeeded` the response is complete; `partial` the node broke off after the first token; `failed` no response;
+`cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app died while it ran.
 """
 
-TELLING: tuple[Status, ...] = ("succeeded", "partial", "failed")
-"""How requests end that say something of the model; the others were stopped by people."""
+CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
+"""The final statuses that count for a model; in the others, people stopped the request."""
 
 
 def new_id() -> str:
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one node. `error_type` is None where the node answered."""
+    """One attempt on one node. `error_type` is None where the node responded."""
 
     number: int
     node: str
@@ -75,7 +75,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether an answer passed its prompt's checks. `ok` is None where there are none."""
+    """The result of the checks of a prompt. `ok` is None where the prompt has none."""
 
     ok: bool | None = None
     reason: str | None = None
@@ -166,4 +166,4 @@ class Done:
 
 
 Event = Queued | Started | Delta | Done
-"""What a stream of the orchestrator yields: Queued*, Started, Delta*, Done."""
+"""An event of a stream, in this order: Queued*, Started, Delta*, Done."""

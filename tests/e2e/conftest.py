@@ -1,4 +1,4 @@
-"""One running app a module for the tests that do not harm it, and a real browser."""
+"""Running apps that the tests of several modules share, and a real browser."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import browser
+from tests.e2e.doors import ECHOING, open_app
 from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG
 
 expect.set_options(timeout=LONG)  # its own five seconds are too short for a busy machine
 
-NODES = """
-nodes:
-  - {kind: local, name: local}
-  - {kind: echo, name: slow, models: [slow-echo], delay: 0.4}
-"""
 SAY_SLOWLY = """
 name: Say slowly
 target_models: [slow-echo]
@@ -29,18 +26,41 @@ prompt: "{{text}}"
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The app with the bundled model and a node that takes its time, ready."""
+    """The app as shipped, with echo nodes: one that takes its time, and one for models that are not bundled.
+
+    Everybody who reaches it is the same admin. A test that uses it finds what earlier ones left: it looks for its own
+    prompts and rows, and brings an app that it killed up again.
+    """
     home = tmp_path_factory.mktemp("home")
     prompts = home / "prompts"
     shutil.copytree(ROOT / "prompts", prompts)
     (prompts / "say_slowly.yaml").write_text(SAY_SLOWLY)
-    (home / "nodes.yaml").write_text(NODES)
+    targets = (yaml.safe_load(path.read_text())["target_models"] for path in (ROOT / "prompts").glob("*.yaml"))
+    others = sorted({models[0] for models in targets if "herding/cria" not in models})
+    nodes = [
+        {"kind": "local", "name": "local"},
+        {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},
+        {"kind": "echo", "name": "echo", "models": others},
+    ]
+    (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
     running = RunningApp(
         home, environment={"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml")}
     ).start()
     yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def open_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app that others can reach, with a node that answers at once; its visitors are guests.
+
+    A test that uses it makes users of its own, and brings an app that it killed up again.
+    """
+    running = open_app(tmp_path_factory.mktemp("open"))
+    (running.home / "prompts" / "echoing.yaml").write_text(ECHOING)
+    yield running.start()
     running.stop()
 
 

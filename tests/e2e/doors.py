@@ -18,6 +18,16 @@ variables:
   name: {type: text, default: you}
 prompt: "Hello {{name}}"
 """
+ECHOING = """
+name: Echoing
+target_models: [echo]
+variables:
+  text: {type: text, default: x}
+  size: {type: number, default: 1}
+  sizes: {type: number_list, required: false}
+prompt: "{{text}}"
+parameters: {max_tokens: 500}
+"""
 
 
 def open_app(home: Path, **environment: str) -> RunningApp:

@@ -6,34 +6,43 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.running_app import ROOT, RunningApp
+from tests.e2e.running_app import ROOT, RunningApp, wait_until
 
 WEIGHTS = ROOT / "herding" / "engine" / "cria" / "weights"
-ONE, TWO = "small/one", "small/two"
+NODES = ("desk", "rack")
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[RunningApp]:
-    """An app whose only node may follow demand, once in ten minutes."""
-    shutil.copytree(WEIGHTS, tmp_path / "two")
-    node = {
-        "kind": "local",
-        "name": "desk",
-        "model": ONE,
-        "paths": {ONE: str(WEIGHTS), TWO: str(tmp_path / "two")},
-        "auto_switch": {"after_seconds": 0.2, "every_minutes": 10},
-    }
-    nodes = tmp_path / "nodes.yaml"
-    nodes.write_text(json.dumps({"nodes": [node]}))
-    app = RunningApp(tmp_path, environment={"HERDING_NODES": str(nodes)}).start()
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """An app with nodes for two models each, `<node>/one` and `<node>/two`, which follow demand once in ten minutes."""
+    home = tmp_path_factory.mktemp("home")
+    shutil.copytree(WEIGHTS, home / "two")
+    nodes = [
+        {
+            "kind": "local",
+            "name": name,
+            "model": f"{name}/one",
+            "paths": {f"{name}/one": str(WEIGHTS), f"{name}/two": str(home / "two")},
+            "auto_switch": {"after_seconds": 0.2, "every_minutes": 10},
+        }
+        for name in NODES
+    ]
+    (home / "nodes.yaml").write_text(json.dumps({"nodes": nodes}))
+    app = RunningApp(home, environment={"HERDING_NODES": str(home / "nodes.yaml")}).start()
+    wait_until(lambda: len(serving(app)) == len(NODES), seconds=300, what="all engines to serve")
     yield app
     app.stop()
+
+
+def serving(app: RunningApp) -> list[str]:
+    """The names of the nodes that are ready."""
+    nodes = httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=60).raise_for_status().json()["nodes"]
+    return [node["name"] for node in nodes if node["status"]["state"] == "ready"]
 
 
 async def say(client: httpx.AsyncClient, model: str) -> httpx.Response:
@@ -41,28 +50,27 @@ async def say(client: httpx.AsyncClient, model: str) -> httpx.Response:
     return await client.post("/v1/chat/completions", json=body)
 
 
-async def switches(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+async def switches(client: httpx.AsyncClient, node: str) -> list[dict[str, Any]]:
     events = (await client.get("/api/v1/nodes/events")).json()["events"]
-    return [event for event in events if event["kind"] == "switched"]
+    return [event for event in events if (event["kind"], event["node"]) == ("switched", node)]
 
 
 async def test_requests_for_the_other_model_are_served_after_one_switch(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url, timeout=60, trust_env=False) as client:
-        assert (await say(client, ONE)).status_code == 200
-        assert await switches(client) == []
-        answers = await asyncio.gather(*(say(client, TWO) for _ in range(4)))
-        assert [(answer.status_code, answer.json()["model"]) for answer in answers] == [(200, TWO)] * 4
-        (told,) = await switches(client)
-        assert (told["node"], told["detail"]) == ("desk", f"from {ONE} to {TWO}")
+        assert (await say(client, "desk/one")).status_code == 200
+        assert await switches(client, "desk") == []
+        answers = await asyncio.gather(*(say(client, "desk/two") for _ in range(4)))
+        assert [(answer.status_code, answer.json()["model"]) for answer in answers] == [(200, "desk/two")] * 4
+        (told,) = await switches(client, "desk")
+        assert told["detail"] == "from desk/one to desk/two"
 
 
 async def test_demand_for_both_does_not_send_it_to_and_fro(app: RunningApp) -> None:
-    async with httpx.AsyncClient(base_url=app.url, timeout=10, trust_env=False) as client:
+    models = ["rack/two", "rack/one", "rack/two", "rack/one"]
+    async with httpx.AsyncClient(base_url=app.url, timeout=5, trust_env=False) as client:
         for _ in range(3):
-            answers = await asyncio.gather(
-                *(say(client, model) for model in (TWO, ONE, TWO, ONE)), return_exceptions=True
-            )
+            answers = await asyncio.gather(*(say(client, model) for model in models), return_exceptions=True)
             served = [answer for answer in answers if isinstance(answer, httpx.Response)]
             assert all(answer.status_code == 200 for answer in served)
             assert served
-        assert len(await switches(client)) == 1
+        assert len(await switches(client, "rack")) == 1

@@ -7,16 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.doors import ADMIN_TOKEN, open_app
+from tests.e2e.doors import ADMIN_TOKEN
 from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG, Workbench
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
 
 PROMPTS = sorted(path.stem for path in (ROOT / "prompts").glob("*.yaml"))
 KINDS = ("curl", "python", "javascript")
@@ -65,21 +65,8 @@ def runnable(kind: str) -> bool:
     return needed is None or shutil.which(needed) is not None
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The app as it is shipped, and an echo for the prompts that the bundled model is not for."""
-    home = tmp_path_factory.mktemp("shipped")
-    found = (yaml.safe_load(path.read_text())["target_models"] for path in (ROOT / "prompts").glob("*.yaml"))
-    others = sorted({models[0] for models in found if "herding/cria" not in models})
-    nodes = [{"kind": "local", "name": "local"}, {"kind": "echo", "name": "echo", "models": others}]
-    (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
-    running = RunningApp(home, environment={"HERDING_NODES": str(home / "nodes.yaml")}).start()
-    yield running
-    running.stop()
-
-
-def test_every_call_of_every_shipped_prompt_gets_an_answer(shipped: RunningApp, page: Page, tmp_path: Path) -> None:
-    bench = Workbench(page, shipped.url)
+def test_every_call_of_every_shipped_prompt_gets_an_answer(app: RunningApp, page: Page, tmp_path: Path) -> None:
+    bench = Workbench(page, app.url)
     for prompt in PROMPTS:
         bench.open(prompt)
         unfold(page)
@@ -87,33 +74,18 @@ def test_every_call_of_every_shipped_prompt_gets_an_answer(shipped: RunningApp, 
         assert set(calls) == set(KINDS)
         for kind, (text,) in calls.items():
             assert prompt in text
-            assert shipped.url in text
+            assert app.url in text
             assert "HERDING_TOKEN" not in text, "nobody needs a token on loopback"
             if runnable(kind):
                 assert said(kind, text, tmp_path), (prompt, kind)
 
 
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """The app on the open net, with a node that says what it hears."""
-    home = tmp_path_factory.mktemp("door")
-    running = open_app(home)
-    (home / "prompts" / "echoing.yaml").write_text(
-        "name: Echoing\ntarget_models: [echo]\nvariables:\n  text: {type: text, default: x}\n"
-        "  size: {type: number, default: 1}\n  sizes: {type: number_list, required: false}\n"
-        'prompt: "{{text}}"\nparameters: {max_tokens: 500}\n',
-        encoding="utf-8",
-    )
-    yield running.start()
-    running.stop()
-
-
-def test_calls_with_a_token_say_any_text_word_for_word(door: RunningApp, chromium: Browser, tmp_path: Path) -> None:
+def test_calls_with_a_token_say_any_text_word_for_word(open_net: RunningApp, chromium: Browser, tmp_path: Path) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844})
     context.set_default_timeout(LONG)
-    assert context.request.post(f"{door.url}/login", form={"token": ADMIN_TOKEN}).ok
+    assert context.request.post(f"{open_net.url}/login", form={"token": ADMIN_TOKEN}).ok
     page = context.new_page()
-    bench = Workbench(page, door.url).open("echoing")
+    bench = Workbench(page, open_net.url).open("echoing")
     unfold(page)
     bench.fill("text", DIFFICULT)
     page.locator("#var-1 textarea, #var-1 input").first.fill("2.5")

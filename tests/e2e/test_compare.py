@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
 
 
 def open_tab(page: Page, app: RunningApp, prompt: str) -> None:
@@ -36,7 +36,7 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
     for letter in "abcd":
         expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Succeeded", timeout=LONG)
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("")
-        expect(page.locator(f"#compare-{letter}-figures")).to_contain_text("Output tokens")
+        expect(page.locator(f"#compare-{letter}-metrics")).to_contain_text("Output tokens")
     expect(page.locator("#compare-said")).to_contain_text("4 of 4 columns succeeded")
     page.locator("#compare-b-stars input").first.focus()
     page.keyboard.press("Space")

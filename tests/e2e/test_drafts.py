@@ -15,8 +15,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.doors import ADMIN_TOKEN, Admin
-from tests.e2e.running_app import RunningApp
+from tests.e2e.doors import ADMIN_TOKEN, Admin, bearer
+from tests.e2e.running_app import RunningApp, wait_until
 from tests.e2e.workbench import LONG, Workbench
 
 pytestmark = pytest.mark.browser
@@ -40,17 +40,26 @@ NODES = "nodes:\n  - {kind: echo, name: echo, models: [say-echo]}\n"
 SENTENCE = "Every key that was pressed more than a second ago is still here, whatever happens to machines. "
 
 
-@pytest.fixture
-def writing(tmp_path: Path) -> Iterator[RunningApp]:
-    """The app of a team, with one prompt and a node that answers at once."""
-    prompts = tmp_path / "prompts"
-    prompts.mkdir()
-    (prompts / "say.yaml").write_text(SAY.lstrip())
-    (tmp_path / "nodes.yaml").write_text(NODES)
-    paths = {"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(tmp_path / "nodes.yaml")}
-    app = RunningApp(tmp_path, environment={**paths, "HERDING_ADMIN_TOKEN": ADMIN_TOKEN}).start()
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app of a team, with a node that answers at once."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "prompts").mkdir()
+    (home / "nodes.yaml").write_text(NODES)
+    paths = {"HERDING_PROMPTS": str(home / "prompts"), "HERDING_NODES": str(home / "nodes.yaml")}
+    app = RunningApp(home, environment={**paths, "HERDING_ADMIN_TOKEN": ADMIN_TOKEN}).start()
     yield app
     app.stop()
+
+
+@pytest.fixture
+def say(writing: RunningApp, request: pytest.FixtureRequest) -> str:
+    """The key of a prompt that no other test changes."""
+    key = request.function.__name__.removeprefix("test_")[:40]
+    with httpx.Client(base_url=writing.url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=60) as http:
+        (writing.home / "prompts" / f"{key}.yaml").write_text(SAY.lstrip())
+        wait_until(lambda: http.get(f"/api/v1/prompts/{key}").is_success, seconds=60, what=f"the prompt {key}")
+    return key
 
 
 def visit(browser: Browser, url: str, token: str = ADMIN_TOKEN) -> Page:
@@ -61,14 +70,14 @@ def visit(browser: Browser, url: str, token: str = ADMIN_TOKEN) -> Page:
     return context.new_page()
 
 
-def open_template(page: Page, url: str, prompt: str = "say") -> None:
+def open_template(page: Page, url: str, prompt: str) -> None:
     Workbench(page, url).open(prompt)
     if not page.locator("#template .cm-content").is_visible():
         page.locator("#template-section > button").first.click()
     expect(page.locator("#template .cm-content")).to_be_visible()
 
 
-def put(page: Page, text: str, prompt: str = "say") -> None:
+def put(page: Page, text: str, prompt: str) -> None:
     """Write a template in the place of the one that is there, and wait until it is kept."""
     page.locator("#template .cm-content").click()
     page.keyboard.press("Control+A")
@@ -76,7 +85,7 @@ def put(page: Page, text: str, prompt: str = "say") -> None:
     settled(page, prompt)
 
 
-def settled(page: Page, prompt: str = "say") -> None:
+def settled(page: Page, prompt: str) -> None:
     """Wait until what is shown is what the app keeps."""
     until(page, lambda: "".join(kept(page, prompt, "template", "whole").split()) == "".join(template(page).split()))
     expect(page.locator("#draft-state")).to_contain_text("Draft saved")
@@ -116,10 +125,12 @@ def _words(path: Path) -> str:
         return ""
 
 
-def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: Callable[..., Browser]) -> None:
+def test_a_draft_outlives_the_browser_and_the_app(
+    writing: RunningApp, say: str, launch: Callable[..., Browser]
+) -> None:
     mark = f"--of-this-test={uuid4().hex}"
     page = visit(launch(mark), writing.url)
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     page.locator("#template .cm-content").click()
     page.keyboard.press("Control+End")
     page.keyboard.type("\n# ")
@@ -133,7 +144,7 @@ def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: C
     end(mark)
     writing.start()
     after = visit(launch(), writing.url)
-    open_template(after, writing.url)
+    open_template(after, writing.url, say)
     expect(after.locator("#draft-state")).to_contain_text("Draft saved")
     back = template(after).partition("# ")[2].replace("\u00a0", " ").replace("\n", "")
     sure = SENTENCE[: sum(at <= killed - MAY_BE_LOST for at in pressed)]
@@ -142,64 +153,68 @@ def test_a_draft_outlives_the_browser_and_the_app(writing: RunningApp, launch: C
     assert len(back) >= len(sure.rstrip()), f"typed: {SENTENCE!r}, back: {back!r}"
 
 
-def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(writing: RunningApp, chromium: Browser) -> None:
+def test_what_is_typed_while_the_app_is_away_is_kept_when_it_is_back(
+    writing: RunningApp, say: str, chromium: Browser
+) -> None:
     page = visit(chromium, writing.url)
-    open_template(page, writing.url)
-    put(page, "prompt: one")
+    open_template(page, writing.url, say)
+    put(page, "prompt: one", say)
     writing.kill()
     page.keyboard.type(" two")
     expect(page.locator("#away")).to_contain_text("Connection lost")
     page.keyboard.type(" three")
     writing.start()
-    until(page, lambda: kept(page, "say", "template") == "prompt: one two three")
+    until(page, lambda: kept(page, say, "template") == "prompt: one two three")
     expect(page.locator("#away")).to_have_count(0)  # the page was loaded anew
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     assert template(page) == "prompt: one two three"
 
 
-def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, chromium: Browser) -> None:
+def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, say: str, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     own = template(page)
-    put(page, "prompt: one")
-    put(page, "prompt: two, and much more than forty characters so that it is a step")
+    put(page, "prompt: one", say)
+    put(page, "prompt: two, and much more than forty characters so that it is a step", say)
     page.locator("#draft-undo").click()
     expect(page.locator("#template .cm-content")).to_have_text("prompt: one")
     page.locator("#draft-redo").click()
     expect(page.locator("#template .cm-content")).to_contain_text("prompt: two")
     page.reload()
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     expect(page.locator("#template .cm-content")).to_contain_text("prompt: two")
     page.locator("#draft-discard-ask").click()
     page.locator("#draft-discard-yes").click()
     expect(page.locator("#draft-discard-ask")).to_be_hidden()
     assert template(page) == own
     page.reload()
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     assert template(page) == own
 
 
-def test_keys_that_the_code_editor_does_by_itself_are_kept_too(writing: RunningApp, chromium: Browser) -> None:
+def test_keys_that_the_code_editor_does_by_itself_are_kept_too(
+    writing: RunningApp, say: str, chromium: Browser
+) -> None:
     page = visit(chromium, writing.url)
-    open_template(page, writing.url)
-    put(page, "prompt: one two")
+    open_template(page, writing.url, say)
+    put(page, "prompt: one two", say)
     page.wait_for_timeout(ONE_STEP)
     for keys in (["Backspace"] * 4, ["Control+Z"]):
         for key in keys:
             page.keyboard.press(key)
-        settled(page)
+        settled(page, say)
     page.keyboard.press("Enter")
     page.keyboard.press("Backspace")
     assert template(page).startswith("prompt: one")
 
 
-def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, chromium: Browser) -> None:
+def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, say: str, chromium: Browser) -> None:
     token = Admin(writing.url).user("ada", name="Ada")
     mine, hers = visit(chromium, writing.url), visit(chromium, writing.url, token)
     for page in (mine, hers):
-        open_template(page, writing.url)
-    put(hers, 'prompt: "hers {{text}}"')
-    put(mine, 'prompt: "mine {{text}}"')
+        open_template(page, writing.url, say)
+    put(hers, 'prompt: "hers {{text}}"', say)
+    put(mine, 'prompt: "mine {{text}}"', say)
     expect(mine.locator("#draft-others")).to_contain_text("ada is editing this prompt")
     hers.locator("#save-message").get_by_role("textbox").fill("a raw text")
     hers.locator("#save-version").click()
@@ -213,14 +228,14 @@ def test_two_people_edit_and_the_second_save_is_a_conflict(writing: RunningApp, 
     assert "mine {{text}}" in template(mine)
     mine.locator("#save-mine").click()
     expect(mine.locator("#save-note")).to_contain_text("Saved v3")
-    file = Path(writing.home / "prompts" / "say.yaml").read_text()
+    file = Path(writing.home / "prompts" / f"{say}.yaml").read_text()
     assert "# for the tests" in file
     assert "mine {{text}}" in file
 
 
-def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> None:
+def test_a_new_prompt_from_scratch(writing: RunningApp, say: str, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
-    bench = Workbench(page, writing.url).open("say")
+    bench = Workbench(page, writing.url).open(say)
     page.locator("#new-prompt").click()
     key = page.locator("#new-prompt-key").get_by_role("textbox")
     expect(key).to_be_focused()
@@ -261,9 +276,9 @@ def test_a_new_prompt_from_scratch(writing: RunningApp, chromium: Browser) -> No
     assert (writing.home / "prompts" / "mail" / "short.yaml").exists()
 
 
-def test_what_is_typed_is_not_disturbed_by_being_kept(writing: RunningApp, chromium: Browser) -> None:
+def test_what_is_typed_is_not_disturbed_by_being_kept(writing: RunningApp, say: str, chromium: Browser) -> None:
     page = visit(chromium, writing.url)
-    open_template(page, writing.url)
+    open_template(page, writing.url, say)
     field = page.locator("#variables textarea, #variables input").first
     field.fill("")
     field.press_sequentially(SENTENCE, delay=25)

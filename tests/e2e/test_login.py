@@ -25,7 +25,7 @@ FRAME = f'<!doctype html><title>A Space</title><iframe src="https://{SPACE}/" wi
 
 
 @pytest.fixture(scope="module")
-def open_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def first_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The app as it is started for the first time where others can reach it."""
     running = open_app(tmp_path_factory.mktemp("open"), HERDING_ADMIN_TOKEN="").start()
     yield running
@@ -57,25 +57,25 @@ def arrive(page: Page, app: RunningApp, token: str) -> None:
 
 
 def test_a_wrong_token_is_refused_and_the_right_one_opens_all_tabs_until_one_logs_out(
-    open_net: RunningApp, page: Page
+    first_start: RunningApp, page: Page
 ) -> None:
-    page.goto(open_net.url)
+    page.goto(first_start.url)
     expect_tabs(page, GUESTS)
     expect(page.locator("#whoami")).to_contain_text("Guest")
     page.get_by_role("link", name="Log in").click()
     log_in(page, "hl_wrong")
     expect(page.get_by_role("alert")).to_contain_text("This token is not valid")
-    log_in(page, first_token(open_net))
+    log_in(page, first_token(first_start))
     expect_tabs(page, ADMINS)
     expect(page.locator("#whoami")).to_contain_text("Administrator")
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_text("You are logged out")).to_be_visible()
-    page.goto(open_net.url)
+    page.goto(first_start.url)
     expect_tabs(page, GUESTS)
 
 
-def test_a_guest_is_refused_what_no_tab_of_theirs_does(open_net: RunningApp, page: Page) -> None:
-    page.goto(f"{open_net.url}/?tab=access")
+def test_a_guest_is_refused_what_no_tab_of_theirs_does(first_start: RunningApp, page: Page) -> None:
+    page.goto(f"{first_start.url}/?tab=access")
     expect_tabs(page, GUESTS)
     config = page.evaluate("async () => (await fetch('config')).json()")
     events = {event["api_name"]: event["id"] for event in config["dependencies"]}
@@ -98,9 +98,9 @@ def test_a_guest_is_refused_what_no_tab_of_theirs_does(open_net: RunningApp, pag
 
 
 def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
-    open_net: RunningApp, page: Page, chromium: Browser
+    first_start: RunningApp, page: Page, chromium: Browser
 ) -> None:
-    arrive(page, open_net, first_token(open_net))
+    arrive(page, first_start, first_token(first_start))
     page.get_by_role("tab", name="Access").click()
     page.get_by_role("tab", name="Users").click()
     page.locator("#user-id").get_by_role("textbox").fill("ada")
@@ -119,12 +119,12 @@ def test_a_token_made_in_the_page_works_until_it_is_revoked_there(
     assert token not in page.evaluate("async () => (await fetch('config')).text()")
 
     def asks() -> int:
-        return httpx.get(f"{open_net.url}/api/v1/me", headers=bearer(token), trust_env=False, timeout=60).status_code
+        return httpx.get(f"{first_start.url}/api/v1/me", headers=bearer(token), trust_env=False, timeout=60).status_code
 
     assert asks() == 200
     hers = chromium.new_context()
     her_page = hers.new_page()
-    arrive(her_page, open_net, token)
+    arrive(her_page, first_start, token)
     expect(her_page.locator("#whoami")).to_contain_text("Ada Lovelace")
 
     page.locator("#token-list").get_by_role("button", name="her laptop").click()

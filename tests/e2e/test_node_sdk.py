@@ -5,24 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.doors import Admin, open_app
+from tests.e2e.doors import Admin
 from tests.e2e.running_app import RunningApp
+
+pytestmark = pytest.mark.xdist_group("open_net")
 
 SDK = "openai@7.55.0"
 SCRIPT = Path(__file__).parent / "openai_client.mjs"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    running = open_app(tmp_path_factory.mktemp("node")).start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +35,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def got(app: RunningApp, place: Path) -> dict[str, Any]:
+def got(open_net: RunningApp, place: Path) -> dict[str, Any]:
     """What the client got, in one run of the script."""
-    token = Admin(app.url).user("ada")
-    command = ["node", SCRIPT.name, f"{app.url}/v1", token]
+    token = Admin(open_net.url).user("javascript")
+    command = ["node", SCRIPT.name, f"{open_net.url}/v1", token]
     ran = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     found: dict[str, Any] = json.loads(ran.stdout)

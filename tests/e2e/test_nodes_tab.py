@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -14,17 +13,9 @@ from tests.e2e.workbench import LONG, Workbench
 from tests.support.anyserver import AnyServer, anyserver
 from tests.support.fakenode import FakeNode, fakenode
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
 
 KEY = "sk-a-key-that-nobody-may-see"
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[RunningApp]:
-    (tmp_path / "nodes.yaml").write_text("nodes:\n  - {kind: echo, name: one, models: [echo]}\n")
-    running = RunningApp(tmp_path, environment={"HERDING_NODES": str(tmp_path / "nodes.yaml")}).start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def hosted() -> Iterator[FakeNode]:
 def opened(page: Page, app: RunningApp) -> None:
     """The tab with its form unfolded."""
     Workbench(page, app.url).open().tab("Nodes")
-    expect(card(page, "one")).to_be_visible(timeout=LONG)
+    expect(card(page, "slow")).to_be_visible(timeout=LONG)
     page.locator("#node-form").get_by_role("button", name="Add node").click()
     expect(page.locator("#node-name input")).to_be_visible(timeout=LONG)
 

@@ -32,20 +32,17 @@ def test_no_engine_outlives_a_killed_app(tmp_path: Path) -> None:
     wait_until(lambda: not any(map(alive, engines)), seconds=60, what="the end of the engine")
 
 
-def test_a_terminated_app_ends_soon_and_leaves_nothing(tmp_path: Path) -> None:
-    app = RunningApp(tmp_path).start()
-    engines = app.children()
-    app.stop()
-    assert not any(map(alive, engines))
-
-
-def test_health_is_answered_while_the_model_still_loads(tmp_path: Path) -> None:
+def test_health_is_answered_while_the_model_still_loads_and_a_terminated_app_leaves_nothing(tmp_path: Path) -> None:
     app = RunningApp(tmp_path).start(ready=False)
     waiting = httpx.get(f"{app.url}/readyz", trust_env=False, timeout=60)
     page = httpx.get(app.url, trust_env=False, timeout=60)
-    app.stop()
     assert waiting.status_code in (200, 503)
     assert page.status_code == 200
+    app.wait_for("/readyz")
+    engines = app.children()
+    assert engines
+    app.stop()
+    assert not any(map(alive, engines))
 
 
 async def test_a_long_chat_is_trimmed_to_the_context_and_keeps_its_head(tmp_path: Path) -> None:

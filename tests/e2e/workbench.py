@@ -27,12 +27,14 @@ class Workbench:
         self.page.get_by_role("tab", name=name).click()
 
     def pick(self, prompt: str) -> None:
-        """Choose a prompt by typing part of its name."""
+        """Choose another prompt by typing part of its name."""
+        about = self.page.locator("#prompt-about")
+        before = about.inner_text()
         box = self.page.locator("#prompt-picker input")
         box.click()
         box.fill(prompt)
         self.page.get_by_role("option", name=re.compile(prompt)).first.click()
-        expect(self.page.locator("#prompt-about")).not_to_be_empty()
+        expect(about).not_to_have_text(before, timeout=LONG)
         self.page.wait_for_timeout(300)
 
     def variable(self, label: str) -> Locator:

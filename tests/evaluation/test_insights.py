@@ -21,7 +21,7 @@ from herding.evaluation.version_matrix import (
     count_over_time,
     percentile,
 )
-from herding.values import ModelStats, Principal, Request, Tried
+from herding.values import AttemptStats, ModelStats, Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding
 from tests.support.nodes import Scripted, echo
 from tests.support.people import principal
@@ -35,10 +35,10 @@ DUEL = """
     """
 
 
-def tried(model: str, version: int = 1, **facts: Any) -> Tried:
+def tried(model: str, version: int = 1, **facts: Any) -> AttemptStats:
     """A try that answered, unless `facts` say otherwise."""
     given = {"edited": False, "at": 0, "ok": True, "checks_passed": None, "total_ms": 10.0}
-    return Tried(version=version, model=model, **{**given, "input_tokens": 0, "output_tokens": 0, **facts})
+    return AttemptStats(version=version, model=model, **{**given, "input_tokens": 0, "output_tokens": 0, **facts})
 
 
 def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:

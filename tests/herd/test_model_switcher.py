@@ -165,7 +165,7 @@ async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) 
             steps = place.orchestrator.nodes.switch_model("a", model, ADMIN)
             assert not (await anext(steps)).done
             await steps.aclose()
-            with pytest.raises(ConflictError, match="is being switched"):
+            with pytest.raises(ConflictError, match="is loading a model"):
                 await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
             node.held.set()
             async with asyncio.timeout(60):
@@ -181,7 +181,7 @@ async def test_one_switch_at_a_time(tmp_path: Path) -> None:
         node.held.clear()
         first = place.orchestrator.nodes.switch_model("a", "two", ADMIN)
         await anext(first)
-        with pytest.raises(ConflictError, match="is being switched"):
+        with pytest.raises(ConflictError, match="is loading a model"):
             await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
         node.held.set()
         assert [step.done async for step in first] == [True]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from herding.errors import BadResponseError, CutStreamError, DeadlineError, HerdingError, StatusError
+from herding.errors import BadResponseError, DeadlineError, HerdingError, StatusError, StreamInterruptedError
 from herding.herd.node_call import MAX_CHARS, NodeCall
 from herding.nodes.base import Deadlines
 from herding.values import Call, Chunk
@@ -58,7 +58,7 @@ async def test_a_stream_without_an_end_was_cut() -> None:
             yield Chunk(text="one")
 
     running = NodeCall(Mute("a", []), CALL)
-    with pytest.raises(CutStreamError):
+    with pytest.raises(StreamInterruptedError):
         await heard(running)
     await running.close()
 

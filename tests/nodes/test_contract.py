@@ -1,15 +1,16 @@
-"""What every kind of node keeps."""
+"""The contract of all kinds of node."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
 
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
+from herding.nodes.catalog import KINDS
 from herding.nodes.template import TemplateConfig, TemplateNode
 from herding.values import Call, Message, Parameters
 from tests.support.fakenode import FakeNode
@@ -20,25 +21,37 @@ MODELS = ("slow:0.05", "slow:0.4")
 """The slower one is for what must be seen before it is over, whatever else the machine does."""
 
 
-@pytest.fixture(params=["echo", "openai", "template", "scripted"])
+def scripted() -> Node:
+    words = [f" {word}" if number else word for number, word in enumerate(SENTENCE.split())]
+    return Scripted("scripted", words, models=MODELS)
+
+
+CASES: dict[str, Callable[[str], Node]] = {
+    "echo": lambda url: echo("echo", *MODELS, delay=0.05),
+    "openai": lambda url: openai(url, *MODELS),
+    "template": lambda url: TemplateNode(templated(f"{url}/chat/completions"), secret=lambda _: None),
+    "scripted": lambda url: scripted(),
+}
+"""A node of each kind that repeats the last message; `url` is that of a fake OpenAI-compatible server."""
+
+NEEDS_AN_ENGINE = {"local", "herding"}
+"""Kinds that tests/nodes/test_herding.py and tests/e2e/test_processes.py run with a real engine."""
+
+
+@pytest.fixture(params=CASES)
 async def node(request: pytest.FixtureRequest, faulty: FakeNode) -> AsyncIterator[Node]:
-    match request.param:
-        case "echo":
-            made: Node = echo("echo", *MODELS, delay=0.05)
-        case "openai":
-            made = openai(faulty.url, *MODELS)
-        case "template":
-            made = TemplateNode(templated(f"{faulty.url}/chat/completions"), secret=lambda _: None)
-        case _:
-            words = [f" {word}" if number else word for number, word in enumerate(SENTENCE.split())]
-            made = Scripted("scripted", words, models=MODELS)
+    made = CASES[request.param](faulty.url)
     await made.start()
     yield made
     await made.close()
 
 
+def test_every_kind_of_the_catalog_is_tested() -> None:
+    assert KINDS.keys() - NEEDS_AN_ENGINE <= CASES.keys()
+
+
 def templated(url: str) -> TemplateConfig:
-    """The OpenAI protocol, as somebody would write it down who knows no better way."""
+    """Return the OpenAI protocol as a template."""
     return TemplateConfig(
         kind="template",
         name="template",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from herding.errors import BadResponseError, BusyNodeError, CutStreamError, DeadlineError, HerdingError
+from herding.errors import BadResponseError, DeadlineError, HerdingError, NodeBusyError, StreamInterruptedError
 from herding.herd.node_call import NodeCall
 from herding.nodes import engine_client, http
 from herding.nodes import openai as openai_node
@@ -124,7 +124,7 @@ async def test_text_that_is_called_a_page_is_text_and_a_page_is_none() -> None:
 async def test_how_long_a_node_wants_to_rest(said: bytes, seconds: float | None) -> None:
     head = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: " + said + b"\r\n\r\n"
     error = await failure_of(head)
-    assert isinstance(error, BusyNodeError)
+    assert isinstance(error, NodeBusyError)
     assert error.retry_after == seconds
 
 
@@ -155,7 +155,7 @@ async def test_text_may_come_in_parts() -> None:
 
 async def test_an_empty_reason_is_no_end() -> None:
     begun = event(delta={"content": "Good"}, finish_reason="") + event(delta={"content": " da"}, finish_reason="")
-    assert isinstance(await failure_of(EVENTS, begun), CutStreamError)
+    assert isinstance(await failure_of(EVENTS, begun), StreamInterruptedError)
     assert await text_of(EVENTS, begun + event(delta={"content": "y"}, finish_reason="stop")) == "Good day"
 
 

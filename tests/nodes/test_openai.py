@@ -12,17 +12,17 @@ import pytest
 
 from herding.errors import (
     BadResponseError,
-    BusyNodeError,
     ConfigError,
     ConnectError,
     ContextLengthError,
-    CutStreamError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
+    NodeBusyError,
     NoModelError,
-    RefusalError,
+    RequestRejectedError,
     StatusError,
+    StreamInterruptedError,
     UserError,
 )
 from herding.herd.node_call import NodeCall
@@ -112,7 +112,7 @@ async def test_a_form_that_a_server_refuses_is_the_callers_fault(faulty: FakeNod
         await answer(openai(faulty.url), asked)
     assert caught.value.param == "response_format"
     error, _ = await fails(openai(faulty.url), "bad-schema")
-    assert type(error) is RefusalError
+    assert type(error) is RequestRejectedError
 
 
 async def test_tokens_are_estimated_where_the_context_is_known() -> None:
@@ -133,11 +133,11 @@ async def test_raw_text_goes_to_completions(faulty: FakeNode) -> None:
     [
         ("hang", DeadlineError, ""),
         ("hang-after:3", DeadlineError, "One two three"),
-        ("cut-after:3", CutStreamError, "One two three"),
+        ("cut-after:3", StreamInterruptedError, "One two three"),
         ("cut-after:0", BadResponseError, ""),
         ("slow-ttfb:5", DeadlineError, ""),
         ("status:500", StatusError, ""),
-        ("status:429;ra=7", BusyNodeError, ""),
+        ("status:429;ra=7", NodeBusyError, ""),
         ("status:401", MisconfiguredError, ""),
         ("status:403", MisconfiguredError, ""),
         ("unknown", NoModelError, ""),
@@ -216,7 +216,7 @@ async def test_a_server_that_speaks_no_http() -> None:
     port = server.sockets[0].getsockname()[1]
     error, _ = await fails(openai(f"http://127.0.0.1:{port}/v1"), "ok")
     server.close()
-    assert isinstance(error, CutStreamError | BadResponseError)
+    assert isinstance(error, StreamInterruptedError | BadResponseError)
 
 
 async def left(faulty: FakeNode) -> None:

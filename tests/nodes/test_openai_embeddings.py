@@ -8,13 +8,13 @@ import pytest
 
 from herding.errors import (
     BadResponseError,
-    BusyNodeError,
     ConnectError,
     ContextLengthError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
-    RefusalError,
+    NodeBusyError,
+    RequestRejectedError,
     StatusError,
     UserError,
 )
@@ -87,9 +87,9 @@ async def test_a_server_without_base64_is_asked_for_numbers_and_never_again(faul
         ("redirect", BadResponseError),
         ("gzip", BadResponseError),
         ("hang", DeadlineError),
-        ("status:400", RefusalError),
+        ("status:400", RequestRejectedError),
         ("status:500", StatusError),
-        ("status:429;ra=7", BusyNodeError),
+        ("status:429;ra=7", NodeBusyError),
         ("status:401", MisconfiguredError),
         ("context-length", ContextLengthError),
     ],

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from herding.errors import (
     BadResponseError,
     ConnectError,
-    CutStreamError,
     DeadlineError,
     HerdingError,
     MisconfiguredError,
     StatusError,
+    StreamInterruptedError,
 )
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Deadlines
@@ -250,9 +250,9 @@ FAULTS: list[tuple[str, dict[str, Any], type[HerdingError], str]] = [
     ("redirect", {}, BadResponseError, "redirect"),
     ("gzip", {}, BadResponseError, "compressed"),
     ("endless", {}, BadResponseError, "too long"),
-    ("endless", {"stream": "lines"}, BadResponseError, "does not stop answering"),
+    ("endless", {"stream": "lines"}, BadResponseError, "is too long"),
     ("endless", {"stream": "lines", "response_extract": "piece"}, BadResponseError, "too long"),
-    ("cut", {}, CutStreamError, "closed the connection"),
+    ("cut", {}, StreamInterruptedError, "closed the connection"),
     ("slow/9", {"deadlines": Deadlines(first_token=0.6)}, DeadlineError, "in time"),
     ("status/500", {}, StatusError, "HTTP 500: as asked"),
     ("status/401", {}, MisconfiguredError, "credentials"),

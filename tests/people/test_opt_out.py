@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from herding.errors import BadResponseError, CutStreamError, HerdingError, NodeError, UserError
+from herding.errors import BadResponseError, HerdingError, NodeError, StreamInterruptedError, UserError
 from herding.nodes.base import Node
 from herding.values import Delta, Done, Event, HistoryFilter, Message, Parameters, Principal, Request, Started, User
 from tests.api.conftest import client, web
@@ -108,7 +108,7 @@ async def test_an_edited_template_runs_and_is_not_kept(tmp_path: Path, caplog: p
 
 FAULTS: dict[str, list[str | Exception]] = {
     "failed": [BadResponseError(f"you said {CANARY}")],
-    "partial": [f"{CANARY} one", CutStreamError(f"cut after {CANARY}")],
+    "partial": [f"{CANARY} one", StreamInterruptedError(f"cut after {CANARY}")],
     "a bug": [RuntimeError(f"broken by {CANARY}")],
     "a bug in the middle": [f"{CANARY} one", RuntimeError(f"broken by {CANARY}")],
     "refused": [UserError(f"no {CANARY} here")],
@@ -190,7 +190,7 @@ async def test_a_session_is_not_remembered(tmp_path: Path, caplog: pytest.LogCap
     async with private(tmp_path, caplog=caplog) as place:
         await place.orchestrator.pipeline.run(ASKED, HERS)
         chat = Request(messages=(Message("user", CANARY),), model="echo", session_id=f"{CANARY}-1")
-        with pytest.raises(UserError, match="no session can be remembered"):
+        with pytest.raises(UserError, match="Sessions need stored content"):
             await place.orchestrator.pipeline.run(chat, HERS)
 
 

@@ -11,14 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from herding.errors import (
     BadResponseError,
-    BusyNodeError,
     ConnectError,
     ContextLengthError,
-    CutStreamError,
     HerdingError,
     MisconfiguredError,
+    NodeBusyError,
     NodeError,
     NoNodeError,
+    StreamInterruptedError,
     UserError,
     status_error,
 )
@@ -207,7 +207,7 @@ def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, erro
     "error",
     [
         NodeError("?"),
-        CutStreamError("Cut."),
+        StreamInterruptedError("Cut."),
         BadResponseError("?"),
         status_error("?", status=500),
         status_error("?", status=503),
@@ -242,7 +242,7 @@ def test_answers_from_before_the_ejection_neither_end_nor_lengthen_it(site: Site
 
 
 def test_the_first_token_ends_a_trial_but_no_row_of_failures(site: Site) -> None:
-    cut = CutStreamError("Cut.")
+    cut = StreamInterruptedError("Cut.")
     for _ in range(3):
         with site.permit() as call:
             call.first_token()
@@ -267,7 +267,7 @@ def test_a_permit_is_ended_once(site: Site) -> None:
 
 
 def test_a_node_that_says_429_rests_as_long_as_it_says(site: Site) -> None:
-    site.fail(BusyNodeError("Slow down.", status=429, retry_after=20))
+    site.fail(NodeBusyError("Slow down.", status=429, retry_after=20))
     assert (site.state, site.seconds, site.health.allows("a")) == ("resting", 20, False)
     site.clock.wait(19.9)
     assert site.health.acquire("a") is None
@@ -282,7 +282,7 @@ def test_a_node_that_says_503_and_when_rests_as_well(site: Site) -> None:
 
 
 def test_429_without_a_time_rests_for_a_moment_longer_each_time(site: Site) -> None:
-    busy, rests = BusyNodeError("Slow down.", status=429), []
+    busy, rests = NodeBusyError("Slow down.", status=429), []
     for _ in range(9):
         together = [site.permit() for _ in range(5)]
         for call in together:
@@ -296,13 +296,13 @@ def test_429_without_a_time_rests_for_a_moment_longer_each_time(site: Site) -> N
 
 
 def test_no_rest_is_longer_than_an_hour(site: Site) -> None:
-    site.fail(BusyNodeError("Never.", status=429, retry_after=1e9))
+    site.fail(NodeBusyError("Never.", status=429, retry_after=1e9))
     assert site.seconds == 3600
 
 
 def test_a_trial_that_is_told_to_wait_is_no_recovery(site: Site) -> None:
     site.clock.wait(site.eject())
-    site.fail(BusyNodeError("Slow down.", status=429, retry_after=7))
+    site.fail(NodeBusyError("Slow down.", status=429, retry_after=7))
     assert (site.state, site.seconds) == ("resting", 7)
     site.clock.wait(7)
     assert site.state == "trial"
@@ -311,7 +311,7 @@ def test_a_trial_that_is_told_to_wait_is_no_recovery(site: Site) -> None:
 def test_a_misconfigured_node_is_not_called_until_somebody_mends_it(site: Site) -> None:
     old, older = site.permit(), site.permit()
     site.fail(MisconfiguredError("No."))
-    older.failed(BusyNodeError("Slow down.", status=429))
+    older.failed(NodeBusyError("Slow down.", status=429))
     site.clock.wait(1e6)
     assert (site.state, site.health.allows("a"), site.health.status("a").seconds) == ("misconfigured", False, None)
     assert site.health.probes_due() == []
@@ -423,7 +423,7 @@ class BreakerMachine(RuleBasedStateMachine):
             "work": permit.succeeded,
             "fail": lambda: permit.failed(DOWN),
             "drop": permit.cancelled,
-            "busy": lambda: permit.failed(BusyNodeError("Slow down.", status=429, retry_after=3)),
+            "busy": lambda: permit.failed(NodeBusyError("Slow down.", status=429, retry_after=3)),
             "user": lambda: permit.failed(UserError("No.")),
             "first": permit.first_token,
         }[how]()

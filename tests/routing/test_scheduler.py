@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from herding.errors import HerdingError, NoNodeError, NoTurnError, OverloadedError, QueueFullError
+from herding.errors import HerdingError, NoNodeError, OverloadedError, QueueFullError, QueueTimeoutError
 from herding.routing.fair_queue import Place, Ticket
 from herding.routing.scheduler import Scheduler
 
@@ -116,14 +116,14 @@ async def test_the_first_place_is_told_at_once_and_the_same_is_not_told_again() 
     pool = Pool({"a": 0})
     places = pool.waiting.wait(pool.ticket(seconds=0.5))
     assert await anext(places) == Place(1, None)
-    with pytest.raises(NoTurnError, match="this request was next"):
+    with pytest.raises(QueueTimeoutError, match="this request was next"):
         await anext(places)
 
 
 async def test_at_the_deadline_the_request_is_told_so_and_leaves_no_trace() -> None:
     pool = Pool({"a": 0})
     async with pool.queued(pool.ticket("x"), pool.ticket("y", seconds=0.01), pool.ticket("z")) as (first, mine, last):
-        with pytest.raises(NoTurnError, match=r"in time; 1 request was ahead of this one\. Try again later"):
+        with pytest.raises(QueueTimeoutError, match=r"in time; 1 request was ahead of this one\. Try again later"):
             await mine
         assert len(pool.waiting) == 2
         pool.free["a"] = 2
@@ -133,7 +133,7 @@ async def test_at_the_deadline_the_request_is_told_so_and_leaves_no_trace() -> N
 
 async def test_a_deadline_that_has_passed_takes_nobodys_place() -> None:
     pool = Pool({"a": 0})
-    with pytest.raises(NoTurnError):
+    with pytest.raises(QueueTimeoutError):
         await pool.lease(pool.ticket(seconds=-1))
     assert len(pool.waiting) == 0
     pool.free["a"] = 1
@@ -298,7 +298,7 @@ async def test_no_slot_is_lost_whatever_becomes_of_the_requests(seed: int) -> No
     async def noted(number: int) -> None:
         try:
             outcomes[await any_request(pool, rng, number)] += 1
-        except (NoTurnError, QueueFullError, OverloadedError) as error:
+        except (QueueTimeoutError, QueueFullError, OverloadedError) as error:
             outcomes[error.type] += 1
         except asyncio.CancelledError:
             outcomes["cancelled"] += 1

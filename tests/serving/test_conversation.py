@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.errors import CutStreamError, LimitError, NodeError, UserError
+from herding.errors import LimitError, NodeError, StreamInterruptedError, UserError
 from herding.serving.conversation import MAX_CHARS
 from herding.values import Limit, Message, Outcome, Parameters, Principal, Request
 from tests.support.fakenode import FakeNode
@@ -110,7 +110,7 @@ async def test_answers_that_failed_are_no_turns(tmp_path: Path) -> None:
     node = Scripted("a", ["fine"])
     async with herding(tmp_path, node) as place:
         await say(place, "one")
-        node._words = ["half", CutStreamError("cut")]
+        node._words = ["half", StreamInterruptedError("cut")]
         with pytest.raises(NodeError):
             await say(place, "two")
         node._words = []
@@ -147,7 +147,7 @@ async def test_texts_that_were_forgotten_are_no_turns(chats: Place) -> None:
 async def test_of_who_keeps_no_texts_no_session_is_remembered(chats: Place) -> None:
     who = replace(ADMIN, opt_out=True)
     for attempt in (ask(chats, "new", who), say(chats, "new", who=who)):
-        with pytest.raises(UserError, match="Send the turns yourself") as caught:
+        with pytest.raises(UserError, match="Send the earlier turns") as caught:
             await attempt
         assert caught.value.param == "session_id"
     assert await chats.rows() == []

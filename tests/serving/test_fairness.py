@@ -11,7 +11,7 @@ import pytest
 
 from herding.errors import LimitError, QueueFullError
 from herding.nodes.base import Node
-from herding.routing.fair_queue import PER_PRINCIPAL
+from herding.routing.fair_queue import MAX_PER_PRINCIPAL
 from herding.values import Call, Chunk, Principal, Queued, Request
 from tests.support.herding import Place, herding
 from tests.support.people import principal
@@ -68,16 +68,16 @@ async def test_a_single_request_is_not_delayed_by_a_thousand_of_somebody_else(
 ) -> None:
     node = Gated(*MODELS, concurrency=concurrency)
     async with herding(tmp_path, node, wait_seconds=300) as place:
-        count = PER_PRINCIPAL + concurrency
+        count = MAX_PER_PRINCIPAL + concurrency
         asked = [(f"greedy {number}", models[number % len(models)]) for number in range(count)]
         greedy = [asyncio.create_task(ask(place, text, GREEDY, model)) for text, model in asked]
-        await until(lambda: waiting(place) == PER_PRINCIPAL)
+        await until(lambda: waiting(place) == MAX_PER_PRINCIPAL)
         for number in range(ended):  # wherever in the round the newcomer meets them
             node.end_one()
             await until(lambda number=number: len(node.begun) == concurrency + number + 1)
         before = len(node.begun)
         modest = asyncio.create_task(ask(place, "modest", MODEST))
-        await until(lambda: waiting(place) == PER_PRINCIPAL - ended + 1)
+        await until(lambda: waiting(place) == MAX_PER_PRINCIPAL - ended + 1)
         for number in range(SERVICE + SLOT):
             node.end_one()
             await until(lambda number=number: len(node.begun) == before + number + 1)
@@ -95,11 +95,11 @@ async def test_more_tokens_are_not_more_turns_and_too_many_are_refused(tmp_path:
     node = Gated("echo", concurrency=1)
     tokens = [replace(GREEDY, id=f"greedy/{number}", account="greedy") for number in range(4)]
     async with herding(tmp_path, node, wait_seconds=300) as place:
-        tasks = [asyncio.create_task(ask(place, "greedy", tokens[n % 4])) for n in range(PER_PRINCIPAL + 1)]
-        await until(lambda: waiting(place) == PER_PRINCIPAL)
+        tasks = [asyncio.create_task(ask(place, "greedy", tokens[n % 4])) for n in range(MAX_PER_PRINCIPAL + 1)]
+        await until(lambda: waiting(place) == MAX_PER_PRINCIPAL)
         assert [await ask(place, "greedy", token) for token in tokens] == [QueueFullError.type] * 4
         modest = asyncio.create_task(ask(place, "modest", MODEST))
-        await until(lambda: waiting(place) == PER_PRINCIPAL + 1)
+        await until(lambda: waiting(place) == MAX_PER_PRINCIPAL + 1)
         for number in range(SERVICE + SLOT):
             node.end_one()
             await until(lambda number=number: len(node.begun) == number + 2)

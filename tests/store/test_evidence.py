@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from herding.store import Store
-from herding.values import Attempt, CheckResult, Trial
+from herding.values import Attempt, AttemptEvidence, CheckResult
 
 SLOW, DEAD = Attempt(1, "a", "m1", 1, 900.0, "node_timeout"), Attempt(1, "a", "m1", 1, 5.0, "node_unreachable")
 
@@ -22,10 +22,10 @@ async def test_every_try_of_a_model_is_told_with_the_stars_of_its_answer(store: 
     for principal, stars in (("ada", 5), ("bob", 2)):
         await store.rate(request_id=first, principal=principal, stars=stars, at=9)
     assert await store.trials(limit=10) == [
-        Trial(outcome(0).request_id, "q", "m1", 1_000, None, None, 10.0),
-        Trial(first, "p", "m1", 1_001, "node_timeout", None, 900.0),
-        Trial(first, "p", "m2", 1_001, None, False, 30.0, {"ada": 5, "bob": 2}),
-        Trial(outcome(2).request_id, "p", "m1", 1_002, "node_unreachable", None, 5.0),
+        AttemptEvidence(outcome(0).request_id, "q", "m1", 1_000, None, None, 10.0),
+        AttemptEvidence(first, "p", "m1", 1_001, "node_timeout", None, 900.0),
+        AttemptEvidence(first, "p", "m2", 1_001, None, False, 30.0, {"ada": 5, "bob": 2}),
+        AttemptEvidence(outcome(2).request_id, "p", "m1", 1_002, "node_unreachable", None, 5.0),
     ]
 
 

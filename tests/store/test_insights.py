@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from herding.store import Store
 from herding.store.statistics import _matching
 from herding.store.tables import request
-from herding.values import Attempt, CheckResult, ModelStats, Reset, Tried, Usage
+from herding.values import Attempt, AttemptStats, CheckResult, ModelStats, Reset, Usage
 
 FAILED = Attempt(1, "a", "m1", 500, 900.0, "node_timeout")
 
@@ -28,9 +28,9 @@ async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store
     assert await store.attempts("greet", since=0, limit=10) == (
         3,
         [
-            Tried(3, False, "m1", 1_001, False, None, 900.0, 7, 2),
-            Tried(3, False, "m2", 1_001, True, False, 30.0, 7, 2, (2, 7, 29)),
-            Tried(0, True, "m1", 1_002, True, None, 30.0, 0, 0),
+            AttemptStats(3, False, "m1", 1_001, False, None, 900.0, 7, 2),
+            AttemptStats(3, False, "m2", 1_001, True, False, 30.0, 7, 2, (2, 7, 29)),
+            AttemptStats(0, True, "m1", 1_002, True, None, 30.0, 0, 0),
         ],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal
 from tests.support import edits
 from tests.support.database import new_database
 from tests.support.people import ROLES, principal
+from tests.support.until import LONG
 
 ADMIN = principal("admin", "admin")
 GUEST = principal("guest:1", "guest")
@@ -99,6 +101,13 @@ class Place:
     async def row(self) -> Outcome:
         """The only row of the history."""
         (row,) = await self.rows()
+        return row
+
+    async def ended_row(self) -> Outcome:
+        """The only row of the history, once its request does not run any more."""
+        async with asyncio.timeout(LONG):
+            while (row := await self.row()).status == "running":  # noqa: ASYNC110 (a row has no events)
+                await asyncio.sleep(0.01)
         return row
 
 

@@ -45,7 +45,7 @@ ROTATE_HELP = "Rotating creates a new token. The old token keeps working for 24 
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """How tokens are shown: `own` is the id of the reader's token, `disabled` are the ids of disabled users."""
+    """A reader's view of tokens: `own` is the id of their token, `disabled` are the ids of disabled users."""
 
     now: int
     selected: str = ""

@@ -126,7 +126,7 @@ class UserForm:
             self.role = gr.Dropdown([], label="Role", interactive=True, elem_id="user-role")
             self.limits = gr.Textbox(
                 label="Extra limits",
-                info="One per line, in addition to the role's limits: 500 requests per 24 hours",
+                info="One per line, in addition to the role's limits. Example: 500 requests per 24 hours",
                 lines=3,
                 max_lines=10,
                 max_length=2000,

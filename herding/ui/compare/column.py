@@ -97,7 +97,7 @@ class ColumnPane:
             html_attributes=gr.InputHTMLAttributes(spellcheck=False),
         )
         self.problem = gr.HTML(elem_id=f"{self._id}-error", elem_classes=["column-error"])
-        self.metrics = gr.HTML(elem_id=f"{self._id}-figures", elem_classes=["column-metrics"])
+        self.metrics = gr.HTML(elem_id=f"{self._id}-metrics", elem_classes=["column-metrics"])
         with gr.Column(elem_classes=["feedback"], elem_id=f"{self._id}-feedback") as self.feedback:
             self.stars = star_rating(f"{self._id}-stars", f"Rate response {self.letter}")
             self.note = gr.HTML(elem_id=f"{self._id}-note", elem_classes=["note"])

@@ -21,7 +21,7 @@ DRAFT = "my draft"
 
 @dataclass(frozen=True, slots=True)
 class ColumnConfig:
-    """What a column runs. An empty version means the live one, an empty model means automatic routing.
+    """The configuration of a column. An empty version means the live one, an empty model means automatic routing.
 
     `extra` holds parameters without a field in the column, by name: those of a replayed request.
     """
@@ -127,7 +127,7 @@ class CompareState:
 
     @property
     def has_room(self) -> bool:
-        """Whether another column can be added."""
+        """True while another column can be added."""
         return not all(column.open for column in self.columns)
 
     def start(self, prompt: PromptInfo | None) -> None:

@@ -64,9 +64,9 @@ class HistoryTab(Tab):
             self.model = filter_picker("Model", "Any model", "history-model")
             self.node = filter_picker("Node", "Any node", "history-node")
             self.stars_given = gr.Dropdown(
-                STARS, value=ANY, label="Stars", interactive=True, min_width=120, elem_id="history-stars-filter"
+                STARS, value=ANY, label="Rating", interactive=True, min_width=120, elem_id="history-stars-filter"
             )
-            statuses = [("Any status", ANY), *((shown, status) for status, (shown, _) in STATUS.items())]
+            statuses = [("Any status", ANY), *((label, status) for status, (label, _) in STATUS.items())]
             self.status = gr.Dropdown(
                 statuses, value=ANY, label="Status", interactive=True, min_width=120, elem_id="history-status"
             )
@@ -104,8 +104,8 @@ class HistoryTab(Tab):
         on(self.list.pick, self.pick, [], detail, name="history_pick", trigger_mode="multiple", **now)
         deleted = [*detail, *self.listing]
         on(self.forget.yes.click, self.delete, self.inputs, deleted, name="history_forget")
-        rated, given = [self.note, *self.listing], [self.stars, *self.inputs]
-        on(self.stars.rate, self.rate, given, rated, name="history_rate", trigger_mode="always_last", **now)
+        rated, inputs = [self.note, *self.listing], [self.stars, *self.inputs]
+        on(self.stars.rate, self.rate, inputs, rated, name="history_rate", trigger_mode="always_last", **now)
         on(self.save.click, self.save_comment, [self.chosen, self.comment], [self.note], name="history_comment", **now)
 
     @classmethod
@@ -119,8 +119,8 @@ class HistoryTab(Tab):
 
     @property
     def detail(self) -> list[Any]:
-        shown = [self.head, self.page, self.feedback, self.stars, self.comment, self.note]
-        return [self.chosen, *shown, self.compare, *self.forget.outputs]
+        parts = [self.head, self.page, self.feedback, self.stars, self.comment, self.note]
+        return [self.chosen, *parts, self.compare, *self.forget.outputs]
 
     @property
     def listing(self) -> list[Any]:

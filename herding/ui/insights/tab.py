@@ -77,11 +77,11 @@ class InsightsTab(Tab):
         now: dict[str, Any] = {"queue": False}
         chosen = [self.picker, self.days]
         changed = [self.picker.input, self.days.input, self.refresh.click]
-        on(changed, self.refresh_report, chosen, self.shown, name="insights_look", trigger_mode="always_last", **now)
-        on(self.reset.yes.click, self.reset_routing, chosen, self.shown, name="insights_reset", **now)
+        on(changed, self.refresh_report, chosen, self.content, name="insights_look", trigger_mode="always_last", **now)
+        on(self.reset.yes.click, self.reset_routing, chosen, self.content, name="insights_reset", **now)
 
     @property
-    def shown(self) -> list[Any]:
+    def content(self) -> list[Any]:
         """The components that follow the chosen prompt."""
         return [self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
 
@@ -92,7 +92,7 @@ class InsightsTab(Tab):
     @property
     def outputs(self) -> list[Any]:
         """All components, for opening the tab."""
-        return [self.picker, *self.shown]
+        return [self.picker, *self.content]
 
     @requires(INSIGHTS)
     async def opened(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
@@ -120,7 +120,7 @@ class InsightsTab(Tab):
         return await self._show(key, days, principal, RESET_DONE)
 
     async def _show(self, key: str | None, days: Any, principal: Principal, note: Markup | None = None) -> list[Any]:
-        """Return updates of `shown`."""
+        """Return updates of `content`."""
         if not key:
             return [
                 NO_PROMPTS,

@@ -119,7 +119,7 @@ def _day(stats: NodeStats) -> Markup:
             ("Mean latency", duration(stats.mean_ms)),
             ("Utilization", busy),
         ],
-        cls="facts figures three",
+        cls="facts metrics three",
     )
     return el("section", el("h4", "Last 24 hours"), shown)
 

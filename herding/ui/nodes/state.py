@@ -21,7 +21,7 @@ class ListedNode:
 
 @dataclass(frozen=True)
 class NodesState:
-    """What the page shows; a refresh does not touch the controls of a node that is still the same.
+    """The nodes of the page; a refresh does not touch the controls of a node that is still the same.
 
     `can_manage` is whether the form is shown, `first` the index of the first node of the page.
     """

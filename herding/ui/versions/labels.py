@@ -65,7 +65,9 @@ def moved(move: LabelMove) -> Markup:
     """Return the message after a move."""
     if move.number is None:
         return success(f"{move.label} removed from v{move.previous}.")
-    return success(f"{move.label} moved from {_version(move.previous)} to v{move.number}.")
+    if move.previous is None:
+        return success(f"{move.label} set to v{move.number}.")
+    return success(f"{move.label} moved from v{move.previous} to v{move.number}.")
 
 
 def label_to_revert(item: str, moves: tuple[LabelMove, ...]) -> str:
@@ -124,4 +126,4 @@ def _default(label: str, newest: int) -> str:
 
 
 def _version(number: int | None) -> str:
-    return f"v{number}" if number else "no version"
+    return f"v{number}" if number else "not set"

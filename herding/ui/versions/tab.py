@@ -73,33 +73,33 @@ class VersionsTab(Tab):
 
     def _wire(self) -> None:
         now: dict[str, Any] = {"queue": False}
-        state, shown = [self.state], self.shown
-        on(self.picker.input, self.choose, [self.picker, self.state], shown, name="version_choose", **now)
-        on(self.list.list.pick, self.pick, state, shown, name="version_pick", trigger_mode="multiple", **now)
-        on(self.list.newer.click, self._turn_page(-PAGE), state, shown, name="version_newer", **now)
-        on(self.list.older.click, self._turn_page(PAGE), state, shown, name="version_older", **now)
+        state, content = [self.state], self.content
+        on(self.picker.input, self.choose, [self.picker, self.state], content, name="version_choose", **now)
+        on(self.list.list.pick, self.pick, state, content, name="version_pick", trigger_mode="multiple", **now)
+        on(self.list.newer.click, self._turn_page(-PAGE), state, content, name="version_newer", **now)
+        on(self.list.older.click, self._turn_page(PAGE), state, content, name="version_older", **now)
         compared = [self.state, self.diff.old, self.diff.new, self.diff.unified]
         changed = [self.diff.old.input, self.diff.new.input, self.diff.unified.input]
-        on(changed, self.compare_versions, compared, shown, name="version_diff", trigger_mode="always_last", **now)
-        on(self.file.toggle.click, self.toggle_yaml, state, shown, name="version_whole", **now)
-        on(self.timer.tick, self.refresh, state, shown, name="version_watch", **now)
-        on(self.bundle.imported, self.imported, state, [self.picker, *shown], name="version_imported", **now)
+        on(changed, self.compare_versions, compared, content, name="version_diff", trigger_mode="always_last", **now)
+        on(self.file.toggle.click, self.toggle_yaml, state, content, name="version_whole", **now)
+        on(self.timer.tick, self.refresh, state, content, name="version_watch", **now)
+        on(self.bundle.imported, self.imported, state, [self.picker, *content], name="version_imported", **now)
         self._wire_changes()
 
     def _wire_changes(self) -> None:
         now: dict[str, Any] = {"queue": False}
-        labels, shown = self.labels, self.shown
-        on(labels.label.input, self.choose_label, [self.state, labels.label], shown, name="version_label", **now)
-        given, changed = [self.state, labels.label, labels.message], [labels.message, *shown]
-        moved_label = on(labels.move.click, self.move_label, given, changed, name="version_move", **now)
-        reverted = on(labels.list.pick, self.revert_label, [self.state], shown, name="version_take_back", **now)
+        labels, content = self.labels, self.content
+        on(labels.label.input, self.choose_label, [self.state, labels.label], content, name="version_label", **now)
+        inputs, changed = [self.state, labels.label, labels.message], [labels.message, *content]
+        moved_label = on(labels.move.click, self.move_label, inputs, changed, name="version_move", **now)
+        reverted = on(labels.list.pick, self.revert_label, [self.state], content, name="version_take_back", **now)
         for event in (moved_label, reverted):
             event.success(None, None, None, js=_FOCUS_LABELS)
         for side, button in (("ours", self.conflict.ours), ("theirs", self.conflict.theirs)):
-            on(button.click, self._resolve(side), [self.state], shown, name=f"conflict_{side}", **now)
+            on(button.click, self._resolve(side), [self.state], content, name=f"conflict_{side}", **now)
 
     @property
-    def shown(self) -> list[Any]:
+    def content(self) -> list[Any]:
         """The components that follow the state."""
         panes = (self.list, self.file, self.conflict, self.labels, self.diff)
         parts = [part for pane in panes for part in pane.outputs]
@@ -112,7 +112,7 @@ class VersionsTab(Tab):
     @property
     def outputs(self) -> list[Any]:
         """All components, for opening the tab."""
-        return [self.picker, self.open, self.compare, self.timer, self.bundle, *self.shown]
+        return [self.picker, self.open, self.compare, self.timer, self.bundle, *self.content]
 
     @requires(PROMPTS)
     async def opened(self, state: VersionsState, request: gr.Request) -> list[Any]:
@@ -145,7 +145,7 @@ class VersionsTab(Tab):
         principal, number = principal_of(request), _number(picked_item(event))
         await self._studio.version(state.require_prompt(), number, principal)
         state.select(number)
-        updates = zip(self.shown, await self._draw(state, principal), strict=True)
+        updates = zip(self.content, await self._draw(state, principal), strict=True)
         # The list marks its row itself; redrawing it would lose the keyboard focus.
         return [gr.skip() if part is self.list.list else update for part, update in updates]
 
@@ -184,8 +184,8 @@ class VersionsTab(Tab):
                 return await self._draw(state, principal)
         except HerdingError as error:
             failed = panel("bad", "Can't refresh this page", el("p", error.message), role="alert")
-            return [failed if part is self.note else gr.skip() for part in self.shown]
-        return [gr.skip() for _ in self.shown]
+            return [failed if part is self.note else gr.skip() for part in self.content]
+        return [gr.skip() for _ in self.content]
 
     @requires(SAVE)
     async def choose_label(self, state: VersionsState, label: str | None, request: gr.Request) -> list[Any]:
@@ -206,7 +206,7 @@ class VersionsTab(Tab):
 
     @requires(SAVE)
     async def revert_label(self, state: VersionsState, request: gr.Request, event: gr.EventData) -> list[Any]:
-        """Revert the last move of a label, if it still is the one that was shown."""
+        """Revert the last move of a label, if it still is the one that was content."""
         principal, key = principal_of(request), state.require_prompt()
         moves = await self._studio.label_moves(key, principal, limit=MANY)
         move = await self._studio.undo_label_move(key, label_to_revert(picked_item(event), moves), principal)
@@ -215,7 +215,7 @@ class VersionsTab(Tab):
     def _resolve(self, side: str) -> Callable[..., Awaitable[list[Any]]]:
         @requires(SAVE)
         async def resolve(state: VersionsState, request: gr.Request) -> list[Any]:
-            """Resolve the conflict with one of its sides, if it still is the one that was shown."""
+            """Resolve the conflict with one of its sides, if it still is the one that was content."""
             principal, key = principal_of(request), state.require_prompt()
             current = {conflict.key: conflict for conflict in await self._studio.conflicts(principal)}.get(key)
             if current is None or current not in state.conflicts:
@@ -244,9 +244,9 @@ class VersionsTab(Tab):
     async def _draw(
         self, state: VersionsState, principal: Principal, *, news: Markup | None = None, note: Markup | None = None
     ) -> list[Any]:
-        """Return updates of `shown`, with `news` about the prompt and a `note` about its labels."""
+        """Return updates of `content`, with `news` about the prompt and a `note` about its labels."""
         if not state.key:
-            return [state, NO_PROMPTS, gr.update(visible=False), *(gr.skip() for _ in self.shown[3:])]
+            return [state, NO_PROMPTS, gr.update(visible=False), *(gr.skip() for _ in self.content[3:])]
         snapshot = await load(self._studio, state, principal)
         others = banner(snapshot.conflicts, current=state.key)
         unfiled = None if snapshot.conflict(state.key) else not_in_file(snapshot.version, newest=snapshot.newest)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from herding.errors import CutStreamError
+from herding.errors import StreamInterruptedError
 from herding.values import Outcome
 from tests.api.conftest import ADMIN, client, web
 from tests.api.events import events
@@ -184,7 +184,7 @@ async def test_an_error_before_the_stream_is_an_http_error(api: httpx.AsyncClien
 
 
 async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:
-    async with herding(tmp_path, Scripted("a", ["one", CutStreamError("It was cut.")])) as place:
+    async with herding(tmp_path, Scripted("a", ["one", StreamInterruptedError("It was cut.")])) as place:
         async with client(web(place), ADMIN) as api:
             told = events(await infer(api, prompt="say", stream=True))
         row = await place.row()

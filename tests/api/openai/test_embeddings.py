@@ -76,7 +76,7 @@ async def test_errors_become_the_exceptions_of_the_client(sdk: official.AsyncOpe
     with pytest.raises(official.NotFoundError) as missing:
         await sdk.embeddings.create(model="ghost", input="x")
     assert missing.value.code == "model_not_found"
-    with pytest.raises(official.NotFoundError, match="makes embeddings and no answers") as wrong:
+    with pytest.raises(official.NotFoundError, match="is an embedding model") as wrong:
         await sdk.chat.completions.create(model="embed", messages=[{"role": "user", "content": "hi"}])
     assert wrong.value.code == "model_not_found"
     with pytest.raises(official.InternalServerError) as broken:

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from herding.api.http.request import get_principal
-from herding.errors import ConnectError, CutStreamError
+from herding.errors import ConnectError, StreamInterruptedError
 from herding.values import Parameters
 from tests.api.conftest import ADMIN, MAX_BODY, client, web
 from tests.api.events import events
@@ -161,7 +161,7 @@ async def test_a_stream_of_nothing_is_well_formed(tmp_path: Path) -> None:
 
 
 async def test_an_error_in_a_stream_ends_it(tmp_path: Path) -> None:
-    node = Scripted("a", ["one", CutStreamError("It was cut.")])
+    node = Scripted("a", ["one", StreamInterruptedError("It was cut.")])
     async with herding(tmp_path, node) as place, client(web(place), ADMIN) as api:
         told = events(await chat(api, stream=True))
     error = {"message": "It was cut.", "type": "server_error", "param": None, "code": "node_cut_stream"}

@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from herding.errors import CutStreamError
+from herding.errors import StreamInterruptedError
 from tests.api.conftest import live
 from tests.support.herding import Place, herding
 from tests.support.nodes import Scripted, echo
@@ -20,7 +20,7 @@ HI: Any = [{"role": "user", "content": "hi you all"}]
 
 @pytest.fixture
 async def base(tmp_path: Path) -> AsyncIterator[tuple[Place, str]]:
-    broken = Scripted("broken", ["one", CutStreamError("It was cut.")], models=["cut"])
+    broken = Scripted("broken", ["one", StreamInterruptedError("It was cut.")], models=["cut"])
     async with herding(tmp_path, echo(), broken) as place, live(place) as url:
         yield place, f"{url}/v1"
 

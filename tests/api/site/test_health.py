@@ -85,7 +85,7 @@ def test_every_error_has_a_type_and_a_status_of_its_own() -> None:
         (errors.LimitError("Wait.", retry_after=0.2), 429, "1"),
         (errors.LimitError("Wait.", retry_after=61), 429, "61"),
         (errors.NoNodeError("None."), 503, None),
-        (errors.NoTurnError("None.", retry_after=7), 503, "7"),
+        (errors.QueueTimeoutError("None.", retry_after=7), 503, "7"),
         (errors.OverloadedError("Full.", retry_after=3), 503, "3"),
         (errors.ConfigError("wrong", file="a.yaml", line=3, key="k"), 503, None),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from herding.prompts.diff import compare
-from herding.ui.kit.diff_view import MOST_LINES, render_diff
+from herding.ui.kit.diff_view import MAX_LINES, render_diff
 
 OLD = {"name": "A", "prompt": "one\ntwo\nthree", "parameters": {"temperature": 0.1}}
 
@@ -39,10 +39,10 @@ def test_long_runs_of_the_same_lines_are_folded() -> None:
 
 
 def test_a_field_of_very_many_lines_is_cut_and_says_so() -> None:
-    text = "\n".join(f"{number}" for number in range(MOST_LINES + 5))
+    text = "\n".join(f"{number}" for number in range(MAX_LINES + 5))
     shown = render_diff(compare({"prompt": "x"}, {"prompt": text}))
     assert "5 lines more" in shown
-    assert shown.count('class="diff-line ') == MOST_LINES
+    assert shown.count('class="diff-line ') == MAX_LINES
 
 
 def test_text_stays_text() -> None:

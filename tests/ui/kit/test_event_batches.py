@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from herding.errors import CutStreamError
+from herding.errors import StreamInterruptedError
 from herding.ui.kit.event_batches import batch_events
 from herding.values import Delta, Event
 
@@ -20,7 +20,7 @@ async def words(
             await asyncio.sleep(pause)
             yield Delta(f"{number} ")
         if fails:
-            raise CutStreamError("broken")
+            raise StreamInterruptedError("broken")
     finally:
         (log if log is not None else []).append("closed")
 
@@ -42,7 +42,7 @@ async def test_an_error_comes_after_all_that_came_before() -> None:
         async for batch in batch_events(words(5, fails=True)):
             batches.append(batch)
 
-    with pytest.raises(CutStreamError):
+    with pytest.raises(StreamInterruptedError):
         await read()
     assert said(batches) == "0 1 2 3 4 "
 
