@@ -97,7 +97,7 @@ class Importer:
         return [results[request.key] for request in requests]
 
     async def _previous(self, request: SaveRequest, who: Principal) -> RunnableVersion | None:
-        """Return the version that the prompt replaces. Raises AccessError, and ConflictError for an unexpected version."""
+        """Return the version that the prompt replaces. Raises AccessError, or ConflictError for another version."""
         if not allows(who.prompts, request.key):
             fitting = ", ".join(who.prompts) or "none"
             raise AccessError(f"The role '{who.role}' can save only these prompts: {fitting}.", param="key")
