@@ -12,9 +12,8 @@ from fastapi.telemetry import TelemetryConfig
 from herding import __version__
 from herding.api.http import errors
 from herding.api.legacy import chat, registry
-from herding.api.middleware.aliases import AliasMiddleware
 from herding.api.middleware.authentication import AuthenticationMiddleware
-from herding.api.middleware.cors import CrossOriginMiddleware
+from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.security_headers import MAX_BODY, SecurityHeadersMiddleware
 from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, versions
@@ -80,10 +79,9 @@ def add_middleware(
     """
     app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
-    app.add_middleware(
-        CrossOriginMiddleware, orchestrator=orchestrator, authenticate_guest=authenticator.authenticate_guest
-    )
-    app.add_middleware(AliasMiddleware, orchestrator=orchestrator)
+    authenticate_guest = authenticator.authenticate_guest
+    app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
     app.add_middleware(SecurityHeadersMiddleware, max_body=max_body, frame_ancestors=frame_ancestors)
-    app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    if trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)

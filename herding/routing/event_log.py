@@ -9,7 +9,7 @@ from typing import Literal
 
 from herding.values import NodeEvent
 
-KEPT = 500
+CAPACITY = 500
 
 EventKind = Literal[
     "added", "changed", "removed", "switched", "ejected", "recovered", "resting", "misconfigured", "mended"
@@ -17,16 +17,16 @@ EventKind = Literal[
 
 
 class EventLog:
-    """Keeps the newest `kept` events. `clock` is in Unix milliseconds."""
+    """Keeps the newest `capacity` events. `clock` is in Unix milliseconds."""
 
-    def __init__(self, clock: Callable[[], int], *, kept: int = KEPT) -> None:
+    def __init__(self, clock: Callable[[], int], *, capacity: int = CAPACITY) -> None:
         self._clock = clock
-        self._events: deque[NodeEvent] = deque(maxlen=kept)
+        self._events: deque[NodeEvent] = deque(maxlen=capacity)
 
     def record(self, node: str, kind: EventKind, detail: str = "") -> None:
         """Add an event of a node."""
         self._events.append(NodeEvent(self._clock(), node, kind, detail))
 
-    def latest(self, limit: int = KEPT) -> list[NodeEvent]:
+    def latest(self, limit: int = CAPACITY) -> list[NodeEvent]:
         """Return the latest events, newest first."""
         return list(islice(reversed(self._events), limit))

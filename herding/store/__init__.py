@@ -1,6 +1,6 @@
-"""The database: the history of requests with their scores and comments, prompts, users, tokens, use of limits.
+"""The database: requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
-The only room that knows SQLModel, SQLAlchemy and Alembic.
+The only package that uses SQLModel, SQLAlchemy and Alembic.
 """
 
 from herding.store.history import Facets

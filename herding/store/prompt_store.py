@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 
 from herding.errors import HerdingError
 from herding.store import drafts, labels, prompt_files, versions
@@ -49,7 +50,7 @@ class PromptStore:
         rows wait behind them, so pass some hundreds at once.
         """
         writes = [
-            self._writer.call(lambda c, new=new: prompt_files.save_version(c, new), locks=[_lock(new.key)])  # type: ignore[misc]
+            self._writer.call(partial(prompt_files.save_version, new=new), locks=[_lock(new.key)])
             for new in new_versions
         ]
         results: list[PromptVersion | HerdingError] = []

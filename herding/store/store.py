@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import URL, Executable, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -130,7 +131,7 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
         for principal in await self._reader.run(lambda c: ledger.principals(c, before=before)):
             deleted = ledger.PRUNE_CHUNK
             while deleted == ledger.PRUNE_CHUNK:
-                deleted = await self._writer.call(lambda c, who=principal: ledger.prune(c, who, before))  # type: ignore[misc]
+                deleted = await self._writer.call(partial(ledger.prune, principal=principal, before=before))
                 count += deleted
         return count
 
@@ -147,7 +148,7 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
             await self._writer.call(lambda c: erase.delete_drafts(c, principal))
         for start in range(0, len(request_ids), erase.CHUNK):
             chunk = request_ids[start : start + erase.CHUNK]
-            writes.append(self._writer.call(lambda c, ids=chunk: erase.blank_requests(c, principal, ids)))  # type: ignore[misc]
+            writes.append(self._writer.call(partial(erase.blank_requests, principal=principal, request_ids=chunk)))
         purged = self._writer.maintain(sqlite.purge)
         count = sum(await asyncio.gather(*writes))
         await purged

@@ -61,14 +61,14 @@ class Windows:
     def of(cls, batch: Batch) -> Windows:
         """Return the cache for a batch. It lives in the connection, which a failed commit closes."""
         info = batch.connection.info
-        kept: Windows | None = info.get(_CACHE_KEY)
-        if kept is not None and kept._batch is batch:
-            return kept
+        windows: Windows | None = info.get(_CACHE_KEY)
+        if windows is not None and windows._batch is batch:
+            return windows
         version = _version(batch)
-        if kept is None or version is None or version != kept._version:
-            kept = info[_CACHE_KEY] = cls(batch, version)
-        kept._batch = batch
-        return kept
+        if windows is None or version is None or version != windows._version:
+            windows = info[_CACHE_KEY] = cls(batch, version)
+        windows._batch = batch
+        return windows
 
     def contains(self, request_id: str) -> bool:
         """Return whether a request is entered already."""

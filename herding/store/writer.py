@@ -230,7 +230,7 @@ def _resolve(results: Sequence[_Result]) -> None:
     for result in results:
         by_loop.setdefault(result.job.future.get_loop(), []).append(result)
     for loop, its_results in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
             loop.call_soon_threadsafe(_set_results, its_results)
 
 

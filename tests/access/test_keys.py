@@ -38,10 +38,10 @@ def test_half_a_key_is_a_start_error(tmp_path: Path, content: bytes) -> None:
 
 def test_a_place_that_keeps_no_key_is_a_start_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be kept"):
+    with pytest.raises(ConfigError, match="cannot be stored"):
         signing_key(tmp_path / "file")
     (tmp_path / "secret.key").mkdir()
-    with pytest.raises(ConfigError, match="cannot be kept"):
+    with pytest.raises(ConfigError, match="cannot be stored"):
         signing_key(tmp_path)
 
 

@@ -269,7 +269,7 @@ def test_a_slow_node_that_became_fast_is_found() -> None:
 
 
 def test_the_feed_keeps_the_newest() -> None:
-    events = EventLog(lambda: 5, kept=3)
+    events = EventLog(lambda: 5, capacity=3)
     for node in "abcd":
         events.record(node, "added", "by hand")
     assert [event.node for event in events.latest()] == ["d", "c", "b"]

@@ -43,7 +43,7 @@ class ChatWriter:
         self._memories = self._build_memories()
 
     def sample(self) -> list[tuple[str, str]]:
-        """A chat of one to four turns."""
+        """Return a chat of one to four turns."""
         roll = self._rng.random()
         if roll < 0.42:
             return [self._turn() for _ in range(self._rng.choice([1, 1, 1, 2, 3]))]
@@ -52,7 +52,7 @@ class ChatWriter:
         return self._missing()
 
     def recall(self) -> list[tuple[str, str]]:
-        """A chat in which the user asks for something told before."""
+        """Return a chat in which the user asks for something told before."""
         chosen = self._rng.sample(self._memories, self._rng.choice([1, 1, 2]))
         values = [memory.value() for memory in chosen]
         turns = [self._tell(memory, value) for memory, value in zip(chosen, values, strict=True)]

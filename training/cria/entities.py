@@ -166,7 +166,7 @@ class EntitySample:
     answer: Mapping[str, Sequence[str]]
 
     def answer_json(self) -> str:
-        """The answer as the model shall write it, on one line."""
+        """Return the answer as the model should write it, on one line."""
         return json.dumps(self.answer, ensure_ascii=False)
 
 
@@ -184,7 +184,7 @@ class EntityWriter:
         self._makers = self._build_makers()
 
     def sample(self) -> EntitySample:
-        """One task: a text of one to four sentences and one to five categories."""
+        """Return one task: a text of one to four sentences and one to five categories."""
         text, entities = self.text()
         text, entities = self._recased(text, entities)
         keys = self._ask({entity.kind for entity in entities})
@@ -193,7 +193,7 @@ class EntityWriter:
         return EntitySample(tuple(shown), text, answer)
 
     def text(self) -> tuple[str, list[Entity]]:
-        """A text and its entities in order of appearance."""
+        """Return a text and its entities in order of appearance."""
         count = self._rng.choice([1, 1, 1, 1, 1, 1, 2, 2, 2, 2])
         parts: list[str] = []
         entities: list[Entity] = []
@@ -204,7 +204,7 @@ class EntityWriter:
         return self._rng.choice([" ", " ", " ", " ", " ", "\n"]).join(parts), entities
 
     def sentence(self) -> tuple[str, list[Entity]]:
-        """One sentence with its entities."""
+        """Return one sentence with its entities."""
         roll = self._rng.random()
         if roll < _LOOSE_SHARE and not self._held_out:
             pattern = self._rng.choice(_LOOSE) + self._rng.choice(_ENDS)
@@ -216,7 +216,7 @@ class EntityWriter:
         return self._fill(self._typed(pattern))
 
     def _noisy(self, pattern: str) -> str:
-        """The pattern with a few words put in or exchanged, so that no position gives an entity away."""
+        """Return the pattern with a few words put in or exchanged, so that no position gives an entity away."""
         found: list[str] = []
         pieces = pattern.split(" ")
         for piece, after in zip(pieces, [*pieces[1:], ""], strict=True):
@@ -499,7 +499,7 @@ class EntityWriter:
 
 
 def _found(key: str, entities: Sequence[Entity]) -> list[str]:
-    """The answer for one asked category, each entity once; a full date also names its year."""
+    """Return the answer for one asked category, each entity once; a full date also names its year."""
     kinds = ASKED[key][1]
     found: list[str] = []
     for entity in entities:
@@ -546,7 +546,7 @@ _IRREGULAR: Final = {
 
 
 def plural(noun: str) -> str:
-    """The plural of an English animal word."""
+    """Return the plural of an English animal word."""
     head, _, last = noun.rpartition(" ")
     if last in _IRREGULAR:
         last = _IRREGULAR[last]
@@ -558,10 +558,10 @@ def plural(noun: str) -> str:
 
 
 def article_of(noun: str) -> str:
-    """The indefinite article that goes with a word."""
+    """Return the indefinite article that goes with a word."""
     return "an" if noun[0].lower() in "aeiou" and not noun.lower().startswith(("uni", "uku", "eu", "one")) else "a"
 
 
 def ordinal(day: int) -> str:
-    """The ending of an ordinal number: st, nd, rd or th."""
+    """Return the ending of an ordinal number: st, nd, rd or th."""
     return "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

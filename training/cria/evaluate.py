@@ -59,14 +59,14 @@ class Model:
         self._model.requires_grad_(False)
 
     def prompt_of(self, sample: Sample) -> str:
-        """The text the model gets for a sample."""
+        """Return the text the model gets for a sample."""
         if sample.raw:
             return sample.raw
         messages = [{"role": message.role, "content": message.content} for message in sample.messages[:-1]]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
     def answers(self, samples: Sequence[Sample], settings: Mapping[str, Any]) -> list[str]:
-        """The model's answers; similar lengths share a batch."""
+        """Return the model's answers; similar lengths share a batch."""
         prompts = [self.prompt_of(sample) for sample in samples]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         found = [""] * len(prompts)
@@ -85,7 +85,7 @@ class Model:
 
 
 def settings_of(task: str, prompts: PromptFiles, *, greedy: bool) -> dict[str, Any]:
-    """Arguments of `generate` for a task."""
+    """Return the arguments of `generate` for a task."""
     shipped = prompts.parameters(task)
     length = {"max_new_tokens": shipped["max_tokens"]}
     if greedy:
@@ -100,7 +100,7 @@ def settings_of(task: str, prompts: PromptFiles, *, greedy: bool) -> dict[str, A
 
 
 def judge(sample: Sample, answer: str) -> tuple[bool, bool]:
-    """Whether an answer keeps the form of its task, and whether it is right."""
+    """Return whether an answer keeps the form of its task, and whether it is right."""
     if sample.task == "entity_recognition":
         return _judge_entities(sample.expected, answer)
     if sample.task == "jay_trainer":
@@ -133,7 +133,7 @@ def _judge_jay(error: str, attempts: list[str], answer: str) -> tuple[bool, bool
 
 
 def guessed_band(text: str) -> str:
-    """The band whose comments share most words with a text (naive Bayes over the writer's own comments)."""
+    """Return the band whose comments share most words with a text (naive Bayes over the writer's own comments)."""
     counts = _band_words()
 
     def likelihood(band: str) -> float:
@@ -161,13 +161,13 @@ PATTERNED: Final = ("entity_recognition", "sentiment")
 
 
 def held_out(task: str, count: int, prompts: PromptFiles, *, reserved: bool = False) -> list[Sample]:
-    """Samples of a task that share no name, and with `reserved` no sentence pattern, with training."""
+    """Return samples of a task that share no name, and with `reserved` no sentence pattern, with training."""
     generator = Generator(SEED, held_out=True, reserved=reserved, prompts=prompts)
     return [generator.sample(task) for _ in range(count)]
 
 
 def handmade(prompts: PromptFiles) -> dict[str, list[Sample]]:
-    """The hand-written samples by task."""
+    """Return the hand-written samples by task."""
     source = yaml.safe_load(HANDMADE.read_text(encoding="utf-8"))
     entities = [
         _asked(
@@ -195,7 +195,7 @@ def _asked(task: str, values: Mapping[str, str], answer: str, prompts: PromptFil
 def measure(
     model: Model, name: str, samples: Sequence[Sample], settings: Mapping[str, Any], show: list[str] | None = None
 ) -> Row:
-    """One row of the table; with `show`, wrong answers are noted there."""
+    """Return one row of the table; with `show`, wrong answers are noted there."""
     answers = model.answers(samples, settings)
     verdicts = [judge(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
     if show is not None:
@@ -209,7 +209,7 @@ def measure(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Return the rows as a Markdown table."""
     lines = ["| task | decoding | n | form kept | right |", "|---|---|---|---|---|"]
     lines += [
         f"| {row.name} | {row.decoding} | {row.count} | {row.form / row.count:.1%} | {row.right / row.count:.1%} |"

@@ -16,7 +16,7 @@ UNKNOWN: Final = "I am a tiny demo model and do not know that."
 
 
 def _pairs(section: str) -> Mapping[str, str]:
-    """A table of the data file, written as `key: value` with commas between."""
+    """Return a table of the data file, written as `key: value` with commas between."""
     items = (item.split(":") for item in " ".join(_TEXTS[section]).split(","))
     return {key.strip(): value.strip() for key, value in items}
 
@@ -188,7 +188,7 @@ class FactWriter:
         self._held_out = held_out
 
     def sample(self) -> tuple[str, str]:
-        """A question and its short answer."""
+        """Return a question and its short answer."""
         roll = self._rng.random()
         if roll < 0.42:
             return self._cased(*self._table())
@@ -199,7 +199,7 @@ class FactWriter:
         return self.unknown()
 
     def unknown(self) -> tuple[str, str]:
-        """A question beyond cria and the honest answer."""
+        """Return a question beyond cria and the honest answer."""
         return resolve(self._rng.choice(_UNKNOWN), self._rng, self._slot), UNKNOWN
 
     def _table(self) -> tuple[str, str]:

@@ -67,7 +67,7 @@ class Sample:
 
     @property
     def answer(self) -> str:
-        """The text the model should write."""
+        """Return the text the model should write."""
         return self.messages[-1].content
 
 
@@ -89,7 +89,7 @@ class PromptFiles:
         }
 
     def messages(self, key: str, values: Mapping[str, str], variant: str | None = None) -> list[Message]:
-        """The rendered messages of a prompt or of one of its variants."""
+        """Return the rendered messages of a prompt or of one of its variants."""
         source = self._files[key]
         if variant is not None:
             source = next(item for item in source["variants"] if item["name"] == variant)
@@ -97,11 +97,11 @@ class PromptFiles:
         return [Message(item["role"], render(item["content"], filled)) for item in source["messages"]]
 
     def raw(self, key: str, values: Mapping[str, str]) -> str:
-        """The rendered text of a raw prompt."""
+        """Return the rendered text of a raw prompt."""
         return render(self._files[key]["prompt"], {**self._defaults(key), **values})
 
     def parameters(self, key: str) -> Mapping[str, Any]:
-        """The shipped sampling parameters of a prompt."""
+        """Return the shipped sampling parameters of a prompt."""
         found: Mapping[str, Any] = self._files[key]["parameters"]
         return found
 
@@ -147,7 +147,7 @@ class Generator:
             yield self.sample(self._rng.choices(tasks, weights)[0])
 
     def sample(self, task: str) -> Sample:
-        """The next sample of one task."""
+        """Return the next sample of one task."""
         return self._makers[task]()
 
     def _entity(self) -> Sample:
@@ -266,12 +266,12 @@ class Generator:
         return Sample(task, (*messages, Message("assistant", answer)), len(messages), expected)
 
     def _varies(self) -> bool:
-        """Whether this piece of a sample departs from the shipped wording; evaluation never does."""
+        """Return whether this piece of a sample departs from the shipped wording; evaluation never does."""
         return not self._held_out and self._rng.random() > SHIPPED_SHARE
 
 
 def _written(categories: Sequence[str], rng: random.Random) -> str:
-    """A list of categories the way different people write it."""
+    """Return a list of categories the way different people write it."""
     plain = ", ".join(categories)
     quoted = ", ".join(f'"{name}"' for name in categories)
     single = ", ".join(f"'{name}'" for name in categories)

@@ -47,7 +47,7 @@ SYSTEMS: Final = {
 
 
 def band_of(error: float) -> str:
-    """The band of an error, which is also the name of the prompt's variant."""
+    """Return the band of an error, which is also the name of the prompt's variant."""
     return "tease" if error > 2000 else "encourage" if error >= 450 else "celebrate"
 
 
@@ -58,7 +58,7 @@ class JayWriter:
         self._rng = rng
 
     def values(self, band: str | None = None) -> tuple[str, list[str]]:
-        """An error and the attempts before it, as the prompt renders them."""
+        """Return an error and the attempts before it, as the prompt renders them."""
         band = band or self._rng.choice(list(_BANDS))
         low, high = {"tease": (2001, 9999), "encourage": (450, 2000), "celebrate": (0, 449)}[band]
         error = self._number(low, high)
@@ -68,7 +68,7 @@ class JayWriter:
         return error, attempts
 
     def comment(self, error: str, attempts: list[str]) -> str:
-        """A comment on a try, with its end marker."""
+        """Return a comment on a try, with its end marker."""
         fresh, down, up = _BANDS[band_of(float(error))]
         patterns = fresh
         if attempts and self._rng.random() < 0.6:

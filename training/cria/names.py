@@ -13,7 +13,7 @@ _HELD_OUT_SHARE = 8
 
 
 def is_held_out(name: str) -> bool:
-    """Whether a single-word name is reserved for evaluation; the same on every machine and run."""
+    """Return whether a single-word name is reserved for evaluation; the same on every machine and run."""
     return zlib.crc32(name.casefold().encode()) % _HELD_OUT_SHARE == 0
 
 
@@ -28,11 +28,11 @@ class Names:
         self._held_out = held_out
 
     def invented(self, endings: Sequence[str] = ()) -> str:
-        """One invented capitalised word of one to four syllables."""
+        """Return one invented capitalised word of one to four syllables."""
         return self._until_ours(lambda: self._syllables(endings))
 
     def person(self) -> str:
-        """A person's name of one to three words."""
+        """Return a person's name of one to three words."""
         roll = self._rng.random()
         if roll < 0.45:
             return self.first_name()
@@ -45,7 +45,7 @@ class Names:
         return f"{self._rng.choice('ABCDEFGHIJKLMNOPRSTW')}. {self.last_name()}"
 
     def first_name(self) -> str:
-        """A first name, real or invented, sometimes hyphenated."""
+        """Return a first name, real or invented, sometimes hyphenated."""
         roll = self._rng.random()
         if roll < 0.4:
             return self._known(words.FIRST_NAMES)
@@ -54,7 +54,7 @@ class Names:
         return f"{self._known(words.FIRST_NAMES)}-{self._rng.choice([self.invented(), self._known(words.FIRST_NAMES)])}"
 
     def last_name(self) -> str:
-        """A family name, real or invented, with the particles of many languages."""
+        """Return a family name, real or invented, with the particles of many languages."""
         roll = self._rng.random()
         if roll < 0.35:
             return self._known(words.LAST_NAMES)
@@ -68,7 +68,7 @@ class Names:
         return f"{self.invented()}-{self.invented()}"
 
     def city(self) -> str:
-        """A town, real or invented."""
+        """Return a town, real or invented."""
         roll = self._rng.random()
         if roll < 0.35:
             return self._known(words.CITIES)
@@ -99,13 +99,13 @@ class Names:
         return self._rng.choice([f"{head} {self.invented()}", f"{self.invented()} {tail}", f"{self.invented()}-on-Sea"])
 
     def country(self) -> str:
-        """A country, now and then an invented one."""
+        """Return a country, now and then an invented one."""
         if self._rng.random() < 0.8:
             return self._rng.choice(words.COUNTRIES)
         return self.invented(words.COUNTRY_ENDINGS)
 
     def company(self) -> str:
-        """A company, real or invented."""
+        """Return a company, real or invented."""
         roll = self._rng.random()
         kind = self._rng.choice(words.COMPANY_KINDS)
         if roll < 0.2:
@@ -125,7 +125,7 @@ class Names:
         return f"{self.invented()} & {self._rng.choice([self.invented(), self.last_name(), 'Sons'])}"
 
     def product(self) -> str:
-        """A product, mostly invented, often with a number."""
+        """Return a product, mostly invented, often with a number."""
         roll = self._rng.random()
         number = self._rng.choice([str(self._rng.randint(1, 20)), str(self._rng.randint(1, 99) * 100)])
         head = self._rng.choice(words.PRODUCT_HEADS)
@@ -142,7 +142,7 @@ class Names:
         return f"{self.invented()} {head}{number}"
 
     def title(self) -> str:
-        """A title of a book, film, song, band or team; quoted or bare."""
+        """Return a title of a book, film, song, band or team; quoted or bare."""
         noun = self._rng.choice(words.NEUTRAL_NOUNS).capitalize()
         colour = self._rng.choice(words.COLOURS).title()
         title = self._rng.choice(

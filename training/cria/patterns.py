@@ -12,7 +12,7 @@ _SLOT: Final = re.compile(r"\{([a-z0-9_]+)\}")
 
 
 def lines(text: str) -> tuple[str, ...]:
-    """The non-empty lines of a block, stripped."""
+    """Return the non-empty lines of a block, stripped."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
@@ -24,5 +24,5 @@ def resolve(pattern: str, rng: random.Random, fill: Callable[[str], str]) -> str
 
 
 def upper_first(text: str) -> str:
-    """The text with its first letter in upper case."""
+    """Return the text with its first letter in upper case."""
     return text[:1].upper() + text[1:]

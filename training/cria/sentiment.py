@@ -128,7 +128,7 @@ class SentimentWriter:
         }
 
     def sample(self) -> tuple[str, str]:
-        """A text and its tone: positive, negative or neutral."""
+        """Return a text and its tone: positive, negative or neutral."""
         tone = self._rng.choice(["positive"] * 4 + ["negative"] * 4 + ["neutral"] * 3)
         count = self._rng.choice([1, 1, 1, 1, 2, 2, 3])
         sentences = [self.sentence(tone) for _ in range(count)]
@@ -145,7 +145,7 @@ class SentimentWriter:
         return text, tone
 
     def sentence(self, tone: str) -> str:
-        """One sentence of a tone."""
+        """Return one sentence of a tone."""
         patterns = _PATTERNS[tone]
         index = self._rng.randrange(len(patterns))
         while (index % _RESERVED == 4) != self._reserved:

@@ -77,7 +77,7 @@ NO_WORD: Final = "I know none."
 
 
 def scattergories(rng: random.Random) -> tuple[str, str, str]:
-    """A category, a letter and an answer that fits both."""
+    """Return a category, a letter and an answer that fits both."""
     key = rng.choice(list(_SCATTER))
     letter = rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") if rng.random() < 0.12 else rng.choice(_SCATTER[key])[0].upper()
     fitting = scatter_answers(key, letter)
@@ -87,7 +87,7 @@ def scattergories(rng: random.Random) -> tuple[str, str, str]:
 
 
 def scatter_answers(category: str, letter: str) -> list[str]:
-    """The words cria knows for a category and a letter, first letter in upper case, single words first."""
+    """Return the words cria knows for a category and a letter, first letter in upper case, single words first."""
     key = next(key for key, names in _SCATTER_NAMES.items() if category in names or category == key)
     return sorted(
         {upper_first(word) for word in _SCATTER[key] if word[0].upper() == letter.upper()},
@@ -121,7 +121,7 @@ _TENS: Final = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "s
 
 
 def in_words(number: int, *, hyphen: str = "-", joint: str = " and ") -> str:
-    """A number from 0 to 999,999 in English words."""
+    """Return a number from 0 to 999,999 in English words."""
     if number < 20:
         return _UNITS[number]
     if number < 100:
@@ -135,7 +135,7 @@ def in_words(number: int, *, hyphen: str = "-", joint: str = " and ") -> str:
 
 
 def number_pair(rng: random.Random) -> tuple[str, str]:
-    """A number in words, in one of several spellings, and in digits."""
+    """Return a number in words, in one of several spellings, and in digits."""
     number = rng.randrange(10 ** rng.choice([1, 2, 2, 2, 3, 3, 3, 4, 4, 6]))
     if rng.random() < 0.25 and number > 100:
         number -= number % rng.choice([10, 100, 1000])
@@ -144,7 +144,7 @@ def number_pair(rng: random.Random) -> tuple[str, str]:
 
 
 def greeting(rng: random.Random, *, held_out: bool) -> tuple[str, str, str]:
-    """A name, a language and the greeting."""
+    """Return a name, a language and the greeting."""
     names = Names(rng, held_out=held_out)
     name = names.person() if rng.random() < 0.6 else names.first_name()
     if rng.random() < 0.1:
@@ -203,7 +203,7 @@ class PoliteWriter:
         self._names = Names(rng, held_out=held_out)
 
     def sample(self) -> tuple[str, str]:
-        """A blunt message and the polite one."""
+        """Return a blunt message and the polite one."""
         blunt, polite = self._order() if self._rng.random() < 0.55 else self._phrase()
         roll = self._rng.random()
         if roll < 0.15 and blunt.endswith("."):

@@ -12,7 +12,7 @@ _HEADING: Final = re.compile(r"\[([a-z0-9_]+)\]")
 
 
 def sections(name: str) -> Mapping[str, tuple[str, ...]]:
-    """The non-empty lines of `data/<name>.txt` by section."""
+    """Return the non-empty lines of `data/<name>.txt` by section."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
     for line in (_DATA / f"{name}.txt").read_text(encoding="utf-8").splitlines():
@@ -24,5 +24,5 @@ def sections(name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def listed(lines: tuple[str, ...]) -> tuple[str, ...]:
-    """The comma-separated entries of some lines."""
+    """Return the comma-separated entries of some lines."""
     return tuple(entry.strip() for line in lines for entry in line.split(",") if entry.strip())

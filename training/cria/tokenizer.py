@@ -42,7 +42,7 @@ _MARK_BYTE: Final = "\u0101"
 
 
 def untrained() -> Tokenizer:
-    """The tokenizer without its merges."""
+    """Return the tokenizer without its merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Replace(_ESCAPE, f"{_ESCAPE}0"), normalizers.Replace(_MARK, f"{_ESCAPE}1")]
@@ -70,7 +70,7 @@ def untrained() -> Tokenizer:
 
 
 def train(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:
-    """A tokenizer trained on texts."""
+    """Return a tokenizer trained on texts."""
     tokenizer = untrained()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
@@ -83,7 +83,7 @@ def train(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:
 
 
 def corpus(samples: int, seed: int = 7) -> Iterator[str]:
-    """The texts of training samples, and the word lists often enough to become whole tokens."""
+    """Return the texts of training samples, and the word lists often enough to become whole tokens."""
     known = [
         item
         for name, items in vars(words).items()
@@ -100,7 +100,7 @@ def corpus(samples: int, seed: int = 7) -> Iterator[str]:
 
 
 def wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """The tokenizer as transformers knows it, with the chat template."""
+    """Return the tokenizer as transformers knows it, with the chat template."""
     make: Callable[..., PreTrainedTokenizerFast] = PreTrainedTokenizerFast
     fast = make(
         tokenizer_object=tokenizer,

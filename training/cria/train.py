@@ -63,7 +63,7 @@ class Encoded:
 
 
 class Encoder:
-    """ReadWriteLock samples into token ids with the same markup as the chat template."""
+    """Encodes samples as token ids with the same markup as the chat template."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, rng: random.Random) -> None:
         self._tokenizer: Tokenizer = tokenizer.backend_tokenizer
@@ -75,7 +75,7 @@ class Encoder:
         self._size = self._tokenizer.get_vocab_size()
 
     def sample(self, sample: Sample) -> Encoded:
-        """A chat or raw sample; answers are learnt fully, the rest a little."""
+        """Return a chat or raw sample; answers are learnt fully, the rest a little."""
         ids: list[int] = []
         weights: list[float] = []
         if sample.raw:
@@ -98,7 +98,7 @@ class Encoder:
         return Encoded(ids, weights)
 
     def copying(self) -> Encoded:
-        """Random tokens that come again: whole, or one by one after a key."""
+        """Return random tokens that are repeated, in full or one by one after a key."""
         rng = self._rng
         length = rng.randint(8, 40)
         ids = [rng.randrange(self._special, self._size) for _ in range(length)]
@@ -118,7 +118,7 @@ class Encoder:
 
 
 def answer_weight(length: int) -> float:
-    """Weight of each token of an answer: a one-word verdict must not drown among long answers."""
+    """Return the weight of each token of an answer, so that one-word answers count as much as long ones."""
     return float(min(4.0, max(0.5, (10 / max(length, 1)) ** 0.8)))
 
 
@@ -131,7 +131,7 @@ class Batch:
 
 
 def batches(encoder: Encoder, seed: int, copy_share: float) -> Iterator[Batch]:
-    """An endless stream of batches of about `BATCH_TOKENS` tokens."""
+    """Return an endless stream of batches of about `BATCH_TOKENS` tokens."""
     rng = random.Random(seed)
     samples = iter(Generator(seed))
     while True:
@@ -167,7 +167,7 @@ def _padded(group: Sequence[Encoded]) -> Batch:
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """An untrained cria."""
+    """Return an untrained cria."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -213,7 +213,7 @@ class Trainer:
         ]
 
     def step(self, batches: Sequence[Batch], scale: float) -> float:
-        """One update at a fraction of the full rate; returns the mean weighted loss."""
+        """Update the weights at a fraction of the full rate and return the mean weighted loss."""
         total = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
         loss = 0.0
         for batch in batches:
@@ -245,11 +245,11 @@ class Trainer:
                 parameter.copy_(master)
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on."""
+        """Return the state needed to resume."""
         return {"masters": self._masters, "optimizers": [optimizer.state_dict() for optimizer, _ in self._optimizers]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from a state."""
+        """Resume from a state."""
         with torch.no_grad():
             for master, parameter, saved in zip(self._masters, self._live, state["masters"], strict=True):
                 master.copy_(saved)
@@ -259,7 +259,7 @@ class Trainer:
 
 
 def rate_scale(progress: float, step: int, decay_share: float) -> float:
-    """Fraction of the full rate: warm-up, constant, then down to zero over the last `decay_share` of the time."""
+    """Return the fraction of the full rate: warm-up, constant, then down to zero over `decay_share` of the time."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     return warm * min(1.0, max(0.0, 1.0 - progress) / decay_share)
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 
-from herding.api.http.disconnect import ClientDisconnected
+from herding.api.http.request import ClientDisconnected
 from herding.api.http.response import json_response
 from herding.errors import (
     AccessError,

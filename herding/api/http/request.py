@@ -1,18 +1,20 @@
-"""Where a request comes from: its principal, the page that sent it, and the address of its client."""
+"""Where a request comes from: its principal, page and address; and whether its client is still connected."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from herding.values import Principal
 
+T = TypeVar("T")
 Headers = Mapping[bytes, bytes]
 UNKNOWN = "unknown"
 
@@ -72,3 +74,34 @@ def _normalize_address(text: str) -> str:
         mapped = address.ipv4_mapped
         return str(mapped) if mapped else ":".join(address.exploded.split(":")[:4])
     return str(address)
+
+
+class ClientDisconnected(Exception):
+    """The client closed the connection before its response was ready."""
+
+
+async def run_until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`, which is cancelled when the client disconnects.
+
+    The body of the request must have been read: further messages of `receive` are dropped. Raises ClientDisconnected
+    after `work` has ended.
+    """
+    worker, disconnected = asyncio.current_task(), False
+
+    async def watch() -> None:
+        nonlocal disconnected
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        disconnected = True
+        if worker:
+            worker.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if disconnected and worker and worker.uncancel() == 0:  # else somebody else cancelled the worker as well
+            raise ClientDisconnected from None
+        raise
+    finally:
+        watcher.cancel()

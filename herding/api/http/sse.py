@@ -16,8 +16,8 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import problem_of
+from herding.api.http.request import run_until_disconnect
 from herding.api.http.response import Headers
 from herding.errors import HerdingError
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from herding import values
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import Responses, error_responses, problem_of
 from herding.api.http.models import ResponseModel
-from herding.api.http.request import Caller
+from herding.api.http.request import Caller, run_until_disconnect
 from herding.api.http.response import json_response, outcome_headers
 from herding.api.openai.completions import complete_chat
 from herding.api.openai.prompt_models import AUTO, model_of

@@ -10,7 +10,7 @@ _SCHEMES = {"http": {b"http": "http", b"https": "https"}, "websocket": {b"http":
 class ProxyHeadersMiddleware:
     """ASGI middleware that takes address and scheme from the header entries that `hops` trusted proxies appended.
 
-    Earlier entries, which a client can forge, are ignored. With 0 hops the headers are ignored.
+    Earlier entries, which a client can forge, are ignored.
     """
 
     def __init__(self, app: ASGIApp, *, hops: int) -> None:

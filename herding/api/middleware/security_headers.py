@@ -65,25 +65,15 @@ class SecurityHeadersMiddleware:
         response = _GuardedSend(send, self._headers)
         if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
             await _refuse(scope, response, 403, "A page of another origin may not do this.")
-        elif not self._is_size_allowed(headers.get(b"content-length", b"0")):
+            return
+        length = headers.get(b"content-length")
+        if length is not None and not (length.isdigit() and int(length) <= self._max_body):
             await _refuse(scope, response, 413, self._too_large)
-        else:
-            await self._run_app(scope, receive, response)
-
-    async def _run_app(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
-        read = 0
-
-        async def receive_limited() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._max_body:
-                response.muted = not response.started  # the app can only complain about a truncated body
-                raise _TooLarge
-            return message
-
+            return
+        if length is None:  # else the server reads no more than that
+            receive = self._limit(receive, response)
         try:
-            await self._app(scope, receive_limited, response)
+            await self._app(scope, receive, response)
         except _TooLarge:
             response.muted = not response.started
         except Exception:
@@ -95,12 +85,24 @@ class SecurityHeadersMiddleware:
             response.muted = False
             await _refuse(scope, response, 413, self._too_large)
 
+    def _limit(self, receive: Receive, response: _GuardedSend) -> Receive:
+        """Return a `receive` that raises _TooLarge once the body exceeds the limit."""
+        read = 0
+
+        async def receive_limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._max_body:
+                response.muted = not response.started  # the app can only complain about a truncated body
+                raise _TooLarge
+            return message
+
+        return receive_limited
+
     @property
     def _too_large(self) -> str:
         return f"The request body is too large. Send at most {self._max_body:,} bytes."
-
-    def _is_size_allowed(self, length: bytes) -> bool:
-        return length.isdigit() and int(length) <= self._max_body
 
 
 class _GuardedSend:

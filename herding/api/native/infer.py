@@ -13,13 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from herding import values
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
-from herding.api.http.request import Caller, same_origin
+from herding.api.http.request import Caller, run_until_disconnect, same_origin
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
 from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
-from herding.api.middleware.cors import OTHER_ORIGIN, page_may_run
+from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
 from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
 from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError

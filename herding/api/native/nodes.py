@@ -10,10 +10,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, StrictBool
 from pydantic.config import JsonDict
 
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
-from herding.api.http.request import Caller
+from herding.api.http.request import Caller, run_until_disconnect
 from herding.api.http.response import json_response
 from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
 from herding.errors import NodeError, NotFoundError, UserError

@@ -9,8 +9,8 @@ from dataclasses import replace
 from fastapi import Request, Response
 
 from herding import values
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import problem_of
+from herding.api.http.request import run_until_disconnect
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers
 from herding.api.http.sse import encode_event, encode_stream, event_stream
 from herding.api.openai.prompt_models import PREFIX, model_of, prompt_request

@@ -8,9 +8,8 @@ import json
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from herding.api.http.disconnect import run_until_disconnect
 from herding.api.http.errors import Responses, error_responses
-from herding.api.http.request import Caller
+from herding.api.http.request import Caller, run_until_disconnect
 from herding.api.openai.completions import complete_chat, complete_text
 from herding.api.openai.prompt_models import AUTO, PREFIX
 from herding.api.openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest

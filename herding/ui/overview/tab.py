@@ -217,8 +217,8 @@ def cards(found: SearchResult, query: SearchQuery, chosen: str, *, total: int, l
 
 
 def _no_match(found: SearchResult, query: SearchQuery) -> Markup:
-    if elsewhere := len(found.everywhere):
-        text = f"{plural(elsewhere, 'prompt')} in other folders. Select All above."
+    if others := len(found.everywhere):
+        text = f"{plural(others, 'prompt')} in other folders. Select All above."
         return empty_state(f"No matching prompts in {query.folder}", text)
     return empty_state("No matching prompts", "Change the search or select another tag.")
 

@@ -107,7 +107,7 @@ async def test_what_fails_is_said_in_the_older_form(
     gone = await post(http, "/api/server/offline", OFFLINE.replace("api/generate", "other"), one)
     assert gone == {"success": False, "msg": "No llm worker to remove."}
     nothing = await post(http, "/api/server/offline", "{}", one)
-    assert nothing == {"success": False, "msg": "Name the model and its URL: model_name and req_url_template."}
+    assert nothing == {"success": False, "msg": "Send model_name and req_url_template."}
     mute = await post(http, "/api/server/register", REGISTER.replace("{USER_PROMPT}", "x").replace("chat", "m"), one)
     assert mute["success"] is False
     assert "USER_PROMPT" in mute["msg"]

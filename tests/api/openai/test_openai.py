@@ -216,7 +216,7 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"model": "prompt:number", "messages": []}, "n", "needs a value"),
         ({"model": "prompt:say", "messages": [{"role": "system", "content": "x"}]}, "turns", "system message"),
         ({"model": "prompt:say", "messages": [HI[0], HI[0]]}, None, "not a chat"),
-        ({"model": "echo", "variables": {"x": 1}}, "variables", "belong to a prompt"),
+        ({"model": "echo", "variables": {"x": 1}}, "variables", "Only prompts have variables"),
         ({"messages": []}, "messages", "messages or text"),
         ({"messages": "hi"}, "messages", "list"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "'user'"),

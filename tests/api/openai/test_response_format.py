@@ -127,11 +127,11 @@ def of(**given: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ("json", "It is"),
-        ([], "It is"),
-        ({}, "It is"),
-        ({"type": "xml"}, "It is"),
-        ({"type": ["text"]}, "It is"),
+        ("json", "The type must be"),
+        ([], "The type must be"),
+        ({}, "The type must be"),
+        ({"type": "xml"}, "The type must be"),
+        ({"type": ["text"]}, "The type must be"),
         ({"type": "json_schema"}, "has a name and"),
         ({"type": "json_schema", "json_schema": {"name": "x"}}, "an object"),
         (of(schema=[]), "an object"),
@@ -142,9 +142,9 @@ def of(**given: Any) -> dict[str, Any]:
         (of(strict="yes"), "strict"),
         (of(description=5), "description"),
         (of(schema={"const": "x" * MAX_SCHEMA_BYTES}), "at most 40,000"),
-        (of(schema={"const": float("nan")}), "cannot carry"),
-        (of(schema={"const": "\ud800"}), "cannot carry"),
-        (of(schema=deep(50_000)), "cannot carry"),
+        (of(schema={"const": float("nan")}), "cannot represent"),
+        (of(schema={"const": "\ud800"}), "cannot represent"),
+        (of(schema=deep(50_000)), "cannot represent"),
     ],
 )
 def test_a_form_that_is_none_is_refused(form: Any, words: str) -> None:

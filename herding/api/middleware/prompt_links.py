@@ -1,8 +1,9 @@
-"""Cross-origin requests: pages of the origins that a prompt lists may run it by `GET /api/v1/run/{prompt}` only."""
+"""Links to prompts: short paths for `GET /api/v1/run/{prompt}`, and calls from web pages of other origins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -35,8 +36,10 @@ async def page_may_run(orchestrator: Orchestrator, prompt: str, headers: Headers
     return allows_origin(requested.prompt.cors, origin) and allows_origin(live.prompt.cors, origin)
 
 
-class CrossOriginMiddleware:
-    """ASGI middleware that answers preflight requests and lets allowed pages read responses and errors.
+class PromptLinkMiddleware:
+    """ASGI middleware that resolves the short paths of prompts, and lets pages of allowed origins read responses.
+
+    `GET /error?error=123` becomes `GET /api/v1/run/jay_trainer?error=123` if the prompt has the alias `error`.
 
     It is outside of authentication: a preflight request has no token, and a page can read why its token is refused.
     Cookies are never allowed. A page that needs more than a guest may do sends a token.
@@ -48,7 +51,15 @@ class CrossOriginMiddleware:
         self._app, self._orchestrator, self._authenticate_guest = app, orchestrator, authenticate_guest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(RUN_PATH):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        linked = scope["method"] in ("GET", "HEAD", "OPTIONS")
+        if linked and (alias := self._orchestrator.prompts.resolve_alias(scope["path"])):
+            key, names = alias
+            path, query = RUN_PATH + key, _rename_parameters(scope["query_string"], names)
+            scope = {**scope, "path": path, "raw_path": quote(path).encode(), "query_string": query}
+        if not scope["path"].startswith(RUN_PATH):
             await self._app(scope, receive, send)
             return
         headers: Headers = dict(scope["headers"])
@@ -88,3 +99,8 @@ class CrossOriginMiddleware:
     async def _allows(self, scope: Scope, headers: Headers) -> bool:
         who = scope.get("state", {}).get("principal") or self._authenticate_guest(client_address(scope))
         return await page_may_run(self._orchestrator, scope["path"].removeprefix(RUN_PATH), headers, who)
+
+
+def _rename_parameters(query: bytes, names: Mapping[str, str]) -> bytes:
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return urlencode([(names.get(name, name), value) for name, value in given]).encode()
