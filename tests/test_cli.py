@@ -219,6 +219,7 @@ def me(app: RunningApp, token: str) -> httpx.Response:
     return httpx.get(f"{app.url}/api/v1/me", headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=60)
 
 
+@pytest.mark.slow
 def test_the_first_start_tells_an_admin_token_once(app: RunningApp) -> None:
     said = app.log.read_text()
     assert said.count("Admin token: hl_") == 1
@@ -226,6 +227,7 @@ def test_the_first_start_tells_an_admin_token_once(app: RunningApp) -> None:
     assert me(app, token).json()["role"] == "admin"
 
 
+@pytest.mark.slow
 def test_a_token_works_at_once_and_no_longer_than_it_may(app: RunningApp) -> None:
     token = beside(app, "create", "--user", "ada", "--role", "user")
     assert me(app, token).json()["id"] == "ada"
@@ -237,6 +239,7 @@ def test_a_token_works_at_once_and_no_longer_than_it_may(app: RunningApp) -> Non
     assert public(new) in beside(app, "list", "--user", "ada")
 
 
+@pytest.mark.slow
 def test_what_runs_in_the_app_goes_on_undisturbed(app: RunningApp, faulty: FakeNode) -> None:
     token = beside(app, "create", "--user", "runner", "--role", "user")
     headers = {"authorization": f"Bearer {token}"}
@@ -261,6 +264,7 @@ def test_what_runs_in_the_app_goes_on_undisturbed(app: RunningApp, faulty: FakeN
     assert (entry["status"], entry["error"]) == ("succeeded", None)
 
 
+@pytest.mark.slow
 def test_when_a_token_was_used_last_is_written_down(app: RunningApp) -> None:
     token = beside(app, "create", "--user", "late", "--role", "rater")
     assert me(app, token).status_code == 200

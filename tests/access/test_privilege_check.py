@@ -33,6 +33,7 @@ def fits(patterns: tuple[str, ...] | list[str], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500)
 @given(outer=st.lists(GLOBS, max_size=3), inner=GLOBS, name=NAMES)
 def test_what_is_covered_reaches_no_other_name(outer: list[str], inner: str, name: str) -> None:
@@ -79,6 +80,7 @@ def test_covers(outer: list[str], inner: str, covered: bool) -> None:
     assert covers(outer, inner) is covered
 
 
+@pytest.mark.slow
 @settings(max_examples=600)
 @given(wanted=PRINCIPALS, giver=PRINCIPALS, name=NAMES)
 def test_where_nothing_is_beyond_nothing_more_is_granted(wanted: Principal, giver: Principal, name: str) -> None:

@@ -49,9 +49,9 @@ async def test_a_long_chat_is_trimmed_to_the_context_and_keeps_its_head(tmp_path
     async with herding_on_this_machine(tmp_path) as (herding, _):
         turns = tuple(Message("user" if n % 2 == 0 else "assistant", f"turn {n} " * 40) for n in range(40))
         request = Request("plain_chat", {"message": "Hello!"}, turns=turns)
-        outcome = await herding.run(request, ME)
+        outcome = await herding.pipeline.run(request, ME)
         sent = json.loads(outcome.input)
-        context = (await herding.nodes(ME))[0].status.context_length
+        context = (await herding.nodes.list_all(ME))[0].status.context_length
     assert sent[0]["role"] == "system"
     assert sent[-1]["content"] == "Hello!"
     kept = [message["content"] for message in sent[1:-1]]
@@ -64,11 +64,11 @@ async def test_a_long_chat_is_trimmed_to_the_context_and_keeps_its_head(tmp_path
 async def test_a_stopped_answer_has_the_exact_counts_of_the_node(tmp_path: Path) -> None:
     async with herding_on_this_machine(tmp_path) as (herding, _):
         request_id = ""
-        async for event in herding.stream(Request("plain_chat"), ME):
+        async for event in herding.pipeline.stream(Request("plain_chat"), ME):
             if isinstance(event, Started):
                 request_id = event.request_id
             elif isinstance(event, Delta):
-                await herding.cancel(request_id, ME)
+                await herding.pipeline.cancel(request_id, ME)
             elif isinstance(event, Done):
                 outcome = event.outcome
     assert outcome.status == "cancelled"
@@ -78,14 +78,14 @@ async def test_a_stopped_answer_has_the_exact_counts_of_the_node(tmp_path: Path)
 
 async def test_an_engine_killed_in_the_middle_of_an_answer_ends_the_request_and_comes_back(tmp_path: Path) -> None:
     async with herding_on_this_machine(tmp_path) as (herding, node):
-        await herding.run(Request("sentiment"), ME)
+        await herding.pipeline.run(Request("sentiment"), ME)
         with pytest.raises(NodeError) as caught:
             await kill_at_the_first_word(herding, node)
-        [entry] = (await herding.history(HistoryFilter(prompt="plain_chat"), ME)).entries
+        [entry] = (await herding.history.page(HistoryFilter(prompt="plain_chat"), ME)).entries
         assert entry.outcome.request_id == caught.value.request_id
         assert entry.outcome.status in ("partial", "failed")
         assert entry.outcome.error
-        again = await herding.run(Request("sentiment"), ME)
+        again = await herding.pipeline.run(Request("sentiment"), ME)
         assert again.status == "succeeded"
 
 
@@ -100,6 +100,6 @@ async def herding_on_this_machine(home: Path) -> AsyncIterator[tuple[Orchestrato
 
 
 async def kill_at_the_first_word(herding: Orchestrator, node: LocalNode) -> None:
-    async for event in herding.stream(Request("plain_chat"), ME):
+    async for event in herding.pipeline.stream(Request("plain_chat"), ME):
         if isinstance(event, Delta) and node.pid:
             os.kill(node.pid, signal.SIGKILL)

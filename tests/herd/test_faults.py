@@ -153,6 +153,7 @@ def blamed(place: Place, model: str) -> int:
 # A node alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.fault)
 async def test_alone_a_fault_reaches_its_caller_and_soon_the_node_is_spared(
     tmp_path: Path, ill: FakeNode, case: Case
@@ -258,6 +259,7 @@ async def test_a_slow_beginning_within_its_deadline_is_no_fault(tmp_path: Path, 
 # Beside a healthy node
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BEFORE, ids=lambda case: case.fault)
 async def test_beside_a_healthy_node_nobody_sees_the_fault(
     tmp_path: Path, ill: FakeNode, well: FakeNode, case: Case
@@ -276,6 +278,7 @@ async def test_beside_a_healthy_node_nobody_sees_the_fault(
         assert tried == [["ill", "well"]] * case.calls + [["well"]] * (ROUND - case.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", AFTER, ids=lambda case: case.fault)
 async def test_an_answer_that_began_is_kept_as_it_is_and_nobody_else_goes_on(
     tmp_path: Path, ill: FakeNode, well: FakeNode, case: Case
@@ -358,6 +361,7 @@ async def test_who_waits_for_a_node_that_hangs_holds_up_nobody(tmp_path: Path, i
 # Out and back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "status:500", "html", "cut-after:0"])
 async def test_a_node_that_is_well_again_comes_back_without_traffic(
     tmp_path: Path, ill: FakeNode, well: FakeNode, fault: str

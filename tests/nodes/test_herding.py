@@ -64,6 +64,7 @@ async def until_ready(made: Any) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_it_serves_what_the_engine_has_loaded(engine: str) -> None:
     made = node(engine)
     assert made.serves == ()
@@ -130,6 +131,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         HerdingConfig(kind="herding", name="far", base_url=url)
 
 
+@pytest.mark.slow
 async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_request(place: Place, engine: str) -> None:
     registry = place.orchestrator.registry
     given = {"kind": "herding", "name": "first", "base_url": engine, "secret": SECRET}

@@ -261,6 +261,7 @@ def assert_not_more(made: Principal, who: Principal) -> None:
 _numbers = count()
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(roles=ROLES, data=st.data())
 async def test_what_somebody_makes_can_do_no_more_than_they_can(
@@ -307,6 +308,7 @@ async def who_is(house: House, user: User) -> Principal:
     return await house.enters(secret.text)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(roles=ROLES, mine=ROLE_NAMES, limits=OWN_LIMITS)
 async def test_the_roles_that_are_offered_for_a_token_are_those_that_can_be_given(

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.routing import SCENES, runs
 
+pytestmark = pytest.mark.slow
+
 STABLE, DRIFTING, BREAKING, SPARSE, HOSTILE = SCENES
 SEEDS = range(5)
 

@@ -60,6 +60,7 @@ def waiting(place: Place) -> int:
     return len(place.orchestrator._queue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 2, 4])
 @pytest.mark.parametrize("models", [MODELS[:1], MODELS], ids=["one model", "many models"])
 @pytest.mark.parametrize("ended", [0, 1, 5])

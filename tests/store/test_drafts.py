@@ -211,6 +211,7 @@ async def test_a_save_looks_nothing_up_by_reading_all(store: Store) -> None:
     assert all("SEARCH" in step and "INDEX" in step for step in looked)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.text(st.characters(), max_size=90), st.integers(0, 2**62)), min_size=1, max_size=20))
 async def test_texts_survive_the_database(saves: list[tuple[str, int]]) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from herding.store import Store
 from herding.values import HistoryFilter
 
@@ -65,6 +67,7 @@ def run_nursery(url: str, said: Path, environment: dict[str, str]) -> None:
     subprocess.run([sys.executable, "-c", NURSERY, url, said, str(ROUNDS)], env=environment, check=True, timeout=600)
 
 
+@pytest.mark.slow
 async def test_acknowledged_rows_survive_kill(url: str, tmp_path: Path, environment: dict[str, str]) -> None:
     said = tmp_path / "acknowledged"
     run_nursery(url, said, environment)

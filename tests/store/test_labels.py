@@ -144,6 +144,7 @@ async def test_labels_outlive_a_deletion_and_a_restart(url: str) -> None:
     await store.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.none() | st.just("back") | st.integers(1, 3), max_size=25))
 async def test_it_is_a_stack(steps: list[int | str | None]) -> None:

@@ -383,6 +383,7 @@ class Model:
         return next((wait for wait in waits if self.allows(who, wanted, self.effective(who, clock + wait))), None)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(some_limits, st.lists(steps, max_size=15))
 async def test_the_window_is_as_the_rule_says(

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from herding.errors import LimitError
 from herding.store import Store
 from herding.values import Limit, Outcome
@@ -47,6 +49,7 @@ def live_and_die(url: str, life: int, patience: int, environment: dict[str, str]
     return heard.count("admitted\n")
 
 
+@pytest.mark.slow
 async def test_a_limit_holds_over_kill(url: str, environment: dict[str, str]) -> None:
     knew = [live_and_die(url, life, patience=1 + life, environment=environment) for life in range(5)]
     store = await Store.open(url)

@@ -183,6 +183,7 @@ async def test_a_migration_that_dies_half_way_leaves_nothing(url: str, monkeypat
     await store.close()
 
 
+@pytest.mark.slow
 def test_processes_may_open_a_new_database_at_once(url: str, environment: dict[str, str]) -> None:
     script = (
         "import asyncio, sys\nfrom herding.store import Store\n"
@@ -301,6 +302,7 @@ async def test_a_database_goes_from_one_library_to_the_other_and_back(
         await store.close()
 
 
+@pytest.mark.slow
 async def test_a_process_beside_sees_and_is_seen(url: str, outcome, environment: dict[str, str]) -> None:
     script = (
         "import asyncio, sys\nfrom herding.store import Store\nfrom herding.values import User\n"

@@ -183,6 +183,7 @@ async def test_the_newest_numbers_come_from_an_index(store: Store) -> None:
     assert "COVERING INDEX" in plan[0][-1]
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), text, text, text), max_size=20))
 async def test_texts_survive_the_database(saves: list[tuple[str, str, str, str]]) -> None:

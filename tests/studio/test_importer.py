@@ -76,6 +76,7 @@ def summary(found: list[ImportResult]) -> dict[str, Any]:
     return {one.key: one.error or (one.saved and one.saved.file) for one in found}
 
 
+@pytest.mark.slow
 async def test_the_work_for_a_bundle_grows_with_its_prompts(
     place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ async def test_of_one_key_twice_in_a_bundle_the_later_follows(place: Place, stud
     assert "two" in (place.prompts / "p.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "after"), [("save", 0), ("save", BATCH + 7), ("record_files", 1)])
 async def test_an_import_that_dies_is_made_up_for(
     place: Place, studio: Studio, monkeypatch: pytest.MonkeyPatch, what: str, after: int

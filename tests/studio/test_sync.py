@@ -529,6 +529,7 @@ async def test_an_edited_template_is_based_on_the_version_that_is_meant(place: P
     assert (outcome.version, outcome.edited, outcome.parameters.max_tokens) == (1, True, 1)
 
 
+@pytest.mark.slow
 async def test_many_old_versions(place: Place) -> None:
     studio = place.orchestrator.studio
     for number in range(1, 101):
@@ -620,12 +621,14 @@ async def alternate(place: Place, key: str, steps: list[str], chance: random.Ran
     return both
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(steps=EDITS, key=st.uuids().map(lambda found: f"k{found.hex}"))
 async def test_nothing_is_lost_in_any_order(place: Place, steps: list[str], key: str) -> None:
     await alternate(place, key, steps, random.Random(7))
 
 
+@pytest.mark.slow
 async def test_two_hundred_edits(place: Place) -> None:
     chance = random.Random(7)
     steps = [chance.choice(["file", "save", "both", "resolve", "comment"]) for _ in range(200)]
@@ -654,6 +657,7 @@ async def test_many_edit_at_once(place: Place) -> None:
     assert in_file == json.loads(newest.content)["prompt"] or open_ones
 
 
+@pytest.mark.slow
 async def test_a_thousand_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with herding(tmp_path, echo()) as place:
         for number in range(1000):

@@ -269,12 +269,15 @@ async def test_a_reader_who_leaves_ends_the_generation(desktop: Desktop) -> None
 async def test_no_other_prompt_is_shown_while_one_runs(desktop: Desktop) -> None:
     desktop.place.write("slow", "target_models: [slow/model]\nname: Slow\nvariables: {}\nprompt: " + "word " * 20)
     await choose(desktop, "slow")
+    tried = 0
     async for _ in desktop.steps("run"):
         if desktop.prop(desktop.page.engineer.runner.stop, "interactive"):
+            tried += 1
             await choose(desktop, "say")
             assert desktop.value(desktop.page.engineer.picker) == "slow"
             assert "A request is still running" in desktop.value(desktop.page.engineer.about)
             await desktop.fire("stop")
+    assert tried
 
 
 async def test_a_chat_remembers_its_turns_until_a_new_one_begins(desktop: Desktop) -> None:
