@@ -23,6 +23,9 @@ from herding.errors import HerdingError
 
 T = TypeVar("T")
 
+EVENT_SCHEMA = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
+"""The schema of one event in OpenAPI."""
+
 
 def encode_event(data: Any, name: str | None = None) -> bytes:
     """Return one event; its data is JSON in ASCII, so that no client takes a character for the end of a line."""

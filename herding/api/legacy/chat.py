@@ -9,6 +9,7 @@ from herding.api.http.errors import Responses, error_responses, problem_of
 from herding.api.http.models import ResponseModel
 from herding.api.http.request import Caller, run_until_disconnect
 from herding.api.http.response import json_response, outcome_headers
+from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat
 from herding.api.openai.prompt_models import AUTO, model_of
 from herding.api.openai.requests import LegacyChatRequest
@@ -17,7 +18,7 @@ from herding.errors import HerdingError, NodeError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import Message, Principal
 
-_EVENTS: Responses = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+_EVENTS: Responses = {200: {"content": {"text/event-stream": {"schema": EVENT_SCHEMA}}}}
 
 
 class LegacyChatResponse(ResponseModel):

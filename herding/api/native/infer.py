@@ -17,7 +17,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
 from herding.api.http.request import Caller, run_until_disconnect, same_origin
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
-from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
+from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
 from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
@@ -266,7 +266,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 
 def _with_events(example: str) -> Responses:
-    return {200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": example}}}}
+    return {200: {"content": {"text/event-stream": {"schema": EVENT_SCHEMA, "example": example}}}}
 
 
 _QUERY_OF_VARIABLES: dict[str, Any] = {

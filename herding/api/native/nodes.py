@@ -14,7 +14,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller, run_until_disconnect
 from herding.api.http.response import json_response
-from herding.api.http.sse import encode_error, encode_event, encode_stream, event_stream
+from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import LoadProgress, ModelStats, NodeInfo
@@ -36,7 +36,7 @@ _PROGRESS: Responses = {
     200: {
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": EVENT_SCHEMA,
                 "example": 'event: progress\ndata: {"fraction": 0.5, "stage": "loading", "done": false}\n\n',
             }
         }

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.request import Caller, run_until_disconnect
+from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat, complete_text
 from herding.api.openai.prompt_models import AUTO, PREFIX
 from herding.api.openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest
@@ -37,7 +38,7 @@ _CHUNKS: Responses = {
     200: {
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
+                "schema": EVENT_SCHEMA,
                 "example": 'data: {"choices": [{"index": 0, "delta": {"content": "Hello"}}]}\n\ndata: [DONE]\n\n',
             }
         }
