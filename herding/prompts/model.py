@@ -171,7 +171,7 @@ class Prompt(Body):
     @classmethod
     def _checks_are_given_once(cls, data: Any) -> Any:
         if isinstance(data, dict) and "checks" in data and "contract" in data:
-            raise FieldError("'contract' is the old name of 'checks'; give only 'checks'", "contract")
+            raise FieldError("this is the old name of 'checks'. Remove it", "contract")
         return data
 
     @field_validator("cors")

@@ -80,46 +80,46 @@ class Importer:
     async def save(self, requests: Sequence[SaveRequest], who: Principal) -> list[SaveResult | HerdingError]:
         """Save prompts of different keys, within `Sync.lock`. Return the result or the error of each."""
         results: dict[str, SaveResult | HerdingError] = {}
-        olds: dict[str, RunnableVersion | None] = {}
-        for one in requests:
+        previous: dict[str, RunnableVersion | None] = {}
+        for request in requests:
             try:
-                olds[one.key] = await self._previous(one, who)
+                previous[request.key] = await self._previous(request, who)
             except HerdingError as error:
-                results[one.key] = error
-        valid = [one for one in requests if one.key in olds]
+                results[request.key] = error
+        valid = [request for request in requests if request.key in previous]
         entries: list[_Entry] = []
-        for one, found in zip(valid, await self._read(valid, who), strict=True):
+        for request, found in zip(valid, await self._read(valid, who), strict=True):
             if isinstance(found, HerdingError):
-                results[one.key] = found
+                results[request.key] = found
             else:
-                entries.append(await self._entry(one, found.prompt, olds[one.key], who))
+                entries.append(await self._entry(request, found.prompt, previous[request.key], who))
         results |= await self._save_entries(entries)
-        return [results[one.key] for one in requests]
+        return [results[request.key] for request in requests]
 
-    async def _previous(self, one: SaveRequest, who: Principal) -> RunnableVersion | None:
-        """Return the version before this one. Raises AccessError, and ConflictError for an unexpected version."""
-        if not allows(who.prompts, one.key):
+    async def _previous(self, request: SaveRequest, who: Principal) -> RunnableVersion | None:
+        """Return the version that the prompt replaces. Raises AccessError, or ConflictError for another version."""
+        if not allows(who.prompts, request.key):
             fitting = ", ".join(who.prompts) or "none"
             raise AccessError(f"The role '{who.role}' can save only these prompts: {fitting}.", param="key")
-        old = await self._version_cache.newest(one.key)
-        await self._permissions.check_overwrite(one.key, old, who)
-        check_version(one.key, old, one.expected)
+        old = await self._version_cache.newest(request.key)
+        await self._permissions.check_overwrite(request.key, old, who)
+        check_version(request.key, old, request.expected)
         return old
 
     async def _read(self, requests: Sequence[SaveRequest], who: Principal) -> list[LoadedPrompt | HerdingError]:
-        pairs = [(one.key, one.data) for one in requests]
+        pairs = [(request.key, request.data) for request in requests]
         return await asyncio.to_thread(
             self._library.check_all, pairs, lambda found: self._permissions.check_content(found.prompt, who)
         )
 
-    async def _entry(self, one: SaveRequest, prompt: Prompt, old: RunnableVersion | None, who: Principal) -> _Entry:
+    async def _entry(self, request: SaveRequest, prompt: Prompt, old: RunnableVersion | None, who: Principal) -> _Entry:
         number = old.number if old else 0
         same = old is not None and old.prompt.digest == prompt.digest
-        content = await self._sync.content(one.key, prompt, number, same=same)
-        base = number if one.base is None else one.base
+        content = await self._sync.content(request.key, prompt, number, same=same)
+        base = number if request.base is None else request.base
         label = prompt.file_label
-        version = NewVersion(one.key, content, who.id, one.message, one.source, self._clock(), base, label)
-        return _Entry(prompt, old, version, one.typed)
+        version = NewVersion(request.key, content, who.id, request.message, request.source, self._clock(), base, label)
+        return _Entry(prompt, old, version, request.typed)
 
     async def _save_entries(self, entries: Sequence[_Entry]) -> dict[str, SaveResult | HerdingError]:
         """Save versions with their labels, then their files. The next sync repeats what fails in between."""

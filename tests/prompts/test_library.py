@@ -48,7 +48,7 @@ def broken(directory: Path, text: str) -> ConfigError:
         (HEAD + "prompt: x\nvariables:\n  n:\n    type: number\n    size: 3\n", 7, "variables.n.size", "not known"),
         (HEAD + "prompt: x\nvariables:\n  n: {type: colour}\n", 5, "variables.n", "colour"),
         (HEAD + "prompt: x\nvariables:\n  two words: {}\n", 5, "variables.two words", "match"),
-        (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: many}\n", 5, "variables.n", "does not match"),
+        (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: many}\n", 5, "variables.n", "does not fit"),
         (HEAD + "prompt: x\nvariables:\n  n: {type: number, default: " + "9" * 400 + "}\n", 5, "variables.n", "fit"),
         (HEAD + "prompt: x\nparameters:\n  temperature: 9\n", 5, "parameters.temperature", "less than"),
         (HEAD + "prompt: x\nparameters:\n  temperature: .nan\n", 5, "parameters.temperature", ""),
