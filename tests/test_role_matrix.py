@@ -141,8 +141,9 @@ def bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
     found = {}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            if "requestBody" in operation:
-                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" in content:  # a bundle is a zip
+                schema = content["application/json"]["schema"]
                 schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
                 found[method.upper(), path] = schema["examples"][0]
     return found
@@ -249,7 +250,7 @@ async def test_the_mounts_are_closed_to_a_wrong_token(site: Site) -> None:
 
 
 EVENT_RIGHTS = set(PATHS.values()) | RIGHTS
-OPEN_EVENTS = {"landed", "follow", "away", "hide"}
+OPEN_EVENTS = {"load", "follow", "pause_others", "hide"}
 """Handlers for everybody: they show nobody more than the role allows, or only fold something away."""
 
 

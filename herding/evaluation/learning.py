@@ -1,4 +1,4 @@
-"""What the herd learns from every request and every star: which model should answer a prompt."""
+"""Learning from requests and ratings which model should respond to a prompt."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from herding.routing.record import Rating, Record
 from herding.store import Store
 from herding.values import CONCLUSIVE_STATUSES, AttemptEvidence, Outcome, Reset
 
-REMEMBERED = 20_000
-"""Requests that are read again at the start, and as many that were rated."""
+MAX_EVIDENCE = 20_000
+"""The most requests, and the most rated requests, that are read at the start."""
 
-BLAMED = frozenset(
+MODEL_FAULTS = frozenset(
     kind.type for kind in (BadResponseError, StreamInterruptedError, DeadlineError, NoModelError, StatusError)
 )
-"""Failures that speak against a model. That a node is away, busy or refuses us says nothing of what it runs."""
+"""Errors that count against a model. An unreachable or busy node, or a refused key, says nothing about it."""
 
 
 class Learning:
-    """Keeps the record of how models did, as the store has it, and lets the prompts' policies choose by it."""
+    """Keeps the evidence of the store in memory, and lets the policies of the prompts choose by it."""
 
     def __init__(self, *, store: Store, rng: Random, clock: Callable[[], int]) -> None:
         self._store = store
@@ -37,27 +37,27 @@ class Learning:
         self.policies = Policies(self.record, rng, clock)
 
     async def load(self) -> None:
-        """Takes in what the store knows; at the start, before the first choice."""
+        """Read the evidence of the store, before the first choice."""
         for reset in (await self._store.learning_resets()).values():
             self.record.reset(reset.prompt, reset.at)
-        for trial in await self._store.trials(limit=REMEMBERED):
-            self._take(trial)
+        for evidence in await self._store.trials(limit=MAX_EVIDENCE):
+            self._add(evidence)
 
     async def reset(self, reset: Reset) -> None:
-        """Forgets what was learned of a prompt, for good: it is durable on return."""
+        """Reset the routing data of a prompt; durable on return."""
         await self._store.reset_learning(reset)
         self.record.reset(reset.prompt, reset.at)
 
     def choose(self, key: str, models: Sequence[str], prompt: Prompt, *, busy: Mapping[str, float]) -> Choice:
-        """The model for a request of `prompt`, out of the `models` that can answer it now."""
+        """Choose the model for a request of `prompt` among the `models` that can respond now."""
         return self.policies.choose(key, models, settings(prompt), busy=busy)
 
     def ended(self, outcome: Outcome) -> None:
-        """A request ended; every try of a model tells of it."""
+        """Learn from the attempts of a request that ended."""
         if not outcome.prompt or outcome.status not in CONCLUSIVE_STATUSES:
             return
         for attempt in outcome.attempts:
-            self._take(
+            self._add(
                 AttemptEvidence(
                     request_id=outcome.request_id,
                     prompt=outcome.prompt,
@@ -70,40 +70,40 @@ class Learning:
             )
 
     def rated(self, request_id: str, principal: str, stars: int | None) -> None:
-        """Somebody rated an answer, or took that back."""
+        """Learn from the stars of a principal on a request; None removes them."""
         self.record.rate(request_id, principal, stars)
 
-    def _take(self, trial: AttemptEvidence) -> None:
-        if trial.error_type is not None and trial.error_type not in BLAMED:
+    def _add(self, evidence: AttemptEvidence) -> None:
+        if evidence.error_type is not None and evidence.error_type not in MODEL_FAULTS:
             return
         self.record.add(
             Sample(
-                request_id=trial.request_id,
-                prompt=trial.prompt,
-                model=trial.model,
-                at=trial.at,
-                ok=trial.error_type is None,
-                checks_passed=trial.checks_passed,
-                total_ms=trial.total_ms,
+                request_id=evidence.request_id,
+                prompt=evidence.prompt,
+                model=evidence.model,
+                at=evidence.at,
+                ok=evidence.error_type is None,
+                checks_passed=evidence.checks_passed,
+                total_ms=evidence.total_ms,
             )
         )
-        self.record.load((), (Rating(trial.request_id, who, stars) for who, stars in trial.stars.items()))
+        self.record.load((), (Rating(evidence.request_id, who, stars) for who, stars in evidence.stars.items()))
 
 
 def settings(prompt: Prompt) -> RoutingSettings:
-    """What a prompt says about its routing, in the words of the policies."""
-    return _told(prompt.routing) if prompt.routing else _USUAL
+    """Return the routing settings of a prompt, or the defaults."""
+    return _settings_of(prompt.routing) if prompt.routing else _DEFAULTS
 
 
-def _told(said: Routing) -> RoutingSettings:
+def _settings_of(routing: Routing) -> RoutingSettings:
     return RoutingSettings(
-        policy=said.policy,
-        pinned=said.pinned,
-        explore=said.explore,
-        slow_ms=said.slow_seconds * 1000,
-        fast_ms=said.fast_seconds * 1000,
+        policy=routing.policy,
+        pinned=routing.pinned,
+        explore=routing.explore,
+        slow_ms=routing.slow_seconds * 1000,
+        fast_ms=routing.fast_seconds * 1000,
     )
 
 
-_USUAL = _told(Routing())
-"""For prompts that say nothing of it, which are most."""
+_DEFAULTS = _settings_of(Routing())
+"""For prompts without routing settings."""

@@ -182,7 +182,7 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"no zip", "not a valid zip"), (b"\0" * 8_000_001, "larger than 8,000,000 bytes"), (None, "Choose a zip")],
+    [(b"no zip", "not a valid zip file"), (b"\0" * 8_000_001, "larger than 8,000,000 bytes"), (None, "Choose a zip")],
     ids=["broken", "large", "none"],
 )
 def test_what_is_no_bundle_is_refused_in_words(

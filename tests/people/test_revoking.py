@@ -186,8 +186,8 @@ async def test_nobody_else_is_disturbed(tmp_path: Path) -> None:
             await follow(found, SAY, Delta, lambda: revoke(found))
         await asyncio.sleep(0.6)
         assert not any(task.done() for task in others)
-        for flight in list(found.place.orchestrator._active):
-            flight.stop()
+        for run in list(found.place.orchestrator._active):
+            run.stop()
         assert {(await task).status for task in others} == {"cancelled"}
 
 
@@ -199,8 +199,8 @@ async def test_a_change_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
         await found.place.accounts.change_user(replace(ADA, name="Countess"), ADMIN)
         await asyncio.sleep(1.2)
         assert not running.done()
-        [flight] = found.place.orchestrator._active
-        flight.stop()
+        [run] = found.place.orchestrator._active
+        run.stop()
         outcome = await running
         assert (outcome.status, outcome.error) == ("cancelled", None)
 

@@ -27,8 +27,9 @@ FIRST_NUMBER = 2
 """Columns from this one on are numbers."""
 
 NOTES = (
-    "Mean rating: with its 95% interval. Error rate: failed attempts. Check failures: responses that failed a check. "
-    "Latency excludes time in the queue. Token counts are means. Stopped requests are not counted."
+    "Mean rating: shown with its 95% interval. Error rate: failed attempts. "
+    "Check failures: responses that failed a check. Latency excludes time in the queue. "
+    "Token counts are means. Stopped requests are not counted."
 )
 POLICIES = {
     STARS: "by ratings, failures, checks and latency",

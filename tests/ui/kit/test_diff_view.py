@@ -24,7 +24,7 @@ def test_lines_stand_on_their_sides_with_the_words_that_changed() -> None:
 
 def test_a_field_that_comes_or_goes_is_marked() -> None:
     shown = render_diff(compare(OLD, {"name": "A", "prompt": OLD["prompt"], "checks": {"max_words": 3}}))
-    assert ">gone</span>" in shown
+    assert ">removed</span>" in shown
     assert ">new</span>" in shown
     assert shown.index("Parameters") < shown.index("Checks")
     assert 'class="side new none"' in shown
@@ -34,7 +34,7 @@ def test_long_runs_of_the_same_lines_are_folded() -> None:
     text = [f"line {number}" for number in range(40)]
     shown = render_diff(compare({"prompt": "\n".join(text)}, {"prompt": "\n".join([*text[:20], "new", *text[20:]])}))
     assert shown.count('class="fold"') == 2
-    assert "17 lines the same" in shown
+    assert "17 unchanged lines" in shown
     assert all(f">line {number}<" in shown for number in range(40))
 
 
