@@ -211,7 +211,7 @@ async def test_a_question_without_origin_is_none(http: httpx.AsyncClient, opened
 async def test_without_rights_no_page_is_let_in(
     http: httpx.AsyncClient, app: FastAPI, opened: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened.authenticator, "stranger", lambda _: NOBODY)
+    monkeypatch.setattr(opened.authenticator, "authenticate_guest", lambda _: NOBODY)
     app.dependency_overrides[get_principal] = lambda: NOBODY
     assert (await http.get(f"{RUN}/open", headers=FROM_PAGE)).status_code == 403
 
