@@ -250,7 +250,7 @@ async def test_the_mounts_are_closed_to_a_wrong_token(site: Site) -> None:
 
 
 EVENT_RIGHTS = set(PATHS.values()) | RIGHTS
-OPEN_EVENTS = {"load", "follow", "pause_others", "hide"}
+OPEN_EVENTS = {"Page.load", "Page.follow", "Page._pause_others.<locals>.pause_others", "TokensSection.hide"}
 """Handlers for everybody: they show nobody more than the role allows, or only fold something away."""
 
 
@@ -277,7 +277,7 @@ async def test_every_event_is_open_exactly_to_the_roles_with_its_right(
         right = required_right(event)
         assert (event.fn is None) == (right is None), f"{event.api_name} has no right"
         if right == ANY_ROLE:
-            found.add(event.fn.__name__)
+            found.add(event.fn.__qualname__)
             continue
         assert right is None or right in EVENT_RIGHTS, event.api_name
         for who in (None, *(principal("x", role) for role in WRITTEN)):
