@@ -291,7 +291,7 @@ async def test_a_prompt_that_is_deleted_meanwhile_is_told(desktop: Desktop) -> N
     versions = await look(desktop)
     await desktop.place.orchestrator.studio.delete("say", ADMIN)
     await desktop.fire("version_watch")
-    assert "Prompt &#x27;say&#x27; not found" in desktop.value(versions.note)
+    assert "There is no prompt &#x27;say&#x27;" in desktop.value(versions.note)
 
 
 async def test_a_version_that_is_not_in_the_file_is_told_with_the_ways_to_have_it(desktop: Desktop) -> None:
