@@ -41,7 +41,7 @@ from herding.values import Principal
 WAIT_SECONDS = 60.0
 PRUNE_SECONDS = 24 * 3600.0
 DEMAND_SECONDS = 0.5
-"""How often nodes are switched to models that requests wait for."""
+"""Seconds between two looks at the models that requests wait for."""
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,27 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests import browser
 from tests.e2e.doors import ADMIN_TOKEN, Admin
 from tests.e2e.running_app import ROOT, RunningApp
-from tests.e2e.workbench import Workbench
+from tests.e2e.workbench import LONG, Workbench
 
 FOLDER = Path("screenshots")
-TABS = ("overview", "versions", "history", "compare", "insights", "nodes")
+TABS = {
+    "overview": "#overview-list [data-pick]",
+    "versions": "#version-diff :is(ins, del)",
+    "history": "table.entries tbody tr",
+    "compare": "#compare-variables :is(textarea, input)",
+    "insights": "#insights-outlook li",
+    "nodes": ".node h3",
+}
+"""The tabs, each with what it shows once it is loaded."""
+
+AT_REST = """
+(quiet) => new Promise((resolve) => {
+  let timer = setTimeout(resolve, quiet);
+  const again = () => { clearTimeout(timer); timer = setTimeout(resolve, quiet); };
+  new MutationObserver(again).observe(document.body, { childList: true, characterData: true, subtree: true });
+})
+"""
+"""Resolves when the page has not changed for `quiet` ms."""
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")
@@ -59,6 +76,7 @@ def main() -> int:
 def visitor(opened: Browser, url: str, token: str = "", **look: Any) -> Iterator[Page]:
     """A page of somebody who logged in with a token, or of a guest."""
     context = opened.new_context(**look)
+    context.set_default_timeout(LONG)
     if token:
         context.request.post(f"{url}/login", form={"token": token})
     yield context.new_page()
@@ -108,9 +126,9 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         shoot(page, f"engineer-{end}")
         page.locator("#calls-section > button").click()
         shoot(page, f"calls-{end}")
-        for tab in TABS:
+        for tab, content in TABS.items():
             page.goto(f"{url}/?tab={tab}&prompt=entity_recognition")
-            page.wait_for_timeout(1500)
+            page.locator(content).first.wait_for()
             if tab == "history":
                 bench.history_rows().first.get_by_role("button").click()
             if tab == "versions":
@@ -169,7 +187,7 @@ def take_access(page: Page, url: str, end: str) -> None:
 
 def shoot(page: Page, name: str) -> None:
     """One picture of the whole page, when it is at rest."""
-    page.wait_for_timeout(1200)
+    page.evaluate(AT_REST, 1_000)
     page.screenshot(path=FOLDER / name, full_page=True)
     sys.stdout.write(f"{FOLDER / name}\n")
 

@@ -138,7 +138,7 @@ def test_a_terminal_that_has_not_all_letters_shows_the_table_all_the_same(home: 
     [
         ("create --user ada", "User 'ada' not found. Add --role"),
         ("create --user ada --role king", "Role not found"),
-        ("create --user guest:1 --role user", "A user's id"),
+        ("create --user guest:1 --role user", "A user id has 1 to 64"),
         ("create --user local --role user", "reserved"),
         ("create --user ada --role user --days 0", "--days"),
         ("create --user ada --role user --days -1", "--days"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from tests.support.imports import breaches
+from tests.support.imports import breaches, modules
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +19,18 @@ def test_the_rooms_keep_to_the_rules() -> None:
 def test_every_room_of_the_house_is_looked_at() -> None:
     """An empty house would keep to the rules as well."""
     assert len(list((ROOT / "herding").rglob("*.py"))) > 40
+
+
+def test_no_modules_import_each_other() -> None:
+    TopologicalSorter(modules(ROOT)).prepare()
+
+
+def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
+    (tmp_path / "herding").mkdir()
+    for name, other in (("a", "b"), ("b", "c"), ("c", "a")):
+        (tmp_path / "herding" / f"{name}.py").write_text(f"from herding.{other} import x\n")
+    with pytest.raises(CycleError):
+        TopologicalSorter(modules(tmp_path)).prepare()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from herding.engine.options import check_secret, parse_options
 from herding.errors import ConfigError
 
 _SWITCH_SECONDS = 0.0005
-"""How long the worker thread may keep the interpreter while the event loop waits for it."""
+"""The longest time the worker thread may keep the interpreter while the event loop waits for it."""
 
 
 def main() -> None:

@@ -74,4 +74,4 @@ class Feedback:
     async def _check_request(self, request_id: str, who: Principal) -> None:
         require(who, RATE)
         if await self._store.entry(request_id, viewer=who.id, owner=owner(who)) is None:
-            raise NotFoundError("There is no such request.", param="request_id")
+            raise NotFoundError("Request not found.", param="request_id")

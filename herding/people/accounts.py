@@ -21,10 +21,10 @@ from herding.store import Store, now_ms
 from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
 
 OVERLAP_MS = 24 * 3600 * 1000
-"""How long a token stays valid after its rotation."""
+"""The time a token stays valid after its rotation."""
 
 RECHECK_SECONDS = 0.5
-"""How often the tokens of running requests are checked."""
+"""Seconds between two checks of the tokens of running requests."""
 
 MINUTE_MS = 60_000
 MAX_DELETIONS_PER_MINUTE = 10

@@ -21,7 +21,7 @@ from herding.store import Store, now_ms
 from herding.values import Principal, Token, User
 
 CACHE_SECONDS = 2.0
-"""How long a token is valid without asking the database; a revocation by another process takes that long."""
+"""The time a token is trusted without asking the database. A revocation by another process takes that long."""
 
 MAX_CACHED = 10_000
 FLUSH_SECONDS = 1.0

@@ -37,7 +37,7 @@ class History:
         """Return one request. Raises NotFoundError, also for requests of others."""
         entry = await self._store.entry(request_id, viewer=who.id, owner=owner_filter(who))
         if entry is None:
-            raise NotFoundError("There is no such request.", param="request_id")
+            raise NotFoundError("Request not found.", param="request_id")
         return entry
 
     async def facets(self, who: Principal) -> Facets:

@@ -277,17 +277,25 @@ class Pipeline:
         return True
 
     async def _record(self, run: RequestRun) -> Outcome:
-        """Write the row of a request that ended: the only place that does."""
+        """Write the row of a request that ended: the only place that does.
+
+        A caller that is cancelled meanwhile leaves at once; the row is written and counted all the same.
+        """
         outcome = run.outcome()
+
+        def recorded(written: asyncio.Future[None]) -> None:
+            self._active.remove(run.request.id)
+            if written.exception() is None:
+                self._metrics.ended(outcome)
+                self._learning.ended(outcome)
+
         try:
             written = self._store.finish(run.stored(outcome))
-            written.add_done_callback(lambda _: self._active.remove(run.request.id))
         except StoreError:
             self._active.remove(run.request.id)
             raise
-        await written
-        self._metrics.ended(outcome)
-        self._learning.ended(outcome)
+        written.add_done_callback(recorded)
+        await asyncio.shield(written)
         return outcome
 
 

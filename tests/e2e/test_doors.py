@@ -52,7 +52,7 @@ roles:
     rights: ["*"]
 """
 SAY = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: hello}}\nprompt: '{{text}}'\n"
-LEFT = "name: ClientDisconnected\ntarget_models: ['status:401']\nprompt: hi\n"
+LEFT = "name: Left\ntarget_models: ['status:401']\nprompt: hi\n"
 CROWD = "127.0.0.7"
 """The address that guesses; the others are not to suffer for it."""
 
@@ -479,7 +479,7 @@ def test_a_cookie_tells_no_secret_and_is_not_made_by_guessing(doors: Doors) -> N
             assert client.get("/api/v1/me").json()["role"] == "guest"
 
 
-# CompareLinks that lead out
+# Links that lead out
 
 WAYS = [
     "//evil.example",

@@ -13,7 +13,7 @@ from tests.e2e.running_app import RunningApp
 
 pytestmark = pytest.mark.xdist_group("open_net")
 
-ROUNDS = 30
+ROUNDS = 12
 RUSH = 50
 MOST = 10
 LIMIT = {"limits": [{"type": "request", "interval": 1, "limit": MOST}]}

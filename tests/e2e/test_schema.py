@@ -15,10 +15,33 @@ from tests.e2e.running_app import RunningApp
 EXAMPLES = 30
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
 CONFIG = """
+hooks = "archives.py"
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 502, 503, 504]
 """
 """That no node serves a model, or that one failed, is an honest answer; 500 is a fault of ours."""
+HOOKS = """
+import io
+import zipfile
+
+import schemathesis
+from hypothesis import strategies as st
+
+
+def archive(files):
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as opened:
+        for name, text in files.items():
+            opened.writestr(name, text)
+    return body.getvalue()
+
+
+texts = st.sampled_from(["name: Ok\\ntemplate: Say it.\\n", "name: [", "", "name: Ok\\nmessages: 3\\n"])
+names = st.sampled_from(["ok.yaml", "folder/ok.yaml", "../up.yaml", "/etc/ok.yaml", "readme.txt"])
+archives = st.dictionaries(names, texts, max_size=3).map(archive)
+schemathesis.openapi.media_type("application/zip", archives | st.binary(max_size=64))
+"""
+"""The tool makes no zip archives by itself."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +55,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 def test_every_operation_answers_as_it_is_described(app: RunningApp, role: str) -> None:
     token = ADMIN_TOKEN if role == "operator" else Admin(app.url).user("somebody-who-tries")
     (app.home / "schemathesis.toml").write_text(CONFIG)
+    (app.home / "archives.py").write_text(HOOKS)
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{app.url}/openapi.json"]
     command += ["-H", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS), "--seed", "7"]
     command += ["--phases", "examples,coverage,fuzzing", "--max-examples", str(EXAMPLES), "--no-color"]

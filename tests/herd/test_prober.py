@@ -127,7 +127,7 @@ async def test_an_engine_that_was_started_again_gets_its_trial_at_once() -> None
 
 
 async def test_a_node_that_keeps_its_probe_waiting_keeps_no_other_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "EVERY", 0.001)
+    monkeypatch.setattr(probing, "INTERVAL_SECONDS", 0.001)
     stuck, moody, clock = Stuck("stuck"), Moody(), Clock()
     fleet = Fleet({"stuck": stuck, "moody": moody}, clock=clock, rng=Random(1))
     eject(fleet, "stuck")

@@ -649,7 +649,7 @@ async def test_a_last_use_that_was_not_written_is_tried_again(house: House, monk
     await inside(house)
     at = house.time.ms
     with monkeypatch.context() as patch:
-        patch.setattr(house.store, "touched", away)
+        patch.setattr(house.store, "record_token_use", away)
         await house.authenticator.flush()
     house.time.passes(5)
     await house.authenticator.flush()

@@ -169,7 +169,7 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
     assert "% of the requests" in whys["c"]
     assert others["a"].endswith("no data for this prompt yet; on other prompts: 5.0 stars from 20 ratings")
     assert others["c"].endswith(", fails 50 % of the time")
-    assert chooser.choose("q", ("x", "y"), RoutingSettings(), busy={}).why.endswith("on this prompt yet")
+    assert chooser.choose("q", ("x", "y"), RoutingSettings(), busy={}).why.endswith("no data for this prompt yet")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,27 @@ ONLY_IN: dict[str, set[str]] = {
 
 ENVIRONMENT_IN = {"settings", "engine", "main"}
 PASSES_ENVIRONMENT_ON = "herding/nodes/local.py"
+
+
+def modules(root: Path) -> dict[str, set[str]]:
+    """Return each module of the project at `root` with the modules of the project that it imports."""
+    paths = {_module(path.relative_to(root).as_posix()): path for path in sorted((root / "herding").rglob("*.py"))}
+    return {name: set(_imported(path, path.relative_to(root).as_posix(), paths)) for name, path in paths.items()}
+
+
+def _imported(path: Path, name: str, known: Container[str]) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                target = full if full in known else node.module
+                if target in known and target != _module(name):
+                    yield target
+
+
+def _module(name: str) -> str:
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 class Import(NamedTuple):

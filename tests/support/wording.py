@@ -76,7 +76,6 @@ PRIVATE_NAMES = frozenset(
         "bell",
         "seed_chat",
         "tallies",
-        "demand",
         "intake",
         "filing",
         "lane",

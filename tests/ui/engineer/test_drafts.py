@@ -614,7 +614,7 @@ async def test_a_prompt_that_somebody_changed_meanwhile_is_not_deleted(desktop: 
     drafts = desktop.place.orchestrator.drafts
     await drafts.store("say", Edits(template=MINE), ADA)
     await drafts.save("say", ADA)
-    with pytest.raises(HerdingError, match="version 2"):
+    with pytest.raises(HerdingError, match="is at v2 now"):
         await desktop.fire("delete_prompt")
     assert (desktop.place.prompts / "say.yaml").exists()
 

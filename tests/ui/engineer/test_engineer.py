@@ -318,7 +318,7 @@ async def test_stars_and_comment_are_saved_at_once(desktop: Desktop) -> None:
 async def test_stars_that_there_are_not_are_refused(desktop: Desktop, stars: Any) -> None:
     await desktop.fire("run")
     desktop.set(desktop.page.engineer.runner.pane.stars, stars)
-    with pytest.raises(HerdingError, match="1, 2, 3, 4 or 5"):
+    with pytest.raises(HerdingError, match="Select 1 to 5 stars"):
         await desktop.fire("rate")
 
 

@@ -119,7 +119,7 @@ async def test_another_prompt_and_another_time_are_looked_at(desktop: Desktop) -
 
 async def test_a_prompt_that_is_not_there_is_named_and_another_one_shown(desktop: Desktop) -> None:
     tab = await look(desktop, "ghost")
-    assert "There is no prompt &#x27;ghost&#x27;" in desktop.value(tab.note)
+    assert "Prompt &#x27;ghost&#x27; not found" in desktop.value(tab.note)
     assert desktop.value(tab.picker) == "chat"
     desktop.set(tab.picker, "ghost")
     with pytest.raises(NotFoundError, match="no prompt 'ghost'"):

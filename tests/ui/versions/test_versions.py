@@ -309,7 +309,7 @@ async def test_a_version_that_is_not_in_the_file_is_told_with_the_ways_to_have_i
 
 async def test_the_tab_of_a_prompt_that_is_not_there_says_so(desktop: Desktop) -> None:
     versions = await look(desktop, "gone")
-    assert "There is no prompt" in desktop.value(versions.note)
+    assert "Prompt &#x27;gone&#x27; not found" in desktop.value(versions.note)
     assert desktop.value(versions.picker) == "chat"
 
 
