@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 from gradio.routes import App
-from starlette.routing import Mount
 
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.route_filter import RouteFilter
@@ -53,7 +52,8 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         head=HEAD,
     )
     for route in app.routes:
-        if isinstance(route, Mount) and isinstance(route.app, App):  # the API needs no filter
-            route.app.add_middleware(RouteFilter)
+        mounted = getattr(route, "app", None)
+        if isinstance(mounted, App):  # Gradio's; the API needs no filter
+            mounted.add_middleware(RouteFilter)
     # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True
