@@ -80,7 +80,7 @@ async def _lines(chunks: AsyncIterator[bytes], field: str) -> AsyncGenerator[lis
             found: list[str] = []
             try:
                 for line in _split(block.removeprefix(_BOM), field):
-                    if line.startswith(field) and (data := line[size:].strip()):
+                    if line and line.startswith(field) and (data := line[size:].strip()):
                         found.append(data)
             finally:
                 if found:  # also the lines before an invalid one

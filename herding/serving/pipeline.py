@@ -202,7 +202,7 @@ class Pipeline:
 
     async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
         """Call one node and yield Started, Delta*."""
-        candidate, began, began_at = assignment.candidate, run.elapsed_ms, self._clock()
+        candidate, began_at, began = assignment.candidate, self._clock(), run.elapsed_ms
         run.choose(candidate, assignment.policy, assignment.reason, assignment.considered)
         failure: HerdingError | None = None
         call: NodeCall | None = None

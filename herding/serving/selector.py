@@ -94,8 +94,8 @@ class Selector:
 
     def models(self, request: PreparedRequest) -> Sequence[str]:
         """Return the models that may serve the request, best first; without a target, all that are served."""
-        if request.models:
-            return request.models
+        if models := request.models:
+            return models
         served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
         return list(dict.fromkeys(served))
 
@@ -106,7 +106,7 @@ class Selector:
 
     def serving(self, state: RoutingState) -> list[Node]:
         """Return the nodes that serve one of the models now and have not failed this request."""
-        return _serving(state, self.allowed(state.request), self.models(state.request))
+        return list(_serving(state, self.allowed(state.request), self.models(state.request)))
 
     def coming(self, state: RoutingState) -> list[Node]:
         """Return the nodes that will serve one of the models soon."""
@@ -152,11 +152,14 @@ class Selector:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
         state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         allowed, models = self.allowed(state.request), self.models(state.request)
-        nodes = _serving(state, allowed, models)
+        serving = _serving(state, allowed, models)
         free = {
-            node.name: state.served(node) for node in nodes if slots.has_free(node.name) and health.allows(node.name)
+            node.name: served
+            for node, served in serving.items()
+            if slots.has_free(node.name) and health.allows(node.name)
         }
         if not free:
+            nodes = list(serving)
             if error := self._final_error(state, nodes):
                 raise error
             return None
@@ -272,10 +275,10 @@ class Selector:
         return NoNodeError(f"No node is available now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 
-def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) -> list[Node]:
-    """Return the nodes that serve one of the models now and have not failed this request."""
-    remaining = (node for node in nodes if node.name not in state.failed)
-    return [node for node in remaining if any(model in state.served(node) for model in models)]
+def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) -> dict[Node, tuple[str, ...]]:
+    """Return the nodes that serve one of the models now and have not failed this request, with what they serve."""
+    listed = {node: state.served(node) for node in nodes if node.name not in state.failed}
+    return {node: served for node, served in listed.items() if not set(models).isdisjoint(served)}
 
 
 def _serves(node: Node, models: set[str]) -> bool:

@@ -37,9 +37,10 @@ class Parameters:
 
     def given(self) -> dict[str, Any]:
         """Return the parameters that are set, by name."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
+        return {name: value for name in _PARAMETERS if (value := getattr(self, name)) not in (None, ())}
 
 
+_PARAMETERS = tuple(field.name for field in fields(Parameters))
 _MODEL_DEFAULTS = Parameters()
 
 
