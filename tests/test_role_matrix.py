@@ -134,8 +134,17 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield from ((method, str(route.path_format)) for method in sorted(route.methods or ()))
 
 
+_bodies: dict[tuple[str, str], Any] = {}
+
+
 def bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
-    """A body that fits, for each operation that takes one: the example of its documentation."""
+    """A body that fits, for each operation that takes one: the example of its documentation, which is read once."""
+    if not _bodies:
+        _bodies.update(_read_bodies(app))
+    return _bodies
+
+
+def _read_bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
     described = describe(app)
     schemas = described["components"]["schemas"]
     found = {}
