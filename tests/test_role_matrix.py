@@ -301,7 +301,7 @@ async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_pat
     async with herding(tmp_path, echo(), roles=Roles(tmp_path / "roles.yaml")) as place:
         await place.accounts.add_user(User("one", "one", "one"), ADMIN)
         _, token = await place.accounts.create_token("one", "test", ADMIN)
-        app = create(place.parts, place.settings)
+        app = create(place.parts, place.settings, ui=False)
         site = Site(app, place, {"one": {"authorization": f"Bearer {token}"}})
         examples = bodies(app)
         for method, other in operations(app):

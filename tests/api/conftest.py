@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from copy import copy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+from unittest.mock import patch
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from herding.main import create
+from herding import main
+from herding.api.app import create_app
+from herding.api.native import infer
+from herding.api.native.idempotency import IdempotencyCache
+from herding.orchestrator import Orchestrator
+from herding.people.authenticator import Authenticator
 from tests.support.herding import ADMIN_TOKEN, Place
 from tests.support.ports import listening
 
@@ -19,9 +31,60 @@ ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 MAX_BODY = 50_000
 
 
-def web(place: Place) -> FastAPI:
-    """The web app without its page, and with some routes that misbehave."""
-    app = create(place.parts, place.settings, ui=False, max_body=MAX_BODY)
+@dataclass
+class _Site:
+    """One app: the services of its place, and the responses that its routes keep for repeated requests."""
+
+    place: Place
+    responses: IdempotencyCache[Any] | None = None
+
+
+_site: ContextVar[_Site] = ContextVar("site")
+
+
+class _Service:
+    """Stands for a service of the app that is asked, because all apps of a process share the routes."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __getattr__(self, name: str) -> Any:
+        service = self._find()
+        found = getattr(service, name)
+        if isinstance(service, Orchestrator) and type(found).__module__.startswith("herding."):
+            return _Service(lambda: getattr(self._find(), name))
+        return found
+
+
+def _responses(**options: Any) -> Any:
+    """A cache of responses that each app has for itself."""
+
+    def find() -> IdempotencyCache[Any]:
+        site = _site.get()
+        site.responses = site.responses or IdempotencyCache(**options)
+        return site.responses
+
+    return _Service(find)
+
+
+class _EnterSite:
+    """The innermost middleware: tells the shared routes which app is asked."""
+
+    def __init__(self, app: ASGIApp, *, site: _Site) -> None:
+        self._app, self._site = app, site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _site.set(self._site)
+        await self._app(scope, receive, send)
+
+
+@cache
+def _routes() -> FastAPI:
+    """The routes of the app, built once in a process because that takes longer than most tests, and some that fail."""
+    with patch.object(infer, "IdempotencyCache", _responses):
+        orchestrator = _Service(lambda: _site.get().place.orchestrator)
+        authenticator = _Service(lambda: _site.get().place.authenticator)
+        app = create_app(cast(Orchestrator, orchestrator), cast(Authenticator, authenticator))
 
     @app.post("/echo", include_in_schema=False)
     async def echo(request: Request) -> dict[str, int]:
@@ -36,6 +99,18 @@ def web(place: Place) -> FastAPI:
         raise RuntimeError("canary: a secret detail")
 
     return app
+
+
+def web(place: Place) -> FastAPI:
+    """The web app without its page, and with some routes that misbehave."""
+    site = _Site(place)
+    _site.set(site)
+    app = copy(_routes())
+    app.user_middleware, app.middleware_stack = [], None
+    app.dependency_overrides.clear()
+    app.add_middleware(_EnterSite, site=site)
+    with patch.object(main, "create_app", lambda *_: app):
+        return main.create(place.parts, place.settings, ui=False, max_body=MAX_BODY)
 
 
 def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
