@@ -73,7 +73,7 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
         shown.append(all_html(desktop))
     await desktop.fire("watch")
     shown.append(all_html(desktop))
-    await desktop.fire("landed", prompt=HOSTILE_TEXT)
+    await desktop.fire("page_load", prompt=HOSTILE_TEXT)
     shown.append(all_html(desktop))
     carriers = {name for page in shown for name, html in page.items() if "&lt;img src=x" in html}
     expected = (
