@@ -77,7 +77,7 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
     shown.append(all_html(desktop))
     carriers = {name for page in shown for name, html in page.items() if "&lt;img src=x" in html}
     expected = (
-        "prompt-about answer-error answer-chat broken-prompts overview-list overview-page history-list history-page"
+        "prompt-about response-error response-chat broken-prompts overview-list overview-page history-list history-page"
     )
     assert carriers >= {*expected.split(), "nodes-3-card"}
     for page in shown:
