@@ -33,6 +33,9 @@ from herding.nodes.transport import NodeTransport
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 MAX_SMALL_BODY = 64_000
+HEADER_ENCODING = "latin-1"
+"""The encoding of headers in HTTP; without it, httpx tries out several for each request and response."""
+
 MAX_RETRY_AFTER = 86_400.0
 """The longest pause in seconds that a node may ask for."""
 
@@ -105,23 +108,24 @@ async def within(seconds: float, *, node: str) -> AsyncIterator[None]:
         raise DeadlineError(f"Node '{node}' did not respond in time.", node=node) from None
 
 
-@asynccontextmanager
-async def open_response(
-    transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str
-) -> AsyncIterator[httpx.Response]:
-    """Send a request and open its uncompressed response with a status of success; raise NodeErrors otherwise.
+async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str) -> httpx.Response:
+    """Send a request and return its uncompressed response with a status of success; raise NodeErrors otherwise.
 
-    Works below `httpx.AsyncClient`, whose redirects, cookies and hooks take longer than the request itself.
+    The caller closes the response. Works below `httpx.AsyncClient`, whose redirects, cookies and hooks take longer
+    than the request itself.
     """
+    request.headers.encoding = HEADER_ENCODING
     response = await transport.handle_async_request(request)
+    response.headers.encoding = HEADER_ENCODING
     try:
         if not 200 <= response.status_code < 300:  # some servers respond with 201 to a POST
             raise await status_error(response, node)
         if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             raise BadResponseError(f"Node '{node}' sent a compressed response without being asked to.", node=node)
-        yield response
-    finally:
+    except BaseException:
         await response.aclose()
+        raise
+    return response
 
 
 async def status_error(response: httpx.Response, node: str) -> NodeError:

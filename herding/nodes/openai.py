@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -160,7 +160,7 @@ class OpenAINode(Node):
         reader, redactor = StreamReader(self.name), StreamRedactor([self._key] if self._key else [])
         with http.node_errors(self.name, secret=self._key):
             try:
-                async with self._post(path, body) as response:
+                async with aclosing(await self._post(path, body)) as response:
                     await self._check_is_stream(response)
                     async with aclosing(data_lines(response.aiter_raw())) as lines:
                         async for events in lines:
@@ -201,15 +201,13 @@ class OpenAINode(Node):
         self._supports_base64 = False
         return await self.embed(model, texts, dimensions=dimensions)
 
-    @asynccontextmanager
-    async def _post(self, path: str, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        """Open the response of success to a JSON body."""
+    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Return the open response of success to a JSON body."""
         url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._url + path))  # parsing is expensive
         extensions = {"timeout": self._http.timeout.as_dict()}
         content = http.to_json(body).encode()
         request = httpx.Request("POST", url, headers=self._headers, content=content, extensions=extensions)
-        async with http.open_response(self._transport, request, node=self.name) as response:
-            yield response
+        return await http.open_response(self._transport, request, node=self.name)
 
     async def _read_embeddings(self, body: dict[str, Any]) -> bytes:
         """Return the whole response, under the deadlines of a stream."""
@@ -217,7 +215,7 @@ class OpenAINode(Node):
         try:
             async with (
                 asyncio.timeout(limits.first_token) as deadline,
-                self._post("/embeddings", body) as response,
+                aclosing(await self._post("/embeddings", body)) as response,
             ):
                 async for piece in response.aiter_raw():
                     deadline.reschedule(loop.time() + limits.idle)

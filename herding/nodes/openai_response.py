@@ -51,20 +51,30 @@ class StreamReader:
         before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
             for event in _parse_events(before_end, self._node):
-                check_event(event, self._node)
-                if "usage" in event:
-                    self.usage = _usage(event) or self.usage
-                if (choice := _first_choice(event)) is not None:
-                    self._has_choices = True
-                    text, finish_reason = _choice_text(choice)
-                    self._finish_reason = finish_reason or self._finish_reason
-                    texts.append(text)
+                texts.append(self._read_event(event))
         except NodeError as error:
             self.failure = error
         else:
             if before_end is not events:
                 self._finish_reason, self.done = self._finish_reason or "stop", True
         return "".join(texts)
+
+    def _read_event(self, event: Any) -> str:
+        """Record one event and return its text; events that only count tokens have none."""
+        if not isinstance(event, dict) or event.get("error"):
+            check_event(event, self._node)  # raises the error
+        if "usage" in event:
+            self.usage = _usage(event) or self.usage
+        choices = event.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(choice, dict):
+            return ""
+        self._has_choices = True
+        if reason := choice.get("finish_reason"):  # some servers send "" for none
+            self._finish_reason = "length" if reason == "length" else "stop"
+        delta = choice.get("delta")
+        text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
+        return text if isinstance(text, str) else _join_parts(text)
 
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""
@@ -171,21 +181,11 @@ def _little_endian(numbers: array[float]) -> array[float]:
     return numbers
 
 
-def _first_choice(event: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the first choice of an event; events that only count tokens have none."""
-    choices = event.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    return choice if isinstance(choice, dict) else None
-
-
-def _choice_text(choice: dict[str, Any]) -> tuple[str, FinishReason | None]:
-    """Return the text and the finish reason of a choice; some servers send "" for none."""
-    delta, reason = choice.get("delta"), choice.get("finish_reason")
-    text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-    if isinstance(text, list):  # some servers send a list of parts
-        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict) and part.get("type") == "text")
-    finish_reason: FinishReason | None = None if not reason else "length" if reason == "length" else "stop"
-    return text if isinstance(text, str) else "", finish_reason
+def _join_parts(content: Any) -> str:
+    """Return the text of a list of parts, which some servers send; anything else has none."""
+    if not isinstance(content, list):
+        return ""
+    return "".join(part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text")
 
 
 def _usage(event: dict[str, Any]) -> Usage | None:

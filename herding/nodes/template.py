@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from copy import deepcopy
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
@@ -189,7 +189,9 @@ class TemplateNode(Node):
             for secret in redactor.secrets:
                 errors.enter_context(http.node_errors(self.name, secret=secret))
             errors.enter_context(http.node_errors(self.name))
-            async with http.open_response(self._transport, self._request(call), node=self.name) as response:
+            async with aclosing(
+                await http.open_response(self._transport, self._request(call), node=self.name)
+            ) as response:
                 async for piece in self._pieces(response):
                     if text := redactor.feed(piece):
                         yield Chunk(text=text)

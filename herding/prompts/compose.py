@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from herding.errors import UserError
 from herding.prompts.checks import Checks
@@ -12,11 +14,13 @@ from herding.prompts.render import family_of, insert, insert_guarded, rendered_s
 from herding.prompts.variables import Value, clean_parameter, show
 from herding.values import Message, Request
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 MAX_CHARS = 4_000_000
 """Maximum length of a rendered prompt with its texts for model families, in characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RenderedPrompt:
     """The input of a model: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed.
 
@@ -40,6 +44,13 @@ class RenderedPrompt:
             return self
         kept = self.messages[: self.head] + self.messages[self.head + count :]
         return RenderedPrompt(kept, None, self.variant, self.head)
+
+    @cached_property
+    def stored_text(self) -> str:
+        """The input as the history keeps it: the raw text, or the messages as a JSON list."""
+        if self.messages is None:
+            return self.text or ""
+        return _to_json([{"role": message.role, "content": message.content} for message in self.messages])
 
     @property
     def turns(self) -> int:

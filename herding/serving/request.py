@@ -29,8 +29,6 @@ from herding.values import (
     Usage,
 )
 
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-
 CHARS_PER_TOKEN = 4
 ANSWER_TOKENS = 256
 """The output tokens that a request is assumed to need where no `max_tokens` is set."""
@@ -87,7 +85,7 @@ class PreparedRequest:
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format is part of the input."""
         form = len(json.dumps(self.response_format)) if self.response_format else 0
-        return -(-(len(input_text(rendered)) + form) // CHARS_PER_TOKEN)
+        return -(-(len(rendered.stored_text) + form) // CHARS_PER_TOKEN)
 
 
 class Stoppable(Protocol):
@@ -234,7 +232,7 @@ class RequestRun:
             session_id=request.session_id,
             variables=request.variables,
             parameters=request.parameters,
-            input=input_text(self.rendered),
+            input=self.rendered.stored_text,
             answer="".join(self._answer),
             model=candidate.model if candidate else request.model,
             node=candidate.node if candidate else None,
@@ -291,13 +289,6 @@ class ActiveRequests:
         for run in self:
             if run.request.principal.id == principal and (request_ids is None or run.request.id in request_ids):
                 run.drop_texts()
-
-
-def input_text(rendered: RenderedPrompt) -> str:
-    """Return the input as the history keeps it: the raw text, or the messages as a JSON list."""
-    if rendered.messages is None:
-        return rendered.text or ""
-    return _to_json([{"role": message.role, "content": message.content} for message in rendered.messages])
 
 
 def without_texts(outcome: Outcome) -> Outcome:

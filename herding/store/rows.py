@@ -26,6 +26,8 @@ _COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason
 
 _column_values = attrgetter(*_COLUMNS)
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
+_attempt_values = attrgetter(*_ATTEMPT)
+_ATTEMPT_TEXTS = ("node", "model", "error_type", "error")
 
 
 def storable(value: Any) -> Any:
@@ -50,11 +52,8 @@ def request_row(outcome: Outcome) -> Row:
     """Return the row of table `request` for an outcome."""
     usage, timings, checks = outcome.usage, outcome.timings, outcome.checks
     row: Row = dict(zip(_COLUMNS, _column_values(outcome), strict=True))
-    for name in _TEXTS:
-        if row[name] is not None:
-            row[name] = storable(row[name])
-    return row | {
-        "id": storable(outcome.request_id),
+    row |= {
+        "id": outcome.request_id,
         "variables": storable(outcome.variables),
         "parameters": _set_parameters(outcome.parameters),
         "input_tokens": usage.input_tokens,
@@ -64,17 +63,25 @@ def request_row(outcome: Outcome) -> Row:
         "first_token_ms": timings.first_token_ms,
         "total_ms": timings.total_ms,
         "checks_passed": checks.ok,
-        "check_failure": storable(checks.reason),
+        "check_failure": checks.reason,
     }
+    return _replace_unstorable(row, (*_TEXTS, "id", "check_failure"))
 
 
 def attempt_rows(outcome: Outcome) -> list[Row]:
     """Return the rows of table `attempt` for an outcome."""
     request_id = storable(outcome.request_id)
-    return [
-        {"request_id": request_id} | {name: storable(getattr(attempt, name)) for name in _ATTEMPT}
-        for attempt in outcome.attempts
-    ]
+    rows = [dict(zip(_ATTEMPT, _attempt_values(attempt), strict=True)) for attempt in outcome.attempts]
+    return [_replace_unstorable(row | {"request_id": request_id}, _ATTEMPT_TEXTS) for row in rows]
+
+
+def _replace_unstorable(row: Row, names: Sequence[str]) -> Row:
+    """Make the texts of these columns storable in place, and return the row."""
+    for name in names:
+        text = row[name]
+        if text and (not text.isascii() or "\x00" in text):
+            row[name] = _UNSTORABLE.sub("\ufffd", text)
+    return row
 
 
 def usage_row(outcome: Outcome) -> Row:

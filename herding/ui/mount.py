@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.routes import App
 
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.route_filter import RouteFilter
@@ -50,6 +51,9 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
         head=HEAD,
     )
-    app.add_middleware(RouteFilter)
+    for route in app.routes:
+        mounted = getattr(route, "app", None)
+        if isinstance(mounted, App):  # Gradio's; the API needs no filter
+            mounted.add_middleware(RouteFilter)
     # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True

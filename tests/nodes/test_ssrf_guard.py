@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 
 import httpx
 import pytest
@@ -252,10 +253,9 @@ async def test_requests_below_the_client_are_checked_as_well(server: AnyServer) 
         (f"http://{PUBLIC}", "is not the address of this node"),
     ]:
         with pytest.raises(httpx.ConnectError, match=words):
-            async with http.open_response(transport, httpx.Request("POST", f"{base}/plain", json={}), node="any"):
-                pass
+            await http.open_response(transport, httpx.Request("POST", f"{base}/plain", json={}), node="any")
     request = httpx.Request("POST", f"{server.url}/plain", json={"input": "hi"})
-    async with http.open_response(transport, request, node="any") as response:
+    async with aclosing(await http.open_response(transport, request, node="any")) as response:
         assert response.status_code == 200
     await transport.aclose()
 

@@ -333,8 +333,7 @@ async def test_a_compressed_answer_stays_compressed_and_is_refused() -> None:
         async with client.stream("GET", "/") as response:
             assert b"".join([data async for data in response.aiter_raw()]) == bomb
         with pytest.raises(BadResponseError, match="compressed"):
-            async with http.open_response(client._transport, client.build_request("POST", "/"), node="n"):
-                pass
+            await http.open_response(client._transport, client.build_request("POST", "/"), node="n")
 
 
 async def test_an_answer_is_not_read_ahead_of_its_reader() -> None:
