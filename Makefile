@@ -12,9 +12,10 @@ T ?=
 run: .venv/.app
 	$(BIN) app.py
 
-# For every edit: format, lint, types, and the tests that start no app, engine or browser and are not marked slow.
+# For every edit: format, lint, types, and the tests of everything behind the UI that are not marked slow. The UI, the
+# engine and the app in a browser are left to `make test`.
 check: lint
-	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser" --ignore tests/e2e --ignore tests/engine
+	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser" --ignore tests/e2e --ignore tests/engine --ignore tests/ui
 
 # Everything, or a part: make test T=tests/routing
 test: $(if $(T),.venv/.dev,lint)

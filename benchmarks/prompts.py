@@ -59,7 +59,7 @@ async def measure(settings: Settings, options: argparse.Namespace) -> dict[str, 
         print(f"Saving {options.versions} versions of {options.prompts:,} prompts ...", flush=True)
         keys = await fill(found, settings.prompts, options)
         async with Served(found, settings) as (client, demo):
-            await fired(client, demo, "landed", {})  # the page opens, and knows its choices
+            await fired(client, demo, "page_load", {})  # the page opens, and knows its choices
 
             async def event(name: str, **fields: Any) -> None:
                 await fired(client, demo, name, fields)

@@ -124,7 +124,7 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         bench.run()
         bench.expect_status("Succeeded")
         shoot(page, f"engineer-{end}")
-        page.locator("#calls-section > button").click()
+        page.locator("#code-section > button").click()
         shoot(page, f"calls-{end}")
         for tab, content in TABS.items():
             page.goto(f"{url}/?tab={tab}&prompt=entity_recognition")

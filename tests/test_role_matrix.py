@@ -134,8 +134,17 @@ def operations(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield from ((method, str(route.path_format)) for method in sorted(route.methods or ()))
 
 
+_bodies: dict[tuple[str, str], Any] = {}
+
+
 def bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
-    """A body that fits, for each operation that takes one: the example of its documentation."""
+    """A body that fits, for each operation that takes one: the example of its documentation, which is read once."""
+    if not _bodies:
+        _bodies.update(_read_bodies(app))
+    return _bodies
+
+
+def _read_bodies(app: FastAPI) -> dict[tuple[str, str], Any]:
     described = describe(app)
     schemas = described["components"]["schemas"]
     found = {}
@@ -291,6 +300,7 @@ async def test_every_event_is_open_exactly_to_the_roles_with_its_right(
     assert found == OPEN_EVENTS
 
 
+@pytest.mark.slow  # all together
 @pytest.mark.parametrize("path", sorted(set(PATHS) - {"/docs", "/openapi.json"}))
 async def test_a_role_with_one_path_may_do_what_is_behind_it_and_no_more(tmp_path: Path, path: str) -> None:
     """One role a path, so that no other permission can stand in for the one that is missing."""

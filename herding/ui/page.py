@@ -98,7 +98,7 @@ class Page:
         engineer, runner = self.engineer, self.engineer.runner
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
         outputs = [*frame, *self.overview.address_fields, *engineer.outputs]
-        on(demo.load, self.load, [engineer.session], outputs, name="landed", queue=False)
+        on(demo.load, self.load, [engineer.session], outputs, name="page_load", queue=False)
         models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
         on(self.timer.tick, self.follow, models, followed, name="follow", queue=False)
         on(self.items["engineer"].select, self.follow, models, followed, name="follow_engineer", queue=False)
@@ -112,7 +112,7 @@ class Page:
             item = self.items[tab.key]
             if tab.opened:
                 on(item.select, tab.opened, tab.open_inputs, tab.outputs, name=tab.key, queue=False)
-            on(item.select, self._pause_others(tab), [], paused, name=f"look_away_{tab.key}", queue=False)
+            on(item.select, self._pause_others(tab), [], paused, name=f"pause_others_{tab.key}", queue=False)
             item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
 
     def _wire_nodes(self) -> None:

@@ -25,14 +25,14 @@ DIFFICULT = 'It\'s "quoted" `id` $HOME ${x} \\n {{name}} <b>é 😀</b></script>
 
 def calls_of(page: Page) -> dict[str, list[str]]:
     """The texts of all kinds of call, visible or not."""
-    expect(page.locator("#calls [data-call=curl] pre").first).not_to_be_empty(timeout=LONG)
+    expect(page.locator("#code [data-call=curl] pre").first).not_to_be_empty(timeout=LONG)
     read = "all => all.map(one => [one.dataset.call, [...one.querySelectorAll('pre')].map(pre => pre.textContent)])"
-    return dict(page.locator("#calls [data-call]").evaluate_all(read))
+    return dict(page.locator("#code [data-call]").evaluate_all(read))
 
 
 def unfold(page: Page) -> None:
-    page.locator("#calls-section > button").click()
-    expect(page.locator("#calls .segments")).to_be_visible(timeout=LONG)
+    page.locator("#code-section > button").click()
+    expect(page.locator("#code .segments")).to_be_visible(timeout=LONG)
 
 
 def command(kind: str, text: str, folder: Path) -> list[str]:
@@ -89,12 +89,12 @@ def test_calls_with_a_token_say_any_text_word_for_word(open_net: RunningApp, chr
     unfold(page)
     bench.fill("text", DIFFICULT)
     page.locator("#var-1 textarea, #var-1 input").first.fill("2.5")
-    expect(page.locator("#calls [data-call=curl] pre").first).to_contain_text("second line", timeout=LONG)
-    expect(page.locator("#calls [data-call=curl] pre").first).to_contain_text('"size": 2.5', timeout=LONG)
+    expect(page.locator("#code [data-call=curl] pre").first).to_contain_text("second line", timeout=LONG)
+    expect(page.locator("#code [data-call=curl] pre").first).to_contain_text('"size": 2.5', timeout=LONG)
     bench.run()
     bench.expect_status("Succeeded")
     heard = bench.answer
-    expect(page.locator("#calls [data-call=curl] pre")).to_have_count(2, timeout=LONG)
+    expect(page.locator("#code [data-call=curl] pre")).to_have_count(2, timeout=LONG)
     for kind, texts in calls_of(page).items():
         if not runnable(kind):
             continue
@@ -110,17 +110,17 @@ def test_one_kind_is_in_sight_and_the_choice_lasts(app: RunningApp, page: Page) 
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     bench = Workbench(page, app.url).open("sentiment")
     unfold(page)
-    assert page.locator("#calls [data-call]:visible").count() == 1
-    page.locator("#calls input[value=curl]").focus()
+    assert page.locator("#code [data-call]:visible").count() == 1
+    page.locator("#code input[value=curl]").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#calls [data-call=python]")).to_be_visible()
-    expect(page.locator("#calls [data-call=curl]")).to_be_hidden()
-    page.locator("#calls [data-call=python] button.copy").click()
-    expect(page.locator("#calls [data-call=python] button.copy")).to_have_text("Copied")
+    expect(page.locator("#code [data-call=python]")).to_be_visible()
+    expect(page.locator("#code [data-call=curl]")).to_be_hidden()
+    page.locator("#code [data-call=python] button.copy").click()
+    expect(page.locator("#code [data-call=python] button.copy")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == calls_of(page)["python"][0]
     bench.fill("text", "Quite another text")
-    expect(page.locator("#calls [data-call=python] pre").first).to_contain_text("Quite another text", timeout=LONG)
-    expect(page.locator("#calls [data-call=python]")).to_be_visible()
+    expect(page.locator("#code [data-call=python] pre").first).to_contain_text("Quite another text", timeout=LONG)
+    expect(page.locator("#code [data-call=python]")).to_be_visible()
     bench.open("greeting")
     unfold(page)
-    expect(page.locator("#calls [data-call=python]")).to_be_visible()
+    expect(page.locator("#code [data-call=python]")).to_be_visible()

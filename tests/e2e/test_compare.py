@@ -37,7 +37,7 @@ def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp,
         expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Succeeded", timeout=LONG)
         expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("")
         expect(page.locator(f"#compare-{letter}-metrics")).to_contain_text("Output tokens")
-    expect(page.locator("#compare-said")).to_contain_text("4 of 4 columns succeeded")
+    expect(page.locator("#compare-note")).to_contain_text("4 of 4 columns succeeded")
     page.locator("#compare-b-stars input").first.focus()
     page.keyboard.press("Space")
     expect(page.locator("#compare-b-note")).to_contain_text("Saved", timeout=LONG)

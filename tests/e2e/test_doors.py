@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import b64decode
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -20,6 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
+from herding.access import sessions
+from herding.access.sessions import Session
 from herding.store import sqlite
 from tests.e2e.running_app import ROOT, RunningApp
 from tests.support.database import rows
@@ -467,14 +469,15 @@ def test_a_cookie_tells_no_secret_and_is_not_made_by_guessing(doors: Doors) -> N
     for secret in (token, token.split("_")[2], *SECRETS.values()):
         assert secret not in cookie
         for part in cookie.split("."):
-            assert secret.encode() not in b64decode(part[: len(part) // 4 * 4])
+            assert secret.encode() not in urlsafe_b64decode(part[: len(part) // 4 * 4])
+    now = int(time.time())
     for key in (*GUESSES, *(value.encode() for value in SECRETS.values() if value != SECRETS["HERDING_SECRET_KEY"])):
         for made in (key, sha256(key).digest(), hmac.new(key, b"sessions", sha256).digest()):
-            for said in (f"{kind}.{id}.{begun}", f"operator.{'0' * 32}.{begun}"):
-                forged = f"{said}.{hmac.new(made, said.encode(), sha256).hexdigest()}"
-                with doors.client(cookie=f"herding_session={forged}") as client:
+            for session in (Session("token", id), Session("operator", "0" * 32)):
+                with doors.client(cookie=f"herding_session={sessions.sign(session, made, now)}") as client:
                     assert client.get("/api/v1/me").json()["role"] == "guest"
-    for altered in (f"operator.{id}.{begun}.{signature}", f"{kind}.{id}.{int(begun) + 1}.{signature}", cookie[:-1]):
+    later = begun[:-1] + ("A" if begun[-1] != "A" else "B")
+    for altered in (f"operator.{id}.{begun}.{signature}", f"{kind}.{id}.{later}.{signature}", cookie[:-1]):
         with doors.client(cookie=f"herding_session={altered}") as client:
             assert client.get("/api/v1/me").json()["role"] == "guest"
 

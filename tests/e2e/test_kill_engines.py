@@ -22,8 +22,8 @@ from tests.e2e.running_app import RunningApp, alive, wait_until
 
 CALLERS = 16
 AT_ONCE = 8
-SECONDS = float(os.environ.get("HERDING_TEST_KILL_SECONDS", "6"))
-KILLS, LONGEST = 3, 300
+SECONDS = float(os.environ.get("HERDING_TEST_KILL_SECONDS", "4"))
+KILLS, LONGEST = 2, 300
 """So many kills in any case, and seconds that they may take on a slow machine."""
 EVERY = 2.0
 NODES = f"""

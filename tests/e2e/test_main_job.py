@@ -33,7 +33,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench.fill("text", SAID)
     page.evaluate(WATCH_THE_ANSWER)
     bench.run()
-    expect(page.locator("#answer textarea")).to_have_value(re.compile("three"))
+    expect(page.locator("#response textarea")).to_have_value(re.compile("three"))
     bench.stop()
     bench.expect_status("Stopped")
     stopped = bench.answer
@@ -59,7 +59,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
 WATCH_THE_ANSWER = """() => {
   window.lengthsOfAnswer = [];
   setInterval(() => {
-    const length = document.querySelector("#answer textarea")?.value.length ?? 0;
+    const length = document.querySelector("#response textarea")?.value.length ?? 0;
     if (length && length !== window.lengthsOfAnswer.at(-1)) window.lengthsOfAnswer.push(length);
   }, 20);
 }"""

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.doors import NODES
 from tests.e2e.running_app import RunningApp
 from tests.support.anyserver import AnyServer, anyserver
 
@@ -23,6 +24,12 @@ def worker(server: AnyServer) -> dict[str, Any]:
     }
 
 
+def running(home: Path, **environment: str) -> RunningApp:
+    """The app without an engine, not started yet."""
+    (home / "nodes.yaml").write_text(NODES)
+    return RunningApp(home, environment={"HERDING_NODES": str(home / "nodes.yaml"), **environment})
+
+
 def post(app: RunningApp, path: str, body: Any, token: str = "") -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.post(app.url + path, json=body, headers=headers, trust_env=False, timeout=120).json()
@@ -30,7 +37,7 @@ def post(app: RunningApp, path: str, body: Any, token: str = "") -> Any:
 
 def test_a_model_that_registered_is_there_after_a_crash(tmp_path: Path) -> None:
     with anyserver() as server:
-        app = RunningApp(tmp_path).start(ready=False)
+        app = running(tmp_path).start(ready=False)
         try:
             assert post(app, "/api/server/register", worker(server))["success"]
             app.kill()
@@ -48,7 +55,7 @@ def test_an_app_that_others_reach_uses_no_private_server_without_the_operators_w
     with anyserver() as server:
         environment = {"HERDING_HOST": "0.0.0.0", "HERDING_ADMIN_TOKEN": TOKEN}
         for allowed, success in ("[]", False), (f'["{server.url}"]', True):
-            app = RunningApp(tmp_path, environment={**environment, "HERDING_ALLOWED_HOSTS": allowed})
+            app = running(tmp_path, HERDING_ALLOWED_HOSTS=allowed, **environment)
             app.start(ready=False)
             try:
                 assert post(app, "/api/server/register", worker(server), TOKEN)["success"] is success

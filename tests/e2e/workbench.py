@@ -52,11 +52,11 @@ class Workbench:
         stop.click()
 
     def expect_status(self, status: str) -> None:
-        expect(self.page.locator("#answer-status")).to_contain_text(status, timeout=LONG)
+        expect(self.page.locator("#response-status")).to_contain_text(status, timeout=LONG)
 
     @property
     def answer(self) -> str:
-        return self.page.locator("#answer textarea").input_value()
+        return self.page.locator("#response textarea").input_value()
 
     def rate_by_keyboard(self, stars: int) -> None:
         """Focus the first star and press the arrow key until `stars` shine."""

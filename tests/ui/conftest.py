@@ -238,7 +238,7 @@ async def opened(home: Path, **options: Any) -> AsyncIterator[Desktop]:
         write(place)
         built = layout(place.orchestrator)
         desktop = Desktop(place, built.page, built.demo)
-        await desktop.fire("landed", prompt="say")
+        await desktop.fire("page_load", prompt="say")
         yield desktop
 
 

@@ -27,10 +27,10 @@ def test_the_tabs_are_those_that_roles_may_name() -> None:
 
 
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
-    await desktop.fire("landed", who=RATER, tab="nodes")
+    await desktop.fire("page_load", who=RATER, tab="nodes")
     assert seen(desktop) == ["engineer", "overview", "history", "compare", "usage"]
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
-    await desktop.fire("landed")
+    await desktop.fire("page_load")
     assert seen(desktop) == list(TABS)
 
 
@@ -43,7 +43,7 @@ def test_a_tab_without_the_right_that_fills_it_is_not_shown() -> None:
 @pytest.mark.parametrize("rights", [frozenset(), frozenset({RUN}), frozenset({RUN, PROMPTS})])
 async def test_whoever_sees_no_tab_reads_where_to_log_in(desktop: Desktop, rights: frozenset[str]) -> None:
     nobody = replace(NOBODY, rights=rights)
-    await desktop.fire("landed", who=nobody)
+    await desktop.fire("page_load", who=nobody)
     assert seen(desktop) == []
     assert desktop.prop(desktop.page.tabs, "visible") is False
     assert desktop.prop(desktop.page.nothing, "visible") is True
@@ -53,19 +53,19 @@ async def test_whoever_sees_no_tab_reads_where_to_log_in(desktop: Desktop, right
 
 async def test_the_page_says_that_it_opens_until_its_tabs_are_there(desktop: Desktop) -> None:
     assert "Loading" in desktop.page.nothing.value
-    await desktop.fire("landed")
+    await desktop.fire("page_load")
     assert desktop.prop(desktop.page.nothing, "visible") is False
 
 
 async def test_a_history_of_ones_own_is_called_so(desktop: Desktop) -> None:
-    await desktop.fire("landed", who=GUEST)
+    await desktop.fire("page_load", who=GUEST)
     assert desktop.prop(desktop.page.items["history"], "label") == "My history"
-    await desktop.fire("landed")
+    await desktop.fire("page_load")
     assert desktop.prop(desktop.page.items["history"], "label") == "History"
 
 
 async def test_whoever_may_not_see_the_nodes_works_without_them(desktop: Desktop) -> None:
-    await desktop.fire("landed", who=RATER, prompt="say")
+    await desktop.fire("page_load", who=RATER, prompt="say")
     assert "echo" not in desktop.value(desktop.page.head)
     assert "rater" in desktop.value(desktop.page.whom)
     await desktop.fire("follow", who=RATER)
@@ -79,7 +79,7 @@ async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
     await desktop.fire("watch")
     await desktop.fire("usage")
     desktop.set(page.access.tokens.secret, "hl_...")
-    await desktop.fire(f"look_away_{tab}")
+    await desktop.fire(f"pause_others_{tab}")
     assert desktop.prop(page.nodes.timer, "active") is (tab == "nodes")
     assert desktop.prop(page.usage.timer, "active") is (tab == "usage")
     assert (desktop.value(page.access.tokens.secret) == HIDDEN) is (tab != "access")
@@ -88,5 +88,5 @@ async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
 async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:
     """Events for everybody show what the role allows, which may be nothing."""
     who: Principal = NOBODY
-    await desktop.fire("landed", who=who)
+    await desktop.fire("page_load", who=who)
     assert desktop.value(desktop.page.head).count("herd-line") == 0

@@ -47,7 +47,7 @@
 
   // While the app restarts or the network is down, edits are retried: a failed event would end all other events, and
   // Gradio would reload the page without the text. These events may arrive twice.
-  const RETRIED = /^(edited|refit_\d+|calls_again_\d+|follow|follow_engineer|watch|watch_on|version_watch|usage_look)$/;
+  const RETRIED = /^(edited|update_models_\d+|code_update_\d+|follow|follow_engineer|watch|watch_on|version_watch|usage_open)$/;
   let typedAt = 0;
   let sentAt = 0;
   const eventOf = ([url, options]) => {
@@ -143,19 +143,19 @@
   document.addEventListener(
     "scroll",
     ({ target: box }) => {
-      if (box.id === "answer-chat") box.dataset.up = box.scrollHeight - box.scrollTop - box.clientHeight > 80 ? "1" : "";
+      if (box.id === "response-chat") box.dataset.up = box.scrollHeight - box.scrollTop - box.clientHeight > 80 ? "1" : "";
     },
     true,
   );
   const follow = (node) => {
-    const box = node.closest?.("#answer-chat");
+    const box = node.closest?.("#response-chat");
     if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
   };
 
   // Responses can be focused and scrolled by keyboard: read-only instead of disabled. Their label would be that of the
   // copy button before them. The list of a picker is not a tab stop.
   const makeReadable = () =>
-    document.querySelectorAll(":is(#answer, .column-response) textarea:disabled").forEach((area) => {
+    document.querySelectorAll(":is(#response, .column-response) textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
       area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
@@ -174,7 +174,7 @@
   });
   const measured = new WeakSet();
   const watchResponse = () => {
-    const side = document.querySelector(".bench-answer");
+    const side = document.querySelector(".response-pane");
     if (!side || measured.has(side)) return;
     measured.add(side);
     measure.observe(side);

@@ -84,7 +84,7 @@ class ColumnPane:
         return gr.Number(label=name, step=step, precision=precision, min_width=100, interactive=True, elem_id=elem_id)
 
     def _build_response(self) -> None:
-        self.status = gr.HTML(NO_RESPONSE, elem_id=f"{self._id}-status", elem_classes=["answer-status"])
+        self.status = gr.HTML(NO_RESPONSE, elem_id=f"{self._id}-status", elem_classes=["response-status"])
         self.text = gr.Textbox(
             label=f"Response {self.letter}",
             lines=5,

@@ -39,7 +39,7 @@ class CompareLayout:
                 "Stop all", variant="stop", interactive=False, scale=0, min_width=100, elem_id="compare-stop"
             )
             self.add = gr.Button("Add column", scale=0, min_width=130, elem_id="compare-add")
-            self.note = gr.HTML(elem_id="compare-said")
+            self.note = gr.HTML(elem_id="compare-note")
         with gr.Row(elem_classes=["compare-columns"], elem_id="compare-columns"):
             self.columns = [ColumnPane(orchestrator, self.state, number) for number in range(len(LETTERS))]
         with gr.Column(elem_classes=["sheet"]):

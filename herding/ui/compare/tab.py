@@ -50,7 +50,7 @@ class CompareTab(CompareLayout, Tab):
         pickers = [field.input for column in self.columns for field in (column.prompt, column.version, column.model)]
         configured = [self.state, *self.setup]
         last: dict[str, Any] = {"trigger_mode": "always_last"}
-        on(pickers, self.refresh_columns, self.inputs, configured, name="compare_refit", **last, **now)
+        on(pickers, self.refresh_columns, self.inputs, configured, name="compare_models", **last, **now)
         on(self.add.click, self.add_column, self.inputs, [*configured, self.add], name="compare_add", **now)
         for number, column in enumerate(self.columns):
             changed = [self.state, column.box, self.add, *self.diff.outputs]

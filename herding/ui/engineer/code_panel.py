@@ -51,17 +51,17 @@ class CodePanel:
     def __init__(self, session: gr.State, model: gr.Dropdown) -> None:
         self._session, self._model, self._followed = session, model, 0
         self.is_open = gr.State(False)
-        with gr.Accordion("API", open=False, elem_id="calls-section") as self.section:
-            self.code = gr.HTML(NO_PROMPT, js_on_load=SCRIPT, apply_default_css=False, elem_id="calls")
+        with gr.Accordion("API", open=False, elem_id="code-section") as self.section:
+            self.code = gr.HTML(NO_PROMPT, js_on_load=SCRIPT, apply_default_css=False, elem_id="code")
         inputs, latest = [session, model], {"queue": False, "trigger_mode": "always_last"}
-        on(self.section.expand, self.open, inputs, [self.is_open, self.code], name="calls", **latest)
-        on(self.section.collapse, self.close, [], [self.is_open], name="calls_away", **latest)
-        on(model.input, self.update, [self.is_open, *inputs], [self.code], name="calls_model", **latest)
+        on(self.section.expand, self.open, inputs, [self.is_open, self.code], name="code_open", **latest)
+        on(self.section.collapse, self.close, [], [self.is_open], name="code_close", **latest)
+        on(model.input, self.update, [self.is_open, *inputs], [self.code], name="code_model", **latest)
 
     def update_after(self, event: Any) -> None:
         """Update the code after an event that changes the prompt, the draft or the response."""
         self._followed += 1
-        inputs, name = [self.is_open, self._session, self._model], f"calls_again_{self._followed}"
+        inputs, name = [self.is_open, self._session, self._model], f"code_update_{self._followed}"
         on(event.then, self.update, inputs, [self.code], name=name, queue=False)
 
     @requires(RUN)
@@ -141,7 +141,7 @@ def infer_body(session: SessionState, model: str | None) -> dict[str, Any]:
 
 def _language_picker() -> Markup:
     radios = [
-        el("label", el("input", type="radio", name="calls-choice", value=language), el("span", label))
+        el("label", el("input", type="radio", name="code-language", value=language), el("span", label))
         for language, (label, _) in LANGUAGES.items()
     ]
     return el("fieldset", el("legend", "Language", cls="sr"), *radios, cls="segments")

@@ -22,7 +22,7 @@ class ResponsePane:
     """Layout of the pane, and its updates for a draft or for a running request."""
 
     def __init__(self) -> None:
-        self.status = gr.HTML(NO_RESPONSE, elem_id="answer-status", elem_classes=["answer-status"])
+        self.status = gr.HTML(NO_RESPONSE, elem_id="response-status", elem_classes=["response-status"])
         self.text = gr.Textbox(
             label="Response",
             lines=7,
@@ -30,13 +30,13 @@ class ResponsePane:
             interactive=False,
             placeholder=" ",
             buttons=["copy"],
-            elem_id="answer",
+            elem_id="response",
             html_attributes=gr.InputHTMLAttributes(spellcheck=False),
         )
         # Gradio's Chatbot renders the HTML that a model writes; here it stays text.
-        self.chat = gr.HTML(visible=False, elem_id="answer-chat")
-        self.error = gr.HTML(elem_id="answer-error", visible=False)
-        self.metrics = gr.HTML(elem_id="answer-details", visible=False)
+        self.chat = gr.HTML(visible=False, elem_id="response-chat")
+        self.error = gr.HTML(elem_id="response-error", visible=False)
+        self.metrics = gr.HTML(elem_id="response-details", visible=False)
         with gr.Column(visible=False, elem_id="feedback", elem_classes=["feedback"]) as self.feedback:
             self.stars = star_rating("stars", "Rate this response")
             with gr.Row(elem_classes=["comment-row"]):
@@ -124,4 +124,6 @@ def chat_html(turns: Sequence[Message]) -> Markup:
 
 def _bubble(turn: Message) -> Markup:
     name = {"user": "You", "assistant": "Model"}.get(turn.role, turn.role)
-    return el("div", el("span", name, cls="speaker"), el("div", turn.content, cls="said"), cls=f"turn-{turn.role}")
+    return el(
+        "div", el("span", name, cls="speaker"), el("div", turn.content, cls="message-text"), cls=f"turn-{turn.role}"
+    )

@@ -33,11 +33,11 @@ class EngineerTab(Tab):
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self.session = gr.State(SessionState())
-        with gr.Row(elem_classes=["bench"]):
-            with gr.Column(scale=5, min_width=340, elem_classes=["bench-form"]):
+        with gr.Row(elem_classes=["two-panes"]):
+            with gr.Column(scale=5, min_width=340, elem_classes=["form-pane"]):
                 self._build_picker()
                 self.editor = Editor(orchestrator, self.session)
-            with gr.Column(scale=6, min_width=340, elem_classes=["bench-answer"]):
+            with gr.Column(scale=6, min_width=340, elem_classes=["response-pane"]):
                 self.runner = Runner(orchestrator, session=self.session, editor=self.editor, picker=self.picker)
                 self.code_panel = CodePanel(self.session, self.runner.model)
         self._wire()
@@ -67,7 +67,7 @@ class EngineerTab(Tab):
         models = [self.runner.model, self.runner.note, self.runner.errors]
         for number, event in enumerate(self.editor.changes):
             inputs = [self.session, self.runner.model]
-            on(event.then, self.update_models, inputs, models, name=f"refit_{number}", queue=False)
+            on(event.then, self.update_models, inputs, models, name=f"update_models_{number}", queue=False)
         for event in (selected, created, *saver.changes, *self.editor.changes, *self.runner.changes):
             self.code_panel.update_after(event)
 

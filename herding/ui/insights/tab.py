@@ -77,7 +77,7 @@ class InsightsTab(Tab):
         now: dict[str, Any] = {"queue": False}
         chosen = [self.picker, self.days]
         changed = [self.picker.input, self.days.input, self.refresh.click]
-        on(changed, self.refresh_report, chosen, self.content, name="insights_look", trigger_mode="always_last", **now)
+        on(changed, self.refresh_report, chosen, self.content, name="insights_open", trigger_mode="always_last", **now)
         on(self.reset.yes.click, self.reset_routing, chosen, self.content, name="insights_reset", **now)
 
     @property

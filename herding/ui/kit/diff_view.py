@@ -85,4 +85,4 @@ def _side(side: str, number: int | None, marks: Sequence[Mark] | None, tag: str,
         return el("div", cls=f"side {side} none")
     prefix = el("span", f"{change}: ", cls="sr") if change else None
     text = join([prefix, *(el(tag, mark.text) if mark.changed and mark.text else mark.text for mark in marks)])
-    return el("div", el("span", number, cls="no"), el("span", text, cls="said-line"), cls=f"side {side}")
+    return el("div", el("span", number, cls="no"), el("span", text, cls="line-text"), cls=f"side {side}")

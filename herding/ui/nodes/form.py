@@ -54,13 +54,13 @@ class NodeForm:
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._registry = orchestrator.registry
         with gr.Accordion("Add node", open=False, visible=False, elem_id="node-form") as self.box:
-            with gr.Row(elem_classes=["bench-row"]):
+            with gr.Row(elem_classes=["field-row"]):
                 kinds = [(label, kind) for kind, label in KINDS.items()]
                 self.kind = gr.Dropdown(
                     kinds, value=OPENAI, label="Kind", interactive=True, min_width=240, elem_id="node-kind"
                 )
                 self.name = _text("Name", "node-name", info="Letters, digits and . _ -", max_length=64)
-            with gr.Row(elem_classes=["bench-row"]):
+            with gr.Row(elem_classes=["field-row"]):
                 self.url = _text("URL", "node-url", placeholder=URLS[OPENAI])
                 self.models = _text("Models", "node-models", info="Model IDs, comma-separated")
             self.secret = _text("Secret", "node-secret", info=SECRET_HELP[OPENAI], type="password")

@@ -36,13 +36,13 @@ class UsageTab(Tab):
         self._accounts = orchestrator.accounts
         self.timer = gr.Timer(REFRESH_SECONDS, active=False)
         self.timers = [self.timer]
-        with gr.Row(elem_classes=["bench"]):
+        with gr.Row(elem_classes=["two-panes"]):
             with gr.Column(scale=6, min_width=320):
                 self.limits = gr.HTML(elem_id="usage-limits")
             with gr.Column(scale=5, min_width=320, elem_id="usage-own"):
                 self.me = gr.HTML(elem_id="usage-me")
                 self.data = PrivacyPane(orchestrator)
-        on(self.timer.tick, self.refresh, [], [self.limits], name="usage_look", queue=False)
+        on(self.timer.tick, self.refresh, [], [self.limits], name="usage_open", queue=False)
 
     @property
     def outputs(self) -> list[Any]:

@@ -34,7 +34,7 @@ def state(desktop: Desktop) -> CompareState:
 async def put(desktop: Desktop, component: Any, value: Any) -> None:
     """A person chooses something in a column."""
     desktop.set(component, value)
-    await desktop.fire("compare_refit")
+    await desktop.fire("compare_models")
 
 
 def seen(desktop: Desktop) -> list[str]:

@@ -42,24 +42,24 @@ def code(desktop: Desktop) -> str:
 
 async def test_a_closed_panel_renders_nothing(desktop: Desktop) -> None:
     before = code(desktop)
-    await desktop.fire("calls_again_1")
+    await desktop.fire("code_update_1")
     assert code(desktop) == before
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     assert "curl -sS" in code(desktop)
-    await desktop.fire("calls_away")
+    await desktop.fire("code_close")
     assert desktop.value(desktop.page.engineer.code_panel.is_open) is False
 
 
 async def test_the_code_follows_the_draft(desktop: Desktop) -> None:
     engineer = desktop.page.engineer
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     assert '"text": "one two three"' in code(desktop)
     assert '"parameters"' not in code(desktop)
     desktop.set(engineer.editor.form._fields[0].text, "quite new")
     desktop.set(engineer.editor.parameters.components[0], 0.9)
     await desktop.fire("edited")
     desktop.set(engineer.runner.model, "echo")
-    await desktop.fire("calls_model")
+    await desktop.fire("code_model")
     shown = code(desktop)
     assert '"text": "quite new"' in shown
     assert '"parameters": {\n    "temperature": 0.9\n  }' in shown
@@ -67,23 +67,23 @@ async def test_the_code_follows_the_draft(desktop: Desktop) -> None:
 
 
 async def test_a_response_can_be_rated(desktop: Desktop) -> None:
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     assert "/api/v1/score" not in code(desktop)
     await desktop.fire("run")
-    await desktop.fire("calls_again_1")
+    await desktop.fire("code_update_1")
     outcome = desktop.value(desktop.page.engineer.session).draft.outcome
     assert f'"request_id": "{outcome.request_id}"' in code(desktop)
     assert '"score": 5' in code(desktop)
     desktop.set(desktop.page.engineer.runner.pane.stars, 2)
     await desktop.fire("rate")
-    await desktop.fire("calls_again_1")
+    await desktop.fire("code_update_1")
     assert '"score": 2' in code(desktop)
 
 
 async def test_only_users_with_a_token_see_its_variable(desktop: Desktop) -> None:
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     assert "HERDING_TOKEN" not in code(desktop)
-    await desktop.fire("calls", who=replace(ADA, token="public-part"))
+    await desktop.fire("code_open", who=replace(ADA, token="public-part"))
     assert '-H "Authorization: Bearer $HERDING_TOKEN"' in code(desktop)
     assert "public-part" not in code(desktop)
 
@@ -91,18 +91,18 @@ async def test_only_users_with_a_token_see_its_variable(desktop: Desktop) -> Non
 async def test_unsaved_edits_and_chats_have_a_note(desktop: Desktop) -> None:
     desktop.set(desktop.page.engineer.picker, "chat")
     await desktop.fire("choose")
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     assert "session_id" in code(desktop)
     desktop.set(desktop.page.engineer.editor.template, "prompt: new {{message}}")
     await desktop.fire("edited")
-    await desktop.fire("calls_again_1")
+    await desktop.fire("code_update_1")
     assert "not saved" in code(desktop)
 
 
 async def test_hostile_texts_stay_text(desktop: Desktop) -> None:
     desktop.set(desktop.page.engineer.picker, "hostile")
     await desktop.fire("choose")
-    await desktop.fire("calls")
+    await desktop.fire("code_open")
     shown = desktop.value(desktop.page.engineer.code_panel.code)
     for evil in ("<img", "<script", "${alert", "{{#each"):
         assert evil not in shown

@@ -70,7 +70,7 @@ async def again(desktop: Desktop, prompt: str = "say", who: Principal | None = N
     """Another browser, or the same one after a reload."""
     desktop.shown.clear()
     desktop.set(desktop.page.engineer.session, SessionState())
-    await desktop.fire("landed", prompt=prompt, who=who)
+    await desktop.fire("page_load", prompt=prompt, who=who)
 
 
 async def newest(desktop: Desktop, key: str = "say") -> int:
@@ -420,7 +420,7 @@ async def test_the_whole_prompt_can_be_edited(desktop: Desktop) -> None:
     await write(desktop, WHOLE)
     assert desktop.prop(first(desktop), "label") == "who"
     assert desktop.value(first(desktop)) == "you"
-    await desktop.fire("refit_0")
+    await desktop.fire("update_models_0")
     assert desktop.prop(desktop.page.engineer.runner.model, "choices") == [("Auto", ""), ("echo · echo", "echo")]
     await write(desktop, "Ada", first(desktop))
     await desktop.fire("run")
@@ -562,7 +562,7 @@ async def test_a_slow_pattern_holds_nobody_up_while_one_types(
         return fits(*args, **named)
 
     desktop.place.write("slow", SLOW)
-    await desktop.fire("landed", prompt="slow")
+    await desktop.fire("page_load", prompt="slow")
     monkeypatch.setattr(variables, "matches_fully", remembered)
     await write(desktop, "a" * 40 + "!", first(desktop))
     assert "akes too long" in desktop.prop(first(desktop), "info")
@@ -575,7 +575,7 @@ async def test_a_slow_pattern_holds_nobody_up_while_one_types(
 async def test_a_prompt_that_was_begun_is_opened_again_as_it_is(desktop: Desktop) -> None:
     await begin(desktop, "new")
     await write(desktop, WHOLE)
-    await desktop.fire("landed", prompt="say")
+    await desktop.fire("page_load", prompt="say")
     await begin(desktop, "new")
     assert desktop.value(editor(desktop).template) == WHOLE
 
@@ -714,7 +714,7 @@ async def test_what_is_typed_as_yaml_is_what_the_file_holds(desktop: Desktop) ->
     assert "Saved v2" in desktop.value(save_form(desktop).note)
     assert file.read_text() == text
     assert await desktop.place.orchestrator.studio.labels("new", ADMIN) == {"prod": 1}
-    await desktop.fire("landed", prompt="new")
+    await desktop.fire("page_load", prompt="new")
     assert desktop.value(editor(desktop).template) == text
     await write(desktop, text.replace("# of Ada", "# of Bob"))
     await desktop.fire("save_version")
@@ -734,7 +734,7 @@ async def test_a_text_that_holds_data_only_takes_no_comment_away(desktop: Deskto
 
 async def test_an_edited_template_goes_into_the_whole_prompt_with_its_comments(desktop: Desktop) -> None:
     desktop.place.write("new", TYPED)
-    await desktop.fire("landed", prompt="new")
+    await desktop.fire("page_load", prompt="new")
     await write(desktop, 'prompt: "hello {{who}}"')
     desktop.set(editor(desktop).show_yaml, True)
     await desktop.fire("whole")

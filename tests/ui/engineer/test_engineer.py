@@ -44,13 +44,13 @@ async def test_the_form_takes_the_shape_of_the_prompt(desktop: Desktop) -> None:
 
 
 async def test_the_address_names_the_prompt_and_the_tab(desktop: Desktop) -> None:
-    await desktop.fire("landed", tab="history", prompt="varied")
+    await desktop.fire("page_load", tab="history", prompt="varied")
     assert desktop.prop(desktop.page.tabs, "selected") == "history"
     assert desktop.value(desktop.page.engineer.picker) == "varied"
 
 
 async def test_an_address_that_names_nothing_says_so_and_shows_something(desktop: Desktop) -> None:
-    await desktop.fire("landed", tab="<b>", prompt="<b>")
+    await desktop.fire("page_load", tab="<b>", prompt="<b>")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
     assert "not found" in desktop.value(desktop.page.engineer.about)
     assert "<b>" not in desktop.value(desktop.page.engineer.about)
@@ -95,7 +95,7 @@ async def test_the_run_button_tells_of_a_field_that_is_wrong(desktop: Desktop) -
     for typed, told in (("many", True), ("900", False), ("-1", True)):
         desktop.set(field, typed)
         await desktop.fire("edited")
-        await desktop.fire("refit_0")
+        await desktop.fire("update_models_0")
         assert ("Fix &quot;error&quot; before running" in desktop.value(faults)) is told
     desktop.set(engineer.picker, "say")
     await desktop.fire("choose")
@@ -226,7 +226,7 @@ async def test_a_node_that_breaks_off_leaves_its_text_and_a_row_to_rate(desktop:
 
 
 async def test_a_guest_may_run_but_not_with_another_template(desktop: Desktop) -> None:
-    await desktop.fire("landed", prompt="say", who=GUEST)
+    await desktop.fire("page_load", prompt="say", who=GUEST)
     editor, pane = desktop.page.engineer.editor, desktop.page.engineer.runner.pane
     assert desktop.prop(editor.template, "interactive") is False
     await desktop.fire("run", who=GUEST)
@@ -346,7 +346,7 @@ async def test_broken_files_are_told_with_their_place(desktop: Desktop) -> None:
 async def test_a_workbench_without_prompts_says_what_to_do(desktop: Desktop) -> None:
     for path in desktop.place.prompts.glob("*.yaml"):
         path.unlink()
-    await desktop.fire("landed")
+    await desktop.fire("page_load")
     assert "No prompts yet" in desktop.value(desktop.page.engineer.about)
     assert desktop.prop(desktop.page.engineer.runner.run, "interactive") is False
 

@@ -148,7 +148,7 @@ def test_the_filter_says_what_the_fields_say(fields: tuple[Any, ...], where: His
 
 def test_the_downloads_work_with_the_filters(served: Served) -> None:
     session, body = "downloads", dump_body(served.place.library.get("chat").prompt)
-    served.fire(served.id_of("landed"), [None], session=session)
+    served.fire(served.id_of("page_load"), [None], session=session)
     data = served.data("run", form_owner="chat", var_0='a "quoted" & <b>text</b>', template=body)
     assert served.fire(served.id_of("run"), data, session=session)["success"]
     written = str(download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>')))

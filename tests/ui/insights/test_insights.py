@@ -98,7 +98,7 @@ async def test_a_prompt_that_never_ran_says_so_and_still_tells_who_answers(deskt
     assert desktop.value(tab.when) == ""
     assert "no node serves it now" in desktop.value(tab.routing)
     await run(desktop, key="varied")
-    await desktop.fire("insights_look")
+    await desktop.fire("insights_open")
     assert "1 request in the last 30 days" in desktop.value(tab.matrix)
     assert desktop.prop(tab.plot, "visible") is True
 
@@ -110,7 +110,7 @@ async def test_another_prompt_and_another_time_are_looked_at(desktop: Desktop) -
     for _ in range(2):
         with pytest.raises(Exception, match="Too slow"):
             await run(desktop, key="failing")
-    await desktop.fire("insights_look")
+    await desktop.fire("insights_open")
     shown = desktop.value(tab.matrix)
     assert "2 requests in the last 7 days" in shown
     assert "broken/model" in shown
@@ -123,7 +123,7 @@ async def test_a_prompt_that_is_not_there_is_named_and_another_one_shown(desktop
     assert desktop.value(tab.picker) == "chat"
     desktop.set(tab.picker, "ghost")
     with pytest.raises(NotFoundError, match="no prompt 'ghost'"):
-        await desktop.fire("insights_look")
+        await desktop.fire("insights_open")
 
 
 @pytest.mark.parametrize("days", [8, None, "30", HOSTILE_TEXT, [7]])
@@ -131,7 +131,7 @@ async def test_a_time_that_is_none_is_refused(desktop: Desktop, days: Any) -> No
     tab = await look(desktop)
     desktop.set(tab.days, days)
     with pytest.raises(UserError, match="7, 30, 90 days"):
-        await desktop.fire("insights_look")
+        await desktop.fire("insights_open")
 
 
 async def test_without_prompts_there_is_nothing_to_look_at(desktop: Desktop) -> None:

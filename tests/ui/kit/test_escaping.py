@@ -73,11 +73,11 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
         shown.append(all_html(desktop))
     await desktop.fire("watch")
     shown.append(all_html(desktop))
-    await desktop.fire("landed", prompt=HOSTILE_TEXT)
+    await desktop.fire("page_load", prompt=HOSTILE_TEXT)
     shown.append(all_html(desktop))
     carriers = {name for page in shown for name, html in page.items() if "&lt;img src=x" in html}
     expected = (
-        "prompt-about answer-error answer-chat broken-prompts overview-list overview-page history-list history-page"
+        "prompt-about response-error response-chat broken-prompts overview-list overview-page history-list history-page"
     )
     assert carriers >= {*expected.split(), "nodes-3-card"}
     for page in shown:

@@ -14,8 +14,8 @@ from tests.support.herding import ADMIN, NOBODY
 from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
 
-OPEN = {"landed", "follow", "follow_engineer", *(f"hide_token_{after}" for after in ("users", "roles", "revoke"))}
-OPEN |= {f"look_away_{tab}" for tab in TABS}
+OPEN = {"page_load", "follow", "follow_engineer", *(f"hide_token_{after}" for after in ("users", "roles", "revoke"))}
+OPEN |= {f"pause_others_{tab}" for tab in TABS}
 """Events for everybody: what they show depends on the role."""
 
 ONLY_ADMIN = {"revert_template", *(f"nodes_switch_{number}" for number in range(12))}
@@ -26,7 +26,7 @@ OF_TOKENS = {"access", "access_tokens"} | {
 OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
     f"user_{what}" for what in ("search", "pick", "new", "save")
 }
-OF_ONESELF = {"usage", "usage_look", "opt_out"}
+OF_ONESELF = {"usage", "usage_open", "opt_out"}
 OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
 OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
 OF_HISTORY |= {"history_compare", "drafts_forgotten"}

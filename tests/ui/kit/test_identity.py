@@ -43,7 +43,7 @@ def test_names_are_characters() -> None:
 
 async def test_the_page_says_who_one_is(desktop: Desktop) -> None:
     await desktop.place.accounts.add_user(User("ada", "Ada Lovelace", "user"), desktop.who)
-    await desktop.fire("landed", who=ADA)
+    await desktop.fire("page_load", who=ADA)
     assert "Ada Lovelace" in desktop.value(desktop.page.whom)
-    await desktop.fire("landed", who=replace(ADA, rights=frozenset()))
+    await desktop.fire("page_load", who=replace(ADA, rights=frozenset()))
     assert ">ada</span>" in desktop.value(desktop.page.whom)

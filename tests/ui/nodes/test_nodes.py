@@ -38,7 +38,7 @@ async def test_figures_of_the_day_follow_the_requests(desktop: Desktop) -> None:
 
 async def test_the_refreshing_ends_with_the_tab(desktop: Desktop) -> None:
     await desktop.fire("watch")
-    await desktop.fire("look_away_history")
+    await desktop.fire("pause_others_history")
     assert desktop.prop(desktop.page.nodes.timer, "active") is False
 
 

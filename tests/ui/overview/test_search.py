@@ -140,12 +140,12 @@ async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:
 
 
 async def test_the_address_tells_what_is_looked_for(desktop: Desktop) -> None:
-    await desktop.fire("landed", tab="overview", q="KINDS", sort="stars")
+    await desktop.fire("page_load", tab="overview", q="KINDS", sort="stars")
     overview = desktop.page.overview
     assert (desktop.value(overview.search), desktop.value(overview.order)) == ("KINDS", "stars")
     await desktop.fire("overview_filter")
     assert "1 of 6 prompts" in desktop.value(overview.list)
-    await desktop.fire("landed", sort="<script>")
+    await desktop.fire("page_load", sort="<script>")
     assert desktop.value(overview.order) == "stars"
 
 

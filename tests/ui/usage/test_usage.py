@@ -53,7 +53,7 @@ async def test_the_figures_follow_while_the_tab_is_open(desktop: Desktop) -> Non
     assert "0 of 60" in desktop.value(usage.limits)
     assert "share these limits" in desktop.value(usage.limits)
     await run(desktop, guest)
-    await desktop.fire("usage_look", who=guest)
+    await desktop.fire("usage_open", who=guest)
     assert "1 of 60" in desktop.value(usage.limits)
 
 
@@ -128,6 +128,6 @@ async def test_deleting_all_texts_takes_the_drafts_too(desktop: Desktop) -> None
 
 async def test_whoever_may_not_is_refused(desktop: Desktop) -> None:
     with pytest.raises(AccessError):
-        await desktop.fire("usage_look", who=replace(GUEST, rights=frozenset()))
+        await desktop.fire("usage_open", who=replace(GUEST, rights=frozenset()))
     with pytest.raises(AccessError):
         await desktop.fire("forget_all", who=replace(GUEST, rights=frozenset()))
