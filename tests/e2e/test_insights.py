@@ -126,10 +126,11 @@ def test_another_prompt_and_time_are_chosen_by_keyboard_and_stay_in_the_address(
     expect(page.locator("#insights-matrix")).to_contain_text("No requests in this period", timeout=LONG)
     expect(page.locator("#insights-plot")).to_be_hidden()
     assert "prompt=quiet" in page.url
-    page.locator("#insights-days input").click()
-    page.get_by_role("option", name="last 7 days").click()
     page.locator("#insights-prompt input").click()
     page.get_by_role("option", name="Duel").click()
+    expect(page.locator("#insights-matrix")).to_contain_text("in the last 30 days", timeout=LONG)
+    page.locator("#insights-days input").click()
+    page.get_by_role("option", name="last 7 days").click()
     expect(page.locator("#insights-matrix")).to_contain_text("in the last 7 days", timeout=LONG)
 
 

@@ -232,7 +232,7 @@ def _files(orchestrator: Orchestrator) -> APIRouter:
     @routes.get(
         f"{_PROMPT}/yaml",
         response_class=Response,
-        responses=_file("application/yaml", {"type": "object"}) | error_responses(_NO_VERSION),
+        responses=_file("application/yaml", {}) | error_responses(_NO_VERSION),
     )
     async def export_prompt(key: str, who: Caller, version: Number = None) -> Response:
         """Download a version of a prompt as a prompt file."""
