@@ -17,6 +17,8 @@ from herding.values import Principal
 T = TypeVar("T")
 Headers = Mapping[bytes, bytes]
 UNKNOWN = "unknown"
+WATCH_AFTER_SECONDS = 0.2
+"""Most responses are ready before this, and need no task that waits for their client to disconnect."""
 
 
 async def get_principal(request: Request) -> Principal:
@@ -87,6 +89,7 @@ async def run_until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
     after `work` has ended.
     """
     worker, disconnected = asyncio.current_task(), False
+    watcher: asyncio.Task[None] | None = None
 
     async def watch() -> None:
         nonlocal disconnected
@@ -96,7 +99,11 @@ async def run_until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
         if worker:
             worker.cancel()
 
-    watcher = asyncio.create_task(watch())
+    def start_watch() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, start_watch)
     try:
         return await work
     except asyncio.CancelledError:
@@ -104,4 +111,6 @@ async def run_until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -
             raise ClientDisconnected from None
         raise
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher:
+            watcher.cancel()
