@@ -36,11 +36,12 @@ screenshots: .venv/.dev
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.screenshots
 
-# The engine against plain generation, the whole path of a chat against a bare pass-through, columns at once against
-# one after the other, and what the policies of routing lose against the best choice.
+# The engine beside plain generation, the gateway beside a bare pass-through, the way of a request through the code,
+# columns at once beside one after the other, and the regret of the routing policies.
 benchmark: .venv/.dev
 	$(BIN) benchmarks/engine.py
 	$(BIN) benchmarks/gateway.py
+	$(BIN) benchmarks/way.py
 	$(BIN) benchmarks/compare.py
 	$(BIN) benchmarks/prompts.py
 	$(BIN) benchmarks/routing.py
