@@ -17,7 +17,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, ResponseModel, format_instant
 from herding.api.http.request import Caller
 from herding.api.http.response import download_headers, json_response
-from herding.api.native.infer import RoutingDecision, RunPromptResponse, round_timings
+from herding.api.native.infer import RunPromptResponse
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.serving.history import MAX_PAGE
@@ -89,18 +89,7 @@ class HistoryEntry(RunPromptResponse):
         """Return a row of the history."""
         outcome = entry.outcome
         return cls(
-            request_id=outcome.request_id,
-            text=outcome.answer,
-            prompt=outcome.prompt,
-            version=outcome.version,
-            variant=outcome.variant,
-            model=outcome.model,
-            node=outcome.node,
-            finish_reason=outcome.finish_reason,
-            usage=outcome.usage,
-            timings=round_timings(outcome.timings),
-            checks=outcome.checks,
-            routing=RoutingDecision.from_outcome(outcome),
+            **dict(RunPromptResponse.from_outcome(outcome)),
             status=outcome.status,
             error=RequestError(type=outcome.error_type, message=outcome.error) if outcome.error_type else None,
             created_at=format_instant(outcome.created_at),
