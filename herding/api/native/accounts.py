@@ -219,18 +219,7 @@ class NewTokenResponse(TokenResponse):
     @classmethod
     def from_token(cls, token: Token, text: str) -> NewTokenResponse:
         """Return a token with its text."""
-        return cls(
-            token=text,
-            id=token.id,
-            user=token.user,
-            name=token.name,
-            role=token.role,
-            created_at=format_instant(token.created_at),
-            created_by=token.created_by,
-            expires_at=format_instant(token.expires_at),
-            revoked_at=format_instant(token.revoked_at),
-            last_used_at=format_instant(token.last_used_at),
-        )
+        return cls(token=text, **dict(TokenResponse.model_validate(token)))
 
 
 class TokenList(ResponseModel):

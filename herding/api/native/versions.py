@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, StrictInt
 
 from herding.api.http.errors import Responses, error_responses
-from herding.api.http.models import Instant, RequestModel, ResponseModel, format_instant
+from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.api.http.response import download_headers
 from herding.errors import NotFoundError, UserError
@@ -70,12 +70,7 @@ class VersionDetailResponse(VersionResponse):
         """Return a version with its content."""
         about = version.about
         return cls(
-            number=about.number,
-            author=about.author,
-            message=about.message,
-            source=about.source,
-            sha256=about.sha256,
-            created_at=format_instant(about.created_at),
+            **dict(VersionResponse.model_validate(about)),
             key=about.key,
             labels=tuple(version.labels),
             content=dict(version.content),
