@@ -204,7 +204,7 @@ class CircuitBreaker:
         return permit
 
     def reset(self) -> None:
-        """Make the next call a trial, after an operator has repaired the node. A healthy node stays as it is."""
+        """Make the next call a trial, after an operator has repaired the node. A healthy node is not affected."""
         if self.state == "healthy":
             return
         self._misconfigured = False

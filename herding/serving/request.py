@@ -137,7 +137,7 @@ class RequestRun:
         return self._received > 0
 
     def stop(self) -> None:
-        """Stop the run for its caller; a run that has finished stays as it is."""
+        """Stop the run for its caller. Has no effect on a finished run."""
         if self._finish is None:
             self.stopped = True
             if self._activity:

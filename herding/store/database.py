@@ -184,7 +184,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def to_store_error(error: BaseException) -> HerdingError:
-    """Convert a database error to a StoreError that says what to do; an error of ours stays as it is."""
+    """Convert a database error to a StoreError that says what to do; a HerdingError is returned unchanged."""
     if isinstance(error, HerdingError):
         return error
     if isinstance(error, PoolTimeoutError):

@@ -34,7 +34,7 @@ STATE = {
 
 
 def escape(value: object) -> Markup:
-    """Return `value` as text in HTML; Markup stays as it is."""
+    """Return `value` as text in HTML; Markup is not escaped again."""
     if isinstance(value, Markup):
         return value
     return Markup(html.escape(str(value)).translate(_ENTITIES))  # noqa: S704 (escaped here)
