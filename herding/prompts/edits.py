@@ -18,8 +18,7 @@ BODY = ("messages", "prompt", "templates", "variants")
 """The keys of a prompt that an edited template replaces."""
 
 NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
-WHOLE_NUMBERS = ("top_k", "max_tokens", "seed")
-"""Parameters that are numbers, and those that are integers."""
+"""Parameters that are numbers."""
 
 MAX_CHARS = 1_000_000
 """Maximum length of stored edits, in characters."""
