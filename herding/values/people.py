@@ -14,12 +14,15 @@ MAX_LIMIT = 10**12
 MAX_LIMITS = 10
 """The most limits of one user."""
 
+MAX_DOLLARS = 1_000_000
+"""The highest limit of the type `cost`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `limit` requests, or tokens in and out together, in any `interval_hours` hours."""
+    """At most `limit` requests, tokens in and out together, or nano-dollars (`cost`), in any `interval_hours` hours."""
 
-    type: Literal["request", "token"]
+    type: Literal["request", "token", "cost"]
     interval_hours: float
     limit: int
 
