@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal_column, select
 
 from herding.errors import UserError
 from herding.store.database import Reader
@@ -27,7 +27,7 @@ _COLUMNS: dict[GroupName, ColumnElement[Any]] = {
     "model": request.c.model,
     "node": request.c.node,
     "status": request.c.status,
-    "day": request.c.created_at - request.c.created_at % DAY_MS,
+    "day": request.c.created_at - request.c.created_at % literal_column(str(DAY_MS)),
 }
 """The expression of each name that requests are grouped by."""
 
