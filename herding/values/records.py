@@ -113,7 +113,7 @@ class NodeStats:
 
 
 GroupName = Literal["user", "token", "prompt", "kind", "model", "node", "status", "day"]
-"""What requests can be added up by. A day begins at midnight UTC."""
+"""The values by which requests can be grouped. A day begins at midnight UTC."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 """
 
 Kind = Literal["prompt", "chat", "completion", "embeddings"]
-"""What was asked: a run of a prompt, or without one, a chat, a raw text, or texts to embed."""
+"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed."""
 
 CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
 """The final statuses that count for a model; in the others, people stopped the request."""
