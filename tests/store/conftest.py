@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 import herding
 from herding.store import Store, sqlite
@@ -84,10 +84,18 @@ def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def hold() -> Iterator[None]:
         started, gate = threading.Event(), threading.Event()
-        store._writer.call(lambda connection: started.set() or gate.wait(120))
-        assert started.wait(120)
+        ended = threading.Event()
+
+        def wait(_: Connection) -> None:
+            started.set()
+            gate.wait(30)
+            ended.set()
+
+        store._writer.call(wait)
+        assert started.wait(30)
         try:
             yield
+            assert not ended.is_set(), "the test waited for the writer that it held"
         finally:
             gate.set()
 
