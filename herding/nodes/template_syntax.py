@@ -103,7 +103,8 @@ def fill_url(template: str, values: Values) -> str:
 def _fill_step(step: str, values: Values) -> str:
     filled = fill_text(step, values, _quote)
     if filled in (".", "..") and filled != step:  # percent-encoding leaves dots: the request would go to another path
-        raise UserError(f"The input '{filled}' can't be a part of this node's URL. Send another text.", param="messages")
+        message = f"The input '{filled}' can't be a part of this node's URL. Send another text."
+        raise UserError(message, param="messages")
     return filled
 
 
