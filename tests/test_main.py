@@ -79,10 +79,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "words"), WRONG)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong[0]} {wrong[2]}")
 def test_a_wrong_value_is_refused_before_anything_is_made(
-    refused: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, words: str
+    refused: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: tuple[str, str, str]
 ) -> None:
+    name, value, words = wrong
     monkeypatch.setenv(name, value.replace("{tmp}", str(tmp_path)))
     said = refused()
     assert f"key '{name}'" in said

@@ -41,6 +41,12 @@ def change(path: Path, statement: str) -> None:
     connection.close()
 
 
+def run_script(script: str, url: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a script to its end."""
+    command = [sys.executable, "-c", script, url]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
     """What a query of another process finds."""
     connection = sqlite.DRIVER.connect(path)
@@ -220,12 +226,12 @@ async def test_a_second_app_is_refused_and_leaves_running_requests_alone(
     )
     store = await Store.open(url)
     await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
-    second = subprocess.run([sys.executable, "-c", script, url], env=environment, capture_output=True, text=True)
+    second = await asyncio.to_thread(run_script, script, url, environment)
     assert second.returncode == 1
     assert f"Another Herding process uses the database {path}" in second.stderr
     assert rows(path, "SELECT status FROM request") == [("running",)]
     await store.close()
-    third = subprocess.run([sys.executable, "-c", script, url], env=environment, capture_output=True, text=True)
+    third = await asyncio.to_thread(run_script, script, url, environment)
     assert third.returncode == 0, third.stderr
     assert rows(path, "SELECT status FROM request") == [("interrupted",)]
 
