@@ -42,7 +42,7 @@ def on_space() -> bool:
 
 _QUOTES = ("'", '"')
 _AROUND = " \t\r\n\v\f\ufeff\u200b\xa0"
-"""What editors, Windows and files of environment variables leave around a value."""
+"""Characters that editors, Windows and files of environment variables leave around a value."""
 
 
 def clean_value(text: str) -> str:
