@@ -18,7 +18,17 @@ from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
 from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
-from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
+from herding.values import (
+    MAX_INTERVAL_HOURS,
+    MAX_LIMIT,
+    MAX_LIMITS,
+    Limit,
+    LimitUse,
+    LoginSession,
+    Principal,
+    Token,
+    User,
+)
 
 OVERLAP_MS = 24 * 3600 * 1000
 """The time a token stays valid after its rotation."""
@@ -93,6 +103,8 @@ class Accounts:
         async with self._changing:
             await self._store.update_user(user)
         self._authenticator.forget_user(user.id)
+        if user.disabled:
+            await self._authenticator.sessions.end(principal=user.id)
         if user.opt_out:
             self._active.drop_texts(user.id)
         return user
@@ -142,6 +154,7 @@ class Accounts:
             self._check_privileges(who, await self.user(token.user, who))
         await self._store.revoke_token(token_id, self._clock())
         self._authenticator.forget_token(token_id)
+        await self._authenticator.sessions.end(token=token_id)
 
     async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
         """Return a new token that replaces an old one, which stays valid for a day."""
@@ -153,6 +166,25 @@ class Accounts:
         await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
+
+    async def sessions(self, who: Principal) -> tuple[LoginSession, ...]:
+        """Return the browsers in which the principal is logged in, the newest login first."""
+        require(who, USAGE)
+        return await self._store.sessions_of(who.id) if who.token is not None else ()
+
+    async def end_sessions(self, who: Principal) -> int:
+        """Log the principal out in all browsers at once, this one included. Return the number of sessions."""
+        require(who, USAGE)
+        if who.token is None:
+            raise UserError("Only users who log in with a token have sessions.")
+        return await self._authenticator.sessions.end(principal=who.id)
+
+    async def end_sessions_of(self, user_id: str, who: Principal) -> int:
+        """Log a user out in all browsers at once. Their tokens stay valid. Return the number of sessions."""
+        user = await self.user(user_id, who)
+        if user.id != who.id:
+            self._check_privileges(who, user)
+        return await self._authenticator.sessions.end(principal=user.id)
 
     async def first_token(self) -> str | None:
         """Return an admin token at the first start, None later."""

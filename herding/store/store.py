@@ -19,6 +19,7 @@ from herding.store import database, erase, ledger, sqlite, tables
 from herding.store.accounts import AccountStore
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
 from herding.store.history import HistoryStore
+from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.prompt_store import PromptStore
@@ -48,7 +49,7 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore, ScoreStore):
+class Store(PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, ScoreStore):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
     All methods raise StoreError if the database fails; nothing is then half written, and the store works again once

@@ -172,6 +172,26 @@ class TokenRow(Base, table=True):
     role: str | None
 
 
+class LoginSessionRow(Base, table=True):
+    """A browser that logged in. `digest` is the SHA-256 of the id in its cookie, in hex.
+
+    `token` is the id of the token that it logged in with; for the operator's token it is a digest of that.
+    """
+
+    __tablename__ = "login_session"
+    __table_args__ = (
+        Index("ix_login_session_principal", "principal", "created_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+    digest: str = Field(primary_key=True)
+    principal: str
+    token: str
+    created_at: int = Field(sa_type=BigInteger)
+    seen_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+
+
 class LedgerRow(Base, table=True):
     """The use of a principal's limits by one request: reserved tokens, replaced by the used ones once it is settled.
 
@@ -362,6 +382,7 @@ score = Base.metadata.tables["score"]
 comment = Base.metadata.tables["comment"]
 account = Base.metadata.tables["account"]
 token = Base.metadata.tables["token"]
+login_session = Base.metadata.tables["login_session"]
 ledger = Base.metadata.tables["ledger"]
 prompt_version = Base.metadata.tables["prompt_version"]
 prompt_retired = Base.metadata.tables["prompt_retired"]

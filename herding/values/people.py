@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 MAX_INTERVAL_HOURS = 31 * 24
@@ -39,7 +39,7 @@ class Principal:
 
     `nodes` and `prompts` are glob patterns of what may be used. `token` is the public part of the token in use,
     `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands for their
-    address, since they could take a new id for each request.
+    address, since they could take a new id for each request. `session` is the digest of the login session in use.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Principal:
     token: str | None = None
     expires_at: int | None = None
     account: str = ""
+    session: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,15 @@ class Token:
     revoked_at: int | None = None
     last_used_at: int | None = None
     role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSession:
+    """A browser that logged in with `token`. `digest` is a hash of the id in its cookie. Times are in Unix ms."""
+
+    digest: str
+    principal: str
+    token: str
+    created_at: int
+    seen_at: int
+    expires_at: int

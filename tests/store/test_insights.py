@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select, text
 
 from herding.store import Store
@@ -43,6 +44,7 @@ async def test_only_the_span_and_the_newest_of_it_are_read(store: Store, outcome
     assert (await store.attempts("greet", since=1_006, limit=3)) == (0, [])
 
 
+@pytest.mark.sqlite
 async def test_the_newest_requests_are_found_in_their_index(store: Store) -> None:
     query = str(_matching(select(request.c.id), "greet", 5).compile(compile_kwargs={"literal_binds": True}))
     plan = await store._reader.run(lambda c: [row[-1] for row in c.execute(text(f"EXPLAIN QUERY PLAN {query}"))])

@@ -19,7 +19,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, Table, insert
+from sqlalchemy import Connection, MetaData, Table, insert, inspect
 
 import herding
 from herding.errors import ConfigError, StoreError
@@ -101,7 +101,7 @@ async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -
     with used.begin() as connection:
         command.downgrade(config(connection), "0001")
         assert connection.exec_driver_sql("SELECT count(*) FROM request").scalar() == 1
-        assert connection.exec_driver_sql(_SQL, ("account",)).first() is None
+        assert not inspect(connection).has_table("account")
     used.dispose()
 
 
@@ -133,7 +133,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
     with used.begin() as connection:
         command.upgrade(config(connection), "0003")
         for row in (("greet", 1, "d", "a", 5), ("greet", 2, "e", "b", 6), ("other", 1, "d", "a", 7)):
-            connection.exec_driver_sql(f"INSERT INTO prompt_version {columns} VALUES (?, ?, ?, ?, ?)", row)
+            connection.exec_driver_sql(f"INSERT INTO prompt_version {columns} VALUES {row}")
     used.dispose()
     store = await Store.open(url)
     old = PromptVersion("greet", 2, "e", "b", "", "", "file", 6)
@@ -149,7 +149,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
         assert [tuple(row) for row in found][1] == ("greet", 2, "e", "b", 6)
         assert [row[3] for row in found] == ["a", "b", "c", "a"]
         for table in ("prompt_label", "prompt_label_move", "prompt_retired", "prompt_file", "draft", "draft_step"):
-            assert connection.exec_driver_sql(_SQL, (table,)).first() is None
+            assert not inspect(connection).has_table(table)
     used.dispose()
     store = await Store.open(url)
     assert {key: state.newest for key, state in (await store.prompt_states()).items()} == {"greet": 3, "other": 1}
@@ -157,6 +157,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: str, outcome) -> None:
     store = await Store.open(url)
     await store.finish(outcome(1, attempts=(Attempt(1, "n", "m", 1),)))
@@ -246,7 +247,7 @@ async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
         await Store.open(f"sqlite:///{tmp_path}")
 
 
-async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, outcome) -> None:
+async def test_what_ran_when_the_app_died_is_interrupted(url: str, outcome) -> None:
     store = await Store.open(url)
     await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     await store.finish(outcome(2))
@@ -258,6 +259,7 @@ async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, o
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_network_disk_is_warned_about(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,6 +290,7 @@ def test_a_disk_without_shared_memory_gets_a_rollback_journal(library: ModuleTyp
     connection.close()
 
 
+@pytest.mark.sqlite
 async def test_a_database_goes_from_one_library_to_the_other_and_back(
     url: str, outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:

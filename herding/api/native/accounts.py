@@ -18,7 +18,17 @@ from herding.api.http.request import Caller
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
-from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
+from herding.values import (
+    MAX_INTERVAL_HOURS,
+    MAX_LIMIT,
+    MAX_LIMITS,
+    Limit,
+    LimitUse,
+    LoginSession,
+    Principal,
+    Token,
+    User,
+)
 
 DAY_MS = 24 * 3600 * 1000
 _LIMIT: JsonDict = {"type": "request", "interval": 24, "limit": 500}
@@ -235,6 +245,39 @@ class RevokeResponse(ResponseModel):
     revoked: bool = True
 
 
+class SessionResponse(ResponseModel):
+    """A browser that is logged in. `current` is the one that sent this request, `seen_at` within a minute."""
+
+    token: str = Field(description="the id of the token that it logged in with")
+    created_at: Instant
+    seen_at: Instant
+    expires_at: Instant
+    current: bool
+
+    @classmethod
+    def of(cls, session: LoginSession, who: Principal) -> SessionResponse:
+        """Return a session as `who` sees it."""
+        return cls(
+            token=session.token.partition(":")[0],
+            created_at=format_instant(session.created_at),
+            seen_at=format_instant(session.seen_at),
+            expires_at=format_instant(session.expires_at),
+            current=session.digest == who.session,
+        )
+
+
+class SessionList(ResponseModel):
+    """Browsers that are logged in, the newest login first."""
+
+    sessions: list[SessionResponse]
+
+
+class EndSessionsResponse(ResponseModel):
+    """The number of sessions that were ended."""
+
+    ended: int
+
+
 def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of accounts."""
     routes = APIRouter(prefix="/api/v1")
@@ -262,6 +305,18 @@ def _own_account(orchestrator: Orchestrator) -> APIRouter:
     async def update_me(body: UpdateMeRequest, who: Caller) -> MeResponse:
         """Choose whether the content of your requests is stored; counts, timings and stars always are."""
         return MeResponse.from_principal(who, await accounts.opt_out(body.opt_out_history_content, who))
+
+    @routes.get("/me/sessions", responses=error_responses())
+    async def list_sessions(who: Caller) -> SessionList:
+        """List the browsers in which you are logged in."""
+        return SessionList(sessions=[SessionResponse.of(one, who) for one in await accounts.sessions(who)])
+
+    @routes.delete(
+        "/me/sessions", responses=error_responses(UserError("Only users who log in with a token have sessions."))
+    )
+    async def end_sessions(who: Caller) -> EndSessionsResponse:
+        """Log yourself out in all browsers at once. Tokens stay valid."""
+        return EndSessionsResponse(ended=await accounts.end_sessions(who))
 
     @routes.get("/usage", responses=error_responses())
     async def get_usage(who: Caller) -> UsageResponse:
@@ -336,6 +391,11 @@ def _users(orchestrator: Orchestrator) -> APIRouter:
         """Change a user; omitted fields stay. Disabling a user ends all their tokens at once."""
         changed = body.apply(await accounts.user(user_id, who))
         return UserResponse.model_validate(await accounts.change_user(changed, who))
+
+    @routes.delete("/users/{user_id}/sessions", responses=error_responses(_NO_USER, _NO_ADMIN))
+    async def end_sessions_of_user(user_id: str, who: Caller) -> EndSessionsResponse:
+        """Log a user out in all browsers at once. Their tokens stay valid: revoke those, or disable the user."""
+        return EndSessionsResponse(ended=await accounts.end_sessions_of(user_id, who))
 
     @routes.get("/roles", responses=error_responses())
     async def get_roles(who: Caller) -> RoleNotes:

@@ -19,6 +19,7 @@ from herding.ui.kit.identity import LOCAL, display_name, find_user
 from herding.ui.kit.limits import interval, limit_text
 from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
+from herding.ui.usage.sessions import SessionsPane
 from herding.values import LimitUse, Principal, User
 
 REFRESH_SECONDS = 3.0
@@ -41,19 +42,20 @@ class UsageTab(Tab):
                 self.limits = gr.HTML(elem_id="usage-limits")
             with gr.Column(scale=5, min_width=320, elem_id="usage-own"):
                 self.me = gr.HTML(elem_id="usage-me")
+                self.sessions = SessionsPane(orchestrator)
                 self.data = PrivacyPane(orchestrator)
         on(self.timer.tick, self.refresh, [], [self.limits], name="usage_open", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.timer, self.limits, self.me, *self.data.outputs]
+        return [self.timer, self.limits, self.me, *self.sessions.outputs, *self.data.outputs]
 
     @requires(USAGE)
     async def opened(self, request: gr.Request) -> list[Any]:
         """Open the tab and start refreshing."""
         principal = principal_of(request)
         user = await find_user(principal, self._accounts)
-        own = self.data.show(principal, user)
+        own = [*await self.sessions.show(principal), *self.data.show(principal, user)]
         return [gr.update(active=True), await self._limits(principal), account(principal, user), *own]
 
     @requires(USAGE)
