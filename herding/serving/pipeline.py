@@ -119,19 +119,12 @@ class Pipeline:
     # Prepared -> recorded
 
     async def _finish(self, run: RequestRun) -> Outcome:
-        """Take a prepared request to its end and return the outcome.
-
-        It has a task of its own: a chunk then wakes the pipeline only, and not all the middleware that waits for it.
-        """
-
-        async def finish() -> Outcome:
-            async with aclosing(self._process(run)) as events:
-                async for event in events:
-                    if isinstance(event, Done):
-                        return event.outcome
-            raise AssertionError("a run ends with Done or raises")
-
-        return await asyncio.create_task(finish(), name=f"request {run.request.id}")
+        """Take a prepared request to its end and return the outcome."""
+        async with aclosing(self._process(run)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.outcome
+        raise AssertionError("a run ends with Done or raises")
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
@@ -217,9 +210,8 @@ class Pipeline:
                     assignment.permit.first_token()
                 if text := run.receive(chunk):
                     yield Delta(text)
-                if run.complete and not chunk.finish_reason:
-                    await _await_usage(run, call)
-                    break
+                if run.complete:  # the node may end by itself, and so report its exact usage
+                    call.end_within(GRACE_SECONDS)
             if isinstance(call, EmbeddingCall):
                 run.receive_embeddings(call.embeddings)
             if not run.stopped:
@@ -306,13 +298,3 @@ def _report_success(run: RequestRun, assignment: Assignment, began: float) -> No
         total = run.elapsed_ms - began
         first = total if run.first_token_ms is None else run.first_token_ms - began
         assignment.slot.record_latency(first_token_ms=first, total_ms=total)
-
-
-async def _await_usage(run: RequestRun, call: NodeCall) -> None:
-    """Let a node end by itself after the stop marker, so that it can report its exact usage."""
-    try:
-        async with asyncio.timeout(GRACE_SECONDS):
-            async for chunk in call.chunks():
-                run.receive(chunk)
-    except (TimeoutError, NodeError):
-        call.stop()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from filelock import FileLock
 from sqlalchemy import URL, Executable, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,25 +60,37 @@ class Store(
     the cause is removed.
     """
 
-    def __init__(self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int], lock: FileLock | None = None
+    ) -> None:
         super().__init__(writer=writer, reader=reader)
         self._url = url
         self._clock = clock
+        self._lock = lock
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], int] = now_ms, beside_app: bool = False) -> Store:
         """Create or migrate the database, mark requests that were running as interrupted, and start the writer.
 
         `beside_app` is for a tool that runs beside the app, whose requests are left alone.
-        Raises ConfigError for an invalid URL or a newer schema, StoreError for a damaged or unreachable database.
+        Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
+        damaged or unreachable database.
         """
         parsed = parse_url(url)
-        mode = await asyncio.to_thread(_prepare, parsed)
+        lock = None if beside_app or not is_sqlite(parsed) else await asyncio.to_thread(database.lock_file, parsed)
+        try:
+            mode = await asyncio.to_thread(_prepare, parsed)
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
         # Only with a rollback journal do reads and commits exclude each other. SQLite's own locks make the loser poll.
         file_lock = threading.Lock() if mode == sqlite.ROLLBACK else contextlib.nullcontext()
         engine = database.write_engine(parsed)
         writer = Writer(engine, statements=_statements(engine.dialect.name), file_lock=file_lock)
-        store = cls(url=parsed, writer=writer, reader=Reader(database.read_engine(parsed), file_lock), clock=clock)
+        store = cls(
+            url=parsed, writer=writer, reader=Reader(database.read_engine(parsed), file_lock), clock=clock, lock=lock
+        )
         if not beside_app:
             await store._interrupt_running()
         return store
@@ -87,6 +100,8 @@ class Store(
         if not self._reader.closed:
             await asyncio.to_thread(self._writer.close)
             await asyncio.to_thread(self._reader.close)
+            if self._lock:
+                self._lock.release()
 
     async def reserve(
         self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int = 0, account: str | None = None
