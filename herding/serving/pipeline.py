@@ -158,8 +158,9 @@ class Pipeline:
         """Enter a request into its caller's limits. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
         limits, tokens = request.principal.limits, request.max_total_tokens
+        cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
-            await self._store.reserve(row, limits=limits, tokens=tokens, account=request.account)
+            await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -232,6 +233,7 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
+        run.price = node.price(model)
         if request.texts is not None:
             return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
         run.fit(await fit_to_context(request, node, model))
