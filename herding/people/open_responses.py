@@ -34,7 +34,7 @@ class OpenResponse:
         return found if isinstance(found, Principal) else None
 
     def end(self, why: str) -> None:
-        """Cancel the work for this response; whoever added it completes the response."""
+        """Cancel the work for this response; the code that added it completes the response."""
         if self.ended is None:
             self.ended = why
             self.task.cancel()

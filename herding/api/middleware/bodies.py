@@ -40,7 +40,7 @@ MAX_COMMAS = 1_000_000
 """The most texts and values in such a body: parsing more would delay the requests of all others."""
 
 LINGER_SECONDS = 2.0
-"""How long the rest of a refused body is read, so that its sender reads the refusal."""
+"""Seconds for which the rest of a refused body is read, so that its sender reads the refusal."""
 
 REFUSED_PER_MINUTE = 120
 BYTES_PER_UNIT = 50_000

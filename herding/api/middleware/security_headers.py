@@ -121,7 +121,7 @@ class _GuardedSend:
 
 
 async def _end_early(scope: Scope, response: _GuardedSend, why: str) -> None:
-    """Complete a response whose work was cancelled. A download stays incomplete, so that nobody takes it for whole."""
+    """Complete a response whose work was cancelled. A download stays visibly incomplete."""
     error = ShuttingDownError() if why == OpenResponses.STOPPING else AuthenticationError(SESSION_ENDED)
     if not response.started:
         await _send_error(scope, response, error)
