@@ -9,12 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-<<<<<<< HEAD
 from herding.errors import HerdingError, NodeError, ShuttingDownError
-=======
-from herding.errors import HerdingError, NodeError
 from herding.nodes.prices import Price
->>>>>>> main
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
