@@ -67,4 +67,4 @@ def _with_written_queries(source: yaml_files.YamlDocument) -> Any:
 
 def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
     """Return the nodes by name, not started."""
-    return {config.name: config.build(context) for config in herd.nodes}
+    return {config.name: config.create(context) for config in herd.nodes}
