@@ -11,6 +11,7 @@ import httpx
 from pydantic import Field
 
 from herding.errors import NoNodeError, UserError
+from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
 
@@ -50,12 +51,16 @@ class BuildContext:
 
 
 class NodeConfig(StrictModel):
-    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields."""
+    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields.
+
+    `capabilities` says what the node can do where that differs from its kind.
+    """
 
     kind: str
     name: str
     concurrency: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
+    capabilities: CapabilitiesConfig = CapabilitiesConfig()
 
     @abstractmethod
     def build(self, context: BuildContext) -> Node:
@@ -100,8 +105,10 @@ class Node(ABC):
         models: Sequence[str] = (),
         deadlines: Deadlines | None = None,
         concurrency: int | None = None,
+        capabilities: CapabilitiesConfig | None = None,
     ) -> None:
         self.name = name
+        self.configured = capabilities or CapabilitiesConfig()
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
@@ -136,6 +143,10 @@ class Node(ABC):
     def formats(self) -> bool:
         """True if the node supports `response_format`."""
         return False
+
+    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (for kinds that know)
+        """Return what the node can do with a model: here, nothing but text."""
+        return self.configured.over(TEXT_ONLY)
 
     async def start(self) -> None:  # noqa: B027 (optional)
         """Start background work and return at once; the node may still be loading."""

@@ -45,7 +45,8 @@ class RequestRow(Base, table=True):
     """One request: the flattened `Outcome` without its attempts.
 
     The first two indexes hold every column that the history filters by. They are appended to in order of time, which
-    is cheap, and a count over any combination of filters reads an index and never the long rows.
+    is cheap, and a count over any combination of filters reads an index and never the long rows. `response` is null for
+    a response that is only text.
     """
 
     __tablename__ = "request"
@@ -88,6 +89,7 @@ class RequestRow(Base, table=True):
     variables: dict[str, Any] = Field(sa_type=JSON)
     input: str = Field(sa_type=Text)
     answer: str = Field(sa_type=Text)
+    response: dict[str, Any] | None = Field(sa_type=JSON)
 
 
 class AttemptRow(Base, table=True):

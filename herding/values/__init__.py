@@ -1,6 +1,21 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
-from herding.values.calls import Call, Chunk, Embeddings, FinishReason, Message, Parameters, Usage
+from herding.values.bounded import bounded
+from herding.values.calls import (
+    COMPLETION_TOKENS,
+    TEXT_PARTS,
+    Call,
+    Choice,
+    Chunk,
+    Embeddings,
+    Fields,
+    FinishReason,
+    Message,
+    Parameters,
+    Role,
+    Usage,
+    text_of_parts,
+)
 from herding.values.nodes import (
     Exchange,
     Gpu,
@@ -69,15 +84,18 @@ from herding.values.requests import (
 )
 
 __all__ = [
+    "COMPLETION_TOKENS",
     "CONCLUSIVE_STATUSES",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
     "MAX_LIMITS",
+    "TEXT_PARTS",
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",
     "Call",
     "CheckResult",
+    "Choice",
     "Chunk",
     "Considered",
     "Delta",
@@ -88,6 +106,7 @@ __all__ = [
     "Entry",
     "Event",
     "Exchange",
+    "Fields",
     "FileState",
     "FinishReason",
     "Gpu",
@@ -122,6 +141,7 @@ __all__ = [
     "Request",
     "Reset",
     "Retired",
+    "Role",
     "Score",
     "Source",
     "Started",
@@ -131,5 +151,7 @@ __all__ = [
     "Token",
     "Usage",
     "User",
+    "bounded",
     "new_id",
+    "text_of_parts",
 ]
