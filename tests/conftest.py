@@ -95,10 +95,6 @@ def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
     postgres_server.drop(url)
 
 
-DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-"""Parameters of the fixture `database`."""
-
-
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The kind of database that apps of this test use: SQLite, unless the test is parametrised with others."""

@@ -23,6 +23,7 @@ from herding.errors import (
 from herding.nodes import http
 from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
+from herding.nodes.prices import FREE, Price
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, LoadProgress, NodeState, NodeStatus, System, Usage
 
@@ -183,6 +184,9 @@ class EngineNode(Node):
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (refined once the model is loaded)
         """Return what the engine can do with a model."""
         return self.configured.over(Capabilities(parameters=BASIC))
+
+    def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
+        return FREE
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")

@@ -28,6 +28,7 @@ from herding.nodes.openai_response import (
     response_format_error,
 )
 from herding.nodes.origin import URL_FORM
+from herding.nodes.prices import Price, list_price
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
@@ -140,6 +141,9 @@ class OpenAINode(Node):
     def capabilities(self, model: str) -> Capabilities:
         """Return what the server is expected to do: everything, unless the nodes file says otherwise."""
         return self._capabilities.get(model, self._default_capabilities)
+
+    def known_price(self, model: str) -> Price | None:
+        return list_price(self._config.base_url, model)
 
     @property
     def _missing_key(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sqlite3
 import threading
@@ -19,7 +20,8 @@ from sqlalchemy import Connection, event
 import herding
 from herding.store import Store, sqlite
 from herding.values import Outcome
-from tests.support.database import new_database
+from tests.support.database import new_database, on_each
+from tests.support.postgres import Server
 
 Make = Callable[..., Outcome]
 
@@ -49,14 +51,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "my data? ünïcode #1 100%" / "herding.db"
 
 
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{quote(str(path))}"
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of database, unless it is about the files or the library of SQLite."""
+    own = set(inspect.signature(metafunc.function).parameters)
+    names = set(metafunc.fixturenames)
+    about_files = {"path", "at_begin"} & own or "library" in names
+    if {"store", "url"} & names and not about_files and not metafunc.definition.get_closest_marker("sqlite"):
+        on_each(metafunc)
 
 
 @pytest.fixture
-async def store(url: str, path: Path) -> AsyncIterator[Store]:
-    new_database(path)
+def url(request: pytest.FixtureRequest, database: str) -> Iterator[str]:
+    """A database that does not exist yet on SQLite, and is empty on PostgreSQL."""
+    if database == "sqlite":
+        yield f"sqlite:///{quote(str(request.getfixturevalue('path')))}"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    made = server.create(migrated="store" in request.fixturenames)
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+async def store(request: pytest.FixtureRequest, url: str, database: str) -> AsyncIterator[Store]:
+    if database == "sqlite":
+        new_database(request.getfixturevalue("path"))
     opened = await Store.open(url)
     yield opened
     await opened.close()

@@ -150,6 +150,7 @@ async def test_a_task_that_refuses_is_undone_alone(store: Store, outcome, busy_w
     assert await ids(store) == {outcome(1).request_id}
 
 
+@pytest.mark.sqlite
 async def test_only_what_need_not_outlive_a_power_cut_waits_for_no_disk(store: Store, outcome, busy_writer) -> None:
     found: dict[str, int] = {}
 

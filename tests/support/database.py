@@ -11,8 +11,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
+import pytest
+
 from herding.store import Store, sqlite
 from tests.support.postgres import Server
+
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+"""Parameters of the fixture `database`."""
+
+
+def on_each(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of database, if it uses one."""
+    if "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", KINDS, indirect=True)
 
 
 class _Used:
