@@ -31,6 +31,7 @@ class RenderedPrompt:
     """The input of a model: `messages` or raw `text`. When a long chat is trimmed, `head` messages and `tail` stay.
 
     `families` are pairs of a model family and the raw text for it. `prompts` are raw inputs that are no single text.
+    `notes`, in a preview, are those of the prompt.
     """
 
     messages: tuple[Message, ...] | None = None
@@ -40,6 +41,7 @@ class RenderedPrompt:
     families: tuple[tuple[str, str], ...] = ()
     tail: int = 1
     prompts: tuple[Any, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def for_model(self, model: str) -> RenderedPrompt:
         """Return the input for a model: the raw text for its family, if there is one."""

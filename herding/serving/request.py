@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from herding.errors import HerdingError, NodeError
+from herding.errors import HerdingError, NodeError, ShuttingDownError
 from herding.nodes.capabilities import Need
 from herding.nodes.prices import Price
 from herding.prompts.checks import judge
@@ -142,7 +142,7 @@ class RequestRun:
         self.rendered = request.rendered
         self.price: Price | None = None
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = False
+        self.stopped = self.revoked = self.interrupted = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
@@ -185,6 +185,11 @@ class RequestRun:
     def revoke(self) -> None:
         """Stop the run because its caller's token is no longer valid."""
         self.revoked = True
+        self.stop()
+
+    def interrupt(self) -> None:
+        """Stop the run because the app stops. Has no effect on a finished run."""
+        self.interrupted = self._finish is None
         self.stop()
 
     def drop_texts(self) -> None:
@@ -325,10 +330,14 @@ class RequestRun:
 
 
 class ActiveRequests:
-    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts."""
+    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts.
+
+    `stopping` is true once the app stops; no request starts from then on.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, RequestRun] = {}
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -339,6 +348,16 @@ class ActiveRequests:
     def get(self, request_id: str) -> RequestRun | None:
         """Return a running request; None where it does not run."""
         return self._runs.get(request_id)
+
+    def check_open(self) -> None:
+        """Raise ShuttingDownError once the app stops."""
+        if self.stopping:
+            raise ShuttingDownError
+
+    def interrupt_all(self) -> None:
+        """Interrupt all running requests."""
+        for run in self:
+            run.interrupt()
 
     def add(self, run: RequestRun) -> None:
         """Register a request that starts."""
