@@ -23,7 +23,7 @@ from herding.errors import (
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
 from herding.nodes.openai_choices import ChoiceReader, response_fields
-from herding.values import Call, Choice, Chunk, Embeddings, FinishReason, Usage
+from herding.values import Call, Choice, Chunk, EmbeddingInput, Embeddings, FinishReason, Usage
 
 MAX_TOKENS = 10**9
 """A larger token count is invalid."""
@@ -140,7 +140,7 @@ def parse_json(data: str, node: str) -> Any:
         raise BadResponseError(f"Node '{node}' sent an event that is not valid JSON.") from None
 
 
-def parse_embeddings(content: bytes, texts: Sequence[str]) -> Embeddings:
+def parse_embeddings(content: bytes, texts: Sequence[EmbeddingInput]) -> Embeddings:
     """Return the embeddings of a response; raise BadResponseError unless it has a valid vector for each text."""
     try:
         data = json.loads(content)
@@ -151,7 +151,8 @@ def parse_embeddings(content: bytes, texts: Sequence[str]) -> Embeddings:
     vectors = read_vectors(data, len(texts))
     usage = _usage(data)
     if usage is None:
-        return Embeddings(vectors, estimate_tokens(sum(map(len, texts))))
+        chars = sum(len(text) for text in texts if isinstance(text, str))
+        return Embeddings(vectors, estimate_tokens(chars) + sum(len(ids) for ids in texts if isinstance(ids, tuple)))
     return Embeddings(vectors, usage.input_tokens, "node")
 
 

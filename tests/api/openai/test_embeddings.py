@@ -87,9 +87,9 @@ async def test_errors_become_the_exceptions_of_the_client(sdk: official.AsyncOpe
 @pytest.mark.parametrize(
     ("body", "param", "words"),
     [
-        ({"input": [1, 2]}, "input", "Send text"),
-        ({"input": [[1, 2], [3]]}, "input", "Send text"),
-        ({"input": ["a", 5]}, "input", "Send text"),
+        ({"input": ["a", 5]}, "input", "list of token ids"),
+        ({"input": [[1], []]}, "input", "list of token ids"),
+        ({"input": [-1]}, "input", "list of token ids"),
         ({"input": []}, "input", "1 to 2,048"),
         ({"input": ""}, "input", "empty"),
         ({"input": ["x"] * 2049}, "input", "1 to 2,048"),
