@@ -19,9 +19,11 @@ from herding.prompts.variables import clean_parameter
 from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import (
+    MAX_DOLLARS,
     MAX_INTERVAL_HOURS,
     MAX_LIMIT,
     MAX_LIMITS,
+    NANO,
     Limit,
     LimitUse,
     LoginSession,
@@ -340,10 +342,11 @@ def _check_limits(limits: Sequence[Limit]) -> None:
     if len(limits) > MAX_LIMITS:
         raise UserError(f"A user has at most {MAX_LIMITS} limits.", param="limits")
     for limit in limits:
-        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
-        if not fits or not 0 <= limit.limit <= MAX_LIMIT:
+        fits = limit.type in ("request", "token", "cost") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
+        most = MAX_DOLLARS * NANO if limit.type == "cost" else MAX_LIMIT
+        if not fits or not 0 <= limit.limit <= most:
             message = (
-                f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
-                f"and of 0 to {MAX_LIMIT:,}."
+                f"A limit is of 'request', 'token' or 'cost', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
+                f"and of 0 to {MAX_LIMIT:,}, or ${MAX_DOLLARS:,}."
             )
             raise UserError(message, param="limits")

@@ -28,6 +28,7 @@ from herding.errors import (
     NoModelError,
     NotFoundError,
     RequestRejectedError,
+    ShuttingDownError,
     StoreError,
     UserError,
 )
@@ -82,6 +83,7 @@ class Pipeline:
 
         UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
         row. Closing the stream early ends the generation with the status `abandoned`.
+        ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
         run = RequestRun(await self._preparer.prepare(request, who))
@@ -128,22 +130,25 @@ class Pipeline:
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
+        self._active.check_open()
         self._selector.check(run.request)
         await self._admit(run)
         try:
             async with aclosing(self._dispatch(run)) as events:
                 async for event in events:
                     yield event
+            if run.interrupted:
+                raise ShuttingDownError
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
             if not run.stopped:
                 await run.judge()
             run.end("cancelled" if run.stopped else "succeeded")
         except HerdingError as error:
-            run.end("cancelled" if run.revoked else "failed", error)
+            run.end("interrupted" if run.interrupted else "cancelled" if run.revoked else "failed", error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.end("abandoned")
+            run.end("interrupted" if self._active.stopping else "abandoned")
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", run.request.id)
@@ -158,8 +163,9 @@ class Pipeline:
         """Enter a request into its caller's limits. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
         limits, tokens = request.principal.limits, request.max_total_tokens
+        cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
-            await self._store.reserve(row, limits=limits, tokens=tokens, account=request.account)
+            await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -232,6 +238,7 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
+        run.price = node.price(model)
         if request.texts is not None:
             return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
         run.fit(await fit_to_context(request, node, model))

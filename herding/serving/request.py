@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from herding.errors import HerdingError, NodeError
+from herding.errors import HerdingError, NodeError, ShuttingDownError
+from herding.nodes.prices import Price
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
@@ -21,6 +22,7 @@ from herding.values import (
     Considered,
     Embeddings,
     FinishReason,
+    Kind,
     Outcome,
     Parameters,
     Principal,
@@ -74,13 +76,33 @@ class PreparedRequest:
         return self.principal.account or self.principal.id
 
     @property
+    def kind(self) -> Kind:
+        """The kind of the request."""
+        if self.texts is not None:
+            return "embeddings"
+        if self.key:
+            return "prompt"
+        return "completion" if self.rendered.messages is None else "chat"
+
+    @property
+    def limits_cost(self) -> bool:
+        """True if a limit of the caller is on money, so that only models with a known price may serve the request."""
+        return any(limit.type == "cost" for limit in self.principal.limits)
+
+    @property
     def max_total_tokens(self) -> int:
         """An upper estimate of the tokens in and out, whichever model responds."""
+        most = self.max_usage
+        return most.input_tokens + most.output_tokens
+
+    @property
+    def max_usage(self) -> Usage:
+        """An upper estimate of the usage, whichever model responds."""
         input_tokens = self.input_tokens(self.rendered)
         if self.texts is not None:
-            return input_tokens
+            return Usage(input_tokens, 0)
         raw = max((len(text) for _, text in self.rendered.families), default=0)
-        return max(input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
+        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), self.parameters.max_tokens or ANSWER_TOKENS)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format is part of the input."""
@@ -99,15 +121,17 @@ class RequestRun:
     """The record of one run: response text, attempts, timings and status. Only its own methods write it.
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
-    current attempt; it may have lost the oldest turns of a chat. `embeddings` is set by a request for embeddings.
+    current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
+    `embeddings` is set by a request for embeddings.
     `complete` means that the stop marker or a stop string was received: what follows is not part of the response.
     """
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request
         self.rendered = request.rendered
+        self.price: Price | None = None
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = self.complete = False
+        self.stopped = self.revoked = self.interrupted = self.complete = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
@@ -146,6 +170,11 @@ class RequestRun:
     def revoke(self) -> None:
         """Stop the run because its caller's token is no longer valid."""
         self.revoked = True
+        self.stop()
+
+    def interrupt(self) -> None:
+        """Stop the run because the app stops. Has no effect on a finished run."""
+        self.interrupted = self._finish is None
         self.stop()
 
     def drop_texts(self) -> None:
@@ -221,6 +250,7 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
+        usage = self._usage or self._estimated_usage()
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -238,13 +268,16 @@ class RequestRun:
             node=candidate.node if candidate else None,
             status=self._status,
             finish_reason=self._finish,
-            usage=self._usage or self._estimated_usage(),
+            usage=usage,
             timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
             checks=self._check_result,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
+            kind=request.kind,
+            token=request.principal.token,
+            cost=self._cost(usage),
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
@@ -252,6 +285,17 @@ class RequestRun:
     def stored(self, outcome: Outcome) -> Outcome:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
+
+    def _cost(self, usage: Usage) -> int | None:
+        """Return the cost in nano-dollars; None while the request runs, and if the price is unknown.
+
+        A failed attempt costs nothing as long as the node did not begin to respond.
+        """
+        if self._status == "running":
+            return None
+        if self._choice is None or (self._status == "failed" and not self._received and self._usage is None):
+            return 0
+        return None if self.price is None else self.price.cost(usage)
 
     def _estimated_usage(self) -> Usage:
         """Return token counts for a node that reports none; zero where no node was called."""
@@ -261,10 +305,14 @@ class RequestRun:
 
 
 class ActiveRequests:
-    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts."""
+    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts.
+
+    `stopping` is true once the app stops; no request starts from then on.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, RequestRun] = {}
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -275,6 +323,16 @@ class ActiveRequests:
     def get(self, request_id: str) -> RequestRun | None:
         """Return a running request; None where it does not run."""
         return self._runs.get(request_id)
+
+    def check_open(self) -> None:
+        """Raise ShuttingDownError once the app stops."""
+        if self.stopping:
+            raise ShuttingDownError
+
+    def interrupt_all(self) -> None:
+        """Interrupt all running requests."""
+        for run in self:
+            run.interrupt()
 
     def add(self, run: RequestRun) -> None:
         """Register a request that starts."""

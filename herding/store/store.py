@@ -28,6 +28,7 @@ from herding.store.rows import attempt_rows, request_row, usage_row
 from herding.store.scores import ScoreStore
 from herding.store.statistics import StatisticsStore
 from herding.store.tables import insert_into, upsert
+from herding.store.usage import UsageStore
 from herding.store.writer import Writer
 from herding.values import Limit, LimitUse, Outcome
 
@@ -50,7 +51,9 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, ScoreStore):
+class Store(
+    PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, UsageStore, ScoreStore
+):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
     All methods raise StoreError if the database fails; nothing is then half written, and the store works again once
@@ -101,13 +104,13 @@ class Store(PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStor
                 self._lock.release()
 
     async def reserve(
-        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, account: str | None = None
+        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int = 0, account: str | None = None
     ) -> None:
         """Enter a starting request into the limits of `account` (default: its principal), with its first row.
 
-        `tokens` is the most that the request may use; they count until `finish` replaces them, for good if the app
-        dies. The entry survives a crash of the app; since no response was sent yet, it does not wait for a disk
-        sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
+        `tokens` and `cost` (nano-dollars) are the most that the request may use; they count until `finish` replaces
+        them, for good if the app dies. The entry survives a crash of the app; since no response was sent yet, it does
+        not wait for a disk sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
 
         Raises LimitError if a limit is used up.
         """
@@ -115,7 +118,7 @@ class Store(PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStor
         try:
             await self._writer.add(
                 lambda batch: ledger.reserve(
-                    batch, row, account=payer, limits=limits, tokens=tokens, clock=self._clock
+                    batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
                 ),
                 locks=[ledger.lock_number(payer)] if limits else (),
                 durable=False,
@@ -129,7 +132,7 @@ class Store(PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStor
     def finish(self, outcome: Outcome) -> asyncio.Future[None]:
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
 
-        Reserved tokens are replaced by those that were used. The row is written even if the caller is cancelled.
+        Reserved tokens and money are replaced by what was used. The row is written even if the caller is cancelled.
         """
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [usage_row(outcome)]}
         return self._writer.add(lambda batch: ledger.settle(batch, rows))
@@ -228,7 +231,9 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
         "begin": insert_into(dialect, tables.request).on_conflict_do_nothing(),
         "finish": upsert(dialect, tables.request),
         "attempt": upsert(dialect, tables.attempt),
-        "settle": update(tables.ledger).where(entry).values(tokens=bindparam("used"), settled=True),
+        "settle": update(tables.ledger)
+        .where(entry)
+        .values(tokens=bindparam("used"), cost=bindparam("spent"), settled=True),
     }
 
 

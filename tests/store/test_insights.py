@@ -58,9 +58,23 @@ async def test_models_are_counted_by_their_tries(store: Store, outcome) -> None:
     await store.finish(outcome(3, attempts=(answered(1, "m1", at=499),)))
     await store.finish(outcome(4, attempts=(answered(1, "m2"),), status="cancelled"))
     assert await store.model_stats(since=500) == {
-        "m1": ModelStats(2, 1, 0.5, 0.5, 0.5),
-        "m2": ModelStats(2, 0, 0.0, 1.0, 0.5),
+        "m1": ModelStats(2, 1, 0.5, 0.5, 1 / 3),
+        "m2": ModelStats(2, 0, 0.0, 1.0, 2 / 3),
     }
+
+
+async def test_the_share_of_a_model_is_that_of_its_success(store: Store, outcome) -> None:
+    for number, (model, failed) in enumerate((("g", True), ("g", True), ("l", False), ("l", False), ("p", True))):
+        attempt = Attempt(1, "n", model, 500, error_type="node_error" if failed else None)
+        await store.finish(outcome(number, attempts=(attempt,)))
+    await store.finish(outcome(9, attempts=(answered(1, "p"),)))
+    shares = {model: stats.share for model, stats in (await store.model_stats(since=0)).items()}
+    assert shares == {"g": 0.0, "l": pytest.approx(2 / 3), "p": pytest.approx(1 / 3)}
+
+
+async def test_models_that_all_failed_have_no_share(store: Store, outcome) -> None:
+    await store.finish(outcome(1, attempts=(FAILED,)))
+    assert [stats.share for stats in (await store.model_stats(since=0)).values()] == [0.0]
 
 
 async def test_the_last_reset_of_a_prompt_is_kept(store: Store, url: str) -> None:

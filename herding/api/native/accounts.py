@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field, StrictBool, StrictInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic.config import JsonDict
 
 from herding.access.operations import USAGE
@@ -20,9 +28,9 @@ from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.values import (
     MAX_INTERVAL_HOURS,
-    MAX_LIMIT,
     MAX_LIMITS,
     Limit,
+    LimitType,
     LimitUse,
     LoginSession,
     Principal,
@@ -38,15 +46,27 @@ _NO_ADMIN = AccessError("Only an admin can make an admin.")
 
 
 class LimitRequest(RequestModel):
-    """A limit on requests, or on input and output tokens together, per interval."""
+    """A limit on requests, on input and output tokens together, or on money (`cost`), per interval."""
 
-    type: Literal["request", "token"]
+    type: LimitType
     interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True, description="hours")
-    limit: StrictInt = Field(ge=0, le=MAX_LIMIT)
+    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False, description="requests, tokens, or US dollars")
+
+    @field_validator("limit")
+    @classmethod
+    def _check_amount(cls, amount: float, info: ValidationInfo) -> float:
+        if kind := info.data.get("type"):
+            Limit.of(kind, 1, amount)
+        return amount
 
     def to_limit(self) -> Limit:
         """Return the limit as a value."""
-        return Limit(self.type, self.interval, self.limit)
+        return Limit.of(self.type, self.interval, self.limit)
+
+
+def _plain(amount: float) -> float:
+    """Return a whole number as an integer, which JSON writes without a point."""
+    return int(amount) if amount == int(amount) else amount
 
 
 class UpdateUserRequest(RequestModel):
@@ -114,18 +134,26 @@ class RolesRequest(RequestModel):
 
 
 class LimitResponse(ResponseModel):
-    """A limit; its interval is in hours."""
+    """A limit; its interval is in hours. A limit of the type `cost` is in US dollars."""
 
-    type: Literal["request", "token"]
+    type: LimitType
     interval: float = Field(validation_alias="interval_hours")
-    limit: int
+    limit: float = Field(validation_alias="amount")
+
+    @field_serializer("limit")
+    def _whole(self, amount: float) -> float:
+        return _plain(amount)
 
 
 class LimitUseResponse(LimitResponse):
     """A limit, the amount that is used, and the time when some of that becomes free."""
 
-    used: int
+    used: float
     frees_at: Instant | None
+
+    @field_serializer("used")
+    def _whole_use(self, amount: float) -> float:
+        return _plain(amount)
 
     @classmethod
     def from_use(cls, use: LimitUse) -> LimitUseResponse:
@@ -133,8 +161,8 @@ class LimitUseResponse(LimitResponse):
         return cls(
             type=use.limit.type,
             interval=use.limit.interval_hours,
-            limit=use.limit.limit,
-            used=use.used,
+            limit=use.limit.amount,
+            used=use.limit.written(use.used),
             frees_at=format_instant(use.frees_at),
         )
 

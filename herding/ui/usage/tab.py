@@ -20,7 +20,7 @@ from herding.ui.kit.limits import interval, limit_text
 from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
 from herding.ui.usage.sessions import SessionsPane
-from herding.values import LimitUse, Principal, User
+from herding.values import LimitUse, Principal, User, format_dollars
 
 REFRESH_SECONDS = 3.0
 NO_LIMITS = empty_state("No limits apply to you", "Your requests are still recorded in the history.")
@@ -81,8 +81,10 @@ def limits(uses: Sequence[LimitUse], now: int, *, shared: bool = False) -> Marku
 def _row(use: LimitUse, now: int) -> Markup:
     most, kind = use.limit.limit, use.limit.type
     percent = 100 * use.used / most if most else 100
-    name = el("b", f"{kind.capitalize()}s per {interval(use.limit.interval_hours)}")
-    text = f"{use.used:,} of {most:,} · {_percent(percent)}"
+    what = "Cost" if kind == "cost" else f"{kind.capitalize()}s"
+    name = el("b", f"{what} per {interval(use.limit.interval_hours)}")
+    amounts = [format_dollars(part) if kind == "cost" else f"{part:,}" for part in (use.used, most)]
+    text = f"{' of '.join(amounts)} · {_percent(percent)}"
     return el("li", meter(name, percent, text, label=limit_text(use.limit)), _left(use, now))
 
 
@@ -96,7 +98,8 @@ def _left(use: LimitUse, now: int) -> Markup:
     if use.frees_at is not None:
         more = f" More available in {rough_duration(max(0, use.frees_at - now))}."
     if left:
-        return el("p", f"{left:,} left.", more if use.used else None, cls="muted")
+        shown = format_dollars(left) if use.limit.type == "cost" else f"{left:,}"
+        return el("p", f"{shown} left.", more if use.used else None, cls="muted")
     return el("p", chip("Limit reached", "bad"), more or " Ask an admin for a higher limit.")
 
 
