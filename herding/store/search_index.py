@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Executable, delete, func, insert, select, update
+from sqlalchemy import Connection, UpdateBase, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from herding.store.rows import Row, storable
@@ -85,9 +85,9 @@ def prepare(connection: Connection) -> None:
         )
 
 
-def enqueue(dialect: str) -> Executable:
+def enqueue(dialect: str) -> UpdateBase:
     """Return the statement that queues a request; it takes rows of `request_id`."""
-    statement: Executable = insert_into(dialect, search_queue).on_conflict_do_nothing()
+    statement: UpdateBase = insert_into(dialect, search_queue).on_conflict_do_nothing()
     return statement
 
 
