@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -27,7 +29,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
 from herding.api.middleware.security_headers import MAX_BODY
-from herding.errors import HerdingError
+from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
@@ -37,8 +39,16 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
-from herding.settings import Settings, copy_shipped_prompts, read_settings, secret, shipped_files
+from herding.settings import (
+    Settings,
+    copy_shipped_prompts,
+    misspelt_variables,
+    read_settings,
+    secret,
+    shipped_files,
+)
 from herding.store import Store, now_ms
+from herding.store.database import parse_url
 
 GRACEFUL_SECONDS = 5
 SWITCH_SECONDS = 0.0005
@@ -209,8 +219,50 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings) -> None:
-    """Run the app until a signal ends the process."""
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return sockets bound to every address of `host`, which do not listen yet. Raises ConfigError with the variable.
+
+    It comes before all else: an app that cannot listen must not create anything, nor print a token.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST") from None
+    sockets: list[socket.socket] = []
+    refusal: ConfigError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        taken = sockets[0].getsockname()[1] if sockets else address[1]  # one port for all, also where any will do
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family is socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((address[0], taken, *address[2:]))
+        except OSError as error:
+            bound.close()
+            refusal = _cannot_listen(host, port, error)
+            if refusal.key == "HERDING_PORT":
+                break
+        else:
+            sockets.append(bound)
+    if refusal and (refusal.key == "HERDING_PORT" or not sockets):  # a name may have an address that is switched off
+        for bound in sockets:
+            bound.close()
+        raise refusal
+    return sockets
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"Port {port} is in use. Stop the other program or choose another port.", key="HERDING_PORT")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError(f"Port {port} needs more permissions. Choose one above 1023.", key="HERDING_PORT")
+    return ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST")
+
+
+async def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
+    """Run the app until a signal ends the process. `sockets` are those that `bind` returned."""
+    sockets = sockets or bind(settings.host, settings.port)
     async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
             create(parts, settings),
@@ -226,8 +278,8 @@ async def serve(settings: Settings) -> None:
         server = Server(config)
         _tune_interpreter()
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
-        log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
-        await server.serve()
+        log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
+        await server.serve(sockets)
 
 
 def _tune_interpreter() -> None:
@@ -253,15 +305,26 @@ def main(**overrides: Any) -> int:
     try:
         settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, meant in misspelt_variables().items():
+            log.warning("variable ignored (%s): it is not a setting. Did you mean %s?", name, meant)
+        parse_url(settings.database_url)
+        sockets = bind(settings.host, settings.port)
+        _create_home(settings.home)
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
-            runner.run(serve(settings))
+            runner.run(serve(settings, sockets))
     except HerdingError as error:
         log.error("Herding cannot start. %s", error)
         return 2
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _create_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"'{home}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
 
 
 if __name__ == "__main__":

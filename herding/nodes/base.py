@@ -11,6 +11,7 @@ import httpx
 from pydantic import Field
 
 from herding.errors import NoNodeError, UserError
+from herding.nodes.prices import ANY_MODEL, Price, Prices
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
 
@@ -50,16 +51,26 @@ class BuildContext:
 
 
 class NodeConfig(StrictModel):
-    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields."""
+    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields.
+
+    `prices` override those that are known for the models of the node.
+    """
 
     kind: str
     name: str
     concurrency: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
+    prices: Prices = Field(default_factory=dict)
 
     @abstractmethod
     def build(self, context: BuildContext) -> Node:
+        """Return the node, not started and without the configured prices."""
+
+    def create(self, context: BuildContext) -> Node:
         """Return the node, not started."""
+        node = self.build(context)
+        node.prices = self.prices
+        return node
 
 
 class RemoteConfig(NodeConfig):
@@ -105,6 +116,7 @@ class Node(ABC):
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
+        self.prices: Mapping[str, Price] = {}
         self.auto_switch: AutoSwitch | None = None
         self.came_back: Callable[[], None] = lambda: None
 
@@ -136,6 +148,14 @@ class Node(ABC):
     def formats(self) -> bool:
         """True if the node supports `response_format`."""
         return False
+
+    def price(self, model: str) -> Price | None:
+        """Return the price of a model: the configured one, else the known one, None if there is neither."""
+        return self.prices.get(model) or self.prices.get(ANY_MODEL) or self.known_price(model)
+
+    def known_price(self, model: str) -> Price | None:  # noqa: ARG002 (for kinds that know)
+        """Return the price of a model that needs no configuration, None if it is not known."""
+        return None
 
     async def start(self) -> None:  # noqa: B027 (optional)
         """Start background work and return at once; the node may still be loading."""

@@ -52,4 +52,4 @@ def read_herd(path: Path) -> Herd:
 
 def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
     """Return the nodes by name, not started."""
-    return {config.name: config.build(context) for config in herd.nodes}
+    return {config.name: config.create(context) for config in herd.nodes}

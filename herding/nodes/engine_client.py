@@ -22,6 +22,7 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import AutoSwitch, Deadlines, Node
+from herding.nodes.prices import FREE, Price
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, LoadProgress, NodeState, NodeStatus, System, Usage
 
@@ -177,6 +178,9 @@ class EngineNode(Node):
     @property
     def offers(self) -> tuple[str, ...]:
         return self._offers
+
+    def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
+        return FREE
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")

@@ -27,6 +27,7 @@ from herding.nodes.openai_response import (
     parse_embeddings,
 )
 from herding.nodes.origin import URL_FORM
+from herding.nodes.prices import Price, list_price
 from herding.nodes.redact import StreamRedactor
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
@@ -133,6 +134,9 @@ class OpenAINode(Node):
     @property
     def formats(self) -> bool:
         return self._config.response_format
+
+    def known_price(self, model: str) -> Price | None:
+        return list_price(self._config.base_url, model)
 
     @property
     def _missing_key(self) -> bool:

@@ -121,19 +121,12 @@ class Pipeline:
     # Prepared -> recorded
 
     async def _finish(self, run: RequestRun) -> Outcome:
-        """Take a prepared request to its end and return the outcome.
-
-        It has a task of its own: a chunk then wakes the pipeline only, and not all the middleware that waits for it.
-        """
-
-        async def finish() -> Outcome:
-            async with aclosing(self._process(run)) as events:
-                async for event in events:
-                    if isinstance(event, Done):
-                        return event.outcome
-            raise AssertionError("a run ends with Done or raises")
-
-        return await asyncio.create_task(finish(), name=f"request {run.request.id}")
+        """Take a prepared request to its end and return the outcome."""
+        async with aclosing(self._process(run)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.outcome
+        raise AssertionError("a run ends with Done or raises")
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
@@ -167,8 +160,9 @@ class Pipeline:
         """Enter a request into its caller's limits. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
         limits, tokens = request.principal.limits, request.max_total_tokens
+        cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
-            await self._store.reserve(row, limits=limits, tokens=tokens, account=request.account)
+            await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -219,9 +213,8 @@ class Pipeline:
                     assignment.permit.first_token()
                 if text := run.receive(chunk):
                     yield Delta(text)
-                if run.complete and not chunk.finish_reason:
-                    await _await_usage(run, call)
-                    break
+                if run.complete:  # the node may end by itself, and so report its exact usage
+                    call.end_within(GRACE_SECONDS)
             if isinstance(call, EmbeddingCall):
                 run.receive_embeddings(call.embeddings)
             if not run.stopped:
@@ -242,6 +235,7 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
+        run.price = node.price(model)
         if request.texts is not None:
             return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
         run.fit(await fit_to_context(request, node, model))
@@ -304,13 +298,3 @@ def _report_success(run: RequestRun, assignment: Assignment, began: float) -> No
         total = run.elapsed_ms - began
         first = total if run.first_token_ms is None else run.first_token_ms - began
         assignment.slot.record_latency(first_token_ms=first, total_ms=total)
-
-
-async def _await_usage(run: RequestRun, call: NodeCall) -> None:
-    """Let a node end by itself after the stop marker, so that it can report its exact usage."""
-    try:
-        async with asyncio.timeout(GRACE_SECONDS):
-            async for chunk in call.chunks():
-                run.receive(chunk)
-    except (TimeoutError, NodeError):
-        call.stop()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from herding.errors import HerdingError, NodeError
+from herding.nodes.prices import Price
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
@@ -21,6 +22,7 @@ from herding.values import (
     Considered,
     Embeddings,
     FinishReason,
+    Kind,
     Outcome,
     Parameters,
     Principal,
@@ -74,13 +76,33 @@ class PreparedRequest:
         return self.principal.account or self.principal.id
 
     @property
+    def kind(self) -> Kind:
+        """The kind of the request."""
+        if self.texts is not None:
+            return "embeddings"
+        if self.key:
+            return "prompt"
+        return "completion" if self.rendered.messages is None else "chat"
+
+    @property
+    def limits_cost(self) -> bool:
+        """True if a limit of the caller is on money, so that only models with a known price may serve the request."""
+        return any(limit.type == "cost" for limit in self.principal.limits)
+
+    @property
     def max_total_tokens(self) -> int:
         """An upper estimate of the tokens in and out, whichever model responds."""
+        most = self.max_usage
+        return most.input_tokens + most.output_tokens
+
+    @property
+    def max_usage(self) -> Usage:
+        """An upper estimate of the usage, whichever model responds."""
         input_tokens = self.input_tokens(self.rendered)
         if self.texts is not None:
-            return input_tokens
+            return Usage(input_tokens, 0)
         raw = max((len(text) for _, text in self.rendered.families), default=0)
-        return max(input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
+        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), self.parameters.max_tokens or ANSWER_TOKENS)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format is part of the input."""
@@ -99,13 +121,15 @@ class RequestRun:
     """The record of one run: response text, attempts, timings and status. Only its own methods write it.
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
-    current attempt; it may have lost the oldest turns of a chat. `embeddings` is set by a request for embeddings.
+    current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
+    `embeddings` is set by a request for embeddings.
     `complete` means that the stop marker or a stop string was received: what follows is not part of the response.
     """
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request
         self.rendered = request.rendered
+        self.price: Price | None = None
         self.embeddings: Embeddings | None = None
         self.stopped = self.revoked = self.complete = False
         self._drops_texts = request.principal.opt_out
@@ -221,6 +245,7 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
+        usage = self._usage or self._estimated_usage()
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -238,13 +263,16 @@ class RequestRun:
             node=candidate.node if candidate else None,
             status=self._status,
             finish_reason=self._finish,
-            usage=self._usage or self._estimated_usage(),
+            usage=usage,
             timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
             checks=self._check_result,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
+            kind=request.kind,
+            token=request.principal.token,
+            cost=self._cost(usage),
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
@@ -252,6 +280,17 @@ class RequestRun:
     def stored(self, outcome: Outcome) -> Outcome:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
+
+    def _cost(self, usage: Usage) -> int | None:
+        """Return the cost in nano-dollars; None while the request runs, and if the price is unknown.
+
+        A failed attempt costs nothing as long as the node did not begin to respond.
+        """
+        if self._status == "running":
+            return None
+        if self._choice is None or (self._status == "failed" and not self._received and self._usage is None):
+            return 0
+        return None if self.price is None else self.price.cost(usage)
 
     def _estimated_usage(self) -> Usage:
         """Return token counts for a node that reports none; zero where no node was called."""

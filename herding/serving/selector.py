@@ -52,11 +52,15 @@ class RoutingState:
     def kind(self) -> tuple[object, ...]:
         """A key that is equal for requests which the same models on the same nodes could serve."""
         request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
-        return (request.models, request.principal.nodes, request.response_format is None, self.embeds, *met)
+        asked = (request.models, request.principal.nodes, request.response_format is None, request.limits_cost)
+        return (*asked, self.embeds, *met)
 
     def advertised(self, node: Node) -> tuple[str, ...]:
-        """Return the models that the node lists for such a request."""
-        return node.embeds if self.embeds else node.serves
+        """Return the models that the node lists for such a request: under a limit on money, those with a price."""
+        listed = node.embeds if self.embeds else node.serves
+        if not self.request.limits_cost:
+            return listed
+        return tuple(model for model in listed if node.price(model) is not None)
 
     def served(self, node: Node) -> tuple[str, ...]:
         """Return the listed models without those that the node said it does not have."""
@@ -147,6 +151,26 @@ class Selector:
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
             advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} responses to a response_format. {advice}", param="response_format")
+
+    def max_cost(self, request: PreparedRequest) -> int:
+        """Return the most in nano-dollars that the request may cost on a node that serves one of its models.
+
+        Raises UserError if none of them has a known price.
+        """
+        wanted, embeds = set(self.models(request)), request.texts is not None
+        found = {
+            Candidate(model, node.name): node.price(model)
+            for node in self.allowed(request)
+            for model in (node.embeds if embeds else (*node.serves, *node.expects, *node.offers))
+            if model in wanted
+        }
+        usage = request.max_usage
+        costs = [price.cost(usage) for price in found.values() if price is not None]
+        if found and not costs:
+            where = " or ".join(f"{one.model} on {one.node}" for one in found)
+            advice = "Choose another model, or set prices for the node in the nodes file."
+            raise UserError(f"The price of {where} is unknown, and you have a limit on cost. {advice}", param="model")
+        return max(costs, default=0)
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""

@@ -19,9 +19,9 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _TEXTS = (
     *("principal", "prompt", "variant", "session_id", "model", "node"),
-    *("policy", "reason", "error_type", "error", "input", "answer"),
+    *("policy", "reason", "error_type", "error", "input", "answer", "token"),
 )
-_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
+_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason", "kind", "cost")
 """Fields of an outcome that are columns of the same name."""
 
 _column_values = attrgetter(*_COLUMNS)
@@ -85,9 +85,9 @@ def _replace_unstorable(row: Row, names: Sequence[str]) -> Row:
 
 
 def usage_row(outcome: Outcome) -> Row:
-    """Return the tokens that an outcome used, for its entry in table `ledger`."""
+    """Return the tokens and the money that an outcome used, for its entry in table `ledger`."""
     used = outcome.usage.input_tokens + outcome.usage.output_tokens
-    return {"settled_id": storable(outcome.request_id), "used": used}
+    return {"settled_id": storable(outcome.request_id), "used": used, "spent": outcome.cost or 0}
 
 
 def to_attempt(row: Mapping[str, Any]) -> Attempt:

@@ -1,6 +1,7 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
 from herding.values.calls import Call, Chunk, Embeddings, FinishReason, Message, Parameters, Usage
+from herding.values.money import NANO, format_dollars, to_dollars, to_nano
 from herding.values.nodes import (
     Exchange,
     Gpu,
@@ -16,11 +17,14 @@ from herding.values.nodes import (
     System,
 )
 from herding.values.people import (
+    MAX_DOLLARS,
     MAX_INTERVAL_HOURS,
     MAX_LIMIT,
     MAX_LIMITS,
     Limit,
+    LimitType,
     LimitUse,
+    LoginSession,
     Principal,
     Token,
     User,
@@ -42,6 +46,7 @@ from herding.values.records import (
     AttemptEvidence,
     AttemptStats,
     Entry,
+    GroupName,
     HistoryFilter,
     ModelStats,
     NodeStats,
@@ -50,6 +55,8 @@ from herding.values.records import (
     PromptStats,
     Reset,
     Score,
+    UsageGroup,
+    UsageSum,
 )
 from herding.values.requests import (
     CONCLUSIVE_STATUSES,
@@ -59,6 +66,7 @@ from herding.values.requests import (
     Delta,
     Done,
     Event,
+    Kind,
     Outcome,
     Queued,
     Request,
@@ -70,9 +78,11 @@ from herding.values.requests import (
 
 __all__ = [
     "CONCLUSIVE_STATUSES",
+    "MAX_DOLLARS",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
     "MAX_LIMITS",
+    "NANO",
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",
@@ -91,12 +101,16 @@ __all__ = [
     "FileState",
     "FinishReason",
     "Gpu",
+    "GroupName",
     "HealthState",
     "HistoryFilter",
+    "Kind",
     "LabelMove",
     "Limit",
+    "LimitType",
     "LimitUse",
     "LoadProgress",
+    "LoginSession",
     "Message",
     "ModelInfo",
     "ModelStats",
@@ -130,6 +144,11 @@ __all__ = [
     "Timings",
     "Token",
     "Usage",
+    "UsageGroup",
+    "UsageSum",
     "User",
+    "format_dollars",
     "new_id",
+    "to_dollars",
+    "to_nano",
 ]

@@ -17,6 +17,9 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 `cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app died while it ran.
 """
 
+Kind = Literal["prompt", "chat", "completion", "embeddings"]
+"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed."""
+
 CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
 """The final statuses that count for a model; in the others, people stopped the request."""
 
@@ -101,7 +104,8 @@ class Outcome:
 
     `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
     after the stop marker trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
-    last attempt began; the history does not keep them.
+    last attempt began; the history does not keep them. `token` is the public part of the access token, if one was used.
+    `cost` is in nano-dollars, None if it is unknown.
     """
 
     request_id: str
@@ -129,6 +133,9 @@ class Outcome:
     error_type: str | None = None
     error: str | None = None
     candidates: tuple[Considered, ...] = field(default=(), compare=False)
+    kind: Kind = "prompt"
+    token: str | None = None
+    cost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

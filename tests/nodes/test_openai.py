@@ -223,14 +223,17 @@ async def left(faulty: FakeNode) -> None:
 @pytest.mark.parametrize("model", ["hang", "slow:1", "hang-after:2"])
 async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode, model: str) -> None:
     node = openai(faulty.url)
-    running = NodeCall(node, call(model))
-    stream = running.chunks()
-    if model == "hang":
-        await until(faulty.calls)
-    else:
-        assert (await anext(stream)).text.startswith("One")
+    running, chunks = NodeCall(node, call(model)), list[Chunk]()
+
+    async def read() -> None:
+        async for chunk in running.chunks():
+            chunks.append(chunk)
+
+    reading = asyncio.create_task(read())
+    await until(faulty.calls if model == "hang" else lambda: chunks)
     running.stop()
-    chunks = [chunk async for chunk in stream]
+    async with asyncio.timeout(LONG):
+        await reading
     assert chunks[-1].finish_reason == "cancelled"
     await left(faulty)
     await running.close()

@@ -114,9 +114,8 @@ class Door:
     async def cookie(self, token: str) -> dict[str, str]:
         """The header of a browser that logged in with a token."""
         who = await self.house.authenticator.authenticate_token(token, HERE)
-        return {
-            "cookie": f"{COOKIE}={self.house.authenticator.sign_session(self.house.authenticator.create_session(who))}"
-        }
+        session = await self.house.authenticator.create_session(who)
+        return {"cookie": f"{COOKIE}={self.house.authenticator.sign_session(session)}"}
 
 
 def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
