@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import ClassVar
 
 MAX_RETRY_AFTER = 3600.0
-"""The longest pause in seconds that a node may ask for; a longer one is cut for everybody."""
+"""The longest pause in seconds that a node may ask for; a longer one is cut for all callers."""
 
 _REJECTING_STATUSES = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 416, 422, 424, 431, 451})
 

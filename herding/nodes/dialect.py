@@ -23,7 +23,7 @@ _REFUSED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a server wants its requests. `limit` is its name for the maximum of output tokens, None as it was given.
+    """The form of requests for one server. `limit` is its name for the maximum of output tokens, None as it was given.
 
     `stream` and `stream_options` say whether the server takes these options, which only concern the transport.
     """

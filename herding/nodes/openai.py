@@ -37,10 +37,11 @@ PROBE_EVERY = 10.0
 
 PROBE_TIMEOUT = 3.0
 LATE_SECONDS = 0.25
-"""How long to wait for the usage after the end of a stream that had none."""
+"""Seconds to wait for the usage after the end of a stream that had none."""
 
 MAX_EMBEDDINGS_BYTES = 64_000_000
 
+_FORMAT = re.compile("response_format|schema")
 _URL = re.compile(r"https?://[^\s@]+")
 
 
@@ -188,6 +189,8 @@ class OpenAINode(Node):
                     if reader.done and reader.usage is None:
                         await _read_late(reader, batches)
             except StatusError as error:
+                if call.response_format is not None and _FORMAT.search(error.message):
+                    error.param = error.param or "response_format"
                 raise context_length_error(error) or error from None
             finish_reason = reader.finish()
         yield Chunk(text=redactor.flush(), finish_reason=finish_reason, usage=reader.usage)

@@ -3,8 +3,8 @@
 The states of a node, in the terms of the pattern: healthy is closed, ejected is open, trial is half-open. A node may
 also rest, because it asked for that, or be misconfigured: it refused our key, and is tried again after a while.
 
-A failure that one caller could have caused by what they sent counts once for each caller and each body, so that nobody
-can eject a node for others. Where one caller alone fails again and again, a probe of our own decides.
+A failure that one caller could have caused by what they sent counts once for each caller and each body, so that no
+caller can eject a node for others. Where one caller alone fails again and again, a probe of our own decides.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class CallCounter:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a failed call and what: an account, and a number that equal bodies share."""
+    """The sender of a failed call: the account, and a number that equal bodies share."""
 
     account: str
     body: int
