@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -28,7 +28,6 @@ from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
-from herding.api.middleware.security_headers import MAX_BODY
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -38,6 +37,7 @@ from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.people.open_responses import OpenResponses
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -50,7 +50,15 @@ from herding.settings import (
 from herding.store import Store, now_ms
 from herding.store.database import parse_url
 
-GRACEFUL_SECONDS = 5
+INTERRUPT_SECONDS = 2.0
+"""The time in which interrupted requests record their end."""
+
+EVENTS_SECONDS = 0.5
+"""The time in which the page gets its last events."""
+
+CLOSE_SECONDS = 2
+"""The time in which connections close after their last response."""
+
 SWITCH_SECONDS = 0.0005
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and proxies keep idle connections, so that they never send into a closed one."""
@@ -85,6 +93,7 @@ class Parts:
     authenticator: Authenticator
     registry: Registry
     orchestrator: Orchestrator
+    open_responses: OpenResponses
 
 
 @contextlib.asynccontextmanager
@@ -135,7 +144,7 @@ async def assemble(
             clock=clock,
             wait_seconds=wait_seconds,
         )
-        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator)
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
@@ -152,7 +161,8 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await _print_first_token(orchestrator.accounts)
     await orchestrator.load()
     async with contextlib.AsyncExitStack() as tasks:
-        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep()):
+        watched = parts.open_responses.watch(authenticator)
+        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep(), watched):
             await tasks.enter_async_context(background(work))
         yield
         await authenticator.flush()
@@ -171,10 +181,10 @@ def _value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int = MAX_BODY) -> FastAPI:
+def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int | None = None) -> FastAPI:
     """Return the web app: routes first, then the UI at `/`, and the middleware around both.
 
-    `max_body` is the size of the largest request body in bytes.
+    `max_body` replaces the setting.
     """
     app = create_app(parts.orchestrator, parts.authenticator)
     if ui:
@@ -186,8 +196,10 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int =
         app,
         parts.orchestrator,
         parts.authenticator,
+        parts.open_responses,
         allowed_hosts=settings.host_names,
-        max_body=max_body,
+        max_body=max_body or settings.max_body,
+        max_guest_body=settings.max_guest_body,
         frame_ancestors=settings.frame_ancestors,
         trusted_proxies=settings.trusted_proxies,
     )
@@ -207,8 +219,44 @@ def _configure_gradio(home: Path) -> None:
     )
 
 
+async def drain(parts: Parts, *, seconds: float, is_urgent: Callable[[], bool]) -> None:
+    """Let running requests end by themselves for some seconds, unless it is urgent, then interrupt the others.
+
+    Every caller gets a definite end: its response, an error event, or status 503.
+    """
+    orchestrator, responses = parts.orchestrator, parts.open_responses
+    orchestrator.stop_accepting()
+    responses.stopping = True
+
+    def idle() -> bool:
+        return not orchestrator.running and not responses.working
+
+    await responses.wait_until(lambda: idle() or is_urgent(), seconds=seconds)
+    if orchestrator.running:
+        log.info("Interrupt running requests (%d)", orchestrator.running)
+    orchestrator.interrupt_all()
+    await responses.wait_until(idle, seconds=INTERRUPT_SECONDS)
+    await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
+    responses.end_all()
+    await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
+
+
 class Server(uvicorn.Server):
-    """A server without uvicorn's signal handlers, which would end the process before the services are closed."""
+    """A server without uvicorn's signal handlers, which would end the process before the services are closed.
+
+    `drain` ends the open responses; it gets a function that tells whether a second signal has come.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no further connections, end the open responses, then close."""
+        for server in self.servers:
+            server.close()
+        await self._drain(lambda: len(self._captured_signals) > 1)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -273,9 +321,9 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
             server_header=False,
             proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
         )
-        server = Server(config)
+        server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
         _tune_interpreter()
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
         log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])

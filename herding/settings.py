@@ -164,6 +164,18 @@ class Settings(BaseSettings):
         description="JSON list of private hosts that nodes added at run time may use: `host`, `host:port` "
         "or `scheme://host:port`.",
     )
+    max_body: int = Field(
+        default=16_000_000,
+        ge=10_000,
+        description="Bytes of the largest request body, on the routes that take images, files or many texts.",
+    )
+    max_guest_body: int = Field(default=1_000_000, ge=1_000, description="Bytes of the largest request body of guests.")
+    grace_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        description="Seconds that running requests get to end by themselves after SIGTERM or SIGINT.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Log level.")
     database: str | None = Field(
         default=None,

@@ -30,7 +30,7 @@ OPERATOR = "operator"
 """The id of the token that the operator set."""
 
 _NOT_VALID = "This token is not valid. Ask an admin for a new one."
-_SESSION_ENDED = "Your session has ended, or its token was revoked. Log in again."
+SESSION_ENDED = "Your session has ended, or its token was revoked. Log in again."
 
 
 @dataclass(slots=True)
@@ -101,14 +101,14 @@ class Authenticator:
             return self._guest(session, address)
         stored = await self.sessions.find(session.digest)
         if stored is None:
-            raise AuthenticationError(_SESSION_ENDED)
+            raise AuthenticationError(SESSION_ENDED)
         if session.kind == "operator":
             if not self._is_of_operator(stored):
-                raise AuthenticationError(_SESSION_ENDED)
+                raise AuthenticationError(SESSION_ENDED)
             return replace(self._operator(), session=stored.digest)
         known = await self._find(stored.token)
         if known is None or not self._valid(known):
-            raise AuthenticationError(_SESSION_ENDED)
+            raise AuthenticationError(SESSION_ENDED)
         self._used[known.token.id] = self._clock()
         return replace(known.principal, session=stored.digest)
 

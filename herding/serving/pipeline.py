@@ -28,6 +28,7 @@ from herding.errors import (
     NoModelError,
     NotFoundError,
     RequestRejectedError,
+    ShuttingDownError,
     StoreError,
     UserError,
 )
@@ -84,6 +85,7 @@ class Pipeline:
 
         UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
         row. Closing the stream early ends the generation with the status `abandoned`.
+        ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
         run = RequestRun(await self._preparer.prepare(request, who))
@@ -130,22 +132,25 @@ class Pipeline:
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
+        self._active.check_open()
         self._selector.check(run.request)
         await self._admit(run)
         try:
             async with aclosing(self._dispatch(run)) as events:
                 async for event in events:
                     yield event
+            if run.interrupted:
+                raise ShuttingDownError
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
             if not run.stopped:
                 await run.judge()
             run.end("cancelled" if run.stopped else "succeeded")
         except HerdingError as error:
-            run.end("cancelled" if run.revoked else "failed", error)
+            run.end("interrupted" if run.interrupted else "cancelled" if run.revoked else "failed", error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.end("abandoned")
+            run.end("interrupted" if self._active.stopping else "abandoned")
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", run.request.id)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from herding.errors import HerdingError, NodeError
+from herding.errors import HerdingError, NodeError, ShuttingDownError
 from herding.nodes.prices import Price
 from herding.prompts.checks import Trimmer, judge
 from herding.prompts.compose import RenderedPrompt
@@ -131,7 +131,7 @@ class RequestRun:
         self.rendered = request.rendered
         self.price: Price | None = None
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = self.complete = False
+        self.stopped = self.revoked = self.interrupted = self.complete = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
@@ -170,6 +170,11 @@ class RequestRun:
     def revoke(self) -> None:
         """Stop the run because its caller's token is no longer valid."""
         self.revoked = True
+        self.stop()
+
+    def interrupt(self) -> None:
+        """Stop the run because the app stops. Has no effect on a finished run."""
+        self.interrupted = self._finish is None
         self.stop()
 
     def drop_texts(self) -> None:
@@ -300,10 +305,14 @@ class RequestRun:
 
 
 class ActiveRequests:
-    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts."""
+    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts.
+
+    `stopping` is true once the app stops; no request starts from then on.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, RequestRun] = {}
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -314,6 +323,16 @@ class ActiveRequests:
     def get(self, request_id: str) -> RequestRun | None:
         """Return a running request; None where it does not run."""
         return self._runs.get(request_id)
+
+    def check_open(self) -> None:
+        """Raise ShuttingDownError once the app stops."""
+        if self.stopping:
+            raise ShuttingDownError
+
+    def interrupt_all(self) -> None:
+        """Interrupt all running requests."""
+        for run in self:
+            run.interrupt()
 
     def add(self, run: RequestRun) -> None:
         """Register a request that starts."""

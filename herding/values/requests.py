@@ -14,7 +14,7 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 """The status of a request.
 
 `succeeded` the response is complete; `partial` the node broke off after the first token; `failed` no response;
-`cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app died while it ran.
+`cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app stopped while it ran.
 """
 
 Kind = Literal["prompt", "chat", "completion", "embeddings"]

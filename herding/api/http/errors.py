@@ -35,6 +35,7 @@ from herding.errors import (
     NotFoundError,
     OverloadedError,
     ReportedError,
+    ShuttingDownError,
     StatusError,
     StoreError,
     UserError,
@@ -51,6 +52,7 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (NoNodeError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
+    (ShuttingDownError, 503),
     (StoreError, 503),
     (ConfigError, 503),
 ]

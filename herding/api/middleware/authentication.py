@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 from fastapi import Request
@@ -21,8 +20,6 @@ NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
 LOGIN, LOGOUT = "/login", "/logout"
-CHECK_SECONDS = 2.0
-"""Interval at which the token of a streamed response is checked again."""
 
 
 class AuthenticationMiddleware:
@@ -49,8 +46,6 @@ class AuthenticationMiddleware:
         scope.setdefault("state", {}).update(principal=who, address=address)
         if new_session is not None:
             send = self._with_cookie(send, new_session, scope)
-        if who.token is not None:
-            send = self._while_valid(send, who)
         await self._app(scope, receive, send)
 
     async def _authenticate(self, scope: Scope, headers: Headers, address: str) -> tuple[Principal, Session | None]:
@@ -91,29 +86,6 @@ class AuthenticationMiddleware:
             await send(message)
 
         return send_with_cookie
-
-    def _while_valid(self, send: Send, who: Principal) -> Send:
-        """End a long response early when its token is no longer valid.
-
-        Not at the first check that fails but at the next: by then a run of a prompt has ended with an error that says
-        why.
-        """
-        checked_at, invalid, ended = time.monotonic(), False, False
-
-        async def send_while_valid(message: Message) -> None:
-            nonlocal checked_at, invalid, ended
-            if ended:
-                return
-            if message.get("more_body") and time.monotonic() - checked_at > CHECK_SECONDS:
-                checked_at = time.monotonic()
-                was_invalid, invalid = invalid, not await self._authenticator.still_valid(who)
-                if was_invalid and invalid:
-                    ended = True
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    return
-            await send(message)
-
-        return send_while_valid
 
 
 def bearer_token(headers: Headers) -> str | None:
