@@ -24,7 +24,7 @@ MAX_CHARS = 4_000_000
 class RenderedPrompt:
     """The input of a model: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed.
 
-    `families` are pairs of a model family and the raw text for it.
+    `families` are pairs of a model family and the raw text for it. `notes`, in a preview, are those of the prompt.
     """
 
     messages: tuple[Message, ...] | None = None
@@ -32,6 +32,7 @@ class RenderedPrompt:
     variant: str | None = None
     head: int = 0
     families: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def for_model(self, model: str) -> RenderedPrompt:
         """Return the input for a model: the raw text for its family, if there is one."""

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_val
 from herding.errors import NotFoundError, UserError
 from herding.prompts.checks import Checks
 from herding.prompts.conditions import Condition
+from herding.prompts.foreign_syntax import find_foreign_syntax
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
@@ -194,7 +195,8 @@ class Prompt(Body):
     def _placeholders_are_declared(self) -> Prompt:
         for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
             if name not in self.variables:
-                raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables")
+                advice = f"For literal braces, write \\{{{{{name}}}}}"
+                raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables. {advice}")
         if self.chat and any(not t.messages or t.messages[-1].role != "user" for t in self.templates()):
             raise ValueError("chat: true needs messages, and the last one must have the role user")
         if self.chat and any(template.families for template in self.templates()):
@@ -221,6 +223,12 @@ class Prompt(Body):
             if variant.name in (other.name for other in variants[:number]):
                 raise FieldError(f"another variant has the name '{variant.name}'", "variants", number, "name")
         return self
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Parts of the text that do not do what their author may expect: the syntax of other template languages."""
+        texts = (text for template in self.templates() for text in template.texts())
+        return tuple(find_foreign_syntax(texts, self.variables.keys()))
 
     @cached_property
     def content(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from pydantic import ValidationError
@@ -88,7 +89,8 @@ class Preparer:
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         _, prompt = await self._prompts.resolve_request(request, who)
-        return compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
+        rendered = compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
+        return replace(rendered, notes=prompt.notes)
 
 
 @lru_cache(maxsize=1024)
