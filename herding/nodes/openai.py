@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -18,9 +19,11 @@ from pydantic import Field, field_validator, model_validator
 from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
 from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
+from herding.nodes.capabilities import EVERYTHING, Capabilities, CapabilitiesConfig
 from herding.nodes.decompress import body_of
 from herding.nodes.dialect import Dialect
 from herding.nodes.event_reader import json_texts
+from herding.nodes.openai_choices import ChunkRedactor
 from herding.nodes.openai_response import (
     StreamReader,
     context_length_error,
@@ -28,7 +31,6 @@ from herding.nodes.openai_response import (
 )
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
-from herding.nodes.redact import StreamRedactor
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
 
@@ -50,9 +52,10 @@ class OpenAIConfig(RemoteConfig):
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
     At least one of `models` and `embedding_models` must be set. `response_format` is true for a server that supports
-    it. The oldest turns of a chat with more than `context_length` tokens are not sent. Without `stream` the server is
-    asked for whole responses, which must arrive within `first_token`. Without `stream_options` it is not asked for
-    token counts. `max_tokens_field` is its name for the maximum of output tokens.
+    it. The oldest turns of a chat with more than `context_length` tokens are not sent. `model_capabilities` are those
+    of single models, where they differ from `capabilities`. Without `stream` the server is asked for whole responses,
+    which must arrive within `first_token`. Without `stream_options` it is not asked for token counts.
+    `max_tokens_field` is its name for the maximum of output tokens.
     """
 
     kind: Literal["openai"]
@@ -67,6 +70,7 @@ class OpenAIConfig(RemoteConfig):
     stream: bool = True
     stream_options: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    model_capabilities: dict[str, CapabilitiesConfig] = Field(default_factory=dict, max_length=1000)
 
     @field_validator("base_url")
     @classmethod
@@ -107,8 +111,17 @@ class OpenAINode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        super().__init__(
+            config.name,
+            models=config.models,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            capabilities=config.capabilities,
+        )
         self._config = config
+        everything = config.capabilities.over(EVERYTHING)
+        self._capabilities = {model: own.over(everything) for model, own in config.model_capabilities.items()}
+        self._default_capabilities = everything
         key = secret(config.api_key_env) if config.api_key_env else None
         self._key = (
             key if key and key.isascii() and key.isprintable() else None
@@ -135,6 +148,10 @@ class OpenAINode(Node):
     @property
     def formats(self) -> bool:
         return self._config.response_format
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what the server is expected to do: everything, unless the nodes file says otherwise."""
+        return self._capabilities.get(model, self._default_capabilities)
 
     def known_price(self, model: str) -> Price | None:
         return list_price(self._config.base_url, model)
@@ -172,7 +189,7 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = _chat_request(call)
-        reader, redactor = StreamReader(self.name), StreamRedactor([self._key] if self._key else [])
+        reader, redactor = StreamReader(self.name), ChunkRedactor(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
                 async with (
@@ -180,8 +197,8 @@ class OpenAINode(Node):
                     aclosing(json_texts(body_of(response), node=self.name)) as batches,
                 ):
                     async for events in batches:
-                        if text := redactor.feed(reader.read(events)):
-                            yield Chunk(text=text)
+                        for chunk in reader.read(events):
+                            yield redactor.feed(chunk)
                         if reader.failure:
                             raise reader.failure
                         if reader.done:
@@ -193,7 +210,7 @@ class OpenAINode(Node):
                     error.param = error.param or "response_format"
                 raise context_length_error(error) or error from None
             finish_reason = reader.finish()
-        yield Chunk(text=redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
+        yield replace(redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         """Return an estimate, since only the server knows its tokenizer."""
@@ -275,16 +292,16 @@ async def _read_late(reader: StreamReader, batches: AsyncIterator[list[str]]) ->
 
 def _chat_request(call: Call) -> tuple[str, dict[str, Any]]:
     """Return path and body of the request for `call`."""
-    parameters = call.parameters
     body: dict[str, Any] = {"model": call.model, "stream": True, "stream_options": {"include_usage": True}}
-    for name in ("temperature", "top_p", "max_tokens", "seed"):
-        if (value := getattr(parameters, name)) is not None:
-            body[name] = value
-    if parameters.stop:
-        body["stop"] = list(parameters.stop)
+    body |= call.parameters.given()
     if call.response_format is not None:
         body["response_format"] = dict(call.response_format)
-    if call.messages is None:
-        return "/completions", {**body, "prompt": call.text}
-    messages = [{"role": message.role, "content": message.content} for message in call.messages]
-    return "/chat/completions", {**body, "messages": messages}
+    if call.messages is not None:
+        return "/chat/completions", {**body, "messages": [message.body() for message in call.messages]}
+    prompts = call.prompts
+    return "/completions", {**body, "prompt": call.text if prompts is None else _prompt_field(prompts)}
+
+
+def _prompt_field(prompts: tuple[Any, ...]) -> Any:
+    """Return raw prompts as OpenAI's API takes them: one text or list of token ids stands for itself."""
+    return prompts[0] if len(prompts) == 1 else list(prompts)

@@ -22,10 +22,11 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
+from herding.nodes.openai_choices import ChoiceReader, response_fields
 from herding.nodes.reported_error import is_error, read_error, shorten
 from herding.nodes.sse import MAX_LINE
-from herding.nodes.usage import larger, read_usage
-from herding.values import Embeddings, FinishReason, Usage
+from herding.nodes.usage import USAGE_PLACES, larger, read_usage
+from herding.values import Choice, Chunk, Embeddings, FinishReason, Usage
 
 MAX_FLOAT32 = 3.4e38
 
@@ -40,20 +41,27 @@ class StreamReader:
 
     def __init__(self, node: str) -> None:
         self._node = node
+        self._choices = ChoiceReader(node)
         self._has_choices = False
         self._finish_reason: FinishReason | None = None
         self._held = self._words = ""
+        self._begun = False
         self.usage: Usage | None = None
         self.failure: NodeError | None = None
         self.done = False
 
-    def read(self, events: Sequence[str]) -> str:
-        """Return the text of events that arrived together; an invalid event sets `failure` and ends the text."""
-        texts = []
+    def read(self, events: Sequence[str]) -> list[Chunk]:
+        """Return the chunks of events that arrived together; an invalid event sets `failure` and ends them.
+
+        Texts of the first choice that follow each other are one chunk.
+        """
+        chunks, texts = list[Chunk](), list[str]()
         before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
             for event in self._parse(before_end):
-                texts.append(self._read_event(event))
+                if chunk := self._read_event(event, texts):
+                    _add_texts(chunks, texts)
+                    chunks.append(chunk)
             if before_end is not events:
                 self._check_held()
         except NodeError as error:
@@ -62,7 +70,8 @@ class StreamReader:
             if before_end is not events:
                 self._finish_reason, self.done = self._finish_reason or "stop", True
                 self.read_late(events[len(before_end) + 1 :])
-        return "".join(texts)
+        _add_texts(chunks, texts)
+        return chunks
 
     def read_late(self, events: Sequence[str]) -> None:
         """Take the usage from events after the end, where some servers send it."""
@@ -105,32 +114,45 @@ class StreamReader:
         if self._held and self._finish_reason is None:
             parse_json(self._held, self._node)
 
-    def _read_other(self, event: Any) -> str:
-        """Ignore an event that is no object, such as a ping, unless it reports an error."""
-        if isinstance(event, list):
-            check_event(event, self._node)
-        return ""
-
-    def _read_event(self, event: Any) -> str:
-        """Record one event and return its text; events that only count tokens have none."""
-        if not isinstance(event, dict):
-            return self._read_other(event)
+    def _read_event(self, event: Any, texts: list[str]) -> Chunk | None:
+        """Record one event: plain text is added to `texts`, all else is returned."""
+        if not isinstance(event, dict) or not event.get("choices") or event.get("error"):
+            event = self._checked(event)
         choices = event.get("choices")
-        if not choices or event.get("error"):
-            check_event(event, self._node)  # raises the error
-            event = from_ollama(event) or event
-            choices = event.get("choices")
         if event.get("usage") or not choices or _has_usage(event, choices):
             self.usage = larger(self.usage, read_usage(event))
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict):
-            return ""
-        self._has_choices = True
-        if reason := choice.get("finish_reason"):  # some servers send "" for none
-            self._finish_reason = "length" if reason == "length" else "stop"
-        delta = choice.get("delta", choice.get("message"))  # a whole response has a message
-        text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-        return text if isinstance(text, str) else _join_parts(text)
+        extra = {} if self._begun and choices else response_fields(event)
+        self._begun = True
+        deltas = list[Choice]()
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(choice, dict):
+                continue
+            self._has_choices = True
+            added = self._choices.read(choice, position)
+            if isinstance(added, str):
+                if added:
+                    texts.append(added)
+                continue
+            if added.finish_reason and (added.index == 0 or self._finish_reason is None):
+                self._finish_reason = added.finish_reason
+                extra = extra or response_fields(event)
+            if added.index == 0 and not added.fields and not added.extra:
+                if added.text:
+                    texts.append(added.text)
+            else:
+                deltas.append(added)
+        return Chunk(deltas=tuple(deltas), extra=extra) if deltas or extra else None
+
+    def _checked(self, event: Any) -> dict[str, Any]:
+        """Return an event without choices in OpenAI's form, an empty one for a ping.
+
+        Raises NodeError for one that reports an error.
+        """
+        if not isinstance(event, dict | list):
+            return {}
+        found = check_event(event, self._node)
+        found = from_ollama(found) or found
+        return found if {"choices", *USAGE_PLACES} & found.keys() else {}
 
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""
@@ -141,6 +163,13 @@ class StreamReader:
         if self._finish_reason is None:
             raise StreamInterruptedError(f"Node '{self._node}' stopped before its response was complete.")
         return self._finish_reason
+
+
+def _add_texts(chunks: list[Chunk], texts: list[str]) -> None:
+    """Add the texts as one chunk, and empty them."""
+    if texts:
+        chunks.append(Chunk("".join(texts)))
+        texts.clear()
 
 
 def check_event(event: Any, node: str) -> dict[str, Any]:
@@ -154,18 +183,15 @@ def check_event(event: Any, node: str) -> dict[str, Any]:
 
 def from_ollama(event: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a part of a response in Ollama's own form as one of OpenAI's; None if it is something else."""
-    message, text = event.get("message"), event.get("response")
-    if type(event.get("done")) is not bool or not (isinstance(message, Mapping) or isinstance(text, str)):
-        return None if type(event.get("done")) is not bool else {**event, "choices": [_ollama_end(event, {})]}
-    fields = {**message} if isinstance(message, Mapping) else {"content": text}
-    if thinking := fields.pop("thinking", None):
-        fields["reasoning_content"] = thinking
-    return {**event, "choices": [_ollama_end(event, fields)]}
-
-
-def _ollama_end(event: Mapping[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
-    reason = (event.get("done_reason") or "stop") if event["done"] else None
-    return {"index": 0, "delta": delta, "finish_reason": reason}
+    message, done = event.get("message"), event.get("done")
+    if type(done) is not bool:
+        return None
+    delta = dict(message) if isinstance(message, Mapping) else {"content": event.get("response") or ""}
+    if thinking := delta.pop("thinking", None):
+        delta["reasoning_content"] = thinking
+    choice = {"index": 0, "delta": delta, "finish_reason": (event.get("done_reason") or "stop") if done else None}
+    counts = {name: event[name] for name in ("prompt_eval_count", "eval_count") if name in event}
+    return {"choices": [choice], "usage": counts} if counts else {"choices": [choice]}
 
 
 def _has_usage(event: Mapping[str, Any], choices: Any) -> bool:
@@ -264,13 +290,6 @@ def _little_endian(numbers: array[float]) -> array[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
-
-
-def _join_parts(content: Any) -> str:
-    """Return the text of a list of parts, which some servers send; anything else has none."""
-    if not isinstance(content, list):
-        return ""
-    return "".join(part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text")
 
 
 def context_length_error(error: StatusError) -> ContextLengthError | None:

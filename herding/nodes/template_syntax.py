@@ -38,6 +38,7 @@ _PLACEHOLDER = re.compile(
 _MAX_EXPRESSION = 500
 _PYTHON_PATH = re.compile(r"""response(?:\[(?:"[^"\\\]]+"|'[^'\\\]]+'|[0-9]+)\])+""")
 _PYTHON_STEP = re.compile(r"""\[(?:["']([^"']+)["']|([0-9]+))\]""")
+SYSTEM_ROLES = ("system", "developer")
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
@@ -67,7 +68,7 @@ def placeholder_values(call: Call, secrets: Mapping[str, str], used: set[str]) -
     return {
         USER_PROMPT: _user_prompt(call, used),
         SYSTEM_PROMPT: _system_prompt(call),
-        MESSAGES: [{"role": message.role, "content": message.content} for message in _messages(call)],
+        MESSAGES: [message.text_body() for message in _messages(call)],
         MODEL_NAME: call.model,
         "MODEL_TEMPERATURE": NOT_SET if parameters.temperature is None else parameters.temperature,
         "MAX_TOKENS": NOT_SET if parameters.max_tokens is None else parameters.max_tokens,
@@ -136,11 +137,11 @@ def _messages(call: Call) -> Sequence[Message]:
 
 
 def _system_prompt(call: Call) -> str:
-    return "\n\n".join(message.content for message in _messages(call) if message.role == "system")
+    return "\n\n".join(message.content for message in _messages(call) if message.role in SYSTEM_ROLES)
 
 
 def _user_prompt(call: Call, used: set[str]) -> str:
-    turns = [message for message in _messages(call) if message.role != "system"]
+    turns = [message for message in _messages(call) if message.role not in SYSTEM_ROLES]
     if MESSAGES in used:
         return next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
     system = "" if SYSTEM_PROMPT in used else _system_prompt(call)

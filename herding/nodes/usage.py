@@ -12,7 +12,7 @@ MAX_TOKENS = 10**9
 
 _INVALID = -1
 
-_PLACES = ("usage", "x_groq", "usagemetadata", "usage_metadata", "meta", "billed_units", "tokens", "timings", "metrics")
+USAGE_PLACES = ("usage", "x_groq", "usagemetadata", "usage_metadata", "meta", "billed_units", "tokens", "timings", "metrics")
 """Objects that hold the counts, or other such objects."""
 
 _INPUT = (
@@ -25,12 +25,14 @@ _OUTPUT = (
 )
 _TOTAL = ("total_tokens", "totaltokencount", "total_token_count", "totaltokens")
 
+_NAMES = frozenset({*_INPUT, *_OUTPUT, *_TOTAL})
+
 
 def read_usage(event: Mapping[str, Any]) -> Usage | None:
     """Return the token counts in an event or a whole response; None if there are no valid ones."""
     found = None
-    for fields in _places(event, 0):
-        found = larger(found, _counts(fields))
+    for name, fields in _places("", event, 0):
+        found = larger(found, _counts(fields, detailed=name == "usage"))
     return found
 
 
@@ -38,28 +40,25 @@ def larger(one: Usage | None, other: Usage | None) -> Usage | None:
     """Return the larger of each count: servers count up in a stream, and some end it with zeros."""
     if one is None or other is None:
         return one or other
-    if (other.input_tokens, other.output_tokens) >= (one.input_tokens, one.output_tokens):
-        one, other = other, one
-    if one.output_tokens >= other.output_tokens:
-        return one
-    return Usage(one.input_tokens, other.output_tokens, "node")
+    made_in, made_out = max(one.input_tokens, other.input_tokens), max(one.output_tokens, other.output_tokens)
+    return Usage(made_in, made_out, "node", other.details or one.details)
 
 
-def _places(fields: Mapping[str, Any], depth: int) -> Iterator[dict[str, Any]]:
-    """Yield the objects that may have counts: the event, its known places, and its choices."""
-    lower = {str(name).lower(): value for name, value in fields.items()}
-    yield lower
+def _places(name: str, fields: Mapping[str, Any], depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects that may have counts, with their names: the event, its known places, and its choices."""
+    lower = {str(key).lower(): value for key, value in fields.items()}
+    yield name, lower
     if depth < 3:
-        for name in _PLACES:
-            if isinstance(value := lower.get(name), Mapping):
-                yield from _places(value, depth + 1)
+        for place in USAGE_PLACES:
+            if isinstance(value := lower.get(place), Mapping):
+                yield from _places(place, value, depth + 1)
         choices = lower.get("choices")
         for choice in choices[:1] if isinstance(choices, list) else ():
             if isinstance(choice, Mapping):
-                yield from _places(choice, depth + 1)
+                yield from _places("choice", choice, depth + 1)
 
 
-def _counts(fields: Mapping[str, Any]) -> Usage | None:
+def _counts(fields: Mapping[str, Any], *, detailed: bool) -> Usage | None:
     counts = [_first(fields, names) for names in (_INPUT, _OUTPUT, _TOTAL)]
     if all(count is None for count in counts) or any(count == _INVALID for count in counts):
         return None
@@ -68,7 +67,8 @@ def _counts(fields: Mapping[str, Any]) -> Usage | None:
         made_in = max(0, (total or 0) - (made_out or 0))
     if made_out is None:
         made_out = max(0, (total or made_in) - made_in)
-    return Usage(made_in, made_out, "node")
+    details = {key: value for key, value in fields.items() if key not in _NAMES and value not in (None, {})}
+    return Usage(made_in, made_out, "node", details if detailed else {})
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -45,7 +45,7 @@ from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
-from herding.values import Delta, Done, Embeddings, Event, Outcome, Principal, Request, Started
+from herding.values import Done, Embeddings, Event, Outcome, Principal, Request, Started
 
 MAX_ATTEMPTS = 3
 GRACE_SECONDS = 0.5
@@ -214,10 +214,10 @@ class Pipeline:
             run.wait_on(call)
             yield Started(run.request.id, candidate.model, candidate.node, assignment.reason)
             async for chunk in call.chunks():
-                if chunk.text and assignment.permit.trial:
+                if (chunk.text or chunk.deltas) and assignment.permit.trial:
                     assignment.permit.first_token()
-                if text := run.receive(chunk):
-                    yield Delta(text)
+                if delta := run.receive(chunk):
+                    yield delta
                 if run.complete:  # the node may end by itself, and so report its exact usage
                     call.end_within(GRACE_SECONDS)
             if isinstance(call, EmbeddingCall):
@@ -244,7 +244,9 @@ class Pipeline:
         if request.texts is not None:
             return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
         run.fit(await fit_to_context(request, node, model))
-        return NodeCall(node, call_of(request, model, run.rendered))
+        parameters, ignored = node.capabilities(model).accepted(request.parameters)
+        run.send(parameters, ignored)
+        return NodeCall(node, call_of(request, model, run.rendered, parameters))
 
     async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves."""

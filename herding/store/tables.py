@@ -49,7 +49,7 @@ class RequestRow(Base, table=True):
     holds what statistics add up.
 
     `kind` is that of the request (a prompt, a chat, ...). `token` is the public part of the access token that was used.
-    `cost` is in nano-dollars, null if it is unknown.
+    `cost` is in nano-dollars, null if it is unknown. `response` is null for a response that is only text.
     """
 
     __tablename__ = "request"
@@ -96,6 +96,7 @@ class RequestRow(Base, table=True):
     variables: dict[str, Any] = Field(sa_type=JSON)
     input: str = Field(sa_type=Text)
     answer: str = Field(sa_type=Text)
+    response: dict[str, Any] | None = Field(sa_type=JSON)
     kind: str = Field(sa_column_kwargs={"server_default": "prompt"})
     token: str | None
     cost: int | None = Field(sa_type=BigInteger)

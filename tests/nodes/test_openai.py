@@ -88,6 +88,7 @@ async def test_what_is_sent(faulty: FakeNode) -> None:
         "messages": [{"role": "user", "content": "hello"}],
         "temperature": 0,
         "top_p": 0.5,
+        "top_k": 9,
         "max_tokens": 3,
         "seed": 0,
         "stop": ["x"],
@@ -369,6 +370,6 @@ async def test_an_answer_that_is_not_read_to_its_end_is_closed_at_once() -> None
 )
 def test_events_that_come_together_count_one_by_one(lines: list[str], text: str, trouble: str | None) -> None:
     reader = StreamReader("a")
-    assert reader.read(lines) == text
+    assert reader.read(lines) == ([Chunk(text)] if text else [])
     assert (trouble is None) if reader.failure is None else trouble is not None and trouble in reader.failure.message
     assert reader.done == ("[DONE]" in lines and trouble is None)

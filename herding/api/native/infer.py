@@ -23,7 +23,7 @@ from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
 from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.model import PromptParameters
+from herding.prompts.parameters import PromptParameters
 from herding.values import (
     Attempt,
     CheckResult,

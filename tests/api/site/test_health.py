@@ -48,6 +48,7 @@ STATUS = {
     "node_misconfigured": 502,
     "no_node": 503,
     "no_turn": 503,
+    "shutting_down": 503,
     "store_error": 503,
 }
 
