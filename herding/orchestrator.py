@@ -15,6 +15,7 @@ from herding.errors import NotFoundError, StoreError
 from herding.evaluation.feedback import Feedback
 from herding.evaluation.insights import Insights
 from herding.evaluation.learning import Learning
+from herding.evaluation.usage import UsageReports
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
 from herding.herd.nodes import Nodes
@@ -56,6 +57,7 @@ class Orchestrator:
     history    looks up requests
     feedback   stores stars, comments and preferences
     insights   tells how versions and models did
+    usage      adds up requests by user, token, prompt, model, node and day
     nodes      lists nodes and models, switches models
     registry   adds and removes nodes at run time
     accounts   users, tokens, roles and limits
@@ -109,6 +111,7 @@ class Orchestrator:
         self.history = History(store)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
+        self.usage = UsageReports(store=store, clock=clock)
         self.nodes = Nodes(fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock)
         self.registry = registry
         self.accounts = Accounts(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from filelock import FileLock
-from sqlalchemy import URL, Executable, bindparam, update
+from sqlalchemy import URL, UpdateBase, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
@@ -220,7 +220,7 @@ def _prepare(url: URL) -> str | None:
         engine.dispose()
 
 
-def _statements(dialect: str) -> dict[str, Executable]:
+def _statements(dialect: str) -> dict[str, UpdateBase]:
     """Return the statements that write the rows of requests, in the order in which they run.
 
     `begin` never overwrites a row, since `finish` may have come first; `finish` and `attempt` do.

@@ -11,13 +11,13 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    Executable,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    UpdateBase,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -415,10 +415,10 @@ def insert_into(dialect: str, table: Table) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def upsert(dialect: str, table: Table) -> Executable:
+def upsert(dialect: str, table: Table) -> UpdateBase:
     """Return an insert that overwrites the row with the same primary key."""
     statement = insert_into(dialect, table)
     keys = [column.name for column in table.primary_key]
     values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    result: Executable = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    result: UpdateBase = statement.on_conflict_do_update(index_elements=keys, set_=values)
     return result
