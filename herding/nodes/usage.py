@@ -12,7 +12,9 @@ MAX_TOKENS = 10**9
 
 _INVALID = -1
 
-USAGE_PLACES = ("usage", "x_groq", "usagemetadata", "usage_metadata", "meta", "billed_units", "tokens", "timings", "metrics")
+USAGE_PLACES = (
+    *("usage", "x_groq", "usagemetadata", "usage_metadata", "meta", "billed_units", "tokens", "timings", "metrics"),
+)
 """Objects that hold the counts, or other such objects."""
 
 _INPUT = (
