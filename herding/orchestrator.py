@@ -41,6 +41,10 @@ from herding.values import Principal
 
 WAIT_SECONDS = 60.0
 PRUNE_SECONDS = 24 * 3600.0
+INDEX_SECONDS = 1.0
+"""Seconds between two looks for texts that the search index lacks."""
+
+INDEX_RETRY_SECONDS = 30.0
 DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
 
@@ -163,7 +167,7 @@ class Orchestrator:
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
         watches = self._sync.watch(), self.accounts.watch(), self._prober.watch()
-        return (*watches, self._follow_demand(), self._prune())
+        return (*watches, self._follow_demand(), self._prune(), self._index())
 
     async def _follow_demand(self) -> None:
         """Switch nodes that allow it to the models that requests wait for; never returns."""
@@ -171,6 +175,16 @@ class Orchestrator:
             await asyncio.sleep(DEMAND_SECONDS)
             if any(node.auto_switch for node in self._fleet.values()):
                 await self._switcher.follow(self._queue.demand())
+
+    async def _index(self) -> None:
+        """Add the texts of requests that ended to the index of the history's search; never returns."""
+        while True:
+            await asyncio.sleep(INDEX_SECONDS)
+            try:
+                await self._store.index()
+            except StoreError as error:
+                log.warning("The search index waits for the database: %s", error)
+                await asyncio.sleep(INDEX_RETRY_SECONDS)
 
     async def _prune(self) -> None:
         """Delete once a day what no limit needs any more; never returns."""
