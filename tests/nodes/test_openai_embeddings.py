@@ -144,12 +144,3 @@ async def test_other_kinds_make_none() -> None:
     assert echo().embeds == ()
     with pytest.raises(UserError, match="does not support embeddings"):
         await echo().embed("echo", TEXTS)
-
-
-async def test_token_ids_and_further_parameters_are_passed_on(faulty: FakeNode) -> None:
-    made = node(faulty.url)
-    await made.embed("ok", [(1, 2), (3,)], dimensions=4, more={"user": "ada", "input_type": "query"})
-    body = faulty.calls()[0].body
-    assert body["input"] == [[1, 2], [3]]
-    assert (body["user"], body["input_type"], body["dimensions"]) == ("ada", "query", 4)
-    await made.close()

@@ -152,6 +152,7 @@ async def test_the_lists_name_the_models(api: httpx.AsyncClient) -> None:
     assert (await api.get("/v1/models/embed")).status_code == 200
     models = {one["id"]: one for one in (await api.get("/api/v1/models")).json()["models"]}
     assert models["embed"].pop("stats")["total"] == 0
+    assert models["embed"].pop("capabilities") == {}
     assert models["embed"] == {"id": "embed", "nodes": [], "embeds": ["hosted"], "offered_by": [], "prompts": []}
     assert models["echo"]["embeds"] == []
     nodes = {one["name"]: one["status"] for one in (await api.get("/api/v1/nodes")).json()["nodes"]}

@@ -422,6 +422,22 @@ async def test_raw_prompts_of_all_forms(tmp_path: Path, prompt: Any) -> None:
         assert {chunk["index"]: chunk["text"] for chunk in chunks if chunk["text"]} == {0: "t0", 1: "t1"}
 
 
+@pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2], [3]]], ids=["one", "two"])
+async def test_embeddings_of_token_ids(tmp_path: Path, given: Any) -> None:
+    count, seen = 1 if given == [1, 2, 3] else 2, list[Any]()
+    vectors = {"data": [{"index": index, "embedding": [0.5, index]} for index in range(count)]}
+    said = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + json.dumps(vectors).encode()
+    more = {"user": "ada", "dimensions": 2, "input_type": "query"}
+    async with saying(said, seen=seen) as url:
+        node = openai(url, "ok", embedding_models=["e"])
+        async with herding(tmp_path, node) as place, client(web(place), ADMIN) as api:
+            response = await api.post("/v1/embeddings", json={"model": "e", "input": given, **more})
+            assert len(response.json()["data"]) == count
+            assert response.json()["usage"]["prompt_tokens"] == 3
+    assert seen[-1].pop("encoding_format") == "base64"
+    assert seen[-1] == {"model": "e", "input": [given] if count == 1 else given, **more}
+
+
 # Prompts as models
 
 
