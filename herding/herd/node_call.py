@@ -55,6 +55,8 @@ class NodeCall:
                 while not chunk.finish_reason:
                     yield chunk
                     chars += len(chunk.text)
+                    if chunk.deltas:
+                        chars += sum(len(choice.text) + len(choice.reasoning) for choice in chunk.deltas)
                     if chars > MAX_CHARS:
                         raise BadResponseError(f"Node '{name}' sent a response that is too long.", node=name)
                     chunk = await self._next(stream, limits.idle, "continue its response")

@@ -11,6 +11,7 @@ import httpx
 from pydantic import Field
 
 from herding.errors import NoNodeError, UserError
+from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
 from herding.nodes.prices import ANY_MODEL, Price, Prices
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
@@ -53,6 +54,7 @@ class BuildContext:
 class NodeConfig(StrictModel):
     """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields.
 
+    `capabilities` says what the node can do where that differs from its kind.
     `prices` override those that are known for the models of the node.
     """
 
@@ -60,6 +62,7 @@ class NodeConfig(StrictModel):
     name: str
     concurrency: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
+    capabilities: CapabilitiesConfig = CapabilitiesConfig()
     prices: Prices = Field(default_factory=dict)
 
     @abstractmethod
@@ -111,8 +114,10 @@ class Node(ABC):
         models: Sequence[str] = (),
         deadlines: Deadlines | None = None,
         concurrency: int | None = None,
+        capabilities: CapabilitiesConfig | None = None,
     ) -> None:
         self.name = name
+        self.configured = capabilities or CapabilitiesConfig()
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
@@ -148,6 +153,10 @@ class Node(ABC):
     def formats(self) -> bool:
         """True if the node supports `response_format`."""
         return False
+
+    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (for kinds that know)
+        """Return what the node can do with a model: here, nothing but text."""
+        return self.configured.over(TEXT_ONLY)
 
     def price(self, model: str) -> Price | None:
         """Return the price of a model: the configured one, else the known one, None if there is neither."""

@@ -30,7 +30,13 @@ class EchoNode(Node):
     kind: ClassVar[str] = "echo"
 
     def __init__(self, config: EchoConfig) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        super().__init__(
+            config.name,
+            models=config.models,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            capabilities=config.capabilities,
+        )
         self._delay = config.delay
 
     def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)

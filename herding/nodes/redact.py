@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 MASK = "[key removed]"
+
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk|gsk|hf|hl|xai|nvapi|pplx|r8|csk|fw|tgp|ghp|glpat)[-_][A-Za-z0-9][A-Za-z0-9_*-]{14,}"
+    r"|\bAIza[A-Za-z0-9_-]{20,}|(?<=\bBearer )[A-Za-z0-9._~+/=-]{8,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{10,}"
+)
+"""Keys by the prefixes that providers give them, bearer tokens and signed tokens."""
 
 
 class StreamRedactor:
@@ -40,6 +48,46 @@ class StreamRedactor:
         return text
 
 
+_STREAMED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments"})
+"""Fields whose texts stream in pieces, so that a secret may be split between two of them."""
+
+_Path = tuple[str | int, ...]
+
+
+class FieldRedactor:
+    """Removes secrets from JSON fields that stream in pieces."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = list(secrets)
+        self._whole = StreamRedactor(self._secrets)
+        self._streams: dict[_Path, StreamRedactor] = {}
+
+    def feed(self, value: Any, path: _Path = ()) -> Any:
+        """Return a copy of `value` without secrets; `path` tells pieces of the same text from others."""
+        if isinstance(value, str):
+            if not path or path[-1] not in _STREAMED:
+                return self._whole.redact(value)
+            if path not in self._streams:
+                self._streams[path] = StreamRedactor(self._secrets)
+            return self._streams[path].feed(value)
+        if isinstance(value, Mapping):
+            return {name: self.feed(item, (*path, name)) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.feed(item, (*path, _index(item, place))) for place, item in enumerate(value)]
+        return value
+
+    def flush(self) -> Iterator[tuple[_Path, str]]:
+        """Yield the texts that were held back, with their paths."""
+        for path, stream in self._streams.items():
+            if rest := stream.flush():
+                yield path, rest
+
+
+def _index(item: Any, place: int) -> int:
+    index = item.get("index") if isinstance(item, Mapping) else None
+    return index if type(index) is int else place
+
+
 class _SecretFilter:
     """Removes one form of a secret from a stream."""
 
@@ -65,3 +113,8 @@ class _SecretFilter:
 def redact(text: str, secret: str | None) -> str:
     """Return a complete text without `secret`."""
     return text.replace(secret, MASK) if secret else text
+
+
+def remove_keys(text: str) -> str:
+    """Return the words of a server without anything that looks like a key: it may repeat one that is not ours."""
+    return _KEY.sub(lambda match: MASK if any(map(str.isdigit, match[0])) else match[0], text)

@@ -26,6 +26,7 @@ from jmespath.functions import Functions
 
 from herding.errors import BadResponseError, UserError
 from herding.nodes import http
+from herding.nodes.reported_error import is_error, read_error
 from herding.values import Call, Message
 
 USER_PROMPT, MESSAGES, SYSTEM_PROMPT = "USER_PROMPT", "MESSAGES", "SYSTEM_PROMPT"
@@ -37,6 +38,7 @@ _PLACEHOLDER = re.compile(
 _MAX_EXPRESSION = 500
 _PYTHON_PATH = re.compile(r"""response(?:\[(?:"[^"\\\]]+"|'[^'\\\]]+'|[0-9]+)\])+""")
 _PYTHON_STEP = re.compile(r"""\[(?:["']([^"']+)["']|([0-9]+))\]""")
+SYSTEM_ROLES = ("system", "developer")
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
@@ -66,7 +68,7 @@ def placeholder_values(call: Call, secrets: Mapping[str, str], used: set[str]) -
     return {
         USER_PROMPT: _user_prompt(call, used),
         SYSTEM_PROMPT: _system_prompt(call),
-        MESSAGES: [{"role": message.role, "content": message.content} for message in _messages(call)],
+        MESSAGES: [message.text_body() for message in _messages(call)],
         MODEL_NAME: call.model,
         "MODEL_TEMPERATURE": NOT_SET if parameters.temperature is None else parameters.temperature,
         "MAX_TOKENS": NOT_SET if parameters.max_tokens is None else parameters.max_tokens,
@@ -135,11 +137,11 @@ def _messages(call: Call) -> Sequence[Message]:
 
 
 def _system_prompt(call: Call) -> str:
-    return "\n\n".join(message.content for message in _messages(call) if message.role == "system")
+    return "\n\n".join(message.content for message in _messages(call) if message.role in SYSTEM_ROLES)
 
 
 def _user_prompt(call: Call, used: set[str]) -> str:
-    turns = [message for message in _messages(call) if message.role != "system"]
+    turns = [message for message in _messages(call) if message.role not in SYSTEM_ROLES]
     if MESSAGES in used:
         return next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
     system = "" if SYSTEM_PROMPT in used else _system_prompt(call)
@@ -174,11 +176,12 @@ class TextExtractor:
         return self._path is not None
 
     def extract(self, body: str) -> str:
-        """Return the text of a complete response; raise BadResponseError if there is none."""
+        """Return the text of a complete response; raise NodeError if there is none."""
         if not body.strip():
             raise BadResponseError("The node sent an empty response.")
         text, data = self._read(body)
         if text is None:
+            _check_error(data)
             reason = http.error_message(data)
             raise BadResponseError(
                 "The node's response has no text at response_extract" + (f": {reason}." if reason else ".")
@@ -187,7 +190,10 @@ class TextExtractor:
 
     def extract_event(self, data: str) -> str:
         """Return the text of one stream event, empty if it has none; raise BadResponseError if it is invalid."""
-        return self._read(data)[0] or ""
+        text, event = self._read(data)
+        if text is None:
+            _check_error(event)
+        return text or ""
 
     def _read(self, body: str) -> tuple[str | None, Any]:
         """Return the text in `body`, if any, and its parsed JSON."""
@@ -198,13 +204,19 @@ class TextExtractor:
             if self._path is not None:
                 raise BadResponseError("The node sent a response that is not valid JSON.") from None
         if isinstance(data, dict) and data.get("error"):
-            raise BadResponseError(f"The node reported: {http.error_message(data) or 'an error'}.")
+            raise http.error_of(read_error(data), "")
         if self._path is None:
             return (data if isinstance(data, str) else body), data
         try:
             return _found_text(self._path.search(data)), data
         except (JMESPathError, RecursionError, ValueError, TypeError, ArithmeticError):  # its functions raise these too
             raise BadResponseError("The node's response does not fit its response_extract.") from None
+
+
+def _check_error(data: Any) -> None:
+    """Raise the NodeError that a response without text reports, if any."""
+    if is_error(data):
+        raise http.error_of(read_error(data), "")
 
 
 def _found_text(found: Any) -> str | None:

@@ -15,11 +15,11 @@ from herding.errors import NotFoundError, UserError
 from herding.prompts.checks import Checks
 from herding.prompts.conditions import Condition
 from herding.prompts.foreign_syntax import find_foreign_syntax
+from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
 from herding.prompts.yaml_dump import dump
-from herding.values import Parameters
 from herding.yaml_files import FieldError, StrictModel
 
 MAX_TEMPLATE = 200_000
@@ -107,20 +107,6 @@ class Body(Template):
         if self.messages is not None or self.prompt is not None:
             yield Template(messages=self.messages, prompt=self.prompt, templates=self.families)
         yield from self.variants or ()
-
-
-class PromptParameters(StrictModel):
-    """Sampling parameters. The model decides those that are not set."""
-
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0, le=10_000)
-    max_tokens: int | None = Field(default=None, ge=1, le=100_000)
-    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=16)
-    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
-
-    def value(self) -> Parameters:
-        return Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
 
 
 PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]

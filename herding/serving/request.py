@@ -10,17 +10,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from herding.errors import HerdingError, NodeError, ShuttingDownError
+from herding.nodes.capabilities import Need
 from herding.nodes.prices import Price
-from herding.prompts.checks import Trimmer, judge
+from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
+from herding.serving.response import ResponseRecord
 from herding.values import (
     Attempt,
     CheckResult,
     Chunk,
     Considered,
+    Delta,
     Embeddings,
+    Fields,
     FinishReason,
     Kind,
     Outcome,
@@ -36,13 +40,17 @@ ANSWER_TOKENS = 256
 """The output tokens that a request is assumed to need where no `max_tokens` is set."""
 
 
+_IN_INPUT = ("tools", "functions")
+"""Parameters that a model reads as a part of its input."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRequest:
     """A request that is validated and can run.
 
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
-    `dimensions` is the length of vectors asked for.
+    `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
     """
 
     id: str
@@ -60,6 +68,7 @@ class PreparedRequest:
     response_format: Mapping[str, Any] | None = None
     texts: tuple[str, ...] | None = None
     dimensions: int | None = None
+    needs: tuple[Need, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -102,12 +111,15 @@ class PreparedRequest:
         if self.texts is not None:
             return Usage(input_tokens, 0)
         raw = max((len(text) for _, text in self.rendered.families), default=0)
-        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), self.parameters.max_tokens or ANSWER_TOKENS)
+        output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
+        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), output_tokens)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
-        """Estimate the input tokens of `rendered`; the response format is part of the input."""
+        """Estimate the input tokens of `rendered`; the response format and tools are part of the input."""
         form = len(json.dumps(self.response_format)) if self.response_format else 0
-        return -(-(len(rendered.stored_text) + form) // CHARS_PER_TOKEN)
+        if self.parameters.more:
+            form += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
+        return -(-(rendered.size + form) // CHARS_PER_TOKEN)
 
 
 class Stoppable(Protocol):
@@ -123,7 +135,6 @@ class RequestRun:
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
     `embeddings` is set by a request for embeddings.
-    `complete` means that the stop marker or a stop string was received: what follows is not part of the response.
     """
 
     def __init__(self, request: PreparedRequest) -> None:
@@ -131,12 +142,11 @@ class RequestRun:
         self.rendered = request.rendered
         self.price: Price | None = None
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = self.interrupted = self.complete = False
+        self.stopped = self.revoked = self.interrupted = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
-        self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
-        self._answer: list[str] = []
-        self._received = 0
+        self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
+        self._parameters, self._ignored = request.parameters, tuple[str, ...]()
         self._usage: Usage | None = None
         self._finish: FinishReason | None = None
         self._queued_ms = 0.0
@@ -158,7 +168,12 @@ class RequestRun:
     @property
     def has_text(self) -> bool:
         """True once a node has begun to respond, so that no other may take over."""
-        return self._received > 0
+        return self.first_token_ms is not None
+
+    @property
+    def complete(self) -> bool:
+        """True once the stop marker or a stop string was received: what follows is not part of the response."""
+        return self._response.complete
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""
@@ -197,19 +212,17 @@ class RequestRun:
         """Set the input of the current attempt."""
         self.rendered = rendered
 
-    def receive(self, chunk: Chunk) -> str:
+    def send(self, parameters: Parameters, ignored: tuple[str, ...]) -> None:
+        """Record the parameters that the node of the current attempt gets, and those that it does not take."""
+        self._parameters, self._ignored = parameters, ignored
+
+    def receive(self, chunk: Chunk) -> Delta | None:
         """Record a chunk of the node; return the part of the response that is certain after it."""
-        if chunk.text and not self._received:
+        if self.first_token_ms is None and (chunk.text or chunk.deltas):
             self.first_token_ms = self.elapsed_ms
-        self._received += len(chunk.text)
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
-        text = self._trimmer.feed(chunk.text)
-        if chunk.finish_reason and not self._trimmer.done:
-            text += self._trimmer.end()
-        self.complete = self._trimmer.done
-        self._answer.append(text)
-        return text
+        return self._response.add(chunk)
 
     def receive_embeddings(self, embeddings: Embeddings | None) -> None:
         """Record the vectors of the node."""
@@ -224,13 +237,22 @@ class RequestRun:
         )
 
     async def judge(self) -> None:
-        """Run the prompt's checks on the whole response; slow ones in a thread, so that other requests go on."""
+        """Run the prompt's checks on the whole text; slow ones in a thread, so that other requests go on.
+
+        Reasoning is not judged, and neither is a response that calls tools instead of saying something.
+        """
         self._total_ms = self.elapsed_ms
-        checks, text, marked = self.request.prompt.checks, "".join(self._answer), self._trimmer.marked
+        checks, text, marked = self.request.prompt.checks, self._response.answer, self._response.marked
+        if not text and self._response.has_calls:
+            return
         if checks.regex is None and checks.json_schema is None:
             self._check_result = judge(checks, text, marker_seen=marked)
         else:
             self._check_result = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
+        if not text and self._check_result.ok is False:
+            why = "the model refused" if self._response.refused else "the response has reasoning and no text"
+            if self._response.refused or self._response.has_reasoning:
+                self._check_result = CheckResult(ok=False, reason=why)
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """Record the end of the run."""
@@ -238,7 +260,7 @@ class RequestRun:
             error.request_id = self.request.id
             self._finish = "error"
         else:
-            ended = "stop" if self._trimmer.done else self._finish or "stop"
+            ended = "stop" if self._response.trimmed else self._finish or "stop"
             self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
@@ -261,9 +283,9 @@ class RequestRun:
             edited=request.edited,
             session_id=request.session_id,
             variables=request.variables,
-            parameters=request.parameters,
+            parameters=self._parameters,
             input=self.rendered.stored_text,
-            answer="".join(self._answer),
+            answer=self._response.answer,
             model=candidate.model if candidate else request.model,
             node=candidate.node if candidate else None,
             status=self._status,
@@ -275,6 +297,9 @@ class RequestRun:
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
+            choices=self._response.choices(self._finish),
+            extra=self._response.extra,
+            ignored=self._ignored,
             kind=request.kind,
             token=request.principal.token,
             cost=self._cost(usage),
@@ -293,7 +318,7 @@ class RequestRun:
         """
         if self._status == "running":
             return None
-        if self._choice is None or (self._status == "failed" and not self._received and self._usage is None):
+        if self._choice is None or (self._status == "failed" and not self._response.received and self._usage is None):
             return 0
         return None if self.price is None else self.price.cost(usage)
 
@@ -301,7 +326,7 @@ class RequestRun:
         """Return token counts for a node that reports none; zero where no node was called."""
         if self._choice is None:
             return Usage()
-        return Usage(self.request.input_tokens(self.rendered), -(-self._received // CHARS_PER_TOKEN))
+        return Usage(self.request.input_tokens(self.rendered), -(-self._response.received // CHARS_PER_TOKEN))
 
 
 class ActiveRequests:
@@ -359,10 +384,17 @@ def without_texts(outcome: Outcome) -> Outcome:
         session_id=None,
         model=outcome.model if outcome.node else None,
         variables={},
-        parameters=replace(outcome.parameters, stop=()),
+        parameters=replace(outcome.parameters, stop=(), more=_numbers(outcome.parameters.more)),
         input="",
         answer="",
+        choices=(),
+        extra={},
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,
     )
+
+
+def _numbers(given: Fields) -> Fields:
+    """Return the parameters that are no texts."""
+    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError, UserError
@@ -53,11 +53,16 @@ class RoutingState:
         """A key that is equal for requests which the same models on the same nodes could serve."""
         request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
         asked = (request.models, request.principal.nodes, request.response_format is None, request.limits_cost)
-        return (*asked, self.embeds, *met)
+        return (*asked, self.embeds, tuple(need.name for need in request.needs), *met)
 
     def advertised(self, node: Node) -> tuple[str, ...]:
-        """Return the models that the node lists for such a request: under a limit on money, those with a price."""
-        listed = node.embeds if self.embeds else node.serves
+        """Return the models that the node lists for such a request, and with which it can do what that needs.
+
+        Under a limit on money, only those with a price.
+        """
+        listed, needs = node.embeds if self.embeds else node.serves, self.request.needs
+        if needs:
+            listed = tuple(model for model in listed if node.capabilities(model).meet(needs))
         if not self.request.limits_cost:
             return listed
         return tuple(model for model in listed if node.price(model) is not None)
@@ -130,8 +135,11 @@ class Selector:
         """Raise what can be said before the request waits: a model that embeds nowhere, an unsupported format."""
         if request.texts is not None:
             self._check_embeddings(request)
-        elif request.response_format is not None:
+            return
+        if request.response_format is not None:
             self._check_format(request)
+        if request.needs:
+            self._check_needs(request)
 
     def _check_embeddings(self, request: PreparedRequest) -> None:
         models = dict.fromkeys(model for node in self._fleet.usable(request.principal) for model in node.embeds)
@@ -151,6 +159,23 @@ class Selector:
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
             advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} responses to a response_format. {advice}", param="response_format")
+
+    def _check_needs(self, request: PreparedRequest) -> None:
+        """Raise UserError for the first thing that a request needs, and none of the nodes that serve it can do."""
+        models = set(self.models(request))
+        serving = [
+            node.capabilities(model)
+            for node in self.allowed(request)
+            for model in {*node.serves, *node.expects, *node.offers}
+            if not models or model in models
+        ]
+        if not serving or any(able.meet(request.needs) for able in serving):
+            return
+        missing = [need for need in request.needs if not any(able.meets(need) for able in serving)]
+        need = missing[0] if missing else request.needs[-1]
+        where = f"No node that serves {' or '.join(sorted(models))} takes" if request.models else "No node takes"
+        advice = "Leave it out, or choose a model that does."
+        raise UserError(f"{where} {need.what}. {advice}", param=need.param)
 
     def max_cost(self, request: PreparedRequest) -> int:
         """Return the most in nano-dollars that the request may cost on a node that serves one of its models.
@@ -177,10 +202,11 @@ class Selector:
         state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         allowed, models = self.allowed(state.request), self.models(state.request)
         serving = _serving(state, allowed, models)
+        last = self._are_last(state, serving)
         free = {
             node.name: served
             for node, served in serving.items()
-            if slots.has_free(node.name) and health.allows(node.name)
+            if slots.has_free(node.name) and health.allows(node.name, last=last)
         }
         if not free:
             nodes = list(serving)
@@ -193,13 +219,21 @@ class Selector:
         names = [name for name, served in free.items() if model in served]
         node = names[0] if len(names) == 1 else balance.pick_node(names, slots.load, self._fleet.rng)
         considered = tuple(self._considered(state, choice, allowed, models))
-        return self._assign(state, choice, Candidate(model, node), len(names), considered)
+        return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
 
     def _assign(
-        self, state: RoutingState, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
+        self,
+        state: RoutingState,
+        choice: Choice,
+        candidate: Candidate,
+        nodes: int,
+        considered: tuple[Considered, ...],
+        *,
+        last: bool,
     ) -> Assignment:
+        """Take the place and the permit; of the `last` nodes for a request, even an ejected one gives it."""
         fleet = self._fleet
-        permit, slot = fleet.health.acquire(candidate.node), fleet.slots.acquire(candidate.node)
+        permit, slot = fleet.health.acquire(candidate.node, last=last), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Assignment(
@@ -248,6 +282,10 @@ class Selector:
         full = load.concurrency is not None and load.running >= load.concurrency
         return f"all its {load.concurrency} places are taken" if full else None
 
+    def _are_last(self, state: RoutingState, nodes: Collection[Node]) -> bool:
+        """Return whether all nodes are out, so that a request which has not failed yet may be the trial of one."""
+        return state.failure is None and all(self._fleet.health.is_out(node.name) for node in nodes)
+
     # When no node can
 
     def can_continue(self, state: RoutingState) -> bool:
@@ -261,7 +299,8 @@ class Selector:
 
     def _final_error(self, state: RoutingState, nodes: Sequence[Node]) -> HerdingError | None:
         """Return the error that ends the request; None while waiting may help."""
-        wait = self._fleet.health.retry_after([node.name for node in nodes])
+        names = [node.name for node in nodes]
+        wait = self._fleet.health.retry_after(names, last=self._are_last(state, nodes))
         if nodes and wait is not None and wait <= SHORT_WAIT_SECONDS:
             return None
         if self.coming(state) or (not nodes and self.switchable(state)):
@@ -274,6 +313,8 @@ class Selector:
         permitted, models = self._fleet.usable(request.principal), self.models(request)
         if nodes:
             return self._all_out(nodes)
+        if request.needs:
+            self._check_needs(request)
         if request.model and any(request.model in node.embeds for node in permitted):
             message = f"{request.model} is an embedding model. Send texts for it to /v1/embeddings."
             return NotFoundError(message, param="model")
@@ -293,9 +334,9 @@ class Selector:
     def _all_out(self, nodes: Sequence[Node]) -> NoNodeError:
         health = {node.name: self._fleet.health.status(node.name) for node in nodes}
         states = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
-        wait = self._fleet.health.retry_after(health)
-        if wait is None:
-            return NoNodeError(f"No node is available: {states}. An operator must fix that in the Nodes tab.")
+        wait = self._fleet.health.retry_after(health) or 0.0
+        if all(found.state == "misconfigured" for found in health.values()):
+            return NoNodeError(f"No node is available: {states}. An operator must check its key.", retry_after=wait)
         return NoNodeError(f"No node is available now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 

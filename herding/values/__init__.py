@@ -1,6 +1,21 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
-from herding.values.calls import Call, Chunk, Embeddings, FinishReason, Message, Parameters, Usage
+from herding.values.bounded import bounded
+from herding.values.calls import (
+    COMPLETION_TOKENS,
+    TEXT_PARTS,
+    Call,
+    Choice,
+    Chunk,
+    Embeddings,
+    Fields,
+    FinishReason,
+    Message,
+    Parameters,
+    Role,
+    Usage,
+    text_of_parts,
+)
 from herding.values.money import NANO, format_dollars, to_dollars, to_nano
 from herding.values.nodes import (
     Exchange,
@@ -77,17 +92,20 @@ from herding.values.requests import (
 )
 
 __all__ = [
+    "COMPLETION_TOKENS",
     "CONCLUSIVE_STATUSES",
     "MAX_DOLLARS",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
     "MAX_LIMITS",
     "NANO",
+    "TEXT_PARTS",
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",
     "Call",
     "CheckResult",
+    "Choice",
     "Chunk",
     "Considered",
     "Delta",
@@ -98,6 +116,7 @@ __all__ = [
     "Entry",
     "Event",
     "Exchange",
+    "Fields",
     "FileState",
     "FinishReason",
     "Gpu",
@@ -136,6 +155,7 @@ __all__ = [
     "Request",
     "Reset",
     "Retired",
+    "Role",
     "Score",
     "Source",
     "Started",
@@ -147,8 +167,10 @@ __all__ = [
     "UsageGroup",
     "UsageSum",
     "User",
+    "bounded",
     "format_dollars",
     "new_id",
+    "text_of_parts",
     "to_dollars",
     "to_nano",
 ]
