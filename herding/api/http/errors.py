@@ -134,7 +134,7 @@ class Problem:
         detail = OpenAIErrorDetail(message=self.message, type=kind, param=self.param, code=code)
         if (said := self.reported) is not None:
             detail.message, detail.type = said.message or self.message, said.type or kind
-            detail.code = said.code if said.code is not None else code
+            detail.code = said.code
         return OpenAIErrorResponse(error=detail)
 
     @property
