@@ -94,16 +94,16 @@ def _row(entry: Entry, *, current: bool, users: bool) -> Markup:
         [pick, el("div", request_name(row), version), who],
         [_snippet(row)],
         [el("div", row.model or "–", cls="model"), el("div", row.node or "", cls="muted")],
-        [el("div", tokens), el("div", join([duration(row.timings.total_ms), _cost(row)]), cls="muted")],
+        [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted"), _cost(row)],
         [join([status_chip(row.status), failure]), rating_summary(entry)],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)
 
 
-def _cost(row: Outcome) -> str:
-    """Return the cost of a request behind its time; nothing if it is free or unknown."""
-    return f" · {cost_text(row.cost)}" if row.cost else ""
+def _cost(row: Outcome) -> Markup | None:
+    """Return the cost of a request; None if it is free or unknown."""
+    return el("div", cost_text(row.cost), cls="muted") if row.cost else None
 
 
 def _snippet(row: Outcome) -> Markup:

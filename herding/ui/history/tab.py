@@ -69,7 +69,7 @@ class HistoryTab(Tab):
         self._wire()
 
     def _build_filters(self) -> None:
-        with gr.Row(elem_classes=["filters"]):
+        with gr.Row(elem_classes=["filters", "many"]):
             self.prompt = filter_picker("Prompt", "Any prompt", "history-prompt")
             self.model = filter_picker("Model", "Any model", "history-model")
             self.node = filter_picker("Node", "Any node", "history-node")
@@ -84,7 +84,7 @@ class HistoryTab(Tab):
             self.period = PeriodPicker("history", right=HISTORY, name="history")
             self.text = gr.Textbox(
                 label="Text",
-                placeholder="Type, then press Enter",
+                placeholder="Press Enter",
                 interactive=True,
                 min_width=170,
                 elem_id="history-text",

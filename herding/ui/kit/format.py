@@ -183,8 +183,16 @@ def rating_summary(entry: Entry) -> Markup:
     written = sum(rating.comment is not None for rating in entry.ratings)
     comments = el("span", plural(written, "comment"), cls="muted") if written else None
     mean, rated = entry.mean_stars, entry.rated
-    stars = mean_rating(mean, rated) if rated > 1 else star_marks(None if mean is None else round(mean))
+    stars = _mean(mean, rated) if mean is not None and rated > 1 else star_marks(None if mean is None else round(mean))
     return join([el("div", stars), el("div", comments) if comments else None])
+
+
+def _mean(value: float, count: int) -> Markup:
+    """Return a mean of stars in few words."""
+    star = el("span", "★ ", cls="lit", aria_hidden="true")
+    return el(
+        "span", star, f"{value:.1f} ", el("span", f"({count}", el("span", " ratings", cls="sr"), ")", cls="muted")
+    )
 
 
 def rating_list(entry: Entry, reader: str) -> Markup | None:
