@@ -34,6 +34,7 @@ from herding.serving.selector import Selector
 from herding.store import Store, now_ms
 from herding.studio.catalog import CachedStats, PromptCatalog
 from herding.studio.drafts import Drafts
+from herding.studio.role_patterns import RolePatterns
 from herding.studio.studio import Studio
 from herding.studio.sync import Sync
 from herding.studio.version_cache import VersionCache
@@ -41,6 +42,10 @@ from herding.values import Principal
 
 WAIT_SECONDS = 60.0
 PRUNE_SECONDS = 24 * 3600.0
+INDEX_SECONDS = 1.0
+"""Seconds between two looks for texts that the search index lacks."""
+
+INDEX_RETRY_SECONDS = 30.0
 DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
 
@@ -61,6 +66,7 @@ class Orchestrator:
     nodes      lists nodes and models, switches models
     registry   adds and removes nodes at run time
     accounts   users, tokens, roles and limits
+    role_patterns   finds patterns of roles that match no prompt
 
     `wait_seconds` is how long a request may wait for a node.
     """
@@ -93,6 +99,7 @@ class Orchestrator:
         self.studio = Studio(
             library=library, store=store, version_cache=cache, sync=self._sync, roles=roles, clock=clock
         )
+        self.role_patterns = RolePatterns(cache, roles)
         self.drafts = Drafts(store=store, version_cache=cache, studio=self.studio, prompts=self.prompts, clock=clock)
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
@@ -162,8 +169,8 @@ class Orchestrator:
 
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
-        watches = self._sync.watch(), self.accounts.watch(), self._prober.watch()
-        return (*watches, self._follow_demand(), self._prune())
+        watches = self._sync.watch(), self.accounts.watch(), self._prober.watch(), self.role_patterns.watch()
+        return (*watches, self._follow_demand(), self._prune(), self._index())
 
     async def _follow_demand(self) -> None:
         """Switch nodes that allow it to the models that requests wait for; never returns."""
@@ -171,6 +178,16 @@ class Orchestrator:
             await asyncio.sleep(DEMAND_SECONDS)
             if any(node.auto_switch for node in self._fleet.values()):
                 await self._switcher.follow(self._queue.demand())
+
+    async def _index(self) -> None:
+        """Add the texts of requests that ended to the index of the history's search; never returns."""
+        while True:
+            await asyncio.sleep(INDEX_SECONDS)
+            try:
+                await self._store.index()
+            except StoreError as error:
+                log.warning("The search index waits for the database: %s", error)
+                await asyncio.sleep(INDEX_RETRY_SECONDS)
 
     async def _prune(self) -> None:
         """Delete once a day what no limit needs any more; never returns."""

@@ -95,10 +95,14 @@ class HistoryEntry(RunPromptResponse):
 
 
 class HistoryPage(ResponseModel):
-    """Requests, newest first; `total` counts all that match the filter."""
+    """Requests, newest first; `total` counts all that match the filter.
+
+    With `more`, a search for a text left off counting: there may be more than `total`.
+    """
 
     entries: list[HistoryEntry]
     total: int
+    more: bool
     offset: int
     limit: int
 
@@ -172,7 +176,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """List requests, newest first: those of all users with the right `history_all`, else your own."""
         page = await orchestrator.history.page(where, who, offset=offset, limit=limit)
         entries = [HistoryEntry.from_entry(entry) for entry in page.entries]
-        return json_response(HistoryPage(entries=entries, total=page.total, offset=offset, limit=limit))
+        return json_response(HistoryPage(entries=entries, total=page.total, more=page.more, offset=offset, limit=limit))
 
     @routes.get("/history/{request_id}", response_model=HistoryEntry, responses=error_responses(_NO_REQUEST))
     async def get_request(request_id: str, who: Caller) -> Response:

@@ -29,7 +29,7 @@ from herding.ui.kit.period import PeriodPicker
 from herding.ui.kit.picklist import pick_list, picked_item
 from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.ui.kit.tab import Tab
-from herding.values import Entry, HistoryFilter, Outcome, Principal
+from herding.values import Entry, HistoryFilter, Outcome, Page, Principal
 
 PAGE = 25
 NOT_SELECTED = empty_state("Nothing selected", "Select a request to see its input, response and metrics.")
@@ -193,7 +193,7 @@ class HistoryTab(Tab):
             choice_key(*filters),
             offset,
             table(page.entries, chosen, filtered=where != HistoryFilter(), users=HISTORY_ALL in principal.rights),
-            _place(offset, last, page.total),
+            _place(offset, last, page),
             gr.update(interactive=offset > 0),
             gr.update(interactive=last < page.total),
             download_links(where),
@@ -256,8 +256,9 @@ class HistoryTab(Tab):
         return [RATING_SAVED, details(entry, principal.id), *listing]
 
 
-def _place(offset: int, last: int, total: int) -> Markup:
-    shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "No requests"
+def _place(offset: int, last: int, page: Page) -> Markup:
+    total = f"{page.total:,}{' or more' if page.more else ''}"
+    shown = f"{offset + 1:,}–{last:,} of {total}" if page.total else "No requests"
     return el("span", shown, cls="muted", role="status")
 
 
