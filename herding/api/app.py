@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
@@ -54,15 +55,22 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         redoc_url=None,
         openapi_url=None,
         telemetry=_TELEMETRY,
-        generate_unique_id_function=lambda route: route.name,
     )
     for module in _ROUTERS:
-        app.include_router(module.router(orchestrator))
-    app.include_router(login.router(authenticator))
-    app.include_router(docs.router(app))
-    app.include_router(not_found.router())  # last: it matches every other path of the APIs
+        _add_routes(app, module.router(orchestrator))
+    _add_routes(app, login.router(authenticator))
+    _add_routes(app, docs.router(app))
+    _add_routes(app, not_found.router())  # last: it matches every other path of the APIs
     errors.install(app)
     return app
+
+
+def _add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of a router to the app itself: `include_router` would match each request twice."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.unique_id = route.operation_id or route.name
+        app.router.routes.append(route)
 
 
 def add_middleware(
