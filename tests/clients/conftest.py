@@ -48,9 +48,10 @@ class Way:
 
 
 def prompt(model: str) -> str:
-    """A prompt that says what it is given and no more."""
+    """A chat prompt that says what it is given and no more."""
     messages = [{"role": "user", "content": "{{text}}"}]
-    fields = {"name": "Ask", "target_models": [model], "variables": {"text": {"type": "text"}}, "messages": messages}
+    variables = {"text": {"type": "text"}}
+    fields = {"name": "Ask", "chat": True, "target_models": [model], "variables": variables, "messages": messages}
     return yaml.safe_dump(fields)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import openai
@@ -383,26 +384,35 @@ def raw_text(sdk: openai.OpenAI, way: Way) -> Any:
 def test_the_same_on_every_way(name: str, way: Way, ways: dict[str, Way], server: Upstream) -> None:
     direct = _run(SCENARIOS[name], ways["direct"], server)
     if way.name != "direct":
-        assert _run(SCENARIOS[name], way, server) == direct
+        assert list(differences(direct, _run(SCENARIOS[name], way, server))) == []
 
 
-def _run(scenario: Scenario, way: Way, server: Upstream) -> tuple[Any, list[Any]]:
+def _run(scenario: Scenario, way: Way, server: Upstream) -> dict[str, Any]:
     """What the client got and what the server was asked, without what differs from call to call."""
     server.asked.clear()
     with way.sdk() as sdk:
         got = scenario(sdk, way)
     responses = got if isinstance(got, list | tuple) else [got]
-    return [_comparable(one) for one in responses], [
-        _without(one.body, "stream", "stream_options") for one in server.asked
-    ]
-
-
-def _comparable(response: Any) -> Any:
-    return _without(response.model_dump(mode="json", warnings=False), "id", "created")
+    return {
+        "got": [_without(one.model_dump(mode="json", warnings=False), "id", "created") for one in responses],
+        "asked": [_without(one.body, "stream", "stream_options") for one in server.asked],
+    }
 
 
 def _without(given: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in names}
+
+
+def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two JSON values differ; null, an empty list and no field at all are the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            yield from differences(one.get(name), other.get(name), f"{place}.{name}")
+    elif isinstance(one, list) and isinstance(other, list):
+        for number, pair in enumerate(zip_longest(one, other)):
+            yield from differences(*pair, f"{place}[{number}]")
+    elif one != other and (one or other or isinstance(one, int | float) or isinstance(other, int | float)):
+        yield f"{place}: {one!r} became {other!r}"
 
 
 @pytest.mark.parametrize("name", ["direct", "herding"])
