@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from herding.access.keys import signing_key
 from herding.access.role_file import ADMIN, Roles
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.serving.request import ActiveRequests
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_manage_tokens(options))
     except HerdingError as error:
         print(error.message, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     return 0
 
 

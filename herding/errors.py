@@ -25,6 +25,7 @@ HerdingError                      the root; its message says what to do next
 │   ├── MisconfiguredError        the node refuses our credentials: the operator must act
 │   └── NoNodeError               no node can serve the request now
 │       └── QueueTimeoutError     ... none became free before the request's deadline
+├── ShuttingDownError             the app stops: send the request again after `retry_after` seconds
 └── StoreError                    the database could not read or write the data
 
 `type` is the stable machine name that front doors send to clients.
@@ -247,6 +248,16 @@ class QueueTimeoutError(NoNodeError):
     """No node became free before the request's deadline."""
 
     type = "no_turn"
+
+
+class ShuttingDownError(HerdingError):
+    """The app stops, and did not complete the request. `retry_after` is in seconds."""
+
+    type = "shutting_down"
+
+    def __init__(self, message: str = "", *, retry_after: float = 5.0) -> None:
+        super().__init__(message or "The server is shutting down. Send the request again in a few seconds.")
+        self.retry_after = retry_after
 
 
 class StoreError(HerdingError):

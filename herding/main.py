@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -26,8 +28,7 @@ from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
-from herding.api.middleware.security_headers import MAX_BODY
-from herding.errors import HerdingError
+from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
@@ -36,11 +37,28 @@ from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.people.open_responses import OpenResponses
 from herding.prompts.library import Library
-from herding.settings import Settings, copy_shipped_prompts, read_settings, secret, shipped_files
+from herding.settings import (
+    Settings,
+    copy_shipped_prompts,
+    misspelt_variables,
+    read_settings,
+    secret,
+    shipped_files,
+)
 from herding.store import Store, now_ms
+from herding.store.database import parse_url
 
-GRACEFUL_SECONDS = 5
+INTERRUPT_SECONDS = 2.0
+"""The time in which interrupted requests record their end."""
+
+EVENTS_SECONDS = 0.5
+"""The time in which the page gets its last events."""
+
+CLOSE_SECONDS = 2
+"""The time in which connections close after their last response."""
+
 SWITCH_SECONDS = 0.0005
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and proxies keep idle connections, so that they never send into a closed one."""
@@ -75,6 +93,7 @@ class Parts:
     authenticator: Authenticator
     registry: Registry
     orchestrator: Orchestrator
+    open_responses: OpenResponses
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +144,7 @@ async def assemble(
             clock=clock,
             wait_seconds=wait_seconds,
         )
-        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator)
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
@@ -142,7 +161,8 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await _print_first_token(orchestrator.accounts)
     await orchestrator.load()
     async with contextlib.AsyncExitStack() as tasks:
-        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep()):
+        watched = parts.open_responses.watch(authenticator)
+        for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep(), watched):
             await tasks.enter_async_context(background(work))
         yield
         await authenticator.flush()
@@ -161,10 +181,10 @@ def _value(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
 
 
-def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int = MAX_BODY) -> FastAPI:
+def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int | None = None) -> FastAPI:
     """Return the web app: routes first, then the UI at `/`, and the middleware around both.
 
-    `max_body` is the size of the largest request body in bytes.
+    `max_body` replaces the setting.
     """
     app = create_app(parts.orchestrator, parts.authenticator)
     if ui:
@@ -176,8 +196,10 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int =
         app,
         parts.orchestrator,
         parts.authenticator,
+        parts.open_responses,
         allowed_hosts=settings.host_names,
-        max_body=max_body,
+        max_body=max_body or settings.max_body,
+        max_guest_body=settings.max_guest_body,
         frame_ancestors=settings.frame_ancestors,
         trusted_proxies=settings.trusted_proxies,
     )
@@ -197,8 +219,44 @@ def _configure_gradio(home: Path) -> None:
     )
 
 
+async def drain(parts: Parts, *, seconds: float, is_urgent: Callable[[], bool]) -> None:
+    """Let running requests end by themselves for some seconds, unless it is urgent, then interrupt the others.
+
+    Every caller gets a definite end: its response, an error event, or status 503.
+    """
+    orchestrator, responses = parts.orchestrator, parts.open_responses
+    orchestrator.stop_accepting()
+    responses.stopping = True
+
+    def idle() -> bool:
+        return not orchestrator.running and not responses.working
+
+    await responses.wait_until(lambda: idle() or is_urgent(), seconds=seconds)
+    if orchestrator.running:
+        log.info("Interrupt running requests (%d)", orchestrator.running)
+    orchestrator.interrupt_all()
+    await responses.wait_until(idle, seconds=INTERRUPT_SECONDS)
+    await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
+    responses.end_all()
+    await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
+
+
 class Server(uvicorn.Server):
-    """A server without uvicorn's signal handlers, which would end the process before the services are closed."""
+    """A server without uvicorn's signal handlers, which would end the process before the services are closed.
+
+    `drain` ends the open responses; it gets a function that tells whether a second signal has come.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no further connections, end the open responses, then close."""
+        for server in self.servers:
+            server.close()
+        await self._drain(lambda: len(self._captured_signals) > 1)
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -209,8 +267,50 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings) -> None:
-    """Run the app until a signal ends the process."""
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return sockets bound to every address of `host`, which do not listen yet. Raises ConfigError with the variable.
+
+    It comes before all else: an app that cannot listen must not create anything, nor print a token.
+    """
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST") from None
+    sockets: list[socket.socket] = []
+    refusal: ConfigError | None = None
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        taken = sockets[0].getsockname()[1] if sockets else address[1]  # one port for all, also where any will do
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family is socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind((address[0], taken, *address[2:]))
+        except OSError as error:
+            bound.close()
+            refusal = _cannot_listen(host, port, error)
+            if refusal.key == "HERDING_PORT":
+                break
+        else:
+            sockets.append(bound)
+    if refusal and (refusal.key == "HERDING_PORT" or not sockets):  # a name may have an address that is switched off
+        for bound in sockets:
+            bound.close()
+        raise refusal
+    return sockets
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"Port {port} is in use. Stop the other program or choose another port.", key="HERDING_PORT")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return ConfigError(f"Port {port} needs more permissions. Choose one above 1023.", key="HERDING_PORT")
+    return ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST")
+
+
+async def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
+    """Run the app until a signal ends the process. `sockets` are those that `bind` returned."""
+    sockets = sockets or bind(settings.host, settings.port)
     async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
             create(parts, settings),
@@ -221,13 +321,13 @@ async def serve(settings: Settings) -> None:
             server_header=False,
             proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            timeout_graceful_shutdown=CLOSE_SECONDS,
         )
-        server = Server(config)
+        server = Server(config, drain=lambda urgent: drain(parts, seconds=settings.grace_seconds, is_urgent=urgent))
         _tune_interpreter()
         shown = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
-        log.info("Herding %s listens on http://%s:%s", __version__, shown, settings.port)
-        await server.serve()
+        log.info("Herding %s listens on http://%s:%s", __version__, shown, sockets[0].getsockname()[1])
+        await server.serve(sockets)
 
 
 def _tune_interpreter() -> None:
@@ -253,15 +353,26 @@ def main(**overrides: Any) -> int:
     try:
         settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, meant in misspelt_variables().items():
+            log.warning("variable ignored (%s): it is not a setting. Did you mean %s?", name, meant)
+        parse_url(settings.database_url)
+        sockets = bind(settings.host, settings.port)
+        _create_home(settings.home)
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
-            runner.run(serve(settings))
+            runner.run(serve(settings, sockets))
     except HerdingError as error:
         log.error("Herding cannot start. %s", error)
         return 2
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _create_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"'{home}' can't be created: {error.strerror}.", key="HERDING_HOME") from None
 
 
 if __name__ == "__main__":

@@ -128,6 +128,19 @@ class Orchestrator:
         able = any(node.serves or node.embeds for node in self._fleet.values())
         return None if able else "No node serves a model yet."
 
+    @property
+    def running(self) -> int:
+        """The number of requests that run or wait."""
+        return len(self._active)
+
+    def stop_accepting(self) -> None:
+        """Start no further request, because the app stops."""
+        self._active.stopping = True
+
+    def interrupt_all(self) -> None:
+        """Interrupt all running requests: their callers get an error, their rows the status `interrupted`."""
+        self._active.interrupt_all()
+
     # Beside the requests
 
     async def load(self) -> None:

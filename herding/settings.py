@@ -7,13 +7,21 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from herding.errors import ConfigError
 
@@ -32,9 +40,22 @@ def on_space() -> bool:
     return "SPACE_ID" in os.environ or os.environ.get("SYSTEM") == "spaces"
 
 
+_QUOTES = ("'", '"')
+_AROUND = " \t\r\n\v\f\ufeff\u200b\xa0"
+"""Characters that editors, Windows and files of environment variables leave around a value."""
+
+
+def clean_value(text: str) -> str:
+    """Return the value of an environment variable without space, line ends, marks and one pair of quotes around it."""
+    text = text.strip(_AROUND)
+    if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:  # `docker run --env-file` keeps quotes
+        text = text[1:-1].strip(_AROUND)
+    return text
+
+
 def secret(name: str) -> str | None:
     """Return the value of the environment variable `name`, or None if it is unset or blank."""
-    return os.environ.get(name, "").strip() or None
+    return clean_value(os.environ.get(name, "")) or None
 
 
 def is_loopback(host: str) -> bool:
@@ -60,6 +81,7 @@ def _default_prompts(data: dict[str, Any]) -> Path:
 
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
+_HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
 _HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON_SECRETS = frozenset(
     {"changeme", "change-me", "change_me", "password", "passw0rd", "administrator", "your-token", "your-secret"}
@@ -77,6 +99,15 @@ def _check_secret(given: SecretStr | None, *, at_least: int) -> SecretStr | None
     if not (text.isascii() and text.isprintable()):
         raise ValueError("this secret has characters that a header can't contain; use ASCII letters, digits and signs")
     return SecretStr(text)
+
+
+class _CleanEnvironment(EnvSettingsSource):
+    """The environment, with cleaned values; what is blank then is not set."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        found = super()._load_env_vars()
+        cleaned = {name: None if value is None else clean_value(value) for name, value in found.items()}
+        return {name: value for name, value in cleaned.items() if value != ""}
 
 
 class Settings(BaseSettings):
@@ -133,12 +164,64 @@ class Settings(BaseSettings):
         description="JSON list of private hosts that nodes added at run time may use: `host`, `host:port` "
         "or `scheme://host:port`.",
     )
+    max_body: int = Field(
+        default=16_000_000,
+        ge=10_000,
+        description="Bytes of the largest request body, on the routes that take images, files or many texts.",
+    )
+    max_guest_body: int = Field(default=1_000_000, ge=1_000, description="Bytes of the largest request body of guests.")
+    grace_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        description="Seconds that running requests get to end by themselves after SIGTERM or SIGINT.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Log level.")
     database: str | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL", "HERDING_DATABASE_URL"),
         description="`DATABASE_URL`: URL of the database. Default: an SQLite file in the data directory.",
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (replaced)
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (not read)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (not read)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment."""
+        return init_settings, _CleanEnvironment(settings_cls)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_one_line(cls, given: Any) -> Any:
+        if isinstance(given, str) and not given.isprintable():
+            raise ValueError("the value has a line break or another control character; remove it")
+        return given
+
+    @field_validator("home", "prompts", "nodes", "roles")
+    @classmethod
+    def _expand_user(cls, given: Path) -> Path:
+        try:
+            return given.expanduser()
+        except RuntimeError:
+            raise ValueError(f"the home directory in '{given}' is not known; write an absolute path") from None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_any_case(cls, given: Any) -> Any:
+        return given.upper() if isinstance(given, str) else given
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_host_names(cls, given: list[str]) -> list[str]:
+        for entry in given:
+            if not _HOST_NAME.fullmatch(entry):
+                raise ValueError(f"'{entry}' is not a host name; write example.com or *.example.com, without a port")
+        return given
 
     @field_validator("admin_token", "node_secret")
     @classmethod
@@ -205,13 +288,61 @@ def copy_shipped_prompts(settings: Settings) -> None:
 
 
 def read_settings(**overrides: Any) -> Settings:
-    """Return the settings. `overrides` take precedence over the environment. Raises ConfigError with the variable."""
+    """Return the settings. `overrides` take precedence over the environment.
+
+    Raises ConfigError, with the variable, for a value that is not valid and for a place that does not exist. Nothing is
+    created.
+    """
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])
-        variable = name if name.isupper() else f"HERDING_{name.upper()}"
-        raise ConfigError(f"{first['msg'].removeprefix('Value error, ')}.", key=variable) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{reason}.", key=name if name.isupper() else _variable(name)) from None
     except SettingsError as error:
-        raise ConfigError(f"{error}; write a JSON list.") from None
+        field = re.search(r'field "(\w+)"', str(error))
+        key = _variable(field[1]) if field else None
+        raise ConfigError('write a JSON list, such as ["example.com"].', key=key) from None
+    _check_places(settings)
+    return settings
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Return the environment variables that are no settings but resemble one, each with that setting."""
+    known = [*map(_variable, Settings.model_fields), "HERDING_DATABASE_URL"]
+    unknown = [name for name in os.environ if name.startswith("HERDING_") and name not in known]
+    close = {name: get_close_matches(name, known, n=1, cutoff=0.85) for name in unknown}
+    return {name: found[0] for name, found in close.items() if found}
+
+
+def _variable(field: str) -> str:
+    return f"HERDING_{field.upper()}"
+
+
+def _check_places(settings: Settings) -> None:
+    """Raise ConfigError for a file or a directory that cannot be used."""
+    existing = next(path for path in (settings.home.absolute(), *settings.home.absolute().parents) if _exists(path))
+    if not existing.is_dir():
+        raise ConfigError(f"'{existing}' is a file, not a directory.", key="HERDING_HOME")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"'{existing}' is not writable. Grant access, or choose another one.", key="HERDING_HOME")
+    copied = settings.prompts == settings.home / "prompts" and INSTALLED_FILES.is_dir()
+    if not copied and not settings.prompts.is_dir():
+        what = "is not a directory" if _exists(settings.prompts) else "does not exist"
+        raise ConfigError(f"The directory '{settings.prompts}' {what}.", key="HERDING_PROMPTS")
+    for name, path in (("nodes", settings.nodes), ("roles", settings.roles)):
+        if not path.is_file():
+            what = "is a directory, not a file" if path.is_dir() else "does not exist"
+            raise ConfigError(f"'{path}' {what}.", key=_variable(name))
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is something at a path; true as well where that cannot be told."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # no access, or the name is too long
+        return True
+    return True

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,11 @@ ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
 class _AliasError(Exception):
-    """The text has an alias. Aliases can expand without limit."""
+    """The text has an alias, or a value that begins like an anchor, on `line` (from 1).."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line
 
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
@@ -48,19 +53,35 @@ _DECIMAL = re.compile(
     re.ASCII,
 )
 _TAG = "tag:yaml.org,2002:"
-_TEXTS = tuple(f"{_TAG}{kind}" for kind in ("int", "float", "timestamp", "value"))
+_TEXTS = tuple(f"{_TAG}{kind}" for kind in ("int", "float", "timestamp", "value", "merge"))
+_WITH_ANCHOR = "anchors and aliases are not allowed here; put quotes around a text that begins with '&' or '*'"
+_MISREAD = re.compile(
+    "block end|cannot start|not allowed here|for the tag|expected '|alphabetic or numeric|did not find expected"
+)
+_QUOTE_TEXT = "; put quotes around a text with special characters"
 
 
 class Loader(yaml.SafeLoader):
-    """Loads YAML without aliases, and only decimal numbers as numbers.
+    """Loads YAML without aliases, only decimal numbers as numbers, and every key as the text that it is.
 
-    In YAML 1.1, 12:30 is 750, 007 is 7, 1_000 is 1000 and 2024-01-31 a date. Here they are texts.
+    In YAML 1.1, 12:30 is 750, 007 is 7, 1_000 is 1000, 2024-01-31 a date and << a merge. Here they are texts, and so
+    are the keys `on` and `no`.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise _AliasError
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        swallowed = isinstance(event, yaml.ScalarEvent) and event.anchor is not None  # `&x y` would become `y`
+        if swallowed or isinstance(event, yaml.AliasEvent):
+            raise _AliasError(event.start_mark.line + 1)
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        return {
+            key.value if isinstance(key, yaml.ScalarNode) else self.construct_object(key, deep=True): (
+                self.construct_object(value, deep=deep)
+            )
+            for key, value in node.value
+        }
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -92,6 +113,7 @@ class YamlDocument:
         With `as_text`, every scalar is loaded as a text.
         """
         self.file = file
+        self._text = text
         self._loader = _TextLoader if as_text else Loader
         content = text.encode("utf-8", "surrogatepass")
         self.digest = sha256(content).hexdigest()
@@ -102,7 +124,10 @@ class YamlDocument:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line = mark.line + 1 if mark else None
-            raise ConfigError(f"not valid YAML: {error.problem or error.context}", file=file, line=line) from None
+            reason = error.problem or error.context or ""
+            if _MISREAD.search(reason):
+                reason += _QUOTE_TEXT
+            raise ConfigError(f"not valid YAML: {reason}", file=file, line=line) from None
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"not valid YAML: {error}", file=file) from None
 
@@ -113,8 +138,8 @@ class YamlDocument:
             root = loader.get_single_node()
             self._refuse_duplicates(root)
             return root, None if root is None else loader.construct_document(root)
-        except _AliasError:
-            raise ConfigError("anchors and aliases are not allowed here", file=self.file) from None
+        except _AliasError as error:
+            raise ConfigError(_WITH_ANCHOR, file=self.file, line=error.line) from None
         finally:
             loader.dispose()
 
@@ -125,7 +150,8 @@ class YamlDocument:
             for key, _ in mapping.value:
                 line = key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
-                    raise ConfigError("a key must be a word, not a list or a map", file=self.file, line=line)
+                    message = "a key must be a word, not a list or a map; put quotes around a text with braces"
+                    raise ConfigError(message, file=self.file, line=line)
                 if key.value in seen:
                     raise ConfigError("this key is given twice", file=self.file, line=line, key=key.value)
                 seen.add(key.value)
@@ -145,19 +171,82 @@ class YamlDocument:
         known = [str(part) for part in location if part != "__root__"]
         return ConfigError(message, file=self.file, line=self.line(location), key=".".join(known) or None)
 
-    def build(self, model: type[ModelT], data: Any = None, *, at: Location = ()) -> ModelT:
-        """Return `data` (default: all) as a `model`. Raises ConfigError for the first error."""
+    def build(
+        self, model: type[ModelT], data: Any = None, *, at: Location = (), numbers_as_written: bool = True
+    ) -> ModelT:
+        """Return `data` (default: all) as a `model`. Raises ConfigError for the first error.
+
+        With `numbers_as_written`, a number that stands for a text is the characters of the file.
+        """
         given = self.data if data is None else data
         if not isinstance(given, dict):
             raise self.error(f"expected keys and values, found {_describe_type(given)}", at)
         try:
             return model.model_validate(given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            cause = first.get("ctx", {}).get("error")
-            loc = (*first["loc"], *(cause.at if isinstance(cause, FieldError) else ()))
-            location = [*at, *_to_path(loc, given, lacks_last=first["type"] == "missing")]
-            raise self.error(_to_message(first), location) from None
+            with_texts = self._with_written_texts(given, error, at) if numbers_as_written else None
+            if with_texts is None:
+                raise self._field_error(error, given, at, advise_quotes=numbers_as_written) from None
+        try:
+            return model.model_validate(with_texts)
+        except ValidationError as error:
+            raise self._field_error(error, with_texts, at, advise_quotes=True) from None
+
+    @cached_property
+    def texts(self) -> Any:
+        """The data with every scalar as the characters of the file: `1.10` is a text here, and so is `no`."""
+        return self.data if self._loader is _TextLoader else YamlDocument(self._text, as_text=True).data
+
+    def written(self, location: Location) -> str | None:
+        """Return the characters of the scalar at a location; None if there is none."""
+        data = self.texts
+        for part in location:
+            in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+            if not in_list and not (isinstance(data, dict) and part in data):
+                return None
+            data = data[part]
+        return data if isinstance(data, str) else None
+
+    def data_as_written(self, location: Location) -> Any:
+        """Return the data at a location, with the characters of the file for the numbers in it."""
+        data, texts = self.data, self.texts
+        for part in location:
+            if not isinstance(data, dict | list) or (isinstance(data, dict) and part not in data):
+                return None
+            data, texts = data[part], texts[part]  # type: ignore[index]
+        return _as_written(data, texts)
+
+    def quotes_error(self, value: bool | None, location: Location) -> ConfigError:
+        """Return the error for a text that YAML reads as a boolean or as nothing."""
+        written = self.written(location)
+        if not written:
+            return self.error("this key has no value", location)
+        meaning = "nothing" if value is None else str(value).lower()
+        return self.error(f'YAML reads {written} as {meaning}; put quotes around it: "{written}"', location)
+
+    def _with_written_texts(self, given: dict[str, Any], error: ValidationError, at: Location) -> Any:
+        """Return a copy of data with characters of the file where a number stands for a text; None without any.
+
+        YAML knows no schema: for a text such as a version, it has read 1.10 as the number 1.1.
+        """
+        replaced = None
+        for fault in error.errors(include_url=False, include_context=False):
+            path = _path_to_scalar(fault["loc"], given) if fault["type"] == "string_type" else []
+            written = self.written([*at, *path]) if path and _is_number(fault["input"]) else None
+            if written is not None:
+                replaced = _with_value(given if replaced is None else replaced, path, written)
+        return replaced
+
+    def _field_error(self, error: ValidationError, given: Any, at: Location, *, advise_quotes: bool) -> ConfigError:
+        """Return the first error of a validation."""
+        first = error.errors(include_url=False)[0]
+        misread = first["type"] == "string_type" and (first["input"] is None or isinstance(first["input"], bool))
+        if misread and advise_quotes:
+            return self.quotes_error(first["input"], [*at, *_path_to_scalar(first["loc"], given)])
+        cause = first.get("ctx", {}).get("error")
+        loc = (*first["loc"], *(cause.at if isinstance(cause, FieldError) else ()))
+        location = [*at, *_to_path(loc, given, lacks_last=first["type"] == "missing")]
+        return self.error(_to_message(first), location)
 
 
 def read(path: Path, *, shown: Path | None = None) -> YamlDocument:
@@ -246,9 +335,43 @@ def _to_path(location: Location, data: Any, *, lacks_last: bool) -> list[int | s
     return path
 
 
+def _path_to_scalar(location: Location, data: Any) -> list[int | str]:
+    """Return the path of the value at a location of pydantic, without the names of union members and keys."""
+    path: list[int | str] = []
+    for part in location:
+        inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if inside:
+            path.append(part)
+            data = data[part]
+    return path
+
+
+def _with_value(data: Any, path: Location, value: str) -> Any:
+    """Return a copy of data with another value at a path."""
+    if not path:
+        return value
+    copy = data.copy()
+    copy[path[0]] = _with_value(data[path[0]], path[1:], value)
+    return copy
+
+
+def _as_written(data: Any, texts: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _as_written(value, texts[key]) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_as_written(value, text) for value, text in zip(data, texts, strict=True)]
+    return texts if _is_number(data) else data
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _to_message(error: Any) -> str:
     """Return the message of a validation error for the editor of a file."""
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_type" and isinstance(error["input"], dict | list):
+        return f"expected a string, found {_describe_type(error['input'])}{_QUOTE_TEXT}"
     if error["type"] == "extra_forbidden":
         return "this key is not known here"
     if error["type"] == "missing":
@@ -259,4 +382,6 @@ def _to_message(error: Any) -> str:
 def _describe_type(value: Any) -> str:
     if value is None:
         return "nothing"
+    if isinstance(value, dict):
+        return "keys and values"
     return "a list" if isinstance(value, list) else "a text" if isinstance(value, str) else type(value).__name__

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.database import MISSING
+from tests.support import database as databases
+from tests.support import postgres
 from tests.support.fakenode import FakeNode, fakenode
 from tests.support.herding import Place, herding
 from tests.support.nodes import echo
@@ -69,8 +72,40 @@ def faulty(faulty_server: FakeNode) -> FakeNode:
     return faulty_server
 
 
+@pytest.fixture(scope="session")
+def postgres_or_none() -> Iterator[postgres.Server | None]:
+    """One PostgreSQL for all tests of this process."""
+    with postgres.server() as server:
+        yield server
+
+
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+def postgres_server(postgres_or_none: postgres.Server | None) -> postgres.Server:
+    """A running PostgreSQL; without one the test is skipped, and in CI it fails."""
+    if postgres_or_none is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    return postgres_or_none
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
+    """An empty database of the newest schema on PostgreSQL."""
+    url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The kind of database that apps of this test use: SQLite, unless the test is parametrised with others."""
+    kind: str = getattr(request, "param", "sqlite")
+    server = request.getfixturevalue("postgres_server") if kind == "postgresql" else None
+    with databases.on(server):
+        yield kind
+
+
+@pytest.fixture
+async def place(tmp_path: Path, database: str) -> AsyncIterator[Place]:
     """A Herding with one echo node and the prompt `say`."""
     async with herding(tmp_path, echo()) as made:
         yield made

@@ -215,3 +215,45 @@ def test_every_word_can_be_a_text() -> None:
     }
     with pytest.raises(ConfigError, match="aliases"):
         YamlDocument("a: &x [1]\nb: *x\n", as_text=True)
+
+
+@pytest.mark.parametrize(
+    "written", ["1.10", ".5", "5.", "+1", "-0", "3.0", "007", "0x1F", "1_000", "1e3", "1.0e+3", ".inf", "2026-01-01"]
+)
+def test_a_number_that_stands_for_a_text_is_the_characters_of_the_file(written: str) -> None:
+    found = YamlDocument(f"street: {written}\npets:\n  - kind: cat\n    toys: [a, {written}]\n").build(House)
+    assert found.street == written
+    assert found.pets[0].toys == ["a", written]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("written", "meaning"), [("yes", "true"), ("No", "false"), ("OFF", "false"), ("~", "nothing")])
+def test_a_word_that_yaml_reads_as_something_else_needs_quotes(written: str, meaning: str) -> None:
+    error = refused(f"pets:\n  - kind: cat\n    toys:\n      - a\n      - {written}\nstreet: x\n")
+    assert (error.line, error.key) == (5, "pets.0.toys.1")
+    assert error.reason == f'YAML reads {written} as {meaning}; put quotes around it: "{written}"'
+    assert YamlDocument(f"street: '{written}'").build(House).street == written
+
+
+@pytest.mark.parametrize("key", ["on", "no", "null", "~", "1", "1.10", "2026-01-01", "<<", "="])
+def test_a_key_is_the_characters_of_the_file(key: str) -> None:
+    assert YamlDocument(f"a: {{{key}: 1}}\n{key}: {{b: 1}}").data == {"a": {key: 1}, key: {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("street: x\na: {{name}}\n", 2),
+        ("street: x\na: {{name}} and more\n", 2),
+        ("street: x\na: one: two\n", 2),
+        ("a: [x\n", 2),
+        ("a: @x\n", 1),
+        ("a: x\nb: *bold* words\n", 2),
+        ("a: &x words\n", 1),
+        ("a: !note words\n", 1),
+        ("a: [INST] {{x}} [/INST]\n", 1),
+    ],
+)
+def test_a_text_that_is_no_yaml_needs_quotes(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match="put quotes around") as caught:
+        YamlDocument(text)
+    assert caught.value.line == line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from herding.values import Limit, Principal
+from herding.values import Limit, Principal, format_dollars
 
 
 def excess_privileges(wanted: Principal, giver: Principal) -> str | None:
@@ -24,7 +24,8 @@ def _excess(wanted: Principal, giver: Principal) -> Iterator[str]:
         yield f"the prompts {', '.join(prompts)}"
     if limits := [limit for limit in giver.limits if not any(_is_as_strict(own, limit) for own in wanted.limits)]:
         first = limits[0]
-        yield f"more than {first.limit:,} {first.type}s in {first.interval_hours:g} hours"
+        amount = format_dollars(first.limit) if first.type == "cost" else f"{first.limit:,} {first.type}s"
+        yield f"more than {amount} in {first.interval_hours:g} hours"
 
 
 def covers(patterns: Sequence[str], pattern: str) -> bool:

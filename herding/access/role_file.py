@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictFloat, StrictInt, ValidationInfo, field_validator
 
 from herding import yaml_files
 from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
 from herding.errors import ConfigError, UserError
-from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, Limit, Principal
+from herding.values import MAX_INTERVAL_HOURS, Limit, LimitType, Principal
 from herding.yaml_files import StrictModel
 
 GUEST, ADMIN = "guest", "admin"
@@ -29,15 +29,25 @@ Stamp = tuple[int, ...]
 
 
 class LimitEntry(StrictModel):
-    """A limit in the roles file; `interval` is in hours. YAML's `yes` and quoted numbers are refused."""
+    """A limit in the roles file; `interval` is in hours, `limit` of the type `cost` in US dollars.
 
-    type: Literal["request", "token"]
+    YAML's `yes` and quoted numbers are refused.
+    """
+
+    type: LimitType
     interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True)
-    limit: int = Field(ge=0, le=MAX_LIMIT, strict=True)
+    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False)
+
+    @field_validator("limit")
+    @classmethod
+    def _check_amount(cls, amount: float, info: ValidationInfo) -> float:
+        if kind := info.data.get("type"):
+            Limit.of(kind, 1, amount)
+        return amount
 
     def to_limit(self) -> Limit:
         """Return the limit as a value."""
-        return Limit(self.type, self.interval, self.limit)
+        return Limit.of(self.type, self.interval, self.limit)
 
 
 class RoleEntry(StrictModel):

@@ -1,4 +1,7 @@
-"""Sessions of browsers: the content of a signed cookie, which names a token and never contains one."""
+"""Sessions of browsers: the content of a signed cookie, a random id that says nothing by itself.
+
+The store keeps the sessions of users who logged in, under a hash of their id, so that they can be ended there.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from typing import Literal, get_args
 from itsdangerous import BadData, TimestampSigner
 
 Kind = Literal["token", "operator", "guest", "visitor"]
-"""`token`: logged in by the token with that id; `operator`: by the operator's token; `guest`: a returning client
-without login; `visitor`: a user who chose to continue as a guest."""
+"""`token`: logged in by an access token; `operator`: by the operator's token; `guest`: a returning client without
+login; `visitor`: a user who chose to continue as a guest."""
 
 _DAY = 86_400
 MAX_AGE: Mapping[Kind, int] = {"token": 30 * _DAY, "operator": 30 * _DAY, "guest": 365 * _DAY, "visitor": 30 * _DAY}
@@ -36,10 +39,20 @@ class Session:
         """The lifetime in seconds."""
         return MAX_AGE[self.kind]
 
+    @property
+    def digest(self) -> str:
+        """The hash under which the session is stored, in hex."""
+        return sha256(f"{self.kind}.{self.id}".encode()).hexdigest()
 
-def new_guest(kind: Literal["guest", "visitor"] = "guest") -> Session:
+
+def new_session(kind: Kind) -> Session:
     """Return a session with a new random id."""
     return Session(kind, secrets.token_hex(16))
+
+
+def new_guest(kind: Literal["guest", "visitor"] = "guest") -> Session:
+    """Return a session of a client without login."""
+    return new_session(kind)
 
 
 def sign(session: Session, key: bytes, now: int) -> str:

@@ -13,14 +13,16 @@ from herding import __version__
 from herding.api.http import errors
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
+from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
-from herding.api.middleware.security_headers import MAX_BODY, SecurityHeadersMiddleware
+from herding.api.middleware.security_headers import SecurityHeadersMiddleware
 from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, versions
 from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import Authenticator
+from herding.people.open_responses import OpenResponses
 
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
@@ -66,22 +68,29 @@ def add_middleware(
     app: FastAPI,
     orchestrator: Orchestrator,
     authenticator: Authenticator,
+    open_responses: OpenResponses,
     *,
     allowed_hosts: Sequence[str],
     frame_ancestors: Sequence[str] = (),
     trusted_proxies: int = 0,
     max_body: int = MAX_BODY,
+    max_guest_body: int = MAX_GUEST_BODY,
 ) -> None:
     """Add the middleware of the API and the UI, from the innermost to the outermost.
 
     `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
-    forwarded headers are believed, `max_body` the largest request body in bytes.
+    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes.
     """
     app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
+    app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
-    app.add_middleware(SecurityHeadersMiddleware, max_body=max_body, frame_ancestors=frame_ancestors)
+    app.add_middleware(
+        SecurityHeadersMiddleware,
+        open_responses=open_responses,
+        frame_ancestors=frame_ancestors,
+    )
     if trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)

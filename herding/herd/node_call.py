@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import AsyncGenerator, Sequence
 
 from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
@@ -13,75 +12,81 @@ from herding.values import Call, Chunk, Embeddings, Usage
 
 MAX_CHARS = 4_000_000
 
-DEADLINE_UPDATES = 50
-"""The idle deadline is moved at most this often in its duration, since chunks may arrive every millisecond."""
-
 
 class NodeCall:
-    """Streams the chunks of a node from its own task.
+    """Streams the chunks of a node, and waits for each of them under the node's deadlines.
 
-    A stop, a disconnected caller and a deadline end the generation at once, even while the node waits for data. Iterate
-    `chunks` once, then call `close`.
+    A stop, a cancelled caller and a deadline end the generation at once, even while the node waits for data. Only the
+    time spent waiting for the node counts. Iterate `chunks`, then call `close`, from one task at a time.
     """
 
     def __init__(self, node: Node, call: Call) -> None:
         self._node, self._call = node, call
-        self._queue: asyncio.Queue[Chunk | HerdingError] = asyncio.Queue()
-        self._task = asyncio.create_task(self._pump(), name=f"call {call.id}")
+        self._chunks = self._read()
+        self._timeout: asyncio.Timeout | None = None
+        self._waited, self._total = 0.0, node.deadlines.total
+        self._ending = False
         self.stopped = False
 
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Stream the chunks; the last one has a finish reason (`cancelled` after `stop`)."""
-        while True:
-            item = await self._queue.get()
-            if isinstance(item, HerdingError):
-                raise item
-            yield item
-            if item.finish_reason:
-                return
+    def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """Return the stream of chunks; the last one has a finish reason (`cancelled` after `stop`)."""
+        return self._chunks
 
     def stop(self) -> None:
         """Stop the generation; the stream ends with a `cancelled` chunk."""
-        if not self.stopped:
-            self.stopped = True
-            self._task.cancel()
-            self._queue.put_nowait(Chunk(finish_reason="cancelled"))
+        self.stopped = True
+        if self._timeout and not self._timeout.expired():
+            self._timeout.reschedule(0)
+
+    def end_within(self, seconds: float) -> None:
+        """Give the node so much time to end by itself; from now on it is no error that it does not, or fails."""
+        if not self._ending:
+            self._ending, self._total = True, min(self._total, self._waited + seconds)
 
     async def close(self) -> None:
         """Stop the generation if it still runs, and wait for the node to release it."""
-        if self._task.done():
-            return
-        self._task.cancel()
-        await asyncio.wait([self._task])  # unlike `await self._task`, this raises only our own cancellation
+        await self._chunks.aclose()
 
-    async def _pump(self) -> None:
-        name, limits = self._node.name, self._node.deadlines
-        loop, first, chars, updated = asyncio.get_running_loop(), True, 0, -math.inf
-        ends = loop.time() + limits.total
+    async def _read(self) -> AsyncGenerator[Chunk, None]:
+        name, limits, chars = self._node.name, self._node.deadlines, 0
         try:
-            async with (
-                asyncio.timeout(min(limits.first_token, limits.total)) as deadline,
-                contextlib.aclosing(self._node.stream(self._call)) as chunks,
-            ):
-                async for chunk in chunks:
-                    now = loop.time()
-                    if now > updated + limits.idle / DEADLINE_UPDATES:
-                        deadline.reschedule(min(now + limits.idle, ends))
-                        updated = now
-                    first, chars = False, chars + len(chunk.text)
-                    self._queue.put_nowait(chunk)
-                    if chunk.finish_reason:
-                        return
+            async with contextlib.aclosing(self._node.stream(self._call)) as stream:
+                chunk = await self._next(stream, limits.first_token, "start to respond")
+                while not chunk.finish_reason:
+                    yield chunk
+                    chars += len(chunk.text)
+                    if chunk.deltas:
+                        chars += sum(len(choice.text) + len(choice.reasoning) for choice in chunk.deltas)
                     if chars > MAX_CHARS:
                         raise BadResponseError(f"Node '{name}' sent a response that is too long.", node=name)
-            raise StreamInterruptedError(f"Node '{name}' stopped before its response was complete.", node=name)
+                    chunk = await self._next(stream, limits.idle, "continue its response")
+        except HerdingError:
+            if not self._ending:
+                raise
+            chunk = Chunk(finish_reason="cancelled")
+        except Exception as error:
+            raise _broken(name, error) from error
+        yield chunk
+
+    async def _next(self, stream: AsyncGenerator[Chunk, None], seconds: float, what: str) -> Chunk:
+        """Return the next chunk of a node, which has so many seconds to do `what`."""
+        name, time = self._node.name, asyncio.get_running_loop().time
+        began = time()
+        if self.stopped:
+            return Chunk(finish_reason="cancelled")
+        try:
+            async with asyncio.timeout_at(began + min(seconds, self._total - self._waited)) as self._timeout:
+                return await anext(stream)
         except TimeoutError:
-            what = "start to respond" if first else "continue its response"
-            self._queue.put_nowait(DeadlineError(f"Node '{name}' did not {what} in time.", node=name))
-        except HerdingError as error:
-            self._queue.put_nowait(error)
-        except Exception as error:  # noqa: BLE001 (any failure of a node must end the request)
-            self._queue.put_nowait(_broken(name, error))
+            if self.stopped:
+                return Chunk(finish_reason="cancelled")
+            raise DeadlineError(f"Node '{name}' did not {what} in time.", node=name) from None
+        except StopAsyncIteration:
+            message = f"Node '{name}' stopped before its response was complete."
+            raise StreamInterruptedError(message, node=name) from None
+        finally:
+            self._timeout = None
+            self._waited += time() - began
 
 
 class EmbeddingCall(NodeCall):
@@ -94,14 +99,17 @@ class EmbeddingCall(NodeCall):
         self._texts, self._dimensions = texts, dimensions
         self.embeddings: Embeddings | None = None
 
-    async def _pump(self) -> None:
+    async def _read(self) -> AsyncGenerator[Chunk, None]:
         try:
-            made = await embed(self._node, self._call.model, self._texts, dimensions=self._dimensions)
-        except HerdingError as error:
-            self._queue.put_nowait(error)
-        else:
-            self.embeddings = made
-            self._queue.put_nowait(Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source)))
+            async with asyncio.timeout(0 if self.stopped else None) as self._timeout:
+                made = await embed(self._node, self._call.model, self._texts, dimensions=self._dimensions)
+        except TimeoutError:  # after `stop`; a deadline of the node is a NodeError
+            yield Chunk(finish_reason="cancelled")
+            return
+        finally:
+            self._timeout = None
+        self.embeddings = made
+        yield Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source))
 
 
 async def embed(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:

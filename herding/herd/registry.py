@@ -209,7 +209,7 @@ class Registry:
 
     def _build(self, spec: NodeSpec) -> Node:
         context = BuildContext(secret=spec.secrets.get, transport=self._guard.transport(spec.url))
-        return spec.config.build(context)
+        return spec.config.create(context)
 
     def _restore(self, record: NodeRecord) -> Node:
         """Return the node of a record, or a disabled node."""

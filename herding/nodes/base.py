@@ -11,6 +11,8 @@ import httpx
 from pydantic import Field
 
 from herding.errors import NoNodeError, UserError
+from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
+from herding.nodes.prices import ANY_MODEL, Price, Prices
 from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
 
@@ -50,16 +52,28 @@ class BuildContext:
 
 
 class NodeConfig(StrictModel):
-    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields."""
+    """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields.
+
+    `capabilities` says what the node can do where that differs from its kind.
+    `prices` override those that are known for the models of the node.
+    """
 
     kind: str
     name: str
     concurrency: int | None = Field(default=None, ge=1)
     deadlines: Deadlines = Deadlines()
+    capabilities: CapabilitiesConfig = CapabilitiesConfig()
+    prices: Prices = Field(default_factory=dict)
 
     @abstractmethod
     def build(self, context: BuildContext) -> Node:
+        """Return the node, not started and without the configured prices."""
+
+    def create(self, context: BuildContext) -> Node:
         """Return the node, not started."""
+        node = self.build(context)
+        node.prices = self.prices
+        return node
 
 
 class RemoteConfig(NodeConfig):
@@ -100,11 +114,14 @@ class Node(ABC):
         models: Sequence[str] = (),
         deadlines: Deadlines | None = None,
         concurrency: int | None = None,
+        capabilities: CapabilitiesConfig | None = None,
     ) -> None:
         self.name = name
+        self.configured = capabilities or CapabilitiesConfig()
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
+        self.prices: Mapping[str, Price] = {}
         self.auto_switch: AutoSwitch | None = None
         self.came_back: Callable[[], None] = lambda: None
 
@@ -136,6 +153,18 @@ class Node(ABC):
     def formats(self) -> bool:
         """True if the node supports `response_format`."""
         return False
+
+    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (for kinds that know)
+        """Return what the node can do with a model: here, nothing but text."""
+        return self.configured.over(TEXT_ONLY)
+
+    def price(self, model: str) -> Price | None:
+        """Return the price of a model: the configured one, else the known one, None if there is neither."""
+        return self.prices.get(model) or self.prices.get(ANY_MODEL) or self.known_price(model)
+
+    def known_price(self, model: str) -> Price | None:  # noqa: ARG002 (for kinds that know)
+        """Return the price of a model that needs no configuration, None if it is not known."""
+        return None
 
     async def start(self) -> None:  # noqa: B027 (optional)
         """Start background work and return at once; the node may still be loading."""

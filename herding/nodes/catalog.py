@@ -6,7 +6,7 @@ A new kind is a module with a config and a node class, its config here, and a ca
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator
 
@@ -47,9 +47,24 @@ class Herd(StrictModel):
 
 def read_herd(path: Path) -> Herd:
     """Read the nodes file at `path`; raise ConfigError with line and key of an error."""
-    return yaml_files.read(path).build(Herd)
+    source = yaml_files.read(path)
+    return source.build(Herd, _with_written_queries(source))
+
+
+def _with_written_queries(source: yaml_files.YamlDocument) -> Any:
+    """Return the data of a nodes file, with the characters of the file for numbers in queries: they are texts there."""
+    nodes = source.data.get("nodes") if isinstance(source.data, dict) else None
+    if not isinstance(nodes, list):
+        return source.data
+    made = [
+        node | {"query": source.data_as_written(("nodes", number, "query"))}
+        if isinstance(node, dict) and "query" in node
+        else node
+        for number, node in enumerate(nodes)
+    ]
+    return source.data | {"nodes": made}
 
 
 def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
     """Return the nodes by name, not started."""
-    return {config.name: config.build(context) for config in herd.nodes}
+    return {config.name: config.create(context) for config in herd.nodes}

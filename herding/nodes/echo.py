@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from herding.nodes.base import BuildContext, Node, NodeConfig
+from herding.nodes.prices import FREE, Price
 from herding.values import Call, Chunk, FinishReason, Usage
 
 
@@ -29,8 +30,17 @@ class EchoNode(Node):
     kind: ClassVar[str] = "echo"
 
     def __init__(self, config: EchoConfig) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        super().__init__(
+            config.name,
+            models=config.models,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            capabilities=config.capabilities,
+        )
         self._delay = config.delay
+
+    def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
+        return FREE
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         text = call.messages[-1].content if call.messages else call.text or ""

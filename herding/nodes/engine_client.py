@@ -22,6 +22,8 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import AutoSwitch, Deadlines, Node
+from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
+from herding.nodes.prices import FREE, Price
 from herding.nodes.sse import data_lines
 from herding.values import Call, Chunk, LoadProgress, NodeState, NodeStatus, System, Usage
 
@@ -159,8 +161,9 @@ class EngineNode(Node):
         concurrency: int | None,
         auto_switch: AutoSwitch | None,
         offers: tuple[str, ...] = (),
+        capabilities: CapabilitiesConfig | None = None,
     ) -> None:
-        super().__init__(name, deadlines=deadlines, concurrency=concurrency)
+        super().__init__(name, deadlines=deadlines, concurrency=concurrency, capabilities=capabilities)
         self.auto_switch = auto_switch
         self._offers = offers
         self._status = NodeStatus("starting", offers=offers, detail="The engine is starting.")
@@ -177,6 +180,13 @@ class EngineNode(Node):
     @property
     def offers(self) -> tuple[str, ...]:
         return self._offers
+
+    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (refined once the model is loaded)
+        """Return what the engine can do with a model."""
+        return self.configured.over(Capabilities(parameters=BASIC))
+
+    def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
+        return FREE
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
@@ -285,7 +295,7 @@ def _call_body(call: Call) -> dict[str, Any]:
     body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": call.parameters.given()}
     if call.messages is None:
         return {**body, "text": call.text}
-    return {**body, "messages": [{"role": message.role, "content": message.content} for message in call.messages]}
+    return {**body, "messages": [message.text_body() for message in call.messages]}
 
 
 def _chunk(event: dict[str, Any]) -> Chunk:

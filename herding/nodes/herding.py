@@ -57,7 +57,11 @@ class HerdingNode(EngineNode):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         super().__init__(
-            config.name, deadlines=config.deadlines, concurrency=config.concurrency, auto_switch=config.auto_switch
+            config.name,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            auto_switch=config.auto_switch,
+            capabilities=config.capabilities,
         )
         value = secret(config.secret_env) or ""
         self._has_secret = bool(value) and is_header_value(value)

@@ -48,6 +48,7 @@ class LocalNode(EngineNode):
             concurrency=config.concurrency,
             auto_switch=config.auto_switch,
             offers=tuple(dict.fromkeys([config.model, *config.models, *config.paths])),
+            capabilities=config.capabilities,
         )
         self._config = config
         self._model = config.model

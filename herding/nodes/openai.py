@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from pydantic import Field, field_validator, model_validator
 from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
 from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
+from herding.nodes.capabilities import EVERYTHING, Capabilities, CapabilitiesConfig
+from herding.nodes.openai_choices import ChunkRedactor
 from herding.nodes.openai_response import (
     StreamReader,
     check_event,
@@ -25,7 +28,7 @@ from herding.nodes.openai_response import (
     response_format_error,
 )
 from herding.nodes.origin import URL_FORM
-from herding.nodes.redact import StreamRedactor
+from herding.nodes.prices import Price, list_price
 from herding.nodes.sse import data_lines
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
@@ -45,7 +48,8 @@ class OpenAIConfig(RemoteConfig):
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
     At least one of `models` and `embedding_models` must be set. `response_format` is true for a server that supports
-    it. The oldest turns of a chat with more than `context_length` tokens are not sent.
+    it. The oldest turns of a chat with more than `context_length` tokens are not sent. `model_capabilities` are those
+    of single models, where they differ from `capabilities`.
     """
 
     kind: Literal["openai"]
@@ -57,6 +61,7 @@ class OpenAIConfig(RemoteConfig):
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=64, ge=1)
+    model_capabilities: dict[str, CapabilitiesConfig] = Field(default_factory=dict, max_length=1000)
 
     @field_validator("base_url")
     @classmethod
@@ -97,8 +102,17 @@ class OpenAINode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        super().__init__(
+            config.name,
+            models=config.models,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            capabilities=config.capabilities,
+        )
         self._config = config
+        everything = config.capabilities.over(EVERYTHING)
+        self._capabilities = {model: own.over(everything) for model, own in config.model_capabilities.items()}
+        self._default_capabilities = everything
         key = secret(config.api_key_env) if config.api_key_env else None
         self._key = (
             key if key and key.isascii() and key.isprintable() else None
@@ -123,6 +137,13 @@ class OpenAINode(Node):
     @property
     def formats(self) -> bool:
         return self._config.response_format
+
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what the server is expected to do: everything, unless the nodes file says otherwise."""
+        return self._capabilities.get(model, self._default_capabilities)
+
+    def known_price(self, model: str) -> Price | None:
+        return list_price(self._config.base_url, model)
 
     @property
     def _missing_key(self) -> bool:
@@ -157,15 +178,15 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = _chat_request(call)
-        reader, redactor = StreamReader(self.name), StreamRedactor([self._key] if self._key else [])
+        reader, redactor = StreamReader(self.name), ChunkRedactor(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
                 async with aclosing(await self._post(path, body)) as response:
                     await self._check_is_stream(response)
                     async with aclosing(data_lines(response.aiter_raw())) as lines:
                         async for events in lines:
-                            if text := redactor.feed(reader.read(events)):
-                                yield Chunk(text=text)
+                            for chunk in reader.read(events):
+                                yield redactor.feed(chunk)
                             if reader.failure:
                                 raise reader.failure
                             if reader.done:
@@ -173,7 +194,7 @@ class OpenAINode(Node):
             except StatusError as error:
                 raise context_length_error(error) or response_format_error(error, call) or error from None
             finish_reason = reader.finish()
-        yield Chunk(text=redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
+        yield replace(redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         """Return an estimate, since only the server knows its tokenizer."""
@@ -237,16 +258,16 @@ class OpenAINode(Node):
 
 def _chat_request(call: Call) -> tuple[str, dict[str, Any]]:
     """Return path and body of the request for `call`."""
-    parameters = call.parameters
     body: dict[str, Any] = {"model": call.model, "stream": True, "stream_options": {"include_usage": True}}
-    for name in ("temperature", "top_p", "max_tokens", "seed"):
-        if (value := getattr(parameters, name)) is not None:
-            body[name] = value
-    if parameters.stop:
-        body["stop"] = list(parameters.stop)
+    body |= call.parameters.given()
     if call.response_format is not None:
         body["response_format"] = dict(call.response_format)
-    if call.messages is None:
-        return "/completions", {**body, "prompt": call.text}
-    messages = [{"role": message.role, "content": message.content} for message in call.messages]
-    return "/chat/completions", {**body, "messages": messages}
+    if call.messages is not None:
+        return "/chat/completions", {**body, "messages": [message.body() for message in call.messages]}
+    prompts = call.prompts
+    return "/completions", {**body, "prompt": call.text if prompts is None else _prompt_field(prompts)}
+
+
+def _prompt_field(prompts: tuple[Any, ...]) -> Any:
+    """Return raw prompts as OpenAI's API takes them: one text or list of token ids stands for itself."""
+    return prompts[0] if len(prompts) == 1 else list(prompts)

@@ -22,7 +22,8 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
-from herding.values import Call, Embeddings, FinishReason, Usage
+from herding.nodes.openai_choices import ChoiceReader, response_fields
+from herding.values import Call, Choice, Chunk, Embeddings, FinishReason, Usage
 
 MAX_TOKENS = 10**9
 """A larger token count is invalid."""
@@ -32,6 +33,7 @@ MAX_FLOAT32 = 3.4e38
 Vector = tuple[float, ...]
 
 _DONE = "[DONE]"
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 class StreamReader:
@@ -39,42 +41,62 @@ class StreamReader:
 
     def __init__(self, node: str) -> None:
         self._node = node
+        self._choices = ChoiceReader(node)
         self._has_choices = False
         self._finish_reason: FinishReason | None = None
+        self._begun = False
         self.usage: Usage | None = None
         self.failure: NodeError | None = None
         self.done = False
 
-    def read(self, events: Sequence[str]) -> str:
-        """Return the text of events that arrived together; an invalid event sets `failure` and ends the text."""
-        texts = []
+    def read(self, events: Sequence[str]) -> list[Chunk]:
+        """Return the chunks of events that arrived together; an invalid event sets `failure` and ends them.
+
+        Texts of the first choice that follow each other are one chunk.
+        """
+        chunks, texts = list[Chunk](), list[str]()
         before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
             for event in _parse_events(before_end, self._node):
-                texts.append(self._read_event(event))
+                if chunk := self._read_event(event, texts):
+                    _add_texts(chunks, texts)
+                    chunks.append(chunk)
         except NodeError as error:
             self.failure = error
         else:
             if before_end is not events:
                 self._finish_reason, self.done = self._finish_reason or "stop", True
-        return "".join(texts)
+        _add_texts(chunks, texts)
+        return chunks
 
-    def _read_event(self, event: Any) -> str:
-        """Record one event and return its text; events that only count tokens have none."""
+    def _read_event(self, event: Any, texts: list[str]) -> Chunk | None:
+        """Record one event: plain text is added to `texts`, all else is returned."""
         if not isinstance(event, dict) or event.get("error"):
             check_event(event, self._node)  # raises the error
         if "usage" in event:
             self.usage = _usage(event) or self.usage
         choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict):
-            return ""
-        self._has_choices = True
-        if reason := choice.get("finish_reason"):  # some servers send "" for none
-            self._finish_reason = "length" if reason == "length" else "stop"
-        delta = choice.get("delta")
-        text = delta.get("content") if isinstance(delta, dict) else choice.get("text")
-        return text if isinstance(text, str) else _join_parts(text)
+        extra = {} if self._begun and choices else response_fields(event)
+        self._begun = True
+        deltas = list[Choice]()
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if not isinstance(choice, dict):
+                continue
+            self._has_choices = True
+            added = self._choices.read(choice, position)
+            if isinstance(added, str):
+                if added:
+                    texts.append(added)
+                continue
+            if added.finish_reason and (added.index == 0 or self._finish_reason is None):
+                self._finish_reason = added.finish_reason
+                extra = extra or response_fields(event)
+            if added.index == 0 and not added.fields and not added.extra:
+                if added.text:
+                    texts.append(added.text)
+            else:
+                deltas.append(added)
+        return Chunk(deltas=tuple(deltas), extra=extra) if deltas or extra else None
 
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""
@@ -83,6 +105,13 @@ class StreamReader:
         if self._finish_reason is None:
             raise StreamInterruptedError(f"Node '{self._node}' stopped before its response was complete.")
         return self._finish_reason
+
+
+def _add_texts(chunks: list[Chunk], texts: list[str]) -> None:
+    """Add the texts as one chunk, and empty them."""
+    if texts:
+        chunks.append(Chunk("".join(texts)))
+        texts.clear()
 
 
 def _parse_events(events: Sequence[str], node: str) -> Iterable[Any]:
@@ -181,13 +210,6 @@ def _little_endian(numbers: array[float]) -> array[float]:
     return numbers
 
 
-def _join_parts(content: Any) -> str:
-    """Return the text of a list of parts, which some servers send; anything else has none."""
-    if not isinstance(content, list):
-        return ""
-    return "".join(part.get("text") or "" for part in content if isinstance(part, dict) and part.get("type") == "text")
-
-
 def _usage(event: dict[str, Any]) -> Usage | None:
     usage = event.get("usage")
     if not isinstance(usage, dict):
@@ -197,7 +219,8 @@ def _usage(event: dict[str, Any]) -> Usage | None:
         return None
     if not 0 <= input_tokens <= MAX_TOKENS or not 0 <= output_tokens <= MAX_TOKENS:
         return None
-    return Usage(input_tokens, output_tokens, "node")
+    details = {k: v for k, v in usage.items() if k not in _COUNTS and v not in (None, {})} if len(usage) > 3 else {}
+    return Usage(input_tokens, output_tokens, "node", details)
 
 
 def context_length_error(error: StatusError) -> ContextLengthError | None:

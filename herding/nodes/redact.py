@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 MASK = "[key removed]"
@@ -38,6 +39,46 @@ class StreamRedactor:
         for secret in self.secrets:
             text = redact(text, secret)
         return text
+
+
+_STREAMED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments"})
+"""Fields whose texts stream in pieces, so that a secret may be split between two of them."""
+
+_Path = tuple[str | int, ...]
+
+
+class FieldRedactor:
+    """Removes secrets from JSON fields that stream in pieces."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = list(secrets)
+        self._whole = StreamRedactor(self._secrets)
+        self._streams: dict[_Path, StreamRedactor] = {}
+
+    def feed(self, value: Any, path: _Path = ()) -> Any:
+        """Return a copy of `value` without secrets; `path` tells pieces of the same text from others."""
+        if isinstance(value, str):
+            if not path or path[-1] not in _STREAMED:
+                return self._whole.redact(value)
+            if path not in self._streams:
+                self._streams[path] = StreamRedactor(self._secrets)
+            return self._streams[path].feed(value)
+        if isinstance(value, Mapping):
+            return {name: self.feed(item, (*path, name)) for name, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.feed(item, (*path, _index(item, place))) for place, item in enumerate(value)]
+        return value
+
+    def flush(self) -> Iterator[tuple[_Path, str]]:
+        """Yield the texts that were held back, with their paths."""
+        for path, stream in self._streams.items():
+            if rest := stream.flush():
+                yield path, rest
+
+
+def _index(item: Any, place: int) -> int:
+    index = item.get("index") if isinstance(item, Mapping) else None
+    return index if type(index) is int else place
 
 
 class _SecretFilter:

@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 from herding.errors import BadResponseError, UserError
 from herding.nodes import http
 from herding.nodes.base import BuildContext, Deadlines, Node, RemoteConfig, estimate_count
+from herding.nodes.capabilities import Capabilities
 from herding.nodes.http import check_headers, encode_header_value, is_header_value
 from herding.nodes.origin import origin_of
 from herding.nodes.redact import StreamRedactor
@@ -51,6 +52,9 @@ _STREAM_FORMATS = {
     "application/jsonl": "lines",
 }
 """The stream format of a media type, which takes precedence over the configured one."""
+
+_PARAMETERS = {"MODEL_TEMPERATURE": "temperature", "MAX_TOKENS": "max_tokens"}
+"""The parameters that placeholders stand for."""
 
 _HEADER_CREDENTIAL = re.compile(".*(auth|cookie|key|token|secret|password|credential).*", re.IGNORECASE)
 _BODY_CREDENTIAL = re.compile(
@@ -153,7 +157,13 @@ class TemplateNode(Node):
         secret: Callable[[str], str | None],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(config.name, models=config.models, deadlines=config.deadlines, concurrency=config.concurrency)
+        super().__init__(
+            config.name,
+            models=config.models,
+            deadlines=config.deadlines,
+            concurrency=config.concurrency,
+            capabilities=config.capabilities,
+        )
         values = {name: secret(source) for name, source in config.secrets.items()}
         self._missing = sorted(config.secrets[name] for name, value in values.items() if not value)
         self._secrets = {name: value for name, value in values.items() if value}
@@ -162,6 +172,7 @@ class TemplateNode(Node):
         self._headers |= {name.lower(): value for name, value in config.headers.items()}
         self._query, self._body = dict(config.query), deepcopy(config.body)
         self._used = placeholder_names([config.url, config.query, config.headers, config.body])
+        self._parameters = frozenset(_PARAMETERS[name] for name in self._used & _PARAMETERS.keys())
         self._extractor = TextExtractor(config.response_extract)
         self._context_length = config.context_length
         self._transport = transport or NodeTransport()
@@ -170,6 +181,10 @@ class TemplateNode(Node):
     @property
     def serves(self) -> tuple[str, ...]:
         return () if self._missing else self.models
+
+    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (the same for all)
+        """Return what the template has placeholders for; Herding itself ends a response at a stop string."""
+        return self.configured.over(Capabilities(parameters=self._parameters))
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -22,8 +22,9 @@ from urllib.parse import quote
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions
 
-from herding.errors import BadResponseError
+from herding.errors import BadResponseError, UserError
 from herding.nodes import http
 from herding.values import Call, Message
 
@@ -36,6 +37,7 @@ _PLACEHOLDER = re.compile(
 _MAX_EXPRESSION = 500
 _PYTHON_PATH = re.compile(r"""response(?:\[(?:"[^"\\\]]+"|'[^'\\\]]+'|[0-9]+)\])+""")
 _PYTHON_STEP = re.compile(r"""\[(?:["']([^"']+)["']|([0-9]+))\]""")
+SYSTEM_ROLES = ("system", "developer")
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
@@ -65,7 +67,7 @@ def placeholder_values(call: Call, secrets: Mapping[str, str], used: set[str]) -
     return {
         USER_PROMPT: _user_prompt(call, used),
         SYSTEM_PROMPT: _system_prompt(call),
-        MESSAGES: [{"role": message.role, "content": message.content} for message in _messages(call)],
+        MESSAGES: [message.text_body() for message in _messages(call)],
         MODEL_NAME: call.model,
         "MODEL_TEMPERATURE": NOT_SET if parameters.temperature is None else parameters.temperature,
         "MAX_TOKENS": NOT_SET if parameters.max_tokens is None else parameters.max_tokens,
@@ -93,8 +95,22 @@ def fill_text(template: str, values: Values, encode: Callable[[str], str] = str)
 
 
 def fill_url(template: str, values: Values) -> str:
-    """Return a URL with percent-encoded values."""
-    return fill_text(template, values, lambda text: quote(text, safe="", errors="replace"))
+    """Return a URL with percent-encoded values. Raises UserError if a value makes a step of the path `.` or `..`."""
+    path, mark, query = template.partition("?")
+    steps = [_fill_step(step, values) for step in path.split("/")]
+    return "/".join(steps) + mark + fill_text(query, values, _quote)
+
+
+def _fill_step(step: str, values: Values) -> str:
+    filled = fill_text(step, values, _quote)
+    if filled in (".", "..") and filled != step:  # percent-encoding leaves dots: the request would go to another path
+        message = f"The input '{filled}' can't be a part of this node's URL. Send another text."
+        raise UserError(message, param="messages")
+    return filled
+
+
+def _quote(text: str) -> str:
+    return quote(text, safe="", errors="replace")
 
 
 def to_text(value: Any) -> str:
@@ -120,11 +136,11 @@ def _messages(call: Call) -> Sequence[Message]:
 
 
 def _system_prompt(call: Call) -> str:
-    return "\n\n".join(message.content for message in _messages(call) if message.role == "system")
+    return "\n\n".join(message.content for message in _messages(call) if message.role in SYSTEM_ROLES)
 
 
 def _user_prompt(call: Call, used: set[str]) -> str:
-    turns = [message for message in _messages(call) if message.role != "system"]
+    turns = [message for message in _messages(call) if message.role not in SYSTEM_ROLES]
     if MESSAGES in used:
         return next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
     system = "" if SYSTEM_PROMPT in used else _system_prompt(call)
@@ -150,6 +166,8 @@ class TextExtractor:
         except JMESPathError as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise ValueError(f"'{expression}' is not valid JMESPath: {reason}") from None
+        if self._path and (fault := _find_fault(self._path.parsed)):
+            raise ValueError(f"'{expression}' is not valid JMESPath: {fault}")
 
     @property
     def expects_json(self) -> bool:
@@ -186,7 +204,7 @@ class TextExtractor:
             return (data if isinstance(data, str) else body), data
         try:
             return _found_text(self._path.search(data)), data
-        except (JMESPathError, RecursionError):
+        except (JMESPathError, RecursionError, ValueError, TypeError, ArithmeticError):  # its functions raise these too
             raise BadResponseError("The node's response does not fit its response_extract.") from None
 
 
@@ -198,6 +216,22 @@ def _found_text(found: Any) -> str | None:
     if isinstance(found, dict):
         raise BadResponseError("The node's response has an object where its text should be.")
     return json.dumps(found)
+
+
+def _find_fault(node: Mapping[str, Any]) -> str | None:
+    """Return what JMESPath would refuse only while it reads a response, or None."""
+    parts = [part for part in node["children"] if isinstance(part, Mapping)]
+    if node["type"] == "slice" and node["children"][2] == 0:
+        return "the step of a slice can't be 0"
+    if node["type"] == "function_expression":
+        function = Functions.FUNCTION_TABLE.get(node["value"])
+        if function is None:
+            return f"there is no function {node['value']}()"
+        wanted = function["signature"]
+        variadic = bool(wanted) and wanted[-1].get("variadic", False)
+        if len(parts) < len(wanted) or (len(parts) > len(wanted) and not variadic):
+            return f"{node['value']}() takes {len(wanted)} {'or more ' * variadic}arguments"
+    return next((fault for part in parts if (fault := _find_fault(part))), None)
 
 
 def _to_jmespath(expression: str) -> str:

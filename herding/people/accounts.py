@@ -18,7 +18,19 @@ from herding.people.authenticator import OPERATOR, Authenticator
 from herding.prompts.variables import clean_parameter
 from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
-from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
+from herding.values import (
+    MAX_DOLLARS,
+    MAX_INTERVAL_HOURS,
+    MAX_LIMIT,
+    MAX_LIMITS,
+    NANO,
+    Limit,
+    LimitUse,
+    LoginSession,
+    Principal,
+    Token,
+    User,
+)
 
 OVERLAP_MS = 24 * 3600 * 1000
 """The time a token stays valid after its rotation."""
@@ -93,6 +105,8 @@ class Accounts:
         async with self._changing:
             await self._store.update_user(user)
         self._authenticator.forget_user(user.id)
+        if user.disabled:
+            await self._authenticator.sessions.end(principal=user.id)
         if user.opt_out:
             self._active.drop_texts(user.id)
         return user
@@ -142,6 +156,7 @@ class Accounts:
             self._check_privileges(who, await self.user(token.user, who))
         await self._store.revoke_token(token_id, self._clock())
         self._authenticator.forget_token(token_id)
+        await self._authenticator.sessions.end(token=token_id)
 
     async def rotate(self, token_id: str, who: Principal) -> tuple[Token, str]:
         """Return a new token that replaces an old one, which stays valid for a day."""
@@ -153,6 +168,25 @@ class Accounts:
         await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
+
+    async def sessions(self, who: Principal) -> tuple[LoginSession, ...]:
+        """Return the browsers in which the principal is logged in, the newest login first."""
+        require(who, USAGE)
+        return await self._store.sessions_of(who.id) if who.token is not None else ()
+
+    async def end_sessions(self, who: Principal) -> int:
+        """Log the principal out in all browsers at once, this one included. Return the number of sessions."""
+        require(who, USAGE)
+        if who.token is None:
+            raise UserError("Only users who log in with a token have sessions.")
+        return await self._authenticator.sessions.end(principal=who.id)
+
+    async def end_sessions_of(self, user_id: str, who: Principal) -> int:
+        """Log a user out in all browsers at once. Their tokens stay valid. Return the number of sessions."""
+        user = await self.user(user_id, who)
+        if user.id != who.id:
+            self._check_privileges(who, user)
+        return await self._authenticator.sessions.end(principal=user.id)
 
     async def first_token(self) -> str | None:
         """Return an admin token at the first start, None later."""
@@ -308,10 +342,11 @@ def _check_limits(limits: Sequence[Limit]) -> None:
     if len(limits) > MAX_LIMITS:
         raise UserError(f"A user has at most {MAX_LIMITS} limits.", param="limits")
     for limit in limits:
-        fits = limit.type in ("request", "token") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
-        if not fits or not 0 <= limit.limit <= MAX_LIMIT:
+        fits = limit.type in ("request", "token", "cost") and 0 < limit.interval_hours <= MAX_INTERVAL_HOURS
+        most = MAX_DOLLARS * NANO if limit.type == "cost" else MAX_LIMIT
+        if not fits or not 0 <= limit.limit <= most:
             message = (
-                f"A limit is of 'request' or 'token', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
-                f"and of 0 to {MAX_LIMIT:,}."
+                f"A limit is of 'request', 'token' or 'cost', for more than 0 and up to {MAX_INTERVAL_HOURS} hours, "
+                f"and of 0 to {MAX_LIMIT:,}, or ${MAX_DOLLARS:,}."
             )
             raise UserError(message, param="limits")

@@ -14,11 +14,12 @@ from herding.access.keys import derive_key
 from herding.access.login_throttle import LoginThrottle
 from herding.access.privilege_check import excess_privileges
 from herding.access.role_file import ADMIN, GUEST, Roles
-from herding.access.sessions import Session, new_guest
+from herding.access.sessions import Session, new_guest, new_session
 from herding.access.tokens import Secret, parse
 from herding.errors import AuthenticationError, StoreError
+from herding.people.login_sessions import LoginSessions
 from herding.store import Store, now_ms
-from herding.values import Principal, Token, User
+from herding.values import LoginSession, Principal, Token, User
 
 CACHE_SECONDS = 2.0
 """The time a token is trusted without asking the database. A revocation by another process takes that long."""
@@ -29,15 +30,12 @@ OPERATOR = "operator"
 """The id of the token that the operator set."""
 
 _NOT_VALID = "This token is not valid. Ask an admin for a new one."
-_SESSION_ENDED = "Your session has ended, or its token was revoked. Log in again."
+SESSION_ENDED = "Your session has ended, or its token was revoked. Log in again."
 
 
 @dataclass(slots=True)
 class _CachedToken:
-    """A token that was read from the database at `at` (seconds), and its principal under an edition of the roles.
-
-    `verified` says that the secret was once presented.
-    """
+    """A token that was read from the database at `at` (seconds), and its principal under an edition of the roles."""
 
     token: Token
     digest: bytes
@@ -45,7 +43,6 @@ class _CachedToken:
     at: float
     principal: Principal
     edition: int
-    verified: bool = False
 
 
 class Authenticator:
@@ -75,24 +72,23 @@ class Authenticator:
         self._invalidations = 0
         self._used: dict[str, int] = {}
         self._failures = LoginThrottle(monotonic)
+        self.sessions = LoginSessions(store=store, clock=clock, monotonic=monotonic)
 
     async def authenticate_token(self, text: str, address: str) -> Principal:
         """Return the principal of a token. Raises the same AuthenticationError for every token that is not valid.
 
-        Raises LimitError for an address that sent too many invalid tokens.
+        Raises LimitError for an invalid token of an address that sent too many of them; a valid one always passes,
+        since a client does not choose with whom it shares an address.
         """
-        secret = parse(text)
-        digest = secret.digest(self._token_key) if secret else b""
-        if not self._is_verified(secret, digest):
-            self._failures.check(address)
         if self._is_operator(text):
             return self._operator()
+        secret = parse(text)
+        digest = secret.digest(self._token_key) if secret else b""
         known = await self._find(secret.id) if secret else None
         if known is None or not self._valid(known) or not hmac.compare_digest(digest, known.digest):
-            self._failures.check(address)  # parallel attempts have passed the first check together
+            self._failures.check(address)
             self._failures.record_failure(address)
             raise AuthenticationError(_NOT_VALID)
-        known.verified = True
         self._used[known.token.id] = self._clock()
         return known.principal
 
@@ -103,15 +99,18 @@ class Authenticator:
             return None
         if session.kind in ("guest", "visitor"):
             return self._guest(session, address)
+        stored = await self.sessions.find(session.digest)
+        if stored is None:
+            raise AuthenticationError(SESSION_ENDED)
         if session.kind == "operator":
-            if self._admin_digest is None or not hmac.compare_digest(session.id, self._operator_session_id()):
-                raise AuthenticationError(_SESSION_ENDED)
-            return self._operator()
-        known = await self._find(session.id)
+            if not self._is_of_operator(stored):
+                raise AuthenticationError(SESSION_ENDED)
+            return replace(self._operator(), session=stored.digest)
+        known = await self._find(stored.token)
         if known is None or not self._valid(known):
-            raise AuthenticationError(_SESSION_ENDED)
+            raise AuthenticationError(SESSION_ENDED)
         self._used[known.token.id] = self._clock()
-        return known.principal
+        return replace(known.principal, session=stored.digest)
 
     def authenticate_anonymous(self, address: str) -> tuple[Principal, Session | None]:
         """Return the principal of a request without credentials, and the session by which they are recognised."""
@@ -124,23 +123,35 @@ class Authenticator:
         """Return a new guest, for pages of other origins whose cookies are ignored."""
         return self._guest(new_guest(), address)
 
-    def create_session(self, who: Principal) -> Session:
-        """Return the session of a principal who logged in with a token."""
-        if who.token == OPERATOR:
-            return Session("operator", self._operator_session_id())
+    async def create_session(self, who: Principal) -> Session:
+        """Open a session for a principal who logged in with a token."""
         if who.token is None:
             raise ValueError("only a token opens a session")
-        return Session("token", who.token)
+        of_operator = who.token == OPERATOR
+        session = new_session("operator" if of_operator else "token")
+        token = self._operator_token_id() if of_operator else who.token
+        await self.sessions.open(session, principal=who.id, token=token)
+        return session
+
+    async def end_session(self, cookie: str) -> None:
+        """End the session of a cookie, if it has one that is stored."""
+        session = sessions.read(cookie, self._session_key, self._clock() // 1000)
+        if session is not None and session.kind in ("token", "operator"):
+            await self.sessions.end(digest=session.digest)
 
     def sign_session(self, session: Session) -> str:
         """Return the value of the cookie of a session."""
         return sessions.sign(session, self._session_key, self._clock() // 1000)
 
     async def still_valid(self, who: Principal) -> bool:
-        """Return whether a principal still has the rights of their token: it may have expired or changed."""
-        if who.token is None or who.token == OPERATOR:
+        """Return whether a principal is still logged in with the rights of their token, which may have changed."""
+        if who.token is None:
             return True
         try:
+            if who.session is not None and await self.sessions.find(who.session) is None:
+                return False
+            if who.token == OPERATOR:
+                return True
             known = await self._find(who.token)
         except StoreError:
             return True  # running requests survive an outage of the database; new ones are refused
@@ -171,6 +182,7 @@ class Authenticator:
 
     async def flush(self) -> None:
         """Store the times of last use. After an error of the database they are stored with the next call."""
+        await self.sessions.flush()
         used, self._used = self._used, {}
         try:
             await self._store.record_token_use(used)
@@ -192,18 +204,12 @@ class Authenticator:
             return None
         token, digest, user = found
         edition = self._roles.edition
-        verified = known is not None and known.verified and known.digest == digest
-        fresh = _CachedToken(token, digest, user, now, self._principal(token, user), edition, verified)
+        fresh = _CachedToken(token, digest, user, now, self._principal(token, user), edition)
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         if invalidations == self._invalidations:  # else the row that was read may be outdated
             self._cache[token_id] = fresh
         return fresh
-
-    def _is_verified(self, secret: Secret | None, digest: bytes) -> bool:
-        """Return whether this token was valid before, so that it is not a guess."""
-        held = self._cache.get(secret.id) if secret else None
-        return held is not None and held.verified and hmac.compare_digest(digest, held.digest)
 
     def _valid(self, known: _CachedToken) -> bool:
         token = known.token
@@ -237,9 +243,12 @@ class Authenticator:
         given = self.operator_digest(text)
         return self._admin_digest is not None and hmac.compare_digest(given, self._admin_digest)
 
-    def _operator_session_id(self) -> str:
+    def _operator_token_id(self) -> str:
         """Return an id that changes with the operator's token, so that sessions end with it."""
-        return hmac.new(self._session_key, self._admin_digest or b"", sha256).hexdigest()[:32]
+        return f"{OPERATOR}:{hmac.new(self._session_key, self._admin_digest or b'', sha256).hexdigest()[:32]}"
+
+    def _is_of_operator(self, stored: LoginSession) -> bool:
+        return self._admin_digest is not None and hmac.compare_digest(stored.token, self._operator_token_id())
 
     @staticmethod
     def operator_digest(text: str) -> bytes:

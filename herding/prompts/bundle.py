@@ -8,12 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from herding import yaml_files
 from herding.errors import ConfigError, UserError
-from herding.prompts import legacy_format
+from herding.prompts import legacy_format, prompt_file
 from herding.prompts.directory import MAX_FILE, SUFFIXES
 from herding.prompts.model import is_key
 
@@ -95,20 +95,24 @@ def _prompts(name: str, content: bytes) -> Iterator[BundleEntry]:
     try:
         if len(content) > MAX_FILE:
             raise ConfigError(f"the file is larger than {MAX_FILE:,} bytes")
-        data = yaml_files.YamlDocument(content.decode("utf-8-sig")).data
-        if not isinstance(data, dict):
+        source = yaml_files.YamlDocument(content.decode("utf-8-sig"))
+        if not isinstance(source.data, dict):
             raise ConfigError("expected keys and values")
     except UnicodeDecodeError:
         yield BundleEntry(key, error="The file is not UTF-8 text.")
     except ConfigError as error:
         yield BundleEntry(key, error=f"The file has an error: {error}.")
     else:
-        pairs = data.items() if legacy_format.is_collection(data) else [(key, data)]
-        for inner, prompt in pairs:
-            if isinstance(inner, str) and is_key(inner):
-                yield BundleEntry(inner, prompt)
-            else:
-                yield BundleEntry(str(inner)[:200], error="This is not a valid prompt ID.")
+        several = legacy_format.is_collection(source.data)
+        for inner in source.data if several else [key]:
+            if not is_key(inner):
+                yield BundleEntry(inner[:200], error="This is not a valid prompt ID.")
+                continue
+            try:
+                found = prompt_file.build(source, Path(name), inner, (inner,) if several else ())
+                yield BundleEntry(inner, found.prompt.file_data)
+            except ConfigError as error:
+                yield BundleEntry(inner, error=f"The file has an error: {error}.")
 
 
 def _error(reason: str) -> UserError:

@@ -6,13 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from herding.errors import UserError
 from herding.prompts.checks import Checks
-from herding.prompts.model import Prompt, PromptParameters, Template
+from herding.prompts.model import Prompt, Template
+from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import family_of, insert, insert_guarded, rendered_size
 from herding.prompts.variables import Value, clean_parameter, show
-from herding.values import Message, Request
+from herding.values import TEXT_PARTS, Fields, Message, Request, bounded
+
+SYSTEM_ROLES = ("system", "developer")
+PART_CHARS = 4_000
+"""The estimated size of an image or another part that is no text, in characters of input."""
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -22,9 +28,10 @@ MAX_CHARS = 4_000_000
 
 @dataclass(frozen=True)
 class RenderedPrompt:
-    """The input of a model: `messages` or raw `text`. The first `head` messages stay when a long chat is trimmed.
+    """The input of a model: `messages` or raw `text`. When a long chat is trimmed, `head` messages and `tail` stay.
 
-    `families` are pairs of a model family and the raw text for it.
+    `families` are pairs of a model family and the raw text for it. `prompts` are raw inputs that are no single text.
+    `notes`, in a preview, are those of the prompt.
     """
 
     messages: tuple[Message, ...] | None = None
@@ -32,6 +39,9 @@ class RenderedPrompt:
     variant: str | None = None
     head: int = 0
     families: tuple[tuple[str, str], ...] = ()
+    tail: int = 1
+    prompts: tuple[Any, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def for_model(self, model: str) -> RenderedPrompt:
         """Return the input for a model: the raw text for its family, if there is one."""
@@ -42,24 +52,46 @@ class RenderedPrompt:
         """Return the same chat without its `count` oldest turns."""
         if self.messages is None:
             return self
-        kept = self.messages[: self.head] + self.messages[self.head + count :]
-        return RenderedPrompt(kept, None, self.variant, self.head)
+        start, end = self.head + count, len(self.messages) - self.tail
+        while start < end and self.messages[start].role in ("tool", "function"):
+            start += 1  # results need the call before them
+        kept = self.messages[: self.head] + self.messages[start:]
+        return RenderedPrompt(kept, None, self.variant, self.head, tail=self.tail)
 
     @cached_property
     def stored_text(self) -> str:
         """The input as the history keeps it: the raw text, or the messages as a JSON list."""
         if self.messages is None:
             return self.text or ""
-        return _to_json([{"role": message.role, "content": message.content} for message in self.messages])
+        return _to_json([stored_message(message) for message in self.messages])
+
+    @cached_property
+    def size(self) -> int:
+        """The size of the input in characters, for estimates; images and the like count as a few thousand each."""
+        if self.messages is None or all(message.parts is None for message in self.messages):
+            return len(self.stored_text)
+        texts = (_to_json({**message.fields, "content": message.content}) for message in self.messages)
+        parts = sum(part.get("type") not in TEXT_PARTS for message in self.messages for part in message.parts or ())
+        return sum(map(len, texts)) + parts * PART_CHARS
 
     @property
     def turns(self) -> int:
         """The number of earlier turns in the chat."""
-        return len(self.messages) - self.head - 1 if self.messages else 0
+        return len(self.messages) - self.head - self.tail if self.messages else 0
 
 
-def compose(prompt: Prompt, values: Mapping[str, Value], turns: Sequence[Message] = ()) -> RenderedPrompt:
-    """Render `prompt` with validated `values`. Earlier `turns` go before the last message of the template."""
+def compose(
+    prompt: Prompt,
+    values: Mapping[str, Value],
+    turns: Sequence[Message] = (),
+    *,
+    attachments: Sequence[Fields] = (),
+    after: Sequence[Message] = (),
+) -> RenderedPrompt:
+    """Render `prompt` with validated `values`. Earlier `turns` go before the last message of the template.
+
+    `attachments` are added to that message, and the messages `after` follow it.
+    """
     template, variant = choose_template(prompt, values)
     said = {name: show(value) for name, value in values.items()}
     _refuse_size(template, said)
@@ -67,12 +99,26 @@ def compose(prompt: Prompt, values: Mapping[str, Value], turns: Sequence[Message
     if template.prompt is not None:
         if turns:
             raise UserError("This prompt is raw text and takes no earlier turns. Remove them.")
+        if after:
+            raise UserError("This prompt is raw text and takes no tool calls. Remove them.", param="messages")
+        if attachments:
+            raise UserError("This prompt is raw text and takes text only. Remove the other parts.", param="messages")
         return RenderedPrompt(text=insert_guarded(template.prompt, said), variant=variant, families=raw)
     written = [Message(m.role, insert(m.content, said)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true) and takes no earlier turns. Remove them.")
-    messages, head = (*written[:-1], *turns, written[-1]), len(written) - 1
-    return RenderedPrompt(messages=messages, variant=variant, head=head, families=raw)
+    last = _with_attachments(written[-1], attachments) if attachments else written[-1]
+    messages, head = (*written[:-1], *turns, last, *after), len(written) - 1
+    families = () if attachments or after else raw
+    return RenderedPrompt(messages=messages, variant=variant, head=head, families=families, tail=1 + len(after))
+
+
+def _with_attachments(message: Message, attachments: Sequence[Fields]) -> Message:
+    """Return a message with parts that are no text after its own text."""
+    if message.role != "user":
+        raise UserError("The prompt's last message is not the user's. It takes text only.", param="messages")
+    parts = ({"type": "text", "text": message.content}, *attachments)
+    return Message("user", message.content, parts)
 
 
 def _refuse_size(template: Template, said: Mapping[str, str]) -> None:
@@ -105,7 +151,16 @@ def render_free_input(request: Request) -> RenderedPrompt:
         raise UserError("Name a prompt, or give either messages or text.", param="messages")
     for text in (request.text or "", *(message.content for message in request.messages)):
         clean_parameter(text, "messages", subject="The input")
-    if not request.messages:
-        return RenderedPrompt(text=request.text)
-    head = next((n for n, m in enumerate(request.messages) if m.role != "system"), len(request.messages))
-    return RenderedPrompt(messages=request.messages, head=min(head, len(request.messages) - 1))
+    messages = request.messages
+    if not messages:
+        return RenderedPrompt(text=request.text, prompts=request.prompts)
+    head = next((n for n, m in enumerate(messages) if m.role not in SYSTEM_ROLES), len(messages))
+    last_user = next((n for n in range(len(messages) - 1, 0, -1) if messages[n].role == "user"), len(messages) - 1)
+    head = min(head, last_user)
+    return RenderedPrompt(messages=messages, head=head, tail=len(messages) - last_user)
+
+
+def stored_message(message: Message) -> dict[str, Any]:
+    """Return a message as the history keeps it: large images and the like are replaced by their size and hash."""
+    body = message.body()
+    return body if message.plain else bounded(body)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from herding.errors import UserError, VariableError
-from herding.prompts.model import Prompt
+from herding.prompts.model import Body, Prompt
 from herding.prompts.prompt_file import parse_body, parse_prompt
 from herding.prompts.yaml_dump import dump_file
 from herding.yaml_files import YamlDocument
@@ -83,7 +83,8 @@ def apply_edits(key: str, content: Mapping[str, Any], edits: Edits, *, inputs: b
         data = dict(content)
         if edits.template is not None:
             parse_body(edits.template, Prompt.model_validate(data))
-            data = _others(data) | dict(YamlDocument(edits.template).data)
+            body = YamlDocument(edits.template).build(Body)
+            data = _others(data) | body.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     if edits.parameters:
         data["parameters"] = {**data.get("parameters", {}), **edits.parameters}
     return data | ({"variables": _with_defaults(data, edits.variables)} if inputs and edits.variables else {})

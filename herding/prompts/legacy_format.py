@@ -27,11 +27,14 @@ def is_collection(data: Any) -> bool:
     return isinstance(data, dict) and bool(data) and all(isinstance(v, dict) and "prompt" in v for v in data.values())
 
 
-def convert(data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return `data` in the present format, and a note for each part of it that is ignored. Raises FieldError."""
+def convert(data: dict[str, Any], texts: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return `data` in the present format, and a note for each part of it that is ignored. Raises FieldError.
+
+    `texts` is the same data with every scalar as the characters of the file.
+    """
     new, notes = dict(data), list[str]()
     if isinstance(data.get("variables"), list):
-        new["variables"] = _variables(data["variables"])
+        new["variables"] = _variables(data["variables"], texts["variables"])
     if "param" in data:
         new["parameters"], notes = _parameters(new.pop("param") or {})
     if "version" in data:
@@ -40,24 +43,22 @@ def convert(data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return new, notes
 
 
-def _variables(entries: list[Any]) -> dict[str, Any]:
-    """Merge one-key maps into one map. Every default becomes a text."""
+def _variables(entries: list[Any], texts: list[Any]) -> dict[str, Any]:
+    """Merge one-key maps into one map. Every default is the text of the file."""
     variables: dict[str, Any] = {}
-    for entry in entries:
-        named = {entry: None} if isinstance(entry, str) else entry
-        if not isinstance(named, dict):
+    for entry, text in zip(entries, texts, strict=True):
+        if not isinstance(text, str | dict):
             raise FieldError("each variable must be a map of its name to its default", "variables")
+        named: dict[str, Any] = entry if isinstance(text, dict) else {text: None}
         for name, default in named.items():
             if name in variables:
                 raise FieldError(f"the variable '{name}' is given twice", "variables")
-            variables[name] = _variable(default)
+            if isinstance(default, list | dict):
+                message = "the default of a variable must be a text; put quotes around it"
+                raise FieldError(message, "variables")
+            written = "" if default is None else text[name] if isinstance(text, dict) else ""
+            variables[name] = {"type": "text", "default": written}
     return variables
-
-
-def _variable(default: Any) -> dict[str, Any]:
-    if isinstance(default, list | dict):
-        raise FieldError("the default of a variable must be a text", "variables")
-    return {"type": "text", "default": "" if default is None else str(default)}
 
 
 def _parameters(param: Any) -> tuple[dict[str, Any], list[str]]:

@@ -183,7 +183,9 @@ class Library:
             source = yaml_files.YamlDocument(text)
         except (OSError, ValueError, ConfigError):
             return None
-        return yaml_merge.merge_text(text, {name: value for name, value in source.data.items() if name != "label"})
+        made = yaml_merge.merge_text(text, {name: value for name, value in source.data.items() if name != "label"})
+        same = made == text or self._parsed(made, old.file).prompt.digest == old.prompt.digest
+        return made if same else None
 
     def _text(self, old: LoadedPrompt, wanted: dict[str, Any]) -> str:
         """Return the new text of a file."""
@@ -228,7 +230,7 @@ class Library:
             source = yaml_files.YamlDocument(text, file=self._shown(path))
             if source.data != wanted:
                 raise source.error("it cannot be written as YAML without changing it")
-            return prompt_file.build(source, path, key)
+            return prompt_file.build(source, path, key, numbers_as_written=False)
         except ConfigError as error:
             where = f"{error.key}: " if error.key else ""
             raise UserError(f"The prompt has an error: {where}{error.reason}.", param=error.key) from None
@@ -278,7 +280,11 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[LoadedPrompt]:
-        return self._prompts(yaml_files.read(path, shown=self._shown(path)), path)
+        loaded = self._prompts(yaml_files.read(path, shown=self._shown(path)), path)
+        for found in loaded:
+            for note in (*found.notes, *found.prompt.notes):
+                log.warning("prompt has a note (%s): %s", found.key, note)
+        return loaded
 
     def _prompts(self, source: yaml_files.YamlDocument, path: Path) -> list[LoadedPrompt]:
         """Return the prompts of a document."""

@@ -14,11 +14,12 @@ from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_val
 from herding.errors import NotFoundError, UserError
 from herding.prompts.checks import Checks
 from herding.prompts.conditions import Condition
+from herding.prompts.foreign_syntax import find_foreign_syntax
+from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
 from herding.prompts.yaml_dump import dump
-from herding.values import Parameters
 from herding.yaml_files import FieldError, StrictModel
 
 MAX_TEMPLATE = 200_000
@@ -108,20 +109,6 @@ class Body(Template):
         yield from self.variants or ()
 
 
-class PromptParameters(StrictModel):
-    """Sampling parameters. The model decides those that are not set."""
-
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0, le=10_000)
-    max_tokens: int | None = Field(default=None, ge=1, le=100_000)
-    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=16)
-    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
-
-    def value(self) -> Parameters:
-        return Parameters(self.temperature, self.top_p, self.top_k, self.max_tokens, tuple(self.stop), self.seed)
-
-
 PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -194,7 +181,8 @@ class Prompt(Body):
     def _placeholders_are_declared(self) -> Prompt:
         for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
             if name not in self.variables:
-                raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables")
+                advice = f"For literal braces, write \\{{{{{name}}}}}"
+                raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables. {advice}")
         if self.chat and any(not t.messages or t.messages[-1].role != "user" for t in self.templates()):
             raise ValueError("chat: true needs messages, and the last one must have the role user")
         if self.chat and any(template.families for template in self.templates()):
@@ -221,6 +209,12 @@ class Prompt(Body):
             if variant.name in (other.name for other in variants[:number]):
                 raise FieldError(f"another variant has the name '{variant.name}'", "variants", number, "name")
         return self
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Parts of the text that do not do what their author may expect: the syntax of other template languages."""
+        texts = (text for template in self.templates() for text in template.texts())
+        return tuple(find_foreign_syntax(texts, self.variables.keys()))
 
     @cached_property
     def content(self) -> dict[str, Any]:

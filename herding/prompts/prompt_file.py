@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,9 +17,7 @@ from herding.prompts import legacy_format
 from herding.prompts.model import KEY, Body, Prompt
 from herding.prompts.variables import clean
 from herding.prompts.yaml_dump import dump_file
-from herding.prompts.yaml_merge import merge_text, normalize_newlines, restore_spelling
-
-log = logging.getLogger(__name__)
+from herding.prompts.yaml_merge import is_same, merge_text, normalize_newlines, restore_spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,18 @@ def read(source: yaml_files.YamlDocument, path: Path, key: str) -> list[LoadedPr
     return [build(source, path, key)]
 
 
-def build(source: yaml_files.YamlDocument, path: Path, key: str, at: yaml_files.Location = ()) -> LoadedPrompt:
-    """Return the prompt in `source`, or in its part at the path `at`."""
+def build(
+    source: yaml_files.YamlDocument,
+    path: Path,
+    key: str,
+    at: yaml_files.Location = (),
+    *,
+    numbers_as_written: bool = True,
+) -> LoadedPrompt:
+    """Return the prompt in `source`, or in its part at the path `at`.
+
+    `numbers_as_written` is for a text that a person wrote: a number that stands for a text is their characters.
+    """
     if not isinstance(key, str) or not KEY.fullmatch(key):
         raise source.error(f"'{key}' is not a valid prompt ID: use letters, digits, '_', '-', '.' and '/'", at)
     data = source.data[key] if at else source.data
@@ -58,13 +65,29 @@ def build(source: yaml_files.YamlDocument, path: Path, key: str, at: yaml_files.
         raise source.error("expected keys and values", at)
     _refuse_unstorable_texts(source, data, at)
     try:
-        modern, notes = legacy_format.convert(data)
+        modern, notes = legacy_format.convert(data, source.texts[key] if at else source.texts)
     except yaml_files.FieldError as error:
         raise source.error(str(error), (*at, *error.at)) from None
-    prompt = source.build(Prompt, modern, at=at)
-    for note in notes:
-        log.info("%s: %s", path, note)
+    if numbers_as_written and isinstance(modern.get("variables"), dict):
+        modern["variables"] = _with_written_defaults(source, modern["variables"], (*at, "variables"))
+    prompt = source.build(Prompt, modern, at=at, numbers_as_written=numbers_as_written)
     return LoadedPrompt(key, prompt, path, tuple(notes), shared=bool(at), digest=_digest(data) if at else source.digest)
+
+
+def _with_written_defaults(
+    source: yaml_files.YamlDocument, variables: dict[str, Any], at: yaml_files.Location
+) -> dict[str, Any]:
+    """Return variables with the characters of the file as the defaults of texts and choices: 1.10 is not 1.1 there."""
+    made = dict(variables)
+    for name, variable in variables.items():
+        if not isinstance(variable, dict) or variable.get("type", "text") not in ("text", "choice"):
+            continue
+        default, place = variable.get("default"), (*at, name, "default")
+        if isinstance(default, bool):
+            raise source.quotes_error(default, place)
+        if isinstance(default, int | float) and (written := source.written(place)) is not None:
+            made[name] = variable | {"default": written}
+    return made
 
 
 def _digest(data: Any) -> str:
@@ -116,8 +139,18 @@ def _describe(error: ConfigError) -> str:
 
 def update_text(text: str, file: Path, known: Prompt, data: dict[str, Any]) -> str:
     """Return `text`, the YAML of the prompt `known`, changed only where `data` differs from it."""
-    raw = yaml_files.YamlDocument(text, file=file).data
-    return merge_text(text, restore_spelling(raw, known.file_data, data))
+    source = yaml_files.YamlDocument(text, file=file)
+    spelled = restore_spelling(source.data, known.file_data, data)
+    exact = restore_spelling(source.data, known.file_data, data, source.texts)
+    if is_same(exact, spelled):
+        return merge_text(text, spelled)
+    made = merge_text(text, exact)  # keeps 1.10 without quotes, unless a change around it would write it as 1.1
+    same = _meaning(made) == _meaning(dump_file(data))
+    return made if same else merge_text(text, spelled)
+
+
+def _meaning(text: str) -> dict[str, Any]:
+    return build(yaml_files.YamlDocument(text), Path("prompt.yaml"), "prompt").prompt.file_data
 
 
 def rewrite_text(key: str, text: str, data: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Rendering: inserts checked values into a template, and finds the template for a family of models.
 
-There is one pass, and only for `{{name}}`. Inserted text is never scanned again and never code.
+There is one pass, and only for `{{name}}`. Inserted text is never scanned again and never code. A backslash before
+double braces makes them literal: `\\{{name}}` becomes `{{name}}`, and two backslashes are one before a value.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from itertools import accumulate
 
 from herding.prompts.variables import Value, show
 
-_PLACEHOLDER = re.compile(r"\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}")
+_BRACES = re.compile(r"(?<!\\)(\\*)\{\{(?:[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}|[^{}\n]{0,200})\}\}")
+"""Double braces with the backslashes before them, and the name in them if there is only a name."""
 
 # Each match consumes one character and looks ahead at the rest, so that nested markup is found as well.
 _MARKUP = re.compile(
@@ -24,20 +26,42 @@ _MARKUP = re.compile(
 )
 
 
+def split(text: str) -> list[str]:
+    """Return literal texts and names of variables in turn, beginning and ending with a literal text."""
+    pieces, literal, last = list[str](), list[str](), 0
+    for found in _BRACES.finditer(text):
+        slashes, name = len(found[1]), found[2]
+        escaped = slashes % 2 == 1
+        if name is None and not escaped:
+            continue
+        literal += [text[last : found.start()], found[1][: slashes // 2]]
+        last = found.end()
+        if escaped:
+            literal.append(found[0][slashes:])
+        else:
+            pieces += ["".join(literal), name]
+            literal = []
+    return [*pieces, "".join([*literal, text[last:]])]
+
+
 def placeholders(text: str) -> list[str]:
-    """Return the names in double braces, in order."""
-    return _PLACEHOLDER.findall(text)
+    """Return the names in double braces, in order, without those that are literal."""
+    return split(text)[1::2]
 
 
 def rendered_size(text: str, values: Mapping[str, Value]) -> int:
     """Return the number of characters that `insert` would return."""
-    literal = len(text) - sum(found.end() - found.start() for found in _PLACEHOLDER.finditer(text))
-    return literal + sum(len(show(values[name])) for name in placeholders(text))
+    pieces = split(text)
+    return sum(map(len, pieces[::2])) + sum(len(show(values[name])) for name in pieces[1::2])
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:
     """Replace every placeholder in `text` by its value, in linear time."""
-    return _PLACEHOLDER.sub(lambda found: show(values[found[1]]), text)
+    return "".join(_fill(text, values))
+
+
+def _fill(text: str, values: Mapping[str, Value]) -> list[str]:
+    return [show(values[piece]) if place % 2 else piece for place, piece in enumerate(split(text))]
 
 
 def insert_guarded(text: str, values: Mapping[str, Value]) -> str:
@@ -45,8 +69,7 @@ def insert_guarded(text: str, values: Mapping[str, Value]) -> str:
 
     A space is put into the markup. In `messages` the engine keeps roles and texts apart, so that `insert` is enough.
     """
-    parts = _PLACEHOLDER.split(text)  # template text and names in turn
-    pieces = [show(values[part]) if place % 2 else part for place, part in enumerate(parts)]
+    pieces = _fill(text, values)
     ends = list(accumulate(map(len, pieces)))
 
     def broken(found: re.Match[str]) -> str:

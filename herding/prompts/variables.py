@@ -90,6 +90,12 @@ class TextVariable(_Variable):
     max_chars: int = Field(default=MAX_TEXT, ge=1, le=MAX_TEXT)
     pattern: str | None = None
 
+    @field_validator("default")
+    @classmethod
+    def _default_is_a_text(cls, default: Any) -> Any:
+        is_number = isinstance(default, int | float) and not isinstance(default, bool)
+        return str(default) if is_number and math.isfinite(default) else default
+
     @field_validator("pattern")
     @classmethod
     def _pattern_is_valid(cls, pattern: str | None) -> str | None:

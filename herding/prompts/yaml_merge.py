@@ -71,18 +71,23 @@ def _load(text: str) -> Any:
     return yaml.load(text, Loader=Loader)  # noqa: S506 (it is a safe one)
 
 
-def restore_spelling(raw: Any, known: Any, wanted: Any) -> Any:
-    """Return `wanted`, spelled as in `raw` wherever `known`, the meaning of `raw`, is the same."""
-    if is_same(known, wanted) and type(raw) is type(known):
+def restore_spelling(raw: Any, known: Any, wanted: Any, texts: Any = None) -> Any:
+    """Return `wanted`, spelled as in `raw` wherever `known`, the meaning of `raw`, is the same.
+
+    `texts` are the characters of `raw`: where they are the meaning, a number stands for a text.
+    """
+    if is_same(known, wanted) and (type(raw) is type(known) or (isinstance(texts, str) and texts == known)):
         return raw
     if isinstance(raw, dict) and isinstance(known, dict) and isinstance(wanted, dict):
+        inner = texts if isinstance(texts, dict) else {}
         return {
-            key: restore_spelling(raw[key], known[key], value) if key in raw and key in known else value
+            key: restore_spelling(raw[key], known[key], value, inner.get(key)) if key in raw and key in known else value
             for key, value in wanted.items()
         }
     if isinstance(raw, list) and isinstance(known, list) and isinstance(wanted, list) and len(raw) == len(known):
-        pairs = zip(raw, known, wanted, strict=False)
-        return [restore_spelling(*three) for three in pairs] + wanted[len(raw) :]
+        items = texts if isinstance(texts, list) else [None] * len(raw)
+        four = zip(raw, known, wanted, items, strict=False)
+        return [restore_spelling(*parts) for parts in four] + wanted[len(raw) :]
     return wanted
 
 

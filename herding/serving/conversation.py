@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from herding.errors import UserError
+from herding.prompts.compose import SYSTEM_ROLES
 from herding.store import Store
 from herding.studio.version_cache import RunnableVersion
 from herding.values import Message, Outcome, Principal, Request
@@ -66,14 +67,13 @@ def _turns(logs: Sequence[tuple[tuple[Message, ...], Outcome]]) -> tuple[Message
 
 
 def _head(messages: Sequence[Message]) -> tuple[Message, ...]:
-    return tuple(takewhile(lambda message: message.role == "system", messages))
+    return tuple(takewhile(lambda message: message.role in SYSTEM_ROLES, messages))
 
 
 def _messages(written: str) -> tuple[Message, ...]:
     """Return the messages of a stored input; none for raw text, or where the text was deleted."""
     try:
         data: Any = json.loads(written)
-        found = tuple(Message(message["role"], message["content"]) for message in data)
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return tuple(Message.from_body(message) for message in data)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ()
-    return found if all(isinstance(message.content, str) for message in found) else ()

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from herding.nodes.base import Node
 from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests
-from herding.values import Outcome
+from herding.values import Outcome, to_dollars
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -25,6 +25,7 @@ class Metrics:
         by_answer = ["prompt", "model", "node"]
         requests = Counter("herding_requests", "Requests that ended, by status.", [*by_answer, "status"], registry=kept)
         tokens = Counter("herding_tokens", "Tokens in and out.", ["model", "node", "direction"], registry=kept)
+        cost = Counter("herding_cost_dollars", "Cost in US dollars, as far as known.", ["model", "node"], registry=kept)
         attempts = Counter("herding_attempts", "Calls of nodes, by result.", ["node", "result"], registry=kept)
         check_failures = Counter("herding_check_failures", "Responses that failed a check.", ["prompt"], registry=kept)
         self._refused = Counter("herding_requests_over_limit", "Requests that a limit refused.", registry=kept)
@@ -37,6 +38,7 @@ class Metrics:
         self._serving = Gauge("herding_node_models", "Models that a node serves now.", ["node"], registry=kept)
         # Looking up the child of some labels takes longer than counting.
         self._requests, self._tokens = cache(requests.labels), cache(tokens.labels)
+        self._cost = cache(cost.labels)
         self._attempts, self._check_failures = cache(attempts.labels), cache(check_failures.labels)
         self._total, self._first = cache(total.labels), cache(first.labels)
         running = Gauge("herding_running_requests", "Requests that run or wait now.", registry=kept)
@@ -51,6 +53,8 @@ class Metrics:
         self._requests(outcome.prompt, model, node, outcome.status).inc()
         self._tokens(model, node, "in").inc(outcome.usage.input_tokens)
         self._tokens(model, node, "out").inc(outcome.usage.output_tokens)
+        if outcome.cost:
+            self._cost(model, node).inc(to_dollars(outcome.cost))
         self._total(node).observe(outcome.timings.total_ms / 1000)
         if outcome.timings.first_token_ms is not None:
             self._first(node).observe(outcome.timings.first_token_ms / 1000)

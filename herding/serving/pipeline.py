@@ -28,6 +28,7 @@ from herding.errors import (
     NoModelError,
     NotFoundError,
     RequestRejectedError,
+    ShuttingDownError,
     StoreError,
     UserError,
 )
@@ -42,7 +43,7 @@ from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
-from herding.values import Delta, Done, Embeddings, Event, Outcome, Principal, Request, Started
+from herding.values import Done, Embeddings, Event, Outcome, Principal, Request, Started
 
 MAX_ATTEMPTS = 3
 GRACE_SECONDS = 0.5
@@ -82,6 +83,7 @@ class Pipeline:
 
         UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
         row. Closing the stream early ends the generation with the status `abandoned`.
+        ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
         run = RequestRun(await self._preparer.prepare(request, who))
@@ -119,38 +121,34 @@ class Pipeline:
     # Prepared -> recorded
 
     async def _finish(self, run: RequestRun) -> Outcome:
-        """Take a prepared request to its end and return the outcome.
-
-        It has a task of its own: a chunk then wakes the pipeline only, and not all the middleware that waits for it.
-        """
-
-        async def finish() -> Outcome:
-            async with aclosing(self._process(run)) as events:
-                async for event in events:
-                    if isinstance(event, Done):
-                        return event.outcome
-            raise AssertionError("a run ends with Done or raises")
-
-        return await asyncio.create_task(finish(), name=f"request {run.request.id}")
+        """Take a prepared request to its end and return the outcome."""
+        async with aclosing(self._process(run)) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.outcome
+        raise AssertionError("a run ends with Done or raises")
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
+        self._active.check_open()
         self._selector.check(run.request)
         await self._admit(run)
         try:
             async with aclosing(self._dispatch(run)) as events:
                 async for event in events:
                     yield event
+            if run.interrupted:
+                raise ShuttingDownError
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
             if not run.stopped:
                 await run.judge()
             run.end("cancelled" if run.stopped else "succeeded")
         except HerdingError as error:
-            run.end("cancelled" if run.revoked else "failed", error)
+            run.end("interrupted" if run.interrupted else "cancelled" if run.revoked else "failed", error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.end("abandoned")
+            run.end("interrupted" if self._active.stopping else "abandoned")
             raise
         except Exception as error:
             log.exception("Request %s failed inside Herding", run.request.id)
@@ -165,8 +163,9 @@ class Pipeline:
         """Enter a request into its caller's limits. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
         limits, tokens = request.principal.limits, request.max_total_tokens
+        cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
-            await self._store.reserve(row, limits=limits, tokens=tokens, account=request.account)
+            await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
         except LimitError:
             self._metrics.over_limit()
             raise
@@ -213,13 +212,12 @@ class Pipeline:
             run.wait_on(call)
             yield Started(run.request.id, candidate.model, candidate.node, assignment.reason)
             async for chunk in call.chunks():
-                if chunk.text and assignment.permit.trial:
+                if (chunk.text or chunk.deltas) and assignment.permit.trial:
                     assignment.permit.first_token()
-                if text := run.receive(chunk):
-                    yield Delta(text)
-                if run.complete and not chunk.finish_reason:
-                    await _await_usage(run, call)
-                    break
+                if delta := run.receive(chunk):
+                    yield delta
+                if run.complete:  # the node may end by itself, and so report its exact usage
+                    call.end_within(GRACE_SECONDS)
             if isinstance(call, EmbeddingCall):
                 run.receive_embeddings(call.embeddings)
             if not run.stopped:
@@ -240,10 +238,13 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
+        run.price = node.price(model)
         if request.texts is not None:
             return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
         run.fit(await fit_to_context(request, node, model))
-        return NodeCall(node, call_of(request, model, run.rendered))
+        parameters, ignored = node.capabilities(model).accepted(request.parameters)
+        run.send(parameters, ignored)
+        return NodeCall(node, call_of(request, model, run.rendered, parameters))
 
     async def _report_failure(self, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves.
@@ -306,13 +307,3 @@ def _report_success(run: RequestRun, assignment: Assignment, began: float) -> No
         total = run.elapsed_ms - began
         first = total if run.first_token_ms is None else run.first_token_ms - began
         assignment.slot.record_latency(first_token_ms=first, total_ms=total)
-
-
-async def _await_usage(run: RequestRun, call: NodeCall) -> None:
-    """Let a node end by itself after the stop marker, so that it can report its exact usage."""
-    try:
-        async with asyncio.timeout(GRACE_SECONDS):
-            async for chunk in call.chunks():
-                run.receive(chunk)
-    except (TimeoutError, NodeError):
-        call.stop()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
-
-from pydantic import ValidationError
+from dataclasses import replace
+from typing import Any
 
 from herding.errors import UserError
 from herding.nodes.base import Node
-from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
-from herding.prompts.model import PromptParameters
+from herding.nodes.capabilities import Need, needs_of
+from herding.prompts.compose import NO_PROMPT, SYSTEM_ROLES, RenderedPrompt, compose, render_free_input
+from herding.prompts.parameters import PromptParameters, check_parameters
 from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
@@ -38,21 +38,27 @@ class Preparer:
         model = clean_parameter(request.model, "model") if request.model else None
         if not request.prompt:
             request = await recall(request, who, store=self._store)
+            rendered, parameters = render_free_input(request), check_parameters(request.parameters)
             return PreparedRequest(
                 id=new_id(),
                 arrived_at=self._clock(),
                 principal=who,
                 prompt=NO_PROMPT,
-                rendered=render_free_input(request),
-                parameters=_checked_parameters(request.parameters),
+                rendered=rendered,
+                parameters=parameters,
                 session_id=request.session_id,
                 model=model,
                 response_format=request.response_format,
+                needs=_needs(rendered, parameters, parameters, request.prompts),
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await fill_async(prompt.variables, request.variables)
         if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
+        own = check_parameters(request.parameters)
+        parameters = own.over(prompt.parameters.value())
+        turns = _checked_turns(request)
+        rendered = compose(prompt, values, turns, attachments=request.attachments, after=request.after)
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -61,12 +67,13 @@ class Preparer:
             prompt=prompt,
             version=found.number,
             edited=prompt is not found.prompt or not found.number,
-            rendered=compose(prompt, values, _checked_turns(request)),
-            parameters=_checked_parameters(request.parameters).over(prompt.parameters.value()),
+            rendered=rendered,
+            parameters=parameters,
             variables=values,
             session_id=request.session_id,
             model=model,
             response_format=request.response_format,
+            needs=_needs(rendered, parameters, own, None),
         )
 
     def prepare_embeddings(
@@ -88,27 +95,29 @@ class Preparer:
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         _, prompt = await self._prompts.resolve_request(request, who)
-        return compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
+        rendered = compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
+        return replace(rendered, notes=prompt.notes)
 
 
-@lru_cache(maxsize=1024)
-def _checked_parameters(parameters: Parameters) -> Parameters:
-    """Return `parameters` if they are within the bounds of the schema. UserError names the first that is not."""
-    try:
-        given = parameters.given() | {"stop": [clean_parameter(stop, "stop") for stop in parameters.stop]}
-        return PromptParameters.model_validate(given).value()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise UserError(f"Parameter '{name}': {first['msg']}.", param=name) from None
+def _needs(
+    rendered: RenderedPrompt, parameters: Parameters, own: Parameters, prompts: tuple[Any, ...] | None
+) -> tuple[Need, ...]:
+    """Return what a node must be able to do for a request whose caller gave the parameters `own`.
+
+    Names that Herding does not know are no need: a node that does not take them is called without them.
+    """
+    named = own.more.keys() & PromptParameters.model_fields.keys()
+    return needs_of(messages=rendered.messages or (), parameters=parameters, own=named, prompts=prompts)
 
 
 def _checked_turns(request: Request) -> tuple[Message, ...]:
-    """Return the last earlier turns of a chat. UserError for roles other than user and assistant."""
+    """Return the last earlier turns of a chat. UserError for system messages."""
     turns = request.turns or ()
-    if any(turn.role not in ("user", "assistant") for turn in turns):
+    if any(turn.role in SYSTEM_ROLES for turn in turns):
         raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
-    return tuple(Message(turn.role, clean_parameter(turn.content, "turns")) for turn in turns[-MAX_TURNS:])
+    for turn in (*turns, *request.after):
+        clean_parameter(turn.content, "turns")
+    return turns[-MAX_TURNS:]
 
 
 def _check_texts(texts: Sequence[str]) -> None:
@@ -134,21 +143,21 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
         return full
 
     async def fits(dropped: int) -> bool:
-        size = await node.count(call_of(request, model, full.without_oldest_turns(dropped)))
+        size = await node.count(call_of(request, model, full.without_oldest_turns(dropped), request.parameters))
         if size is None:
             return True
         tokens, context = size
-        return tokens + min(request.parameters.max_tokens or ANSWER_TOKENS, context // 2) <= context
+        return tokens + min(request.parameters.output_limit or ANSWER_TOKENS, context // 2) <= context
 
     if await fits(0):
         return full
     return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
 
 
-def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt) -> Call:
-    """Return the call of a node with an input."""
+def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
+    """Return the call of a node with an input and the parameters that the node takes."""
     messages, text = rendered.messages, rendered.text
-    return Call(request.id, model, messages, text, request.parameters, request.response_format)
+    return Call(request.id, model, messages, text, parameters, request.response_format, rendered.prompts)
 
 
 async def _fewest_turns(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:

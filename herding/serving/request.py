@@ -9,18 +9,24 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from herding.errors import HerdingError, NodeError
-from herding.prompts.checks import Trimmer, judge
+from herding.errors import HerdingError, NodeError, ShuttingDownError
+from herding.nodes.capabilities import Need
+from herding.nodes.prices import Price
+from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
+from herding.serving.response import ResponseRecord
 from herding.values import (
     Attempt,
     CheckResult,
     Chunk,
     Considered,
+    Delta,
     Embeddings,
+    Fields,
     FinishReason,
+    Kind,
     Outcome,
     Parameters,
     Principal,
@@ -34,13 +40,17 @@ ANSWER_TOKENS = 256
 """The output tokens that a request is assumed to need where no `max_tokens` is set."""
 
 
+_IN_INPUT = ("tools", "functions")
+"""Parameters that a model reads as a part of its input."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRequest:
     """A request that is validated and can run.
 
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
-    `dimensions` is the length of vectors asked for.
+    `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
     """
 
     id: str
@@ -58,6 +68,7 @@ class PreparedRequest:
     response_format: Mapping[str, Any] | None = None
     texts: tuple[str, ...] | None = None
     dimensions: int | None = None
+    needs: tuple[Need, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -74,18 +85,41 @@ class PreparedRequest:
         return self.principal.account or self.principal.id
 
     @property
+    def kind(self) -> Kind:
+        """The kind of the request."""
+        if self.texts is not None:
+            return "embeddings"
+        if self.key:
+            return "prompt"
+        return "completion" if self.rendered.messages is None else "chat"
+
+    @property
+    def limits_cost(self) -> bool:
+        """True if a limit of the caller is on money, so that only models with a known price may serve the request."""
+        return any(limit.type == "cost" for limit in self.principal.limits)
+
+    @property
     def max_total_tokens(self) -> int:
         """An upper estimate of the tokens in and out, whichever model responds."""
+        most = self.max_usage
+        return most.input_tokens + most.output_tokens
+
+    @property
+    def max_usage(self) -> Usage:
+        """An upper estimate of the usage, whichever model responds."""
         input_tokens = self.input_tokens(self.rendered)
         if self.texts is not None:
-            return input_tokens
+            return Usage(input_tokens, 0)
         raw = max((len(text) for _, text in self.rendered.families), default=0)
-        return max(input_tokens, -(-raw // CHARS_PER_TOKEN)) + (self.parameters.max_tokens or ANSWER_TOKENS)
+        output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
+        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), output_tokens)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
-        """Estimate the input tokens of `rendered`; the response format is part of the input."""
+        """Estimate the input tokens of `rendered`; the response format and tools are part of the input."""
         form = len(json.dumps(self.response_format)) if self.response_format else 0
-        return -(-(len(rendered.stored_text) + form) // CHARS_PER_TOKEN)
+        if self.parameters.more:
+            form += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
+        return -(-(rendered.size + form) // CHARS_PER_TOKEN)
 
 
 class Stoppable(Protocol):
@@ -99,20 +133,20 @@ class RequestRun:
     """The record of one run: response text, attempts, timings and status. Only its own methods write it.
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
-    current attempt; it may have lost the oldest turns of a chat. `embeddings` is set by a request for embeddings.
-    `complete` means that the stop marker or a stop string was received: what follows is not part of the response.
+    current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
+    `embeddings` is set by a request for embeddings.
     """
 
     def __init__(self, request: PreparedRequest) -> None:
         self.request = request
         self.rendered = request.rendered
+        self.price: Price | None = None
         self.embeddings: Embeddings | None = None
-        self.stopped = self.revoked = self.complete = False
+        self.stopped = self.revoked = self.interrupted = False
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
-        self._trimmer = Trimmer(request.prompt.checks, request.parameters.stop)
-        self._answer: list[str] = []
-        self._received = 0
+        self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
+        self._parameters, self._ignored = request.parameters, tuple[str, ...]()
         self._usage: Usage | None = None
         self._finish: FinishReason | None = None
         self._queued_ms = 0.0
@@ -134,7 +168,12 @@ class RequestRun:
     @property
     def has_text(self) -> bool:
         """True once a node has begun to respond, so that no other may take over."""
-        return self._received > 0
+        return self.first_token_ms is not None
+
+    @property
+    def complete(self) -> bool:
+        """True once the stop marker or a stop string was received: what follows is not part of the response."""
+        return self._response.complete
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""
@@ -146,6 +185,11 @@ class RequestRun:
     def revoke(self) -> None:
         """Stop the run because its caller's token is no longer valid."""
         self.revoked = True
+        self.stop()
+
+    def interrupt(self) -> None:
+        """Stop the run because the app stops. Has no effect on a finished run."""
+        self.interrupted = self._finish is None
         self.stop()
 
     def drop_texts(self) -> None:
@@ -168,19 +212,17 @@ class RequestRun:
         """Set the input of the current attempt."""
         self.rendered = rendered
 
-    def receive(self, chunk: Chunk) -> str:
+    def send(self, parameters: Parameters, ignored: tuple[str, ...]) -> None:
+        """Record the parameters that the node of the current attempt gets, and those that it does not take."""
+        self._parameters, self._ignored = parameters, ignored
+
+    def receive(self, chunk: Chunk) -> Delta | None:
         """Record a chunk of the node; return the part of the response that is certain after it."""
-        if chunk.text and not self._received:
+        if self.first_token_ms is None and (chunk.text or chunk.deltas):
             self.first_token_ms = self.elapsed_ms
-        self._received += len(chunk.text)
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
-        text = self._trimmer.feed(chunk.text)
-        if chunk.finish_reason and not self._trimmer.done:
-            text += self._trimmer.end()
-        self.complete = self._trimmer.done
-        self._answer.append(text)
-        return text
+        return self._response.add(chunk)
 
     def receive_embeddings(self, embeddings: Embeddings | None) -> None:
         """Record the vectors of the node."""
@@ -195,13 +237,22 @@ class RequestRun:
         )
 
     async def judge(self) -> None:
-        """Run the prompt's checks on the whole response; slow ones in a thread, so that other requests go on."""
+        """Run the prompt's checks on the whole text; slow ones in a thread, so that other requests go on.
+
+        Reasoning is not judged, and neither is a response that calls tools instead of saying something.
+        """
         self._total_ms = self.elapsed_ms
-        checks, text, marked = self.request.prompt.checks, "".join(self._answer), self._trimmer.marked
+        checks, text, marked = self.request.prompt.checks, self._response.answer, self._response.marked
+        if not text and self._response.has_calls:
+            return
         if checks.regex is None and checks.json_schema is None:
             self._check_result = judge(checks, text, marker_seen=marked)
         else:
             self._check_result = await asyncio.to_thread(judge, checks, text, marker_seen=marked)
+        if not text and self._check_result.ok is False:
+            why = "the model refused" if self._response.refused else "the response has reasoning and no text"
+            if self._response.refused or self._response.has_reasoning:
+                self._check_result = CheckResult(ok=False, reason=why)
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """Record the end of the run."""
@@ -209,7 +260,7 @@ class RequestRun:
             error.request_id = self.request.id
             self._finish = "error"
         else:
-            ended = "stop" if self._trimmer.done else self._finish or "stop"
+            ended = "stop" if self._response.trimmed else self._finish or "stop"
             self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
@@ -221,6 +272,7 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
+        usage = self._usage or self._estimated_usage()
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -231,20 +283,26 @@ class RequestRun:
             edited=request.edited,
             session_id=request.session_id,
             variables=request.variables,
-            parameters=request.parameters,
+            parameters=self._parameters,
             input=self.rendered.stored_text,
-            answer="".join(self._answer),
+            answer=self._response.answer,
             model=candidate.model if candidate else request.model,
             node=candidate.node if candidate else None,
             status=self._status,
             finish_reason=self._finish,
-            usage=self._usage or self._estimated_usage(),
+            usage=usage,
             timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
             checks=self._check_result,
             policy=policy,
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
+            choices=self._response.choices(self._finish),
+            extra=self._response.extra,
+            ignored=self._ignored,
+            kind=request.kind,
+            token=request.principal.token,
+            cost=self._cost(usage),
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
@@ -253,18 +311,33 @@ class RequestRun:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
 
+    def _cost(self, usage: Usage) -> int | None:
+        """Return the cost in nano-dollars; None while the request runs, and if the price is unknown.
+
+        A failed attempt costs nothing as long as the node did not begin to respond.
+        """
+        if self._status == "running":
+            return None
+        if self._choice is None or (self._status == "failed" and not self._response.received and self._usage is None):
+            return 0
+        return None if self.price is None else self.price.cost(usage)
+
     def _estimated_usage(self) -> Usage:
         """Return token counts for a node that reports none; zero where no node was called."""
         if self._choice is None:
             return Usage()
-        return Usage(self.request.input_tokens(self.rendered), -(-self._received // CHARS_PER_TOKEN))
+        return Usage(self.request.input_tokens(self.rendered), -(-self._response.received // CHARS_PER_TOKEN))
 
 
 class ActiveRequests:
-    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts."""
+    """A registry of running requests by id, to stop them, to revoke them, and to drop their texts.
+
+    `stopping` is true once the app stops; no request starts from then on.
+    """
 
     def __init__(self) -> None:
         self._runs: dict[str, RequestRun] = {}
+        self.stopping = False
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -275,6 +348,16 @@ class ActiveRequests:
     def get(self, request_id: str) -> RequestRun | None:
         """Return a running request; None where it does not run."""
         return self._runs.get(request_id)
+
+    def check_open(self) -> None:
+        """Raise ShuttingDownError once the app stops."""
+        if self.stopping:
+            raise ShuttingDownError
+
+    def interrupt_all(self) -> None:
+        """Interrupt all running requests."""
+        for run in self:
+            run.interrupt()
 
     def add(self, run: RequestRun) -> None:
         """Register a request that starts."""
@@ -301,10 +384,17 @@ def without_texts(outcome: Outcome) -> Outcome:
         session_id=None,
         model=outcome.model if outcome.node else None,
         variables={},
-        parameters=replace(outcome.parameters, stop=()),
+        parameters=replace(outcome.parameters, stop=(), more=_numbers(outcome.parameters.more)),
         input="",
         answer="",
+        choices=(),
+        extra={},
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,
     )
+
+
+def _numbers(given: Fields) -> Fields:
+    """Return the parameters that are no texts."""
+    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}

@@ -52,11 +52,20 @@ class RoutingState:
     def kind(self) -> tuple[object, ...]:
         """A key that is equal for requests which the same models on the same nodes could serve."""
         request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
-        return (request.models, request.principal.nodes, request.response_format is None, self.embeds, *met)
+        asked = (request.models, request.principal.nodes, request.response_format is None, request.limits_cost)
+        return (*asked, self.embeds, tuple(need.name for need in request.needs), *met)
 
     def advertised(self, node: Node) -> tuple[str, ...]:
-        """Return the models that the node lists for such a request."""
-        return node.embeds if self.embeds else node.serves
+        """Return the models that the node lists for such a request, and with which it can do what that needs.
+
+        Under a limit on money, only those with a price.
+        """
+        listed, needs = node.embeds if self.embeds else node.serves, self.request.needs
+        if needs:
+            listed = tuple(model for model in listed if node.capabilities(model).meet(needs))
+        if not self.request.limits_cost:
+            return listed
+        return tuple(model for model in listed if node.price(model) is not None)
 
     def served(self, node: Node) -> tuple[str, ...]:
         """Return the listed models without those that the node said it does not have."""
@@ -126,8 +135,11 @@ class Selector:
         """Raise what can be said before the request waits: a model that embeds nowhere, an unsupported format."""
         if request.texts is not None:
             self._check_embeddings(request)
-        elif request.response_format is not None:
+            return
+        if request.response_format is not None:
             self._check_format(request)
+        if request.needs:
+            self._check_needs(request)
 
     def _check_embeddings(self, request: PreparedRequest) -> None:
         models = dict.fromkeys(model for node in self._fleet.usable(request.principal) for model in node.embeds)
@@ -147,6 +159,43 @@ class Selector:
             where = f"No node that serves {' or '.join(models)} keeps" if models else "No node keeps"
             advice = "Leave it out, and run a prompt with a json_schema check instead."
             raise UserError(f"{where} responses to a response_format. {advice}", param="response_format")
+
+    def _check_needs(self, request: PreparedRequest) -> None:
+        """Raise UserError for the first thing that a request needs, and none of the nodes that serve it can do."""
+        models = set(self.models(request))
+        serving = [
+            node.capabilities(model)
+            for node in self.allowed(request)
+            for model in {*node.serves, *node.expects, *node.offers}
+            if not models or model in models
+        ]
+        if not serving or any(able.meet(request.needs) for able in serving):
+            return
+        missing = [need for need in request.needs if not any(able.meets(need) for able in serving)]
+        need = missing[0] if missing else request.needs[-1]
+        where = f"No node that serves {' or '.join(sorted(models))} takes" if request.models else "No node takes"
+        advice = "Leave it out, or choose a model that does."
+        raise UserError(f"{where} {need.what}. {advice}", param=need.param)
+
+    def max_cost(self, request: PreparedRequest) -> int:
+        """Return the most in nano-dollars that the request may cost on a node that serves one of its models.
+
+        Raises UserError if none of them has a known price.
+        """
+        wanted, embeds = set(self.models(request)), request.texts is not None
+        found = {
+            Candidate(model, node.name): node.price(model)
+            for node in self.allowed(request)
+            for model in (node.embeds if embeds else (*node.serves, *node.expects, *node.offers))
+            if model in wanted
+        }
+        usage = request.max_usage
+        costs = [price.cost(usage) for price in found.values() if price is not None]
+        if found and not costs:
+            where = " or ".join(f"{one.model} on {one.node}" for one in found)
+            advice = "Choose another model, or set prices for the node in the nodes file."
+            raise UserError(f"The price of {where} is unknown, and you have a limit on cost. {advice}", param="model")
+        return max(costs, default=0)
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
@@ -250,6 +299,8 @@ class Selector:
         permitted, models = self._fleet.usable(request.principal), self.models(request)
         if nodes:
             return self._all_out(nodes)
+        if request.needs:
+            self._check_needs(request)
         if request.model and any(request.model in node.embeds for node in permitted):
             message = f"{request.model} is an embedding model. Send texts for it to /v1/embeddings."
             return NotFoundError(message, param="model")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import orjson
+from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -31,6 +33,11 @@ READERS = 4
 
 READ_ATTEMPTS = 3
 """Attempts of a read that meets a lock; each waits as long as SQLite does."""
+
+LOCK_SECONDS = 10.0
+"""The time that an app which starts waits for the one before it to end."""
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 T = TypeVar("T")
 
@@ -101,9 +108,8 @@ def read_engine(url: URL) -> Engine:
 def prepare_file(url: URL) -> None:
     """Create the directory (mode 0700) and the file (0600) of an SQLite database; warn of a network disk."""
     path = Path(url.database or "").absolute()
+    _create_parents(path)
     try:
-        for directory in reversed([parent for parent in path.parents if not parent.exists()]):
-            directory.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():  # opening and closing a live database would drop this process's locks on it
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
@@ -115,6 +121,40 @@ def prepare_file(url: URL) -> None:
             path,
             kind,
         )
+
+
+def lock_file(url: URL) -> FileLock | None:
+    """Return a lock on an SQLite database that only one app can hold, and whose end releases it. Blocks.
+
+    Two apps would mark each other's running requests as interrupted, and both would write the prompt files. Returns
+    None for a disk without locks. Raises ConfigError if another app holds the lock for `LOCK_SECONDS`.
+    """
+    path = Path(url.database or "").absolute()
+    _create_parents(path)
+    lock = FileLock(f"{path}.lock", mode=0o600, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+    try:
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            return lock
+        _log.warning("database in use (%s): waiting %.0f s for the other process to end", path, LOCK_SECONDS)
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
+        message = f"Another Herding process uses the database {path}. Stop it, or set another directory."
+        raise ConfigError(message, key="HERDING_HOME") from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS:
+            _log.warning("database not locked (%s): this disk has no locks. Run only one process with it.", path)
+            return None
+        raise StoreError(f"The database file {path} cannot be created: {error.strerror}.") from error
+    return lock
+
+
+def _create_parents(path: Path) -> None:
+    try:
+        for directory in reversed([parent for parent in path.parents if not parent.exists()]):
+            directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The database file {path} cannot be created: {error.strerror}.") from error
 
 
 @contextmanager

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select, tuple_
 
 from herding.store.database import Reader
 from herding.store.rows import storable, to_attempt, to_outcome
 from herding.store.tables import attempt, comment, request, score
-from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page
+from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page, Score
 
 CHUNK = 500
 """Entries that one statement loads."""
@@ -29,6 +29,8 @@ class Facets:
     prompts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     nodes: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
 
 
 class _Key(NamedTuple):
@@ -55,7 +57,7 @@ class HistoryStore:
     _reader: Reader
 
     async def entry(self, request_id: str, *, viewer: str, owner: str | None) -> Entry | None:
-        """Return one request with the viewer's stars and comment; None if it is missing or not `owner`'s."""
+        """Return one request with its ratings; None if it is missing or not `owner`'s."""
         return await self._reader.run(lambda c: _find(c, request_id, viewer=viewer, owner=owner))
 
     async def history(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
@@ -73,12 +75,12 @@ class HistoryStore:
 
         Requests that are written meanwhile are newer than the first entry and do not appear.
         """
-        async for found in self._slices(where, viewer=viewer, size=CHUNK):
+        async for found in self._slices(where, size=CHUNK):
             for entry in await self._load_entries(found.keys, viewer=viewer):
                 yield entry
 
     async def facets(self, *, principal: str | None) -> Facets:
-        """Return the prompts, models and nodes of all requests, or of those of one principal."""
+        """Return the values of all requests, or of those of one principal."""
         return await self._reader.run(lambda c: _facets(c, principal=principal))
 
     async def session(self, *, principal: str, session_id: str, limit: int) -> tuple[Outcome, ...]:
@@ -88,16 +90,16 @@ class HistoryStore:
 
     async def _search(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
         total, wanted = 0, list[_Key]()
-        async for found in self._slices(where, viewer=viewer, size=SEARCH_CHUNK):
+        async for found in self._slices(where, size=SEARCH_CHUNK):
             first = max(0, offset - total)
             wanted += found.keys[first : first + limit - len(wanted)]
             total += len(found.keys)
         return Page(tuple(await self._load_entries(wanted, viewer=viewer)), total)
 
-    async def _slices(self, where: HistoryFilter, *, viewer: str, size: int) -> AsyncIterator[_Slice]:
+    async def _slices(self, where: HistoryFilter, *, size: int) -> AsyncIterator[_Slice]:
         found = _Slice([], None)
         while True:
-            query = partial(_slice, where=where, viewer=viewer, before=found.end, size=size)
+            query = partial(_slice, where=where, before=found.end, size=size)
             found = await self._reader.run(query)
             yield found
             if found.end is None:
@@ -115,15 +117,15 @@ def _find(connection: Connection, request_id: str, *, viewer: str, owner: str | 
 
 def _page(connection: Connection, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
     """Return a page of a history without a text filter; the total is exact."""
-    fitting = _conditions(where, viewer)
+    fitting = conditions(where)
     total = connection.execute(select(func.count()).select_from(request).where(*fitting)).scalar_one()
     ids = select(request.c.id).where(*fitting).order_by(*_newest_first).offset(offset).limit(limit)
     return Page(tuple(_load(connection, connection.execute(ids).scalars().all(), viewer=viewer)), total)
 
 
-def _slice(connection: Connection, where: HistoryFilter, *, viewer: str, before: _Key | None, size: int) -> _Slice:
+def _slice(connection: Connection, where: HistoryFilter, *, before: _Key | None, size: int) -> _Slice:
     """Search the next `size` requests that match the indexed filters for the text."""
-    fitting = _conditions(where, viewer)
+    fitting = conditions(where)
     if before is not None:
         fitting.append(_key < tuple_(*before))
     last = connection.execute(_keys(fitting).offset(size - 1).limit(1)).first()
@@ -131,7 +133,7 @@ def _slice(connection: Connection, where: HistoryFilter, *, viewer: str, before:
     if end is not None:
         fitting.append(_key >= tuple_(*end))
     if where.text:
-        fitting.append(_contains_text(where.text, viewer, connection.dialect.name))
+        fitting.append(_contains_text(where.text, connection.dialect.name))
     keys = [_Key(row.created_at, row.id) for row in connection.execute(_keys(fitting))]
     return _Slice(keys, end)
 
@@ -141,10 +143,10 @@ def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[En
     found: dict[str, Entry] = {}
     for start in range(0, len(ids), CHUNK):
         some = ids[start : start + CHUNK]
-        attempts = _attempts(connection, some)
-        for row in connection.execute(_select_for(viewer).where(request.c.id.in_(some))):
+        attempts, ratings = _attempts(connection, some), _ratings(connection, some)
+        for row in connection.execute(select(request).where(request.c.id.in_(some))):
             outcome = to_outcome(row._asdict(), attempts.get(row.id, ()))
-            found[row.id] = Entry(outcome, row.viewer_stars, row.viewer_comment)
+            found[row.id] = _entry(outcome, ratings.get(row.id, {}), storable(viewer))
     return [found[request_id] for request_id in ids if request_id in found]
 
 
@@ -157,39 +159,59 @@ def _session(connection: Connection, principal: str, session_id: str, *, limit: 
 
 
 def _facets(connection: Connection, *, principal: str | None) -> Facets:
-    """Return the prompts, models and nodes of all requests, or of those of one principal."""
-    columns = (request.c.prompt, request.c.model, request.c.node)
-    mine = _conditions(HistoryFilter(principal=principal), "")
+    """Return the values of all requests, or of those of one principal."""
+    columns = (request.c.prompt, request.c.model, request.c.node, request.c.kind, request.c.principal)
+    mine = conditions(HistoryFilter(principal=principal))
     rows = connection.execute(select(*columns).where(*mine).distinct()).all()
-    prompts, models, nodes = (tuple(sorted({row[i] for row in rows} - {None})) for i in range(len(columns)))
-    return Facets(prompts, models, nodes)
+    prompts, *others = (tuple(sorted({row[i] for row in rows} - {None})) for i in range(len(columns)))
+    return Facets(tuple(prompt for prompt in prompts if prompt), *others)
 
 
-def _conditions(where: HistoryFilter, viewer: str) -> list[ColumnElement[bool]]:
-    """Return the conditions that the indexes answer: all but the text."""
-    wanted = {name: getattr(where, name) for name in ("principal", "prompt", "model", "node", "status")}
-    fitting = [request.c[name] == storable(value) for name, value in wanted.items() if value is not None]
-    if where.stars is not None:
-        fitting.append(_rated(where.stars, viewer))
-    return fitting
+_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token")
+"""Filters for one value of the column of that name."""
 
 
-def _rated(stars: int, viewer: str) -> ColumnElement[bool]:
-    mine = select(score.c.request_id).where(score.c.principal == storable(viewer))
-    if stars == 0:
-        return ~mine.where(score.c.request_id == request.c.id).exists()
-    return request.c.id.in_(mine.where(score.c.stars == stars))
+def conditions(where: HistoryFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions of a filter that the indexes answer: all but the text."""
+    wanted = {name: value for name in _EQUAL if (value := getattr(where, name)) is not None}
+    fitting = [request.c[name] == storable(value) for name, value in wanted.items()]
+    if where.since is not None:
+        fitting.append(request.c.created_at >= where.since)
+    if where.until is not None:
+        fitting.append(request.c.created_at < where.until)
+    return [*fitting, *_rating_conditions(where)]
 
 
-def _contains_text(text: str, viewer: str, dialect: str) -> ColumnElement[bool]:
-    """Match requests that contain `text` literally, or whose comment by the viewer does."""
+def _rating_conditions(where: HistoryFilter) -> Iterator[ColumnElement[bool]]:
+    """Iterate over the conditions about stars and comments; those of all principals count."""
+    given, written = score.c.request_id == request.c.id, comment.c.request_id == request.c.id
+    rated = where.rated if where.stars != 0 else False
+    if where.stars:
+        yield request.c.id.in_(select(score.c.request_id).where(score.c.stars == where.stars))
+    if rated is not None:
+        found = select(score.c.stars).where(given).exists()
+        yield found if rated else ~found
+    if where.commented is not None:
+        found = select(comment.c.principal).where(written).exists()
+        yield found if where.commented else ~found
+    if where.min_stars is not None or where.max_stars is not None:
+        mean, means = func.avg(score.c.stars), select(score.c.request_id).group_by(score.c.request_id)
+        if where.min_stars is not None:
+            means = means.having(mean >= where.min_stars)
+        if where.max_stars is not None:
+            means = means.having(mean <= where.max_stars)
+        yield request.c.id.in_(means)
+
+
+def _contains_text(text: str, dialect: str) -> ColumnElement[bool]:
+    """Match requests that contain `text` literally, or that have a comment which does."""
     text = storable(text)
     in_json = json.dumps(text, ensure_ascii=False)[1:-1]  # escaped as inside a JSON string
-    mine = and_(comment.c.request_id == request.c.id, comment.c.principal == storable(viewer))
+    written = comment.c.request_id == request.c.id
     return or_(
         *(_contains(column, text, dialect) for column in (request.c.answer, request.c.input, request.c.error)),
         _contains(cast(request.c.variables, Text), in_json, dialect),
-        select(comment.c.text).where(mine, _contains(comment.c.text, text, dialect)).exists(),
+        select(comment.c.text).where(written, _contains(comment.c.text, text, dialect)).exists(),
     )
 
 
@@ -208,13 +230,25 @@ def _keys(fitting: Sequence[ColumnElement[bool]]) -> Select[tuple[int, str]]:
     return select(request.c.created_at, request.c.id).where(*fitting).order_by(*_newest_first)
 
 
-def _select_for(viewer: str) -> Select[tuple[object, ...]]:
-    """Select requests with the viewer's own stars and comment."""
-    viewer = storable(viewer)
-    stars = and_(score.c.request_id == request.c.id, score.c.principal == viewer)
-    text = and_(comment.c.request_id == request.c.id, comment.c.principal == viewer)
-    columns = (request, score.c.stars.label("viewer_stars"), comment.c.text.label("viewer_comment"))
-    return select(*columns).select_from(request.outerjoin(score, stars).outerjoin(comment, text))
+def _entry(outcome: Outcome, ratings: Mapping[str, Score], viewer: str) -> Entry:
+    """Return an entry as `viewer` sees it, with the ratings of all principals in the order of their last change."""
+    own = ratings.get(viewer)
+    ordered = tuple(sorted(ratings.values(), key=lambda rating: (rating.updated_at, rating.principal)))
+    return Entry(outcome, own.stars if own else None, own.comment if own else None, ordered)
+
+
+def _ratings(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Score]]:
+    """Return the stars and comments of requests, by request and principal."""
+    found: dict[str, dict[str, Score]] = {}
+    for row in connection.execute(select(score).where(score.c.request_id.in_(ids))):
+        given = Score(row.request_id, row.principal, stars=row.stars, updated_at=row.updated_at)
+        found.setdefault(row.request_id, {})[row.principal] = given
+    for row in connection.execute(select(comment).where(comment.c.request_id.in_(ids))):
+        of = found.setdefault(row.request_id, {})
+        stars = of.get(row.principal, Score(row.request_id, row.principal))
+        at = max(row.updated_at, stars.updated_at)
+        of[row.principal] = replace(stars, comment=row.text, updated_at=at)
+    return found
 
 
 def _attempts(connection: Connection, ids: Sequence[str]) -> dict[str, list[Attempt]]:

@@ -1,4 +1,4 @@
-"""Limits: the requests and tokens of an account, added up over sliding windows.
+"""Limits: the requests, tokens and money of an account, added up over sliding windows.
 
 An entry at `t` counts from `t` until just before `t` plus the interval: the window is `at > now - interval`. `now` is
 the clock or the latest entry of the account, whichever is later: a clock that goes back frees nothing.
@@ -17,7 +17,7 @@ from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
 from herding.store.windows import Sum, Windows
 from herding.store.writer import Batch, Rows
-from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse
+from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse, format_dollars
 
 HOUR = 3_600_000
 """Milliseconds, the unit of all times here."""
@@ -33,7 +33,11 @@ Clock = Callable[[], int]
 
 _MINE = ledger.c.principal == bindparam("holder")
 _LATEST = select(func.max(ledger.c.at)).where(_MINE)
-_AMOUNT: dict[str, ColumnElement[int]] = {"request": literal(1), "token": ledger.c.tokens}
+_AMOUNT: dict[str, ColumnElement[int]] = {
+    "request": literal(1),
+    "token": ledger.c.tokens,
+    "cost": ledger.c.cost,
+}
 """The amount that an entry takes of a limit, by the limit's type."""
 
 
@@ -56,18 +60,22 @@ def lock_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(storable(name).encode()).digest()[:8], signed=True)
 
 
-def reserve(batch: Batch, row: Row, *, account: str, limits: Sequence[Limit], tokens: int, clock: Clock) -> None:
+def reserve(
+    batch: Batch, row: Row, *, account: str, limits: Sequence[Limit], tokens: int, cost: int, clock: Clock
+) -> None:
     """Enter a request with its first row, if all limits of `account` allow it. Raises LimitError.
 
-    An entry is never earlier than the account's latest one: a clock that goes back frees nothing.
+    `cost` is in nano-dollars. An entry is never earlier than the account's latest one: a clock that goes back frees
+    nothing.
     """
-    account, tokens = storable(account), max(0, tokens)
+    account, tokens, cost = storable(account), max(0, tokens), max(0, cost)
     windows = Windows.of(batch)
     if windows.contains(row["id"]):  # entered by a commit whose acknowledgement was lost
         return
     clocked = clock()
     now = windows.now(account, clocked)
-    entry = {"request_id": row["id"], "principal": account, "at": now, "tokens": tokens, "settled": False}
+    entry = {"request_id": row["id"], "principal": account, "at": now, "tokens": tokens, "cost": cost}
+    entry["settled"] = False
     refusals = _too_large_for(entry, limits) or [_refusal(batch, windows, entry, limit, clocked) for limit in limits]
     if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):
         raise worst
@@ -76,9 +84,9 @@ def reserve(batch: Batch, row: Row, *, account: str, limits: Sequence[Limit], to
 
 
 def settle(batch: Batch, rows: Rows) -> None:
-    """Write the rows of a request that ended; reserved tokens are replaced by those that were used."""
+    """Write the rows of a request that ended; reserved tokens and money are replaced by those that were used."""
     for row in rows["settle"]:
-        Windows.of(batch).settle(row["settled_id"], row["used"])
+        Windows.of(batch).settle(row["settled_id"], row["used"], row["spent"])
     batch.add(rows)
 
 
@@ -136,7 +144,7 @@ def _too_large_for(entry: Row, limits: Sequence[Limit]) -> list[LimitError | Non
 
 def _amount(entry: Row, limit: Limit) -> int:
     """Return the amount that an entry takes of a limit."""
-    return 1 if limit.type == "request" else int(entry["tokens"])
+    return int({"request": 1, "token": entry["tokens"], "cost": entry["cost"]}[limit.type])
 
 
 def _refusal(batch: Batch, windows: Windows, entry: Row, limit: Limit, clocked: int) -> LimitError | None:
@@ -152,7 +160,7 @@ def _refusal(batch: Batch, windows: Windows, entry: Row, limit: Limit, clocked: 
 
 
 def _used(found: Sum, limit: Limit) -> int:
-    return found.requests if limit.type == "request" else found.tokens
+    return {"request": found.requests, "token": found.tokens, "cost": found.cost}[limit.type]
 
 
 def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, excess: int) -> int:
@@ -164,20 +172,26 @@ def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, ex
 
 
 def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:
-    needs = f", and this request may take {wanted:,} tokens" if limit.type == "token" else ""
-    seconds = wait_ms / 1000
-    message = f"Of {_describe(limit)}, {used:,} are used{needs}. Try again in {_duration(seconds)}."
+    needs = f", and this request may take {_quantity(limit, wanted)}" if limit.type != "request" else ""
+    seconds, used_up = wait_ms / 1000, f"{_quantity(limit, used).partition(' ')[0]} are used"
+    message = f"Of {_describe(limit)}, {used_up}{needs}. Try again in {_duration(seconds)}."
     return LimitError(message, retry_after=seconds)
 
 
 def _too_large(limit: Limit, wanted: int) -> LimitError:
-    message = f"This request alone is larger than the limit: it may take {wanted:,} of {_describe(limit)}."
+    amount = _quantity(limit, wanted).partition(" ")[0]
+    message = f"This request alone is larger than the limit: it may take {amount} of {_describe(limit)}."
     advice = "Ask for a higher limit." if limit.type == "request" else "Shorten it, or lower max_tokens."
     return LimitError(f"{message} {advice}", retry_after=_interval(limit) / 1000)
 
 
 def _describe(limit: Limit) -> str:
-    return f"{limit.limit:,} {limit.type}s in {_duration(_interval(limit) / 1000)}"
+    return f"{_quantity(limit, limit.limit)} in {_duration(_interval(limit) / 1000)}"
+
+
+def _quantity(limit: Limit, amount: int) -> str:
+    """Return an amount in the unit of a limit, such as `500 requests` or `$0.25`."""
+    return format_dollars(amount) if limit.type == "cost" else f"{amount:,} {limit.type}s"
 
 
 def _duration(seconds: float) -> str:

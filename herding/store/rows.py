@@ -9,7 +9,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-from herding.values import Attempt, CheckResult, Outcome, Parameters, Timings, Usage
+from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Timings, Usage, bounded
 
 Row = dict[str, Any]
 """The columns of one row by name."""
@@ -19,12 +19,13 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _TEXTS = (
     *("principal", "prompt", "variant", "session_id", "model", "node"),
-    *("policy", "reason", "error_type", "error", "input", "answer"),
+    *("policy", "reason", "error_type", "error", "input", "answer", "token"),
 )
-_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason")
+_COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason", "kind", "cost")
 """Fields of an outcome that are columns of the same name."""
 
 _column_values = attrgetter(*_COLUMNS)
+_CHOICE = tuple(field.name for field in fields(Choice))
 _ATTEMPT = tuple(field.name for field in fields(Attempt))
 _attempt_values = attrgetter(*_ATTEMPT)
 _ATTEMPT_TEXTS = ("node", "model", "error_type", "error")
@@ -64,6 +65,7 @@ def request_row(outcome: Outcome) -> Row:
         "total_ms": timings.total_ms,
         "checks_passed": checks.ok,
         "check_failure": checks.reason,
+        "response": _response(outcome),
     }
     return _replace_unstorable(row, (*_TEXTS, "id", "check_failure"))
 
@@ -85,9 +87,9 @@ def _replace_unstorable(row: Row, names: Sequence[str]) -> Row:
 
 
 def usage_row(outcome: Outcome) -> Row:
-    """Return the tokens that an outcome used, for its entry in table `ledger`."""
+    """Return the tokens and the money that an outcome used, for its entry in table `ledger`."""
     used = outcome.usage.input_tokens + outcome.usage.output_tokens
-    return {"settled_id": storable(outcome.request_id), "used": used}
+    return {"settled_id": storable(outcome.request_id), "used": used, "spent": outcome.cost or 0}
 
 
 def to_attempt(row: Mapping[str, Any]) -> Attempt:
@@ -101,18 +103,54 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
         request_id=row["id"],
         variables=row["variables"],
         parameters=_parameters(row["parameters"]),
-        usage=Usage(row["input_tokens"], row["output_tokens"], row["usage_source"]),
+        usage=Usage(row["input_tokens"], row["output_tokens"], row["usage_source"], _usage_details(row["response"])),
         timings=Timings(row["queued_ms"], row["first_token_ms"], row["total_ms"]),
         checks=CheckResult(row["checks_passed"], row["check_failure"]),
         attempts=tuple(attempts),
+        **_read_response(row["response"]),
         **{name: row[name] for name in _COLUMNS},
     )
 
 
+def _response(outcome: Outcome) -> Row | None:
+    """Return what a response has besides its text, None if that is nothing."""
+    choices, details = outcome.choices, outcome.usage.details
+    if not (choices or outcome.extra or details or outcome.ignored):
+        return None
+    found = {
+        "choices": [_choice(choice) for choice in choices],
+        "extra": outcome.extra,
+        "usage": details,
+        "ignored": outcome.ignored,
+    }
+    stored: Row = storable(bounded({name: value for name, value in found.items() if value}))
+    return stored
+
+
+def _choice(choice: Choice) -> Row:
+    return {name: value for name in _CHOICE if (value := getattr(choice, name)) not in ("", {}, None)}
+
+
+def _read_response(stored: Mapping[str, Any] | None) -> Row:
+    if not stored:
+        return {}
+    return {
+        "choices": tuple(Choice(**choice) for choice in stored.get("choices", ())),
+        "extra": stored.get("extra", {}),
+        "ignored": tuple(stored.get("ignored", ())),
+    }
+
+
+def _usage_details(stored: Mapping[str, Any] | None) -> Row:
+    details: Row = (stored or {}).get("usage", {})
+    return details
+
+
 def _set_parameters(parameters: Parameters) -> Row:
     """Return the parameters that are set, without those left to the model."""
-    return {name: storable(value) for name, value in parameters.given().items()}
+    given = {name: storable(value) for name, value in parameters.given().items()}
+    return bounded(given) if parameters.more else given
 
 
 def _parameters(stored: Mapping[str, Any]) -> Parameters:
-    return Parameters(**{**stored, "stop": tuple(stored.get("stop", ()))})
+    return Parameters.of(stored)

@@ -111,7 +111,7 @@ def _model_stats(connection: Connection, since: int) -> dict[str, ModelStats]:
     counts = (func.count().label("total"), func.count(attempt.c.error_type).label("errors"))
     query = select(attempt.c.model, *counts).where(attempt.c.started_at >= since).group_by(attempt.c.model)
     rows = connection.execute(query).all()
-    whole = sum(row.total for row in rows)
+    whole = sum(1 - row.errors / row.total for row in rows)
     return {row.model: ModelStats.counted(row.total, row.errors, whole) for row in rows}
 
 

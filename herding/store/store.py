@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from filelock import FileLock
 from sqlalchemy import URL, Executable, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +20,7 @@ from herding.store import database, erase, ledger, sqlite, tables
 from herding.store.accounts import AccountStore
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
 from herding.store.history import HistoryStore
+from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.prompt_store import PromptStore
@@ -26,6 +28,7 @@ from herding.store.rows import attempt_rows, request_row, usage_row
 from herding.store.scores import ScoreStore
 from herding.store.statistics import StatisticsStore
 from herding.store.tables import insert_into, upsert
+from herding.store.usage import UsageStore
 from herding.store.writer import Writer
 from herding.values import Limit, LimitUse, Outcome
 
@@ -48,32 +51,46 @@ class StoreStatus:
     problem: str | None = None
 
 
-class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore, ScoreStore):
+class Store(
+    PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, UsageStore, ScoreStore
+):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
     All methods raise StoreError if the database fails; nothing is then half written, and the store works again once
     the cause is removed.
     """
 
-    def __init__(self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int], lock: FileLock | None = None
+    ) -> None:
         super().__init__(writer=writer, reader=reader)
         self._url = url
         self._clock = clock
+        self._lock = lock
 
     @classmethod
     async def open(cls, url: str, *, clock: Callable[[], int] = now_ms, beside_app: bool = False) -> Store:
         """Create or migrate the database, mark requests that were running as interrupted, and start the writer.
 
         `beside_app` is for a tool that runs beside the app, whose requests are left alone.
-        Raises ConfigError for an invalid URL or a newer schema, StoreError for a damaged or unreachable database.
+        Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
+        damaged or unreachable database.
         """
         parsed = parse_url(url)
-        mode = await asyncio.to_thread(_prepare, parsed)
+        lock = None if beside_app or not is_sqlite(parsed) else await asyncio.to_thread(database.lock_file, parsed)
+        try:
+            mode = await asyncio.to_thread(_prepare, parsed)
+        except BaseException:
+            if lock:
+                lock.release()
+            raise
         # Only with a rollback journal do reads and commits exclude each other. SQLite's own locks make the loser poll.
         file_lock = threading.Lock() if mode == sqlite.ROLLBACK else contextlib.nullcontext()
         engine = database.write_engine(parsed)
         writer = Writer(engine, statements=_statements(engine.dialect.name), file_lock=file_lock)
-        store = cls(url=parsed, writer=writer, reader=Reader(database.read_engine(parsed), file_lock), clock=clock)
+        store = cls(
+            url=parsed, writer=writer, reader=Reader(database.read_engine(parsed), file_lock), clock=clock, lock=lock
+        )
         if not beside_app:
             await store._interrupt_running()
         return store
@@ -83,15 +100,17 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
         if not self._reader.closed:
             await asyncio.to_thread(self._writer.close)
             await asyncio.to_thread(self._reader.close)
+            if self._lock:
+                self._lock.release()
 
     async def reserve(
-        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, account: str | None = None
+        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int = 0, account: str | None = None
     ) -> None:
         """Enter a starting request into the limits of `account` (default: its principal), with its first row.
 
-        `tokens` is the most that the request may use; they count until `finish` replaces them, for good if the app
-        dies. The entry survives a crash of the app; since no response was sent yet, it does not wait for a disk
-        sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
+        `tokens` and `cost` (nano-dollars) are the most that the request may use; they count until `finish` replaces
+        them, for good if the app dies. The entry survives a crash of the app; since no response was sent yet, it does
+        not wait for a disk sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
 
         Raises LimitError if a limit is used up.
         """
@@ -99,7 +118,7 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
         try:
             await self._writer.add(
                 lambda batch: ledger.reserve(
-                    batch, row, account=payer, limits=limits, tokens=tokens, clock=self._clock
+                    batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
                 ),
                 locks=[ledger.lock_number(payer)] if limits else (),
                 durable=False,
@@ -113,7 +132,7 @@ class Store(PromptStore, HistoryStore, AccountStore, NodeStore, StatisticsStore,
     def finish(self, outcome: Outcome) -> asyncio.Future[None]:
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
 
-        Reserved tokens are replaced by those that were used. The row is written even if the caller is cancelled.
+        Reserved tokens and money are replaced by what was used. The row is written even if the caller is cancelled.
         """
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [usage_row(outcome)]}
         return self._writer.add(lambda batch: ledger.settle(batch, rows))
@@ -212,7 +231,9 @@ def _statements(dialect: str) -> dict[str, Executable]:
         "begin": insert_into(dialect, tables.request).on_conflict_do_nothing(),
         "finish": upsert(dialect, tables.request),
         "attempt": upsert(dialect, tables.attempt),
-        "settle": update(tables.ledger).where(entry).values(tokens=bindparam("used"), settled=True),
+        "settle": update(tables.ledger)
+        .where(entry)
+        .values(tokens=bindparam("used"), cost=bindparam("spent"), settled=True),
     }
 
 

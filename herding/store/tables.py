@@ -45,12 +45,20 @@ class RequestRow(Base, table=True):
     """One request: the flattened `Outcome` without its attempts.
 
     The first two indexes hold every column that the history filters by. They are appended to in order of time, which
-    is cheap, and a count over any combination of filters reads an index and never the long rows.
+    is cheap, and a count over any combination of filters reads an index and never the long rows. The first one also
+    holds what statistics add up.
+
+    `kind` is that of the request (a prompt, a chat, ...). `token` is the public part of the access token that was used.
+    `cost` is in nano-dollars, null if it is unknown. `response` is null for a response that is only text.
     """
 
     __tablename__ = "request"
     __table_args__ = (
-        Index("ix_request_newest", "created_at", "id", "principal", "prompt", "model", "node", "status"),
+        Index(
+            "ix_request_newest",
+            *("created_at", "id", "principal", "prompt", "model", "node", "status"),
+            *("kind", "token", "input_tokens", "output_tokens", "cost", "first_token_ms", "total_ms"),
+        ),
         Index("ix_request_principal", "principal", "created_at", "id", "prompt", "model", "node", "status"),
         Index(
             "ix_request_session",
@@ -88,6 +96,10 @@ class RequestRow(Base, table=True):
     variables: dict[str, Any] = Field(sa_type=JSON)
     input: str = Field(sa_type=Text)
     answer: str = Field(sa_type=Text)
+    response: dict[str, Any] | None = Field(sa_type=JSON)
+    kind: str = Field(sa_column_kwargs={"server_default": "prompt"})
+    token: str | None
+    cost: int | None = Field(sa_type=BigInteger)
 
 
 class AttemptRow(Base, table=True):
@@ -172,8 +184,28 @@ class TokenRow(Base, table=True):
     role: str | None
 
 
+class LoginSessionRow(Base, table=True):
+    """A browser that logged in. `digest` is the SHA-256 of the id in its cookie, in hex.
+
+    `token` is the id of the token that it logged in with; for the operator's token it is a digest of that.
+    """
+
+    __tablename__ = "login_session"
+    __table_args__ = (
+        Index("ix_login_session_principal", "principal", "created_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+    digest: str = Field(primary_key=True)
+    principal: str
+    token: str
+    created_at: int = Field(sa_type=BigInteger)
+    seen_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+
+
 class LedgerRow(Base, table=True):
-    """The use of a principal's limits by one request: reserved tokens, replaced by the used ones once it is settled.
+    """The use of a principal's limits by one request: reserved tokens and money, replaced by the used ones at its end.
 
     It is independent of the request's row, which may be deleted while its use still counts. An index holds all that
     adding up a window reads.
@@ -181,7 +213,7 @@ class LedgerRow(Base, table=True):
 
     __tablename__ = "ledger"
     __table_args__ = (
-        Index("ix_ledger_principal", "principal", "at", "tokens"),
+        Index("ix_ledger_principal", "principal", "at", "tokens", "cost"),
         {"sqlite_with_rowid": False},
     )
 
@@ -190,6 +222,7 @@ class LedgerRow(Base, table=True):
     at: int = Field(sa_type=BigInteger)
     tokens: int = Field(sa_type=BigInteger)
     settled: bool
+    cost: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class PromptVersionRow(Base, table=True):
@@ -362,6 +395,7 @@ score = Base.metadata.tables["score"]
 comment = Base.metadata.tables["comment"]
 account = Base.metadata.tables["account"]
 token = Base.metadata.tables["token"]
+login_session = Base.metadata.tables["login_session"]
 ledger = Base.metadata.tables["ledger"]
 prompt_version = Base.metadata.tables["prompt_version"]
 prompt_retired = Base.metadata.tables["prompt_retired"]

@@ -21,25 +21,33 @@ MAX_ACCOUNTS = 10_000
 _CACHE_KEY = "herding ledger windows"
 _MINE = ledger.c.principal == bindparam("holder")
 _LATEST = select(func.max(ledger.c.at)).where(_MINE)
-_BETWEEN = select(func.count(), func.coalesce(func.sum(ledger.c.tokens), 0)).where(
-    _MINE, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until")
-)
-_ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.tokens)
+_BETWEEN = select(
+    func.count(), func.coalesce(func.sum(ledger.c.tokens), 0), func.coalesce(func.sum(ledger.c.cost), 0)
+).where(_MINE, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
+_ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.tokens, ledger.c.cost)
 
 
 class _Entry(NamedTuple):
     account: str
     at: int
     tokens: int
+    cost: int
 
 
 @dataclass(slots=True)
 class Sum:
-    """The number of requests entered after `begin`, and their tokens."""
+    """The number of requests entered after `begin`, their tokens, and their cost in nano-dollars."""
 
     begin: int
     requests: int
     tokens: int
+    cost: int
+
+    def add(self, requests: int, tokens: int, cost: int, sign: int = 1) -> None:
+        """Add (`sign` 1) or subtract (-1) amounts."""
+        self.requests += sign * requests
+        self.tokens += sign * tokens
+        self.cost += sign * cost
 
 
 class Windows:
@@ -98,45 +106,39 @@ class Windows:
 
     def enter(self, entry: Row) -> None:
         """Add an entry that is about to be written."""
-        account, at, tokens = made = _Entry(entry["principal"], entry["at"], entry["tokens"])
+        made = _Entry(entry["principal"], entry["at"], entry["tokens"], entry["cost"])
         self._running[entry["request_id"]] = made
-        self._latest[account] = at
-        self._add(made, 1, tokens)
+        self._latest[made.account] = made.at
+        self._add(made, 1, made.tokens, made.cost)
 
-    def settle(self, request_id: str, used: int) -> None:
-        """Replace the reserved tokens of an entry by those that were used."""
+    def settle(self, request_id: str, used: int, spent: int) -> None:
+        """Replace the reserved tokens and nano-dollars of an entry by those that were used."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, 0, used - found.tokens)
+            self._add(found, 0, used - found.tokens, spent - found.cost)
 
     def cancel(self, request_id: str) -> None:
         """Subtract an entry that is about to be deleted."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, -1, -found.tokens)
+            self._add(found, -1, -found.tokens, -found.cost)
             self._latest.pop(found.account, None)
 
-    def _add(self, entry: _Entry, requests: int, tokens: int) -> None:
+    def _add(self, entry: _Entry, requests: int, tokens: int, cost: int) -> None:
         for found in self._sums.get(entry.account, {}).values():
             if entry.at > found.begin:
-                found.requests += requests
-                found.tokens += tokens
+                found.add(requests, tokens, cost)
 
     def _move(self, found: Sum, account: str, begin: int) -> None:
         """Move the begin of a sum."""
         first, last = sorted((found.begin, begin))
-        requests, tokens = self._between(account, first, last)
-        sign = 1 if begin < found.begin else -1
-        found.begin, found.requests, found.tokens = (
-            begin,
-            found.requests + sign * requests,
-            found.tokens + sign * tokens,
-        )
+        found.add(*self._between(account, first, last), sign=1 if begin < found.begin else -1)
+        found.begin = begin
 
-    def _between(self, account: str, after: int, until: int) -> tuple[int, int]:
+    def _between(self, account: str, after: int, until: int) -> tuple[int, int, int]:
         between = {"holder": account, "after": after, "until": until}
-        requests, tokens = self._batch.flush().execute(_BETWEEN, between).one()
-        return requests, int(tokens)
+        requests, tokens, cost = self._batch.flush().execute(_BETWEEN, between).one()
+        return requests, int(tokens), int(cost)
 
     def _find_foreign(self, request_id: str) -> _Entry | None:
         """Read an entry that another process made; it matters only if there are sums that may include it."""

@@ -189,7 +189,7 @@ class PromptCatalog:
             checks=prompt.checks.model_dump(exclude_none=True),
             served=served,
             stats=stats.get(found.key, PromptStats()),
-            notes=found.notes,
+            notes=(*found.notes, *prompt.notes),
             version=found.number,
             roles=None if prompt.roles is None else tuple(prompt.roles),
             cors=tuple(prompt.cors or ()),

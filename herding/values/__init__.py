@@ -1,6 +1,22 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
-from herding.values.calls import Call, Chunk, Embeddings, FinishReason, Message, Parameters, Usage
+from herding.values.bounded import bounded
+from herding.values.calls import (
+    COMPLETION_TOKENS,
+    TEXT_PARTS,
+    Call,
+    Choice,
+    Chunk,
+    Embeddings,
+    Fields,
+    FinishReason,
+    Message,
+    Parameters,
+    Role,
+    Usage,
+    text_of_parts,
+)
+from herding.values.money import NANO, format_dollars, to_dollars, to_nano
 from herding.values.nodes import (
     Exchange,
     Gpu,
@@ -16,11 +32,14 @@ from herding.values.nodes import (
     System,
 )
 from herding.values.people import (
+    MAX_DOLLARS,
     MAX_INTERVAL_HOURS,
     MAX_LIMIT,
     MAX_LIMITS,
     Limit,
+    LimitType,
     LimitUse,
+    LoginSession,
     Principal,
     Token,
     User,
@@ -42,6 +61,7 @@ from herding.values.records import (
     AttemptEvidence,
     AttemptStats,
     Entry,
+    GroupName,
     HistoryFilter,
     ModelStats,
     NodeStats,
@@ -50,6 +70,8 @@ from herding.values.records import (
     PromptStats,
     Reset,
     Score,
+    UsageGroup,
+    UsageSum,
 )
 from herding.values.requests import (
     CONCLUSIVE_STATUSES,
@@ -59,6 +81,7 @@ from herding.values.requests import (
     Delta,
     Done,
     Event,
+    Kind,
     Outcome,
     Queued,
     Request,
@@ -69,15 +92,20 @@ from herding.values.requests import (
 )
 
 __all__ = [
+    "COMPLETION_TOKENS",
     "CONCLUSIVE_STATUSES",
+    "MAX_DOLLARS",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
     "MAX_LIMITS",
+    "NANO",
+    "TEXT_PARTS",
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",
     "Call",
     "CheckResult",
+    "Choice",
     "Chunk",
     "Considered",
     "Delta",
@@ -88,15 +116,20 @@ __all__ = [
     "Entry",
     "Event",
     "Exchange",
+    "Fields",
     "FileState",
     "FinishReason",
     "Gpu",
+    "GroupName",
     "HealthState",
     "HistoryFilter",
+    "Kind",
     "LabelMove",
     "Limit",
+    "LimitType",
     "LimitUse",
     "LoadProgress",
+    "LoginSession",
     "Message",
     "ModelInfo",
     "ModelStats",
@@ -122,6 +155,7 @@ __all__ = [
     "Request",
     "Reset",
     "Retired",
+    "Role",
     "Score",
     "Source",
     "Started",
@@ -130,6 +164,13 @@ __all__ = [
     "Timings",
     "Token",
     "Usage",
+    "UsageGroup",
+    "UsageSum",
     "User",
+    "bounded",
+    "format_dollars",
     "new_id",
+    "text_of_parts",
+    "to_dollars",
+    "to_nano",
 ]

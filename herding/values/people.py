@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from herding.values.money import to_dollars, to_nano
 
 MAX_INTERVAL_HOURS = 31 * 24
 """The longest interval of a limit; use is not stored for longer."""
@@ -14,14 +16,40 @@ MAX_LIMIT = 10**12
 MAX_LIMITS = 10
 """The most limits of one user."""
 
+MAX_DOLLARS = 1_000_000
+"""The highest limit of the type `cost`."""
+
+
+LimitType = Literal["request", "token", "cost"]
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `limit` requests, or tokens in and out together, in any `interval_hours` hours."""
+    """At most `limit` requests, tokens in and out together, or nano-dollars (`cost`), in any `interval_hours` hours."""
 
-    type: Literal["request", "token"]
+    type: LimitType
     interval_hours: float
     limit: int
+
+    @classmethod
+    def of(cls, kind: LimitType, interval_hours: float, amount: float) -> Limit:
+        """Return a limit as files and APIs write it, with money in dollars. Raises ValueError for other amounts."""
+        if kind == "cost":
+            if not 0 <= amount <= MAX_DOLLARS:
+                raise ValueError(f"a limit of the type cost is an amount in dollars from 0 to {MAX_DOLLARS:,}")
+            return cls(kind, interval_hours, to_nano(amount))
+        if not 0 <= amount <= MAX_LIMIT or amount != int(amount):
+            raise ValueError(f"a limit of {kind}s is a whole number from 0 to {MAX_LIMIT:,}")
+        return cls(kind, interval_hours, int(amount))
+
+    @property
+    def amount(self) -> float:
+        """The limit as files and APIs write it: money in dollars."""
+        return self.written(self.limit)
+
+    def written(self, count: int) -> float:
+        """Return an amount of this type as files and APIs write it: money in dollars, all else as it is."""
+        return to_dollars(count) if self.type == "cost" else count
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +67,7 @@ class Principal:
 
     `nodes` and `prompts` are glob patterns of what may be used. `token` is the public part of the token in use,
     `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands for their
-    address, since they could take a new id for each request.
+    address, since they could take a new id for each request. `session` is the digest of the login session in use.
     """
 
     id: str
@@ -53,6 +81,7 @@ class Principal:
     token: str | None = None
     expires_at: int | None = None
     account: str = ""
+    session: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +113,15 @@ class Token:
     revoked_at: int | None = None
     last_used_at: int | None = None
     role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSession:
+    """A browser that logged in with `token`. `digest` is a hash of the id in its cookie. Times are in Unix ms."""
+
+    digest: str
+    principal: str
+    token: str
+    created_at: int
+    seen_at: int
+    expires_at: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from herding.values.requests import Outcome, Status
+from herding.values.requests import Kind, Outcome, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,35 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of the history: a request's outcome, with the stars and the comment of the viewing principal."""
+    """One row of the history: a request's outcome, with its ratings.
+
+    `stars` and `comment` are those of the viewing principal. `ratings` are those of all principals, oldest first.
+    """
 
     outcome: Outcome
     stars: int | None = None
     comment: str | None = None
+    ratings: tuple[Score, ...] = ()
+
+    @property
+    def rated(self) -> int:
+        """The number of principals who gave stars."""
+        return sum(rating.stars is not None for rating in self.ratings)
+
+    @property
+    def mean_stars(self) -> float | None:
+        """The mean of all stars, None without any."""
+        given = [rating.stars for rating in self.ratings if rating.stars is not None]
+        return sum(given) / len(given) if given else None
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
     """A filter of requests; None means any. `principal` limits to that principal's own requests.
 
-    `stars`: an exact number 1-5, or 0 for unrated. `text` is searched in variables, input, answer, error and
-    comment, ignoring case; its characters are literal.
+    `since` (inclusive) and `until` (exclusive) are in Unix milliseconds. `stars`: a number 1-5 that any principal gave,
+    or 0 for unrated. `min_stars` and `max_stars` bound the mean of all stars, and leave out what is unrated. `text` is
+    searched in variables, input, answer, error and comments, ignoring case; its characters are literal.
     """
 
     principal: str | None = None
@@ -54,6 +71,14 @@ class HistoryFilter:
     stars: int | None = None
     status: Status | None = None
     text: str | None = None
+    kind: Kind | None = None
+    token: str | None = None
+    since: int | None = None
+    until: int | None = None
+    min_stars: float | None = None
+    max_stars: float | None = None
+    rated: bool | None = None
+    commented: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +110,40 @@ class NodeStats:
     total_ms: float = 0.0
     busy_ms: float = 0.0
     mean_ms: float | None = None
+
+
+GroupName = Literal["user", "token", "prompt", "kind", "model", "node", "status", "day"]
+"""The values by which requests can be grouped. A day begins at midnight UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSum:
+    """The sums of some requests. `failed` includes what broke off; stopped requests are neither succeeded nor failed.
+
+    `cost` is in nano-dollars, of the `priced` requests whose price is known; None if that is none of them. `mean_ms`
+    and `mean_first_token_ms` are of the succeeded requests, from their arrival; None without any.
+    """
+
+    requests: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: int | None = None
+    priced: int = 0
+    mean_ms: float | None = None
+    mean_first_token_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageGroup:
+    """The sums of the requests that have the same `key`: a value for each name that they are grouped by.
+
+    The value of a day is its begin in Unix milliseconds. None stands for requests without such a value.
+    """
+
+    key: tuple[str | int | None, ...]
+    sums: UsageSum
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +197,7 @@ class Reset:
 class ModelStats:
     """Statistics of a model over a span of time: attempts and failed ones. Rates are 0-1, None without attempts.
 
-    `share` is its part of the attempts of all models.
+    `share` is its success rate divided by the sum of those of all models: the shares of the models add up to 1.
     """
 
     total: int = 0
@@ -148,8 +207,9 @@ class ModelStats:
     share: float | None = None
 
     @classmethod
-    def counted(cls, total: int, errors: int, whole: int) -> ModelStats:
-        """Return the statistics of `total` attempts with `errors`, among `whole` attempts of all models."""
+    def counted(cls, total: int, errors: int, whole: float) -> ModelStats:
+        """Return the statistics of `total` attempts with `errors`; `whole` is the sum of the rates of all models."""
         if not total:
             return cls()
-        return cls(total, errors, errors / total, 1 - errors / total, total / whole)
+        rate = 1 - errors / total
+        return cls(total, errors, errors / total, rate, rate / whole if whole else 0.0)

@@ -8,14 +8,17 @@ from typing import Any, Literal
 
 from uuid6 import uuid7
 
-from herding.values.calls import FinishReason, Message, Parameters, Usage
+from herding.values.calls import Choice, Fields, FinishReason, Message, Parameters, Usage
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
 """The status of a request.
 
 `succeeded` the response is complete; `partial` the node broke off after the first token; `failed` no response;
-`cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app died while it ran.
+`cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app stopped while it ran.
 """
+
+Kind = Literal["prompt", "chat", "completion", "embeddings"]
+"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed."""
 
 CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
 """The final statuses that count for a model; in the others, people stopped the request."""
@@ -35,6 +38,10 @@ class Request:
     the earlier turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
     Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
 
+    `attachments` are parts that are no text (images, audio, files) for the prompt's last message, and `after` are the
+    messages that follow it, such as tool calls and their results. `prompts` are raw inputs that `text` can't hold:
+    token ids, or several texts.
+
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
 
@@ -49,6 +56,9 @@ class Request:
     text: str | None = None
     session_id: str | None = None
     response_format: Mapping[str, Any] | None = None
+    attachments: tuple[Fields, ...] = ()
+    after: tuple[Message, ...] = ()
+    prompts: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +110,12 @@ class Outcome:
     """All that is known of a request; one row of the history, and the final answer of the front door.
 
     `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
-    after the stop marker trimmed it: what streamed is what is stored. `candidates` are who could have answered when the
-    last attempt began; the history does not keep them.
+    after the stop marker trimmed it: what streamed is what is stored. `choices` are the whole choices of a response
+    that has more than one text: reasoning, tool calls, a refusal, or several choices; the first one's text is `answer`.
+    `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
+    `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
+    the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
+    nano-dollars, None if it is unknown.
     """
 
     request_id: str
@@ -129,6 +143,50 @@ class Outcome:
     error_type: str | None = None
     error: str | None = None
     candidates: tuple[Considered, ...] = field(default=(), compare=False)
+    kind: Kind = "prompt"
+    token: str | None = None
+    cost: int | None = None
+    choices: tuple[Choice, ...] = ()
+    extra: Fields = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Choice:
+        """The first choice."""
+        return self.choices[0] if self.choices else Choice(text=self.answer, finish_reason=self.finish_reason)
+
+    @property
+    def reasoning(self) -> str:
+        """The reasoning before the answer; empty without one."""
+        return self.choices[0].reasoning if self.choices else ""
+
+    @property
+    def tool_calls(self) -> list[Fields]:
+        """The tool calls of the response."""
+        found = self.choices[0].fields.get("tool_calls") if self.choices else None
+        return list(found) if isinstance(found, list) else []
+
+    @property
+    def refusal(self) -> str:
+        """The text with which the model refused; empty if it did not."""
+        found = self.choices[0].fields.get("refusal") if self.choices else None
+        return found if isinstance(found, str) else ""
+
+    @property
+    def note(self) -> str | None:
+        """The reason why a response has no text; None for one that has."""
+        if self.answer or self.status != "succeeded" or not self.node:
+            return None
+        if self.refusal:
+            return "The model refused to respond."
+        if self.tool_calls or (self.choices and self.choices[0].fields.get("function_call")):
+            return "The response has tool calls and no text."
+        if self.reasoning:
+            cut = " It ended at the maximum of output tokens." if self.finish_reason == "length" else ""
+            return f"The response has reasoning and no text.{cut}"
+        if self.finish_reason == "content_filter":
+            return "The content filter of the node removed the response."
+        return None if self.choices and self.choices[0].fields else "The response is empty."
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +211,15 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """More text of the answer."""
+    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it."""
 
     text: str
+    choices: tuple[Choice, ...] = ()
+
+    @property
+    def reasoning(self) -> str:
+        """More of the reasoning of the first choice."""
+        return "".join(choice.reasoning for choice in self.choices if choice.index == 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from herding.api.native import infer
 from herding.api.native.idempotency import IdempotencyCache
 from herding.orchestrator import Orchestrator
 from herding.people.authenticator import Authenticator
+from tests.support.database import on_each
 from tests.support.herding import ADMIN_TOKEN, Place
 from tests.support.ports import listening
 
@@ -158,3 +159,14 @@ async def live(place: Place) -> AsyncIterator[str]:
     finally:
         server.should_exit = server.force_exit = True
         await task
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what makes a Herding on each kind of database."""
+    if {"place", "tmp_path"} & set(metafunc.fixturenames):
+        on_each(metafunc)
+
+
+@pytest.fixture(autouse=True)
+def on_database(database: str) -> None:
+    """Let every Herding of a test use the database of the test."""

@@ -66,10 +66,12 @@ async def test_a_stream_without_an_end_was_cut() -> None:
 async def test_stop_ends_the_generation_at_once() -> None:
     node = Scripted("a", ["one"], ends=False)
     running = NodeCall(node, CALL)
-    await asyncio.sleep(0.01)
-    running.stop()
-    running.stop()
-    assert [chunk.finish_reason for chunk in await heard(running)] == [None, "cancelled"]
+    chunks = running.chunks()
+    assert (await anext(chunks)).text == "one"
+    asyncio.get_running_loop().call_later(0.01, running.stop)
+    asyncio.get_running_loop().call_later(0.01, running.stop)
+    async with asyncio.timeout(60):
+        assert [chunk.finish_reason async for chunk in chunks] == ["cancelled"]
     await running.close()
     assert node.open == 0
 
@@ -84,9 +86,18 @@ async def test_close_lets_the_callers_own_cancellation_through() -> None:
                 await asyncio.sleep(0.2)
 
     running = NodeCall(Clingy("a", []), CALL)
-    await asyncio.sleep(0.01)
+    assert (await anext(running.chunks())).text == "one"
     closing = asyncio.create_task(running.close())
     await asyncio.sleep(0.01)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
+
+
+async def test_the_time_of_a_slow_reader_is_not_the_nodes() -> None:
+    running = NodeCall(limited(Scripted("a", ["one", " two"]), first_token=0.05, idle=0.05, total=0.1), CALL)
+    texts = []
+    async for chunk in running.chunks():
+        texts.append(chunk.text)
+        await asyncio.sleep(0.08)
+    assert texts == ["one", " two", ""]

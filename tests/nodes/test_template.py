@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from herding.errors import (
     MisconfiguredError,
     StatusError,
     StreamInterruptedError,
+    UserError,
 )
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Deadlines
@@ -175,6 +177,23 @@ async def test_a_prompt_in_a_path_is_one_part_of_it(server: AnyServer) -> None:
     assert server.asked[0].raw_path == "/x/..%2F..%2Fadmin%3Fx=1"
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [("/x/{USER_PROMPT}", ".."), ("/x/{USER_PROMPT}", "."), ("/{USER_PROMPT}/x", ".."), ("/x/.{USER_PROMPT}?q=1", ".")],
+)
+async def test_a_prompt_never_leaves_the_path(server: AnyServer, path: str, text: str) -> None:
+    with pytest.raises(UserError, match="can't be a part"):
+        await ask(node(f"{server.url}{path}", method="GET", body=None), text)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("text", ["...", "..x", ". .", "%2e%2e"])
+async def test_other_dots_are_text(server: AnyServer, text: str) -> None:
+    with pytest.raises(StatusError, match="404"):
+        await ask(node(f"{server.url}/x/{{USER_PROMPT}}", method="GET", body=None), text)
+    assert server.asked[0].raw_path == f"/x/{quote(text, safe='')}"
+
+
 async def test_secrets_go_where_the_template_says_and_nowhere_else(server: AnyServer) -> None:
     keys = {"A": "first-secret", "B": "second/secret"}
     made = node(
@@ -286,6 +305,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"headers": {"a b": "c"}}, "not a valid header name"),
     ({"headers": {"X": "{SECRET:HF_TOKEN}"}}, "'HF_TOKEN' is missing"),
     ({"response_extract": "a..b"}, "not valid JMESPath"),
+    ({"response_extract": "data.items[::0]"}, "the step of a slice can't be 0"),
+    ({"response_extract": "a[?b[::0]].c | [0]"}, "the step of a slice can't be 0"),
+    ({"response_extract": "frist(a)"}, r"no function frist\(\)"),
+    ({"response_extract": "join(a)"}, r"join\(\) takes 2 arguments"),
     ({"url": "ftp://x/y"}, "http"),
     ({"url": "http://{MODEL_NAME}/y"}, "http"),
     ({"body": {"input": "{USER_PROMPT}", "long": "x" * 100_001}}, "at most"),

@@ -9,9 +9,10 @@ from textwrap import dedent
 import pytest
 
 from herding.errors import ConfigError, NotFoundError
+from herding.prompts.compose import compose
 from herding.prompts.library import Library
 from herding.prompts.variables import NumberVariable, TextVariable
-from herding.values import Parameters
+from herding.values import Message, Parameters
 from tests.support import edits
 
 GOOD = "name: Good\ntarget_models: [m]\nprompt: hello\n"
@@ -187,7 +188,7 @@ def test_the_older_form(tmp_path: Path) -> None:
         "system_message": "You are an expert.",
         "number": "12",
         "empty": "",
-        "flag": "True",
+        "flag": "true",
     }
     assert loaded.prompt.parameters.value() == Parameters(temperature=0, max_tokens=50, stop=("</s>",))
     assert any("repetition_penalty" in note for note in loaded.notes)
@@ -272,3 +273,59 @@ def test_equal_prompts_have_equal_digests_whatever_the_order_of_keys(tmp_path: P
     write(tmp_path, "c.yaml", "prompt: y\nparameters:\n  seed: 2\n  top_k: 1\ntarget_models:\n- m\nname: X\n")
     prompts = Library(tmp_path).refresh().prompts
     assert prompts["a"].prompt.digest == prompts["b"].prompt.digest != prompts["c"].prompt.digest
+
+
+WRITTEN = """\
+name: 2.0  # a comment
+tags: [1.10, 007]
+target_models: [1.10]
+variables:
+  version: {default: 1.10}
+  size:
+    type: choice
+    choices: [1.0, 2.50]
+    default: 2.50
+messages:
+  - {role: user, content: "Release {{version}} of {{size}}"}
+parameters: {stop: [3.0]}
+"""
+
+
+def test_numbers_that_are_texts_keep_their_characters(tmp_path: Path) -> None:
+    path = write(tmp_path, "p.yaml", WRITTEN)
+    library = Library(tmp_path)
+    prompt = library.refresh().prompts["p"].prompt
+    assert (prompt.name, prompt.tags, prompt.target_models) == ("2.0", ["1.10", "007"], ["1.10"])
+    assert prompt.parameters.stop == ["3.0"]
+    values = {name: variable.start for name, variable in prompt.variables.items()}
+    assert compose(prompt, values).messages == (Message("user", "Release 1.10 of 2.50"),)
+
+    library.save("p", prompt.file_data | {"description": "new"})
+    assert path.read_text() == WRITTEN + "description: new\n"
+    again = Library(tmp_path).refresh().prompts["p"].prompt
+    assert again.content == prompt.content | {"description": "new"}
+    variables = prompt.content["variables"] | {"size": {"type": "choice", "choices": ["2.50"], "default": "2.50"}}
+    library.save("p", prompt.file_data | {"variables": variables, "tags": ["1.10"], "target_models": ["m", "1.10"]})
+    again = Library(tmp_path).refresh().prompts["p"].prompt
+    assert (again.tags, again.target_models) == (["1.10"], ["m", "1.10"])
+    assert again.variables["size"].default == "2.50"
+    assert again.variables["version"].default == "1.10"
+
+
+def test_the_older_form_keeps_the_characters_of_defaults(tmp_path: Path) -> None:
+    write(
+        tmp_path, "p.yaml", "name: P\ntarget_models: [m]\nvariables:\n  - v: 1.10\n  - w: no\nprompt: '{{v}} {{w}}'\n"
+    )
+    prompt = Library(tmp_path).refresh().prompts["p"].prompt
+    assert {name: variable.start for name, variable in prompt.variables.items()} == {"v": "1.10", "w": "no"}
+
+
+@pytest.mark.parametrize("place", ["default: no", "choices: [yes, b]", "description: off"])
+def test_a_word_that_is_a_boolean_needs_quotes(tmp_path: Path, place: str) -> None:
+    kind = "choice" if "choices" in place else "text"
+    text = f"name: P\ntarget_models: [m]\nvariables:\n  v:\n    type: {kind}\n    {place}\nprompt: x\n"
+    write(tmp_path, "p.yaml", text)
+    (error,) = Library(tmp_path).refresh().broken
+    assert error.line == 6
+    assert "put quotes around it" in error.reason
+    assert (error.key or "").startswith(f"variables.v.{place.partition(':')[0]}")

@@ -192,3 +192,28 @@ def test_the_template_keeps_its_own_markup(markup: str) -> None:
 )
 def test_normal_text_is_never_touched(text: str) -> None:
     assert insert_guarded("{{a}}", {"a": text}) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        (r"\{{a}}", "{{a}}"),
+        (r"\{{ a }} {{a}}", "{{ a }} 1"),
+        (r"\{{not_declared}} \{{user.name}} \{{#each x}}", "{{not_declared}} {{user.name}} {{#each x}}"),
+        ("{{user.name}}", "{{user.name}}"),
+        (r"C:\\{{a}}", r"C:\1"),
+        (r"\\\{{a}}", r"\{{a}}"),
+        (r"\\{{user.name}}", r"\\{{user.name}}"),
+        (r"\textbf{{{a}}} \{{{a}}\}", r"\textbf{1} \{1\}"),
+        (r"\{{x}_1\} \n \{", r"\{{x}_1\} \n \{"),
+    ],
+)
+def test_a_backslash_makes_braces_literal(text: str, rendered: str) -> None:
+    values = {"a": "1"}
+    assert insert(text, values) == insert_guarded(text, values) == rendered
+    assert rendered_size(text, values) == len(rendered)
+    assert set(placeholders(text)) <= {"a"}
+
+
+def test_a_value_with_a_backslash_is_no_escape() -> None:
+    assert insert("{{a}}{{b}}", {"a": "\\", "b": r"\{{a}}"}) == "\\" + r"\{{a}}"

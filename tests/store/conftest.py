@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sqlite3
 import threading
@@ -14,12 +15,13 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
 import herding
 from herding.store import Store, sqlite
 from herding.values import Outcome
-from tests.support.database import new_database
+from tests.support.database import new_database, on_each
+from tests.support.postgres import Server
 
 Make = Callable[..., Outcome]
 
@@ -49,14 +51,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "my data? ünïcode #1 100%" / "herding.db"
 
 
-@pytest.fixture
-def url(path: Path) -> str:
-    return f"sqlite:///{quote(str(path))}"
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of database, unless it is about the files or the library of SQLite."""
+    own = set(inspect.signature(metafunc.function).parameters)
+    names = set(metafunc.fixturenames)
+    about_files = {"path", "at_begin"} & own or "library" in names
+    if {"store", "url"} & names and not about_files and not metafunc.definition.get_closest_marker("sqlite"):
+        on_each(metafunc)
 
 
 @pytest.fixture
-async def store(url: str, path: Path) -> AsyncIterator[Store]:
-    new_database(path)
+def url(request: pytest.FixtureRequest, database: str) -> Iterator[str]:
+    """A database that does not exist yet on SQLite, and is empty on PostgreSQL."""
+    if database == "sqlite":
+        yield f"sqlite:///{quote(str(request.getfixturevalue('path')))}"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    made = server.create(migrated="store" in request.fixturenames)
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+async def store(request: pytest.FixtureRequest, url: str, database: str) -> AsyncIterator[Store]:
+    if database == "sqlite":
+        new_database(request.getfixturevalue("path"))
     opened = await Store.open(url)
     yield opened
     await opened.close()
@@ -84,10 +103,18 @@ def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
     @contextmanager
     def hold() -> Iterator[None]:
         started, gate = threading.Event(), threading.Event()
-        store._writer.call(lambda connection: started.set() or gate.wait(120))
-        assert started.wait(120)
+        ended = threading.Event()
+
+        def wait(_: Connection) -> None:
+            started.set()
+            gate.wait(30)
+            ended.set()
+
+        store._writer.call(wait)
+        assert started.wait(30)
         try:
             yield
+            assert not ended.is_set(), "the test waited for the writer that it held"
         finally:
             gate.set()
 

@@ -118,6 +118,7 @@ async def test_users_and_tokens_are_there_after_a_restart(url: str) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_login_reads_two_rows_by_their_keys(store: Store) -> None:
     plan = await store._reader.run(
         lambda c: c.exec_driver_sql(

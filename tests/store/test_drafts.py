@@ -187,6 +187,7 @@ async def test_forgetting_some_requests_leaves_drafts_and_versions_alone(store: 
     assert (version.author, version.message, version.content) == ("ada", "m", "a")
 
 
+@pytest.mark.sqlite
 async def test_a_save_looks_nothing_up_by_reading_all(store: Store) -> None:
     """Every statement of a save searches an index."""
 

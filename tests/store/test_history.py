@@ -23,11 +23,13 @@ async def listed(store: Store, *, viewer: str = "ada", offset: int = 0, limit: i
 async def filled(store: Store, outcome) -> Store:
     await store.finish(outcome(1, prompt="a", model="m1", node="n1"))
     await store.finish(outcome(2, prompt="a", model="m2", node="n1", status="failed", error="Node n1 is AWAY"))
-    await store.finish(outcome(3, prompt="b", model="m1", node="n2", principal="bob"))
-    await store.finish(outcome(4, prompt="b", model=None, node=None, principal="bob", status="cancelled"))
+    await store.finish(outcome(3, prompt="b", model="m1", node="n2", principal="bob", token="t1"))
+    away = {"model": None, "node": None, "status": "cancelled", "kind": "chat"}
+    await store.finish(outcome(4, prompt="b", principal="bob", **away))
     await store.rate(request_id=outcome(1).request_id, principal="ada", stars=5, at=1)
     await store.rate(request_id=outcome(3).request_id, principal="ada", stars=3, at=1)
     await store.rate(request_id=outcome(3).request_id, principal="bob", stars=5, at=1)
+    await store.comment(request_id=outcome(2).request_id, principal="eve", text="sad", at=1)
     return store
 
 
@@ -41,11 +43,27 @@ async def filled(store: Store, outcome) -> Store:
         ({"model": "m1"}, [3, 1]),
         ({"node": "n1"}, [2, 1]),
         ({"status": "failed"}, [2]),
-        ({"stars": 5}, [1]),
+        ({"stars": 5}, [3, 1]),
         ({"stars": 3}, [3]),
         ({"stars": 0}, [4, 2]),
-        ({"stars": 5, "viewer": "bob"}, [3]),
+        ({"stars": 5, "viewer": "eve"}, [3, 1]),
         ({"stars": 0, "principal": "bob"}, [4]),
+        ({"stars": 4}, []),
+        ({"min_stars": 4}, [3, 1]),
+        ({"min_stars": 4.5}, [1]),
+        ({"max_stars": 4}, [3]),
+        ({"min_stars": 4, "max_stars": 4}, [3]),
+        ({"min_stars": 6}, []),
+        ({"rated": True}, [3, 1]),
+        ({"rated": False}, [4, 2]),
+        ({"commented": True}, [2]),
+        ({"commented": False, "rated": False}, [4]),
+        ({"kind": "prompt"}, [3, 2, 1]),
+        ({"kind": "chat"}, [4]),
+        ({"token": "t1"}, [3]),
+        ({"since": 1_002}, [4, 3, 2]),
+        ({"until": 1_003}, [2, 1]),
+        ({"since": 1_002, "until": 1_003, "prompt": "a"}, [2]),
         ({"prompt": "a", "model": "m1", "node": "n1", "status": "succeeded", "stars": 5, "principal": "ada"}, [1]),
         ({"prompt": "a", "model": "m1", "node": "n2"}, []),
         ({"text": "away"}, [2]),
@@ -67,7 +85,7 @@ async def test_text_is_found_wherever_it_stands(store: Store, outcome) -> None:
     await store.comment(request_id=outcome(4).request_id, principal="ada", text="my needle", at=1)
     await store.finish(outcome(5, answer="hay"))
     assert await listed(store, text="nEEdle") == [4, 3, 2, 1, 0]
-    assert await listed(store, text="nEEdle", viewer="bob") == [3, 2, 1, 0]
+    assert await listed(store, text="nEEdle", viewer="bob") == [4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +154,9 @@ async def test_writes_go_on_while_an_export_waits_for_its_consumer(store: Store,
 
 
 async def test_facets_list_what_occurs(filled: Store) -> None:
-    assert await filled.facets(principal=None) == Facets(("a", "b"), ("m1", "m2"), ("n1", "n2"))
-    assert await filled.facets(principal="bob") == Facets(("b",), ("m1",), ("n2",))
+    kinds = ("chat", "prompt")
+    assert await filled.facets(principal=None) == Facets(
+        ("a", "b"), ("m1", "m2"), ("n1", "n2"), kinds=kinds, users=("ada", "bob")
+    )
+    assert await filled.facets(principal="bob") == Facets(("b",), ("m1",), ("n2",), kinds=kinds, users=("bob",))
     assert await filled.facets(principal="nobody") == Facets()

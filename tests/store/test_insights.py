@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select, text
 
 from herding.store import Store
@@ -43,6 +44,7 @@ async def test_only_the_span_and_the_newest_of_it_are_read(store: Store, outcome
     assert (await store.attempts("greet", since=1_006, limit=3)) == (0, [])
 
 
+@pytest.mark.sqlite
 async def test_the_newest_requests_are_found_in_their_index(store: Store) -> None:
     query = str(_matching(select(request.c.id), "greet", 5).compile(compile_kwargs={"literal_binds": True}))
     plan = await store._reader.run(lambda c: [row[-1] for row in c.execute(text(f"EXPLAIN QUERY PLAN {query}"))])
@@ -56,9 +58,23 @@ async def test_models_are_counted_by_their_tries(store: Store, outcome) -> None:
     await store.finish(outcome(3, attempts=(answered(1, "m1", at=499),)))
     await store.finish(outcome(4, attempts=(answered(1, "m2"),), status="cancelled"))
     assert await store.model_stats(since=500) == {
-        "m1": ModelStats(2, 1, 0.5, 0.5, 0.5),
-        "m2": ModelStats(2, 0, 0.0, 1.0, 0.5),
+        "m1": ModelStats(2, 1, 0.5, 0.5, 1 / 3),
+        "m2": ModelStats(2, 0, 0.0, 1.0, 2 / 3),
     }
+
+
+async def test_the_share_of_a_model_is_that_of_its_success(store: Store, outcome) -> None:
+    for number, (model, failed) in enumerate((("g", True), ("g", True), ("l", False), ("l", False), ("p", True))):
+        attempt = Attempt(1, "n", model, 500, error_type="node_error" if failed else None)
+        await store.finish(outcome(number, attempts=(attempt,)))
+    await store.finish(outcome(9, attempts=(answered(1, "p"),)))
+    shares = {model: stats.share for model, stats in (await store.model_stats(since=0)).items()}
+    assert shares == {"g": 0.0, "l": pytest.approx(2 / 3), "p": pytest.approx(1 / 3)}
+
+
+async def test_models_that_all_failed_have_no_share(store: Store, outcome) -> None:
+    await store.finish(outcome(1, attempts=(FAILED,)))
+    assert [stats.share for stats in (await store.model_stats(since=0)).values()] == [0.0]
 
 
 async def test_the_last_reset_of_a_prompt_is_kept(store: Store, url: str) -> None:

@@ -305,6 +305,7 @@ async def test_two_processes_share_a_limit(url: str, outcome, clock: Clock) -> N
         assert not await admitted(other, outcome(33), *limits)
 
 
+@pytest.mark.sqlite
 async def test_a_sum_is_moved_along_and_never_made_again(store: Store, outcome, clock: Clock) -> None:
     seen: list[str] = []
     event.listen(store._writer._engine, "before_execute", lambda _c, statement, *_: seen.append(str(statement)))

@@ -19,12 +19,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, Table, insert
+from sqlalchemy import Connection, Engine, MetaData, Table, insert, inspect
 
 import herding
 from herding.errors import ConfigError, StoreError
 from herding.store import Store, sqlite
-from herding.store.database import parse_url, prepare_file, schema_engine
+from herding.store.database import is_sqlite, parse_url, prepare_file, schema_engine
 from herding.store.migrate import config, migrate
 from herding.store.rows import request_row
 from herding.store.sqlite import journal_mode
@@ -41,12 +41,34 @@ def change(path: Path, statement: str) -> None:
     connection.close()
 
 
+def run_script(script: str, url: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a script to its end."""
+    command = [sys.executable, "-c", script, url]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def rows(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    """What a query of another process finds."""
+    connection = sqlite.DRIVER.connect(path)
+    found = connection.execute(statement).fetchall()
+    connection.close()
+    return list(found)
+
+
+def new_engine(url: str) -> Engine:
+    """An engine for migrations of a database that is empty still."""
+    parsed = parse_url(url)
+    if is_sqlite(parsed):
+        prepare_file(parsed)
+    return schema_engine(parsed)
+
+
 async def test_files_and_directory_are_private(library: ModuleType, path: Path, url: str) -> None:
     store = await Store.open(url)
     await store.add_user(User("ada", "Ada", "engineer"))
     files = {file.name.removeprefix(path.name): stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     beside = ("-wal", "-shm") if (await store.check()).journal_mode == "wal" else ("-journal",)
-    assert files == dict.fromkeys(("", *beside), 0o600)
+    assert files == dict.fromkeys(("", ".lock", *beside), 0o600)
     await store.close()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -88,8 +110,7 @@ async def test_opening_again_keeps_everything(url: str, outcome) -> None:
 
 
 async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -> None:
-    used = schema_engine(parse_url(url))
-    prepare_file(parse_url(url))
+    used = new_engine(url)
     with used.begin() as connection:
         command.upgrade(config(connection), "0001")
         insert_old_row(connection, request_row(outcome(1, session_id="s")))
@@ -101,21 +122,21 @@ async def test_a_database_of_the_first_schema_is_brought_up(url: str, outcome) -
     with used.begin() as connection:
         command.downgrade(config(connection), "0001")
         assert connection.exec_driver_sql("SELECT count(*) FROM request").scalar() == 1
-        assert connection.exec_driver_sql(_SQL, ("account",)).first() is None
+        assert not inspect(connection).has_table("account")
     used.dispose()
 
 
 def insert_old_row(connection: Connection, row: dict[str, Any]) -> None:
-    """Insert a request as the schemas before 0008 name its columns."""
+    """Insert a request as the schemas before 0008 name its columns, without the columns of later ones."""
     names = {"checks_passed": "contract_ok", "check_failure": "contract_reason"}
     old = Table("request", MetaData(), autoload_with=connection)
-    connection.execute(insert(old), {names.get(name, name): value for name, value in row.items()})
+    named = {names.get(name, name): value for name, value in row.items()}
+    connection.execute(insert(old), {name: value for name, value in named.items() if name in old.c})
 
 
 async def test_results_of_checks_keep_their_data_under_new_names(url: str, outcome) -> None:
     failed = outcome(1, checks=CheckResult(False, "141 words"))
-    used = schema_engine(parse_url(url))
-    prepare_file(parse_url(url))
+    used = new_engine(url)
     with used.begin() as connection:
         command.upgrade(config(connection), "0007")
         insert_old_row(connection, request_row(failed))
@@ -127,13 +148,12 @@ async def test_results_of_checks_keep_their_data_under_new_names(url: str, outco
 
 
 async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
-    used = schema_engine(parse_url(url))
-    prepare_file(parse_url(url))
+    used = new_engine(url)
     columns = "(key, number, sha256, content, created_at)"
     with used.begin() as connection:
         command.upgrade(config(connection), "0003")
         for row in (("greet", 1, "d", "a", 5), ("greet", 2, "e", "b", 6), ("other", 1, "d", "a", 7)):
-            connection.exec_driver_sql(f"INSERT INTO prompt_version {columns} VALUES (?, ?, ?, ?, ?)", row)
+            connection.exec_driver_sql(f"INSERT INTO prompt_version {columns} VALUES {row}")
     used.dispose()
     store = await Store.open(url)
     old = PromptVersion("greet", 2, "e", "b", "", "", "file", 6)
@@ -149,7 +169,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
         assert [tuple(row) for row in found][1] == ("greet", 2, "e", "b", 6)
         assert [row[3] for row in found] == ["a", "b", "c", "a"]
         for table in ("prompt_label", "prompt_label_move", "prompt_retired", "prompt_file", "draft", "draft_step"):
-            assert connection.exec_driver_sql(_SQL, (table,)).first() is None
+            assert not inspect(connection).has_table(table)
     used.dispose()
     store = await Store.open(url)
     assert {key: state.newest for key, state in (await store.prompt_states()).items()} == {"greet": 3, "other": 1}
@@ -157,6 +177,7 @@ async def test_versions_of_the_third_schema_are_of_files(url: str) -> None:
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_migration_may_rebuild_a_table_without_losing_its_children(url: str, outcome) -> None:
     store = await Store.open(url)
     await store.finish(outcome(1, attempts=(Attempt(1, "n", "m", 1),)))
@@ -196,8 +217,37 @@ def test_processes_may_open_a_new_database_at_once(url: str, environment: dict[s
 
 async def test_stores_of_one_process_may_open_at_once(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path / str(number % 3)}" for number in range(6)]
-    for store in await asyncio.gather(*(Store.open(url) for url in urls)):
+    opened = (Store.open(url, beside_app=number >= 3) for number, url in enumerate(urls))
+    for store in await asyncio.gather(*opened):
         await store.close()
+
+
+@pytest.mark.slow
+async def test_a_second_app_is_refused_and_leaves_running_requests_alone(
+    url: str, path: Path, outcome, environment: dict[str, str]
+) -> None:
+    script = (
+        "import asyncio, sys\nfrom herding.store import Store, database\ndatabase.LOCK_SECONDS = 0.2\n"
+        "asyncio.run(Store.open(sys.argv[1]))"
+    )
+    store = await Store.open(url)
+    await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+    second = await asyncio.to_thread(run_script, script, url, environment)
+    assert second.returncode == 1
+    assert f"Another Herding process uses the database {path}" in second.stderr
+    assert rows(path, "SELECT status FROM request") == [("running",)]
+    await store.close()
+    third = await asyncio.to_thread(run_script, script, url, environment)
+    assert third.returncode == 0, third.stderr
+    assert rows(path, "SELECT status FROM request") == [("interrupted",)]
+
+
+async def test_an_app_waits_for_the_one_before_it_to_end(url: str) -> None:
+    store = await Store.open(url)
+    following = asyncio.create_task(Store.open(url))
+    await asyncio.sleep(0)
+    await store.close()
+    await (await following).close()
 
 
 async def test_a_newer_schema_is_refused(url: str, path: Path) -> None:
@@ -246,7 +296,7 @@ async def test_a_path_that_cannot_be_is_explained(tmp_path: Path) -> None:
         await Store.open(f"sqlite:///{tmp_path}")
 
 
-async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, outcome) -> None:
+async def test_what_ran_when_the_app_died_is_interrupted(url: str, outcome) -> None:
     store = await Store.open(url)
     await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
     await store.finish(outcome(2))
@@ -258,6 +308,7 @@ async def test_what_ran_when_the_app_died_is_interrupted(url: str, path: Path, o
     await store.close()
 
 
+@pytest.mark.sqlite
 async def test_a_network_disk_is_warned_about(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,6 +339,7 @@ def test_a_disk_without_shared_memory_gets_a_rollback_journal(library: ModuleTyp
     connection.close()
 
 
+@pytest.mark.sqlite
 async def test_a_database_goes_from_one_library_to_the_other_and_back(
     url: str, outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:

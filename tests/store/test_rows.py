@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from herding.store import Store
 from herding.store.rows import attempt_rows, request_row, storable, to_attempt, to_outcome
 from herding.store.tables import request
-from herding.values import Attempt, CheckResult, FinishReason, Outcome, Parameters, Status, Timings, Usage
+from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Status, Timings, Usage
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)
 maybe = st.none() | text
@@ -27,6 +27,8 @@ json = st.recursive(
 )
 ids = st.text(string.hexdigits, min_size=32, max_size=32)
 attempts = st.builds(Attempt, st.just(0), text, text, count, span, maybe, maybe)
+fields = st.dictionaries(text, json, max_size=2)
+choices = st.builds(Choice, st.integers(0, 9), text, text, fields, fields, st.sampled_from([None, "stop", "length"]))
 outcomes = st.builds(
     Outcome,
     request_id=ids,
@@ -46,14 +48,15 @@ outcomes = st.builds(
         st.none() | count,
         st.lists(text, max_size=3).map(tuple),
         st.none() | count,
+        st.dictionaries(text.map("own_{}".format), json, max_size=2),
     ),
     input=text,
     answer=text,
     model=maybe,
     node=maybe,
     status=st.sampled_from(get_args(Status)),
-    finish_reason=st.none() | st.sampled_from(get_args(FinishReason)),
-    usage=st.builds(Usage, count, count, st.sampled_from(["node", "counted"])),
+    finish_reason=st.none() | st.sampled_from(["stop", "length", "tool_calls"]),
+    usage=st.builds(Usage, count, count, st.sampled_from(["node", "counted"]), fields),
     timings=st.builds(Timings, span, st.none() | span, span),
     checks=st.builds(CheckResult, st.none() | st.booleans(), maybe),
     policy=maybe,
@@ -63,6 +66,9 @@ outcomes = st.builds(
     ),
     error_type=maybe,
     error=maybe,
+    choices=st.lists(choices, max_size=2).map(tuple),
+    extra=fields,
+    ignored=st.lists(text, max_size=2).map(tuple),
 )
 
 

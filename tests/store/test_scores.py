@@ -20,18 +20,32 @@ async def test_stars_and_comment_change_and_clear(store: Store, outcome) -> None
     assert await store.comment(**one, text="  ", at=15) == Score(**one, updated_at=15)
 
 
-async def test_everyone_sees_their_own_opinion(store: Store, outcome) -> None:
+async def test_everyone_sees_all_opinions_and_which_is_their_own(store: Store, outcome) -> None:
     await store.finish(outcome(1))
     request_id = outcome(1).request_id
     await store.rate(request_id=request_id, principal="ada", stars=1, at=1)
     await store.rate(request_id=request_id, principal="bob", stars=4, at=1)
-    await store.comment(request_id=request_id, principal="bob", text="fine", at=1)
+    await store.comment(request_id=request_id, principal="bob", text="fine", at=2)
     seen = {}
     for viewer in ("ada", "bob", "eve"):
         (entry,) = (await store.history(HistoryFilter(), viewer=viewer, offset=0, limit=9)).entries
         assert entry == await store.entry(request_id, viewer=viewer, owner=None)
         seen[viewer] = (entry.stars, entry.comment)
+        assert [(one.principal, one.stars, one.comment, one.updated_at) for one in entry.ratings] == [
+            ("ada", 1, None, 1),
+            ("bob", 4, "fine", 2),
+        ]
+        assert (entry.mean_stars, entry.rated) == (2.5, 2)
     assert seen == {"ada": (1, None), "bob": (4, "fine"), "eve": (None, None)}
+
+
+async def test_a_comment_alone_is_a_rating_without_a_mean(store: Store, outcome) -> None:
+    await store.finish(outcome(1))
+    await store.comment(request_id=outcome(1).request_id, principal="bob", text="fine", at=7)
+    entry = await store.entry(outcome(1).request_id, viewer="ada", owner="ada")
+    assert entry is not None
+    assert entry.ratings == (Score(outcome(1).request_id, "bob", comment="fine", updated_at=7),)
+    assert (entry.mean_stars, entry.rated) == (None, 0)
 
 
 @pytest.mark.parametrize("stars", [0, 6, -1, 3.5, "4", True, 2**70])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from herding.store import Store
 from herding.values import Attempt
 
@@ -33,6 +35,7 @@ async def test_outcomes_of_a_session_are_whole(store: Store, outcome) -> None:
     assert await store.session(principal="ada", session_id="s", limit=9) == (whole,)
 
 
+@pytest.mark.sqlite
 async def test_a_session_is_found_by_its_index(store: Store) -> None:
     query = (
         "EXPLAIN QUERY PLAN SELECT id FROM request WHERE principal = ? AND session_id = ? AND status = 'succeeded'"

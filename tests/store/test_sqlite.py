@@ -35,6 +35,7 @@ def test_pythons_own_does_where_there_is_no_other(monkeypatch: pytest.MonkeyPatc
     assert sqlite.newest_driver() is sqlite3
 
 
+@pytest.mark.sqlite
 def test_a_statement_is_prepared_once_however_many_others_there_are(url: str) -> None:
     prepared = list[object]()
 

@@ -176,6 +176,7 @@ async def test_files_agree_until_they_do_not(store: Store) -> None:
     assert list(await files(store)) == ["a"]
 
 
+@pytest.mark.sqlite
 async def test_the_newest_numbers_come_from_an_index(store: Store) -> None:
     plan = await store._reader.run(
         lambda c: c.exec_driver_sql("EXPLAIN QUERY PLAN SELECT key, max(number) FROM prompt_version GROUP BY key").all()

@@ -41,8 +41,9 @@ async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, ou
     with busy_writer():
         final = asyncio.ensure_future(store.finish(outcome(2)))
         await asyncio.sleep(0)
-        await store.reserve(outcome(2, status="running"), limits=(), tokens=0)
-    await final
+        begun = asyncio.ensure_future(store.reserve(outcome(2, status="running"), limits=(), tokens=0))
+        await asyncio.sleep(0)
+    await asyncio.gather(final, begun)
     await store.reserve(outcome(2, status="running"), limits=(), tokens=0)
     await store.check()
     entry = await store.entry(outcome(2).request_id, viewer="ada", owner=None)
@@ -93,8 +94,10 @@ async def test_a_score_may_ride_with_its_own_request(store: Store, outcome, busy
     with busy_writer():
         rated = asyncio.ensure_future(store.rate(request_id=outcome(1).request_id, principal="ada", stars=3, at=1))
         await asyncio.sleep(0)
-        await store.reserve(outcome(1, status="running"), limits=(), tokens=0)
+        begun = asyncio.ensure_future(store.reserve(outcome(1, status="running"), limits=(), tokens=0))
+        await asyncio.sleep(0)
     assert (await rated).stars == 3
+    await begun
 
 
 async def test_the_row_of_a_cancelled_caller_lands(store: Store, outcome, busy_writer) -> None:
@@ -147,6 +150,7 @@ async def test_a_task_that_refuses_is_undone_alone(store: Store, outcome, busy_w
     assert await ids(store) == {outcome(1).request_id}
 
 
+@pytest.mark.sqlite
 async def test_only_what_need_not_outlive_a_power_cut_waits_for_no_disk(store: Store, outcome, busy_writer) -> None:
     found: dict[str, int] = {}
 

@@ -1,15 +1,58 @@
-"""Database files: new ones that are migrated already, and what a file holds, seen from beside the app."""
+"""Databases that are migrated already: SQLite files, or databases on a server; and what a file holds."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import pytest
 
 from herding.store import Store, sqlite
+from tests.support.postgres import Server
+
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+"""Parameters of the fixture `database`."""
+
+
+def on_each(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of database, if it uses one."""
+    if "database" in metafunc.fixturenames:
+        metafunc.parametrize("database", KINDS, indirect=True)
+
+
+class _Used:
+    """The server of the running test, None for SQLite; and its databases, by the data directory of each app."""
+
+    server: Server | None = None
+    urls: dict[Path, str] = {}  # noqa: RUF012 (one test runs at a time)
+
+
+@contextmanager
+def on(server: Server | None) -> Iterator[None]:
+    """Let apps that start meanwhile use a PostgreSQL server, or SQLite with None; the databases are dropped."""
+    _Used.server, _Used.urls = server, {}
+    try:
+        yield
+    finally:
+        if server:
+            for url in _Used.urls.values():
+                server.drop(url)
+        _Used.server, _Used.urls = None, {}
+
+
+def database_url(home: Path) -> str:
+    """The URL of the database of an app with this data directory, the same at each start."""
+    if _Used.server is None:
+        return f"sqlite:///{quote(str(new_database(home / 'herding.sqlite').absolute()))}"
+    if home not in _Used.urls:
+        _Used.urls[home] = _Used.server.create()
+    return _Used.urls[home]
 
 
 def rows(file: Path) -> list[str]:

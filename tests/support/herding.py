@@ -27,7 +27,7 @@ from herding.settings import Settings, is_loopback
 from herding.store import Store, now_ms
 from herding.values import Delta, Done, Event, HistoryFilter, Outcome, Principal, Request
 from tests.support import edits
-from tests.support.database import new_database
+from tests.support.database import database_url
 from tests.support.people import ROLES, principal
 from tests.support.until import LONG
 
@@ -154,9 +154,9 @@ async def herding(
         trusted_hosts=["herding.test", "127.0.0.1"] if is_loopback(host) else [],
         secret_key=SecretStr(SECRET_KEY),
         admin_token=SecretStr(admin_token) if admin_token else None,
+        DATABASE_URL=database_url(home),
     )
     write_prompt(settings.prompts, "say", SAY)
-    new_database(home / "herding.sqlite")
     options = {"roles": roles, "clock": clock, "monotonic": tick, "rng": rng or First(), "wait_seconds": wait_seconds}
     async with assemble(settings, nodes={node.name: node for node in nodes}, **options) as parts:
         yield Place(parts, settings)

@@ -15,7 +15,7 @@ from herding.people.authenticator import Authenticator
 from herding.serving.request import ActiveRequests
 from herding.store import Store
 from herding.values import Principal, User
-from tests.support.database import new_database
+from tests.support.database import database_url
 from tests.support.people import principal
 
 KEY = b"k" * 32
@@ -85,7 +85,7 @@ async def housing(home: Path, roles: str = SHIPPED, **gate: Any) -> AsyncIterato
     """A house in a directory; `gate` are options of its authenticator."""
     file = _roles_file(home, roles)
     time = Time()
-    store = await Store.open(f"sqlite:///{new_database(home / 'herding.sqlite')}", clock=time.clock)
+    store = await Store.open(database_url(home), clock=time.clock)
     options = {"key": KEY, "admin_token": OPERATOR_TOKEN, "clock": time.clock, "monotonic": time.monotonic, **gate}
     found = Roles(file)
     authenticator = Authenticator(store=store, roles=found, **options)

@@ -34,6 +34,7 @@ from herding.errors import (
     NoNodeError,
     NotFoundError,
     OverloadedError,
+    ShuttingDownError,
     StoreError,
     UserError,
 )
@@ -50,6 +51,7 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (NodeBusyError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
+    (ShuttingDownError, 503),
     (StoreError, 503),
     (ConfigError, 503),
 ]

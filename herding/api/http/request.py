@@ -78,6 +78,11 @@ def _normalize_address(text: str) -> str:
     return str(address)
 
 
+def root_path(scope: Scope) -> str:
+    """Return the path below which a proxy serves the app, such as `/herding`; empty at the root of a host."""
+    return str(scope.get("state", {}).get("root_path", ""))
+
+
 class ClientDisconnected(Exception):
     """The client closed the connection before its response was ready."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.access.sessions import Session
 from herding.api.http.errors import problem_of
-from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, same_origin
+from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
 from herding.errors import AuthenticationError, HerdingError
 from herding.people.authenticator import Authenticator
 from herding.values import Principal
@@ -20,8 +20,6 @@ NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
 LOGIN, LOGOUT = "/login", "/logout"
-CHECK_SECONDS = 2.0
-"""Interval at which the token of a streamed response is checked again."""
 
 
 class AuthenticationMiddleware:
@@ -48,8 +46,6 @@ class AuthenticationMiddleware:
         scope.setdefault("state", {}).update(principal=who, address=address)
         if new_session is not None:
             send = self._with_cookie(send, new_session, scope)
-        if who.token is not None:
-            send = self._while_valid(send, who)
         await self._app(scope, receive, send)
 
     async def _authenticate(self, scope: Scope, headers: Headers, address: str) -> tuple[Principal, Session | None]:
@@ -59,17 +55,16 @@ class AuthenticationMiddleware:
         if not same_origin(headers) and not is_navigation(headers):
             return self._authenticator.authenticate_guest(address), None
         try:
-            known = await self._authenticate_cookie(headers, address)
+            known = await self._authenticate_cookie(scope, address)
         except AuthenticationError:
             if scope["path"] not in (LOGIN, LOGOUT):
                 raise
             known = None
         return (known, None) if known else self._authenticator.authenticate_anonymous(address)
 
-    async def _authenticate_cookie(self, headers: Headers, address: str) -> Principal | None:
-        for part in headers.get(b"cookie", b"").decode("latin-1").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name == COOKIE and (who := await self._authenticator.authenticate_session(value, address)):
+    async def _authenticate_cookie(self, scope: Scope, address: str) -> Principal | None:
+        for value in session_values(scope):
+            if who := await self._authenticator.authenticate_session(value, address):
                 return who
         return None
 
@@ -77,7 +72,7 @@ class AuthenticationMiddleware:
         if scope["type"] == "websocket":
             return _close_websocket
         if isinstance(error, AuthenticationError) and accepts_html(scope, headers) and b"authorization" not in headers:
-            return RedirectResponse(f"{LOGIN}?ended=1", 303)
+            return RedirectResponse(f"{root_path(scope)}{LOGIN}?ended=1", 303)
         response = problem_of(error).response(Request(scope))
         if isinstance(error, AuthenticationError):
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -92,29 +87,6 @@ class AuthenticationMiddleware:
 
         return send_with_cookie
 
-    def _while_valid(self, send: Send, who: Principal) -> Send:
-        """End a long response early when its token is no longer valid.
-
-        Not at the first check that fails but at the next: by then a run of a prompt has ended with an error that says
-        why.
-        """
-        checked_at, invalid, ended = time.monotonic(), False, False
-
-        async def send_while_valid(message: Message) -> None:
-            nonlocal checked_at, invalid, ended
-            if ended:
-                return
-            if message.get("more_body") and time.monotonic() - checked_at > CHECK_SECONDS:
-                checked_at = time.monotonic()
-                was_invalid, invalid = invalid, not await self._authenticator.still_valid(who)
-                if was_invalid and invalid:
-                    ended = True
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-                    return
-            await send(message)
-
-        return send_while_valid
-
 
 def bearer_token(headers: Headers) -> str | None:
     """Return the token of a request, None without one. Raises AuthenticationError for another scheme."""
@@ -128,13 +100,23 @@ def bearer_token(headers: Headers) -> str | None:
     return None if token.lower() in NO_TOKEN else token
 
 
+def session_values(scope: Scope) -> Iterator[str]:
+    """Yield the values of our cookie; a browser may have several, of different paths."""
+    for key, given in scope["headers"]:
+        if key == b"cookie":
+            for part in given.decode("latin-1").split(";"):
+                name, _, value = part.strip().partition("=")
+                if name == COOKIE:
+                    yield value
+
+
 def session_cookie(value: str, max_age: int, scope: Scope) -> str:
     """Return the Set-Cookie header of a session that lasts `max_age` seconds.
 
     In the frame of a Space browsers store only a partitioned cross-site cookie, which needs https.
     """
     attributes = "SameSite=None; Secure; Partitioned" if scope.get("scheme") == "https" else "SameSite=Lax"
-    return f"{COOKIE}={value}; Path=/; Max-Age={max_age}; HttpOnly; {attributes}"
+    return f"{COOKIE}={value}; Path={root_path(scope)}/; Max-Age={max_age}; HttpOnly; {attributes}"
 
 
 def _sets_session(message: Message) -> bool:

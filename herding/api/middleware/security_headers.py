@@ -1,19 +1,20 @@
-"""Security headers, a limit on the size of bodies, and the refusal of writes from pages of other origins."""
+"""Security headers, the refusal of writes from pages of other origins, and a definite end of every response."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from herding.api.http.errors import Problem
+from herding.api.http.errors import Problem, problem_of
 from herding.api.http.request import same_origin
-from herding.errors import BROKEN
-
-MAX_BODY = 8_000_000
-
+from herding.api.http.sse import encode_event
+from herding.errors import BROKEN, AuthenticationError, HerdingError, ShuttingDownError
+from herding.people.authenticator import SESSION_ENDED
+from herding.people.open_responses import OpenResponse, OpenResponses
 
 # Gradio's page needs inline scripts and eval. Everything must come from our origin, so that no response of a model
 # makes the browser call another host: the URL of an image could carry a secret away.
@@ -41,19 +42,27 @@ _HEADERS = (
 )
 log = logging.getLogger(__name__)
 
+_EVENTS = b"text/event-stream"
+_APIS = ("/api/", "/v1/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class _TooLarge(Exception):
-    """The body exceeded the limit while it was read."""
-
-
 class SecurityHeadersMiddleware:
-    """ASGI middleware around all others; it also turns unexpected exceptions into a response of status 500."""
+    """ASGI middleware around all others.
 
-    def __init__(self, app: ASGIApp, *, max_body: int = MAX_BODY, frame_ancestors: Sequence[str] = ()) -> None:
+    It also gives a definite end to every response: unexpected exceptions become a response of status 500, and what is
+    ended early an error.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        open_responses: OpenResponses | None = None,
+        frame_ancestors: Sequence[str] = (),
+    ) -> None:
         self._app = app
-        self._max_body = max_body
+        self._open = OpenResponses() if open_responses is None else open_responses
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
         self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
 
@@ -66,61 +75,74 @@ class SecurityHeadersMiddleware:
         if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
             await _refuse(scope, response, 403, "A page of another origin may not do this.")
             return
-        length = headers.get(b"content-length")
-        if length is not None and not (length.isdigit() and int(length) <= self._max_body):
-            await _refuse(scope, response, 413, self._too_large)
+        if self._open.stopping:
+            await _send_error(scope, response, ShuttingDownError())
             return
-        if length is None:  # else the server reads no more than that
-            receive = self._limit(receive, response)
+        await self._run(scope, receive, response)
+
+    async def _run(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
+        """Run the app; complete the response if the app could not."""
+        response.opened = opened = self._open.add(scope.setdefault("state", {}))
         try:
             await self._app(scope, receive, response)
-        except _TooLarge:
-            response.muted = not response.started
+        except asyncio.CancelledError:
+            if opened.ended is None:
+                raise
+            opened.task.uncancel()
+            await _end_early(scope, response, opened.ended)
         except Exception:
             if response.started:
                 raise
             log.exception("%s failed", scope["path"])
             await _refuse(scope, response, 500, BROKEN)
-        if response.muted:
-            response.muted = False
-            await _refuse(scope, response, 413, self._too_large)
-
-    def _limit(self, receive: Receive, response: _GuardedSend) -> Receive:
-        """Return a `receive` that raises _TooLarge once the body exceeds the limit."""
-        read = 0
-
-        async def receive_limited() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._max_body:
-                response.muted = not response.started  # the app can only complain about a truncated body
-                raise _TooLarge
-            return message
-
-        return receive_limited
-
-    @property
-    def _too_large(self) -> str:
-        return f"The request body is too large. Send at most {self._max_body:,} bytes."
+        finally:
+            self._open.remove(opened)
 
 
 class _GuardedSend:
-    """Sends a response with the security headers; drops its messages while `muted`."""
+    """Sends a response with the security headers, and knows how far it is."""
 
     def __init__(self, send: Send, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._send = send
         self._headers = headers
-        self.started = False
-        self.muted = False
+        self.started = self.complete = False
+        self.opened: OpenResponse | None = None
 
     async def __call__(self, message: Message) -> None:
-        if self.muted:
-            return
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), *self._headers]
+            headers = message.get("headers", ())
+            if self.opened is not None:
+                self.opened.is_stream = any(key == b"content-type" and _EVENTS in value for key, value in headers)
+            message["headers"] = [*headers, *self._headers]
+        elif not message.get("more_body"):
+            self.complete = True
         await self._send(message)
+
+
+async def _end_early(scope: Scope, response: _GuardedSend, why: str) -> None:
+    """Complete a response whose work was cancelled. A download stays visibly incomplete."""
+    error = ShuttingDownError() if why == OpenResponses.STOPPING else AuthenticationError(SESSION_ENDED)
+    if not response.started:
+        await _send_error(scope, response, error)
+    elif not response.complete and response.opened and response.opened.is_stream:
+        last = b""
+        if why == OpenResponses.STOPPING and scope["path"].startswith(_APIS):
+            problem = problem_of(error)
+            if scope["path"].startswith("/v1/"):
+                last = encode_event(problem.openai().model_dump())
+            else:
+                last = encode_event(problem.native().model_dump(), "error")
+        await response({"type": "http.response.body", "body": last, "more_body": False})
+
+
+async def _send_error(scope: Scope, send: Send, error: HerdingError) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1012})
+        return
+    response = problem_of(error).response(Request(scope))
+    response.headers["connection"] = "close"
+    await response(scope, _receive_nothing, send)
 
 
 async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field, StrictBool, StrictInt
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic.config import JsonDict
 
 from herding.access.operations import USAGE
@@ -18,7 +26,17 @@ from herding.api.http.request import Caller
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
-from herding.values import MAX_INTERVAL_HOURS, MAX_LIMIT, MAX_LIMITS, Limit, LimitUse, Principal, Token, User
+from herding.values import (
+    MAX_INTERVAL_HOURS,
+    MAX_LIMITS,
+    Limit,
+    LimitType,
+    LimitUse,
+    LoginSession,
+    Principal,
+    Token,
+    User,
+)
 
 DAY_MS = 24 * 3600 * 1000
 _LIMIT: JsonDict = {"type": "request", "interval": 24, "limit": 500}
@@ -28,15 +46,27 @@ _NO_ADMIN = AccessError("Only an admin can make an admin.")
 
 
 class LimitRequest(RequestModel):
-    """A limit on requests, or on input and output tokens together, per interval."""
+    """A limit on requests, on input and output tokens together, or on money (`cost`), per interval."""
 
-    type: Literal["request", "token"]
+    type: LimitType
     interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True, description="hours")
-    limit: StrictInt = Field(ge=0, le=MAX_LIMIT)
+    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False, description="requests, tokens, or US dollars")
+
+    @field_validator("limit")
+    @classmethod
+    def _check_amount(cls, amount: float, info: ValidationInfo) -> float:
+        if kind := info.data.get("type"):
+            Limit.of(kind, 1, amount)
+        return amount
 
     def to_limit(self) -> Limit:
         """Return the limit as a value."""
-        return Limit(self.type, self.interval, self.limit)
+        return Limit.of(self.type, self.interval, self.limit)
+
+
+def _plain(amount: float) -> float:
+    """Return a whole number as an integer, which JSON writes without a point."""
+    return int(amount) if amount == int(amount) else amount
 
 
 class UpdateUserRequest(RequestModel):
@@ -104,18 +134,26 @@ class RolesRequest(RequestModel):
 
 
 class LimitResponse(ResponseModel):
-    """A limit; its interval is in hours."""
+    """A limit; its interval is in hours. A limit of the type `cost` is in US dollars."""
 
-    type: Literal["request", "token"]
+    type: LimitType
     interval: float = Field(validation_alias="interval_hours")
-    limit: int
+    limit: float = Field(validation_alias="amount")
+
+    @field_serializer("limit")
+    def _whole(self, amount: float) -> float:
+        return _plain(amount)
 
 
 class LimitUseResponse(LimitResponse):
     """A limit, the amount that is used, and the time when some of that becomes free."""
 
-    used: int
+    used: float
     frees_at: Instant | None
+
+    @field_serializer("used")
+    def _whole_use(self, amount: float) -> float:
+        return _plain(amount)
 
     @classmethod
     def from_use(cls, use: LimitUse) -> LimitUseResponse:
@@ -123,8 +161,8 @@ class LimitUseResponse(LimitResponse):
         return cls(
             type=use.limit.type,
             interval=use.limit.interval_hours,
-            limit=use.limit.limit,
-            used=use.used,
+            limit=use.limit.amount,
+            used=use.limit.written(use.used),
             frees_at=format_instant(use.frees_at),
         )
 
@@ -235,6 +273,39 @@ class RevokeResponse(ResponseModel):
     revoked: bool = True
 
 
+class SessionResponse(ResponseModel):
+    """A browser that is logged in. `current` is the one that sent this request, `seen_at` within a minute."""
+
+    token: str = Field(description="the id of the token that it logged in with")
+    created_at: Instant
+    seen_at: Instant
+    expires_at: Instant
+    current: bool
+
+    @classmethod
+    def of(cls, session: LoginSession, who: Principal) -> SessionResponse:
+        """Return a session as `who` sees it."""
+        return cls(
+            token=session.token.partition(":")[0],
+            created_at=format_instant(session.created_at),
+            seen_at=format_instant(session.seen_at),
+            expires_at=format_instant(session.expires_at),
+            current=session.digest == who.session,
+        )
+
+
+class SessionList(ResponseModel):
+    """Browsers that are logged in, the newest login first."""
+
+    sessions: list[SessionResponse]
+
+
+class EndSessionsResponse(ResponseModel):
+    """The number of sessions that were ended."""
+
+    ended: int
+
+
 def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of accounts."""
     routes = APIRouter(prefix="/api/v1")
@@ -262,6 +333,18 @@ def _own_account(orchestrator: Orchestrator) -> APIRouter:
     async def update_me(body: UpdateMeRequest, who: Caller) -> MeResponse:
         """Choose whether the content of your requests is stored; counts, timings and stars always are."""
         return MeResponse.from_principal(who, await accounts.opt_out(body.opt_out_history_content, who))
+
+    @routes.get("/me/sessions", responses=error_responses())
+    async def list_sessions(who: Caller) -> SessionList:
+        """List the browsers in which you are logged in."""
+        return SessionList(sessions=[SessionResponse.of(one, who) for one in await accounts.sessions(who)])
+
+    @routes.delete(
+        "/me/sessions", responses=error_responses(UserError("Only users who log in with a token have sessions."))
+    )
+    async def end_sessions(who: Caller) -> EndSessionsResponse:
+        """Log yourself out in all browsers at once. Tokens stay valid."""
+        return EndSessionsResponse(ended=await accounts.end_sessions(who))
 
     @routes.get("/usage", responses=error_responses())
     async def get_usage(who: Caller) -> UsageResponse:
@@ -336,6 +419,11 @@ def _users(orchestrator: Orchestrator) -> APIRouter:
         """Change a user; omitted fields stay. Disabling a user ends all their tokens at once."""
         changed = body.apply(await accounts.user(user_id, who))
         return UserResponse.model_validate(await accounts.change_user(changed, who))
+
+    @routes.delete("/users/{user_id}/sessions", responses=error_responses(_NO_USER, _NO_ADMIN))
+    async def end_sessions_of_user(user_id: str, who: Caller) -> EndSessionsResponse:
+        """Log a user out in all browsers at once. Their tokens stay valid: revoke those, or disable the user."""
+        return EndSessionsResponse(ended=await accounts.end_sessions_of(user_id, who))
 
     @routes.get("/roles", responses=error_responses())
     async def get_roles(who: Caller) -> RoleNotes:

@@ -58,7 +58,11 @@ COLUMNS = (
 )
 """The columns of the exports."""
 
+MAX_CELL = 32_767
+"""The most characters that spreadsheets keep in a cell."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_BYTE_ORDER_MARK = "\ufeff"
 _EMPTY_TO_NONE = BeforeValidator(lambda value: value or None)
 
 
@@ -199,8 +203,12 @@ def _file(media_type: str) -> Responses:
 
 
 async def csv_lines(entries: AsyncIterator[Entry]) -> AsyncIterator[str]:
-    """Yield CSV with a header. A text that a spreadsheet would run as a formula gets a quote in front."""
-    yield _csv_line(COLUMNS)
+    """Yield CSV with a header, for spreadsheets.
+
+    They take it for UTF-8 only with a byte order mark. A text that they would run as a formula gets a quote in front,
+    and one that is too long for a cell is cut, with a mark that says so.
+    """
+    yield _BYTE_ORDER_MARK + _csv_line(COLUMNS)
     async for entry in entries:
         row = flatten(entry)
         yield _csv_line([_cell(row[column]) for column in COLUMNS])
@@ -228,10 +236,17 @@ def flatten(entry: Entry) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    return _cut(f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text)
+
+
+def _cut(text: str) -> str:
+    """Return a text that fits into a cell. Spreadsheets count UTF-16 units: two for an emoji."""
+    units = text.encode("utf-16-le", "surrogatepass") if len(text) > MAX_CELL // 2 else b""
+    if len(units) <= 2 * MAX_CELL:
+        return text
+    mark = f" [cut: {len(text):,} characters in history.jsonl]"
+    return units[: 2 * (MAX_CELL - len(mark))].decode("utf-16-le", "ignore") + mark
 
 
 def _csv_line(cells: Any) -> str:

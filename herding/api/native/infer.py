@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StrictBool, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from herding import values
@@ -23,7 +23,7 @@ from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
 from herding.errors import AccessError, LimitError, NoNodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.prompts.model import PromptParameters
+from herding.prompts.parameters import PromptParameters
 from herding.values import (
     Attempt,
     CheckResult,
@@ -39,6 +39,9 @@ from herding.values import (
     Timings,
     Usage,
 )
+
+MAX_TURNS = 1000
+MAX_VARIABLES = 1000
 
 _EVENTS = (
     'event: start\ndata: {"request_id": "0b9c...", "model": "herding/cria", "node": "local", "reason": "..."}\n\n'
@@ -79,18 +82,20 @@ class RunPromptRequest(RequestModel):
         default="",
         description="`key` (its label prod, else the newest), `key@<version>`, `key@<label>` or `key@newest`",
     )
-    variables: dict[str, Any] = Field(default_factory=dict)
+    variables: dict[str, Any] = Field(default_factory=dict, max_length=MAX_VARIABLES)
     model: str | None = Field(
         default=None, description="null or `auto`: the routing chooses among the prompt's target models"
     )
     parameters: PromptParameters = PromptParameters()
     session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
-    turns: list[Turn] = Field(
-        default_factory=list, description="earlier turns of a chat, oldest first, instead of the remembered ones"
+    turns: Annotated[list[Turn], FailFast()] = Field(
+        default_factory=list,
+        max_length=MAX_TURNS,
+        description="earlier turns of a chat, oldest first, instead of the remembered ones",
     )
     stream: StrictBool = False
     prompt_key: SkipJsonSchema[str | None] = None
-    raw_inputs: SkipJsonSchema[dict[str, Any] | None] = None
+    raw_inputs: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, max_length=MAX_VARIABLES)
 
     @model_validator(mode="after")
     def _check_form(self) -> RunPromptRequest:

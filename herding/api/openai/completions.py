@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -16,7 +17,7 @@ from herding.api.http.sse import encode_event, encode_stream, event_stream
 from herding.api.openai.prompt_models import PREFIX, model_of, prompt_request
 from herding.api.openai.requests import ChatRequest, CompletionRequest
 from herding.api.openai.responses import ChatCompletion, ChunkWriter, TextCompletion
-from herding.errors import HerdingError
+from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.values import Delta, Done, Event, Message, Principal, Started
 
@@ -26,7 +27,7 @@ END = b"data: [DONE]\n\n"
 async def complete_chat(orchestrator: Orchestrator, body: ChatRequest, request: Request, who: Principal) -> Response:
     """Answer a chat, or run the prompt that its model names."""
     parameters, messages = body.to_parameters(), body.to_messages()
-    if body.model.startswith(PREFIX):
+    if body.model and body.model.startswith(PREFIX):
         run = await prompt_request(
             orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
         )
@@ -49,14 +50,23 @@ async def complete_text(
     orchestrator: Orchestrator, body: CompletionRequest, request: Request, who: Principal
 ) -> Response:
     """Continue a text, or run the prompt that its model names."""
-    parameters, text = body.to_parameters(), body.to_text()
-    if body.model.startswith(PREFIX):
+    parameters, prompts = body.to_parameters(), body.to_prompts()
+    text = prompts[0] if len(prompts) == 1 and isinstance(prompts[0], str) else None
+    if body.model and body.model.startswith(PREFIX):
+        if prompts and text is None:
+            raise UserError("A prompt of Herding takes one text here.", param="prompt")
         messages = [Message("user", text)] if text else []
         run = await prompt_request(
             orchestrator, body.model, messages, variables=body.variables, parameters=parameters, who=who
         )
     else:
-        run = values.Request(model=model_of(body.model, body.variables), parameters=parameters, text=text)
+        shown = text if text is not None or not prompts else json.dumps(prompts, ensure_ascii=False)
+        run = values.Request(
+            model=model_of(body.model, body.variables),
+            parameters=parameters,
+            text=shown,
+            prompts=prompts if text is None and prompts else None,
+        )
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
     outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
@@ -82,8 +92,11 @@ async def _chunks(events: AsyncGenerator[Event, None], writer: ChunkWriter) -> A
             match event:
                 case Started():
                     writer.start(event.request_id, event.model)
-                case Delta(text):
+                case Delta(text, ()):
                     yield encode_event(writer.text(text))
+                case Delta(_, choices):
+                    for choice in choices:
+                        yield encode_event(writer.choice(choice))
                 case Done(outcome):
                     for chunk in writer.end(outcome):
                         yield encode_event(chunk)

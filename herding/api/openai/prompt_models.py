@@ -1,7 +1,8 @@
 """Prompts that are called like models, as `prompt:<key>`.
 
 The field `variables` holds the variables. The last user message fills a variable too: the last text variable that the
-prompt's last message uses. For a prompt that is a chat, the messages before it are the earlier turns.
+prompt's last message uses; its images and other parts are added to that message. For a prompt that is a chat, the
+messages before it are the earlier turns. Tool calls and their results may follow it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from herding.orchestrator import Orchestrator
 from herding.prompts.model import Prompt
 from herding.prompts.render import placeholders
 from herding.prompts.variables import TextVariable
-from herding.values import Message, Parameters, Principal, Request
+from herding.values import TEXT_PARTS, Fields, Message, Parameters, Principal, Request
+
+CALLS = {"tool_calls", "function_call"}
+"""Fields of an assistant's message with calls of tools."""
 
 PREFIX = "prompt:"
 AUTO = "auto"
@@ -31,18 +35,39 @@ async def prompt_request(
 ) -> Request:
     """Return a run of the prompt that `model` names, with the contents of `messages`."""
     found = await orchestrator.prompts.find(model.removeprefix(PREFIX), who)
-    turns, given = list(messages), variables or {}
-    if turns and turns[-1].role == "user":
-        given = {**given, **_fill_variable(turns.pop().content, found.prompt, given)}
-    reference = f"{found.key}@{found.number}"
-    return Request(prompt=reference, variables=given, turns=tuple(turns) or None, parameters=parameters)
+    asked, given, attachments = _last_question(messages), variables or {}, tuple[Fields, ...]()
+    turns, after = tuple(messages), tuple[Message, ...]()
+    if asked is not None:
+        question, turns, after = messages[asked], tuple(messages[:asked]), tuple(messages[asked + 1 :])
+        attachments = tuple(part for part in question.parts or () if part.get("type") not in TEXT_PARTS)
+        if question.content or not attachments:
+            given = {**given, **_fill_variable(question.content, found.prompt, given)}
+    return Request(
+        prompt=f"{found.key}@{found.number}",
+        variables=given,
+        turns=turns or None,
+        parameters=parameters,
+        attachments=attachments,
+        after=after,
+    )
 
 
-def model_of(model: str, variables: Mapping[str, Any] | None) -> str | None:
+def _last_question(messages: Sequence[Message]) -> int | None:
+    """Return the position of the last user message, if only tool calls and their results follow; None without one."""
+    for position in range(len(messages) - 1, -1, -1):
+        message = messages[position]
+        if message.role == "user":
+            return position
+        if message.role not in ("tool", "function") and not CALLS & message.fields.keys():
+            return None
+    return None
+
+
+def model_of(model: str | None, variables: Mapping[str, Any] | None) -> str | None:
     """Return the model of a request without prompt, None for any. Raises UserError if there are variables."""
     if variables:
         raise UserError(f"Only prompts have variables. Name one as the model: '{PREFIX}<key>'.", param="variables")
-    if not model:
+    if model == "":
         raise NotFoundError(f"Name a model, or '{AUTO}'.", param="model")
     return None if model == AUTO else model
 

@@ -1,4 +1,4 @@
-"""Request bodies of the OpenAI-compatible API. Unknown fields are accepted and have no effect."""
+"""Request bodies of the OpenAI-compatible API. Fields that Herding does not know go to the node."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from herding.errors import UserError
-from herding.values import Message, Parameters
+from herding.prompts.parameters import without_defaults
+from herding.values import COMPLETION_TOKENS, TEXT_PARTS, Message, Parameters, Role, text_of_parts
 
+MAX_PROMPTS = 128
 MAX_SCHEMA_BYTES = 40_000
 _SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CHAT: JsonDict = {"model": "herding/cria", "messages": [{"role": "user", "content": "Hello! Who are you?"}]}
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (None, 1),
-    "best_of": (None, 1),
-    "tools": (None, []),
-    "functions": (None, []),
-    "logprobs": (None, False),
-    "echo": (None, False),
-    "suffix": (None, ""),
-}
-"""The values of unsupported fields that change nothing."""
-
-
-class TextPart(BaseModel):
-    """A part of a message. Only text is supported."""
-
-    type: Literal["text"]
-    text: str
-
 
 class ChatMessage(BaseModel):
-    """A message of a chat. `developer` is the newer name of `system`. Only the assistant's may lack content."""
+    """A message of a chat in OpenAI's form: text, or parts such as images; tool calls and their results."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
-    tool_calls: Any = None
+    model_config = ConfigDict(extra="allow")
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = None
 
     def to_message(self, place: str) -> Message:
-        """Return the message with its text in one piece. Errors name its `place` in the body."""
-        if self.tool_calls:
-            raise UserError("Tool calls are not supported. Leave out this message.", param=f"{place}.tool_calls")
-        if self.content is None and self.role != "assistant":
-            raise UserError(f"A message of the {self.role} needs its text here.", param=f"{place}.content")
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content or ())
-        return Message("system" if self.role == "developer" else self.role, text)
+        """Return the message. Errors name its `place` in the body."""
+        more = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+        if self.content is None:
+            if self.role not in ("assistant", "function"):
+                raise UserError(f"A message of the {self.role} needs its content here.", param=f"{place}.content")
+            return Message(self.role, "", None, {"content": None, **more} if more else {})
+        if isinstance(self.content, str):
+            return Message(self.role, self.content, None, more)
+        for position, part in enumerate(self.content):
+            _check_part(part, f"{place}.content.{position}")
+        text = text_of_parts(tuple(self.content))
+        is_text = all(part.keys() == {"type", "text"} for part in self.content)
+        return Message(self.role, text, None if is_text else tuple(self.content), more)
+
+
+def _check_part(part: dict[str, Any], place: str) -> None:
+    """Raise UserError unless a part has a type, and one of text its text."""
+    kind = part.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise UserError("A part of a message needs a 'type', such as 'text' or 'image_url'.", param=f"{place}.type")
+    if kind in TEXT_PARTS and not isinstance(part.get("text"), str):
+        raise UserError("A part of the type 'text' needs its 'text'.", param=f"{place}.text")
 
 
 class StreamOptions(BaseModel):
@@ -59,9 +59,11 @@ class StreamOptions(BaseModel):
 
 
 class _CompletionFields(BaseModel):
-    """The fields that chats and completions share."""
+    """The fields that chats and completions share. All others are parameters for the node."""
 
-    model: str = Field(default="auto", description="a model id, `auto`, or `prompt:<key>`")
+    model_config = ConfigDict(extra="allow")
+
+    model: str | None = Field(default=None, description="a model id, `auto` or null, or `prompt:<key>`")
     variables: dict[str, Any] | None = Field(default=None, description="of the prompt, if `model` names one")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -72,13 +74,6 @@ class _CompletionFields(BaseModel):
     max_completion_tokens: int | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
-    n: Any = None
-    best_of: Any = None
-    tools: Any = None
-    functions: Any = None
-    logprobs: Any = None
-    echo: Any = None
-    suffix: Any = None
 
     @property
     def include_usage(self) -> bool:
@@ -86,24 +81,21 @@ class _CompletionFields(BaseModel):
         return self.stream_options is not None and self.stream_options.include_usage
 
     def to_parameters(self) -> Parameters:
-        """Return the sampling parameters. Raises UserError for a field that is not supported."""
-        for name, accepted in _NEUTRAL.items():
-            if getattr(self, name) not in accepted:
-                raise UserError(f"'{name}' is not supported. Leave it out.", param=name)
-        return Parameters(
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
-            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
-            seed=self.seed,
-        )
+        """Return the parameters for the node: all fields that are set, and are none of Herding's own."""
+        given = {name: getattr(self, name) for name in _PARAMETERS if getattr(self, name) is not None}
+        given |= self.model_extra or {}
+        if given.get(COMPLETION_TOKENS) is not None:
+            given.pop("max_tokens", None)
+        return Parameters.of(without_defaults(given))
+
+
+_PARAMETERS = ("temperature", "top_p", "top_k", "max_tokens", COMPLETION_TOKENS, "stop", "seed")
 
 
 class ChatRequest(_CompletionFields):
     """A chat."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_CHAT]})
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [_CHAT]})
 
     messages: list[ChatMessage] = Field(max_length=1000)
     response_format: Any = Field(default=None, description="`text`, `json_object` or `json_schema`, as in OpenAI's API")
@@ -119,36 +111,42 @@ class ChatRequest(_CompletionFields):
 
 
 class CompletionRequest(_CompletionFields):
-    """A raw text to continue."""
+    """A raw text to continue, or several; a text may also be a list of token ids."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "herding/cria", "prompt": "Hello", "max_tokens": 50}]}
+        extra="allow",
+        json_schema_extra={"examples": [{"model": "herding/cria", "prompt": "Hello", "max_tokens": 50}]},
     )
 
-    prompt: str | list[str] | None = None
+    prompt: str | list[str] | list[int] | list[list[int]] | None = None
     response_format: Any = None
 
     def to_parameters(self) -> Parameters:
-        """Return the sampling parameters. Raises UserError for a field that is not supported."""
+        """Return the parameters for the node. Raises UserError for a response format."""
         if self.response_format not in (None, {"type": "text"}):
             message = "A raw text has no response_format. Send messages to /v1/chat/completions."
             raise UserError(message, param="response_format")
         return super().to_parameters()
 
-    def to_text(self) -> str | None:
-        """Return the text, None without one. Raises UserError for several."""
-        if self.prompt is None or isinstance(self.prompt, str):
-            return self.prompt
-        if len(self.prompt) != 1:
-            raise UserError("'prompt' must be one text.", param="prompt")
-        return self.prompt[0]
+    def to_prompts(self) -> tuple[Any, ...]:
+        """Return the texts and lists of token ids to continue; none without one."""
+        if self.prompt is None:
+            return ()
+        if isinstance(self.prompt, str):
+            return (self.prompt,)
+        if not self.prompt:
+            raise UserError("'prompt' has no text.", param="prompt")
+        if len(self.prompt) > MAX_PROMPTS:
+            raise UserError(f"Send at most {MAX_PROMPTS} prompts in one request.", param="prompt")
+        return (self.prompt,) if isinstance(self.prompt[0], int) else tuple(self.prompt)
 
 
 class LegacyChatRequest(ChatRequest):
     """One `input` for a model, or OpenAI's `messages`."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"input": "Hello! Who are you?", "model_name": "herding/cria"}, _CHAT]}
+        extra="allow",
+        json_schema_extra={"examples": [{"input": "Hello! Who are you?", "model_name": "herding/cria"}, _CHAT]},
     )
 
     messages: list[ChatMessage] = Field(default_factory=list, max_length=1000)

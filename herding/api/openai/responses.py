@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from herding.api.http.models import ResponseModel
-from herding.values import FinishReason, Outcome, Usage
-
-FinishedBy = Literal["stop", "length"]
+from herding.values import Choice, Fields, FinishReason, Outcome, Usage
 
 
 class CompletionUsage(ResponseModel):
-    """Token counts."""
+    """Token counts, with the details that the node sent."""
+
+    model_config = ConfigDict(extra="allow")
 
     prompt_tokens: int
     completion_tokens: int
@@ -24,6 +24,7 @@ class CompletionUsage(ResponseModel):
     def from_counts(cls, counts: Usage) -> CompletionUsage:
         """Return token counts under OpenAI's names."""
         return cls(
+            **{name: value for name, value in counts.details.items() if name not in cls.model_fields},
             prompt_tokens=counts.input_tokens,
             completion_tokens=counts.output_tokens,
             total_tokens=counts.input_tokens + counts.output_tokens,
@@ -31,51 +32,75 @@ class CompletionUsage(ResponseModel):
 
 
 class AssistantMessage(ResponseModel):
-    """The message of the model."""
+    """The message of the model: text, a refusal or tool calls, and the reasoning under the name that the node uses."""
+
+    model_config = ConfigDict(extra="allow")
 
     role: Literal["assistant"] = "assistant"
-    content: str
-    refusal: None = None
+    content: str | None
+    refusal: str | None = None
+
+    @classmethod
+    def from_choice(cls, choice: Choice) -> AssistantMessage:
+        """Return the message of a choice."""
+        fields = dict(choice.fields)
+        text = fields.pop("content", "") + choice.text
+        return cls(content=text or (None if fields else ""), **fields)
 
 
 class ChatChoice(ResponseModel):
-    """The only choice of a chat."""
+    """A choice of a chat."""
+
+    model_config = ConfigDict(extra="allow")
 
     message: AssistantMessage
-    index: Literal[0] = 0
-    logprobs: None = None
-    finish_reason: FinishedBy
+    index: int = 0
+    logprobs: dict[str, Any] | None = None
+    finish_reason: str
 
 
 class TextChoice(ResponseModel):
-    """The only choice of a completion."""
+    """A choice of a completion."""
+
+    model_config = ConfigDict(extra="allow")
 
     text: str
-    index: Literal[0] = 0
-    logprobs: None = None
-    finish_reason: FinishedBy
+    index: int = 0
+    logprobs: dict[str, Any] | None = None
+    finish_reason: str
 
 
 class ChatCompletion(ResponseModel):
     """The response to a chat. `created` is in Unix seconds."""
 
+    model_config = ConfigDict(extra="allow")
+
     id: str = Field(examples=["chatcmpl-0b9c5ac1d5e84a5f9e6f2f4f4be4b0f6"])
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
-    system_fingerprint: None = None
+    system_fingerprint: str | None = None
     choices: list[ChatChoice]
     usage: CompletionUsage
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> ChatCompletion:
         """Return the response to a chat that ended with `outcome`."""
-        message = AssistantMessage(content=outcome.answer)
         return cls(
+            **_extra(outcome, cls),
             id=f"chatcmpl-{outcome.request_id}",
             created=outcome.created_at // 1000,
             model=outcome.model or "",
-            choices=[ChatChoice(message=message, finish_reason=to_finish_reason(outcome.finish_reason))],
+            choices=[
+                ChatChoice(
+                    **_own(choice.extra, ChatChoice),
+                    message=AssistantMessage.from_choice(choice),
+                    index=choice.index,
+                    logprobs=choice.extra.get("logprobs"),
+                    finish_reason=to_finish_reason(choice.finish_reason),
+                )
+                for choice in outcome.choices or (outcome.first,)
+            ],
             usage=CompletionUsage.from_counts(outcome.usage),
         )
 
@@ -83,11 +108,13 @@ class ChatCompletion(ResponseModel):
 class TextCompletion(ResponseModel):
     """The response to a raw text. `created` is in Unix seconds."""
 
+    model_config = ConfigDict(extra="allow")
+
     id: str = Field(examples=["cmpl-0b9c5ac1d5e84a5f9e6f2f4f4be4b0f6"])
     object: Literal["text_completion"] = "text_completion"
     created: int
     model: str
-    system_fingerprint: None = None
+    system_fingerprint: str | None = None
     choices: list[TextChoice]
     usage: CompletionUsage
 
@@ -95,12 +122,34 @@ class TextCompletion(ResponseModel):
     def from_outcome(cls, outcome: Outcome) -> TextCompletion:
         """Return the response to a text that ended with `outcome`."""
         return cls(
+            **_extra(outcome, cls),
             id=f"cmpl-{outcome.request_id}",
             created=outcome.created_at // 1000,
             model=outcome.model or "",
-            choices=[TextChoice(text=outcome.answer, finish_reason=to_finish_reason(outcome.finish_reason))],
+            choices=[
+                TextChoice(
+                    **_own({**choice.fields, **choice.extra}, TextChoice, "content"),
+                    text=choice.fields.get("content", "") + choice.text,
+                    index=choice.index,
+                    logprobs=choice.extra.get("logprobs"),
+                    finish_reason=to_finish_reason(choice.finish_reason),
+                )
+                for choice in outcome.choices or (outcome.first,)
+            ],
             usage=CompletionUsage.from_counts(outcome.usage),
         )
+
+
+def _extra(outcome: Outcome, kind: type[ResponseModel]) -> dict[str, Any]:
+    """Return the further fields of a response as the node sent them."""
+    fingerprint = outcome.extra.get("system_fingerprint")
+    own = _own(outcome.extra, kind)
+    return own | {"system_fingerprint": fingerprint} if isinstance(fingerprint, str) else own
+
+
+def _own(given: Fields, kind: type[ResponseModel], *but: str) -> dict[str, Any]:
+    """Return the given fields that `kind` does not have itself."""
+    return {name: value for name, value in given.items() if name not in kind.model_fields and name not in but}
 
 
 class EmbeddingItem(ResponseModel):
@@ -143,9 +192,9 @@ class OpenAIModelList(ResponseModel):
     data: list[Model]
 
 
-def to_finish_reason(reason: FinishReason | None) -> FinishedBy:
+def to_finish_reason(reason: FinishReason | None) -> str:
     """Return why generation ended, in OpenAI's words; these have none for a request that was stopped."""
-    return "length" if reason == "length" else "stop"
+    return "stop" if reason in (None, "cancelled") else reason
 
 
 class ChunkWriter:
@@ -157,7 +206,8 @@ class ChunkWriter:
     def __init__(self, *, is_chat: bool, include_usage: bool) -> None:
         self._is_chat, self._include_usage = is_chat, include_usage
         self._head: dict[str, Any] = {}
-        self._is_first = True
+        self._begun: set[int] = set()
+        self._ended: set[int] = set()
 
     def start(self, request_id: str, model: str) -> None:
         """Set what all chunks begin with."""
@@ -169,25 +219,49 @@ class ChunkWriter:
             "system_fingerprint": None,
         } | ({"usage": None} if self._include_usage else {})
 
+    def extend(self, extra: Fields) -> None:
+        """Add further fields of the response to the chunks that follow."""
+        self._head |= {name: value for name, value in extra.items() if name not in _HEAD}
+
     def text(self, text: str) -> dict[str, Any]:
-        """Return a chunk with text; the first one of a chat names the role."""
-        delta = {"role": "assistant", "content": text} if self._is_first else {"content": text}
-        self._is_first = False
+        """Return a chunk with text of the first choice; the first one of a chat names the role."""
+        delta = {"content": text} if 0 in self._begun else {"role": "assistant", "content": text}
+        self._begun.add(0)
         return self._chunk({"delta": delta} if self._is_chat else {"text": text}, None)
 
+    def choice(self, choice: Choice) -> dict[str, Any]:
+        """Return a chunk with what one choice adds."""
+        fields, reason = dict(choice.fields), choice.finish_reason
+        text = fields.pop("content", "") + choice.text
+        extra = {name: value for name, value in choice.extra.items() if name not in ("index", "delta", "text")}
+        if reason:
+            self._ended.add(choice.index)
+        if not self._is_chat:
+            return self._chunk({"text": text, **fields, **extra}, reason, choice.index)
+        first = {} if choice.index in self._begun else {"role": "assistant", "content": None if fields else ""}
+        self._begun.add(choice.index)
+        delta = {**first, **({"content": text} if text else {}), **fields}
+        return self._chunk({"delta": delta, **extra}, reason, choice.index)
+
     def end(self, outcome: Outcome) -> list[dict[str, Any]]:
-        """Return the last chunks: those with the finish reason and the usage, after an empty one without any text."""
+        """Return the last chunks: those with the finish reasons and the usage, after an empty one without any text."""
         chunks = []
-        if self._is_first:
+        if not self._begun:
             self.start(outcome.request_id, outcome.model or "")
             chunks.append(self.text(""))
-        reason = to_finish_reason(outcome.finish_reason)
-        chunks.append(self._chunk({"delta": {}} if self._is_chat else {"text": ""}, reason))
+        self.extend(outcome.extra)
+        for choice in outcome.choices or (outcome.first,):
+            if choice.index not in self._ended:
+                reason = to_finish_reason(choice.finish_reason)
+                chunks.append(self._chunk({"delta": {}} if self._is_chat else {"text": ""}, reason, choice.index))
         if self._include_usage:
             usage = CompletionUsage.from_counts(outcome.usage).model_dump()
             chunks.append(self._head | {"choices": [], "usage": usage})
         return chunks
 
-    def _chunk(self, content: dict[str, Any], finish_reason: FinishedBy | None) -> dict[str, Any]:
-        choice = {"index": 0, **content, "logprobs": None, "finish_reason": finish_reason}
+    def _chunk(self, content: dict[str, Any], finish_reason: str | None, index: int = 0) -> dict[str, Any]:
+        choice = {"index": index, "logprobs": None, **content, "finish_reason": finish_reason}
         return self._head | {"choices": [choice]}
+
+
+_HEAD = frozenset({"id", "object", "created", "model", "choices", "usage"})

@@ -48,6 +48,7 @@ class UsersSection:
         on(self.search.change, self.find, filters, [self.list], name="user_search", trigger_mode="always_last", **now)
         on(self.list.pick, self.pick, [], filled, name="user_pick", trigger_mode="multiple", **now)
         on(form.new.click, self.clear, [self.search], [*filled, self.list], name="user_new", **now)
+        on(form.log_out.click, self.log_out, [self.selected], [form.note], name="user_log_out", **now)
         on(form.save.click, self.save, [*filters, *form.fields], [self.list, *filled], name="user_save", **now)
 
     @property
@@ -101,6 +102,15 @@ class UsersSection:
         note = success("Saved." if selected else f"{user.name} added. Create a token for them under Tokens.")
         return [await self._list(search, user.id, principal), user.id, *form, note]
 
+    @requires(USERS)
+    async def log_out(self, selected: str, request: gr.Request) -> Markup:
+        """Log the selected user out in all browsers."""
+        try:
+            count = await self._accounts.end_sessions_of(selected, principal_of(request))
+        except HerdingError as error:
+            return panel("bad", "Not logged out", el("p", error.message), role="alert")
+        return success(f"Ended {plural(count, 'session')}. Tokens stay valid.")
+
     async def _list(self, search: str | None, selected: str, principal: Principal) -> Markup:
         users = await self._accounts.users(principal)
         found = [user for user in users if _matches(user, (search or "")[:MAX_SEARCH])]
@@ -148,6 +158,7 @@ class UserForm:
             with gr.Row(elem_classes=["answers"]):
                 self.save = gr.Button("Add user", variant="primary", size="sm", elem_id="user-save")
                 self.new = gr.Button("New user", size="sm", visible=False, elem_id="user-another")
+                self.log_out = gr.Button("Log out everywhere", size="sm", visible=False, elem_id="user-log-out")
             self.note = gr.HTML(elem_id="user-note", elem_classes=["note"])
 
     @property
@@ -156,7 +167,7 @@ class UserForm:
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.title, *self.fields, self.save, self.new]
+        return [self.title, *self.fields, self.save, self.new, self.log_out]
 
     def show(self, user: User | None, roles: Sequence[str]) -> list[Any]:
         """Return updates of `outputs` for a user, or for a new one."""
@@ -169,6 +180,7 @@ class UserForm:
             bool(user and user.opt_out),
             bool(user and user.disabled),
             gr.update(value="Save changes" if user else "Add user"),
+            gr.update(visible=user is not None),
             gr.update(visible=user is not None),
         ]
 

@@ -254,26 +254,30 @@ class Editor:
         """Return the updates of `marks`."""
         draft, can_edit = session.draft, EDIT in principal.rights
         edited, new = _has_edited_text(session), session.prompt is not None and is_unsaved(session.prompt)
-        variant, error = await self._check(session, principal)
+        variant, notes, error = await self._check(session, principal)
         return [
             variant,
             prompt_text.new_prompt_note() if new else prompt_text.edit_note(edited, can_edit=can_edit),
-            prompt_text.error_note(error) if error else "",
+            prompt_text.error_note(error) if error else prompt_text.notes_panel(notes) or "",
             gr.update(visible=edited and not new, value="Revert YAML" if draft.shows_yaml else "Revert template"),
             prompt_text.edit_note(bool(draft.parameters)),
             gr.update(visible=bool(draft.parameters)),
             *self.pane.show(session, await self.drafts.other_editors(session, principal), principal),
         ]
 
-    async def _check(self, session: SessionState, principal: Principal) -> tuple[Markup, HerdingError | None]:
-        """Render the draft; return the variant or the error of the values, and the error of the edited text."""
+    async def _check(
+        self, session: SessionState, principal: Principal
+    ) -> tuple[Markup, Sequence[str], HerdingError | None]:
+        """Render the draft; return the variant or the error of the values, notes, and the error of the edited text."""
         try:
             rendered = await self._orchestrator.pipeline.preview(replace(run_request(session), turns=()), principal)
         except VariableError as error:
-            return Markup() if error.param in session.field_errors else prompt_text.error_note(error), None
+            return Markup() if error.param in session.field_errors else prompt_text.error_note(error), (), None
         except HerdingError as error:
-            return (Markup(), error) if _has_edited_text(session) else (prompt_text.error_note(error), None)
-        return prompt_text.variant_note(rendered.variant), None
+            if _has_edited_text(session):
+                return Markup(), (), error
+            return prompt_text.error_note(error), (), None
+        return prompt_text.variant_note(rendered.variant), rendered.notes, None
 
 
 def _has_edited_text(session: SessionState) -> bool:

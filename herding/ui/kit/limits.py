@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from herding.errors import UserError
-from herding.values import Limit
+from herding.values import NANO, Limit, format_dollars, to_nano
 
 _LINE = re.compile(
-    r"(?P<count>[0-9]{1,15}) (?P<type>request|token)s? per "
+    r"(?:(?P<count>[0-9]{1,15}) (?P<type>request|token)s?|\$ ?(?P<dollars>[0-9]{1,7}(?:\.[0-9]{1,9})?)) per "
     r"(?P<length>[0-9]{1,6}(?:\.[0-9]{1,30})?) (?P<unit>hour|day)s?",
     re.ASCII,
 )
 _HOURS = {"hour": 1, "day": 24}
 _SHOWN = 60
-_EXAMPLE = "Write a line such as '500 requests per 24 hours' or '100000 tokens per 24 hours'."
+_EXAMPLE = "Write a line such as '500 requests per 24 hours', '100000 tokens per 24 hours' or '$5 per 24 hours'."
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
@@ -28,14 +28,19 @@ def parse_limits(text: str) -> tuple[Limit, ...]:
 def to_lines(limits: Sequence[Limit]) -> str:
     """Return the limits as the lines that `parse_limits` reads."""
     return "\n".join(
-        f"{limit.limit} {limit.type}s per {_number(limit.interval_hours)} {_plural('hour', limit.interval_hours)}"
+        f"{_line_amount(limit)} per {_number(limit.interval_hours)} {_plural('hour', limit.interval_hours)}"
         for limit in limits
     )
 
 
 def limit_text(limit: Limit) -> str:
-    """Return a limit as `500 requests per 24 hours`."""
-    return f"{limit.limit:,} {_plural(limit.type, limit.limit)} per {interval(limit.interval_hours)}"
+    """Return a limit as `500 requests per 24 hours` or `$5.00 per 24 hours`."""
+    return f"{quantity(limit, limit.limit)} per {interval(limit.interval_hours)}"
+
+
+def quantity(limit: Limit, count: int) -> str:
+    """Return an amount in the unit of a limit: `500 requests`, `1 token` or `$0.25`."""
+    return format_dollars(count) if limit.type == "cost" else f"{count:,} {_plural(limit.type, count)}"
 
 
 def interval(hours: float) -> str:
@@ -54,7 +59,17 @@ def _limit(number: int, line: str) -> Limit:
         text = line.strip()
         start = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
         raise UserError(f"Fix line {number} of the limits, '{start}'. {_EXAMPLE}", param="limits")
+    if found["dollars"]:
+        return Limit("cost", hours, to_nano(found["dollars"]))
     return Limit("request" if found["type"] == "request" else "token", hours, int(found["count"]))
+
+
+def _line_amount(limit: Limit) -> str:
+    """Return the amount of a limit as it is typed, with all its digits."""
+    if limit.type != "cost":
+        return f"{limit.limit} {limit.type}s"
+    digits = format(Decimal(limit.limit) / NANO, "f")
+    return f"${digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
 
 
 def _number(hours: float) -> str:

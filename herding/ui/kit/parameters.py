@@ -49,7 +49,9 @@ class ParameterFields:
 
 def to_parameters(edits: Mapping[str, Any]) -> Parameters:
     """Return edits of the fields as the parameters of a request."""
-    numbers = {name: int(value) if name in _INTEGERS else value for name, value in edits.items() if name != "stop"}
+    numbers: dict[str, Any] = {
+        name: int(value) if name in _INTEGERS else value for name, value in edits.items() if name != "stop"
+    }
     stop = tuple(line.replace("\\n", "\n") for line in str(edits.get("stop", "")).splitlines() if line)
     return Parameters(**numbers, stop=stop)
 

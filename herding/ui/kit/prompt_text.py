@@ -35,7 +35,13 @@ def summary(prompt: PromptInfo | None, *, new: bool = False) -> Markup:
         return empty_state("No prompts yet", "Add a YAML file to the prompts folder, then reload this page.")
     description = el("p", prompt.description) if prompt.description else None
     label = chip("Not saved", "accent") if new else label_chip(prompt)
-    return el("div", description, el("div", label, _version(prompt), tag_chips(prompt), cls="chips"), cls="about")
+    chips = el("div", label, _version(prompt), tag_chips(prompt), cls="chips")
+    return el("div", description, chips, notes_panel(prompt.notes), cls="about")
+
+
+def notes_panel(notes: Sequence[str]) -> Markup | None:
+    """Return the notes about a prompt, None without any."""
+    return panel("warn", "Notes", el("ul", *(el("li", note) for note in notes))) if notes else None
 
 
 def _version(prompt: PromptInfo) -> Markup | None:

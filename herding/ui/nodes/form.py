@@ -146,17 +146,19 @@ def read_node(fields: Sequence[Any], default_name: str = "") -> dict[str, Any]:
 
 def _parse_template(text: str) -> Mapping[str, Any]:
     try:
-        data = YamlDocument(text).data
+        source = YamlDocument(text)
     except ConfigError as error:
         line = f", line {error.line}" if error.line else ""
         raise UserError(f"Fix the template{line}: {error.reason}.", param="template") from None
+    data = source.data
     if not isinstance(data, dict):
         raise UserError(
             "The template must be a YAML map with method, headers, body, response_extract and stream.", param="template"
         )
     if taken := [field for field in FIELDS if field in data]:
         raise UserError(f"Remove '{taken[0]}' from the template and use its field instead.", param="template")
-    return data
+    texts = {part: source.data_as_written((part,)) for part in ("headers", "query") if part in data}
+    return data | texts
 
 
 def _exchange(exchange: Exchange) -> Markup:

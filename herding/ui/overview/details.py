@@ -17,7 +17,6 @@ from herding.ui.kit.format import (
     join,
     key_values,
     mean_rating,
-    panel,
 )
 from herding.ui.kit.variable_form import help_text
 from herding.values import PromptInfo
@@ -35,7 +34,6 @@ def prompt_details(prompt: PromptInfo) -> Markup:
             ("Rating", mean_rating(stats.mean_stars, stats.rated)),
         ]
     )
-    notes = panel("calm", "Notes about the file", el("ul", *(el("li", note) for note in prompt.notes)))
     sections = [
         ("Target models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
         ("Variables", _variables(prompt.variables)),
@@ -51,7 +49,7 @@ def prompt_details(prompt: PromptInfo) -> Markup:
             description,
             el("div", prompt_text.label_chip(prompt), prompt_text.tag_chips(prompt), cls="chips"),
             used,
-            notes if prompt.notes else None,
+            prompt_text.notes_panel(prompt.notes),
             *written,
         ]
     )

@@ -19,7 +19,8 @@ from herding.ui.kit.identity import LOCAL, display_name, find_user
 from herding.ui.kit.limits import interval, limit_text
 from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
-from herding.values import LimitUse, Principal, User
+from herding.ui.usage.sessions import SessionsPane
+from herding.values import LimitUse, Principal, User, format_dollars
 
 REFRESH_SECONDS = 3.0
 NO_LIMITS = empty_state("No limits apply to you", "Your requests are still recorded in the history.")
@@ -41,19 +42,20 @@ class UsageTab(Tab):
                 self.limits = gr.HTML(elem_id="usage-limits")
             with gr.Column(scale=5, min_width=320, elem_id="usage-own"):
                 self.me = gr.HTML(elem_id="usage-me")
+                self.sessions = SessionsPane(orchestrator)
                 self.data = PrivacyPane(orchestrator)
         on(self.timer.tick, self.refresh, [], [self.limits], name="usage_open", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.timer, self.limits, self.me, *self.data.outputs]
+        return [self.timer, self.limits, self.me, *self.sessions.outputs, *self.data.outputs]
 
     @requires(USAGE)
     async def opened(self, request: gr.Request) -> list[Any]:
         """Open the tab and start refreshing."""
         principal = principal_of(request)
         user = await find_user(principal, self._accounts)
-        own = self.data.show(principal, user)
+        own = [*await self.sessions.show(principal), *self.data.show(principal, user)]
         return [gr.update(active=True), await self._limits(principal), account(principal, user), *own]
 
     @requires(USAGE)
@@ -79,8 +81,10 @@ def limits(uses: Sequence[LimitUse], now: int, *, shared: bool = False) -> Marku
 def _row(use: LimitUse, now: int) -> Markup:
     most, kind = use.limit.limit, use.limit.type
     percent = 100 * use.used / most if most else 100
-    name = el("b", f"{kind.capitalize()}s per {interval(use.limit.interval_hours)}")
-    text = f"{use.used:,} of {most:,} · {_percent(percent)}"
+    what = "Cost" if kind == "cost" else f"{kind.capitalize()}s"
+    name = el("b", f"{what} per {interval(use.limit.interval_hours)}")
+    amounts = [format_dollars(part) if kind == "cost" else f"{part:,}" for part in (use.used, most)]
+    text = f"{' of '.join(amounts)} · {_percent(percent)}"
     return el("li", meter(name, percent, text, label=limit_text(use.limit)), _left(use, now))
 
 
@@ -94,7 +98,8 @@ def _left(use: LimitUse, now: int) -> Markup:
     if use.frees_at is not None:
         more = f" More available in {rough_duration(max(0, use.frees_at - now))}."
     if left:
-        return el("p", f"{left:,} left.", more if use.used else None, cls="muted")
+        shown = format_dollars(left) if use.limit.type == "cost" else f"{left:,}"
+        return el("p", f"{shown} left.", more if use.used else None, cls="muted")
     return el("p", chip("Limit reached", "bad"), more or " Ask an admin for a higher limit.")
 
 

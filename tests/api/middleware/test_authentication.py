@@ -12,8 +12,7 @@ import pytest
 
 from herding.access.login_throttle import PER_ADDRESS
 from herding.access.tokens import mint
-from herding.api.middleware import authentication
-from herding.api.middleware.authentication import COOKIE, AuthenticationMiddleware
+from herding.api.middleware.authentication import COOKIE, NO_TOKEN, AuthenticationMiddleware
 from herding.errors import StoreError
 from herding.values import Principal
 from tests.support.people_parts import BOSS, HERE, OPERATOR_TOKEN, House, housing, public
@@ -114,9 +113,8 @@ class Door:
     async def cookie(self, token: str) -> dict[str, str]:
         """The header of a browser that logged in with a token."""
         who = await self.house.authenticator.authenticate_token(token, HERE)
-        return {
-            "cookie": f"{COOKIE}={self.house.authenticator.sign_session(self.house.authenticator.create_session(who))}"
-        }
+        session = await self.house.authenticator.create_session(who)
+        return {"cookie": f"{COOKIE}={self.house.authenticator.sign_session(session)}"}
 
 
 def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -186,7 +184,7 @@ async def test_a_token_counts_in_no_other_place(door: Door) -> None:
     assert (await door.who({"cookie": f"{COOKIE}={token}; token={token}"})).role == "guest"
 
 
-@pytest.mark.parametrize("word", sorted(authentication.NO_TOKEN))
+@pytest.mark.parametrize("word", sorted(NO_TOKEN))
 async def test_what_clients_send_for_want_of_a_token_is_none(door: Door, own_door: Door, word: str) -> None:
     for given in (word, word.upper()):
         assert (await door.who(bearer(given))).role == "guest"
@@ -387,55 +385,3 @@ async def test_what_is_no_request_passes(door: Door) -> None:
 
     await AuthenticationMiddleware(app, authenticator=door.house.authenticator)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert seen == [{"type": "lifespan"}]
-
-
-# Long answers
-
-
-async def long_answer(door: Door, headers: Mapping[str, str], meanwhile: Any) -> list[bytes]:
-    """What arrives of three pieces, when something happens after the first."""
-    sent: list[Message] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        for number, piece in enumerate((b"one", b"two", b"three")):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            if number == 0:
-                await meanwhile()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    scope = {"type": "http", "method": "GET", "path": "/x", "headers": raw_headers(headers), "client": (HERE, 1)}
-    await AuthenticationMiddleware(app, authenticator=door.house.authenticator)(scope, None, send)  # type: ignore[arg-type]
-    assert [message["more_body"] for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
-    return [message["body"] for message in sent[1:] if message["body"]]
-
-
-@pytest.mark.parametrize("way", ["token", "session"])
-async def test_a_long_answer_ends_when_its_readers_token_does(
-    door: Door, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    monkeypatch.setattr(authentication, "CHECK_SECONDS", -1.0)
-    token = await door.house.token()
-    headers = bearer(token) if way == "token" else await door.cookie(token)
-
-    async def nothing() -> None:
-        pass
-
-    async def revoke() -> None:
-        await door.house.accounts.revoke(public(token), BOSS)
-
-    assert await long_answer(door, headers, nothing) == [b"one", b"two", b"three"]
-    assert await long_answer(door, headers, revoke) == [b"one", b"two"]  # a run would say by now that it is over
-
-
-async def test_a_guests_long_answer_goes_on(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "CHECK_SECONDS", -1.0)
-
-    async def nothing() -> None:
-        pass
-
-    assert len(await long_answer(door, {}, nothing)) == 3
-    assert authentication.CHECK_SECONDS <= 2

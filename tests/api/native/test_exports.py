@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import httpx
 import pytest
@@ -32,7 +33,7 @@ async def add(place: Place, text: str, by: str = "guest:1", stars: int | None = 
 async def table(http: httpx.AsyncClient, **params: str) -> list[dict[str, str]]:
     response = await http.get("/api/v1/history.csv", params=params, headers=ADMIN)
     assert response.status_code == 200
-    return list(csv.DictReader(io.StringIO(response.text, newline="")))
+    return list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"), newline="")))
 
 
 async def lines(http: httpx.AsyncClient, headers: dict[str, str] | None = None) -> list[dict[str, object]]:
@@ -43,7 +44,7 @@ async def lines(http: httpx.AsyncClient, headers: dict[str, str] | None = None) 
 
 async def test_an_empty_history_is_a_header(http: httpx.AsyncClient) -> None:
     response = await http.get("/api/v1/history.csv", headers=ADMIN)
-    assert response.text == ",".join(COLUMNS) + "\r\n"
+    assert response.content.decode() == "\ufeff" + ",".join(COLUMNS) + "\r\n"
     assert response.headers["content-type"] == "text/csv; charset=utf-8"
     assert response.headers["content-disposition"] == 'attachment; filename="history.csv"'
     assert response.headers["cache-control"] == "no-store"
@@ -94,6 +95,22 @@ async def test_a_formula_is_disarmed_in_csv_only(http: httpx.AsyncClient, place:
     assert row["answer"] == f"'{text}"
     assert row["comment"][:2] == f"'{text[0]}"
     assert (await lines(http))[0]["answer"] == text
+
+
+@pytest.mark.parametrize("text", ["x" * 40_000, "🎉" * 20_000, "=" + "x" * 32_767])
+async def test_a_text_too_long_for_a_cell_is_cut_with_a_mark(http: httpx.AsyncClient, place: Place, text: str) -> None:
+    await add(place, text)
+    (row,) = await table(http)
+    for cell in (row["answer"], row["variables"], row["input"]):
+        assert len(cell.encode("utf-16-le")) // 2 <= 32_767
+        assert re.search(r" \[cut: [\d,]+ characters in history.jsonl\]$", cell)
+    assert row["answer"].removeprefix("'")[:1000] == text[:1000]
+    assert (await lines(http))[0]["answer"] == text
+
+
+async def test_a_text_that_just_fits_a_cell_is_whole(http: httpx.AsyncClient, place: Place) -> None:
+    await add(place, "x" * 32_767)
+    assert (await table(http))[0]["answer"] == "x" * 32_767
 
 
 async def test_filters_narrow_the_export(http: httpx.AsyncClient, place: Place) -> None:

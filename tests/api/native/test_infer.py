@@ -73,7 +73,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
         "model": "echo",
         "node": "echo",
         "finish_reason": "stop",
-        "usage": {"input_tokens": 2, "output_tokens": 2, "source": "node"},
+        "usage": {"input_tokens": 2, "output_tokens": 2, "source": "node", "details": {}},
         "checks": {"ok": None, "reason": None},
         "routing": {"policy": "only", "reason": row.reason, "candidates": candidates},
     }

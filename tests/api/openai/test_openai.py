@@ -90,9 +90,9 @@ async def test_parts_roles_and_parameters_arrive(api: httpx.AsyncClient, place: 
         {"role": "user", "name": "Ada", "content": [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}]},
     ]
     given = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 9, "seed": 7, "stop": "x", "user": "me"}
-    await chat(api, messages=messages, **given, max_completion_tokens=8, frequency_penalty=0.1, store=True)
+    await chat(api, messages=messages, **given, max_completion_tokens=8, frequency_penalty=0, store=True)
     row = await place.row()
-    assert json.loads(row.input) == [{"role": "system", "content": "be kind"}, {"role": "user", "content": "a b"}]
+    assert json.loads(row.input) == [messages[0], {"role": "user", "content": "a b", "name": "Ada"}]
     assert row.parameters == Parameters(0.5, 0.9, 5, 8, ("x",), 7)
     assert (await chat(api, stop=["x", "y"], n=1, tools=[], logprobs=False)).status_code == 200
     assert (await place.rows())[0].parameters.stop == ("x", "y")
@@ -219,22 +219,24 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"model": "echo", "variables": {"x": 1}}, "variables", "Only prompts have variables"),
         ({"messages": []}, "messages", "messages or text"),
         ({"messages": "hi"}, "messages", "list"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role", "'user'"),
-        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0.type", "'text'"),
-        ({"messages": [HI[0], {"role": "user", "content": None}]}, "messages.1.content", "needs its text"),
-        ({"messages": [{"role": "user"}]}, "messages.0.content", "needs its text"),
-        ({"messages": [HI[0], {"role": "assistant", "content": None, "tool_calls": CALLS}]}, None, "not supported"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role", "'user'"),
+        ({"messages": [HI[0], {"role": "tool", "content": "x"}]}, "messages.1", "tool calls"),
+        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages.0.content.0", "images (image_url)"),
+        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages.0.content.0.type", "'type'"),
+        ({"messages": [HI[0], {"role": "user", "content": None}]}, "messages.1.content", "needs its content"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "needs its content"),
+        ({"messages": [HI[0], {"role": "assistant", "content": None, "tool_calls": CALLS}]}, "messages.1", "tool"),
         ({"messages": [{"role": "user", "content": "a\x00"}]}, "messages", "NUL"),
-        ({"n": 2}, "n", "not supported"),
-        ({"tools": [{"type": "function"}]}, "tools", "not supported"),
-        ({"logprobs": True}, "logprobs", "not supported"),
+        ({"n": 2}, "n", "takes 'n'"),
+        ({"tools": [{"type": "function"}]}, "tools", "takes 'tools'"),
+        ({"logprobs": True}, "logprobs", "takes 'logprobs'"),
+        ({"frequency_penalty": 0.1}, "frequency_penalty", "takes 'frequency_penalty'"),
         ({"response_format": {"type": "json_object"}}, "response_format", "json_schema check"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format", ""),
         ({"temperature": 3}, "temperature", "less than"),
         ({"temperature": "hot"}, "temperature", "number"),
         ({"max_tokens": 0}, "max_tokens", "greater"),
         ({"seed": 10**30}, "seed", ""),
-        ({"stop": [""]}, "stop", ""),
         ({"stop": 5}, "stop", "string"),
         ({"stop": ["a", None]}, "stop.1", "string"),
         ({"stream": "maybe"}, "stream", "boolean"),

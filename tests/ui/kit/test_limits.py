@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from herding.errors import UserError
 from herding.ui.kit.limits import interval, limit_text, parse_limits, to_lines
-from herding.values import Limit
+from herding.values import NANO, Limit
 
 LIMITS = st.builds(
     Limit,
-    st.sampled_from(["request", "token"]),
+    st.sampled_from(["request", "token", "cost"]),
     st.floats(min_value=1e-6, max_value=744),
     st.integers(min_value=0, max_value=10**12),
 )
-NEARLY = st.text(alphabet="0123456789 requsttokenphaour.\n", max_size=60)
+NEARLY = st.text(alphabet="0123456789$ requsttokenphaour.\n", max_size=60)
 
 
 @given(st.lists(LIMITS, max_size=10))
@@ -44,6 +44,15 @@ def test_spaces_letters_of_any_size_and_days_are_understood() -> None:
         Limit("request", 24, 500),
         Limit("token", 12, 1),
     )
+
+
+def test_money_is_written_in_dollars() -> None:
+    assert parse_limits("$0.25 per 24 hours\n$ 5 per 1 day") == (
+        Limit("cost", 24, 250_000_000),
+        Limit("cost", 24, 5 * NANO),
+    )
+    assert to_lines([Limit("cost", 24, 1)]) == "$0.000000001 per 24 hours"
+    assert limit_text(Limit("cost", 24, 250_000_000)) == "$0.25 per 24 hours"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,190 @@
+"""Limits on request bodies, by principal and route, before anything parses them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from herding.access.login_throttle import AddressThrottle
+from herding.api.http.errors import Problem, problem_of
+from herding.errors import LimitError
+from herding.values import Principal
+
+MAX_BODY = 16_000_000
+"""Bytes of the largest body of a user on a route that takes images, files or many texts."""
+
+MAX_SMALL_BODY = 2_000_000
+"""Bytes of a body on all other routes."""
+
+MAX_GUEST_BODY = 1_000_000
+"""Bytes of a guest's body."""
+
+LARGE_ROUTES = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/api/v1/chat/completions",
+    "/api/v1/infer",
+    "/api/v1/prompts.zip",
+)
+
+PARSED_ALONE = 200_000
+"""Bytes from which a JSON body is looked at before it is parsed, and parsed while no other is."""
+
+MAX_STRINGS = 50_000
+MAX_COMMAS = 1_000_000
+"""The most texts and values in such a body: parsing more would delay the requests of all others."""
+
+LINGER_SECONDS = 2.0
+"""Seconds for which the rest of a refused body is read, so that its sender reads the refusal."""
+
+REFUSED_PER_MINUTE = 120
+BYTES_PER_UNIT = 50_000
+"""A refused request of a guest counts one unit, and one more for each of these."""
+
+_REFUSED = frozenset({400, 413, 422})
+
+
+class _TooLarge(Exception):
+    """The body exceeded the limit while it was read."""
+
+
+class BodiesMiddleware:
+    """ASGI middleware, inside of authentication: refuses bodies that are too large for their sender and route.
+
+    Refused bodies of guests count against their address. `max_body` bounds all limits.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body: int = MAX_BODY,
+        max_guest_body: int = MAX_GUEST_BODY,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._max_body, self._max_guest_body = max_body, min(max_guest_body, max_body)
+        self._refused = AddressThrottle(
+            monotonic,
+            "Too many refused requests from your address. Correct the request and wait a minute.",
+            per_address=REFUSED_PER_MINUTE,
+        )
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length")
+        if length == b"0" or (length is None and b"transfer-encoding" not in headers):
+            await self._app(scope, receive, send)
+            return
+        who: Principal = scope["state"]["principal"]
+        if who.account:
+            address = scope["state"]["address"]
+            try:
+                self._refused.check(address)
+            except LimitError as error:
+                await _refuse(scope, receive, send, problem_of(error))
+                return
+            send = self._counting(send, address, int(length) if length and length.isdigit() else 0)
+        await self._limited(scope, receive, send, length=length, most=self._limit(scope, who))
+
+    def _limit(self, scope: Scope, who: Principal) -> int:
+        if who.account:
+            return self._max_guest_body
+        return self._max_body if scope["path"] in LARGE_ROUTES else min(MAX_SMALL_BODY, self._max_body)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, *, length: bytes | None, most: int) -> None:
+        too_large = Problem(413, "refused", f"The request body is too large. Send at most {most:,} bytes.")
+        if length is not None and not (length.isdigit() and int(length) <= most):
+            await _refuse(scope, receive, send, too_large)
+            return
+        try:
+            if length is not None and (int(length) < PARSED_ALONE or not _is_json(scope)):
+                await self._app(scope, receive, send)  # the server reads no more than that
+                return
+            body = await _read(receive, most)
+        except _TooLarge:
+            await _refuse(scope, receive, send, too_large)
+            return
+        if body is None:
+            return
+        if len(body) >= PARSED_ALONE and _is_json(scope):
+            if _has_too_much(body):
+                message = f"The body has too many values. Send at most {MAX_STRINGS:,} texts in a request."
+                await _refuse(scope, receive, send, Problem(413, "refused", message))
+                return
+            async with self._turn:  # the loop serves others between the parsing of two large bodies
+                await asyncio.sleep(0)
+        await self._app(scope, _replay(body, receive), send)
+
+    def _counting(self, send: Send, address: str, length: int) -> Send:
+        async def send_and_count(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in _REFUSED:
+                self._refused.record_failure(address, weight=1 + length // BYTES_PER_UNIT)
+            await send(message)
+
+        return send_and_count
+
+
+def _is_json(scope: Scope) -> bool:
+    kind = next((value for key, value in scope["headers"] if key == b"content-type"), b"")
+    return b"json" in kind.lower()
+
+
+def _has_too_much(body: bytes) -> bool:
+    strings = (body.count(b'"') - body.count(b'\\"')) // 2
+    return strings > MAX_STRINGS or body.count(b",") > MAX_COMMAS
+
+
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """Return the whole body; None if its sender left. Raises _TooLarge."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise _TooLarge
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that begins with a body that was read."""
+    message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def receive_again() -> Message:
+        nonlocal message
+        if message is None:
+            return await receive()
+        first, message = message, None
+        return first
+
+    return receive_again
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+    """Send a refusal, then read on for a while: a sender whose connection is closed at once would not read it."""
+    response = problem.response(Request(scope))
+    response.headers["connection"] = "close"
+
+    async def send_but_stay(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    await response(scope, receive, send_but_stay)
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body", False):
+                pass
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

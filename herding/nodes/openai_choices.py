@@ -1,0 +1,185 @@
+"""Reads the choices of OpenAI-compatible responses: text, and what comes besides it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from herding.errors import BadResponseError
+from herding.nodes import http
+from herding.nodes.redact import FieldRedactor, StreamRedactor
+from herding.values import Choice, Chunk, Fields
+
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+"""Names of the field with the reasoning; some servers send both, with the same text."""
+
+_RESPONSE_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage"})
+_CHOICE_FIELDS = frozenset({"index", "delta", "message", "text", "finish_reason", "native_finish_reason", "usage"})
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+class ChoiceReader:
+    """Reads the choices of the events of one response; `is_whole` choices have a `message` instead of a `delta`."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._begun: set[int] = set()
+
+    def read(self, choice: Mapping[str, Any], position: int) -> str | Choice:
+        """Return what a choice adds: its text if that is all, and it is the first.
+
+        Raises BadResponseError for a choice that ended with an error.
+        """
+        index = choice.get("index")
+        if type(index) is not int or index < 0:
+            index = position
+        reason = choice.get("finish_reason") or None  # some servers send "" for none
+        if reason is not None:
+            if reason == "error" or choice.get("error"):
+                raise self._failure(choice)
+            reason = str(reason)[:100]
+        delta = choice.get("delta")
+        if not isinstance(delta, Mapping):
+            delta = self._whole(choice, index)
+        content, fields, reasoning = delta.get("content"), {}, ""
+        if len(delta) > 1 or content is None:
+            fields = {k: v for k, v in delta.items() if k not in ("role", "content") and v not in _EMPTY}
+            reasoning = _reasoning(fields)
+        if content is None or isinstance(content, str):
+            text = content or ""
+        else:
+            text, thought = _read_parts(content)
+            if thought:
+                reasoning += thought
+                fields["reasoning_content"] = f"{fields.get('reasoning_content', '')}{thought}"
+        extra = _extra(choice) if len(choice) > 3 else {}
+        if text or fields:
+            self._begun.add(index)
+        if index == 0 and not fields and not extra and reason is None:
+            return text
+        return Choice(index, text, reasoning, fields, extra, reason)
+
+    def _whole(self, choice: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+        """Return a whole message, or the text of a completion, as a delta; nothing if deltas came before it."""
+        text = choice.get("text")
+        if isinstance(text, str):
+            return {"content": text}
+        message = choice.get("message")
+        return message if isinstance(message, Mapping) and index not in self._begun else {}
+
+    def _failure(self, choice: Mapping[str, Any]) -> BadResponseError:
+        message = http.error_message(choice) or "an error that ended its response"
+        return BadResponseError(f"Node '{self._node}' reported: {message.rstrip('.')}.")
+
+
+class ChunkRedactor:
+    """Removes a key from the chunks of one response, also where it is split between them."""
+
+    def __init__(self, key: str | None) -> None:
+        self._text = StreamRedactor([key] if key else [])
+        self._fields = FieldRedactor([key]) if key else None
+
+    def feed(self, chunk: Chunk) -> Chunk:
+        """Return a chunk without the key; its last characters may come with a later one."""
+        if self._fields is None:
+            return chunk
+        text = self._text.feed(chunk.text)
+        if not chunk.deltas and not chunk.extra:
+            return Chunk(text)
+        deltas = tuple(self._redacted(choice) for choice in chunk.deltas)
+        return Chunk(text, deltas=deltas, extra=self._fields.feed(chunk.extra))
+
+    def flush(self) -> Chunk:
+        """Return what was held back at the end of the response."""
+        held: dict[int, dict[str, Any]] = {}
+        for (index, *path), rest in self._fields.flush() if self._fields else ():
+            merge(held.setdefault(int(index), {}), _nested(path, rest))
+        deltas = tuple(
+            Choice(index, fields.pop("text", ""), _reasoning(fields), fields) for index, fields in held.items()
+        )
+        return Chunk(self._text.flush(), deltas=deltas)
+
+    def _redacted(self, choice: Choice) -> Choice:
+        feed, index = self._fields.feed if self._fields else _same, choice.index
+        text = self._text.feed(choice.text) if index == 0 else feed(choice.text, (index, "text"))
+        fields = feed(choice.fields, (index,))
+        reasoning = _reasoning(fields) if choice.reasoning else ""
+        return replace(choice, text=text, reasoning=reasoning, fields=fields, extra=feed(choice.extra, (index,)))
+
+
+def _same(value: Any, _path: Any) -> Any:
+    return value
+
+
+def _nested(path: Sequence[str | int], text: str) -> Any:
+    """Return the JSON fields with a text at a path; numbers are the indexes of list entries."""
+    if not path:
+        return text
+    inner = _nested(path[1:], text)
+    if isinstance(path[0], str):
+        return {path[0]: inner}
+    return [{"index": path[0], **inner}] if isinstance(inner, Mapping) else [inner]
+
+
+def response_fields(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the further fields of a response, such as `system_fingerprint` and `service_tier`."""
+    return {name: value for name, value in event.items() if name not in _RESPONSE_FIELDS and value not in _EMPTY}
+
+
+def merge(whole: dict[str, Any], more: Fields) -> None:
+    """Add the fields of a delta to those of a message: texts and lists grow, the entries of lists by their index."""
+    for name, value in more.items():
+        before = whole.get(name)
+        if isinstance(before, str) and isinstance(value, str) and name not in ("id", "type", "name", "role"):
+            whole[name] = before + value
+        elif isinstance(before, dict) and isinstance(value, Mapping):
+            merge(before, value)
+        elif isinstance(value, list):
+            whole[name] = _merged_list(before if isinstance(before, list) else [], value)
+        elif isinstance(value, Mapping):
+            merge(whole.setdefault(name, {}), value) if not isinstance(before, Mapping) else None
+        elif value is not None:
+            whole[name] = value
+
+
+def _merged_list(before: list[Any], more: list[Any]) -> list[Any]:
+    for entry in more:
+        index = entry.get("index") if isinstance(entry, Mapping) else None
+        found = next((other for other in before if isinstance(other, dict) and other.get("index") == index), None)
+        if type(index) is not int or found is None:
+            fresh: dict[str, Any] = {}
+            if isinstance(entry, Mapping):
+                merge(fresh, entry)
+            before.append(fresh if isinstance(entry, Mapping) else entry)
+        else:
+            merge(found, entry)
+    return before
+
+
+def _extra(choice: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in choice.items() if name not in _CHOICE_FIELDS and value is not None}
+
+
+def _reasoning(fields: Mapping[str, Any]) -> str:
+    for name in REASONING_FIELDS:
+        if isinstance(value := fields.get(name), str):
+            return value
+    return ""
+
+
+def _read_parts(content: Any) -> tuple[str, str]:
+    """Return the text and the reasoning of a list of parts, which some servers send."""
+    texts, thoughts = [], []
+    for part in content if isinstance(content, list) else ():
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("type") in ("thinking", "reasoning"):
+            thoughts.append(_thought(part.get("thinking") or part.get("text") or part.get("reasoning")))
+        elif isinstance(text := part.get("text"), str) and part.get("type") in (None, "text", "output_text"):
+            texts.append(text)
+    return "".join(texts), "".join(thoughts)
+
+
+def _thought(found: Any) -> str:
+    return found if isinstance(found, str) else _read_parts(found)[0]

@@ -1,0 +1,171 @@
+"""The response of a run as its chunks arrive: text, reasoning, tool calls, and further choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from herding.nodes.openai_choices import merge
+from herding.prompts.checks import Checks, Trimmer
+from herding.prompts.reasoning import ReasoningSplitter
+from herding.values import Choice, Chunk, Delta, FinishReason
+
+
+class ResponseRecord:
+    """Collects the chunks of one response, and returns what its caller gets of each.
+
+    The text of the first choice ends at the stop marker or a stop string; reasoning is never cut. `received` counts
+    the characters of all that the model wrote.
+    """
+
+    def __init__(self, checks: Checks, stops: Sequence[str]) -> None:
+        self._trimmer = Trimmer(checks, stops)
+        self._first = _ChoiceRecord(0)
+        self._others: dict[int, _ChoiceRecord] = {}
+        self.extra: dict[str, Any] = {}
+        self.received = 0
+
+    @property
+    def complete(self) -> bool:
+        """True once the stop marker or a stop string was received, and no other choice is under way."""
+        return self._trimmer.done and not self._others
+
+    @property
+    def trimmed(self) -> bool:
+        """True if the stop marker or a stop string ended the text."""
+        return self._trimmer.done
+
+    @property
+    def marked(self) -> bool:
+        """True if the stop marker was received."""
+        return self._trimmer.marked
+
+    @property
+    def answer(self) -> str:
+        """The text of the first choice so far."""
+        return "".join(self._first.texts)
+
+    @property
+    def has_calls(self) -> bool:
+        """True if the first choice calls tools."""
+        return bool(self._first.fields.get("tool_calls") or self._first.fields.get("function_call"))
+
+    @property
+    def refused(self) -> bool:
+        """True if the model refused."""
+        return bool(self._first.fields.get("refusal"))
+
+    @property
+    def has_reasoning(self) -> bool:
+        """True if the first choice has reasoning."""
+        return bool(self._first.reasoning)
+
+    def add(self, chunk: Chunk) -> Delta | None:
+        """Record a chunk; return what is certain after it, None if nothing is."""
+        if chunk.deltas or chunk.extra:
+            return self._add_all(chunk)
+        self.received += len(chunk.text)
+        raw, thought, text = self._first.split(chunk.text) if chunk.text else ("", "", "")
+        text = self._trim(text, ended=bool(chunk.finish_reason))
+        self._first.texts.append(text)
+        if raw or thought:
+            choice = Choice(0, text, thought, {"content": raw} if raw else {})
+            self._first.record(choice)
+            return Delta(text, (choice,))
+        return Delta(text) if text else None
+
+    def choices(self, finish_reason: FinishReason | None) -> tuple[Choice, ...]:
+        """Return the whole choices; none for a response that has nothing but one text."""
+        first = self._first
+        if not self._others and first.plain:
+            return ()
+        others = (self._others[index].choice(None) for index in sorted(self._others))
+        return (first.choice(finish_reason), *others)
+
+    def _add_all(self, chunk: Chunk) -> Delta | None:
+        merge(self.extra, chunk.extra)
+        given = (Choice(0, chunk.text), *chunk.deltas) if chunk.text else chunk.deltas
+        choices = [added for choice in given if (added := self._add_choice(choice))]
+        if chunk.finish_reason and (rest := self._trim("", ended=True)):
+            self._first.texts.append(rest)
+            choices.append(Choice(0, rest))
+        text = "".join(choice.text for choice in choices if choice.index == 0)
+        return Delta(text, tuple(choices)) if choices else None
+
+    def _add_choice(self, given: Choice) -> Choice | None:
+        self.received += len(given.text) + len(given.reasoning) + _size(given.fields.get("tool_calls"))
+        record = self._first if given.index == 0 else self._others.get(given.index)
+        if record is None:
+            record = self._others[given.index] = _ChoiceRecord(given.index)
+        raw, thought, text = record.split(given.text) if given.text else ("", "", "")
+        extra = given.extra
+        if given.index == 0:
+            extra = {} if self._trimmer.done else extra
+            text = self._trim(text, ended=False)
+        fields = {**given.fields, "content": raw} if raw else given.fields
+        added = Choice(given.index, text, given.reasoning + thought, fields, extra, given.finish_reason)
+        record.texts.append(text)
+        record.record(added)
+        return added if text or added.reasoning or fields or extra or added.finish_reason else None
+
+    def _trim(self, text: str, *, ended: bool) -> str:
+        """Return the text of the first choice that is certain; all that is left at the end."""
+        if ended:
+            text += self._first.rest()
+        text = self._trimmer.feed(text)
+        return text + self._trimmer.end() if ended and not self._trimmer.done else text
+
+
+class _ChoiceRecord:
+    """One choice as it grows."""
+
+    __slots__ = ("_index", "_splitter", "extra", "fields", "finish_reason", "reasoning", "texts")
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._splitter = ReasoningSplitter()
+        self.texts: list[str] = []
+        self.reasoning: list[str] = []
+        self.fields: dict[str, Any] = {}
+        self.extra: dict[str, Any] = {}
+        self.finish_reason: FinishReason | None = None
+
+    @property
+    def plain(self) -> bool:
+        return not self.fields and not self.extra and not self.reasoning
+
+    def split(self, text: str) -> tuple[str, str, str]:
+        """Return the part of a text that holds reasoning, as it came, that reasoning, and the rest."""
+        return ("", "", text) if self._splitter.done else self._splitter.feed(text)
+
+    def rest(self) -> str:
+        """Return the text that was held back at the end; reasoning that was held back is recorded."""
+        raw, thought, text = self._splitter.end()
+        if raw or thought:
+            self.record(Choice(self._index, "", thought, {"content": raw}))
+        return text
+
+    def record(self, added: Choice) -> None:
+        """Add all but the text."""
+        merge(self.fields, added.fields)
+        merge(self.extra, added.extra)
+        if added.reasoning:
+            self.reasoning.append(added.reasoning)
+        self.finish_reason = added.finish_reason or self.finish_reason
+
+    def choice(self, finish_reason: FinishReason | None) -> Choice:
+        """Return the whole choice."""
+        if self._index:
+            self.texts.append(self.rest())
+        text = "".join(self.texts)
+        reason = finish_reason or self.finish_reason
+        return Choice(self._index, text, "".join(self.reasoning), self.fields, self.extra, reason)
+
+
+def _size(calls: Any) -> int:
+    """Return the number of characters in tool calls."""
+    found = (call.get("function") for call in calls if isinstance(call, Mapping)) if isinstance(calls, list) else ()
+    texts = (
+        function.get(name) for function in found if isinstance(function, Mapping) for name in ("name", "arguments")
+    )
+    return sum(len(text) for text in texts if isinstance(text, str))

@@ -1,0 +1,148 @@
+"""SIGTERM and SIGINT: every caller gets a definite end, and every row says how it ended."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from herding.store import sqlite
+from tests.e2e.doors import ADMIN_TOKEN, bearer, open_app
+from tests.e2e.running_app import RunningApp, wait_until
+
+TEXT = " ".join(["word"] * 2000)
+SLOW = """
+name: Slow
+target_models: [slow]
+variables:
+  text: {type: text, default: x}
+prompt: "{{text}}"
+"""
+STREAMS, PLAIN = 20, 10
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[RunningApp]:
+    running = open_app(tmp_path, HERDING_GRACE_SECONDS="1")
+    (tmp_path / "prompts" / "slow.yaml").write_text(SLOW)
+    (tmp_path / "nodes.yaml").write_text(
+        "nodes:\n  - {kind: echo, name: slow, models: [slow], delay: 0.3, concurrency: 25}\n"
+    )
+    yield running.start()
+    running.stop()
+
+
+class Callers:
+    """Requests in threads, and what each of them got."""
+
+    def __init__(self, app: RunningApp) -> None:
+        self._app = app
+        self.began = threading.Semaphore(0)
+        self.pool = ThreadPoolExecutor(STREAMS + PLAIN + 5)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self._app.url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=120)
+
+    def native(self) -> str:
+        body = {"prompt": "slow", "variables": {"text": TEXT}, "stream": True}
+        return self._stream("/api/v1/infer", body)
+
+    def chat(self) -> str:
+        body = {"model": "slow", "messages": [{"role": "user", "content": TEXT}], "stream": True}
+        return self._stream("/v1/chat/completions", body)
+
+    def _stream(self, path: str, body: dict[str, Any]) -> str:
+        with self.client() as http, http.stream("POST", path, json=body) as response:
+            assert response.status_code == 200
+            lines = []
+            for line in response.iter_lines():
+                if not lines:
+                    self.began.release()
+                lines.append(line)
+        return "\n".join(lines)
+
+    def plain(self) -> httpx.Response:
+        self.began.release()
+        with self.client() as http:
+            return http.post("/api/v1/infer", json={"prompt": "slow", "variables": {"text": TEXT}})
+
+    def heartbeat(self) -> str:
+        """What an open page listens to."""
+        with self.client() as http, http.stream("GET", "/gradio_api/heartbeat/a-page") as response:
+            self.began.release()
+            return "".join(response.iter_text())
+
+
+def statuses(app: RunningApp) -> Counter[str]:
+    connection = sqlite.DRIVER.connect(f"file:{app.home / 'herding.sqlite'}?mode=ro", uri=True)
+    try:
+        return Counter(row[0] for row in connection.execute("SELECT status FROM request"))
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) -> None:
+    callers = Callers(app)
+    ways: list[Callable[[], Any]] = [callers.native, callers.chat] * (STREAMS // 2)
+    streams = [callers.pool.submit(way) for way in ways]
+    plain = [callers.pool.submit(callers.plain) for _ in range(PLAIN)]
+    pages = [callers.pool.submit(callers.heartbeat) for _ in range(3)]
+    for _ in range(STREAMS + PLAIN + len(pages)):
+        assert callers.began.acquire(timeout=60)
+    wait_until(lambda: statuses(app)["running"] == STREAMS + PLAIN, seconds=60, what="the requests")
+    began = time.monotonic()
+    process = app._process
+    assert process is not None
+    process.send_signal(how)
+    try:
+        assert process.wait(timeout=60) == 0
+    except subprocess.TimeoutExpired:
+        pytest.fail("the app does not end")
+    assert time.monotonic() - began < 30
+    for number, stream in enumerate(streams):
+        event = stream.result(30).strip().split("\n\n")[-1]
+        data = json.loads(event.partition("data: ")[2])["error"]
+        assert "shutting down" in data["message"]
+        if number % 2 == 0:
+            assert event.startswith("event: error\n")
+            assert data["type"] == "shutting_down"
+    for answer in plain:
+        response = answer.result(30)
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) >= 1
+        assert response.json()["error"]["type"] == "shutting_down"
+    for page in pages:
+        page.result(30)
+    assert statuses(app) == {"interrupted": STREAMS + PLAIN}
+    log = app.log.read_text()
+    assert "Traceback" not in log, log[-3000:]
+    assert "ERROR" not in log, log[-3000:]
+
+
+def test_a_request_that_is_nearly_done_is_completed(app: RunningApp) -> None:
+    callers = Callers(app)
+    with (
+        callers.client() as http,
+        http.stream(
+            "POST", "/api/v1/infer", json={"prompt": "slow", "variables": {"text": "one two three"}, "stream": True}
+        ) as response,
+    ):
+        lines = response.iter_lines()
+        next(lines)
+        process = app._process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        assert "event: done" in list(lines)
+        process.wait(timeout=60)
+    assert statuses(app) == {"succeeded": 1}

@@ -1,0 +1,152 @@
+"""A start that cannot succeed: one sentence with the variable, exit status 2, and nothing created or printed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from herding.main import bind, main
+from herding.settings import Settings, read_settings, secret
+
+Start = Callable[[], str]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in [name for name in os.environ if name.startswith(("HERDING_", "SPACE_")) or name == "DATABASE_URL"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HERDING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HERDING_PORT", "0")
+    (tmp_path / "a file").touch()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def refused(
+    home: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Start]:
+    """What the log says about a start that is refused."""
+
+    def start() -> str:
+        before = sorted(tmp_path.rglob("*"))
+        with caplog.at_level(logging.INFO):
+            assert main() == 2
+        assert sorted(tmp_path.rglob("*")) == before
+        assert capsys.readouterr() == ("", "")
+        (record,) = caplog.records
+        assert record.exc_info is None
+        assert "\n" not in record.message
+        return record.message
+
+    level = logging.getLogger().level
+    yield start
+    logging.getLogger().setLevel(level)
+
+
+WRONG = [
+    ("HERDING_HOME", "{tmp}/a file", "is a file"),
+    ("HERDING_HOME", "{tmp}/a file/below", "is a file"),
+    ("HERDING_HOME", "/proc/nothing/here", "can't be created"),
+    ("HERDING_PROMPTS", "{tmp}/nowhere", "does not exist"),
+    ("HERDING_PROMPTS", "{tmp}/a file", "is not a directory"),
+    ("HERDING_NODES", "{tmp}/nowhere.yaml", "does not exist"),
+    ("HERDING_NODES", "{tmp}", "is a directory"),
+    ("HERDING_ROLES", "{tmp}/nowhere.yaml", "does not exist"),
+    ("HERDING_HOST", "no such host.example", "is not an address of this machine"),
+    ("HERDING_HOST", "192.0.2.1", "is not an address of this machine"),
+    ("HERDING_HOST", "a\rb", "control character"),
+    ("HERDING_PORT", "7860x", "integer"),
+    ("HERDING_PORT", "7860.5", "integer"),
+    ("HERDING_PORT", "70000", "65535"),
+    ("HERDING_TRUSTED_PROXIES", "one", "integer"),
+    ("HERDING_TRUSTED_HOSTS", "a.example", "JSON list"),
+    ("HERDING_TRUSTED_HOSTS", '{"a": 1}', "list"),
+    ("HERDING_TRUSTED_HOSTS", '["a*b.example"]', "is not a host name"),
+    ("HERDING_TRUSTED_HOSTS", '["https://a.example"]', "is not a host name"),
+    ("HERDING_TRUSTED_HOSTS", '["a.example:80"]', "is not a host name"),
+    ("HERDING_ALLOWED_HOSTS", "gpu.lan", "JSON list"),
+    ("HERDING_FRAME_ANCESTORS", '["a.example"]', "is not an origin"),
+    ("HERDING_LOG_LEVEL", "LOUD", "DEBUG"),
+    ("HERDING_ADMIN_TOKEN", "short", "too easy to guess"),
+    ("HERDING_SECRET_KEY", "0123456789abcdef", "at least 32"),
+    ("HERDING_NODE_SECRET", "päßwörter und mehr", "ASCII"),
+    ("DATABASE_URL", "mysql://host/db", "sqlite:///path/to/file"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong[0]} {wrong[2]}")
+def test_a_wrong_value_is_refused_before_anything_is_made(
+    refused: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: tuple[str, str, str]
+) -> None:
+    name, value, words = wrong
+    monkeypatch.setenv(name, value.replace("{tmp}", str(tmp_path)))
+    said = refused()
+    assert f"key '{name}'" in said
+    assert words in said
+
+
+def test_a_port_in_use_is_refused(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("HERDING_PORT", str(other.getsockname()[1]))
+        assert "key 'HERDING_PORT': Port" in refused()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
+def test_an_address_of_this_machine_is_bound(host: str) -> None:
+    sockets = bind(host, 0)
+    assert len({bound.getsockname()[1] for bound in sockets}) == 1
+    for bound in sockets:
+        bound.close()
+
+
+@pytest.mark.parametrize("form", ["{}\r", "{}\r\n", " {} ", "\ufeff{}", '"{}"', "'{}'\r", '\t" {} "\n'])
+def test_what_files_leave_around_a_value_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, form: str
+) -> None:
+    (tmp_path / "prompts").mkdir()
+    for name in ("nodes", "roles"):
+        (tmp_path / name).touch()
+    given = {
+        "HERDING_HOME": str(home),
+        "HERDING_HOST": "127.0.0.1",
+        "HERDING_PORT": "7931",
+        "HERDING_PROMPTS": str(tmp_path / "prompts"),
+        "HERDING_NODES": str(tmp_path / "nodes"),
+        "HERDING_ROLES": str(tmp_path / "roles"),
+        "HERDING_ADMIN_TOKEN": "Xq3-81kfn2_vv9ZZ",
+        "HERDING_SECRET_KEY": "Xq3-81kfn2_vv9ZZ0a4c5e6f7g8h9i0j",
+        "HERDING_NODE_SECRET": "Xq3-81kfn2_vv9ZZ",
+        "HERDING_TRUSTED_PROXIES": "1",
+        "HERDING_TRUSTED_HOSTS": '["a.example"]',
+        "HERDING_ALLOWED_HOSTS": '["gpu.lan:8000"]',
+        "HERDING_FRAME_ANCESTORS": '["https://a.example"]',
+        "HERDING_LOG_LEVEL": "warning",
+        "DATABASE_URL": "postgresql://db/x",
+    }
+    assert {name.removeprefix("HERDING_").lower() for name in given} >= Settings.model_fields.keys() - {"database"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    plain = read_settings()
+    for name, value in given.items():
+        monkeypatch.setenv(name, form.format(value))
+    assert read_settings() == plain
+    assert plain.home == home
+    monkeypatch.setenv("SOME_KEY", form.format("sk-123"))
+    assert secret("SOME_KEY") == "sk-123"
+
+
+def test_a_variable_that_is_no_setting_is_named(
+    refused: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HERDING_PROMTS", "/x")
+    monkeypatch.setenv("HERDING_DISCORD_TOKEN", "x")
+    monkeypatch.setenv("DATABASE_URL", "x://y")
+    assert main() == 2
+    assert "HERDING_PROMTS" in caplog.records[0].message
+    assert "HERDING_PROMPTS" in caplog.records[0].message
+    assert "DISCORD" not in caplog.text
