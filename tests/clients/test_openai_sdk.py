@@ -92,7 +92,8 @@ def stream_with_usage(sdk: openai.OpenAI, way: Way) -> Any:
         model=way.chat, messages=user("Hello there"), stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
-    assert [chunk.choices[0].delta.content for chunk in chunks[1:-2]] == ["You", " said:", " Hello", " there"]
+    pieces = [choice.delta.content for chunk in chunks for choice in chunk.choices]
+    assert "".join(filter(None, pieces)) == "You said: Hello there"
     assert chunks[-1].usage is not None
     assert chunks[-1].choices == []
     return gathered(chunks)
@@ -145,7 +146,7 @@ def older_name_of_the_limit(sdk: openai.OpenAI, way: Way) -> Any:
 
 @scenario
 def stop_string(sdk: openai.OpenAI, way: Way) -> Any:
-    got = sdk.chat.completions.create(model=way.chat, messages=user("one two three"), stop="two")
+    got = sdk.chat.completions.create(model=way.chat, messages=user("one two three"), stop=["two"])
     assert got.choices[0].message.content == "You said: one "
     return got
 
@@ -302,7 +303,6 @@ def reasoning(sdk: openai.OpenAI, way: Way) -> Any:
     chunks: Any = list(sdk.chat.completions.create(model=way.reasoner, messages=messages, stream=True))
     pieces = [getattr(chunk.choices[0].delta, "reasoning_content", None) for chunk in chunks]
     assert "".join(filter(None, pieces)) == "The user wrote 14 characters."
-    assert len(list(filter(None, pieces))) > 1
     return got, gathered(chunks)
 
 
