@@ -15,6 +15,7 @@ from herding.errors import NotFoundError, StoreError
 from herding.evaluation.feedback import Feedback
 from herding.evaluation.insights import Insights
 from herding.evaluation.learning import Learning
+from herding.evaluation.usage import UsageReports
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
 from herding.herd.nodes import Nodes
@@ -40,6 +41,10 @@ from herding.values import Principal
 
 WAIT_SECONDS = 60.0
 PRUNE_SECONDS = 24 * 3600.0
+INDEX_SECONDS = 1.0
+"""Seconds between two looks for texts that the search index lacks."""
+
+INDEX_RETRY_SECONDS = 30.0
 DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
 
@@ -56,6 +61,7 @@ class Orchestrator:
     history    looks up requests
     feedback   stores stars, comments and preferences
     insights   tells how versions and models did
+    usage      adds up requests by user, token, prompt, model, node and day
     nodes      lists nodes and models, switches models
     registry   adds and removes nodes at run time
     accounts   users, tokens, roles and limits
@@ -109,6 +115,7 @@ class Orchestrator:
         self.history = History(store)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
+        self.usage = UsageReports(store=store, clock=clock)
         self.nodes = Nodes(fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock)
         self.registry = registry
         self.accounts = Accounts(
@@ -160,7 +167,7 @@ class Orchestrator:
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
         watches = self._sync.watch(), self.accounts.watch(), self._prober.watch()
-        return (*watches, self._follow_demand(), self._prune())
+        return (*watches, self._follow_demand(), self._prune(), self._index())
 
     async def _follow_demand(self) -> None:
         """Switch nodes that allow it to the models that requests wait for; never returns."""
@@ -168,6 +175,16 @@ class Orchestrator:
             await asyncio.sleep(DEMAND_SECONDS)
             if any(node.auto_switch for node in self._fleet.values()):
                 await self._switcher.follow(self._queue.demand())
+
+    async def _index(self) -> None:
+        """Add the texts of requests that ended to the index of the history's search; never returns."""
+        while True:
+            await asyncio.sleep(INDEX_SECONDS)
+            try:
+                await self._store.index()
+            except StoreError as error:
+                log.warning("The search index waits for the database: %s", error)
+                await asyncio.sleep(INDEX_RETRY_SECONDS)
 
     async def _prune(self) -> None:
         """Delete once a day what no limit needs any more; never returns."""

@@ -73,6 +73,7 @@ PATHS: Final = {
     "/api/v1/insights/{prompt}": INSIGHTS,
     "/api/v1/insights/{prompt}/reset": INSIGHTS,
     "/api/v1/usage": USAGE,
+    "/api/v1/usage.csv": USAGE,
     "/api/v1/allowed_tabs": USAGE,
     "/api/v1/me": USAGE,
     "/api/v1/me/sessions": USAGE,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from herding.access.operations import ADMINISTER, HISTORY, HISTORY_ALL
 from herding.errors import AccessError
-from herding.values import Principal
+from herding.values import HistoryFilter, Principal
 
 
 def require(who: Principal, right: str) -> None:
@@ -36,6 +37,19 @@ def may_see(who: Principal, prompt: str, roles: Sequence[str] | None) -> bool:
 def owner(who: Principal) -> str | None:
     """Return the user whose requests `who` may act on: themselves, or None for all users."""
     return None if HISTORY_ALL in who.rights else who.id
+
+
+def only_own(where: HistoryFilter, who: Principal, owner: str | None) -> HistoryFilter:
+    """Return `where`, restricted to the requests of `owner`; of all users with None.
+
+    Raises AccessError for a filter that names another user, instead of answering for `owner`.
+    """
+    if owner is None:
+        return where
+    if where.principal not in (None, owner):
+        message = f"The role '{who.role}' sees only your own requests. Leave out 'user', or ask an admin for the right"
+        raise AccessError(f"{message} '{HISTORY_ALL}'.")
+    return replace(where, principal=owner)
 
 
 def owner_filter(who: Principal) -> str | None:

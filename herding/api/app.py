@@ -17,7 +17,7 @@ from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddle
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware
-from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, versions
+from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, usage, versions
 from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
@@ -38,6 +38,7 @@ _ROUTERS = (
     insights,
     nodes,
     registry,
+    usage,
     accounts,
     health,
 )

@@ -81,13 +81,20 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Protocol(ResponseHandler):
-    """Ends a response that breaks HTTP framing; without this, aiohttp lets its reader wait forever."""
+    """Ends a response that breaks HTTP framing; without this, aiohttp lets its reader wait forever.
+
+    Resumes only what was paused: aiohttp resumes for each HTTP chunk that is read, a tenth of the cost of a response.
+    """
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         super().set_exception(exc, *cause)
         body = self._payload
         if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof():
             body.set_exception(aiohttp.ClientPayloadError("The response breaks HTTP framing."), exc)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
 
 def _new_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:

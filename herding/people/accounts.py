@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from unicodedata import category
 
-from herding.access.operations import ADMINISTER, HISTORY, TOKENS, USAGE, USERS
+from herding.access.operations import ADMINISTER, HISTORY, HISTORY_ALL, TOKENS, USAGE, USERS
 from herding.access.privilege_check import excess_privileges
 from herding.access.role_file import ADMIN, RoleNotes, Roles
 from herding.access.roles import require
@@ -218,10 +218,22 @@ class Accounts:
             self._active.drop_texts(user.id)
         return changed
 
-    async def usage(self, who: Principal) -> tuple[LimitUse, ...]:
-        """Return how much of each of the principal's limits is used."""
+    async def usage(self, who: Principal, *, user: str | None = None) -> tuple[LimitUse, ...]:
+        """Return how much of each of the principal's limits is used; or of those of another user.
+
+        That takes the right to see the requests of all users. Raises NotFoundError for an unknown user.
+        """
         require(who, USAGE)
-        return await self._store.usage(who.account or who.id, who.limits)
+        if user in (None, who.id):
+            return await self._store.usage(who.account or who.id, who.limits)
+        require(who, HISTORY_ALL)
+        found = await self._store.user(str(user))
+        if found is None:
+            if user in (await self._store.facets(principal=user)).users:  # a guest, or an admin without a user
+                return ()
+            raise NotFoundError("User not found.", param="user")
+        limits = self._roles.principal(found.id, found.role, limits=found.limits).limits
+        return await self._store.usage(found.id, limits)
 
     async def forget(self, request_ids: Sequence[str] | None, who: Principal) -> int:
         """Delete the content of the principal's own requests; with None of all of them, and their drafts.

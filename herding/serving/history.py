@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
-from herding.access.roles import owner_filter
+from herding.access.roles import only_own, owner_filter
 from herding.errors import NotFoundError
 from herding.store import Facets, Store
 from herding.values import Entry, HistoryFilter, Page, Principal
@@ -41,11 +40,10 @@ class History:
         return entry
 
     async def facets(self, who: Principal) -> Facets:
-        """Return the prompts, models and nodes that occur in the visible history."""
+        """Return the values that occur in the visible history."""
         return await self._store.facets(principal=owner_filter(who))
 
 
 def _restricted(where: HistoryFilter, who: Principal) -> HistoryFilter:
     """Return `where`, restricted to the requests that `who` may see."""
-    owner = owner_filter(who)
-    return where if owner is None else replace(where, principal=owner)
+    return only_own(where, who, owner_filter(who))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from herding.store import search_index
 from herding.store.rows import Row, storable
 from herding.store.tables import attempt, comment, draft, draft_step, request
 
@@ -38,6 +39,7 @@ def blank_requests(connection: Connection, principal: str, request_ids: Sequence
     _drop_stop_strings(connection, found)
     connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
     connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
+    search_index.remove(connection, found)
     return len(found)
 
 

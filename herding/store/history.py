@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
+from herding.store import search
 from herding.store.database import Reader
 from herding.store.rows import storable, to_attempt, to_outcome
+from herding.store.search import KEY, NEWEST_FIRST, Key
 from herding.store.tables import attempt, comment, request, score
 from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page, Score
 
 CHUNK = 500
 """Entries that one statement loads."""
 
-SEARCH_CHUNK = 5_000
-"""Requests that one read transaction searches for a text; on a rollback journal, reads delay commits."""
+COUNTED = 5_000
+"""Requests that a search reads at least before it leaves off counting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +35,11 @@ class Facets:
     users: tuple[str, ...] = ()
 
 
-class _Key(NamedTuple):
-    """The position of a request in the history, which is in descending order."""
-
-    created_at: int
-    id: str
-
-
 class _Slice(NamedTuple):
     """The matching requests of one slice of the history, newest first; the next slice is older than `end`."""
 
-    keys: list[_Key]
-    end: _Key | None
-
-
-_key = tuple_(request.c.created_at, request.c.id)
-_newest_first = (request.c.created_at.desc(), request.c.id.desc())
+    keys: list[Key]
+    end: Key | None
 
 
 class HistoryStore:
@@ -61,9 +52,10 @@ class HistoryStore:
         return await self._reader.run(lambda c: _find(c, request_id, viewer=viewer, owner=owner))
 
     async def history(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        """Return a page of the history, newest first, with the exact total.
+        """Return a page of the history, newest first, with the total.
 
-        Filters are answered from an index; a text is searched in every request that matches the other filters.
+        Filters are answered from an index, with the exact total. A search for a text leaves off once the page is full
+        and enough requests are read; the page then says that there may be `more` than its total.
         """
         offset, limit = max(0, offset), max(0, limit)
         if not where.text:
@@ -75,9 +67,10 @@ class HistoryStore:
 
         Requests that are written meanwhile are newer than the first entry and do not appear.
         """
-        async for found in self._slices(where, size=CHUNK):
-            for entry in await self._load_entries(found.keys, viewer=viewer):
-                yield entry
+        async for keys in self._all_keys(where):
+            for start in range(0, len(keys), CHUNK):
+                for entry in await self._load_entries(keys[start : start + CHUNK], viewer=viewer):
+                    yield entry
 
     async def facets(self, *, principal: str | None) -> Facets:
         """Return the values of all requests, or of those of one principal."""
@@ -89,23 +82,31 @@ class HistoryStore:
         return await self._reader.run(lambda c: _session(c, principal, session_id, limit=limit))
 
     async def _search(self, where: HistoryFilter, *, viewer: str, offset: int, limit: int) -> Page:
-        total, wanted = 0, list[_Key]()
-        async for found in self._slices(where, size=SEARCH_CHUNK):
-            first = max(0, offset - total)
-            wanted += found.keys[first : first + limit - len(wanted)]
-            total += len(found.keys)
-        return Page(tuple(await self._load_entries(wanted, viewer=viewer)), total)
+        total, read, wanted, more = 0, 0, list[Key](), False
+        async with aclosing(search.find(self._reader, conditions(where), where.text or "")) as parts:
+            async for found in parts:
+                first = max(0, offset - total)
+                wanted += found.keys[first : first + limit - len(wanted)]
+                total, read = total + len(found.keys), read + found.read
+                if not found.last and total > offset + limit and read >= COUNTED:
+                    more = True
+                    break
+        return Page(tuple(await self._load_entries(wanted, viewer=viewer)), total, more)
 
-    async def _slices(self, where: HistoryFilter, *, size: int) -> AsyncIterator[_Slice]:
+    async def _all_keys(self, where: HistoryFilter) -> AsyncIterator[list[Key]]:
+        if where.text:
+            async with aclosing(search.find(self._reader, conditions(where), where.text)) as parts:
+                async for part in parts:
+                    yield part.keys
+            return
         found = _Slice([], None)
         while True:
-            query = partial(_slice, where=where, before=found.end, size=size)
-            found = await self._reader.run(query)
-            yield found
+            found = await self._reader.run(partial(_slice, where=where, before=found.end, size=CHUNK))
+            yield found.keys
             if found.end is None:
                 return
 
-    async def _load_entries(self, keys: Sequence[_Key], *, viewer: str) -> list[Entry]:
+    async def _load_entries(self, keys: Sequence[Key], *, viewer: str) -> list[Entry]:
         return await self._reader.run(lambda c: _load(c, [key.id for key in keys], viewer=viewer))
 
 
@@ -119,23 +120,17 @@ def _page(connection: Connection, where: HistoryFilter, *, viewer: str, offset: 
     """Return a page of a history without a text filter; the total is exact."""
     fitting = conditions(where)
     total = connection.execute(select(func.count()).select_from(request).where(*fitting)).scalar_one()
-    ids = select(request.c.id).where(*fitting).order_by(*_newest_first).offset(offset).limit(limit)
+    ids = select(request.c.id).where(*fitting).order_by(*NEWEST_FIRST).offset(offset).limit(limit)
     return Page(tuple(_load(connection, connection.execute(ids).scalars().all(), viewer=viewer)), total)
 
 
-def _slice(connection: Connection, where: HistoryFilter, *, before: _Key | None, size: int) -> _Slice:
-    """Search the next `size` requests that match the indexed filters for the text."""
+def _slice(connection: Connection, where: HistoryFilter, *, before: Key | None, size: int) -> _Slice:
+    """Return the next `size` requests of a history without a text filter."""
     fitting = conditions(where)
     if before is not None:
-        fitting.append(_key < tuple_(*before))
-    last = connection.execute(_keys(fitting).offset(size - 1).limit(1)).first()
-    end = _Key(last.created_at, last.id) if last else None
-    if end is not None:
-        fitting.append(_key >= tuple_(*end))
-    if where.text:
-        fitting.append(_contains_text(where.text, connection.dialect.name))
-    keys = [_Key(row.created_at, row.id) for row in connection.execute(_keys(fitting))]
-    return _Slice(keys, end)
+        fitting.append(tuple_(*before) > KEY)
+    keys = [Key(row.created_at, row.id) for row in connection.execute(_keys(fitting).limit(size))]
+    return _Slice(keys, keys[-1] if len(keys) == size else None)
 
 
 def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[Entry]:
@@ -153,7 +148,7 @@ def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[En
 def _session(connection: Connection, principal: str, session_id: str, *, limit: int) -> tuple[Outcome, ...]:
     """Return the latest succeeded requests of a session, oldest first."""
     here = (request.c.principal == storable(principal), request.c.session_id == storable(session_id))
-    ids = select(request.c.id).where(*here, request.c.status == "succeeded").order_by(*_newest_first).limit(limit)
+    ids = select(request.c.id).where(*here, request.c.status == "succeeded").order_by(*NEWEST_FIRST).limit(limit)
     found = _load(connection, connection.execute(ids).scalars().all(), viewer=principal)
     return tuple(entry.outcome for entry in reversed(found))
 
@@ -203,31 +198,8 @@ def _rating_conditions(where: HistoryFilter) -> Iterator[ColumnElement[bool]]:
         yield request.c.id.in_(means)
 
 
-def _contains_text(text: str, dialect: str) -> ColumnElement[bool]:
-    """Match requests that contain `text` literally, or that have a comment which does."""
-    text = storable(text)
-    in_json = json.dumps(text, ensure_ascii=False)[1:-1]  # escaped as inside a JSON string
-    written = comment.c.request_id == request.c.id
-    return or_(
-        *(_contains(column, text, dialect) for column in (request.c.answer, request.c.input, request.c.error)),
-        _contains(cast(request.c.variables, Text), in_json, dialect),
-        select(comment.c.text).where(written, _contains(comment.c.text, text, dialect)).exists(),
-    )
-
-
-def _contains(column: ColumnElement[str], text: str, dialect: str) -> ColumnElement[bool]:
-    """Test for a substring without wildcards, ignoring case.
-
-    SQLite's `lower` handles ASCII letters only; `fold` is our function, which handles all and is slower.
-    """
-    if dialect == "sqlite":
-        folded = func.lower(column) if text.isascii() else func.fold(column)
-        return func.instr(folded, text.casefold()) > 0
-    return func.strpos(func.lower(column), func.lower(text)) > 0
-
-
 def _keys(fitting: Sequence[ColumnElement[bool]]) -> Select[tuple[int, str]]:
-    return select(request.c.created_at, request.c.id).where(*fitting).order_by(*_newest_first)
+    return select(request.c.created_at, request.c.id).where(*fitting).order_by(*NEWEST_FIRST)
 
 
 def _entry(outcome: Outcome, ratings: Mapping[str, Score], viewer: str) -> Entry:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from herding.errors import ConfigError, StoreError
 from herding.store.database import is_transient, to_store_error
+from herding.store.tables import Base
 
 _ALEMBIC_LOCK = threading.Lock()
 """Alembic keeps its context in module globals."""
@@ -45,8 +46,29 @@ def migrate(engine: Engine) -> None:
             _refuse_newer(found)
             if found != set(_scripts().get_heads()):
                 command.upgrade(config(connection), "head")
+                _sort_by_characters(connection)
     except DatabaseError as error:
         raise to_store_error(error) from error
+
+
+def _sort_by_characters(connection: Connection) -> None:
+    """Let PostgreSQL sort and compare all texts by the codes of their characters, as SQLite and Python do.
+
+    The locale of a database would order keys, names and ids otherwise, and differently on each server.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    found = connection.exec_driver_sql(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND data_type IN ('character varying', 'text') "
+        "AND collation_name IS NULL ORDER BY table_name"
+    ).all()
+    changes: dict[str, list[str]] = {}
+    for table, column, kind in found:
+        if table in Base.metadata.tables:
+            changes.setdefault(table, []).append(f'ALTER COLUMN "{column}" TYPE {kind} COLLATE "C"')
+    for table, columns in changes.items():
+        connection.exec_driver_sql(f'ALTER TABLE "{table}" {", ".join(columns)}')
 
 
 def _lock(connection: Connection) -> None:

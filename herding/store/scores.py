@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, select
 from herding.errors import NotFoundError, UserError
 from herding.store.database import Reader
 from herding.store.rows import Row, storable
+from herding.store.search_index import enqueue
 from herding.store.tables import comment, preference, request, score, upsert
 from herding.store.writer import Writer
 from herding.values import Preference, Score
@@ -65,6 +66,8 @@ def _save(connection: Connection, table: Table, key: Row, values: Row | None, at
         connection.execute(delete(table).filter_by(**key))
     else:
         connection.execute(upsert(connection.dialect.name, table), [{**key, **values, "updated_at": at}])
+    if table is comment:  # comments are searched too
+        connection.execute(enqueue(connection.dialect.name), {"request_id": key["request_id"]})
     stars: int | None = connection.execute(select(score.c.stars).filter_by(**key)).scalar()
     text: str | None = connection.execute(select(comment.c.text).filter_by(**key)).scalar()
     return Score(key["request_id"], key["principal"], stars, text, at)

@@ -113,12 +113,15 @@ def _configure(connection: Any) -> None:
 def purge(connection: Any) -> None:
     """Remove deleted content from the files of a driver connection, outside a transaction.
 
-    `secure_delete` overwrites deleted rows, but not copies that moved between pages or stand in the journal. So the
-    file is rewritten and the journal cut, which takes time in proportion to the size of the file. Other databases are
-    left alone: PostgreSQL keeps old rows until its vacuum. Raises StoreError where another program reads old pages.
+    `secure_delete` overwrites deleted rows, but not copies that moved between pages or stand in the journal, and the
+    index of the search only notes what is deleted. So index and file are rewritten and the journal cut, which takes
+    time in proportion to the size of the file. Other databases are left alone: PostgreSQL keeps old rows until its
+    vacuum. Raises StoreError where another program reads old pages.
     """
     if not isinstance(connection, DRIVER.Connection):
         return
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'search_index'").fetchone()[0]:
+        connection.execute("INSERT INTO search_index (search_index) VALUES ('optimize')")
     connection.execute("PRAGMA journal_size_limit = 0")
     try:
         connection.execute("VACUUM")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from filelock import FileLock
-from sqlalchemy import URL, Executable, bindparam, update
+from sqlalchemy import URL, UpdateBase, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
-from herding.store import database, erase, ledger, sqlite, tables
+from herding.store import database, erase, ledger, search_index, sqlite, tables
 from herding.store.accounts import AccountStore
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
 from herding.store.history import HistoryStore
@@ -135,6 +135,7 @@ class Store(
         Reserved tokens and money are replaced by what was used. The row is written even if the caller is cancelled.
         """
         rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [usage_row(outcome)]}
+        rows["search"] = [{"request_id": rows["finish"][0]["id"]}]
         return self._writer.add(lambda batch: ledger.settle(batch, rows))
 
     async def usage(self, account: str, limits: Sequence[Limit]) -> tuple[LimitUse, ...]:
@@ -173,6 +174,20 @@ class Store(
         await purged
         return count
 
+    async def index(self) -> int:
+        """Add the texts of queued requests to the index of the search; return the number of requests.
+
+        It pauses after each batch as long as the batch took, so that other rows are not held up.
+        """
+        count, waiting = 0, await self._reader.run(search_index.is_queued)
+        while waiting:
+            begun = time.monotonic()
+            taken = await self._writer.call(search_index.index_batch, locks=[search_index.LOCK])
+            count, waiting = count + taken, taken == search_index.BATCH
+            if waiting:
+                await asyncio.sleep(time.monotonic() - begun)
+        return count
+
     async def check(self) -> StoreStatus:
         """Return whether a row could be written now, tried with a small write; does not raise."""
         mode, problem = None, None
@@ -197,6 +212,7 @@ class Store(
         values = {"status": "interrupted", "finish_reason": "error", "error_type": "interrupted", "error": message}
         change = update(tables.request).where(tables.request.c.status == "running").values(**values)
         try:
+            await self._writer.call(search_index.enqueue_running)
             count = await self._writer.call(lambda c: c.execute(change).rowcount)
         except BaseException:
             await self.close()
@@ -212,6 +228,8 @@ def _prepare(url: URL) -> str | None:
     engine = database.schema_engine(url)
     try:
         migrate(engine)
+        with engine.begin() as connection:
+            search_index.prepare(connection)
         with engine.connect() as connection:
             return database.journal(connection)
     except SQLAlchemyError as error:
@@ -220,7 +238,7 @@ def _prepare(url: URL) -> str | None:
         engine.dispose()
 
 
-def _statements(dialect: str) -> dict[str, Executable]:
+def _statements(dialect: str) -> dict[str, UpdateBase]:
     """Return the statements that write the rows of requests, in the order in which they run.
 
     `begin` never overwrites a row, since `finish` may have come first; `finish` and `attempt` do.
@@ -234,6 +252,7 @@ def _statements(dialect: str) -> dict[str, Executable]:
         "settle": update(tables.ledger)
         .where(entry)
         .values(tokens=bindparam("used"), cost=bindparam("spent"), settled=True),
+        "search": search_index.enqueue(dialect),
     }
 
 

@@ -11,13 +11,15 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    Executable,
     ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
+    UpdateBase,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,6 +33,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 """Every constraint has a name, so that later migrations can alter it on SQLite too."""
+
+_RowId = Integer().with_variant(BigInteger(), "postgresql")
+"""64 bits on both databases. On SQLite only INTEGER is the number of the row itself."""
 
 _WITHIN = text("session_id IS NOT NULL")
 
@@ -389,6 +394,30 @@ class PreferenceRow(Base, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
+class SearchTextRow(Base, table=True):
+    """The texts of a request in the form that the search reads: case folded, one after the other.
+
+    `doc` grows with the minute of `created_at`, so that the newest are found first. The index of the texts
+    (`search_index.prepare`) is no table of ours: not every database can have it.
+    """
+
+    __tablename__ = "search_text"
+    __table_args__ = (UniqueConstraint("request_id"),)
+
+    doc: int = Field(primary_key=True, sa_type=_RowId, sa_column_kwargs={"autoincrement": False})
+    request_id: str = Field(foreign_key="request.id", ondelete="CASCADE")
+    text: str = Field(sa_type=Text)
+
+
+class SearchQueueRow(Base, table=True):
+    """A request whose texts were written or changed, until they are in `search_text`."""
+
+    __tablename__ = "search_queue"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    request_id: str = Field(primary_key=True)
+
+
 request = Base.metadata.tables["request"]
 attempt = Base.metadata.tables["attempt"]
 score = Base.metadata.tables["score"]
@@ -408,6 +437,8 @@ draft_step = Base.metadata.tables["draft_step"]
 node = Base.metadata.tables["node"]
 learning_reset = Base.metadata.tables["learning_reset"]
 preference = Base.metadata.tables["preference"]
+search_text = Base.metadata.tables["search_text"]
+search_queue = Base.metadata.tables["search_queue"]
 
 
 def insert_into(dialect: str, table: Table) -> Any:
@@ -415,10 +446,10 @@ def insert_into(dialect: str, table: Table) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def upsert(dialect: str, table: Table) -> Executable:
+def upsert(dialect: str, table: Table) -> UpdateBase:
     """Return an insert that overwrites the row with the same primary key."""
     statement = insert_into(dialect, table)
     keys = [column.name for column in table.primary_key]
     values = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    result: Executable = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    result: UpdateBase = statement.on_conflict_do_update(index_elements=keys, set_=values)
     return result

@@ -83,10 +83,14 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the history, newest first. `total` counts all entries that match the filter."""
+    """A page of the history, newest first. `total` counts all entries that match the filter.
+
+    With `more`, it counts only those that were looked at: there may be more.
+    """
 
     entries: tuple[Entry, ...]
     total: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

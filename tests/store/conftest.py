@@ -111,6 +111,7 @@ def busy_writer(store: Store) -> Callable[[], AbstractContextManager[None]]:
             ended.set()
 
         store._writer.call(wait)
+        store._writer._wake()  # else the event loop would, after this
         assert started.wait(30)
         try:
             yield

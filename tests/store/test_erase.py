@@ -54,6 +54,18 @@ async def fill(store: Store, rows: list[Outcome]) -> None:
         await asyncio.gather(*(store.finish(row) for row in some))
 
 
+async def test_the_search_index_keeps_no_trace(store: Store, path: Path, outcome) -> None:
+    letter = "\N{SQUARE CORPORATION}"  # is in no other text
+    await store.finish(outcome(1, answer=letter * 9))
+    await store.finish(outcome(2, answer="another text", principal="bob"))
+    await store.index()
+    assert any(letter.encode() in file.read_bytes() for file in path.parent.iterdir())
+    await store.erase_content(principal="ada", request_ids=None)
+    assert not any(letter.encode() in file.read_bytes() for file in path.parent.iterdir())
+    found = await store.history(HistoryFilter(text="another"), viewer="bob", offset=0, limit=9)
+    assert found.total == 1
+
+
 @pytest.fixture(params=["persist", "wal"])
 def journal(library: ModuleType, request, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sqlite, "journal_mode", lambda version, *, network: request.param)

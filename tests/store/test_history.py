@@ -130,7 +130,7 @@ async def test_pages_are_newest_first_without_gaps(store: Store, outcome) -> Non
 
 
 async def test_a_search_goes_through_all_windows(store: Store, outcome, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("herding.store.history.SEARCH_CHUNK", 4)
+    monkeypatch.setattr("herding.store.search.WALK", 4)
     monkeypatch.setattr("herding.store.history.CHUNK", 3)
     for number in range(24):
         await store.finish(outcome(number, created_at=number // 5, answer="odd" if number % 2 else "even"))

@@ -188,14 +188,14 @@ async def test_readers_and_writer_get_along(library: ModuleType, store: Store, p
 
     async def write() -> int:
         count = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or not count:
             await store.finish(outcome(next(numbers), attempts=(Attempt(1, "a", "m", 1, 1),)))
             count += 1
         return count
 
     async def read() -> int:
         count = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or not count:
             await store.history(HistoryFilter(text="x"), viewer="ada", offset=0, limit=50)
             count += 1
         return count
@@ -203,7 +203,7 @@ async def test_readers_and_writer_get_along(library: ModuleType, store: Store, p
     def read_outside() -> int:
         count = 0
         with library.connect(path, timeout=10) as other:
-            while time.monotonic() < end:
+            while time.monotonic() < end or not count:
                 other.execute("SELECT count(answer) FROM request").fetchone()
                 count += 1
         other.close()

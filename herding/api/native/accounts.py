@@ -167,12 +167,6 @@ class LimitUseResponse(LimitResponse):
         )
 
 
-class UsageResponse(ResponseModel):
-    """Your limits."""
-
-    limits: list[LimitUseResponse]
-
-
 class TabsResponse(ResponseModel):
     """The tabs of the UI that your role shows."""
 
@@ -345,11 +339,6 @@ def _own_account(orchestrator: Orchestrator) -> APIRouter:
     async def end_sessions(who: Caller) -> EndSessionsResponse:
         """Log yourself out in all browsers at once. Tokens stay valid."""
         return EndSessionsResponse(ended=await accounts.end_sessions(who))
-
-    @routes.get("/usage", responses=error_responses())
-    async def get_usage(who: Caller) -> UsageResponse:
-        """Return your limits, and how much of each is used."""
-        return UsageResponse(limits=[LimitUseResponse.from_use(use) for use in await accounts.usage(who)])
 
     @routes.get("/allowed_tabs", responses=error_responses())
     async def list_allowed_tabs(who: Caller) -> TabsResponse:

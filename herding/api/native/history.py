@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import AsyncIterator
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -15,55 +10,22 @@ from pydantic import BeforeValidator
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, ResponseModel, format_instant
+from herding.api.http.period import From, To, read_period
 from herding.api.http.request import Caller
 from herding.api.http.response import download_headers, json_response
+from herding.api.native.exports import csv_lines, json_lines
 from herding.api.native.infer import RunPromptResponse
-from herding.errors import NotFoundError
+from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.serving.history import MAX_PAGE
-from herding.values import Entry, HistoryFilter, Status
+from herding.values import Entry, HistoryFilter, Kind, Score, Status
 
 MAX_OFFSET = 2**31
 _NO_REQUEST = NotFoundError("Request not found.", param="request_id")
+_OTHERS = AccessError("The role 'user' sees only your own requests. Leave out 'user'.")
+_PERIOD = UserError("'to' must be after 'from'.", param="to")
 
-COLUMNS = (
-    "request_id",
-    "created_at",
-    "principal",
-    "session_id",
-    "prompt",
-    "version",
-    "variant",
-    "edited",
-    "variables",
-    "parameters",
-    "input",
-    "answer",
-    "status",
-    "finish_reason",
-    "model",
-    "node",
-    "input_tokens",
-    "output_tokens",
-    "token_source",
-    "queued_ms",
-    "first_token_ms",
-    "total_ms",
-    "checks_ok",
-    "checks_reason",
-    "error_type",
-    "error",
-    "stars",
-    "comment",
-)
-"""The columns of the exports."""
-
-MAX_CELL = 32_767
-"""The most characters that spreadsheets keep in a cell."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_BYTE_ORDER_MARK = "\ufeff"
-_EMPTY_TO_NONE = BeforeValidator(lambda value: value or None)
+_EMPTY_TO_NONE = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class RequestError(ResponseModel):
@@ -73,8 +35,24 @@ class RequestError(ResponseModel):
     message: str | None
 
 
+class RatingEntry(ResponseModel):
+    """The stars and the comment of one user, and when they last changed."""
+
+    user: str
+    score: int | None
+    comment: str | None
+    updated_at: Instant
+
+    @classmethod
+    def from_score(cls, score: Score) -> RatingEntry:
+        """Return a rating."""
+        return cls(
+            user=score.principal, score=score.stars, comment=score.comment, updated_at=format_instant(score.updated_at)
+        )
+
+
 class HistoryEntry(RunPromptResponse):
-    """One request of the history, with your stars and your comment."""
+    """One request of the history. `score` and `comment` are yours, `ratings` those of all users."""
 
     status: Status
     error: RequestError | None
@@ -87,6 +65,10 @@ class HistoryEntry(RunPromptResponse):
     input: str
     score: int | None
     comment: str | None
+    kind: Kind
+    token: str | None
+    mean_score: float | None
+    ratings: list[RatingEntry]
 
     @classmethod
     def from_entry(cls, entry: Entry) -> HistoryEntry:
@@ -105,14 +87,22 @@ class HistoryEntry(RunPromptResponse):
             input=outcome.input,
             score=entry.stars,
             comment=entry.comment,
+            kind=outcome.kind,
+            token=outcome.token,
+            mean_score=entry.mean_stars,
+            ratings=[RatingEntry.from_score(rating) for rating in entry.ratings],
         )
 
 
 class HistoryPage(ResponseModel):
-    """Requests, newest first; `total` counts all that match the filter."""
+    """Requests, newest first; `total` counts all that match the filter.
+
+    With `more`, a search for a text left off counting: there may be more than `total`.
+    """
 
     entries: list[HistoryEntry]
     total: int
+    more: bool
     offset: int
     limit: int
 
@@ -128,15 +118,43 @@ async def history_filter(
     prompt: str | None = None,
     model: str | None = None,
     node: str | None = None,
-    stars: Annotated[int | None, Query(ge=0, le=5, description="0: unrated"), _EMPTY_TO_NONE] = None,
+    user: Annotated[str | None, Query(max_length=200, description="others' with the right `history_all`")] = None,
+    token: Annotated[str | None, Query(max_length=200, description="the id of a token")] = None,
+    kind: Annotated[Kind | None, _EMPTY_TO_NONE] = None,
+    begin: From = None,
+    end: To = None,
+    stars: Annotated[int | None, Query(ge=0, le=5, description="given by any user; 0: unrated"), _EMPTY_TO_NONE] = None,
+    min_stars: Annotated[
+        float | None, Query(ge=1, le=5, description="of the mean of all users"), _EMPTY_TO_NONE
+    ] = None,
+    max_stars: Annotated[
+        float | None, Query(ge=1, le=5, description="of the mean of all users"), _EMPTY_TO_NONE
+    ] = None,
+    rated: Annotated[bool | None, Query(description="by any user"), _EMPTY_TO_NONE] = None,
+    commented: Annotated[bool | None, Query(description="by any user"), _EMPTY_TO_NONE] = None,
     status: Annotated[Status | None, _EMPTY_TO_NONE] = None,
     text: Annotated[
         str | None, Query(max_length=1000, description="in variables, input, response, error, comment")
     ] = None,
 ) -> HistoryFilter:
     """Return the filter of a query string; an empty value matches all."""
+    since, until = read_period(begin, end)
     return HistoryFilter(
-        prompt=prompt or None, model=model or None, node=node or None, stars=stars, status=status, text=text or None
+        principal=user or None,
+        prompt=prompt or None,
+        model=model or None,
+        node=node or None,
+        stars=stars,
+        status=status,
+        text=text or None,
+        kind=kind,
+        token=token or None,
+        since=since,
+        until=until,
+        min_stars=min_stars,
+        max_stars=max_stars,
+        rated=rated,
+        commented=commented,
     )
 
 
@@ -148,7 +166,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", tags=["history"])
     accounts = orchestrator.accounts
 
-    @routes.get("/history", response_model=HistoryPage, responses=error_responses())
+    @routes.get("/history", response_model=HistoryPage, responses=error_responses(_OTHERS, _PERIOD))
     async def list_requests(
         where: Filter,
         who: Caller,
@@ -158,7 +176,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """List requests, newest first: those of all users with the right `history_all`, else your own."""
         page = await orchestrator.history.page(where, who, offset=offset, limit=limit)
         entries = [HistoryEntry.from_entry(entry) for entry in page.entries]
-        return json_response(HistoryPage(entries=entries, total=page.total, offset=offset, limit=limit))
+        return json_response(HistoryPage(entries=entries, total=page.total, more=page.more, offset=offset, limit=limit))
 
     @routes.get("/history/{request_id}", response_model=HistoryEntry, responses=error_responses(_NO_REQUEST))
     async def get_request(request_id: str, who: Caller) -> Response:
@@ -200,56 +218,3 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 
 def _file(media_type: str) -> Responses:
     return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
-
-
-async def csv_lines(entries: AsyncIterator[Entry]) -> AsyncIterator[str]:
-    """Yield CSV with a header, for spreadsheets.
-
-    They take it for UTF-8 only with a byte order mark. A text that they would run as a formula gets a quote in front,
-    and one that is too long for a cell is cut, with a mark that says so.
-    """
-    yield _BYTE_ORDER_MARK + _csv_line(COLUMNS)
-    async for entry in entries:
-        row = flatten(entry)
-        yield _csv_line([_cell(row[column]) for column in COLUMNS])
-
-
-async def json_lines(entries: AsyncIterator[Entry]) -> AsyncIterator[str]:
-    """Yield one JSON object per line, with texts exactly as stored."""
-    async for entry in entries:
-        yield json.dumps(flatten(entry), ensure_ascii=False) + "\n"
-
-
-def flatten(entry: Entry) -> dict[str, Any]:
-    """Return an entry with one value for each of `COLUMNS`."""
-    row = asdict(entry.outcome)
-    usage, timings, checks = row.pop("usage"), row.pop("timings"), row.pop("checks")
-    row |= timings | {"checks_ok": checks["ok"], "checks_reason": checks["reason"]}
-    row |= {"input_tokens": usage["input_tokens"], "output_tokens": usage["output_tokens"]}
-    row |= {"token_source": usage["source"], "stars": entry.stars, "comment": entry.comment}
-    row["created_at"] = format_instant(row["created_at"])
-    row["variables"] = dict(row["variables"])
-    row["parameters"] = entry.outcome.parameters.given()
-    return {column: row[column] for column in COLUMNS}
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
-    return _cut(f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text)
-
-
-def _cut(text: str) -> str:
-    """Return a text that fits into a cell. Spreadsheets count UTF-16 units: two for an emoji."""
-    units = text.encode("utf-16-le", "surrogatepass") if len(text) > MAX_CELL // 2 else b""
-    if len(units) <= 2 * MAX_CELL:
-        return text
-    mark = f" [cut: {len(text):,} characters in history.jsonl]"
-    return units[: 2 * (MAX_CELL - len(mark))].decode("utf-16-le", "ignore") + mark
-
-
-def _csv_line(cells: Any) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow(cells)
-    return buffer.getvalue()

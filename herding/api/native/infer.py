@@ -151,6 +151,7 @@ class RunPromptResponse(ResponseModel):
     timings: Timings
     checks: CheckResult
     routing: RoutingDecision
+    cost: float | None = Field(description="US dollars; null: unknown")
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -168,6 +169,7 @@ class RunPromptResponse(ResponseModel):
             timings=round_timings(outcome.timings),
             checks=outcome.checks,
             routing=RoutingDecision.from_outcome(outcome),
+            cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
         )
 
 

@@ -18,7 +18,7 @@ from herding.ui.kit.format import STATUS, el, empty_state, success
 from herding.ui.kit.picklist import pick_list, picked_item
 from herding.ui.kit.stars import RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.ui.kit.tab import Tab
-from herding.values import Entry, HistoryFilter, Outcome, Principal
+from herding.values import Entry, HistoryFilter, Outcome, Page, Principal
 
 PAGE = 25
 STARS = [("Any rating", ANY), *((f"{'★' * n} {n}", str(n)) for n in (5, 4, 3, 2, 1)), ("Not rated", "0")]
@@ -168,7 +168,7 @@ class HistoryTab(Tab):
         return [
             offset,
             table(page.entries, chosen, filtered=where != HistoryFilter()),
-            _place(offset, last, page.total),
+            _place(offset, last, page),
             gr.update(interactive=offset > 0),
             gr.update(interactive=last < page.total),
             download_links(where),
@@ -221,8 +221,9 @@ class HistoryTab(Tab):
         return RATING_SAVED
 
 
-def _place(offset: int, last: int, total: int) -> Markup:
-    shown = f"{offset + 1:,}–{last:,} of {total:,}" if total else "No requests"
+def _place(offset: int, last: int, page: Page) -> Markup:
+    total = f"{page.total:,}{' or more' if page.more else ''}"
+    shown = f"{offset + 1:,}–{last:,} of {total}" if page.total else "No requests"
     return el("span", shown, cls="muted", role="status")
 
 

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from herding.api.http.request import get_principal
-from herding.api.native.history import COLUMNS
+from herding.api.native.exports import COLUMNS
 from herding.values import Request
 from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as BOSS
