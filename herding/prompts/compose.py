@@ -90,14 +90,16 @@ def compose(
 ) -> RenderedPrompt:
     """Render `prompt` with validated `values`. Earlier `turns` go before the last message of the template.
 
+    A system message at their beginning comes first, where the prompt has none. Raises UserError where it has.
     `attachments` are added to that message, and the messages `after` follow it.
     """
     template, variant = choose_template(prompt, values)
     said = {name: show(value) for name, value in values.items()}
     _refuse_size(template, said)
     raw = tuple((family, insert_guarded(text, said)) for family, text in (template.families or {}).items())
+    system, turns = _split_system(turns, template)
     if template.prompt is not None:
-        if turns:
+        if turns or system:
             raise UserError("This prompt is raw text and takes no earlier turns. Remove them.")
         if after:
             raise UserError("This prompt is raw text and takes no tool calls. Remove them.", param="messages")
@@ -108,9 +110,19 @@ def compose(
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true) and takes no earlier turns. Remove them.")
     last = _with_attachments(written[-1], attachments) if attachments else written[-1]
-    messages, head = (*written[:-1], *turns, last, *after), len(written) - 1
+    messages, head = (*system, *written[:-1], *turns, last, *after), len(system) + len(written) - 1
     families = () if attachments or after else raw
     return RenderedPrompt(messages=messages, variant=variant, head=head, families=families, tail=1 + len(after))
+
+
+def _split_system(turns: Sequence[Message], template: Template) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return the system messages at the beginning of `turns`, and the others."""
+    if any(turn.role in SYSTEM_ROLES for turn in turns) and any(
+        message.role in SYSTEM_ROLES for message in template.messages or ()
+    ):
+        raise UserError("The system message is the prompt's. Remove yours.", param="messages")
+    count = next((place for place, turn in enumerate(turns) if turn.role not in SYSTEM_ROLES), len(turns))
+    return turns[:count], turns[count:]
 
 
 def _with_attachments(message: Message, attachments: Sequence[Fields]) -> Message:

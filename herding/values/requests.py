@@ -211,10 +211,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it."""
+    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it.
+
+    `extra` are fields of the whole response, such as `system_fingerprint`; there may be nothing else.
+    """
 
     text: str
     choices: tuple[Choice, ...] = ()
+    extra: Fields | None = None
 
     @property
     def reasoning(self) -> str:

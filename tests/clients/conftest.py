@@ -50,7 +50,7 @@ class Way:
 def prompt(model: str) -> str:
     """A chat prompt that says what it is given and no more."""
     messages = [{"role": "user", "content": "{{text}}"}]
-    variables = {"text": {"type": "text"}}
+    variables = {"text": {"type": "text", "required": False}}
     fields = {"name": "Ask", "chat": True, "target_models": [model], "variables": variables, "messages": messages}
     return yaml.safe_dump(fields)
 

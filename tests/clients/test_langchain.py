@@ -56,8 +56,9 @@ class Chats:
         return {"model": self.way.chat, "base_url": self.way.url, "api_key": self.way.key, "stream_usage": True}
 
     @property
-    def model_override_value(self) -> str:
-        return self.way.reasoner
+    def model_override_value(self) -> str | None:
+        """Another model; a prompt's response names the model that wrote it, not the prompt."""
+        return None if self.name == "prompt" else self.way.reasoner
 
     supports_image_inputs = supports_image_urls = supports_image_tool_message = True
     supports_pdf_inputs = supports_pdf_tool_message = supports_audio_inputs = supports_json_mode = (

@@ -75,6 +75,10 @@ def broken(chat: Chat, said: str, message: str) -> None:
         chat.whole(said)
 
 
+def choices(chunks: list[Any]) -> list[Any]:
+    return [choice for chunk in chunks for choice in chunk.choices]
+
+
 def message_of(response: Any) -> Any:
     return response.choices[0].message
 
@@ -91,8 +95,9 @@ def test_vllm(sdk: openai.OpenAI, provider_server: Providers) -> None:
         assert message_of(got).reasoning == "I greet."
         assert counts(got) == (2, 5)
         assert own.items() <= chat.sent.items()
-    for got in chat.both(extra_body={"return_token_ids": True}):
-        assert got.choices[0].token_ids == [7, 8]
+    assert chat.whole(extra_body={"return_token_ids": True}).choices[0].token_ids == [7, 8]
+    found = [getattr(one, "token_ids", None) for one in choices(chat.chunks(extra_body={"return_token_ids": True}))]
+    assert [token for ids in found for token in ids or ()] == [7, 8]
     error = refused(chat, "too long", openai.BadRequestError)
     assert "maximum context length is 4096" in error.message
     broken(chat, "crash", "EngineCore encountered an issue")
@@ -172,10 +177,11 @@ def test_anthropic(sdk: openai.OpenAI, provider_server: Providers) -> None:
 
 def test_azure(sdk: openai.OpenAI, provider_server: Providers) -> None:
     chat = Chat(sdk, provider_server, "azure")
-    for got in chat.both("rude"):
-        assert message_of(got).content == "Hello world"
-        assert got.choices[0].finish_reason == "content_filter"
-        assert counts(got) == (2, 5)
+    got = chat.whole("rude")
+    assert (message_of(got).content, got.choices[0].finish_reason) == ("Hello world", "content_filter")
+    assert counts(got) == (2, 5)
+    assert got.choices[0].content_filter_results == {"hate": {"filtered": False, "severity": "safe"}}
+    assert choices(chat.chunks("rude"))[-1].finish_reason == "content_filter"
     assert message_of(chat.whole(max_tokens=20)).content == "Hello world"
     assert chat.sent["max_completion_tokens"] == 20
     before = chat.calls
@@ -258,7 +264,7 @@ def test_openrouter(sdk: openai.OpenAI, provider_server: Providers) -> None:
         assert message.reasoning == "I greet."
         assert message.reasoning_details[0]["signature"] == "c2lnbmVk"
         assert got.usage.cost == 0.00014
-        assert own.items() <= chat.sent.items()
+        assert {name: chat.sent[name] for name in own} == own
         again = [*user("Hi"), message.to_dict(), *user("And?")]
         chat.whole(messages=again)
         assert chat.sent["messages"][1]["reasoning_details"] == message.reasoning_details
