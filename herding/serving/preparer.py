@@ -58,7 +58,9 @@ class Preparer:
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         turns = _checked_turns(request)
-        rendered = compose(prompt, values, turns, attachments=request.attachments, after=request.after)
+        rendered = compose(
+            prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
+        )
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),

@@ -258,13 +258,14 @@ def test_groq(sdk: openai.OpenAI, provider_server: Providers) -> None:
 def test_openrouter(sdk: openai.OpenAI, provider_server: Providers) -> None:
     chat = Chat(sdk, provider_server, "openrouter")
     own = {"provider": {"order": ["Anthropic"]}, "models": ["openrouter"], "reasoning": {"effort": "high"}}
-    for got in chat.both(extra_body=own):
+    both = chat.both(extra_body=own)
+    assert {name: chat.sent[name] for name in own} == own
+    for got in both:
         message = message_of(got)
         assert message.content == "Hello world"
         assert message.reasoning == "I greet."
         assert message.reasoning_details[0]["signature"] == "c2lnbmVk"
         assert got.usage.cost == 0.00014
-        assert {name: chat.sent[name] for name in own} == own
         again = [*user("Hi"), message.to_dict(), *user("And?")]
         chat.whole(messages=again)
         assert chat.sent["messages"][1]["reasoning_details"] == message.reasoning_details
