@@ -35,12 +35,8 @@ async def prompt_request(
 ) -> Request:
     """Return a run of the prompt that `model` names, with the contents of `messages`."""
     found = await orchestrator.prompts.find(model.removeprefix(PREFIX), who)
-    asked, given, attachments, fields = (
-        _last_question(messages),
-        variables or {},
-        tuple[Fields, ...](),
-        dict[str, Any](),
-    )
+    asked, given = _last_question(messages), variables or {}
+    attachments, fields = tuple[Fields, ...](), dict[str, Any]()
     turns, after = tuple(messages), tuple[Message, ...]()
     if asked is not None:
         question, turns, after = messages[asked], tuple(messages[:asked]), tuple(messages[asked + 1 :])
