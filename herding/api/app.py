@@ -17,6 +17,7 @@ from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
+from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware
 from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, usage, versions
 from herding.api.openai import routes as openai
@@ -28,10 +29,10 @@ from herding.people.open_responses import OpenResponses
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
 
+_MODEL_ROUTERS = (infer, openai, chat)
+"""The routes that call models, which get most requests."""
+
 _ROUTERS = (
-    infer,
-    openai,
-    chat,
     ratings,
     versions,
     prompts,
@@ -55,22 +56,29 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         redoc_url=None,
         openapi_url=None,
         telemetry=_TELEMETRY,
+        generate_unique_id_function=_operation_id,
     )
-    for module in _ROUTERS:
+    for module in _MODEL_ROUTERS:
         _add_routes(app, module.router(orchestrator))
-    _add_routes(app, login.router(authenticator))
-    _add_routes(app, docs.router(app))
-    _add_routes(app, not_found.router())  # last: it matches every other path of the APIs
+    for module in _ROUTERS:
+        app.include_router(module.router(orchestrator))
+    app.include_router(login.router(authenticator))
+    app.include_router(docs.router(app))
+    app.include_router(not_found.router())  # last: it matches every other path of the APIs
     errors.install(app)
     return app
 
 
 def _add_routes(app: FastAPI, router: APIRouter) -> None:
-    """Add the routes of a router to the app itself: `include_router` would match each request twice."""
+    """Add the routes of a router to the app itself: an included router matches each request twice."""
     for route in router.routes:
         if isinstance(route, APIRoute):
-            route.unique_id = route.operation_id or route.name
+            route.unique_id = _operation_id(route)
         app.router.routes.append(route)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 def add_middleware(
@@ -84,12 +92,15 @@ def add_middleware(
     trusted_proxies: int = 0,
     max_body: int = MAX_BODY,
     max_guest_body: int = MAX_GUEST_BODY,
+    root_path: str = "",
 ) -> None:
     """Add the middleware of the API and the UI, from the innermost to the outermost.
 
     `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
-    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes.
+    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes,
+    `root_path` the path below which a proxy serves the app.
     """
+    app.add_middleware(RoutedPathMiddleware)
     app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
@@ -101,5 +112,5 @@ def add_middleware(
         open_responses=open_responses,
         frame_ancestors=frame_ancestors,
     )
-    if trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

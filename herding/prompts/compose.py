@@ -18,7 +18,7 @@ from herding.values import TEXT_PARTS, Fields, Message, Request, bounded
 
 SYSTEM_ROLES = ("system", "developer")
 PART_CHARS = 4_000
-"""The estimated size of an image or another part that is no text, in characters of input."""
+"""The estimated size of an image or another part that is no text, in bytes of input."""
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -67,17 +67,29 @@ class RenderedPrompt:
 
     @cached_property
     def size(self) -> int:
-        """The size of the input in characters, for estimates; images and the like count as a few thousand each."""
+        """The size of the input in bytes, for estimates; images and the like count as a few thousand each."""
         if self.messages is None or all(message.parts is None for message in self.messages):
-            return len(self.stored_text)
+            return utf8_size(self.stored_text)
         texts = (_to_json({**message.fields, "content": message.content}) for message in self.messages)
         parts = sum(part.get("type") not in TEXT_PARTS for message in self.messages for part in message.parts or ())
-        return sum(map(len, texts)) + parts * PART_CHARS
+        return sum(map(utf8_size, texts)) + parts * PART_CHARS
+
+    @property
+    def text_size(self) -> int:
+        """The size of the texts alone in bytes, without roles and all else that a message has."""
+        if self.messages is None:
+            return utf8_size(self.text or "")
+        return sum(utf8_size(message.content) for message in self.messages)
 
     @property
     def turns(self) -> int:
         """The number of earlier turns in the chat."""
         return len(self.messages) - self.head - self.tail if self.messages else 0
+
+
+def utf8_size(text: str) -> int:
+    """Return the bytes of a text in UTF-8, which tell more about its tokens than its characters do."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def compose(
@@ -87,38 +99,53 @@ def compose(
     *,
     attachments: Sequence[Fields] = (),
     after: Sequence[Message] = (),
+    fields: Fields | None = None,
 ) -> RenderedPrompt:
     """Render `prompt` with validated `values`. Earlier `turns` go before the last message of the template.
 
-    `attachments` are added to that message, and the messages `after` follow it.
+    A system message at their beginning comes first, where the prompt has none. Raises UserError where it has.
+    `attachments` and `fields` are added to that message, and the messages `after` follow it.
     """
     template, variant = choose_template(prompt, values)
     said = {name: show(value) for name, value in values.items()}
     _refuse_size(template, said)
     raw = tuple((family, insert_guarded(text, said)) for family, text in (template.families or {}).items())
+    system, turns = _split_system(turns, template)
     if template.prompt is not None:
-        if turns:
+        if turns or system:
             raise UserError("This prompt is raw text and takes no earlier turns. Remove them.")
         if after:
             raise UserError("This prompt is raw text and takes no tool calls. Remove them.", param="messages")
         if attachments:
             raise UserError("This prompt is raw text and takes text only. Remove the other parts.", param="messages")
+        if fields:
+            raise UserError(f"This prompt is raw text. Remove {', '.join(sorted(fields))}.", param="messages")
         return RenderedPrompt(text=insert_guarded(template.prompt, said), variant=variant, families=raw)
     written = [Message(m.role, insert(m.content, said)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true) and takes no earlier turns. Remove them.")
-    last = _with_attachments(written[-1], attachments) if attachments else written[-1]
-    messages, head = (*written[:-1], *turns, last, *after), len(written) - 1
+    last = _completed(written[-1], attachments, fields or {}) if attachments or fields else written[-1]
+    messages, head = (*system, *written[:-1], *turns, last, *after), len(system) + len(written) - 1
     families = () if attachments or after else raw
     return RenderedPrompt(messages=messages, variant=variant, head=head, families=families, tail=1 + len(after))
 
 
-def _with_attachments(message: Message, attachments: Sequence[Fields]) -> Message:
-    """Return a message with parts that are no text after its own text."""
+def _split_system(turns: Sequence[Message], template: Template) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return the system messages at the beginning of `turns`, and the others."""
+    if any(turn.role in SYSTEM_ROLES for turn in turns) and any(
+        message.role in SYSTEM_ROLES for message in template.messages or ()
+    ):
+        raise UserError("The system message is the prompt's. Remove yours.", param="messages")
+    count = next((place for place, turn in enumerate(turns) if turn.role not in SYSTEM_ROLES), len(turns))
+    return turns[:count], turns[count:]
+
+
+def _completed(message: Message, attachments: Sequence[Fields], fields: Fields) -> Message:
+    """Return a message with parts that are no text after its own text, and with further fields."""
     if message.role != "user":
         raise UserError("The prompt's last message is not the user's. It takes text only.", param="messages")
-    parts = ({"type": "text", "text": message.content}, *attachments)
-    return Message("user", message.content, parts)
+    parts = ({"type": "text", "text": message.content}, *attachments) if attachments else None
+    return Message("user", message.content, parts, fields)
 
 
 def _refuse_size(template: Template, said: Mapping[str, str]) -> None:

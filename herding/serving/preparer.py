@@ -10,14 +10,14 @@ from typing import Any
 from herding.errors import UserError
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
-from herding.prompts.compose import NO_PROMPT, SYSTEM_ROLES, RenderedPrompt, compose, render_free_input
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.parameters import PromptParameters, check_parameters
 from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import Call, Message, Parameters, Principal, Request, new_id
+from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
@@ -58,7 +58,9 @@ class Preparer:
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         turns = _checked_turns(request)
-        rendered = compose(prompt, values, turns, attachments=request.attachments, after=request.after)
+        rendered = compose(
+            prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
+        )
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -77,10 +79,17 @@ class Preparer:
         )
 
     def prepare_embeddings(
-        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+        self,
+        model: str,
+        texts: Sequence[EmbeddingInput],
+        who: Principal,
+        *,
+        dimensions: int | None = None,
+        parameters: Parameters | None = None,
     ) -> PreparedRequest:
         """Return a request for embeddings; its input is the list of texts as JSON."""
         _check_texts(texts)
+        is_text = all(isinstance(text, str) for text in texts)
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -88,8 +97,10 @@ class Preparer:
             prompt=NO_PROMPT,
             rendered=RenderedPrompt(text=json.dumps(list(texts), ensure_ascii=False)),
             model=clean_parameter(model, "model"),
+            parameters=check_parameters(parameters or Parameters()),
             texts=tuple(texts),
             dimensions=dimensions,
+            needs=() if is_text else (Need("token_ids", "input", "token ids"),),
         )
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
@@ -111,16 +122,14 @@ def _needs(
 
 
 def _checked_turns(request: Request) -> tuple[Message, ...]:
-    """Return the last earlier turns of a chat. UserError for system messages."""
+    """Return the last earlier turns of a chat."""
     turns = request.turns or ()
-    if any(turn.role in SYSTEM_ROLES for turn in turns):
-        raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
     for turn in (*turns, *request.after):
         clean_parameter(turn.content, "turns")
     return turns[-MAX_TURNS:]
 
 
-def _check_texts(texts: Sequence[str]) -> None:
+def _check_texts(texts: Sequence[EmbeddingInput]) -> None:
     """Raise UserError for texts that no node can embed."""
     if not 0 < len(texts) <= MAX_TEXTS:
         raise UserError(f"Send 1 to {MAX_TEXTS:,} texts.", param="input")
@@ -130,7 +139,8 @@ def _check_texts(texts: Sequence[str]) -> None:
         message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
         raise UserError(message, param="input")
     for text in texts:
-        clean_parameter(text, "input", subject="A text")
+        if isinstance(text, str):
+            clean_parameter(text, "input", subject="A text")
 
 
 async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:

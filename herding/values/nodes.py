@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from herding.values.records import NodeStats
@@ -44,8 +44,8 @@ class NodeStatus:
     """A node at this moment.
 
     `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
-    can be switched to; `loading`: the model that is on its way, with `progress` 0-1 where that is known. `system` is
-    None where the node does not tell.
+    can be switched to; `features`: what it can do besides text; `loading`: the model that is on its way, with
+    `progress` 0-1 where that is known. `system` is None where the node does not tell.
     """
 
     state: NodeState
@@ -60,6 +60,7 @@ class NodeStatus:
     device: str | None = None
     system: System | None = None
     embeds: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +124,26 @@ class NodeInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCapabilities:
+    """The capabilities of a model on a node: features, and the parameters that it takes (None: any)."""
+
+    features: tuple[str, ...] = ()
+    parameters: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it."""
+    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it.
+
+    `capabilities` are what a node can do with it besides text, by node.
+    """
 
     id: str
     nodes: tuple[str, ...]
     embeds: tuple[str, ...]
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
+    capabilities: Mapping[str, ModelCapabilities] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,12 @@ class Request:
 
     `prompt` is a key, or `key@version`, or `key@label`, or `key@newest`; `template` replaces its text for this run
     only (an unsaved edit), and `whole`, all of a prompt as YAML, replaces everything that is saved of it; `turns` are
-    the earlier turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
-    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+    the earlier turns of a chat, oldest first, after the system message of a caller whose prompt has none. `model` None
+    means that the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
 
-    `attachments` are parts that are no text (images, audio, files) for the prompt's last message, and `after` are the
-    messages that follow it, such as tool calls and their results. `prompts` are raw inputs that `text` can't hold:
-    token ids, or several texts.
+    `attachments` are parts that are no text (images, audio, files) for the prompt's last message, `fields` what else it
+    has (`name`), and `after` are the messages that follow it, such as tool calls and their results. `prompts` are raw
+    inputs that `text` can't hold: token ids, or several texts.
 
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
@@ -57,6 +57,7 @@ class Request:
     session_id: str | None = None
     response_format: Mapping[str, Any] | None = None
     attachments: tuple[Fields, ...] = ()
+    fields: Fields = field(default_factory=dict)
     after: tuple[Message, ...] = ()
     prompts: tuple[Any, ...] | None = None
 
@@ -115,7 +116,8 @@ class Outcome:
     `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
     `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
     the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
-    nano-dollars, None if it is unknown.
+    nano-dollars, None if it is unknown. `charged_tokens` and `charged_cost` are what the limits count, None for the
+    usage and the cost themselves; the history does not keep them.
     """
 
     request_id: str
@@ -146,6 +148,8 @@ class Outcome:
     kind: Kind = "prompt"
     token: str | None = None
     cost: int | None = None
+    charged_tokens: int | None = field(default=None, compare=False)
+    charged_cost: int | None = field(default=None, compare=False)
     choices: tuple[Choice, ...] = ()
     extra: Fields = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
@@ -201,20 +205,25 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A node took the request; `reason` says in words why this one."""
+    """A node took the request; `reason` says in words why this one. `ignored` are parameters that it does not take."""
 
     request_id: str
     model: str
     node: str
     reason: str
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it."""
+    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it.
+
+    `extra` are fields of the whole response, such as `system_fingerprint`; there may be nothing else.
+    """
 
     text: str
     choices: tuple[Choice, ...] = ()
+    extra: Fields | None = None
 
     @property
     def reasoning(self) -> str:
