@@ -203,6 +203,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         max_body=max_body or settings.max_body,
         max_guest_body=settings.max_guest_body,
         frame_ancestors=settings.frame_ancestors,
+        cors_origins=settings.cors_origins,
         trusted_proxies=settings.trusted_proxies,
     )
     return app
