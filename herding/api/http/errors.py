@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 
-from herding.api.http.request import ClientDisconnected
+from herding.api.http.request import ClientDisconnected, route_path
 from herding.api.http.response import json_response
 from herding.errors import (
     AccessError,
@@ -144,7 +144,7 @@ class Problem:
 
     def response(self, request: Request) -> Response:
         """Return the HTTP response in the shape of the API that was called."""
-        if not f"{request.scope['path']}/".startswith("/v1/"):
+        if not f"{route_path(request.scope)}/".startswith("/v1/"):
             return json_response(self.native(), self.status, self.headers)
         return json_response(self.openai(), self.openai_status, self.headers)
 
