@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
 from herding.api.http import errors
+from herding.api.http.query import QueryCheck
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
+from herding.api.middleware.heads import HeadMiddleware
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware
@@ -56,8 +57,9 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         telemetry=_TELEMETRY,
         generate_unique_id_function=lambda route: route.name,
     )
+    checks = [Depends(QueryCheck())]
     for module in _ROUTERS:
-        app.include_router(module.router(orchestrator))
+        app.include_router(module.router(orchestrator), dependencies=checks)
     app.include_router(login.router(authenticator))
     app.include_router(docs.router(app))
     app.include_router(not_found.router())  # last: it matches every other path of the APIs
@@ -87,7 +89,7 @@ def add_middleware(
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts)
     app.add_middleware(
         SecurityHeadersMiddleware,
         open_responses=open_responses,

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.routes import App
 
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.route_filter import RouteFilter
+from herding.ui.kit.route_filter import RouteFilter, answer_unknown_paths
 from herding.ui.kit.theme import ASSETS, HEAD, herding_theme
 from herding.ui.page import build
 
@@ -55,5 +55,6 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         mounted = getattr(route, "app", None)
         if isinstance(mounted, App):  # Gradio's; the API needs no filter
             mounted.add_middleware(RouteFilter)
+            answer_unknown_paths(mounted, [other for other in app.routes if other is not route])
     # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True
