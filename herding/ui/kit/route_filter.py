@@ -44,7 +44,7 @@ class RouteFilter:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if not is_allowed(scope["path"]):
@@ -63,7 +63,7 @@ class RouteFilter:
         except Exception as error:
             cause = error.__cause__ or error
             details = log.isEnabledFor(logging.DEBUG)
-            log.warning("page request failed (%r): %s", scope["path"], repr(cause)[:200], exc_info=details)
+            log.warning("page request failed (%r): %s", path, repr(cause)[:200], exc_info=details)
             if not started:
                 await _problem(500, "internal_error", BROKEN)(scope, receive, send)
             elif not ended:  # its last event has told the page
@@ -78,10 +78,10 @@ def answer_unknown_paths(page: GradioApp, others: Sequence[BaseRoute]) -> None:
     """Answer paths and methods that neither the page nor the `others` have in the form of the API's errors."""
 
     async def handle(request: Request, error: Any) -> Response:
-        asked = request.method, request.scope["path"]
+        asked = request.method, _route_path(request.scope)
         if any(route.matches(request.scope)[0] is Match.PARTIAL for route in others) or error.status_code == 405:
             return _problem(405, "invalid_request", _OTHER_METHOD.format(*asked))
-        if error.status_code == 404 and (request.scope.get("endpoint") is page or ROOT not in request.scope["path"]):
+        if error.status_code == 404 and (request.scope.get("endpoint") is page or not asked[1].startswith(ROOT)):
             return _problem(404, "not_found", _UNKNOWN.format(*asked))
         return await http_exception_handler(request, error)
 
@@ -91,6 +91,12 @@ def answer_unknown_paths(page: GradioApp, others: Sequence[BaseRoute]) -> None:
 def _problem(status: int, kind: str, message: str) -> JSONResponse:
     detail = {"type": kind, "message": message, "param": None, "request_id": None}
     return JSONResponse({"error": detail}, status)
+
+
+def _route_path(scope: Scope) -> str:
+    """Return the path below the root path of the app."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def is_allowed(path: str) -> bool:
