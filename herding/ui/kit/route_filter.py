@@ -44,11 +44,12 @@ class RouteFilter:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-if scope["type"] != "http":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not is_allowed(scope["path"]):
-            await _problem(404, "not_found", _UNKNOWN.format(scope["method"], scope["path"]))(scope, receive, send)
+        path = _route_path(scope)
+        if not is_allowed(path):
+            await _problem(404, "not_found", _UNKNOWN.format(scope["method"], path))(scope, receive, send)
             return
         started = ended = False
 
