@@ -1,21 +1,13 @@
-"""Closes the routes of Gradio that neither the page nor its client needs, and answers its errors as the API does."""
+"""Closes the routes of Gradio that neither the page nor its client needs, and answers for those that fail."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-from fastapi import Request, Response
-from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from herding.errors import BROKEN
-
-if TYPE_CHECKING:
-    from gradio.routes import App as GradioApp
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -49,7 +41,7 @@ class RouteFilter:
             return
         path = _route_path(scope)
         if not is_allowed(path):
-            await _problem(404, "not_found", _UNKNOWN.format(scope["method"], path))(scope, receive, send)
+            await _refuse(send, 404, "not_found", f"{scope['method']} {path} does not exist. See /docs for all paths.")
             return
         started = ended = False
 
@@ -66,32 +58,17 @@ class RouteFilter:
             details = log.isEnabledFor(logging.DEBUG)
             log.warning("page request failed (%r): %s", path, repr(cause)[:200], exc_info=details)
             if not started:
-                await _problem(500, "internal_error", BROKEN)(scope, receive, send)
+                await _refuse(send, 500, "internal_error", BROKEN)
             elif not ended:  # its last event has told the page
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-_UNKNOWN = "{} {} does not exist. See /docs for all paths."
-_OTHER_METHOD = "{} {} does not exist. This path has other methods."
-
-
-def answer_unknown_paths(page: GradioApp, others: Sequence[BaseRoute]) -> None:
-    """Answer paths and methods that neither the page nor the `others` have in the form of the API's errors."""
-
-    async def handle(request: Request, error: Any) -> Response:
-        asked = request.method, _route_path(request.scope)
-        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in others) or error.status_code == 405:
-            return _problem(405, "invalid_request", _OTHER_METHOD.format(*asked))
-        if error.status_code == 404 and (request.scope.get("endpoint") is page or not asked[1].startswith(ROOT)):
-            return _problem(404, "not_found", _UNKNOWN.format(*asked))
-        return await http_exception_handler(request, error)
-
-    page.add_exception_handler(HTTPException, handle)
-
-
-def _problem(status: int, kind: str, message: str) -> JSONResponse:
-    detail = {"type": kind, "message": message, "param": None, "request_id": None}
-    return JSONResponse({"error": detail}, status)
+async def _refuse(send: Any, status: int, kind: str, message: str) -> None:
+    """Send an error in the form of the API."""
+    error = {"type": kind, "message": message, "param": None, "request_id": None}
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps({"error": error}).encode()})
 
 
 def _route_path(scope: Scope) -> str:
