@@ -7,7 +7,6 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from hashlib import sha256
 
 ALPHABET = string.digits + string.ascii_letters
 ID_CHARS = 12
@@ -34,7 +33,7 @@ class Secret:
 
     def digest(self, key: bytes) -> bytes:
         """Return the keyed hash that is stored: 32 bytes, not usable as a credential."""
-        return hmac.new(key, f"token:{self.id}:{self.secret}".encode(), sha256).digest()
+        return hmac.digest(key, f"token:{self.id}:{self.secret}".encode(), "sha256")
 
 
 def mint() -> Secret:

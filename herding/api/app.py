@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
@@ -29,10 +30,10 @@ from herding.people.open_responses import OpenResponses
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
 
+_MODEL_ROUTERS = (infer, openai, chat)
+"""The routes that call models, which get most requests."""
+
 _ROUTERS = (
-    infer,
-    openai,
-    chat,
     ratings,
     versions,
     prompts,
@@ -56,16 +57,31 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         redoc_url=None,
         openapi_url=None,
         telemetry=_TELEMETRY,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_operation_id,
     )
-    checks = [Depends(QueryCheck())]
+    query_check = QueryCheck()
+    for module in _MODEL_ROUTERS:
+        _add_routes(app, module.router(orchestrator), query_check)
     for module in _ROUTERS:
-        app.include_router(module.router(orchestrator), dependencies=checks)
+        app.include_router(module.router(orchestrator), dependencies=[Depends(query_check)])
     app.include_router(login.router(authenticator))
     app.include_router(docs.router(app))
     app.include_router(not_found.router())  # last: it matches every other path of the APIs
     errors.install(app)
     return app
+
+
+def _add_routes(app: FastAPI, router: APIRouter, query_check: QueryCheck) -> None:
+    """Add the routes of a router to the app itself: an included router matches each request twice."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.unique_id = _operation_id(route)
+            route.app = query_check.before(route)
+        app.router.routes.append(route)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 def add_middleware(
