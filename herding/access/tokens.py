@@ -8,12 +8,13 @@ import secrets
 import string
 from dataclasses import dataclass
 
+PREFIX = "hl_"
 ALPHABET = string.digits + string.ascii_letters
 ID_CHARS = 12
 SECRET_CHARS = 43
 """256 bits in base 62."""
 
-_FORM = re.compile(rf"hl_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})", re.ASCII)
+_FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Secret:
     @property
     def text(self) -> str:
         """The token as its holder sends it."""
-        return f"hl_{self.id}_{self.secret}"
+        return f"{PREFIX}{self.id}_{self.secret}"
 
     def __repr__(self) -> str:
         return f"Secret(hl_{self.id}_...)"

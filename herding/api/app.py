@@ -11,6 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
 from herding.api.http import errors
+from herding.api.http.origins import EXPOSED_HEADERS, AllowedOrigins
 from herding.api.http.query import QueryCheck
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
@@ -92,6 +93,7 @@ def add_middleware(
     *,
     allowed_hosts: Sequence[str],
     frame_ancestors: Sequence[str] = (),
+    cors_origins: Sequence[str] = (),
     trusted_proxies: int = 0,
     max_body: int = MAX_BODY,
     max_guest_body: int = MAX_GUEST_BODY,
@@ -99,14 +101,21 @@ def add_middleware(
 ) -> None:
     """Add the middleware of the API and the UI, from the innermost to the outermost.
 
-    `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
-    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes,
-    `root_path` the path below which a proxy serves the app.
+    `frame_ancestors` are origins whose pages may embed the UI, `cors_origins` those whose pages may call the APIs,
+    `trusted_proxies` the number of reverse proxies whose forwarded headers are believed, `max_body` and
+    `max_guest_body` the largest request bodies in bytes, `root_path` the path below which a proxy serves the app.
     """
+    origins = AllowedOrigins(cors_origins)
     app.add_middleware(RoutedPathMiddleware)
-    app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(  # its presence also switches off Gradio's, which allows all
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
     app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts)
@@ -114,6 +123,7 @@ def add_middleware(
         SecurityHeadersMiddleware,
         open_responses=open_responses,
         frame_ancestors=frame_ancestors,
+        origins=origins,
     )
     app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
     app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

@@ -161,7 +161,10 @@ class StreamReader:
             return {}
         found = check_event(event, self._node)
         found = from_ollama(found) or found
-        return found if {"choices", *USAGE_PLACES} & found.keys() else {}
+        if {"choices", *USAGE_PLACES} & found.keys():
+            return found
+        self._words = self._words or read_error(found).message
+        return {}
 
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""
