@@ -16,13 +16,13 @@ HerdingError                      the root; its message says what to do next
 ├── NodeError                     another node (or a later try) may do
 │   ├── ConnectError              the node could not be reached at all
 │   ├── DeadlineError             the node did not respond in time
-│   ├── StatusError               the node responded with an HTTP error status
-│   │   ├── NodeBusyError         ... it is overloaded (429, or 503 with a time to come back)
-│   │   ├── NoModelError          ... it does not have the model (404); its other models are not affected
-│   │   └── RequestRejectedError  ... it rejects the request, which another node may accept
+│   ├── StatusError               the node responded with an HTTP error status, or reported one in its response
+│   │   ├── NodeBusyError         ... it is overloaded (429, 529, or 503 with a time to come back)
+│   │   ├── NoModelError          ... it does not have the model; its other models are not affected
+│   │   └── RequestRejectedError  ... it rejects the request, as another node with the same model would
 │   ├── BadResponseError          the response of the node breaks its protocol
 │   ├── StreamInterruptedError    the stream of the node ended early
-│   ├── MisconfiguredError        the node refuses our credentials: the operator must act
+│   ├── MisconfiguredError        the node refuses our credentials (401): the operator must act
 │   └── NoNodeError               no node can serve the request now
 │       └── QueueTimeoutError     ... none became free before the request's deadline
 ├── ShuttingDownError             the app stops: send the request again after `retry_after` seconds
@@ -33,8 +33,15 @@ HerdingError                      the root; its message says what to do next
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+MAX_RETRY_AFTER = 3600.0
+"""The longest pause in seconds that a node may ask for; a longer one is cut for all callers."""
+
+_REJECTING_STATUSES = frozenset({400, 406, 409, 410, 411, 413, 414, 415, 416, 422, 424, 431, 451})
 
 BROKEN = "Internal error. The server log has the details."
 """The message for faults of our own."""
@@ -174,19 +181,55 @@ class DeadlineError(NodeError):
     type = "node_timeout"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedError:
+    """An error in the words of the server that reported it.
+
+    `status` is the HTTP status that its code or type stands for, None where they stand for none. `retry_after` is in
+    seconds. `code` is as it came: text or a number.
+    """
+
+    message: str = ""
+    type: str | None = None
+    code: str | int | None = None
+    param: str | None = None
+    status: int | None = None
+    retry_after: float | None = None
+
+
 class StatusError(NodeError):
-    """The node responded with an HTTP error status. `retry_after` in seconds where the node said so."""
+    """The node responded with an HTTP error status, or reported one in its response.
+
+    `retry_after` is in seconds, at most `MAX_RETRY_AFTER`, None where the node did not say. `reported` holds the
+    node's own words, `headers` those of its headers that a caller may see.
+    """
 
     type = "node_status"
 
-    def __init__(self, message: str, *, status: int, node: str | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message, node=node)
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        node: str | None = None,
+        retry_after: float | None = None,
+        reported: ReportedError | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, node=node, param=reported.param if reported else None)
         self.status = status
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(0.0, retry_after), MAX_RETRY_AFTER)
+        self.reported = reported or ReportedError()
+        self.headers = dict(headers or {})
+
+    @property
+    def is_client_error(self) -> bool:
+        """True if the status says that this one request is at fault, which says nothing about the node's health."""
+        return 400 <= self.status < 500
 
 
 class NodeBusyError(StatusError):
-    """The node is overloaded (HTTP 429, or 503 with a time to come back).
+    """The node is overloaded (HTTP 429, 529, or 503 with a time to come back).
 
     It is healthy, and must not be called for `retry_after` seconds.
     """
@@ -195,25 +238,31 @@ class NodeBusyError(StatusError):
 
 
 class NoModelError(StatusError):
-    """The node does not have the model (HTTP 404), although its configuration lists it."""
+    """The node does not have the model, although its configuration lists it."""
 
     type = "node_no_model"
 
 
 class RequestRejectedError(StatusError):
-    """The node rejects the request (HTTP 400, 409, 413, 422); that does not count against its health."""
+    """The node rejects the request itself; other nodes with the same model would reject it too."""
 
     type = "node_refused"
 
 
 def status_error(
-    message: str, *, status: int, node: str | None = None, retry_after: float | None = None
+    message: str,
+    *,
+    status: int,
+    node: str | None = None,
+    retry_after: float | None = None,
+    reported: ReportedError | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> StatusError:
     """Return the error for an HTTP error status of a node."""
-    kind = RequestRejectedError if status in (400, 409, 413, 422) else StatusError
-    if status == 429 or (status == 503 and retry_after is not None):
+    kind = RequestRejectedError if status in _REJECTING_STATUSES else StatusError
+    if status in (429, 529) or (status == 503 and retry_after is not None):
         kind = NodeBusyError
-    return kind(message, status=status, node=node, retry_after=retry_after)
+    return kind(message, status=status, node=node, retry_after=retry_after, reported=reported, headers=headers)
 
 
 class BadResponseError(NodeError):
@@ -229,7 +278,7 @@ class StreamInterruptedError(NodeError):
 
 
 class MisconfiguredError(NodeError):
-    """The node refuses the credentials it is called with (401, 403)."""
+    """The node refuses the credentials it is called with (401)."""
 
     type = "node_misconfigured"
 

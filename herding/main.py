@@ -8,15 +8,15 @@ import errno
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -28,6 +28,8 @@ from herding.access.encryption import Cipher
 from herding.access.keys import signing_key
 from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
+from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
+from herding.api.server import Server, max_connections
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -241,32 +243,6 @@ async def drain(parts: Parts, *, seconds: float, is_urgent: Callable[[], bool]) 
     await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
 
 
-class Server(uvicorn.Server):
-    """A server without uvicorn's signal handlers, which would end the process before the services are closed.
-
-    `drain` ends the open responses; it gets a function that tells whether a second signal has come.
-    """
-
-    def __init__(self, config: uvicorn.Config, *, drain: Callable[[Callable[[], bool]], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._drain = drain
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no further connections, end the open responses, then close."""
-        for server in self.servers:
-            server.close()
-        await self._drain(lambda: len(self._captured_signals) > 1)
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT while the server runs. A second SIGINT does not wait for open responses."""
-        loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self.handle_exit, name, None)
-        yield
-
-
 def bind(host: str, port: int) -> list[socket.socket]:
     """Return sockets bound to every address of `host`, which do not listen yet. Raises ConfigError with the variable.
 
@@ -311,6 +287,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
 async def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
     """Run the app until a signal ends the process. `sockets` are those that `bind` returned."""
     sockets = sockets or bind(settings.host, settings.port)
+    limits = ConnectionLimits(
+        total=max_connections(),
+        per_address=None if settings.trusted_proxies else settings.max_connections_per_address,
+    )
     async with assemble(settings) as parts, running(parts, settings):
         config = uvicorn.Config(
             create(parts, settings),
@@ -319,6 +299,8 @@ async def serve(settings: Settings, sockets: list[socket.socket] | None = None) 
             log_level="warning",
             access_log=False,  # it would format lines that this log level drops
             server_header=False,
+            http=cast(type[asyncio.Protocol], partial(GuardedProtocol, connections=Connections(limits))),
+            ws="none",
             proxy_headers=False,  # ProxyMiddleware trusts only as many proxies as configured
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=CLOSE_SECONDS,

@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         description="JSON list of private hosts that nodes added at run time may use: `host`, `host:port` "
         "or `scheme://host:port`.",
     )
+    max_connections_per_address: int = Field(
+        default=256,
+        ge=8,
+        description="Connections that one address may have open, if there are no trusted proxies.",
+    )
     max_body: int = Field(
         default=16_000_000,
         ge=10_000,

@@ -39,7 +39,7 @@ class Fleet(Mapping[str, Node]):
         self.clock, self.rng = clock, rng or Random()  # noqa: S311 (not used for security)
         self.events = EventLog(wall)
         self.slots = Slots(clock)
-        self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events)
+        self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events, is_last=self.is_last)
         self.changed = Signal()
         for node in nodes.values():
             self._enter(node)
@@ -66,6 +66,15 @@ class Fleet(Mapping[str, Node]):
     def takes(self, name: str) -> bool:
         """Return True if the node gets new requests."""
         return not self.slots.load(name).draining
+
+    def is_last(self, name: str) -> bool:
+        """Return whether a node serves a model that no other node can serve now."""
+        node = self._nodes.get(name)
+        models = {*node.serves, *node.embeds} if node else set()
+        for other, found in self._nodes.items():
+            if other != name and self.takes(other) and not self.health.is_out(other):
+                models -= {*found.serves, *found.embeds}
+        return bool(models)
 
     async def drain(self, name: str, *, seconds: float = DRAIN_SECONDS) -> bool:
         """Stop new requests to a node and wait for running ones; return False if they take longer than `seconds`."""

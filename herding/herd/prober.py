@@ -1,4 +1,4 @@
-"""Probes ejected nodes with a small request, so that they return without other traffic."""
+"""Probes nodes with a small request: ejected ones return without other traffic, doubtful ones get a fair verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROBE_MESSAGE = Message("user", "Say OK.")
 
 
 class Prober:
-    """Probes nodes whose ejection is over; only a real response brings a node back."""
+    """Probes nodes whose ejection is over, or that fail for one caller alone; only a real response counts for them."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -34,7 +34,7 @@ class Prober:
         node = self._fleet.get(name)
         if node is None or not (node.serves or node.embeds):
             return
-        permit = self._fleet.health.acquire(name)
+        permit = self._fleet.health.acquire(name, probe=True)
         if permit is None:
             return
         with permit:

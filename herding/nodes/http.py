@@ -7,10 +7,8 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -24,10 +22,15 @@ from herding.errors import (
     MisconfiguredError,
     NodeError,
     NoModelError,
+    ReportedError,
+    StatusError,
     StreamInterruptedError,
 )
+from herding.nodes import retry_hints
 from herding.nodes.base import Deadlines
+from herding.nodes.decompress import body_of
 from herding.nodes.redact import redact
+from herding.nodes.reported_error import read_error, read_error_text
 from herding.nodes.transport import NodeTransport
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -36,13 +39,13 @@ MAX_SMALL_BODY = 64_000
 HEADER_ENCODING = "latin-1"
 """The encoding of headers in HTTP; without it, httpx tries out several for each request and response."""
 
-MAX_RETRY_AFTER = 86_400.0
-"""The longest pause in seconds that a node may ask for."""
-
 MAX_HEADERS = 50
 MAX_HEADER_CHARS = 8_000
 
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
+_NO_MODEL = re.compile(
+    r"\bmodel\b.{0,200}\b(does not exist|doesn't exist|not found|no such)|\b(unknown|no such) model\b", re.IGNORECASE
+)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _RESERVED_HEADERS = {
     *("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "expect"),
@@ -83,6 +86,8 @@ def node_errors(node: str, *, secret: str | None = None) -> Iterator[None]:
             error.node = error.node or node
         error.message = redact(error.message, secret)
         error.args = (error.message,)
+        if isinstance(error, StatusError) and secret:
+            error.reported = replace(error.reported, message=redact(error.reported.message, secret))
         raise
     except (httpx.ConnectTimeout, httpx.PoolTimeout):
         raise ConnectError(f"Node '{node}' did not accept a connection in time.", node=node) from None
@@ -109,10 +114,10 @@ async def within(seconds: float, *, node: str) -> AsyncIterator[None]:
 
 
 async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str) -> httpx.Response:
-    """Send a request and return its uncompressed response with a status of success; raise NodeErrors otherwise.
+    """Send a request and return its response with a status of success; raise NodeErrors otherwise.
 
-    The caller closes the response. Works below `httpx.AsyncClient`, whose redirects, cookies and hooks take longer
-    than the request itself.
+    The caller closes the response, and reads it with `herding.nodes.decompress.body_of`. Works below
+    `httpx.AsyncClient`, whose redirects, cookies and hooks take longer than the request itself.
     """
     request.headers.encoding = HEADER_ENCODING
     response = await transport.handle_async_request(request)
@@ -120,8 +125,6 @@ async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Requ
     try:
         if not 200 <= response.status_code < 300:  # some servers respond with 201 to a POST
             raise await status_error(response, node)
-        if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-            raise BadResponseError(f"Node '{node}' sent a compressed response without being asked to.", node=node)
     except BaseException:
         await response.aclose()
         raise
@@ -129,35 +132,69 @@ async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Requ
 
 
 async def status_error(response: httpx.Response, node: str) -> NodeError:
-    """Return the NodeError for a response with an error status."""
-    status, detail = response.status_code, await _error_detail(response)
-    if status in (401, 403):
-        message = f"Node '{node}' rejected our credentials (HTTP {status}). An operator must check its key."
-        return MisconfiguredError(message, node=node)
+    """Return the NodeError for a response with an error status, in the words of the server."""
+    status = response.status_code
     if 300 <= status < 400:
-        return BadResponseError(f"Node '{node}' sent a redirect (HTTP {status}), which is not followed.", node=node)
-    message = f"Node '{node}' responded with HTTP {status}" + (f": {detail}" if detail else ".")
-    if status == 404 and "model" in detail.lower():
-        return NoModelError(message, status=status, node=node)
-    return errors.status_error(message, status=status, node=node, retry_after=_retry_after(response))
+        target = response.headers.get("location", "").partition("?")[0][:200]
+        to = f" to {target}" if target.isascii() and target.isprintable() and target else ""
+        message = (
+            f"Node '{node}' sent a redirect (HTTP {status}){to}, which is not followed. Set its URL to the target."
+        )
+        return BadResponseError(message, node=node)
+    try:
+        body = await small_body(response)
+    except BadResponseError:  # an encoding that nobody asked for hides the words, but not the status
+        body = b""
+    reported = read_error_text(body, is_html=content_type(response) == "text/html")
+    return error_of(reported, node, status=status, headers=response.headers)
+
+
+def error_of(
+    reported: ReportedError, node: str, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> NodeError:
+    """Return the NodeError for an error that a server reports, with an error status or, if None, within a response."""
+    subject, words = (f"Node '{node}'" if node else "The node"), reported.message.rstrip(".") or "an error"
+    found = status or reported.status
+    if found is None:
+        return BadResponseError(f"{subject} reported: {words}.", node=node or None)
+    if found == 401:
+        reason = f": {words}" if reported.message else ""
+        message = f"{subject} rejected our credentials (HTTP 401){reason}. An operator must check its key."
+        return MisconfiguredError(message, node=node or None)
+    if status is None:
+        message = f"{subject} reported: {words}."
+    else:
+        message = f"{subject} responded with HTTP {status}" + (f": {words}." if reported.message else ".")
+    wait = retry_hints.retry_after(headers) if headers is not None else None
+    wait = reported.retry_after if wait is None else wait
+    visible = retry_hints.visible_headers(headers) if headers is not None else {}
+    if _misses_model(found, reported):
+        return NoModelError(message, status=found, node=node or None, reported=reported, headers=visible)
+    return errors.status_error(
+        message, status=found, node=node or None, retry_after=wait, reported=reported, headers=visible
+    )
+
+
+def _misses_model(status: int, reported: ReportedError) -> bool:
+    if status == 404:
+        return "model" in f"{reported.message} {reported.code}".lower()
+    said = f"{reported.code} {reported.type}".lower().replace("_", "").replace("-", "")
+    return status in (400, 422) and ("modelnotfound" in said or bool(_NO_MODEL.search(reported.message)))
 
 
 async def small_body(response: httpx.Response) -> bytes:
-    """Return the first `MAX_SMALL_BODY` bytes, not decompressed, since a compressed body could grow without end."""
+    """Return the first `MAX_SMALL_BODY` bytes. Raises BadResponseError for an unknown compression."""
     body = b""
-    async for chunk in response.aiter_raw():
+    async for chunk in body_of(response):
         body += chunk
         if len(body) > MAX_SMALL_BODY:
             break
     return body[:MAX_SMALL_BODY]
 
 
-def error_message(data: Any) -> str:
-    """Return the message of an error in the usual JSON shapes; empty if there is none."""
-    error = data.get("error", data.get("detail", data.get("message"))) if isinstance(data, dict) else None
-    if isinstance(error, dict):
-        error = error.get("message")
-    return " ".join(str(error).split())[:300] if error else ""
+def error_message(data: object) -> str:
+    """Return the words of an error in parsed JSON; empty if there are none."""
+    return read_error(data).message
 
 
 def content_type(response: httpx.Response) -> str:
@@ -189,23 +226,3 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     if len({name.lower() for name in headers}) != len(headers):
         raise ValueError("a header is given twice")
     return dict(headers)
-
-
-async def _error_detail(response: httpx.Response) -> str:
-    try:
-        data = httpx.Response(200, content=await small_body(response)).json()
-    except (ValueError, RecursionError):
-        return ""
-    return error_message(data)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds of a Retry-After header, which may be a number or a date."""
-    value = response.headers.get("retry-after", "")
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return min(float(value), MAX_RETRY_AFTER)
-    try:
-        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return min(max(0.0, seconds), MAX_RETRY_AFTER)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -18,18 +20,17 @@ from herding.errors import BadResponseError, DeadlineError, NodeError, StatusErr
 from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
 from herding.nodes.capabilities import EVERYTHING, Capabilities, CapabilitiesConfig
+from herding.nodes.decompress import body_of
+from herding.nodes.dialect import Dialect
+from herding.nodes.event_reader import json_texts
 from herding.nodes.openai_choices import ChunkRedactor
 from herding.nodes.openai_response import (
     StreamReader,
-    check_event,
     context_length_error,
     parse_embeddings,
-    parse_json,
-    response_format_error,
 )
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
-from herding.nodes.sse import data_lines
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, Embeddings, NodeStatus
 
@@ -37,9 +38,12 @@ PROBE_EVERY = 10.0
 """Seconds between two probes of the server."""
 
 PROBE_TIMEOUT = 3.0
+LATE_SECONDS = 0.25
+"""Seconds to wait for the usage after the end of a stream that had none."""
 
 MAX_EMBEDDINGS_BYTES = 64_000_000
 
+_FORMAT = re.compile("response_format|schema")
 _URL = re.compile(r"https?://[^\s@]+")
 
 
@@ -49,7 +53,9 @@ class OpenAIConfig(RemoteConfig):
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
     At least one of `models` and `embedding_models` must be set. `response_format` is true for a server that supports
     it. The oldest turns of a chat with more than `context_length` tokens are not sent. `model_capabilities` are those
-    of single models, where they differ from `capabilities`.
+    of single models, where they differ from `capabilities`. Without `stream` the server is asked for whole responses,
+    which must arrive within `first_token`. Without `stream_options` it is not asked for token counts.
+    `max_tokens_field` is its name for the maximum of output tokens.
     """
 
     kind: Literal["openai"]
@@ -61,6 +67,9 @@ class OpenAIConfig(RemoteConfig):
     required: bool = True
     context_length: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=64, ge=1)
+    stream: bool = True
+    stream_options: bool = True
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     model_capabilities: dict[str, CapabilitiesConfig] = Field(default_factory=dict, max_length=1000)
 
     @field_validator("base_url")
@@ -125,6 +134,8 @@ class OpenAINode(Node):
         self._urls: dict[str, httpx.URL] = {}
         self._probe_time, self._probe_problem = -PROBE_EVERY, ""
         self._supports_base64 = True
+        self._dialect = Dialect(config.max_tokens_field, stream=config.stream, stream_options=config.stream_options)
+        self._dialects: dict[str, Dialect] = {}
 
     @property
     def serves(self) -> tuple[str, ...]:
@@ -181,18 +192,23 @@ class OpenAINode(Node):
         reader, redactor = StreamReader(self.name), ChunkRedactor(self._key)
         with http.node_errors(self.name, secret=self._key):
             try:
-                async with aclosing(await self._post(path, body)) as response:
-                    await self._check_is_stream(response)
-                    async with aclosing(data_lines(response.aiter_raw())) as lines:
-                        async for events in lines:
-                            for chunk in reader.read(events):
-                                yield redactor.feed(chunk)
-                            if reader.failure:
-                                raise reader.failure
-                            if reader.done:
-                                break
+                async with (
+                    aclosing(await self._open(path, body, call.model)) as response,
+                    aclosing(json_texts(body_of(response), node=self.name)) as batches,
+                ):
+                    async for events in batches:
+                        for chunk in reader.read(events):
+                            yield redactor.feed(chunk)
+                        if reader.failure:
+                            raise reader.failure
+                        if reader.done:
+                            break
+                    if reader.done and reader.usage is None:
+                        await _read_late(reader, batches)
             except StatusError as error:
-                raise context_length_error(error) or response_format_error(error, call) or error from None
+                if call.response_format is not None and _FORMAT.search(error.message):
+                    error.param = error.param or "response_format"
+                raise context_length_error(error) or error from None
             finish_reason = reader.finish()
         yield replace(redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
 
@@ -209,18 +225,36 @@ class OpenAINode(Node):
         with http.node_errors(self.name, secret=self._key):
             try:
                 content = await self._read_embeddings(body)
-                embeddings = await asyncio.to_thread(parse_embeddings, content, texts)  # may be megabytes
+                parse = partial(parse_embeddings, content, texts, node=self.name)
+                embeddings = await asyncio.to_thread(parse)  # may be megabytes
             except StatusError as error:
                 if (
                     not self._supports_base64
                     or error.status not in (400, 422)
-                    or "encoding_format" not in error.message
+                    or "encoding_format" not in f"{error.message} {error.param}"
                 ):
                     raise context_length_error(error) or error from None
             else:
                 return embeddings
         self._supports_base64 = False
         return await self.embed(model, texts, dimensions=dimensions)
+
+    async def _open(self, path: str, body: dict[str, Any], model: str) -> httpx.Response:
+        """Return the open response of success. What the server refuses to understand is sent in another form, once."""
+        dialect, tried = self._dialects.get(model, self._dialect), set[Dialect]()
+        while True:
+            try:
+                response = await self._post(path, dialect.applied_to(body))
+            except StatusError as error:
+                tried.add(dialect)
+                other = dialect.after(error, body)
+                if other is None or other in tried:
+                    raise
+                dialect = other
+            else:
+                if tried:
+                    self._dialects[model] = dialect
+                return response
 
     async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Return the open response of success to a JSON body."""
@@ -238,7 +272,7 @@ class OpenAINode(Node):
                 asyncio.timeout(limits.first_token) as deadline,
                 aclosing(await self._post("/embeddings", body)) as response,
             ):
-                async for piece in response.aiter_raw():
+                async for piece in body_of(response):
                     deadline.reschedule(loop.time() + limits.idle)
                     content += piece
                     if len(content) > MAX_EMBEDDINGS_BYTES:
@@ -247,13 +281,13 @@ class OpenAINode(Node):
             raise DeadlineError(f"Node '{self.name}' did not send its embeddings in time.") from None
         return bytes(content)
 
-    async def _check_is_stream(self, response: httpx.Response) -> None:
-        kind = http.content_type(response)
-        if kind == "application/json":
-            body = (await http.small_body(response)).decode("utf-8-sig", "replace")
-            check_event(parse_json(body, self.name), self.name)  # raises the error that the body reports
-        if kind != "text/event-stream":
-            raise BadResponseError(f"Node '{self.name}' sent {kind or 'no content type'} instead of a stream.")
+
+async def _read_late(reader: StreamReader, batches: AsyncIterator[list[str]]) -> None:
+    """Read the usage that some servers send after the end; most close the response at once instead."""
+    with contextlib.suppress(TimeoutError, NodeError):
+        async with asyncio.timeout(LATE_SECONDS):
+            async for events in batches:
+                reader.read_late(events)
 
 
 def _chat_request(call: Call) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import math
 import sys
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -16,24 +16,24 @@ from herding.errors import (
     BadResponseError,
     ContextLengthError,
     NodeError,
+    ReportedError,
     StatusError,
     StreamInterruptedError,
-    UserError,
 )
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
 from herding.nodes.openai_choices import ChoiceReader, response_fields
-from herding.values import Call, Choice, Chunk, Embeddings, FinishReason, Usage
-
-MAX_TOKENS = 10**9
-"""A larger token count is invalid."""
+from herding.nodes.reported_error import is_error, read_error, shorten
+from herding.nodes.sse import MAX_LINE
+from herding.nodes.usage import USAGE_PLACES, larger, read_usage
+from herding.values import Choice, Chunk, Embeddings, FinishReason, Usage
 
 MAX_FLOAT32 = 3.4e38
 
 Vector = tuple[float, ...]
 
 _DONE = "[DONE]"
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_NOTHING = object()
 
 
 class StreamReader:
@@ -44,6 +44,7 @@ class StreamReader:
         self._choices = ChoiceReader(node)
         self._has_choices = False
         self._finish_reason: FinishReason | None = None
+        self._held = self._words = ""
         self._begun = False
         self.usage: Usage | None = None
         self.failure: NodeError | None = None
@@ -57,25 +58,69 @@ class StreamReader:
         chunks, texts = list[Chunk](), list[str]()
         before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
-            for event in _parse_events(before_end, self._node):
+            for event in self._parse(before_end):
                 if chunk := self._read_event(event, texts):
                     _add_texts(chunks, texts)
                     chunks.append(chunk)
+            if before_end is not events:
+                self._check_held()
         except NodeError as error:
             self.failure = error
         else:
             if before_end is not events:
                 self._finish_reason, self.done = self._finish_reason or "stop", True
+                self.read_late(events[len(before_end) + 1 :])
         _add_texts(chunks, texts)
         return chunks
 
+    def read_late(self, events: Sequence[str]) -> None:
+        """Take the usage from events after the end, where some servers send it."""
+        for data in events:
+            try:
+                event = orjson.loads(data)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(event, dict):
+                self.usage = larger(self.usage, read_usage(event))
+
+    def _parse(self, events: Sequence[str]) -> Iterable[Any]:
+        """Parse events at once, which takes half the time; one by one if one of them is invalid."""
+        if self._held:
+            return self._parse_singly(events)
+        try:
+            found = orjson.loads(f"[{','.join(events)}]")
+        except orjson.JSONDecodeError:
+            found = []
+        return found if len(found) == len(events) else self._parse_singly(events)
+
+    def _parse_singly(self, events: Sequence[str]) -> Iterator[Any]:
+        """Parse events that may be no JSON, or an object in several lines."""
+        for data in events:
+            found = _parse_loosely(data)
+            if self._held and found is _NOTHING:
+                found = _parse_loosely(data := f"{self._held}\n{data}")
+            elif self._held:
+                parse_json(self._held, self._node)  # raises the error
+            self._held = ""
+            if found is not _NOTHING:
+                yield found
+            elif data.startswith("{") and len(data) < MAX_LINE:
+                self._held = data
+            else:
+                self._words = self._words or shorten(data)
+
+    def _check_held(self) -> None:
+        """Raise BadResponseError for an event that is still incomplete at the end of a response."""
+        if self._held and self._finish_reason is None:
+            parse_json(self._held, self._node)
+
     def _read_event(self, event: Any, texts: list[str]) -> Chunk | None:
         """Record one event: plain text is added to `texts`, all else is returned."""
-        if not isinstance(event, dict) or event.get("error"):
-            check_event(event, self._node)  # raises the error
-        if "usage" in event:
-            self.usage = _usage(event) or self.usage
+        if not isinstance(event, dict) or not event.get("choices") or event.get("error"):
+            event = self._checked(event)
         choices = event.get("choices")
+        if event.get("usage") or not choices or _has_usage(event, choices):
+            self.usage = larger(self.usage, read_usage(event))
         extra = {} if self._begun and choices else response_fields(event)
         self._begun = True
         deltas = list[Choice]()
@@ -98,10 +143,23 @@ class StreamReader:
                 deltas.append(added)
         return Chunk(deltas=tuple(deltas), extra=extra) if deltas or extra else None
 
+    def _checked(self, event: Any) -> dict[str, Any]:
+        """Return an event without choices in OpenAI's form, an empty one for a ping.
+
+        Raises NodeError for one that reports an error.
+        """
+        if not isinstance(event, dict | list):
+            return {}
+        found = check_event(event, self._node)
+        found = from_ollama(found) or found
+        return found if {"choices", *USAGE_PLACES} & found.keys() else {}
+
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""
+        self._check_held()
         if not self._has_choices:
-            raise BadResponseError(f"Node '{self._node}' sent an empty response.")
+            only = f": only '{self._words.rstrip('.')}'" if self._words else ""
+            raise BadResponseError(f"Node '{self._node}' sent an empty response{only}.")
         if self._finish_reason is None:
             raise StreamInterruptedError(f"Node '{self._node}' stopped before its response was complete.")
         return self._finish_reason
@@ -114,22 +172,40 @@ def _add_texts(chunks: list[Chunk], texts: list[str]) -> None:
         texts.clear()
 
 
-def _parse_events(events: Sequence[str], node: str) -> Iterable[Any]:
-    """Parse events at once, which takes half the time; one by one if one of them is invalid."""
-    try:
-        found = orjson.loads(f"[{','.join(events)}]")
-    except orjson.JSONDecodeError:
-        found = []
-    return found if len(found) == len(events) else (parse_json(data, node) for data in events)
-
-
 def check_event(event: Any, node: str) -> dict[str, Any]:
-    """Return an event that is an object; raise BadResponseError for another one or a reported error."""
+    """Return an event that is an object; raise NodeError for another one or a reported error."""
+    if is_error(event):
+        raise http.error_of(read_error(event), node)
     if not isinstance(event, dict):
         raise BadResponseError(f"Node '{node}' sent an event that is not a JSON object.")
-    if event.get("error"):
-        raise BadResponseError(f"Node '{node}' reported: {http.error_message(event) or 'an error'}.")
     return event
+
+
+def from_ollama(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a part of a response in Ollama's own form as one of OpenAI's; None if it is something else."""
+    message, done = event.get("message"), event.get("done")
+    if type(done) is not bool:
+        return None
+    delta = dict(message) if isinstance(message, Mapping) else {"content": event.get("response") or ""}
+    if thinking := delta.pop("thinking", None):
+        delta["reasoning_content"] = thinking
+    choice = {"index": 0, "delta": delta, "finish_reason": (event.get("done_reason") or "stop") if done else None}
+    counts = {name: event[name] for name in ("prompt_eval_count", "eval_count") if name in event}
+    return {"choices": [choice], "usage": counts} if counts else {"choices": [choice]}
+
+
+def _has_usage(event: Mapping[str, Any], choices: Any) -> bool:
+    """True for an event that has its usage in a choice, or in an extension."""
+    first = choices[0] if isinstance(choices, list) else None
+    return bool(event.get("x_groq")) or (isinstance(first, dict) and bool(first.get("usage")))
+
+
+def _parse_loosely(data: str) -> Any:
+    """Parse JSON with all that Python accepts; `_NOTHING` if it is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return _NOTHING
 
 
 def parse_json(data: str, node: str) -> Any:
@@ -140,16 +216,22 @@ def parse_json(data: str, node: str) -> Any:
         raise BadResponseError(f"Node '{node}' sent an event that is not valid JSON.") from None
 
 
-def parse_embeddings(content: bytes, texts: Sequence[str]) -> Embeddings:
-    """Return the embeddings of a response; raise BadResponseError unless it has a valid vector for each text."""
+def parse_embeddings(content: bytes, texts: Sequence[str], *, node: str = "") -> Embeddings:
+    """Return the embeddings of a response; raise NodeError unless it has a valid vector for each text."""
     try:
         data = json.loads(content)
     except (ValueError, RecursionError):
         raise BadResponseError("The node sent embeddings that are not valid JSON.") from None
-    if isinstance(data, dict) and data.get("error"):
-        raise BadResponseError(f"The node reported: {http.error_message(data) or 'an error'}.")
-    vectors = read_vectors(data, len(texts))
-    usage = _usage(data)
+    if is_error(data):
+        raise http.error_of(read_error(data), node)
+    try:
+        vectors = read_vectors(data, len(texts))
+    except BadResponseError as error:
+        words = "" if isinstance(data, dict) and "data" in data else read_error(data).message
+        if words:
+            raise http.error_of(ReportedError(message=words), node) from None
+        raise error
+    usage = read_usage(data)
     if usage is None:
         return Embeddings(vectors, estimate_tokens(sum(map(len, texts))))
     return Embeddings(vectors, usage.input_tokens, "node")
@@ -210,32 +292,9 @@ def _little_endian(numbers: array[float]) -> array[float]:
     return numbers
 
 
-def _usage(event: dict[str, Any]) -> Usage | None:
-    usage = event.get("usage")
-    if not isinstance(usage, dict):
-        return None
-    input_tokens, output_tokens = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if type(input_tokens) is not int or type(output_tokens) is not int:
-        return None
-    if not 0 <= input_tokens <= MAX_TOKENS or not 0 <= output_tokens <= MAX_TOKENS:
-        return None
-    details = {k: v for k, v in usage.items() if k not in _COUNTS and v not in (None, {})} if len(usage) > 3 else {}
-    return Usage(input_tokens, output_tokens, "node", details)
-
-
 def context_length_error(error: StatusError) -> ContextLengthError | None:
     """Return the caller's error if a node reports that the input exceeds its context."""
     message = error.message.lower()
     if error.status in (400, 413, 422) and "context" in message and ("length" in message or "window" in message):
-        return ContextLengthError(f"The input is too long. {error.message}")
-    return None
-
-
-def response_format_error(error: StatusError, call: Call) -> UserError | None:
-    """Return the caller's error if a node rejects the response format."""
-    message = error.message.lower()
-    if call.response_format is None or error.status not in (400, 422):
-        return None
-    if "response_format" in message or "schema" in message:
-        return UserError(f"The node rejected the response_format. {error.message}", param="response_format")
+        return ContextLengthError(f"The input is too long. {error.message}", param=error.param)
     return None

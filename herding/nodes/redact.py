@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 MASK = "[key removed]"
+
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk|gsk|hf|hl|xai|nvapi|pplx|r8|csk|fw|tgp|ghp|glpat)[-_][A-Za-z0-9][A-Za-z0-9_*-]{14,}"
+    r"|\bAIza[A-Za-z0-9_-]{20,}|(?<=\bBearer )[A-Za-z0-9._~+/=-]{8,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_.-]{10,}"
+)
+"""Keys by the prefixes that providers give them, bearer tokens and signed tokens."""
 
 
 class StreamRedactor:
@@ -106,3 +113,8 @@ class _SecretFilter:
 def redact(text: str, secret: str | None) -> str:
     """Return a complete text without `secret`."""
     return text.replace(secret, MASK) if secret else text
+
+
+def remove_keys(text: str) -> str:
+    """Return the words of a server without anything that looks like a key: it may repeat one that is not ours."""
+    return _KEY.sub(lambda match: MASK if any(map(str.isdigit, match[0])) else match[0], text)

@@ -17,6 +17,7 @@ from herding.errors import BadResponseError, UserError
 from herding.nodes import http
 from herding.nodes.base import BuildContext, Deadlines, Node, RemoteConfig, estimate_count
 from herding.nodes.capabilities import Capabilities
+from herding.nodes.decompress import body_of
 from herding.nodes.http import check_headers, encode_header_value, is_header_value
 from herding.nodes.origin import origin_of
 from herding.nodes.redact import StreamRedactor
@@ -252,7 +253,7 @@ class TemplateNode(Node):
     async def _complete_text(self, response: httpx.Response, kind: str) -> str:
         """Return the text of a response that is not a stream; web pages are refused, mislabelled text is not."""
         body = bytearray()
-        async for data in response.aiter_raw():
+        async for data in body_of(response):
             body += data
             if len(body) > MAX_BYTES:
                 raise BadResponseError(f"Node '{self.name}' sent a response that is too long.")
@@ -268,7 +269,7 @@ class TemplateNode(Node):
 
     async def _events(self, response: httpx.Response) -> AsyncIterator[str]:
         """Stream the text of each event up to `[DONE]`."""
-        async for data in event_data(response.aiter_raw()):
+        async for data in event_data(body_of(response)):
             if data.strip() == "[DONE]":
                 return
             if data.strip() or not self._extractor.expects_json:
@@ -277,10 +278,10 @@ class TemplateNode(Node):
     async def _lines(self, response: httpx.Response) -> AsyncIterator[str]:
         """Stream the text of each line, or all text as it arrives if there is no expression."""
         if not self._extractor.expects_json:
-            async for text in plain_text(response.aiter_raw()):
+            async for text in plain_text(body_of(response)):
                 yield text
             return
-        async for lines in text_lines(response.aiter_raw()):
+        async for lines in text_lines(body_of(response)):
             for line in lines:
                 yield self._extractor.extract_event(line)
 

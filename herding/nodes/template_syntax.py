@@ -26,6 +26,7 @@ from jmespath.functions import Functions
 
 from herding.errors import BadResponseError, UserError
 from herding.nodes import http
+from herding.nodes.reported_error import is_error, read_error
 from herding.values import Call, Message
 
 USER_PROMPT, MESSAGES, SYSTEM_PROMPT = "USER_PROMPT", "MESSAGES", "SYSTEM_PROMPT"
@@ -175,11 +176,12 @@ class TextExtractor:
         return self._path is not None
 
     def extract(self, body: str) -> str:
-        """Return the text of a complete response; raise BadResponseError if there is none."""
+        """Return the text of a complete response; raise NodeError if there is none."""
         if not body.strip():
             raise BadResponseError("The node sent an empty response.")
         text, data = self._read(body)
         if text is None:
+            _check_error(data)
             reason = http.error_message(data)
             raise BadResponseError(
                 "The node's response has no text at response_extract" + (f": {reason}." if reason else ".")
@@ -188,7 +190,10 @@ class TextExtractor:
 
     def extract_event(self, data: str) -> str:
         """Return the text of one stream event, empty if it has none; raise BadResponseError if it is invalid."""
-        return self._read(data)[0] or ""
+        text, event = self._read(data)
+        if text is None:
+            _check_error(event)
+        return text or ""
 
     def _read(self, body: str) -> tuple[str | None, Any]:
         """Return the text in `body`, if any, and its parsed JSON."""
@@ -199,13 +204,19 @@ class TextExtractor:
             if self._path is not None:
                 raise BadResponseError("The node sent a response that is not valid JSON.") from None
         if isinstance(data, dict) and data.get("error"):
-            raise BadResponseError(f"The node reported: {http.error_message(data) or 'an error'}.")
+            raise http.error_of(read_error(data), "")
         if self._path is None:
             return (data if isinstance(data, str) else body), data
         try:
             return _found_text(self._path.search(data)), data
         except (JMESPathError, RecursionError, ValueError, TypeError, ArithmeticError):  # its functions raise these too
             raise BadResponseError("The node's response does not fit its response_extract.") from None
+
+
+def _check_error(data: Any) -> None:
+    """Raise the NodeError that a response without text reports, if any."""
+    if is_error(data):
+        raise http.error_of(read_error(data), "")
 
 
 def _found_text(found: Any) -> str | None:

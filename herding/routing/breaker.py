@@ -1,7 +1,10 @@
 """Circuit breakers: a node that fails is ejected for a while, and returns by one trial call at a time.
 
 The states of a node, in the terms of the pattern: healthy is closed, ejected is open, trial is half-open. A node may
-also rest, because it asked for that, or be misconfigured until an operator resets it.
+also rest, because it asked for that, or be misconfigured: it refused our key, and is tried again after a while.
+
+A failure that one caller could have caused by what they sent counts once for each caller and each body, so that no
+caller can eject a node for others. Where one caller alone fails again and again, a probe of our own decides.
 """
 
 from __future__ import annotations
@@ -9,20 +12,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Literal
 
 from herding.errors import (
+    MAX_RETRY_AFTER,
+    ConnectError,
     HerdingError,
     MisconfiguredError,
     NodeBusyError,
     NodeError,
     NoNodeError,
-    RequestRejectedError,
     StatusError,
 )
 from herding.routing.event_log import EventKind, EventLog
 from herding.values import HealthState, NodeHealth
+
+MAX_SENDERS = 2000
 
 _DESCRIPTIONS = {
     "node_unreachable": "cannot be reached",
@@ -40,8 +47,10 @@ class BreakerSettings:
     A node is ejected after `in_a_row` failures, or when the share `rate` of at least `volume` calls within `window`
     failed. The ejection lasts `ejection` times the number of ejections, up to `longest`, less up to the share `jitter`.
     Each `settle` of health takes one ejection off the count. A node that responds 429 rests for as long as it asks (at
-    most `longest_rest`), else for `rest`, doubled each time in a row. A node that gets no call for `unused` after its
-    ejection is due for a probe. `trial_guess` is the expected duration of a trial.
+    most `longest_rest`), else for `rest`, doubled each time in a row. A node that refuses our key is tried again after
+    `key_retry`, doubled each time, up to `longest_key_retry`. A node that gets no call for `unused` after its ejection
+    is due for a probe; a node that fails for one caller alone is so every `suspect_every`. `trial_guess` is the
+    expected duration of a trial.
     """
 
     in_a_row: int = 3
@@ -54,8 +63,11 @@ class BreakerSettings:
     settle: float = 30.0
     rest: float = 1.0
     longest_own_rest: float = 60.0
-    longest_rest: float = 3600.0
+    longest_rest: float = MAX_RETRY_AFTER
+    key_retry: float = 30.0
+    longest_key_retry: float = 600.0
     unused: float = 2.0
+    suspect_every: float = 10.0
     trial_guess: float = 1.0
 
 
@@ -91,14 +103,45 @@ class CallCounter:
             self._failed -= failed
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The sender of a failed call: the account, and a number that equal bodies share."""
+
+    account: str
+    body: int
+
+
+class Senders:
+    """The accounts and bodies that counted within the last `window` seconds, of at most `MAX_SENDERS` each."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._counted: dict[str | int, float] = {}
+
+    def is_new(self, sender: Sender | None, now: float) -> bool:
+        """Return whether neither the account nor the body counted within the window, and count them if so."""
+        if sender is None:
+            return True
+        if any(now - self._counted.get(key, -inf) < self._window for key in (sender.account, sender.body)):
+            return False
+        if len(self._counted) > 2 * MAX_SENDERS:
+            self.clear()
+        self._counted[sender.account] = self._counted[sender.body] = now
+        return True
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._counted.clear()
+
+
 class Permit:
     """The permission for one call of a node, and the report of its result. Only the first report counts.
 
-    As a context manager it reports a cancelled call at the end.
+    `probe`: the call is our own and not a caller's. As a context manager it reports a cancelled call at the end.
     """
 
-    def __init__(self, breaker: CircuitBreaker, era: int, *, trial: bool) -> None:
-        self._breaker, self.era, self.trial = breaker, era, trial
+    def __init__(self, breaker: CircuitBreaker, era: int, *, trial: bool, probe: bool = False) -> None:
+        self._breaker, self.era, self.trial, self.probe = breaker, era, trial, probe
         self._ended = False
 
     def first_token(self) -> None:
@@ -113,9 +156,9 @@ class Permit:
         """Report a complete response."""
         self._end(None)
 
-    def failed(self, error: HerdingError) -> None:
-        """Report an error, whether or not the node is to blame."""
-        self._end(error)
+    def failed(self, error: HerdingError, sender: Sender | None = None) -> None:
+        """Report an error, whether or not the node is to blame. Without `sender` no caller can have caused it."""
+        self._end(error, sender=sender)
 
     def cancelled(self) -> None:
         """Report that the caller went away, which says nothing about the node."""
@@ -127,10 +170,10 @@ class Permit:
     def __exit__(self, *_: object) -> None:
         self.cancelled()
 
-    def _end(self, error: HerdingError | None, *, cancelled: bool = False) -> None:
+    def _end(self, error: HerdingError | None, *, cancelled: bool = False, sender: Sender | None = None) -> None:
         if not self._ended:
             self._ended = True
-            self._breaker.end(self, error, cancelled=cancelled)
+            self._breaker.end(self, error, cancelled=cancelled, sender=sender)
 
 
 class CircuitBreaker:
@@ -152,7 +195,11 @@ class CircuitBreaker:
         self._rests = 0
         self._trial: Permit | None = None
         self._trial_ended = 0.0
-        self._misconfigured = False
+        self._misconfigured = 0
+        self._failed_lately, self._failed_in_a_row = Senders(settings.window), Senders(inf)
+        self._refused_lately = Senders(settings.window)
+        self._suspicions = 0
+        self._suspected = clock() - settings.suspect_every
         self._era = 0
         self.failures_in_a_row = 0
         self.ejections = 0
@@ -161,53 +208,59 @@ class CircuitBreaker:
     @property
     def state(self) -> HealthState:
         """The current state. In `trial` the ejection is over, and the next or running call decides."""
-        if self._misconfigured:
-            return "misconfigured"
         now = self._clock()
         if self._ejected_until is not None and now < self._ejected_until:
-            return "ejected"
+            return "misconfigured" if self._misconfigured else "ejected"
         if now < self._rest_until:
             return "resting"
         return "healthy" if self._ejected_until is None else "trial"
 
-    @property
-    def allows_call(self) -> bool:
-        """True if `acquire` would return a permit."""
-        return self._trial is None and self.state in ("healthy", "trial")
+    def allows_call(self, *, last: bool = False) -> bool:
+        """Return whether `acquire` would return a permit."""
+        return self._trial is None and self.state in (("healthy", "trial", "ejected") if last else ("healthy", "trial"))
 
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds until a call may be allowed, 0 if one is now; None if an operator must reset the node."""
-        if self._misconfigured:
-            return None
-        left = max(self._rest_until, self._ejected_until or 0.0) - self._clock()
+    def retry_after(self, *, last: bool = False) -> float:
+        """Return the seconds until a call may be allowed, 0 if one is now."""
+        now = self._clock()
+        left = self._rest_until - now
+        if self._ejected_until is not None and not (last and self.state == "ejected"):
+            left = max(left, self._ejected_until - now)
         if left <= 0 and self._trial is not None:
             return self._settings.trial_guess
         return max(0.0, left)
 
     @property
     def probe_due(self) -> bool:
-        """True if the ejection is over and no call came that could end the trial."""
-        if self.state != "trial" or self._trial is not None:
+        """True if the ejection is over and no call came that could end the trial, or one caller alone sees failures."""
+        now, state = self._clock(), self.state
+        if state == "healthy":
+            is_suspect = self._suspicions >= self._settings.in_a_row
+            return is_suspect and now - self._suspected >= self._settings.suspect_every
+        if state != "trial" or self._trial is not None:
             return False
         since = max(self._ejected_until or 0.0, self._rest_until, self._trial_ended)
-        return self._clock() - since >= self._settings.unused
+        return now - since >= self._settings.unused
 
-    def acquire(self) -> Permit | None:
-        """Return a permit for one call, which the caller must end; None while no call is allowed."""
-        if not self.allows_call:
+    def acquire(self, *, last: bool = False, probe: bool = False) -> Permit | None:
+        """Return a permit for one call, which the caller must end; None while no call is allowed.
+
+        `last`: no other node can serve the request, so that even an ejected node gets one call at a time.
+        """
+        if not self.allows_call(last=last):
             return None
         trial = self._ejected_until is not None
-        permit = Permit(self, self._era, trial=trial)
+        permit = Permit(self, self._era, trial=trial, probe=probe)
         if trial:
             self._trial = permit
+        elif probe:
+            self._suspected = self._clock()
         return permit
 
     def reset(self) -> None:
         """Make the next call a trial, after an operator has repaired the node. A healthy node is not affected."""
         if self.state == "healthy":
             return
-        self._misconfigured = False
+        self._misconfigured = 0
         self._rest_until, self._rests = self._clock(), 0
         self._begin_era()
         self.ejections = 0
@@ -218,45 +271,54 @@ class CircuitBreaker:
         """Record no more events: the node is gone."""
         self._events = None
 
-    def end(self, permit: Permit, error: HerdingError | None, *, cancelled: bool) -> None:
+    def end(self, permit: Permit, error: HerdingError | None, *, cancelled: bool, sender: Sender | None = None) -> None:
         """Take the result of a call; called once by its permit."""
         if self._trial is permit:
             self._trial, self._trial_ended = None, self._clock()
-        if cancelled or self._misconfigured:
+        if cancelled:
             return
         if error is None:
             self.record_response(permit)
             if permit.era == self._era:
                 self._calls.add(self._clock(), failed=False)
             return
-        blame = classify(error)
+        blame = classify(error, probe=permit.probe)
+        sender = None if permit.probe or isinstance(error, ConnectError) else sender
         if blame == "rest":
-            self._rest(error)
+            self._rest(error, sender)
         elif permit.era == self._era and blame == "misconfigured":
             self._misconfigure(error)
         elif permit.era == self._era and blame == "failure":
-            self._fail(error)
+            self._fail(error, sender, probe=permit.probe)
 
     def record_response(self, permit: Permit) -> None:
         """Take note that the node responds; a trial makes it healthy."""
-        if permit.era != self._era or self._misconfigured:
+        if permit.era != self._era:
             return
-        self.failures_in_a_row = self._rests = 0
+        self.failures_in_a_row = self._rests = self._suspicions = self._misconfigured = 0
+        self._failed_in_a_row.clear()
         if self._ejected_until is not None:
             self._begin_era()
             permit.era = self._era
             self._ejected_until, self._healthy_since = None, self._clock()
             self._record("recovered", "a trial succeeded")
 
-    def _fail(self, error: HerdingError) -> None:
+    def _fail(self, error: HerdingError, sender: Sender | None, *, probe: bool) -> None:
         now, settings = self._clock(), self._settings
+        self._suspicions += 1
+        is_new = self._failed_in_a_row.is_new(sender, now)
+        if self._failed_lately.is_new(sender, now):
+            self._calls.add(now, failed=True)
+        if not is_new:
+            return
         self.failures_in_a_row += 1
-        self._calls.add(now, failed=True)
         calls, failed = self._calls.count(now)
         if self._ejected_until is not None:
             self._eject(f"{describe(error)} in a trial")
         elif self.failures_in_a_row >= settings.in_a_row:
             self._eject(f"{describe(error)}: {self.failures_in_a_row} failures in a row")
+        elif probe and self._suspicions > settings.in_a_row:
+            self._eject(f"{describe(error)}: {self._suspicions} failures in a row, the last one in a probe")
         elif calls >= settings.volume and failed >= settings.rate * calls:
             self._eject(f"{describe(error)}: {failed} of {calls} calls failed in {settings.window} s")
 
@@ -273,8 +335,11 @@ class CircuitBreaker:
         self.reason = reason
         self._record("ejected", f"{reason}; ejected for {seconds:.0f} s")
 
-    def _rest(self, error: HerdingError) -> None:
-        """Rest for as long as the node asks. Calls that were running do not prolong a rest that it did not ask for."""
+    def _rest(self, error: HerdingError, sender: Sender | None) -> None:
+        """Rest for as long as the node asks. Calls that were running do not prolong a rest that it did not ask for.
+
+        Of its own accord the rest of a node grows only when the node refuses different callers.
+        """
         now, settings = self._clock(), self._settings
         asked = error.retry_after if isinstance(error, StatusError) else None
         resting = now < self._rest_until
@@ -286,19 +351,22 @@ class CircuitBreaker:
             seconds = min(max(asked, settings.rest), settings.longest_rest)
         self._rest_until = max(self._rest_until, now + seconds)
         if not resting:
-            self._rests += 1
+            self._rests += self._refused_lately.is_new(sender, now) or self._rests == 0
             self.reason = describe(error)
             self._record("resting", f"{self.reason}; rests for {self._rest_until - now:.0f} s")
 
     def _misconfigure(self, error: HerdingError) -> None:
+        now, settings = self._clock(), self._settings
+        seconds = min(settings.longest_key_retry, settings.key_retry * 2 ** min(self._misconfigured, 16))
         self._begin_era()
-        self._misconfigured = True
+        self._misconfigured += 1
+        self._ejected_until = now + seconds
         self.reason = describe(error)
-        self._record("misconfigured", f"{self.reason}; not called until an operator resets it")
+        self._record("misconfigured", f"{self.reason}; tried again in {seconds:.0f} s")
 
     def _begin_era(self) -> None:
         self._era += 1
-        self.failures_in_a_row = 0
+        self.failures_in_a_row = self._suspicions = 0
         self._trial = None
         self._calls = CallCounter(self._settings.window)
 
@@ -310,29 +378,39 @@ class CircuitBreaker:
 class CircuitBreakers:
     """A circuit breaker for each node. An unknown node may be called.
 
-    `clock` is in seconds and never goes back; changes go to `events`.
+    `clock` is in seconds and never goes back; changes go to `events`. `is_last` tells whether a node serves a model
+    that no other node can serve now: it is then never out, but on trial.
     """
 
     def __init__(
-        self, *, clock: Callable[[], float], rng: Random, events: EventLog, settings: BreakerSettings | None = None
+        self,
+        *,
+        clock: Callable[[], float],
+        rng: Random,
+        events: EventLog,
+        settings: BreakerSettings | None = None,
+        is_last: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._clock, self._rng, self._events = clock, rng, events
+        self._clock, self._rng, self._events, self._is_last = clock, rng, events, is_last
         self._settings = settings or BreakerSettings()
         self._breakers: dict[str, CircuitBreaker] = {}
 
-    def allows(self, node: str) -> bool:
+    def allows(self, node: str, *, last: bool = False) -> bool:
         """Return whether `acquire` would return a permit; no call is counted."""
         breaker = self._breakers.get(node)
-        return breaker is None or breaker.allows_call
+        return breaker is None or breaker.allows_call(last=last)
 
-    def acquire(self, node: str) -> Permit | None:
-        """Return a permit for one call, which the caller must end; None while the node may not be called."""
+    def acquire(self, node: str, *, last: bool = False, probe: bool = False) -> Permit | None:
+        """Return a permit for one call, which the caller must end; None while the node may not be called.
+
+        `last`: no other node can serve the request. `probe`: the call is our own.
+        """
         breaker = self._breakers.get(node)
         if breaker is None:
             breaker = self._breakers[node] = CircuitBreaker(
                 node, clock=self._clock, rng=self._rng, settings=self._settings, events=self._events
             )
-        return breaker.acquire()
+        return breaker.acquire(last=last, probe=probe)
 
     def reset(self, node: str) -> None:
         """Make the next call a trial, after an operator has changed or repaired the node."""
@@ -349,29 +427,41 @@ class CircuitBreakers:
         breaker = self._breakers.get(node)
         if breaker is None:
             return NodeHealth("healthy")
-        state = breaker.state
+        last = self._is_last(node)
+        state = "trial" if last and breaker.state == "ejected" else breaker.state
         reason = "" if state == "healthy" else breaker.reason
-        return NodeHealth(state, breaker.retry_after, reason, breaker.failures_in_a_row, breaker.ejections)
+        wait = breaker.retry_after(last=last)
+        return NodeHealth(state, wait, reason, breaker.failures_in_a_row, breaker.ejections)
 
-    def retry_after(self, nodes: Iterable[str]) -> float | None:
-        """Return the seconds until one of the nodes may be called, 0 if one may now; None if none will by itself."""
-        waits = [breaker.retry_after if (breaker := self._breakers.get(node)) else 0.0 for node in nodes]
-        return min((seconds for seconds in waits if seconds is not None), default=None)
+    def retry_after(self, nodes: Iterable[str], *, last: bool = False) -> float | None:
+        """Return the seconds until one of the nodes may be called, 0 if one may now; None without nodes."""
+        return min(
+            (breaker.retry_after(last=last) if (breaker := self._breakers.get(node)) else 0.0 for node in nodes),
+            default=None,
+        )
+
+    def is_out(self, node: str) -> bool:
+        """True while a node is ejected, rests or refuses our key."""
+        breaker = self._breakers.get(node)
+        return breaker is not None and breaker.state in ("ejected", "resting", "misconfigured")
 
     def probes_due(self) -> list[str]:
         """Return the nodes whose ejection is over and that got no call since; a probe may bring them back."""
         return [node for node, breaker in self._breakers.items() if breaker.probe_due]
 
 
-def classify(error: HerdingError) -> Literal["failure", "rest", "misconfigured", "none"]:
-    """Return what an error says about the node: a failure, a request for rest (429), a misconfiguration, or nothing."""
-    if isinstance(error, MisconfiguredError):
+def classify(error: HerdingError, *, probe: bool = False) -> Literal["failure", "rest", "misconfigured", "none"]:
+    """Return what an error says about the node: a failure, a request for rest (429), a wrong key, or nothing.
+
+    A refusal (403) of a `probe` is about the key, that of a caller's request is about the request.
+    """
+    if isinstance(error, MisconfiguredError) or (probe and isinstance(error, StatusError) and error.status == 403):
         return "misconfigured"
     if isinstance(error, NodeBusyError):
         return "rest"
-    if isinstance(error, NoNodeError | RequestRejectedError) or not isinstance(error, NodeError):
+    if isinstance(error, NoNodeError) or not isinstance(error, NodeError):
         return "none"
-    return "failure"
+    return "none" if isinstance(error, StatusError) and error.is_client_error else "failure"
 
 
 def describe(error: HerdingError) -> str:

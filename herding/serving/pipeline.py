@@ -36,7 +36,9 @@ from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
 from herding.prompts.compose import RenderedPrompt
+from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
+from herding.routing.policies import Candidate
 from herding.serving.metrics import Metrics
 from herding.serving.preparer import Preparer, call_of, fit_to_context
 from herding.serving.queue import RequestQueue
@@ -224,7 +226,7 @@ class Pipeline:
                 _report_success(run, assignment, began)
         except (NodeError, UserError) as error:
             failure = error
-            await self._report_failure(assignment, error)
+            await self._report_failure(run, assignment, error)
             raise
         finally:
             run.add_attempt(candidate, began_at, run.elapsed_ms - began, failure)
@@ -246,25 +248,21 @@ class Pipeline:
         run.send(parameters, ignored)
         return NodeCall(node, call_of(request, model, run.rendered, parameters))
 
-    async def _report_failure(self, assignment: Assignment, error: HerdingError) -> None:
-        """Record a failed call in the node's health, after the node has checked what it still serves.
-
-        That a node does not have one of its models does not count against the others.
-        """
+    async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
+        """Record a failed call in the node's health, after the node has checked what it still serves."""
         node = self._fleet.get(assignment.candidate.node)
         if node and isinstance(error, NodeError):
             await node.look_again()
-        if node and isinstance(error, NoModelError) and len({*node.serves, *node.embeds}) > 1:
-            assignment.permit.cancelled()
-        else:
-            assignment.permit.failed(error)
+        assignment.permit.failed(error, Sender(run.request.account, hash(run.rendered.stored_text)))
 
     async def _may_retry(self, run: RequestRun, state: RoutingState, assignment: Assignment, error: NodeError) -> bool:
         """Return whether another attempt may follow a failed one; if so, after a short pause."""
         candidate = assignment.candidate
         state.failure, state.last_node = error, candidate.node
         node = self._fleet.get(candidate.node)
-        if isinstance(error, NoModelError):
+        if isinstance(error, RequestRejectedError):  # every node with this model would say the same
+            state.missing.update(Candidate(candidate.model, name) for name in self._fleet)
+        elif isinstance(error, NoModelError):
             state.missing.add(candidate)
         elif node and candidate.model in state.served(node):  # else it died, and may be tried again when it is back
             state.failed.add(candidate.node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from herding.errors import HerdingError, NodeError, NoNodeError, NotFoundError, UserError
@@ -202,10 +202,11 @@ class Selector:
         state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         allowed, models = self.allowed(state.request), self.models(state.request)
         serving = _serving(state, allowed, models)
+        last = self._are_last(state, serving)
         free = {
             node.name: served
             for node, served in serving.items()
-            if slots.has_free(node.name) and health.allows(node.name)
+            if slots.has_free(node.name) and health.allows(node.name, last=last)
         }
         if not free:
             nodes = list(serving)
@@ -218,13 +219,21 @@ class Selector:
         names = [name for name, served in free.items() if model in served]
         node = names[0] if len(names) == 1 else balance.pick_node(names, slots.load, self._fleet.rng)
         considered = tuple(self._considered(state, choice, allowed, models))
-        return self._assign(state, choice, Candidate(model, node), len(names), considered)
+        return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
 
     def _assign(
-        self, state: RoutingState, choice: Choice, candidate: Candidate, nodes: int, considered: tuple[Considered, ...]
+        self,
+        state: RoutingState,
+        choice: Choice,
+        candidate: Candidate,
+        nodes: int,
+        considered: tuple[Considered, ...],
+        *,
+        last: bool,
     ) -> Assignment:
+        """Take the place and the permit; of the `last` nodes for a request, even an ejected one gives it."""
         fleet = self._fleet
-        permit, slot = fleet.health.acquire(candidate.node), fleet.slots.acquire(candidate.node)
+        permit, slot = fleet.health.acquire(candidate.node, last=last), fleet.slots.acquire(candidate.node)
         if permit is None or slot is None:
             raise AssertionError("a node that is free takes a call")
         return Assignment(
@@ -273,6 +282,10 @@ class Selector:
         full = load.concurrency is not None and load.running >= load.concurrency
         return f"all its {load.concurrency} places are taken" if full else None
 
+    def _are_last(self, state: RoutingState, nodes: Collection[Node]) -> bool:
+        """Return whether all nodes are out, so that a request which has not failed yet may be the trial of one."""
+        return state.failure is None and all(self._fleet.health.is_out(node.name) for node in nodes)
+
     # When no node can
 
     def can_continue(self, state: RoutingState) -> bool:
@@ -286,7 +299,8 @@ class Selector:
 
     def _final_error(self, state: RoutingState, nodes: Sequence[Node]) -> HerdingError | None:
         """Return the error that ends the request; None while waiting may help."""
-        wait = self._fleet.health.retry_after([node.name for node in nodes])
+        names = [node.name for node in nodes]
+        wait = self._fleet.health.retry_after(names, last=self._are_last(state, nodes))
         if nodes and wait is not None and wait <= SHORT_WAIT_SECONDS:
             return None
         if self.coming(state) or (not nodes and self.switchable(state)):
@@ -320,9 +334,9 @@ class Selector:
     def _all_out(self, nodes: Sequence[Node]) -> NoNodeError:
         health = {node.name: self._fleet.health.status(node.name) for node in nodes}
         states = "; ".join(f"{name} is {found.state} ({found.reason})" for name, found in health.items())
-        wait = self._fleet.health.retry_after(health)
-        if wait is None:
-            return NoNodeError(f"No node is available: {states}. An operator must fix that in the Nodes tab.")
+        wait = self._fleet.health.retry_after(health) or 0.0
+        if all(found.state == "misconfigured" for found in health.values()):
+            return NoNodeError(f"No node is available: {states}. An operator must check its key.", retry_after=wait)
         return NoNodeError(f"No node is available now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 

@@ -79,7 +79,7 @@ class NodeHealth:
     """The health of a node, from the results of earlier requests.
 
     `healthy`; `ejected` after failures; `trial` while the next request decides; `resting` after it reported overload;
-    `misconfigured` while it refuses our credentials. `seconds`: until it may be called, None if an operator must act.
+    `misconfigured` while it refuses our credentials. `seconds`: until it may be called.
     """
 
     state: HealthState = "healthy"

@@ -465,8 +465,8 @@ def test_a_cookie_tells_no_secret_and_is_not_made_by_guessing(doors: Doors) -> N
         assert browser.post("/login", data={"token": token}).status_code == 303
         cookie = browser.cookies["herding_session"]
     kind, id, begun, signature = cookie.split(".")
-    assert (kind, id) == ("token", token.split("_")[1])
-    for secret in (token, token.split("_")[2], *SECRETS.values()):
+    assert kind == "token"
+    for secret in (token, *token.split("_")[1:], *SECRETS.values()):
         assert secret not in cookie
         for part in cookie.split("."):
             assert secret.encode() not in urlsafe_b64decode(part[: len(part) // 4 * 4])

@@ -83,12 +83,17 @@ def eject(fleet: Fleet, name: str) -> None:
         permit = fleet.health.acquire(name)
         assert permit is not None
         permit.failed(ConnectError("away"))
-    assert fleet.health.status(name).state == "ejected"
+    assert fleet.health.is_out(name)
+
+
+def beside_another(node: Node) -> dict[str, Node]:
+    """A node, and one that serves the same, so that the first one can be ejected."""
+    return {node.name: node, "other": Scripted("other", ["fine"], models=(*node.serves, *node.embeds))}
 
 
 async def test_a_node_that_answers_again_is_back_and_one_that_does_not_stays_out_longer() -> None:
     node, clock = Moody(), Clock()
-    fleet = Fleet({"moody": node}, clock=clock, rng=Random(1))
+    fleet = Fleet(beside_another(node), clock=clock, rng=Random(1))
     prober, pumped = Prober(fleet), []
     fleet.changed.subscribe(lambda: pumped.append(1))
     eject(fleet, "moody")
@@ -148,7 +153,7 @@ async def test_a_node_that_keeps_its_probe_waiting_keeps_no_other_from_its_own(m
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_embeddings_that_do_not_come_leave_the_node_out(*, breaks: bool) -> None:
     clock = Clock()
-    fleet = Fleet({"vectors": Vectors(breaks=breaks)}, clock=clock, rng=Random(1))
+    fleet = Fleet(beside_another(Vectors(breaks=breaks)), clock=clock, rng=Random(1))
     eject(fleet, "vectors")
     clock.now += 10
     async with asyncio.timeout(20):

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from herding.errors import BadResponseError, DeadlineError, HerdingError, NodeBusyError, StreamInterruptedError
+from herding.errors import (
+    MAX_RETRY_AFTER,
+    BadResponseError,
+    DeadlineError,
+    HerdingError,
+    NodeBusyError,
+    StreamInterruptedError,
+)
 from herding.herd.node_call import NodeCall
 from herding.nodes import engine_client, http
 from herding.nodes import openai as openai_node
@@ -113,10 +120,10 @@ async def test_text_that_is_called_a_page_is_text_and_a_page_is_none() -> None:
     ("said", "seconds"),
     [
         (b"12.5", 12.5),
-        (b"9" * 400, http.MAX_RETRY_AFTER),
-        (b"Fri, 31 Dec 9999 23:59:59 GMT", http.MAX_RETRY_AFTER),
+        (b"9" * 400, MAX_RETRY_AFTER),
+        (b"Fri, 31 Dec 9999 23:59:59 GMT", MAX_RETRY_AFTER),
         (b"Sat, 01 Jan 2000 00:00:00 GMT", 0),
-        (b"-7", None),
+        (b"-7", 0),
         (b"1.2.3", None),
         (b"soon", None),
     ],

@@ -267,7 +267,7 @@ FAULTS: list[tuple[str, dict[str, Any], type[HerdingError], str]] = [
     ("nothing", {"response_extract": "answer"}, BadResponseError, "no credit left"),
     ("nested", {"response_extract": "length(code.x)"}, BadResponseError, "response_extract"),
     ("redirect", {}, BadResponseError, "redirect"),
-    ("gzip", {}, BadResponseError, "compressed"),
+    ("gzip", {"response_extract": "answer"}, BadResponseError, "not valid JSON"),
     ("endless", {}, BadResponseError, "too long"),
     ("endless", {"stream": "lines"}, BadResponseError, "is too long"),
     ("endless", {"stream": "lines", "response_extract": "piece"}, BadResponseError, "too long"),

@@ -22,7 +22,7 @@ from herding.errors import (
     UserError,
     status_error,
 )
-from herding.routing.breaker import BreakerSettings, CircuitBreakers, Permit
+from herding.routing.breaker import BreakerSettings, CircuitBreakers, Permit, Sender
 from herding.routing.event_log import EventLog
 
 DOWN = ConnectError("Node 'a' cannot be reached: all about my secret text.")
@@ -187,8 +187,7 @@ def test_a_caller_who_leaves_says_nothing_about_the_node_and_frees_the_trial(sit
         ContextLengthError("Too long."),
         NoNodeError("None."),
         status_error("No.", status=400),
-        status_error("No.", status=413),
-        status_error("No.", status=422),
+        *(status_error("No.", status=status) for status in (402, 403, 404, 408, 409, 413, 415, 418, 422, 451)),
     ],
 )
 def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, error: HerdingError) -> None:
@@ -211,7 +210,7 @@ def test_faults_of_the_request_cost_no_health_and_pass_no_trial(site: Site, erro
         BadResponseError("?"),
         status_error("?", status=500),
         status_error("?", status=503),
-        status_error("?", status=404),
+        status_error("?", status=504),
     ],
 )
 def test_faults_of_the_node_do(site: Site, error: HerdingError) -> None:
@@ -308,21 +307,125 @@ def test_a_trial_that_is_told_to_wait_is_no_recovery(site: Site) -> None:
     assert site.state == "trial"
 
 
-def test_a_misconfigured_node_is_not_called_until_somebody_mends_it(site: Site) -> None:
+def test_a_node_that_refuses_our_key_is_tried_again_by_itself_ever_less_often(site: Site) -> None:
     old, older = site.permit(), site.permit()
     site.fail(MisconfiguredError("No."))
     older.failed(NodeBusyError("Slow down.", status=429))
-    site.clock.wait(1e6)
-    assert (site.state, site.health.allows("a"), site.health.status("a").seconds) == ("misconfigured", False, None)
-    assert site.health.probes_due() == []
+    assert (site.state, site.health.allows("a"), site.seconds) == ("misconfigured", False, 30)
+    waits = []
+    for _ in range(7):
+        waits.append(site.seconds)
+        site.clock.wait(site.seconds)
+        assert (site.state, site.health.allows("a")) == ("trial", True)
+        site.clock.wait(2)
+        assert site.health.probes_due() == ["a"]
+        site.fail(MisconfiguredError("No."))
+    assert waits == [30, 60, 120, 240, 480, 600, 600]
     site.health.reset("a")
     old.failed(MisconfiguredError("The old key."))
     assert site.state == "trial", "a mended node shows that it works before it gets more"
-    site.fail(MisconfiguredError("No."))
-    assert site.state == "misconfigured"
-    site.health.reset("a")
     site.work()
-    assert site.kinds == ["misconfigured", "mended", "misconfigured", "mended", "recovered"]
+    site.fail(MisconfiguredError("No."))
+    assert site.seconds == 30
+    assert site.kinds == ["misconfigured", "resting"] + ["misconfigured"] * 7 + ["mended", "recovered", "misconfigured"]
+
+
+def test_a_refusal_of_a_probe_is_about_the_key_that_of_a_request_is_not(site: Site) -> None:
+    site.fail(status_error("Forbidden.", status=403), times=10)
+    assert site.state == "healthy"
+    probe = site.health.acquire("a", probe=True)
+    assert probe is not None
+    probe.failed(status_error("Forbidden.", status=403))
+    assert site.state == "misconfigured"
+
+
+# Whose failures count
+
+
+SPOILT = status_error("Internal error.", status=500)
+
+
+def test_one_caller_alone_ejects_no_node(site: Site) -> None:
+    for body in range(100):
+        site.permit().failed(SPOILT, Sender("mallory", body))
+        site.clock.wait(1)
+    assert site.state == "healthy"
+
+
+def test_one_body_alone_ejects_no_node(site: Site) -> None:
+    for number in range(100):
+        site.permit().failed(SPOILT, Sender(f"guest {number}", 7))
+    assert site.state == "healthy"
+
+
+def test_one_caller_between_the_calls_of_others_ejects_no_node(site: Site) -> None:
+    for body in range(100):
+        site.permit().failed(SPOILT, Sender("mallory", body))
+        if body % 3 == 0:
+            site.work()
+    assert site.state == "healthy"
+
+
+def test_three_callers_with_three_bodies_do(site: Site) -> None:
+    for number in range(2):
+        assert site.state == "healthy"
+        site.permit().failed(SPOILT, Sender("user 0", 99))
+        site.permit().failed(SPOILT, Sender(f"user {number + 1}", 99))
+        site.permit().failed(SPOILT, Sender(f"user {number + 1}", number))
+    assert site.state == "ejected"
+
+
+def test_that_a_node_cannot_be_reached_is_no_callers_doing(site: Site) -> None:
+    for body in range(3):
+        site.permit().failed(DOWN, Sender("lone", body))
+    assert site.state == "ejected"
+
+
+def test_one_caller_does_not_prolong_an_ejection(site: Site) -> None:
+    site.permit().failed(SPOILT, Sender("mallory", 1))
+    site.fail(times=2)
+    site.clock.wait(site.seconds)
+    site.permit().failed(SPOILT, Sender("mallory", 2))
+    site.clock.wait(100)
+    site.permit().failed(SPOILT, Sender("mallory", 3))
+    assert (site.state, site.health.allows("a")) == ("trial", True)
+    site.fail()
+    assert site.state == "ejected"
+
+
+@pytest.mark.parametrize(("works", "state"), [(True, "healthy"), (False, "ejected")])
+def test_where_one_caller_alone_sees_failures_a_probe_decides(site: Site, works: bool, state: str) -> None:
+    for body in range(3):
+        assert site.health.probes_due() == []
+        site.permit().failed(SPOILT, Sender("lone", body))
+    assert site.health.probes_due() == ["a"]
+    probe = site.health.acquire("a", probe=True)
+    assert probe is not None
+    assert site.health.probes_due() == [], "one is on its way"
+    probe.succeeded() if works else probe.failed(SPOILT)
+    assert site.state == state
+
+
+def test_a_rest_grows_only_when_different_callers_are_refused(site: Site) -> None:
+    rests = []
+    for account in ("mallory", "mallory", "mallory", "alice", "mallory"):
+        site.permit().failed(NodeBusyError("Slow down.", status=429), Sender(account, len(rests)))
+        rests.append(site.seconds)
+        site.clock.wait(site.seconds)
+    assert rests == [1, 2, 2, 2, 4]
+
+
+def test_the_last_node_is_on_trial_at_worst(site: Site) -> None:
+    site.health = CircuitBreakers(clock=site.clock, rng=Random(1), events=site.events, is_last=lambda _: True)
+    site.fail(times=3)
+    assert (site.state, site.seconds) == ("trial", 0)
+    assert not site.health.allows("a"), "whoever has another node takes that"
+    trial = site.health.acquire("a", last=True)
+    assert trial is not None
+    assert not site.health.allows("a", last=True), "one call at a time"
+    assert site.health.retry_after(["a"], last=True) == 1
+    trial.succeeded()
+    assert site.state == "healthy"
 
 
 def test_mending_lets_an_ejected_node_try_at_once(site: Site) -> None:
@@ -347,7 +450,7 @@ def test_when_all_are_ejected_the_caller_hears_when_to_come_back(site: Site) -> 
     trial = site.permit()
     assert site.health.retry_after(["a"]) == 1, "a trial is under way"
     trial.failed(MisconfiguredError("No."))
-    assert site.health.retry_after(["a"]) is None
+    assert site.health.retry_after(["a"]) == pytest.approx(30)
     assert site.health.retry_after([]) is None
 
 

@@ -34,7 +34,9 @@ from herding.errors import (
     NoNodeError,
     NotFoundError,
     OverloadedError,
+    ReportedError,
     ShuttingDownError,
+    StatusError,
     StoreError,
     UserError,
 )
@@ -48,7 +50,6 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (OverloadedError, 503),
     (LimitError, 429),
     (NoNodeError, 503),
-    (NodeBusyError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
     (ShuttingDownError, 503),
@@ -64,6 +65,9 @@ _OPENAI_CODES = {
     "queue_full": "rate_limit_exceeded",
     "context_length": "context_length_exceeded",
 }
+_OWN_CREDENTIALS = (401, 407)
+"""Statuses of a node about credentials of this installation, which no caller can mend."""
+
 CLIENT_CLOSED_REQUEST = 499
 """The status that nginx logs for a client that left; the response is not sent."""
 
@@ -94,7 +98,7 @@ class OpenAIErrorDetail(BaseModel):
     message: str
     type: str
     param: str | None
-    code: str | None
+    code: str | int | None
 
 
 class OpenAIErrorResponse(BaseModel):
@@ -113,6 +117,8 @@ class Problem:
     param: str | None = None
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    reported: ReportedError | None = None
+    """The words of a node that a client of the OpenAI-compatible API gets as they came."""
 
     def native(self) -> ErrorResponse:
         """Return the body of the native API."""
@@ -125,14 +131,16 @@ class Problem:
         code = _OPENAI_CODES.get(self.type, self.type)
         if self.type == NotFoundError.type:
             code = "model_not_found" if self.param in ("model", "prompt") else "not_found"
-        return OpenAIErrorResponse(
-            error=OpenAIErrorDetail(message=self.message, type=kind, param=self.param, code=code)
-        )
+        detail = OpenAIErrorDetail(message=self.message, type=kind, param=self.param, code=code)
+        if (said := self.reported) is not None:
+            detail.message, detail.type = said.message or self.message, said.type or kind
+            detail.code = said.code if said.code is not None else code
+        return OpenAIErrorResponse(error=detail)
 
     @property
     def openai_status(self) -> int:
-        """The HTTP status in the OpenAI-compatible API."""
-        return 400 if self.status == 422 else self.status
+        """The HTTP status in the OpenAI-compatible API; one of a node stays."""
+        return 400 if self.status == 422 and self.reported is None else self.status
 
     def response(self, request: Request) -> Response:
         """Return the HTTP response in the shape of the API that was called."""
@@ -142,15 +150,24 @@ class Problem:
 
 
 def status_of(error: HerdingError) -> int:
-    """Return the HTTP status of an error."""
+    """Return the HTTP status of an error: that of the node, where the request is at fault."""
+    if isinstance(error, StatusError):
+        if error.is_client_error and error.status not in _OWN_CREDENTIALS:
+            return error.status
+        return {503: 503, 504: 504, 529: 503}.get(error.status, 502)
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def problem_of(error: HerdingError) -> Problem:
     """Return an error with its HTTP status and headers."""
-    wait = getattr(error, "retry_after", None)
-    headers = {} if wait is None else {"Retry-After": str(max(1, ceil(wait)))}
-    return Problem(status_of(error), error.type, error.message, error.param, error.request_id, headers)
+    status, wait, reported, headers = status_of(error), getattr(error, "retry_after", None), None, {}
+    if isinstance(error, StatusError):
+        headers = dict(error.headers)
+        reported = error.reported if error.is_client_error and status < 500 else None
+        wait = 1.0 if wait is None and isinstance(error, NodeBusyError) else wait
+    if wait is not None:
+        headers["Retry-After"] = str(max(1, ceil(wait)))
+    return Problem(status, error.type, error.message, error.param, error.request_id, headers, reported)
 
 
 def error_responses(*examples: HerdingError, openai: bool = False) -> Responses:

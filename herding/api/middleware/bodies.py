@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.access.login_throttle import AddressThrottle
 from herding.api.http.errors import Problem, problem_of
+from herding.api.middleware.authentication import LOGIN, LOGOUT
 from herding.errors import LimitError
 from herding.values import Principal
 
@@ -44,7 +45,7 @@ LINGER_SECONDS = 2.0
 
 REFUSED_PER_MINUTE = 120
 BYTES_PER_UNIT = 50_000
-"""A refused request of a guest counts one unit, and one more for each of these."""
+"""A refused request of a guest counts one unit, and one more for each of these that were parsed."""
 
 _REFUSED = frozenset({400, 413, 422})
 
@@ -86,7 +87,7 @@ class BodiesMiddleware:
             await self._app(scope, receive, send)
             return
         who: Principal = scope["state"]["principal"]
-        if who.account:
+        if who.account and scope["path"] not in (LOGIN, LOGOUT):
             address = scope["state"]["address"]
             try:
                 self._refused.check(address)
@@ -128,7 +129,8 @@ class BodiesMiddleware:
     def _counting(self, send: Send, address: str, length: int) -> Send:
         async def send_and_count(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] in _REFUSED:
-                self._refused.record_failure(address, weight=1 + length // BYTES_PER_UNIT)
+                parsed = length if message["status"] != 413 else 0
+                self._refused.record_failure(address, weight=1 + parsed // BYTES_PER_UNIT)
             await send(message)
 
         return send_and_count

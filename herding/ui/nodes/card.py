@@ -75,8 +75,8 @@ def _problem(health: NodeHealth) -> Markup | None:
     if health.state == "healthy":
         return None
     until = f" Next attempt in {health.seconds:.0f} s." if health.seconds else ""
-    if health.seconds is None:
-        until = " It gets no requests until it is fixed and retried."
+    if health.state == "misconfigured":
+        until += " It gets no requests before that; an operator must check its key."
     return el("p", f"The node {health.reason or 'failed'}.{until}", cls="wrong")
 
 

@@ -40,14 +40,15 @@ STATUS = {
     "node_unreachable": 502,
     "node_timeout": 504,
     "node_status": 502,
-    "node_busy": 503,
-    "node_no_model": 502,
-    "node_refused": 502,
+    "node_busy": 429,
+    "node_no_model": 404,
+    "node_refused": 400,
     "node_bad_response": 502,
     "node_cut_stream": 502,
     "node_misconfigured": 502,
     "no_node": 503,
     "no_turn": 503,
+    "shutting_down": 503,
     "store_error": 503,
 }
 
@@ -71,9 +72,15 @@ async def test_the_app_is_not_ready_without_a_model(tmp_path: Path) -> None:
     assert response.json() == {"status": "waiting", "reason": "No node serves a model yet."}
 
 
+def _example(kind: type[errors.HerdingError]) -> errors.HerdingError:
+    """An error of a kind; the status of one that a node responded with is that of its response."""
+    said = {"node_status": 500, "node_busy": 429, "node_no_model": 404, "node_refused": 400}
+    return kind("x", status=said[kind.type]) if issubclass(kind, errors.StatusError) else kind.__new__(kind)
+
+
 def test_every_error_has_a_type_and_a_status_of_its_own() -> None:
     kinds = [kind for kind in leaves(errors.HerdingError) if kind.__module__ == "herding.errors"]
-    found = {kind.type: status_of(kind.__new__(kind)) for kind in kinds}
+    found = {kind.type: status_of(_example(kind)) for kind in kinds}
     assert found == STATUS
     assert len(found) == len(kinds)
 

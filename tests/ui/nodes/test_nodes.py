@@ -185,7 +185,7 @@ async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desk
     assert desktop.prop(slot.retry, "visible") is False
     await desktop.fire("watch")
     assert "Key rejected" in desktop.value(slot.card)
-    assert "no requests until it is fixed and retried" in desktop.value(slot.card)
+    assert "an operator must check its key" in desktop.value(slot.card)
     assert desktop.prop(slot.retry, "visible") is True
     assert "misconfigured" in desktop.value(desktop.page.nodes.events)
     with pytest.raises(AccessError):
