@@ -19,10 +19,17 @@ from urllib.parse import unquote
 import orjson
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from herding.errors import ConfigError, HerdingError, StoreError
+from herding.errors import ConfigError, HerdingError, StoreError, UserError
 from herding.store import postgres, sqlite
 
 PREPARED_STATEMENTS = 1_000
@@ -232,7 +239,7 @@ class Reader:
             try:
                 with self._file_lock, self._engine.begin() as connection:
                     return query(connection)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, OverflowError) as error:
                 if not is_transient(error) or attempt == READ_ATTEMPTS:
                     raise to_store_error(error) from error
         raise AssertionError("unreachable")
@@ -252,12 +259,17 @@ def concerns_all(error: BaseException) -> bool:
 
 
 def to_store_error(error: BaseException) -> HerdingError:
-    """Convert a database error to a StoreError that says what to do; a HerdingError is returned unchanged."""
+    """Convert a database error to an error that says what to do; a HerdingError is returned unchanged.
+
+    It is a StoreError, or a UserError for a number that no column holds.
+    """
     if isinstance(error, HerdingError):
         return error
+    if isinstance(error, OverflowError) or _error_name(error) == postgres.OUT_OF_RANGE:
+        return UserError("A number is too large for the database. Choose a smaller one.")
     if isinstance(error, PoolTimeoutError):
         return StoreError("All connections to the database are in use. Try again.")
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    cause = error.orig if isinstance(error, StatementError) and error.orig else error
     name = _error_name(error)
     advice = _ADVICE.get(name) or postgres.advice(name) or "The database reported an error."
     return StoreError(f"{advice} (Database: {str(cause).strip()})")
@@ -290,6 +302,7 @@ def _engine(url: URL, *, pool_size: int) -> Engine:
             max_overflow=0,
             pool_pre_ping=not is_sqlite(url),
             json_serializer=_to_json,
+            hide_parameters=True,  # errors and logs show no one's texts
             connect_args={"cached_statements": PREPARED_STATEMENTS}
             if is_sqlite(url)
             else postgres.connect_options(url),

@@ -30,11 +30,11 @@ _READING = ("SET SESSION statement_timeout = '60s'",)
 _WRITING = ("SET SESSION lock_timeout = '10s'",)
 
 UNREACHABLE = "unreachable"
+OUT_OF_RANGE = "22003"
 
 _ADVICE = {
     UNREACHABLE: "The database server cannot be reached. Start it, or correct DATABASE_URL.",
     "08": "The connection to the database server was lost. Try again.",
-    "22003": "A number is too large for the database. Choose a smaller one.",
     "25006": "The database is read-only. Point DATABASE_URL to the primary server.",
     "28": "The database server refuses the user or the password. Correct DATABASE_URL.",
     "3D000": "The database does not exist. Create it, or correct DATABASE_URL.",
