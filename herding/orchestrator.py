@@ -34,6 +34,7 @@ from herding.serving.selector import Selector
 from herding.store import Store, now_ms
 from herding.studio.catalog import CachedStats, PromptCatalog
 from herding.studio.drafts import Drafts
+from herding.studio.role_patterns import RolePatterns
 from herding.studio.studio import Studio
 from herding.studio.sync import Sync
 from herding.studio.version_cache import VersionCache
@@ -65,6 +66,7 @@ class Orchestrator:
     nodes      lists nodes and models, switches models
     registry   adds and removes nodes at run time
     accounts   users, tokens, roles and limits
+    role_patterns   finds patterns of roles that match no prompt
 
     `wait_seconds` is how long a request may wait for a node.
     """
@@ -97,6 +99,7 @@ class Orchestrator:
         self.studio = Studio(
             library=library, store=store, version_cache=cache, sync=self._sync, roles=roles, clock=clock
         )
+        self.role_patterns = RolePatterns(cache, roles)
         self.drafts = Drafts(store=store, version_cache=cache, studio=self.studio, prompts=self.prompts, clock=clock)
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
@@ -166,7 +169,7 @@ class Orchestrator:
 
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
-        watches = self._sync.watch(), self.accounts.watch(), self._prober.watch()
+        watches = self._sync.watch(), self.accounts.watch(), self._prober.watch(), self.role_patterns.watch()
         return (*watches, self._follow_demand(), self._prune(), self._index())
 
     async def _follow_demand(self) -> None:

@@ -335,6 +335,7 @@ WITHOUT_PRINCIPAL = {
     "accounts.first_token": "main.py calls it at the first start",
     "accounts.watch": "runs beside the requests",
     "prompts.resolve_alias": "maps a path to a prompt's key; the key is resolved for a principal next",
+    "role_patterns.watch": "runs beside the requests",
     "registry.load": "main.py calls it at the start",
 }
 """Methods that take no principal, each with its reason."""

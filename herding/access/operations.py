@@ -98,3 +98,6 @@ PATHS: Final = {
 
 TABS: Final = ("engineer", "overview", "versions", "history", "compare", "insights", "nodes", "usage", "access")
 """The tabs of the UI."""
+
+OLDER_TABS: Final = {"promptengineer": "engineer", "prompts": "overview", "ownhistory": "history", "llamas": "nodes"}
+"""Names of tabs in older roles files, in lower case."""

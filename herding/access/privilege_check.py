@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from herding.access.prompt_patterns import split_pattern
 from herding.values import Limit, Principal, format_dollars
 
 
@@ -20,7 +21,7 @@ def _excess(wanted: Principal, giver: Principal) -> Iterator[str]:
         yield f"the tabs {', '.join(tabs)}"
     if nodes := [pattern for pattern in wanted.nodes if not covers(giver.nodes, pattern)]:
         yield f"the nodes {', '.join(nodes)}"
-    if prompts := [pattern for pattern in wanted.prompts if not covers(giver.prompts, pattern)]:
+    if prompts := [pattern for pattern in wanted.prompts if not _covers_prompts(giver.prompts, pattern)]:
         yield f"the prompts {', '.join(prompts)}"
     if limits := [limit for limit in giver.limits if not any(_is_as_strict(own, limit) for own in wanted.limits)]:
         first = limits[0]
@@ -39,6 +40,13 @@ def covers(patterns: Sequence[str], pattern: str) -> bool:
         outer in ("*", pattern) or (plain and not _has_class(outer) and fnmatchcase(pattern, outer))
         for outer in patterns
     )
+
+
+def _covers_prompts(patterns: Sequence[str], pattern: str) -> bool:
+    """Return whether `patterns` of prompts are sure to allow every version that `pattern` allows."""
+    key, version = split_pattern(pattern)
+    fitting = [outer for glob, outer in map(split_pattern, patterns) if covers([glob], key)]
+    return any(outer is None or (version is not None and covers([outer], version)) for outer in fitting)
 
 
 def _has_class(pattern: str) -> bool:

@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import Field, StrictFloat, StrictInt, ValidationInfo, field_validator
 
 from herding import yaml_files
-from herding.access.operations import ADMINISTER, PATHS, RIGHTS, TABS, USERS
+from herding.access.operations import ADMINISTER, OLDER_TABS, PATHS, RIGHTS, TABS, USERS
+from herding.access.prompt_patterns import check_prompt_pattern
 from herding.errors import ConfigError, UserError
 from herding.values import MAX_INTERVAL_HOURS, Limit, LimitType, Principal
 from herding.yaml_files import StrictModel
@@ -61,6 +62,11 @@ class RoleEntry(StrictModel):
     rights: list[str] = Field(default_factory=list)
     limits: list[LimitEntry] = Field(default_factory=list)
 
+    @field_validator("allow_prompts")
+    @classmethod
+    def _check_prompts(cls, patterns: list[str]) -> list[str]:
+        return [check_prompt_pattern(pattern) for pattern in patterns]
+
     @field_validator("allow_api_paths")
     @classmethod
     def _check_paths(cls, paths: list[str]) -> list[str]:
@@ -69,7 +75,7 @@ class RoleEntry(StrictModel):
     @field_validator("allow_tabs")
     @classmethod
     def _check_tabs(cls, tabs: list[str]) -> list[str]:
-        return _check_names(tabs, TABS, "tab")
+        return _check_names([_tab(name) for name in tabs], TABS, "tab")
 
     @field_validator("rights")
     @classmethod
@@ -80,13 +86,17 @@ class RoleEntry(StrictModel):
 class RoleFile(StrictModel):
     """All roles by name; `guest` and `admin` must be among them."""
 
-    roles: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], RoleEntry]
+    roles: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")], RoleEntry]
 
     @field_validator("roles")
     @classmethod
     def _check_required_roles(cls, roles: dict[str, RoleEntry]) -> dict[str, RoleEntry]:
         if missing := [name for name in (GUEST, ADMIN) if name not in roles]:
             raise ValueError(f"the role '{missing[0]}' is missing")
+        spelled: dict[str, str] = {}
+        for name in roles:
+            if (other := spelled.setdefault(name.lower(), name)) != name:
+                raise ValueError(f"the roles '{other}' and '{name}' differ only by case")
         return roles
 
 
@@ -248,6 +258,12 @@ def _role(name: str, entry: RoleEntry) -> Role:
 
 def _expand(names: Sequence[str], known: Mapping[str, str] | Sequence[str] | frozenset[str]) -> list[str]:
     return list(known) if "*" in names else list(names)
+
+
+def _tab(name: str) -> str:
+    """Return the name of a tab, given in any case or as older files spell it."""
+    lower = name.lower()
+    return OLDER_TABS.get(lower, lower if lower in TABS else name)
 
 
 def _check_names(names: list[str], known: Mapping[str, str] | Sequence[str] | frozenset[str], kind: str) -> list[str]:

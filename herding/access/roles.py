@@ -28,10 +28,9 @@ def _matches(patterns: tuple[str, ...], name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def may_see(who: Principal, prompt: str, roles: Sequence[str] | None) -> bool:
-    """Return whether `who` may see and run a prompt; `roles` are those it is restricted to, None for all."""
-    mine = roles is None or who.role in roles or ADMINISTER in who.rights
-    return mine and allows(who.prompts, prompt)
+def has_role(who: Principal, roles: Sequence[str] | None) -> bool:
+    """Return whether a prompt that is restricted to `roles` (None: to none) may be seen by `who`."""
+    return roles is None or who.role in roles or ADMINISTER in who.rights
 
 
 def owner(who: Principal) -> str | None:

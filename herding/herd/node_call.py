@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
 from herding.nodes.base import Node
-from herding.values import Call, Chunk, Embeddings, Usage
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, Usage
 
 MAX_CHARS = 4_000_000
 
@@ -93,16 +93,27 @@ class EmbeddingCall(NodeCall):
     """A call for embeddings: `embeddings` is set before its only chunk."""
 
     def __init__(
-        self, node: Node, request_id: str, model: str, texts: Sequence[str], dimensions: int | None = None
+        self,
+        node: Node,
+        call: Call,
+        texts: Sequence[EmbeddingInput],
+        *,
+        dimensions: int | None = None,
     ) -> None:
-        super().__init__(node, Call(request_id, model))
+        super().__init__(node, call)
         self._texts, self._dimensions = texts, dimensions
         self.embeddings: Embeddings | None = None
 
     async def _read(self) -> AsyncGenerator[Chunk, None]:
         try:
             async with asyncio.timeout(0 if self.stopped else None) as self._timeout:
-                made = await embed(self._node, self._call.model, self._texts, dimensions=self._dimensions)
+                made = await embed(
+                    self._node,
+                    self._call.model,
+                    self._texts,
+                    dimensions=self._dimensions,
+                    more=self._call.parameters.given(),
+                )
         except TimeoutError:  # after `stop`; a deadline of the node is a NodeError
             yield Chunk(finish_reason="cancelled")
             return
@@ -112,11 +123,18 @@ class EmbeddingCall(NodeCall):
         yield Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source))
 
 
-async def embed(node: Node, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
+async def embed(
+    node: Node,
+    model: str,
+    texts: Sequence[EmbeddingInput],
+    *,
+    dimensions: int | None = None,
+    more: Fields | None = None,
+) -> Embeddings:
     """Return embeddings under the total deadline; raise NodeError or UserError, also for the wrong dimensions."""
     try:
         async with asyncio.timeout(node.deadlines.total):
-            made = await node.embed(model, texts, dimensions=dimensions)
+            made = await node.embed(model, texts, dimensions=dimensions, **({"more": more} if more else {}))
     except TimeoutError:
         raise DeadlineError(f"Node '{node.name}' did not respond in time.", node=node.name) from None
     except HerdingError:

@@ -13,6 +13,7 @@ from herding.errors import NotFoundError
 from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
 from herding.nodes.base import Node
+from herding.nodes.capabilities import describe
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal
@@ -112,6 +113,7 @@ def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) ->
             embeds=tuple(node.name for node in nodes if model in node.embeds),
             offered_by=tuple(node.name for node in nodes if model in node.offers),
             prompts=tuple(key for key, models in targets.items() if model in models),
+            capabilities={node.name: describe(node.capabilities(model)) for node in nodes if model in node.serves},
         )
         for model in dict.fromkeys([*on_nodes, *targeted, *embedding])
     ]

@@ -13,7 +13,7 @@ from pydantic import Field
 from herding.errors import NoNodeError, UserError
 from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
 from herding.nodes.prices import ANY_MODEL, Price, Prices
-from herding.values import Call, Chunk, Embeddings, LoadProgress, NodeStatus
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
 
 CHARS_PER_TOKEN = 3
@@ -183,8 +183,18 @@ class Node(ABC):
         """Return the input tokens of `call` and the context length of its model, or None if unknown."""
         return None
 
-    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:  # noqa: ARG002
-        """Return one vector per text, of `dimensions` numbers if given; raises the same errors as `stream`."""
+    async def embed(
+        self,
+        model: str,  # noqa: ARG002 (here and below: for kinds that can)
+        texts: Sequence[EmbeddingInput],  # noqa: ARG002
+        *,
+        dimensions: int | None = None,  # noqa: ARG002
+        more: Fields | None = None,  # noqa: ARG002
+    ) -> Embeddings:
+        """Return one vector per text, of `dimensions` numbers if given; raises the same errors as `stream`.
+
+        `more` are further parameters of the request.
+        """
         raise UserError(f"Node '{self.name}' does not support embeddings.", param="model")
 
     def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002

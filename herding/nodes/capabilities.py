@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field
 
-from herding.values import COMPLETION_TOKENS, Fields, Message, Parameters
+from herding.values import COMPLETION_TOKENS, Fields, Message, ModelCapabilities, Parameters
 from herding.yaml_files import StrictModel
 
 FEATURES = ("tools", "images", "audio", "video", "files", "reasoning", "logprobs", "n", "prompts", "token_ids")
@@ -191,8 +191,7 @@ def _is_neutral(name: str, value: Any) -> bool:
     )
 
 
-def describe(capabilities: Capabilities) -> Mapping[str, Any]:
+def describe(capabilities: Capabilities) -> ModelCapabilities:
     """Return the capabilities as the API and the nodes file name them."""
-    features = [name for name in FEATURES if name in capabilities.features]
-    parameters = None if capabilities.parameters is None else sorted(capabilities.parameters)
-    return {"features": features, "parameters": parameters}
+    parameters = None if capabilities.parameters is None else tuple(sorted(capabilities.parameters))
+    return ModelCapabilities(tuple(name for name in FEATURES if name in capabilities.features), parameters)

@@ -32,7 +32,7 @@ from herding.nodes.openai_response import (
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
 from herding.nodes.transport import NodeTransport
-from herding.values import Call, Chunk, Embeddings, NodeStatus
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, NodeStatus
 
 PROBE_EVERY = 10.0
 """Seconds between two probes of the server."""
@@ -216,8 +216,15 @@ class OpenAINode(Node):
         """Return an estimate, since only the server knows its tokenizer."""
         return estimate_count(call, self._config.context_length)
 
-    async def embed(self, model: str, texts: Sequence[str], *, dimensions: int | None = None) -> Embeddings:
-        body: dict[str, Any] = {"model": model, "input": list(texts)}
+    async def embed(
+        self,
+        model: str,
+        texts: Sequence[EmbeddingInput],
+        *,
+        dimensions: int | None = None,
+        more: Fields | None = None,
+    ) -> Embeddings:
+        body: dict[str, Any] = {**(more or {}), "model": model, "input": list(texts)}
         if dimensions is not None:
             body["dimensions"] = dimensions
         if self._supports_base64:
@@ -237,7 +244,7 @@ class OpenAINode(Node):
             else:
                 return embeddings
         self._supports_base64 = False
-        return await self.embed(model, texts, dimensions=dimensions)
+        return await self.embed(model, texts, dimensions=dimensions, more=more)
 
     async def _open(self, path: str, body: dict[str, Any], model: str) -> httpx.Response:
         """Return the open response of success. What the server refuses to understand is sent in another form, once."""

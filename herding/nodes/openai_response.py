@@ -26,7 +26,7 @@ from herding.nodes.openai_choices import ChoiceReader, response_fields
 from herding.nodes.reported_error import is_error, read_error, shorten
 from herding.nodes.sse import MAX_LINE
 from herding.nodes.usage import USAGE_PLACES, larger, read_usage
-from herding.values import Choice, Chunk, Embeddings, FinishReason, Usage
+from herding.values import Choice, Chunk, EmbeddingInput, Embeddings, FinishReason, Usage
 
 MAX_FLOAT32 = 3.4e38
 
@@ -216,7 +216,7 @@ def parse_json(data: str, node: str) -> Any:
         raise BadResponseError(f"Node '{node}' sent an event that is not valid JSON.") from None
 
 
-def parse_embeddings(content: bytes, texts: Sequence[str], *, node: str = "") -> Embeddings:
+def parse_embeddings(content: bytes, texts: Sequence[EmbeddingInput], *, node: str = "") -> Embeddings:
     """Return the embeddings of a response; raise NodeError unless it has a valid vector for each text."""
     try:
         data = json.loads(content)
@@ -233,7 +233,8 @@ def parse_embeddings(content: bytes, texts: Sequence[str], *, node: str = "") ->
         raise error
     usage = read_usage(data)
     if usage is None:
-        return Embeddings(vectors, estimate_tokens(sum(map(len, texts))))
+        chars = sum(len(text) for text in texts if isinstance(text, str))
+        return Embeddings(vectors, estimate_tokens(chars) + sum(len(ids) for ids in texts if isinstance(ids, tuple)))
     return Embeddings(vectors, usage.input_tokens, "node")
 
 

@@ -255,12 +255,14 @@ class Library:
     def _read(self, stamps: Mapping[Path, Stamp]) -> Snapshot:
         """Read all files, except those that did not change since they were read."""
         prompts: dict[str, LoadedPrompt] = {}
+        aliases: dict[str, str] = {}
         broken: list[ConfigError] = []
         unread: set[str] = set()
         known, self._known = self._known, {}
         if not self._directory.is_dir():
             broken.append(ConfigError("the directory of prompts does not exist", file=self._directory.name))
-        for path, stamp in stamps.items():
+        held = {loaded.file for loaded in self._snapshot.prompts.values() if loaded.prompt.alias}
+        for path, stamp in sorted(stamps.items(), key=lambda item: item[0] not in held):  # they keep their aliases
             try:
                 found = known[path][1] if path in known and known[path][0] == stamp else self._load(path)
                 self._known[path] = (stamp, found)
@@ -268,6 +270,7 @@ class Library:
                 if doubles:
                     message = f"another file already defines the prompt '{doubles[0]}'"
                     raise ConfigError(message, file=self._shown(path))
+                _claim_aliases(aliases, found, self._shown(path))
                 prompts.update({item.key: item for item in found})
             except ConfigError as error:
                 log.warning("load prompt file failed: %s", error)
@@ -303,6 +306,16 @@ def _stamped(path: Path) -> Stamp | None:
 def _identity(loaded: LoadedPrompt) -> tuple[str, str | None]:
     """Return what identifies the content of a prompt's file."""
     return loaded.prompt.digest, loaded.prompt.file_label
+
+
+def _claim_aliases(aliases: dict[str, str], found: Sequence[LoadedPrompt], shown: Path) -> None:
+    """Add the aliases of a file. Raises ConfigError if another prompt has one of them."""
+    claimed = [(item.prompt.alias.path, item.key) for item in found if item.prompt.alias]
+    mine = {path: key for path, key in reversed(claimed)}
+    for path, key in claimed:
+        if (holder := aliases.get(path, mine[path])) != key:
+            raise ConfigError(f"{path} is the alias of the prompt '{holder}'", file=shown, key="alias")
+    aliases |= mine
 
 
 def _refuse_shared(old: LoadedPrompt | None, shown: Path) -> None:

@@ -26,7 +26,7 @@ MAX_TEMPLATE = 200_000
 MAX_VARIANTS = 100
 MAX_FAMILIES = 20
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+RoleName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
 
 

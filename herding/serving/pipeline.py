@@ -45,7 +45,18 @@ from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
-from herding.values import Done, Embeddings, Event, Outcome, Principal, Request, Started
+from herding.values import (
+    Call,
+    Done,
+    EmbeddingInput,
+    Embeddings,
+    Event,
+    Outcome,
+    Parameters,
+    Principal,
+    Request,
+    Started,
+)
 
 MAX_ATTEMPTS = 3
 GRACE_SECONDS = 0.5
@@ -94,14 +105,22 @@ class Pipeline:
                 yield event
 
     async def embed(
-        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+        self,
+        model: str,
+        texts: Sequence[EmbeddingInput],
+        who: Principal,
+        *,
+        dimensions: int | None = None,
+        parameters: Parameters | None = None,
     ) -> tuple[Outcome, Embeddings]:
         """Return the outcome and a vector for each text; the row is durable by then. Raises what `stream` raises.
 
-        NotFoundError where no node makes embeddings with `model`. The vectors themselves are not stored.
+        A text may also be its token ids. NotFoundError where no node makes embeddings with `model`. The vectors
+        themselves are not stored.
         """
         require(who, EMBED)
-        run = RequestRun(self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions))
+        prepared = self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions, parameters=parameters)
+        run = RequestRun(prepared)
         outcome = await self._finish(run)
         if run.embeddings is None:
             raise UserError("The request was stopped.")
@@ -212,7 +231,7 @@ class Pipeline:
             if run.stopped:
                 return
             run.wait_on(call)
-            yield Started(run.request.id, candidate.model, candidate.node, assignment.reason)
+            yield Started(run.request.id, candidate.model, candidate.node, assignment.reason, run.ignored)
             async for chunk in call.chunks():
                 if (chunk.text or chunk.deltas) and assignment.permit.trial:
                     assignment.permit.first_token()
@@ -242,11 +261,12 @@ class Pipeline:
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
         run.price = node.price(model)
         if request.texts is not None:
-            return EmbeddingCall(node, request.id, model, request.texts, request.dimensions)
+            run.send(*node.capabilities(model).accepted(request.parameters))
+            call = Call(request.id, model, parameters=run.parameters)
+            return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
         run.fit(await fit_to_context(request, node, model))
-        parameters, ignored = node.capabilities(model).accepted(request.parameters)
-        run.send(parameters, ignored)
-        return NodeCall(node, call_of(request, model, run.rendered, parameters))
+        run.send(*node.capabilities(model).accepted(request.parameters))
+        return NodeCall(node, call_of(request, model, run.rendered, run.parameters))
 
     async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves."""

@@ -17,7 +17,7 @@ from herding.serving.conversation import recall
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import Call, Message, Parameters, Principal, Request, new_id
+from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
@@ -77,10 +77,17 @@ class Preparer:
         )
 
     def prepare_embeddings(
-        self, model: str, texts: Sequence[str], who: Principal, *, dimensions: int | None = None
+        self,
+        model: str,
+        texts: Sequence[EmbeddingInput],
+        who: Principal,
+        *,
+        dimensions: int | None = None,
+        parameters: Parameters | None = None,
     ) -> PreparedRequest:
         """Return a request for embeddings; its input is the list of texts as JSON."""
         _check_texts(texts)
+        is_text = all(isinstance(text, str) for text in texts)
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -88,8 +95,10 @@ class Preparer:
             prompt=NO_PROMPT,
             rendered=RenderedPrompt(text=json.dumps(list(texts), ensure_ascii=False)),
             model=clean_parameter(model, "model"),
+            parameters=check_parameters(parameters or Parameters()),
             texts=tuple(texts),
             dimensions=dimensions,
+            needs=() if is_text else (Need("token_ids", "input", "token ids"),),
         )
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
@@ -120,7 +129,7 @@ def _checked_turns(request: Request) -> tuple[Message, ...]:
     return turns[-MAX_TURNS:]
 
 
-def _check_texts(texts: Sequence[str]) -> None:
+def _check_texts(texts: Sequence[EmbeddingInput]) -> None:
     """Raise UserError for texts that no node can embed."""
     if not 0 < len(texts) <= MAX_TEXTS:
         raise UserError(f"Send 1 to {MAX_TEXTS:,} texts.", param="input")
@@ -130,7 +139,8 @@ def _check_texts(texts: Sequence[str]) -> None:
         message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
         raise UserError(message, param="input")
     for text in texts:
-        clean_parameter(text, "input", subject="A text")
+        if isinstance(text, str):
+            clean_parameter(text, "input", subject="A text")
 
 
 async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:

@@ -23,6 +23,7 @@ from herding.values import (
     Chunk,
     Considered,
     Delta,
+    EmbeddingInput,
     Embeddings,
     Fields,
     FinishReason,
@@ -66,7 +67,7 @@ class PreparedRequest:
     variables: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     response_format: Mapping[str, Any] | None = None
-    texts: tuple[str, ...] | None = None
+    texts: tuple[EmbeddingInput, ...] | None = None
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
 
@@ -169,6 +170,16 @@ class RequestRun:
     def has_text(self) -> bool:
         """True once a node has begun to respond, so that no other may take over."""
         return self.first_token_ms is not None
+
+    @property
+    def parameters(self) -> Parameters:
+        """The parameters that the node of the current attempt gets."""
+        return self._parameters
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The parameters that the node of the current attempt does not take."""
+        return self._ignored
 
     @property
     def complete(self) -> bool:

@@ -135,8 +135,7 @@ class Selector:
         """Raise what can be said before the request waits: a model that embeds nowhere, an unsupported format."""
         if request.texts is not None:
             self._check_embeddings(request)
-            return
-        if request.response_format is not None:
+        elif request.response_format is not None:
             self._check_format(request)
         if request.needs:
             self._check_needs(request)
@@ -166,7 +165,7 @@ class Selector:
         serving = [
             node.capabilities(model)
             for node in self.allowed(request)
-            for model in {*node.serves, *node.expects, *node.offers}
+            for model in (node.embeds if request.texts is not None else {*node.serves, *node.expects, *node.offers})
             if not models or model in models
         ]
         if not serving or any(able.meet(request.needs) for able in serving):

@@ -18,6 +18,7 @@ _BLANK: Row = {
     "variables": {},
     "input": "",
     "answer": "",
+    "response": None,
     "error": None,
     "check_failure": None,
 }
@@ -36,7 +37,7 @@ def blank_requests(connection: Connection, principal: str, request_ids: Sequence
     owned = select(request.c.id).where(request.c.id.in_(ids), request.c.principal == storable(principal))
     found = list(connection.execute(owned).scalars())
     connection.execute(update(request).where(request.c.id.in_(found)).values(**_BLANK))
-    _drop_stop_strings(connection, found)
+    _drop_text_parameters(connection, found)
     connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
     connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
     search_index.remove(connection, found)
@@ -49,13 +50,13 @@ def delete_drafts(connection: Connection, principal: str) -> None:
         connection.execute(delete(table).where(table.c.principal == storable(principal)))
 
 
-def _drop_stop_strings(connection: Connection, ids: Sequence[str]) -> None:
-    """Remove the stop strings, the only parameters that are texts."""
+def _drop_text_parameters(connection: Connection, ids: Sequence[str]) -> None:
+    """Remove the parameters that have texts, such as stop strings and tools."""
     stored = connection.execute(select(request.c.id, request.c.parameters).where(request.c.id.in_(ids)))
     changed = [
-        {"the_id": row.id, "numbers": {name: value for name, value in row.parameters.items() if name != "stop"}}
+        {"the_id": row.id, "numbers": numbers}
         for row in stored
-        if row.parameters.get("stop")
+        if (numbers := {n: v for n, v in row.parameters.items() if isinstance(v, int | float)}) != row.parameters
     ]
     if changed:
         change = update(request).where(request.c.id == bindparam("the_id")).values(parameters=bindparam("numbers"))

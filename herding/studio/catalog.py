@@ -9,14 +9,16 @@ from contextlib import suppress
 from dataclasses import replace
 
 from herding.access.operations import EDIT, PROMPTS, RUN, SAVE
-from herding.access.roles import allows, may_see, require
-from herding.errors import ConfigError, NotFoundError, StoreError
+from herding.access.prompt_patterns import allows_all, allows_some
+from herding.access.roles import allows, has_role, require
+from herding.errors import AccessError, ConfigError, NotFoundError, StoreError
 from herding.nodes.base import Node
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt, check_key, dump_body, prompt_not_found
 from herding.prompts.prompt_file import parse_body, parse_prompt
 from herding.studio.sync import Sync
 from herding.studio.version_cache import DEV, Head, RunnableVersion, VersionCache
+from herding.studio.visibility import Visibility
 from herding.values import Principal, PromptInfo, PromptStats, Request
 
 SLOW_SECONDS = 0.2
@@ -65,6 +67,7 @@ class PromptCatalog:
         stats: CachedStats,
     ) -> None:
         self._library, self._version_cache, self._sync = library, version_cache, sync
+        self._visibility = Visibility(version_cache)
         self._nodes, self._stats = nodes, stats
         self._bodies: dict[str, tuple[Prompt, str]] = {}
 
@@ -73,17 +76,23 @@ class PromptCatalog:
     async def resolve(self, reference: str, who: Principal) -> RunnableVersion:
         """Return the version that `key`, `key@<number>`, `key@<label>` or `key@newest` means.
 
-        A key alone means the live version: the one with the label prod, else the newest. Raises NotFoundError.
+        A key alone means the live version: the one with the label prod, else the newest. A role that may not see it
+        gets the newest version that it may see. Raises NotFoundError.
         """
         await self._sync.sync()
         key, _, version = reference.partition("@")
-        served = await self._version_cache.resolve(key)
-        if not may_see(who, key, served.prompt.roles):
+        live = await self._visibility.live(key, who)
+        if live is None:
             raise prompt_not_found(key)
         if not version:
-            return served
-        found = await self._version_cache.resolve(reference)
-        if not may_see(who, key, found.prompt.roles):
+            return live
+        found = None
+        try:
+            found = await self._version_cache.resolve(reference)
+        except NotFoundError:
+            if allows_all(who.prompts, key):
+                raise
+        if found is None or not self._visibility.may_see(found, who):
             raise NotFoundError(f"'{key}' has no '{version}' for you.", param="prompt")
         return found
 
@@ -95,6 +104,7 @@ class PromptCatalog:
         if request.template is None:
             return found, found.prompt
         require(who, EDIT)
+        require_drafts(found.key, who)
         edited = parse_body(request.template, found.prompt)
         return found, found.prompt if edited.digest == found.prompt.digest else edited
 
@@ -105,8 +115,9 @@ class PromptCatalog:
         saved = None
         try:
             saved = await self.resolve(reference, who)
+            require_drafts(key, who)
         except NotFoundError:
-            if key in self._version_cache.heads or not allows(who.prompts, key):
+            if key in self._version_cache.heads or not allows_all(who.prompts, key):
                 raise
         prompt = await asyncio.to_thread(parse_prompt, key, text)
         if saved is None:
@@ -160,20 +171,28 @@ class PromptCatalog:
             await self._sync.sync()
         except StoreError:
             for key, loaded in self._library.snapshot.prompts.items():
-                found[key] = RunnableVersion(key, 0, loaded.prompt, loaded.notes)
+                if allows_all(who.prompts, key) and has_role(who, loaded.prompt.roles):
+                    found[key] = RunnableVersion(key, 0, loaded.prompt, loaded.notes)
         for key in tuple(self._version_cache.heads):
-            with suppress(StoreError, NotFoundError):
-                found[key] = await self._version_cache.resolve(key)
-        return [found[key] for key in sorted(found) if may_see(who, key, found[key].prompt.roles)]
+            with suppress(StoreError):
+                live = await self._visibility.live(key, who)
+                found.pop(key, None)
+                if live:
+                    found[key] = live
+        return [found[key] for key in sorted(found)]
 
     async def _infos(self, prompts: Sequence[RunnableVersion], who: Principal) -> list[PromptInfo]:
         stats = await self._stats.read()
         nodes = [node for name, node in self._nodes.items() if allows(who.nodes, name)]
-        return [self._info(found, stats, nodes) for found in prompts]
+        return [self._info(found, stats, nodes, who) for found in prompts]
 
-    def _info(self, found: RunnableVersion, stats: Mapping[str, PromptStats], nodes: Sequence[Node]) -> PromptInfo:
+    def _info(
+        self, found: RunnableVersion, stats: Mapping[str, PromptStats], nodes: Sequence[Node], who: Principal
+    ) -> PromptInfo:
         prompt = found.prompt
         head = self._version_cache.heads.get(found.key, Head(found.number))
+        if not allows_all(who.prompts, found.key):
+            head = replace(head, newest=found.number, labels=self._visibility.labels(found.key, head, who))
         served = {model: tuple(node.name for node in nodes if model in node.serves) for model in prompt.target_models}
         return PromptInfo(
             key=found.key,
@@ -204,3 +223,9 @@ class PromptCatalog:
         if known is None or known[0] is not found.prompt:
             known = self._bodies[found.key] = (found.prompt, dump_body(found.prompt))
         return known[1]
+
+
+def require_drafts(key: str, who: Principal) -> None:
+    """Raise AccessError unless `who` may run every version of a prompt, and so unsaved changes of it."""
+    if allows_some(who.prompts, key) and not allows_all(who.prompts, key):
+        raise AccessError(f"The role '{who.role}' may run only some saved versions of this prompt.", param="prompt")

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.operations import EDIT, PROMPTS, SAVE
-from herding.access.roles import allows, may_see, require
+from herding.access.prompt_patterns import allows_all
+from herding.access.roles import require
 from herding.errors import NotFoundError, StoreError, UserError
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.directory import KeySpellings
 from herding.prompts.edits import Edits, apply_edits, load_edits, to_full_edits
 from herding.prompts.model import check_key, prompt_not_found
 from herding.store.prompt_store import PromptStore
-from herding.studio.catalog import PromptCatalog
+from herding.studio.catalog import PromptCatalog, require_drafts
 from herding.studio.importer import SaveResult
 from herding.studio.studio import Studio
 from herding.studio.version_cache import VersionCache
@@ -91,6 +92,8 @@ class Drafts:
             require(who, EDIT)
         if edits.whole is not None:
             require(who, SAVE)
+        if edits.template is not None or edits.whole is not None:
+            require_drafts(key, who)
         base = newest if base is None else base
         if base < 0 or (newest and base > newest):
             raise UserError(f"Prompt '{key}' has no version {base}.", param="base")
@@ -210,7 +213,7 @@ class Drafts:
         """Return edits with their base, or as those of a new prompt if theirs was deleted."""
         if base and edits.changes_prompt and key not in self._version_cache.heads:
             known = await self._version_cache.get(key, base)
-            if known is not None and may_see(who, key, known.prompt.roles):
+            if known is not None and self._studio.permissions.visibility.may_see(known, who):
                 return to_full_edits(known.prompt.content, edits), 0
         return edits, base
 
@@ -220,7 +223,7 @@ class Drafts:
         try:
             await self._prompts.resolve(key, who)
         except NotFoundError:
-            if key in self._version_cache.heads or SAVE not in who.rights or not allows(who.prompts, key):
+            if key in self._version_cache.heads or SAVE not in who.rights or not allows_all(who.prompts, key):
                 raise prompt_not_found(key) from None
             check_key(key)
         head = self._version_cache.heads.get(key)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from herding.access.roles import allows
+from herding.access.prompt_patterns import allows_all
 from herding.errors import AccessError, ConflictError, HerdingError
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
@@ -88,17 +88,24 @@ class Importer:
                 results[request.key] = error
         valid = [request for request in requests if request.key in previous]
         entries: list[_Entry] = []
+        aliases: dict[str, str] = {}
         for request, found in zip(valid, await self._read(valid, who), strict=True):
-            if isinstance(found, HerdingError):
-                results[request.key] = found
+            key, old = request.key, previous[request.key]
+            try:
+                if isinstance(found, HerdingError):
+                    raise found
+                await self._permissions.check_changes(key, found.prompt, old, who)
+                _claim_alias(aliases, found)
+            except HerdingError as error:
+                results[key] = error
             else:
-                entries.append(await self._entry(request, found.prompt, previous[request.key], who))
+                entries.append(await self._entry(request, found.prompt, old, who))
         results |= await self._save_entries(entries)
         return [results[request.key] for request in requests]
 
     async def _previous(self, request: SaveRequest, who: Principal) -> RunnableVersion | None:
         """Return the version that the prompt replaces. Raises AccessError, or ConflictError for another version."""
-        if not allows(who.prompts, request.key):
+        if not allows_all(who.prompts, request.key):
             fitting = ", ".join(who.prompts) or "none"
             raise AccessError(f"The role '{who.role}' can save only these prompts: {fitting}.", param="key")
         old = await self._version_cache.newest(request.key)
@@ -146,6 +153,14 @@ class Importer:
         moved = label is not None and self._sync.state(key).labels.get(label) != version.number
         changed = moved or old is None or old.number != version.number
         return SaveResult(key, version.number, new=old is None, changed=changed)
+
+
+def _claim_alias(aliases: dict[str, str], found: LoadedPrompt) -> None:
+    """Raise ConflictError if another prompt of the same bundle has the alias."""
+    if found.prompt.alias:
+        path = found.prompt.alias.path
+        if (other := aliases.setdefault(path, found.key)) != found.key:
+            raise ConflictError(f"{path} is the alias of the prompt '{other}'. Choose another path.", param="alias")
 
 
 def check_version(key: str, old: RunnableVersion | None, expected: Collection[int] | None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from herding.access.operations import PROMPTS, PUBLISH, SAVE
+from herding.access.prompt_patterns import allows_all
 from herding.access.role_file import Roles
 from herding.access.roles import require
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
@@ -21,7 +22,7 @@ from herding.studio.file_writer import FileStatus
 from herding.studio.importer import Importer, SaveRequest, SaveResult, check_version
 from herding.studio.permissions import PromptPermissions, version_not_found
 from herding.studio.sync import Sync, in_batches
-from herding.studio.version_cache import Head, RunnableVersion, VersionCache
+from herding.studio.version_cache import PROD, Head, RunnableVersion, VersionCache
 from herding.values import LabelMove, Principal, PromptConflict, PromptVersion, Source
 
 MAX_MESSAGE = 500
@@ -131,7 +132,7 @@ class Studio:
         require(who, PROMPTS)
         require(who, PUBLISH)
         async with self._sync.lock():
-            old, _ = await self.permissions.require_visible(key, who)
+            old, _ = await self.permissions.require_changeable(key, who)
             check_version(key, old, expected)
             gone = await self._delete_file(key)
             await self._store.retire(key, author=who.id, at=self._clock())
@@ -167,8 +168,12 @@ class Studio:
         self.permissions.check_label(label, who)
         message = _check_message(message)
         async with self._sync.lock():
-            _, head = await self.permissions.require_visible(key, who)
+            _, head = await self.permissions.require_changeable(key, who)
             await self.permissions.check_label_target(key, head, number, who)
+            if label == PROD and number is not None:  # its alias becomes an address
+                await self.permissions.check_alias(
+                    key, (await self.permissions.get_version(key, number, who)).prompt, who
+                )
             move = await self._store.move_label(key, label, number, author=who.id, message=message, at=self._clock())
             await self._write_file(key, again=False)
             return move
@@ -177,7 +182,7 @@ class Studio:
         """Undo the last move of a label that is not undone yet."""
         self.permissions.check_label(label, who)
         async with self._sync.lock():
-            await self.permissions.require_visible(key, who)
+            await self.permissions.require_changeable(key, who)
             move = await self._store.undo_label_move(key, label, author=who.id, at=self._clock())
             await self._write_file(key, again=False)
             return move
@@ -189,7 +194,12 @@ class Studio:
         require(who, PROMPTS)
         await self._sync.refresh()
         await self.permissions.require_visible(key, who)
-        return await self._store.label_moves(key, label, limit=min(limit, MANY))
+        moves = await self._store.label_moves(key, label, limit=min(limit, MANY))
+        if allows_all(who.prompts, key):
+            return moves
+        numbers = {number for move in moves for number in (move.number, move.previous) if number}
+        hidden = {number for number in numbers if not await self.permissions.can_see_version(key, number, who)}
+        return tuple(move for move in moves if not hidden & {move.number, move.previous})
 
     # Versions
 
@@ -250,13 +260,14 @@ class Studio:
         require(who, SAVE)
         message = _check_message(message)
         async with self._sync.lock():
-            newest, _ = await self.permissions.require_visible(key, who)
+            newest, _ = await self.permissions.require_changeable(key, who)
             conflict = self._sync.state(key).conflict
             if conflict is None:
                 raise NotFoundError(f"Prompt '{key}' has no conflict.", param="key")
             await self.permissions.check_overwrite(key, newest, who)
             chosen = await self.permissions.get_version(key, number, who)
             self.permissions.check_content(chosen.prompt, who)
+            await self.permissions.check_changes(key, chosen.prompt, newest, who)
             if number != newest.number:
                 saved = await self._store.save_version(
                     key,
@@ -281,9 +292,9 @@ class Studio:
         await self._sync.refresh()
         texts: dict[str, str] = {}
         for key, head in self._version_cache.heads.items():
-            if await self.permissions.can_see(key, who):
-                visible = head.newest if await self.permissions.can_see_version(key, head.newest, who) else head.live
-                edition = await self.permissions.get_version(key, visible, who)
+            if live := await self.permissions.visibility.live(key, who):
+                newest = await self.permissions.can_see_version(key, head.newest, who)
+                edition = await self.permissions.get_version(key, head.newest, who) if newest else live
                 texts[key] = _to_text(edition, head)
         return await asyncio.to_thread(bundle.pack, texts)
 

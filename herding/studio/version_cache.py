@@ -50,6 +50,13 @@ class Head:
         """The numbers of the newest version and of all labels."""
         return {self.newest, *self.labels.values()}
 
+    def names_of(self, number: int) -> tuple[str, ...]:
+        """Return the references of a version: its number, its labels, `newest`, and `dev` until that is set."""
+        names = [str(number), *(label for label, at in self.labels.items() if at == number)]
+        if number == self.newest:
+            names += [NEWEST] if DEV in self.labels else [NEWEST, DEV]
+        return tuple(names)
+
     def label_of(self, number: int) -> str | None:
         """Return the label of a version that its file shows, or None."""
         return next((label for label in FILE_LABELS if self.labels.get(label) == number), None)
@@ -64,6 +71,7 @@ class VersionCache:
         self._pinned: dict[str, dict[int, RunnableVersion]] = {}
         self._older: OrderedDict[tuple[str, int], RunnableVersion] = OrderedDict()
         self._aliases: dict[str, tuple[str, Mapping[str, str]]] | None = None
+        self._holders: dict[str, str] = {}
 
     @property
     def heads(self) -> Mapping[str, Head]:
@@ -73,13 +81,29 @@ class VersionCache:
     def alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
         """Return the key of the prompt with this short path, and its variables by query parameter.
 
-        If several prompts have the same path, the first key wins.
+        If several prompts have the same path, it stays with the one that had it, else the first key gets it.
         """
         if self._aliases is None:
             ready = [self._cached(key, head.live) for key, head in self._heads.items()]
             claims = [(found.key, found.prompt.alias) for found in ready if found and found.prompt.alias]
+            claims.sort(key=lambda claim: self._holders.get(claim[1].path) != claim[0])
             self._aliases = {alias.path: (key, alias.variables) for key, alias in reversed(claims)}
+            self._holders = {path: key for path, (key, _) in self._aliases.items()}
         return self._aliases.get(path)
+
+    async def author_of(self, key: str, number: int) -> str | None:
+        """Return the author of a version, or None without one."""
+        stored = await self._store.version(key, number)
+        return stored.author if stored else None
+
+    async def alias_holder(self, path: str, other_than: str) -> str | None:
+        """Return the key of another prompt whose live or newest version has this short path, or None."""
+        for key, head in self._heads.items():
+            for number in {head.live, head.newest} if key != other_than else ():
+                found = await self.get(key, number)
+                if found and found.prompt.alias and found.prompt.alias.path == path:
+                    return key
+        return None
 
     def update(self, states: Mapping[str, PromptState], keys: Collection[str] | None = None) -> None:
         """Set the states of all prompts, or of those with these keys."""

@@ -1,12 +1,13 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
-from herding.values.bounded import bounded
+from herding.values.bounds import bounded
 from herding.values.calls import (
     COMPLETION_TOKENS,
     TEXT_PARTS,
     Call,
     Choice,
     Chunk,
+    EmbeddingInput,
     Embeddings,
     Fields,
     FinishReason,
@@ -22,6 +23,7 @@ from herding.values.nodes import (
     Gpu,
     HealthState,
     LoadProgress,
+    ModelCapabilities,
     ModelInfo,
     NodeEvent,
     NodeHealth,
@@ -112,6 +114,7 @@ __all__ = [
     "Done",
     "Draft",
     "DraftStep",
+    "EmbeddingInput",
     "Embeddings",
     "Entry",
     "Event",
@@ -131,6 +134,7 @@ __all__ = [
     "LoadProgress",
     "LoginSession",
     "Message",
+    "ModelCapabilities",
     "ModelInfo",
     "ModelStats",
     "NewVersion",

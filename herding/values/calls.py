@@ -212,6 +212,10 @@ class Chunk:
     extra: Fields = field(default_factory=dict)
 
 
+EmbeddingInput = str | tuple[int, ...]
+"""A text to embed, or its token ids."""
+
+
 @dataclass(frozen=True, slots=True)
 class Embeddings:
     """A vector for each text, in the order of the texts and of equal length, with the usage."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from herding.values.records import NodeStats
@@ -123,14 +123,26 @@ class NodeInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCapabilities:
+    """The capabilities of a model on a node: features, and the parameters that it takes (None: any)."""
+
+    features: tuple[str, ...] = ()
+    parameters: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it."""
+    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it.
+
+    `capabilities` are what a node can do with it besides text, by node.
+    """
 
     id: str
     nodes: tuple[str, ...]
     embeds: tuple[str, ...]
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
+    capabilities: Mapping[str, ModelCapabilities] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,12 +201,13 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A node took the request; `reason` says in words why this one."""
+    """A node took the request; `reason` says in words why this one. `ignored` are parameters that it does not take."""
 
     request_id: str
     model: str
     node: str
     reason: str
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

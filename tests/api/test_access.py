@@ -311,7 +311,8 @@ async def editor(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Path]
 async def test_roles_are_read_changed_and_in_force(editor: tuple[httpx.AsyncClient, Path]) -> None:
     http, file = editor
     notes = await got(http, "roles")
-    assert (set(notes), notes["text"], notes["problem"]) == ({"text", "digest", "problem"}, SHIPPED.read_text(), None)
+    assert set(notes) == {"text", "digest", "problem", "warnings"}
+    assert (notes["text"], notes["problem"], notes["warnings"]) == (SHIPPED.read_text(), None, [])
     text = notes["text"].replace("/api/v1/usage\n      - /docs", "/api/v1/usage")
     saved = await http.put(f"{V1}/roles", json={"text": text, "digest": notes["digest"]})
     assert (saved.status_code, saved.json()["text"], file.read_text()) == (200, text, text)

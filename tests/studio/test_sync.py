@@ -554,7 +554,7 @@ async def test_who_may_not_see_a_version(tmp_path: Path) -> None:
     async with herding(tmp_path, echo()) as place:
         studio = place.orchestrator.studio
         await studio.save("greet", data("one", label="prod"), ADMIN)
-        await studio.save("greet", data("two", roles=["user"]), USER)
+        await studio.save("greet", data("two", roles=["user"]), ADMIN)
         assert await said(place) == ("one", 1)
         with pytest.raises(NotFoundError):
             await said(place, "greet@2")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 @asynccontextmanager
-async def saying(*parts: bytes, drips: bool = False) -> AsyncIterator[str]:
-    """Its URL. It closes each connection after its `parts`; one that `drips` adds blank after blank, for ever."""
+async def saying(*parts: bytes, drips: bool = False, seen: list[Any] | None = None) -> AsyncIterator[str]:
+    """Its URL. It closes each connection after its `parts`; one that `drips` adds blank after blank, for ever.
+
+    The JSON bodies that it gets are added to `seen`.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].split(b"\r\n")[0]
-            await reader.readexactly(int(length or 0))
+            body = await reader.readexactly(int(length or 0))
+            if seen is not None and body:
+                seen.append(json.loads(body))
             for part in parts:
                 writer.write(part)
                 await writer.drain()

@@ -36,8 +36,12 @@ def download_headers(name: str) -> Headers:
 
 
 def outcome_headers(outcome: Outcome) -> Headers:
-    """Return the headers of a finished request: its id, model, node and the reason for that node."""
-    return _routing_headers(outcome.request_id, outcome.model or "", outcome.node or "", outcome.reason or "")
+    """Return the headers of a finished request: its id, model, node and the reason for that node.
+
+    `x-herding-ignored` names the parameters that the node does not take.
+    """
+    headers = _routing_headers(outcome.request_id, outcome.model or "", outcome.node or "", outcome.reason or "")
+    return headers | {"x-herding-ignored": _encode_header(", ".join(outcome.ignored))} if outcome.ignored else headers
 
 
 async def fill_headers(stream: AsyncGenerator[Event, None], headers: Headers) -> AsyncGenerator[Event, None]:
@@ -46,6 +50,8 @@ async def fill_headers(stream: AsyncGenerator[Event, None], headers: Headers) ->
         async for event in stream:
             if isinstance(event, Started):
                 headers.update(_routing_headers(event.request_id, event.model, event.node, event.reason))
+                if event.ignored:
+                    headers["x-herding-ignored"] = _encode_header(", ".join(event.ignored))
             yield event
 
 

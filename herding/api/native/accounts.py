@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from fastapi import APIRouter
 from pydantic import (
@@ -122,6 +123,15 @@ class UpdateMeRequest(RequestModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"opt_out_history_content": True}]})
 
     opt_out_history_content: StrictBool
+
+
+class RolesResponse(ResponseModel):
+    """The roles file, its digest, its problem if it has one, and a warning for each pattern that matches nothing."""
+
+    text: str
+    digest: str
+    problem: str | None
+    warnings: Sequence[str]
 
 
 class RolesRequest(RequestModel):
@@ -415,16 +425,19 @@ def _users(orchestrator: Orchestrator) -> APIRouter:
         return EndSessionsResponse(ended=await accounts.end_sessions_of(user_id, who))
 
     @routes.get("/roles", responses=error_responses())
-    async def get_roles(who: Caller) -> RoleNotes:
-        """Return the roles file, and the problem that keeps it from taking effect, if there is one."""
-        return await accounts.roles(who)
+    async def get_roles(who: Caller) -> RolesResponse:
+        """Return the roles file, the problem that keeps it from taking effect, and patterns that match nothing."""
+        return _roles_response(await accounts.roles(who), who)
 
     @routes.put("/roles", responses=error_responses(UserError("The file changed. Load it again.", param="text")))
-    async def save_roles(body: RolesRequest, who: Caller) -> RoleNotes:
+    async def save_roles(body: RolesRequest, who: Caller) -> RolesResponse:
         """Replace the roles file, if the text is valid and the file was not changed meanwhile.
 
         The roles take effect before the response.
         """
-        return await accounts.save_roles(body.text, body.digest, who)
+        return _roles_response(await accounts.save_roles(body.text, body.digest, who), who)
+
+    def _roles_response(notes: RoleNotes, who: Principal) -> RolesResponse:
+        return RolesResponse(**asdict(notes), warnings=orchestrator.role_patterns.unmatched(who))
 
     return routes

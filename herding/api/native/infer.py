@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
@@ -27,6 +27,7 @@ from herding.prompts.parameters import PromptParameters
 from herding.values import (
     Attempt,
     CheckResult,
+    Choice,
     Considered,
     Delta,
     Done,
@@ -136,8 +137,23 @@ class RoutingDecision(ResponseModel):
         )
 
 
+class ResponseChoice(ResponseModel):
+    """One choice of a response, with the fields of its message as the node sent them."""
+
+    index: int
+    text: str
+    reasoning: str
+    fields: dict[str, Any]
+    extra: dict[str, Any]
+    finish_reason: str | None
+
+
 class RunPromptResponse(ResponseModel):
-    """A finished run. Times are in milliseconds."""
+    """A finished run. Times are in milliseconds.
+
+    `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
+    response that has more than one text. `ignored_parameters` are those that the node does not take.
+    """
 
     request_id: str
     text: str
@@ -152,6 +168,12 @@ class RunPromptResponse(ResponseModel):
     checks: CheckResult
     routing: RoutingDecision
     cost: float | None = Field(description="US dollars; null: unknown")
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    note: str | None = None
+    choices: list[ResponseChoice] | None = None
+    ignored_parameters: tuple[str, ...] = ()
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -170,6 +192,12 @@ class RunPromptResponse(ResponseModel):
             checks=outcome.checks,
             routing=RoutingDecision.from_outcome(outcome),
             cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
+            reasoning=outcome.reasoning or None,
+            tool_calls=[dict(call) for call in outcome.tool_calls] or None,
+            refusal=outcome.refusal or None,
+            note=outcome.note,
+            choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
+            ignored_parameters=outcome.ignored,
         )
 
 
@@ -293,14 +321,22 @@ _QUERY_OF_VARIABLES: dict[str, Any] = {
 
 def _encode(event: Event, to_body: Callable[[Outcome], BaseModel]) -> bytes:
     match event:
-        case Delta(text):
+        case Delta(text, ()):
             return encode_event({"text": text}, "delta")
+        case Delta(text, choices):
+            return encode_event(_delta(text, event.reasoning, choices), "delta")
         case Queued():
             return encode_event(asdict(event), "queued")
         case Started():
             return encode_event(asdict(event), "start")
         case Done(outcome):
             return encode_event(to_body(outcome).model_dump(), "done")
+
+
+def _delta(text: str, reasoning: str, choices: Sequence[Choice]) -> dict[str, Any]:
+    """Return a delta with more than text: reasoning, and each choice with the fields that the node sent."""
+    given = [{name: value for name, value in asdict(choice).items() if value or name == "index"} for choice in choices]
+    return {"text": text} | ({"reasoning": reasoning} if reasoning else {}) | {"choices": given}
 
 
 def _one_or_all(given: list[str]) -> Any:

@@ -17,7 +17,7 @@ from herding.api.http.response import json_response
 from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.values import LoadProgress, ModelStats, NodeInfo
+from herding.values import LoadProgress, ModelCapabilities, ModelStats, NodeInfo
 
 _NODE: JsonDict = {
     "kind": "template",
@@ -138,6 +138,7 @@ class ModelResponse(ResponseModel):
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
     stats: ModelStats
+    capabilities: dict[str, ModelCapabilities]
 
 
 class ModelList(ResponseModel):
@@ -241,6 +242,7 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
                     offered_by=model.offered_by,
                     prompts=model.prompts,
                     stats=stats.get(model.id, ModelStats()),
+                    capabilities=dict(model.capabilities),
                 )
                 for model in models
             ]

@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 
 from herding.errors import UserError
 from herding.prompts.parameters import without_defaults
-from herding.values import COMPLETION_TOKENS, TEXT_PARTS, Message, Parameters, Role, text_of_parts
+from herding.values import COMPLETION_TOKENS, TEXT_PARTS, EmbeddingInput, Message, Parameters, Role, text_of_parts
 
 MAX_PROMPTS = 128
 MAX_SCHEMA_BYTES = 40_000
@@ -155,25 +155,40 @@ class LegacyChatRequest(ChatRequest):
 
 
 class EmbeddingsRequest(BaseModel):
-    """Texts to embed."""
+    """Texts to embed, or their token ids. Fields that are not listed go to the node."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "BAAI/bge-m3", "input": ["Hanna likes sushi.", "Food from Japan"]}]}
+        extra="allow",
+        json_schema_extra={"examples": [{"model": "BAAI/bge-m3", "input": ["Hanna likes sushi.", "Food from Japan"]}]},
     )
 
     model: str = Field(description="a model for embeddings")
-    input: str | Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})] = Field(
-        description="a text, or a list of texts"
+    input: str | Annotated[list[Any], WithJsonSchema({"type": "array"})] = Field(
+        description="a text or a list of token ids, or a list of those"
     )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(default=None, ge=1, le=100_000)
 
-    def to_texts(self) -> list[str]:
-        """Return the texts. Raises UserError for token ids, which are those of one tokenizer only."""
-        texts = [self.input] if isinstance(self.input, str) else self.input
-        if not all(isinstance(text, str) for text in texts):
-            raise UserError("Send text: a string or a list of strings, and no token ids.", param="input")
-        return texts
+    def to_inputs(self) -> list[EmbeddingInput]:
+        """Return the texts and lists of token ids. Raises UserError for anything else."""
+        is_one = isinstance(self.input, str) or (bool(self.input) and all(map(_is_token, self.input)))
+        return [_embedding_input(item) for item in ([self.input] if is_one else self.input)]
+
+    def to_parameters(self) -> Parameters:
+        """Return the further parameters for the node."""
+        return Parameters.of(without_defaults(self.model_extra or {}))
+
+
+def _embedding_input(item: Any) -> EmbeddingInput:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, list) and item and all(map(_is_token, item)):
+        return tuple(item)
+    raise UserError("Send a string or a list of token ids, or a list of those.", param="input")
+
+
+def _is_token(item: Any) -> bool:
+    return type(item) is int and 0 <= item < 2**31
 
 
 def parse_response_format(given: Any) -> dict[str, Any] | None:

@@ -43,8 +43,10 @@ class AssistantMessage(ResponseModel):
     @classmethod
     def from_choice(cls, choice: Choice) -> AssistantMessage:
         """Return the message of a choice."""
-        fields = dict(choice.fields)
-        text = fields.pop("content", "") + choice.text
+        fields = {name: value for name, value in choice.fields.items() if name not in ("role", "content")}
+        if isinstance(calls := fields.get("tool_calls"), list):
+            fields["tool_calls"] = [{k: v for k, v in call.items() if k != "index"} for call in calls]
+        text = choice.fields.get("content", "") + choice.text
         return cls(content=text or (None if fields else ""), **fields)
 
 
@@ -181,7 +183,7 @@ class Model(ResponseModel):
 
     id: str = Field(examples=["herding/cria"])
     object: Literal["model"] = "model"
-    created: int = 0
+    created: int
     owned_by: str
 
 

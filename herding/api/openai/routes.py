@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.request import Caller, run_until_disconnect
+from herding.api.http.response import outcome_headers
 from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat, complete_text
 from herding.api.openai.prompt_models import AUTO, PREFIX
@@ -29,7 +31,7 @@ from herding.values import Embeddings, Outcome, Principal
 _NO_MODEL = NotFoundError("There is no model 'gpt-9'.", param="model")
 _ERRORS = error_responses(
     _NO_MODEL,
-    UserError("'n' is not supported. Leave it out.", param="n"),
+    UserError("No node that serves herding/cria takes 'n'. Leave it out, or choose a model that does.", param="n"),
     LimitError("500 requests in 24 hours are used up.", retry_after=60),
     NoNodeError("No node serves herding/cria."),
     openai=True,
@@ -44,6 +46,10 @@ _CHUNKS: Responses = {
         }
     }
 }
+
+
+_STARTED = int(time.time())
+"""The time in Unix seconds since which this process knows its models."""
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
@@ -68,11 +74,13 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     @routes.post("/embeddings", response_model=EmbeddingList, responses=_ERRORS)
     async def create_embeddings(body: EmbeddingsRequest, request: Request, who: Caller) -> Response:
         """Return a vector for each text. At most 2,048 texts and a million characters."""
-        work = orchestrator.pipeline.embed(body.model, body.to_texts(), who, dimensions=body.dimensions)
+        work = orchestrator.pipeline.embed(
+            body.model, body.to_inputs(), who, dimensions=body.dimensions, parameters=body.to_parameters()
+        )
         outcome, made = await run_until_disconnect(request.receive, work)
         in_base64 = body.encoding_format == "base64"
         content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
-        return Response(content, headers={"x-request-id": outcome.request_id}, media_type="application/json")
+        return Response(content, headers=outcome_headers(outcome), media_type="application/json")
 
     @routes.get("/models", responses=error_responses(openai=True))
     async def list_openai_models(who: Caller) -> OpenAIModelList:
@@ -95,7 +103,7 @@ async def _list_models(orchestrator: Orchestrator, who: Principal) -> list[Model
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
     served = [(model.id, nodes[0]) for model in found if (nodes := model.nodes or model.embeds)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]
-    return [Model(id=id, owned_by=owner) for id, owner in ids]
+    return [Model(id=id, owned_by=owner, created=_STARTED) for id, owner in ids]
 
 
 def _encode_embeddings(outcome: Outcome, made: Embeddings, in_base64: bool) -> bytes:

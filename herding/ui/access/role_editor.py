@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -14,7 +15,7 @@ from herding.access.role_file import RoleNotes
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el, panel, success
+from herding.ui.kit.format import el, join, panel, success
 from herding.values import Principal
 
 HELP = "Permissions and limits of each role. Anything not listed is denied; * means all. Changes apply immediately."
@@ -26,7 +27,7 @@ class RoleEditor:
     """The section and its handlers; `loaded` is the file as it was loaded, to detect changes by others."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
-        self._accounts = orchestrator.accounts
+        self._accounts, self._patterns = orchestrator.accounts, orchestrator.role_patterns
         self.loaded = gr.State(None)
         gr.HTML(el("p", HELP, cls="muted"))
         self.problem = gr.HTML(visible=False, elem_id="roles-problem")
@@ -61,14 +62,15 @@ class RoleEditor:
         """Open the section with the current file, unless the text was edited here."""
         notes = await self._accounts.roles(principal_of(request))
         if loaded is None or _same(text, loaded.text):
-            return self._show(notes)
+            return self._show(notes, self._patterns.unmatched(principal_of(request)))
         newer = None if notes.digest == loaded.digest else conflict(CHANGED, notes.text, text or "")
         return [gr.skip(), loaded, _problem(notes), newer or Markup()]
 
     @requires(USERS)
     async def load(self, request: gr.Request) -> list[Any]:
         """Replace the text with the current file."""
-        return self._show(await self._accounts.roles(principal_of(request)))
+        principal = principal_of(request)
+        return self._show(await self._accounts.roles(principal), self._patterns.unmatched(principal))
 
     @requires(USERS)
     async def save_file(self, text: str | None, loaded: RoleNotes | None, request: gr.Request) -> list[Any]:
@@ -78,7 +80,8 @@ class RoleEditor:
             notes = await self._accounts.save_roles(typed, loaded.digest if loaded else "", principal)
         except HerdingError as error:
             return [gr.skip(), loaded, gr.skip(), await self._failed(error, typed, loaded, principal)]
-        return [notes.text, notes, _problem(notes), success("Roles saved and active.")]
+        done = join([success("Roles saved and active."), _warning_panel(self._patterns.unmatched(principal))])
+        return [notes.text, notes, _problem(notes), done]
 
     async def _failed(self, error: HerdingError, typed: str, loaded: RoleNotes | None, principal: Principal) -> Markup:
         """Return why nothing was saved, with the differences if the file was changed by someone else."""
@@ -89,8 +92,8 @@ class RoleEditor:
         return panel("bad", "Not saved", el("p", error.message), role="alert")
 
     @staticmethod
-    def _show(notes: RoleNotes) -> list[Any]:
-        return [notes.text, notes, _problem(notes), ""]
+    def _show(notes: RoleNotes, warnings: Sequence[str]) -> list[Any]:
+        return [notes.text, notes, _problem(notes), _warning_panel(warnings) or ""]
 
 
 def conflict(reason: str, file: str, typed: str) -> Markup:
@@ -101,6 +104,12 @@ def conflict(reason: str, file: str, typed: str) -> Markup:
     advice = "Copy what you want to keep, reload the file and repeat your change."
     diff = el("pre", "\n".join(lines), cls="code", tabindex="0", aria_label="Differences")
     return panel("bad", "Someone else changed the roles", el("p", reason), el("p", advice), diff, role="alert")
+
+
+def _warning_panel(warnings: Sequence[str]) -> Markup | None:
+    """Return the patterns of roles that match nothing, None without any."""
+    items = el("ul", *(el("li", warning) for warning in warnings))
+    return panel("warn", "Patterns without effect", items) if warnings else None
 
 
 def _problem(notes: RoleNotes) -> Any:

@@ -14,7 +14,8 @@ from herding.ui.compare.state import INITIAL_COLUMNS, LETTERS, Column, CompareSt
 from herding.ui.engineer.runner import AUTO, model_picker
 from herding.ui.kit import response
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el, empty_state, format_value
+from herding.ui.kit.format import el, empty_state, format_value, join
+from herding.ui.kit.message_parts import response_parts
 from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, star_rating, update_stars
 from herding.values import Outcome, Principal, PromptInfo
 
@@ -156,7 +157,7 @@ class ColumnPane:
         """Return updates for a finished request."""
         return {
             self.status: response.final_status(outcome),
-            self.metrics: response.metrics(outcome),
+            self.metrics: join((response_parts(outcome), response.metrics(outcome))),
             self.stars: update_stars(None, enabled=True),
         }
 

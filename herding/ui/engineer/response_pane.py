@@ -12,6 +12,7 @@ from herding.errors import HerdingError
 from herding.ui.engineer.session_state import Draft
 from herding.ui.kit import response
 from herding.ui.kit.format import el, empty_state
+from herding.ui.kit.message_parts import reasoning_block, response_parts
 from herding.ui.kit.stars import star_rating, update_stars
 from herding.values import Message, Outcome
 
@@ -23,6 +24,7 @@ class ResponsePane:
 
     def __init__(self) -> None:
         self.status = gr.HTML(NO_RESPONSE, elem_id="response-status", elem_classes=["response-status"])
+        self.parts = gr.HTML(elem_id="response-parts", visible=False)
         self.text = gr.Textbox(
             label="Response",
             lines=7,
@@ -56,7 +58,7 @@ class ResponsePane:
     def components(self) -> list[Any]:
         """Everything that a run changes."""
         return [
-            *(self.status, self.text, self.chat, self.error, self.metrics),
+            *(self.status, self.parts, self.text, self.chat, self.error, self.metrics),
             *(self.feedback, self.stars, self.comment, self.note),
         ]
 
@@ -69,6 +71,7 @@ class ResponsePane:
         panel = response.error_panel(error.type, error.message) if error else ""
         return [
             status,
+            _shown(response_parts(outcome) if outcome else Markup()),
             gr.update(value=draft.response, visible=not chat),
             gr.update(value=chat_html(draft.turns if chat else []), visible=chat),
             gr.update(value=panel, visible=error is not None),
@@ -83,23 +86,31 @@ class ResponsePane:
         """Return the updates for a run that starts; the last response is removed."""
         return {
             self.text: "",
+            self.parts: _shown(Markup()),
             self.status: response.queued_status(None, 0),
             self.error: gr.update(value="", visible=False),
             self.metrics: gr.update(value="", visible=False),
             self.feedback: gr.update(visible=False),
         }
 
-    def show_text(self, turns: Sequence[Message], question: str | None, text: str) -> dict[Any, Any]:
-        """Return the update for the text so far; a chat (with a question) shows it as its last turn."""
+    def show_text(
+        self, turns: Sequence[Message], question: str | None, text: str, *, reasoning: str = ""
+    ) -> dict[Any, Any]:
+        """Return the update for the text so far; a chat (with a question) shows it as its last turn.
+
+        The reasoning before the text is unfolded until that begins.
+        """
+        thought = {self.parts: _shown(reasoning_block(reasoning, streaming=not text))} if reasoning else {}
         if question is None:
-            return {self.text: text}
+            return {self.text: text, **thought}
         asked = [*turns, Message("user", question)]
-        return {self.chat: chat_html([*asked, Message("assistant", text)] if text else asked)}
+        return {self.chat: chat_html([*asked, Message("assistant", text)] if text else asked), **thought}
 
     def show_outcome(self, outcome: Outcome) -> dict[Any, Any]:
         """Return the updates for a recorded request, however it ended."""
         return {
             self.status: response.final_status(outcome),
+            self.parts: _shown(response_parts(outcome)),
             self.metrics: gr.update(value=response.metrics(outcome), visible=True),
             self.feedback: gr.update(visible=True),
             self.stars: update_stars(None, enabled=True),
@@ -113,6 +124,11 @@ class ResponsePane:
             self.status: response.not_sent_status(error.type),
             self.error: gr.update(value=response.error_panel(error.type, error.message), visible=True),
         }
+
+
+def _shown(parts: Markup) -> dict[str, Any]:
+    """Return the update of a component that is only there when it has something to show."""
+    return gr.update(value=parts, visible=bool(parts))
 
 
 def chat_html(turns: Sequence[Message]) -> Markup:

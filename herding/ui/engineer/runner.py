@@ -138,9 +138,12 @@ class Runner:
             async for batch in batches:
                 grew = progress.update(batch)
                 if progress.outcome is None:
-                    text = self.pane.show_text(draft.turns, question, progress.text) if grew else {}
+                    text = self._show_progress(draft.turns, question, progress) if grew else {}
                     yield {self.pane.status: progress.status, **text, **self._enable_stop(session, progress)}
         yield self._done(session, question, progress)
+
+    def _show_progress(self, turns: Sequence[Message], question: str | None, progress: RunProgress) -> Updates:
+        return self.pane.show_text(turns, question, progress.text, reasoning=progress.reasoning)
 
     def _enable_stop(self, session: SessionState, progress: RunProgress) -> Updates:
         """Enable Stop once the request has an id."""

@@ -24,6 +24,7 @@ from herding.ui.kit.format import (
     status_chip,
     truncate,
 )
+from herding.ui.kit.message_parts import message_body, response_parts
 from herding.values import Attempt, Entry, Outcome
 
 NOT_STORED = "Content not stored"
@@ -58,7 +59,7 @@ def details(entry: Entry) -> Markup:
         ("Response", _response(row)),
         ("Metrics", response.metrics(row)),
         ("Variables", _values(row.variables) if row.variables else None),
-        ("Parameters", _values(row.parameters.given())),
+        ("Parameters", _values({name: _parameter(given) for name, given in row.parameters.given().items()})),
         ("Exact input", _input(row) if row.input else None),
         ("Attempts", el("ol", *map(_attempt, row.attempts), cls="plain") if row.attempts else None),
         ("Request", key_values(request)),
@@ -69,7 +70,7 @@ def details(entry: Entry) -> Markup:
 
 def has_content(row: Outcome) -> bool:
     """Return whether the texts of a request are stored."""
-    return bool(row.input or row.answer or row.variables)
+    return bool(row.input or row.answer or row.variables or row.choices)
 
 
 def _row(entry: Entry, *, current: bool) -> Markup:
@@ -93,13 +94,15 @@ def _row(entry: Entry, *, current: bool) -> Markup:
 def _snippet(row: Outcome) -> Markup:
     if not has_content(row):
         return el("div", NOT_STORED, cls="snippet muted")
-    return el("div", truncate(row.answer, 140) or truncate(row.error or "", 140), cls="snippet")
+    return el("div", truncate(row.answer or row.error or row.note or "", 140), cls="snippet")
 
 
 def _response(row: Outcome) -> Markup:
     if not has_content(row):
         return panel("calm", NOT_STORED, el("p", "It was deleted, or the user chose not to store content."))
-    return _text(row.answer) if row.answer else el("p", "No text received.", cls="muted")
+    parts = response_parts(row)
+    text = _text(row.answer) if row.answer else None
+    return join((parts, text)) or el("p", "No text received.", cls="muted")
 
 
 def _text(text: str) -> Markup:
@@ -113,14 +116,19 @@ def _values(values: Mapping[str, Any]) -> Markup:
     )
 
 
+def _parameter(given: Any) -> Any:
+    """Return a parameter as `format_value` takes it: objects, such as tools, as JSON."""
+    nested = isinstance(given, Mapping) or (isinstance(given, list) and any(isinstance(item, dict) for item in given))
+    return json.dumps(given, ensure_ascii=False) if nested else given
+
+
 def _input(row: Outcome) -> Markup:
     """Return the messages with their roles, or the raw text."""
     try:
-        messages = json.loads(row.input)
-        turns = [(str(message["role"]), str(message["content"])) for message in messages]
+        turns = [(str(message["role"]), message_body(message)) for message in json.loads(row.input)]
     except (ValueError, TypeError, KeyError):
         return _text(row.input)
-    return join(el("div", chip(role), _text(content), cls="turn") for role, content in turns) or _text(row.input)
+    return join(el("div", chip(role), body, cls="turn") for role, body in turns) or _text(row.input)
 
 
 def _attempt(attempt: Attempt) -> Markup:

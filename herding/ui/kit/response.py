@@ -32,6 +32,12 @@ _ERRORS = {
 }
 
 
+_ENDED = {"length": "Truncated at max_tokens", "content_filter": "Stopped by the content filter"}
+"""The reasons for the end of a response that a reader should know."""
+
+_NO_TEXT = "No text"
+
+
 def queued_status(event: Queued | None, ms: float) -> Markup:
     """Return the status of a request that no node has started; `ms` is its age."""
     return el("div", _pulse(), el("span", _queue_text(event)), _clock(ms), cls="status-line")
@@ -54,8 +60,9 @@ def running_status(event: Started, ms: float, *, streaming: bool) -> Markup:
 def final_status(outcome: Outcome) -> Markup:
     """Return the status of a finished request."""
     time = el("span", duration(outcome.timings.total_ms), cls="muted")
-    cut = chip("Truncated at max_tokens", "warn") if outcome.finish_reason == "length" else None
-    return el("div", status_chip(outcome.status), checks_chip(outcome.checks), cut, time, cls="status-line")
+    ended = _ENDED.get(outcome.finish_reason or "")
+    chips = (chip(ended, "warn") if ended else None, chip(_NO_TEXT, "warn") if outcome.note else None)
+    return el("div", status_chip(outcome.status), checks_chip(outcome.checks), *chips, time, cls="status-line")
 
 
 def not_sent_status(error_type: str) -> Markup:
@@ -82,6 +89,8 @@ def metrics(outcome: Outcome) -> Markup:
                 [
                     ("Input tokens", f"{usage.input_tokens:,}"),
                     ("Output tokens", f"{usage.output_tokens:,}"),
+                    ("Reasoning tokens", f"{usage.reasoning_tokens:,}" if usage.reasoning_tokens else ""),
+                    ("Cached tokens", f"{usage.cached_tokens:,}" if usage.cached_tokens else ""),
                     ("First token", duration(times.first_token_ms)),
                     ("Total", duration(times.total_ms)),
                     ("Speed", speed(outcome)),
@@ -145,6 +154,7 @@ class RunProgress:
     started: Started | None = None
     outcome: Outcome | None = None
     text: str = ""
+    reasoning: str = ""
 
     @property
     def request_id(self) -> str:
@@ -158,11 +168,11 @@ class RunProgress:
         ms = (time.monotonic() - self.started_at) * 1000
         if self.started is None:
             return queued_status(self.queued, ms)
-        return running_status(self.started, ms, streaming=bool(self.text))
+        return running_status(self.started, ms, streaming=bool(self.text or self.reasoning))
 
     def update(self, events: Sequence[Event]) -> bool:
-        """Add a batch of events; return True if the text grew."""
-        before = len(self.text)
+        """Add a batch of events; return True if the text or the reasoning grew."""
+        before = len(self.text), len(self.reasoning)
         for event in events:
             match event:
                 case Queued():
@@ -171,7 +181,8 @@ class RunProgress:
                     self.started = event
                 case Delta():
                     self.text += event.text
+                    self.reasoning += event.reasoning
                 case Done():
                     self.outcome = event.outcome
                     self.text = event.outcome.answer
-        return len(self.text) != before
+        return (len(self.text), len(self.reasoning)) != before

@@ -64,7 +64,11 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
     body = response.json()
     timings, attempts = body.pop("timings"), body["routing"].pop("attempts")
     candidates = [{"model": "echo", "node": "echo", "share": 1.0, "excluded": None}]
+    nothing = dict.fromkeys(("reasoning", "tool_calls", "refusal", "note", "choices"))
     assert body == {
+        **nothing,
+        "ignored_parameters": [],
+        "cost": 0.0,
         "request_id": row.request_id,
         "text": "a b",
         "prompt": "say",
@@ -150,7 +154,8 @@ async def test_a_stream_tells_all_events(api: httpx.AsyncClient, place: Place) -
     (first, start), *deltas, (last, done) = events(response)
     assert (first, last) == ("start", "done")
     row = await place.row()
-    assert start == {"request_id": row.request_id, "model": "echo", "node": "echo", "reason": row.reason}
+    node = {"model": "echo", "node": "echo", "reason": row.reason, "ignored": []}
+    assert start == {"request_id": row.request_id, **node}
     assert {name for name, _ in deltas} == {"delta"}
     assert "".join(delta["text"] for _, delta in deltas) == done["text"] == "one two three"
     assert done["request_id"] == row.request_id

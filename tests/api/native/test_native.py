@@ -228,6 +228,9 @@ async def test_all_models(tmp_path: Path) -> None:
             models = {model.pop("id"): model for model in (await got(api, "models"))["models"]}
     for model in models.values():
         assert model.pop("stats")["total"] == 0
+        abilities = model.pop("capabilities")
+        assert list(abilities) == model["nodes"]
+        assert all(found["features"] == [] and "max_tokens" in found["parameters"] for found in abilities.values())
     assert models == {
         "echo": {"nodes": ["one"], "embeds": [], "offered_by": [], "prompts": ["say"]},
         "b": {"nodes": ["one", "two"], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},

@@ -1,0 +1,61 @@
+"""The versions of prompts that a principal may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from herding.access.prompt_patterns import allows_all, allows_some, allows_version
+from herding.access.roles import has_role
+from herding.studio.version_cache import Head, RunnableVersion, VersionCache
+from herding.values import Principal
+
+
+class Visibility:
+    """Decides by the role's patterns (`greeting`, `greeting@prod`, `greeting@3`) and the roles of the prompt itself."""
+
+    def __init__(self, version_cache: VersionCache) -> None:
+        self._version_cache = version_cache
+
+    def may_see(self, found: RunnableVersion, who: Principal) -> bool:
+        """Return whether `who` may see and run a version."""
+        return has_role(who, found.prompt.roles) and self._allows(found.key, found.number, who)
+
+    async def live(self, key: str, who: Principal) -> RunnableVersion | None:
+        """Return the version that `who` gets for a key alone; None if they may see no version.
+
+        That is the live version or, for a role that may not see it, the newest one that it may see. The roles of the
+        live version hold for all.
+        """
+        head = self._version_cache.heads.get(key)
+        if head is None or not allows_some(who.prompts, key):
+            return None
+        live = await self._version_cache.get(key, head.live)
+        if live is None or not has_role(who, live.prompt.roles):
+            return None
+        if self._allows(key, head.live, who):
+            return live
+        for number in range(head.newest, 0, -1):
+            if self._allows(key, number, who):
+                found = await self._version_cache.get(key, number)
+                if found is not None and has_role(who, found.prompt.roles):
+                    return found
+        return None
+
+    def labels(self, key: str, head: Head, who: Principal) -> Mapping[str, int]:
+        """Return the labels of the versions that `who` may see."""
+        return {label: number for label, number in head.labels.items() if self._allows(key, number, who)}
+
+    async def head(self, key: str, who: Principal) -> tuple[RunnableVersion, Head] | None:
+        """Return the newest version that `who` may see, and the head as they see it."""
+        head, live = self._version_cache.heads.get(key), await self.live(key, who)
+        if head is None or live is None:
+            return None
+        if allows_all(who.prompts, key):
+            newest = await self._version_cache.newest(key)
+            return (newest, head) if newest else None
+        return live, replace(head, newest=live.number, labels=self.labels(key, head, who))
+
+    def _allows(self, key: str, number: int, who: Principal) -> bool:
+        head = self._version_cache.heads.get(key)
+        return allows_version(who.prompts, key, head.names_of(number) if head else (str(number),))
