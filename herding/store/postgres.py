@@ -14,7 +14,7 @@ _SAME = frozenset(
     {"postgres", "postgresql", DRIVER}
     | {f"postgresql+{driver}" for driver in ("psycopg2", "psycopg2cffi", "psycopg_async", "asyncpg", "pg8000")}
 )
-"""What programs write for a PostgreSQL database. The driver is a matter of the program, not of the database."""
+"""Schemes of URLs of PostgreSQL. The driver is a matter of the program that connects, not of the database."""
 
 _CONNECTING = {
     "connect_timeout": 10,
@@ -47,7 +47,7 @@ _ADVICE = {
     "57014": "The statement took too long, or was cancelled. Try again, or raise statement_timeout.",
     "57P": "The database server is stopping or starting. Try again.",
 }
-"""What to do about an error, by its SQLSTATE or the begin of it."""
+"""Advice on errors, by their SQLSTATE or the begin of it."""
 
 _CONNECTION_ERRORS = {
     "too many clients": "53300",
@@ -108,7 +108,7 @@ def state_of(error: BaseException) -> str | None:
 
 
 def advice(state: str) -> str | None:
-    """Return what to do about an SQLSTATE; None for an unknown one."""
+    """Return advice on an SQLSTATE; None for an unknown one."""
     return next((_ADVICE[known] for known in (state, state[:3], state[:2]) if known in _ADVICE), None)
 
 
