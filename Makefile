@@ -21,6 +21,7 @@ check: lint
 test: $(if $(T),.venv/.dev,lint)
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.database
+	$(BIN) -m tests.reverse_proxies
 	$(BIN) -m pytest $(PARALLEL) $(T)
 
 lint: .venv/.dev

@@ -202,6 +202,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         allowed_hosts=settings.host_names,
         max_body=max_body or settings.max_body,
         max_guest_body=settings.max_guest_body,
+        root_path=settings.root_path,
         frame_ancestors=settings.frame_ancestors,
         trusted_proxies=settings.trusted_proxies,
     )

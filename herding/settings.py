@@ -82,6 +82,7 @@ def _default_prompts(data: dict[str, Any]) -> Path:
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
 _HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON_SECRETS = frozenset(
     {"changeme", "change-me", "change_me", "password", "passw0rd", "administrator", "your-token", "your-secret"}
@@ -151,6 +152,11 @@ class Settings(BaseSettings):
         ge=0,
         le=10,
         description="Number of reverse proxies in front of the app, and of trusted entries in X-Forwarded-For.",
+    )
+    root_path: str = Field(
+        default="",
+        description="Path below which a reverse proxy serves the app, such as `/herding`. A trusted proxy may send it "
+        "as X-Forwarded-Prefix instead.",
     )
     frame_ancestors: list[str] = Field(
         default_factory=lambda: ["*"] if on_space() else ["https://huggingface.co"],
@@ -237,6 +243,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_long(cls, given: SecretStr | None) -> SecretStr | None:
         return _check_secret(given, at_least=32)
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_path(cls, given: str) -> str:
+        path = given.rstrip("/")
+        if path and not _ROOT_PATH.fullmatch(path):
+            raise ValueError(f"'{given}' is not a path; write /herding")
+        return path
 
     @field_validator("frame_ancestors")
     @classmethod

@@ -16,6 +16,7 @@ from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
+from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware
 from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, usage, versions
 from herding.api.openai import routes as openai
@@ -76,12 +77,15 @@ def add_middleware(
     trusted_proxies: int = 0,
     max_body: int = MAX_BODY,
     max_guest_body: int = MAX_GUEST_BODY,
+    root_path: str = "",
 ) -> None:
     """Add the middleware of the API and the UI, from the innermost to the outermost.
 
     `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
-    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes.
+    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes,
+    `root_path` the path below which a proxy serves the app.
     """
+    app.add_middleware(RoutedPathMiddleware)
     app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
@@ -93,5 +97,5 @@ def add_middleware(
         open_responses=open_responses,
         frame_ancestors=frame_ancestors,
     )
-    if trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
+    app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

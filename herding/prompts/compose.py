@@ -18,7 +18,7 @@ from herding.values import TEXT_PARTS, Fields, Message, Request, bounded
 
 SYSTEM_ROLES = ("system", "developer")
 PART_CHARS = 4_000
-"""The estimated size of an image or another part that is no text, in characters of input."""
+"""The estimated size of an image or another part that is no text, in bytes of input."""
 
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -67,17 +67,29 @@ class RenderedPrompt:
 
     @cached_property
     def size(self) -> int:
-        """The size of the input in characters, for estimates; images and the like count as a few thousand each."""
+        """The size of the input in bytes, for estimates; images and the like count as a few thousand each."""
         if self.messages is None or all(message.parts is None for message in self.messages):
-            return len(self.stored_text)
+            return utf8_size(self.stored_text)
         texts = (_to_json({**message.fields, "content": message.content}) for message in self.messages)
         parts = sum(part.get("type") not in TEXT_PARTS for message in self.messages for part in message.parts or ())
-        return sum(map(len, texts)) + parts * PART_CHARS
+        return sum(map(utf8_size, texts)) + parts * PART_CHARS
+
+    @property
+    def text_size(self) -> int:
+        """The size of the texts alone in bytes, without roles and all else that a message has."""
+        if self.messages is None:
+            return utf8_size(self.text or "")
+        return sum(utf8_size(message.content) for message in self.messages)
 
     @property
     def turns(self) -> int:
         """The number of earlier turns in the chat."""
         return len(self.messages) - self.head - self.tail if self.messages else 0
+
+
+def utf8_size(text: str) -> int:
+    """Return the bytes of a text in UTF-8, which tell more about its tokens than its characters do."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def compose(

@@ -13,10 +13,11 @@ from herding.errors import HerdingError, NodeError, ShuttingDownError
 from herding.nodes.capabilities import Need
 from herding.nodes.prices import Price
 from herding.prompts.checks import judge
-from herding.prompts.compose import RenderedPrompt
+from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.serving.response import ResponseRecord
+from herding.serving.usage_bounds import UsageBounds
 from herding.values import (
     Attempt,
     CheckResult,
@@ -36,7 +37,9 @@ from herding.values import (
     Usage,
 )
 
-CHARS_PER_TOKEN = 4
+BYTES_PER_TOKEN = 4
+"""Few tokens of a text have less, in most languages."""
+
 ANSWER_TOKENS = 256
 """The output tokens that a request is assumed to need where no `max_tokens` is set."""
 
@@ -102,8 +105,7 @@ class PreparedRequest:
     @property
     def max_total_tokens(self) -> int:
         """An upper estimate of the tokens in and out, whichever model responds."""
-        most = self.max_usage
-        return most.input_tokens + most.output_tokens
+        return self.max_usage.total
 
     @property
     def max_usage(self) -> Usage:
@@ -111,16 +113,16 @@ class PreparedRequest:
         input_tokens = self.input_tokens(self.rendered)
         if self.texts is not None:
             return Usage(input_tokens, 0)
-        raw = max((len(text) for _, text in self.rendered.families), default=0)
+        raw = max((utf8_size(text) for _, text in self.rendered.families), default=0)
         output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
-        return Usage(max(input_tokens, -(-raw // CHARS_PER_TOKEN)), output_tokens)
+        return Usage(max(input_tokens, -(-raw // BYTES_PER_TOKEN)), output_tokens)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format and tools are part of the input."""
         form = len(json.dumps(self.response_format)) if self.response_format else 0
         if self.parameters.more:
             form += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
-        return -(-(rendered.size + form) // CHARS_PER_TOKEN)
+        return -(-(rendered.size + form) // BYTES_PER_TOKEN)
 
 
 class Stoppable(Protocol):
@@ -283,7 +285,10 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
-        usage = self._usage or self._estimated_usage()
+        estimate = self._estimated_usage()
+        bounds = UsageBounds(self._counted_usage(estimate), estimate, request.max_usage, self._output_limit())
+        usage = estimate if self._usage is None or self._choice is None else bounds.shown(self._usage)
+        cost = self._cost(usage)
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -313,7 +318,9 @@ class RequestRun:
             ignored=self._ignored,
             kind=request.kind,
             token=request.principal.token,
-            cost=self._cost(usage),
+            cost=cost,
+            charged_tokens=bounds.charged(usage.total, bounds.counted.total, request.max_total_tokens),
+            charged_cost=self._charged_cost(bounds, cost),
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
@@ -333,11 +340,27 @@ class RequestRun:
             return 0
         return None if self.price is None else self.price.cost(usage)
 
+    def _charged_cost(self, bounds: UsageBounds, cost: int | None) -> int | None:
+        """Return the cost for limits, in nano-dollars."""
+        if not cost or self.price is None:
+            return cost
+        return bounds.charged(cost, self.price.cost(bounds.counted), self.price.cost(bounds.reserved))
+
+    def _output_limit(self) -> int | None:
+        limit = self.request.parameters.output_limit
+        return None if limit is None else limit * self.request.parameters.responses
+
+    def _counted_usage(self, estimate: Usage) -> Usage:
+        """Return the tokens of the texts alone; zero where no node was called."""
+        if self._choice is None:
+            return estimate
+        return Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), estimate.output_tokens)
+
     def _estimated_usage(self) -> Usage:
         """Return token counts for a node that reports none; zero where no node was called."""
         if self._choice is None:
             return Usage()
-        return Usage(self.request.input_tokens(self.rendered), -(-self._response.received // CHARS_PER_TOKEN))
+        return Usage(self.request.input_tokens(self.rendered), -(-self._response.received // BYTES_PER_TOKEN))
 
 
 class ActiveRequests:

@@ -7,6 +7,7 @@ from typing import Any
 
 from herding.nodes.openai_choices import merge
 from herding.prompts.checks import Checks, Trimmer
+from herding.prompts.compose import utf8_size
 from herding.prompts.reasoning import ReasoningSplitter
 from herding.values import Choice, Chunk, Delta, FinishReason
 
@@ -15,7 +16,7 @@ class ResponseRecord:
     """Collects the chunks of one response, and returns what its caller gets of each.
 
     The text of the first choice ends at the stop marker or a stop string; reasoning is never cut. `received` counts
-    the characters of all that the model wrote.
+    the bytes of all that the model wrote.
     """
 
     def __init__(self, checks: Checks, stops: Sequence[str]) -> None:
@@ -64,7 +65,7 @@ class ResponseRecord:
         """Record a chunk; return what is certain after it, None if nothing is."""
         if chunk.deltas or chunk.extra:
             return self._add_all(chunk)
-        self.received += len(chunk.text)
+        self.received += len(chunk.text) if chunk.text.isascii() else utf8_size(chunk.text)
         raw, thought, text = self._first.split(chunk.text) if chunk.text else ("", "", "")
         text = self._trim(text, ended=bool(chunk.finish_reason))
         self._first.texts.append(text)
@@ -93,7 +94,7 @@ class ResponseRecord:
         return Delta(text, tuple(choices)) if choices else None
 
     def _add_choice(self, given: Choice) -> Choice | None:
-        self.received += len(given.text) + len(given.reasoning) + _size(given.fields.get("tool_calls"))
+        self.received += utf8_size(given.text) + utf8_size(given.reasoning) + _size(given.fields.get("tool_calls"))
         record = self._first if given.index == 0 else self._others.get(given.index)
         if record is None:
             record = self._others[given.index] = _ChoiceRecord(given.index)

@@ -88,8 +88,9 @@ def _replace_unstorable(row: Row, names: Sequence[str]) -> Row:
 
 def usage_row(outcome: Outcome) -> Row:
     """Return the tokens and the money that an outcome used, for its entry in table `ledger`."""
-    used = outcome.usage.input_tokens + outcome.usage.output_tokens
-    return {"settled_id": storable(outcome.request_id), "used": used, "spent": outcome.cost or 0}
+    used = outcome.usage.total if outcome.charged_tokens is None else outcome.charged_tokens
+    spent = outcome.cost if outcome.charged_cost is None else outcome.charged_cost
+    return {"settled_id": storable(outcome.request_id), "used": used, "spent": spent or 0}
 
 
 def to_attempt(row: Mapping[str, Any]) -> Attempt:

@@ -137,15 +137,23 @@ _MODEL_DEFAULTS = Parameters()
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of one request. `source`: `node` exact, from the node; `counted` estimated from the text.
+    """Token counts of one request.
+
+    `source`: `node` exact, from the node; `counted` estimated from the text; `bounded` where the node reported what
+    cannot be, so that a count of our own stands for it.
 
     `details` are further counts as the node sends them, such as `completion_tokens_details`.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
-    source: Literal["node", "counted"] = "counted"
+    source: Literal["node", "counted", "bounded"] = "counted"
     details: Fields = field(default_factory=dict, hash=False)
+
+    @property
+    def total(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
 
     @property
     def cached_tokens(self) -> int:

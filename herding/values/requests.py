@@ -115,7 +115,8 @@ class Outcome:
     `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
     `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
     the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
-    nano-dollars, None if it is unknown.
+    nano-dollars, None if it is unknown. `charged_tokens` and `charged_cost` are what the limits count, None for the
+    usage and the cost themselves; the history does not keep them.
     """
 
     request_id: str
@@ -146,6 +147,8 @@ class Outcome:
     kind: Kind = "prompt"
     token: str | None = None
     cost: int | None = None
+    charged_tokens: int | None = field(default=None, compare=False)
+    charged_cost: int | None = field(default=None, compare=False)
     choices: tuple[Choice, ...] = ()
     extra: Fields = field(default_factory=dict)
     ignored: tuple[str, ...] = ()

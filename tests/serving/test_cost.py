@@ -84,8 +84,8 @@ async def test_money_is_reserved_for_the_longest_response_and_settled(tmp_path: 
         who = limited(2)
         await place.orchestrator.pipeline.run(SAY, who)
         [use] = await place.store.usage(who.id, who.limits)
-        assert use.used == round(0.533 * NANO)
-        with pytest.raises(LimitError, match=r"\$0\.53 are used, and this request may take \$1\.5"):
+        assert use.used == round(0.544 * NANO)
+        with pytest.raises(LimitError, match=r"\$0\.54 are used, and this request may take \$1\.5"):
             await place.orchestrator.pipeline.run(SAY, who)
 
 
@@ -96,7 +96,7 @@ async def test_requests_side_by_side_stay_within_the_money(tmp_path: Path) -> No
         ends = await asyncio.gather(*runs, return_exceptions=True)
         admitted = [end for end in ends if isinstance(end, Outcome)]
         assert all(isinstance(end, (Outcome, LimitError)) for end in ends)
-        assert 6 <= len(admitted) <= 18  # reserved $1.52 each, settled to $0.533
+        assert 6 <= len(admitted) <= 18  # reserved $1.52 each, settled to $0.544
         assert sum(one.cost or 0 for one in admitted) <= 10 * NANO
 
 

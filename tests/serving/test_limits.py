@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from herding.errors import HerdingError, LimitError, NoNodeError, NotFoundError
-from herding.values import HistoryFilter, Limit, NodeStats, Outcome, Parameters, Principal, Request
+from herding.values import (
+    Call,
+    Chunk,
+    HistoryFilter,
+    Limit,
+    Message,
+    NodeStats,
+    Outcome,
+    Parameters,
+    Principal,
+    Request,
+    Usage,
+)
 from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding
-from tests.support.nodes import echo
+from tests.support.nodes import Scripted, echo
 
 SAY = Request("say")
 
@@ -54,10 +67,10 @@ async def test_tokens_are_reserved_before_and_settled_after(place: Place) -> Non
     with pytest.raises(LimitError, match="alone is larger"):
         await place.orchestrator.pipeline.run(replace(SAY, parameters=Parameters(max_tokens=1000)), who)
     small = replace(SAY, parameters=Parameters(max_tokens=100))
-    for _ in range(5):  # each reserves more than a hundred and uses six
+    for _ in range(5):  # each reserves more than a hundred, and has four tokens by our count in each direction
         await place.orchestrator.pipeline.run(small, who)
     [use] = await place.store.usage(who.id, who.limits)
-    assert use.used == 5 * (3 + 3)
+    assert use.used == 5 * (4 + 4)
 
 
 async def test_what_is_used_counts_after_a_restart(tmp_path: Path) -> None:
@@ -112,3 +125,41 @@ async def test_nodes_that_a_role_does_not_name_are_neither_used_nor_shown(tmp_pa
             _ = [step async for step in place.orchestrator.nodes.switch_model("cheap", "echo", who)]
         stats = {node.name: node.stats for node in await place.orchestrator.nodes.list_all(ADMIN)}
         assert stats["cheap"] == NodeStats()
+
+
+class Reporting(Scripted):
+    """Reports a usage, whatever it says."""
+
+    def __init__(self, name: str, words: list[str], usage: Usage) -> None:
+        super().__init__(name, words)
+        self._usage = usage
+
+    async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        async for chunk in super().stream(call):
+            yield replace(chunk, usage=self._usage) if chunk.finish_reason else chunk
+
+
+LONG_TEXT = "word " * 300
+
+
+@pytest.mark.parametrize(
+    ("reported", "used", "shown"),
+    [
+        (Usage(0, 0, "node"), 384 + 5, (384, 5, "bounded")),
+        (Usage(1, 1, "node"), 375 + 5, (1, 1, "node")),
+        (Usage(400, 20, "node"), 420, (400, 20, "node")),
+        (Usage(400, 90, "node"), 384 + 50, (400, 50, "bounded")),
+        (Usage(9_000_000, 9_000_000, "node"), 384 + 50, (384, 50, "bounded")),
+    ],
+)
+async def test_no_report_of_a_node_moves_a_limit_below_our_count_or_beyond_the_reservation(
+    tmp_path: Path, reported: Usage, used: int, shown: tuple[int, int, str]
+) -> None:
+    who = replace(ADMIN, limits=(Limit("token", 24, 100_000),))
+    asked = Request(messages=(Message("user", LONG_TEXT),), model="echo", parameters=Parameters(max_tokens=50))
+    async with herding(tmp_path, Reporting("n", ["four tokens, about"], reported)) as place:
+        outcome = await place.orchestrator.pipeline.run(asked, who)
+        [use] = await place.store.usage(who.id, who.limits)
+        assert use.used == used
+        assert (outcome.usage.input_tokens, outcome.usage.output_tokens, outcome.usage.source) == shown
+        assert (await place.row()).usage == outcome.usage

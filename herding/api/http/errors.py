@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from starlette.exceptions import HTTPException
 
-from herding.api.http.request import ClientDisconnected
+from herding.api.http.request import ClientDisconnected, route_path
 from herding.api.http.response import json_response
 from herding.errors import (
     AccessError,
@@ -134,7 +134,7 @@ class Problem:
         detail = OpenAIErrorDetail(message=self.message, type=kind, param=self.param, code=code)
         if (said := self.reported) is not None:
             detail.message, detail.type = said.message or self.message, said.type or kind
-            detail.code = said.code if said.code is not None else code
+            detail.code = said.code
         return OpenAIErrorResponse(error=detail)
 
     @property
@@ -144,7 +144,7 @@ class Problem:
 
     def response(self, request: Request) -> Response:
         """Return the HTTP response in the shape of the API that was called."""
-        if not f"{request.scope['path']}/".startswith("/v1/"):
+        if not f"{route_path(request.scope)}/".startswith("/v1/"):
             return json_response(self.native(), self.status, self.headers)
         return json_response(self.openai(), self.openai_status, self.headers)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from starlette._utils import get_route_path
 from starlette.types import Receive, Scope
 
 from herding.values import Principal
@@ -81,6 +82,11 @@ def _normalize_address(text: str) -> str:
 def root_path(scope: Scope) -> str:
     """Return the path below which a proxy serves the app, such as `/herding`; empty at the root of a host."""
     return str(scope.get("state", {}).get("root_path", ""))
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path of a request below the root path, in a route as in any middleware."""
+    return get_route_path(scope)
 
 
 class ClientDisconnected(Exception):

@@ -1,4 +1,4 @@
-"""The client's address and scheme behind trusted reverse proxies."""
+"""The client's address, scheme and host behind trusted reverse proxies."""
 
 from __future__ import annotations
 
@@ -6,24 +6,36 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SCHEMES = {"http": {b"http": "http", b"https": "https"}, "websocket": {b"http": "ws", b"https": "wss"}}
 
+_CLAIMS = frozenset({b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix", b"x-gradio-server"})
+"""Headers from which Gradio builds addresses, no matter who sent them."""
+
 
 class ProxyHeadersMiddleware:
-    """ASGI middleware that takes address and scheme from the header entries that `hops` trusted proxies appended.
+    """ASGI middleware that takes address, scheme and host from the header entries that `hops` trusted proxies appended.
 
-    Earlier entries, which a client can forge, are ignored.
+    Earlier entries, which a client can forge, are ignored. Those of no trusted proxy are removed.
     """
 
     def __init__(self, app: ASGIApp, *, hops: int) -> None:
         self._app, self._hops = app, hops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._hops and scope["type"] in _SCHEMES:
+        if scope["type"] not in _SCHEMES:
+            await self._app(scope, receive, send)
+            return
+        if self._hops:
             addresses = _header_entries(scope, b"x-forwarded-for")
             if len(addresses) >= self._hops:
                 scope["client"] = (addresses[-self._hops].decode("latin-1"), 0)
             schemes = _header_entries(scope, b"x-forwarded-proto")
             if schemes:
                 scope["scheme"] = _SCHEMES[scope["type"]].get(schemes[-1].lower(), scope["scheme"])
+        claims = [key for key, _ in scope["headers"] if key in _CLAIMS]
+        if claims:
+            host = _header_entries(scope, b"x-forwarded-host")[-1:] if self._hops else []
+            removed = _CLAIMS | {b"host"} if host else _CLAIMS
+            kept = [(key, value) for key, value in scope["headers"] if key not in removed]
+            scope["headers"] = [*((b"host", value) for value in host), *kept]
         await self._app(scope, receive, send)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import fastapi_offline
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse
@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse
 from herding.access.operations import DOCS
 from herding.access.roles import require
 from herding.api.http.errors import error_schemas
-from herding.api.http.request import Caller
+from herding.api.http.request import Caller, root_path
 from herding.errors import NotFoundError
 
 _DESCRIPTION = """Run versioned prompts and chats on a herd of models.
@@ -41,23 +41,25 @@ def router(app: FastAPI) -> APIRouter:
     """Return the routes of the documentation of `app`."""
     routes = APIRouter(include_in_schema=False)
 
-    @cache
-    def description() -> bytes:
-        return json.dumps(describe(app)).encode()
+    @lru_cache(8)
+    def description(root: str) -> bytes:
+        servers = {"servers": [{"url": root}]} if root else {}
+        return json.dumps(describe(app) | servers).encode()
 
     @routes.get("/openapi.json")
-    async def openapi(who: Caller) -> Response:
+    async def openapi(who: Caller, request: Request) -> Response:
         require(who, DOCS)
-        return Response(description(), media_type="application/json")
+        return Response(description(root_path(request.scope)), media_type="application/json")
 
     @routes.get("/docs")
-    async def docs(who: Caller) -> Response:
+    async def docs(who: Caller, request: Request) -> Response:
         require(who, DOCS)
+        root = root_path(request.scope)
         return get_swagger_ui_html(
-            openapi_url="/openapi.json",
+            openapi_url=f"{root}/openapi.json",
             title=f"{app.title} API",
-            swagger_js_url="/docs/swagger-ui-bundle.js",
-            swagger_css_url="/docs/swagger-ui.css",
+            swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}/docs/swagger-ui.css",
             swagger_favicon_url=_ICON,
             swagger_ui_parameters={"persistAuthorization": False, "tryItOutEnabled": True, "validatorUrl": None},
         )

@@ -26,12 +26,18 @@ class RouteFilter:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not is_allowed(scope["path"]):
+        if scope["type"] == "http" and not is_allowed(_route_path(scope)):
             headers = [(b"content-type", b"application/json")]
             await send({"type": "http.response.start", "status": 404, "headers": headers})
             await send({"type": "http.response.body", "body": b'{"detail": "Not found"}'})
             return
         await self._app(scope, receive, send)
+
+
+def _route_path(scope: Scope) -> str:
+    """Return the path below the root path of the app."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def is_allowed(path: str) -> bool:
