@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from herding.routing.record import ModelCounts
-from herding.values import AttemptStats
+from herding.values import AttemptStats, to_dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class VersionModelStats:
 
     `requests` are attempts on the model, `errors` those that failed. Rates are 0-1; the check failure rate is among
     responses with checks. `low` and `high` are the 95 % interval of the mean stars. Times and mean tokens are those of
-    successful attempts. `share` is the chance to be chosen next. A value is None if there is no data for it.
+    successful attempts. `share` is the chance to be chosen next. `cost` is the sum of those requests whose cost is
+    known, in US dollars. A value is None if there is no data for it.
     """
 
     version: int
@@ -37,6 +38,7 @@ class VersionModelStats:
     input_tokens: float | None
     output_tokens: float | None
     share: float | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,14 @@ def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> Vers
         input_tokens=_rate(sum(one.input_tokens for one in good), len(good)),
         output_tokens=_rate(sum(one.output_tokens for one in good), len(good)),
         share=share,
+        cost=_cost(tries),
     )
+
+
+def _cost(tries: Sequence[AttemptStats]) -> float | None:
+    """Return the sum of the known costs in dollars; None if none is known. Failures that cost nothing tell nothing."""
+    known = [one.cost for one in tries if one.cost is not None and (one.ok or one.cost)]
+    return to_dollars(sum(known)) if known else None
 
 
 def _rate(count: int, total: int) -> float | None:

@@ -65,7 +65,7 @@ class ConfiguredPrice(StrictModel):
 
     def cost(self, usage: Usage) -> int:
         """Return the cost of a request in nano-dollars."""
-        cached = min(cached_tokens(usage), usage.input_tokens)
+        cached = min(usage.cached_tokens, usage.input_tokens)
         rate = self.input if self.cached is None else self.cached
         dollars = (
             _exact(self.input) * (usage.input_tokens - cached)
@@ -99,7 +99,7 @@ class ListPrice:
 
     def cost(self, usage: Usage) -> int:
         """Return the cost of a request in nano-dollars, at the present price."""
-        cached = min(cached_tokens(usage), usage.input_tokens)
+        cached = min(usage.cached_tokens, usage.input_tokens)
         counts = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cache_read_tokens": cached}
         priced = genai_prices.Usage(**{name: count for name, count in counts.items() if count})
         found = self.model.calc_price(priced, self.provider, genai_request_timestamp=datetime.now(UTC))
@@ -138,11 +138,6 @@ def _priced(provider: Provider, model: ModelInfo | None) -> Price | None:
         return None
     prices = model.get_prices(datetime.now(UTC))
     return ListPrice(provider, model) if prices.input_mtok is not None else None
-
-
-def cached_tokens(usage: Usage) -> int:
-    """Return the input tokens that the node had in its cache."""
-    return int(getattr(usage, "cached_tokens", 0))
 
 
 def _exact(dollars: float | None) -> Decimal:

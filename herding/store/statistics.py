@@ -74,6 +74,8 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
     newest = _matching(select(request.c.id), prompt, since).order_by(desc(request.c.created_at), desc(request.c.id))
     ids = newest.limit(limit).subquery()
     stars = {row.request_id: tuple(row[1:]) for row in connection.execute(_stars(ids))}
+    rows = connection.execute(_attempt_rows(ids)).all()
+    last = {row.id: row.number for row in rows}
     return [
         AttemptStats(
             version=row.version,
@@ -86,15 +88,16 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
             input_tokens=row.input_tokens,
             output_tokens=row.output_tokens,
             stars=(0, 0, 0) if row.error_type else stars.get(row.id, (0, 0, 0)),
+            cost=row.cost if row.number == last[row.id] else None,
         )
-        for row in connection.execute(_attempt_rows(ids))
+        for row in rows
     ]
 
 
 def _attempt_rows(ids: Subquery) -> Select[Any]:
     asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.checks_passed)
-    tokens = (request.c.input_tokens, request.c.output_tokens)
-    tried = (attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
+    tokens = (request.c.input_tokens, request.c.output_tokens, request.c.cost)
+    tried = (attempt.c.number, attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
     whole = ids.join(request, request.c.id == ids.c.id).join(attempt, attempt.c.request_id == ids.c.id)
     ordered = (request.c.created_at, request.c.id, attempt.c.number)
     return select(*asked, *tokens, *tried).select_from(whole).order_by(*ordered)

@@ -173,7 +173,8 @@ class AttemptStats:
     """One attempt of a model on a prompt, with the metrics of its request.
 
     `at` is when the request arrived (Unix ms). `ok` is False where the model failed. Tokens are of the whole request;
-    `stars` are the number of ratings of the response, their sum, and the sum of their squares.
+    `stars` are the number of ratings of the response, their sum, and the sum of their squares. `cost` is in
+    nano-dollars, None if it is unknown; the last attempt has that of the request.
     """
 
     version: int
@@ -186,6 +187,7 @@ class AttemptStats:
     input_tokens: int
     output_tokens: int
     stars: tuple[int, int, int] = (0, 0, 0)
+    cost: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

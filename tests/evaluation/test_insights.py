@@ -254,8 +254,8 @@ async def test_models_are_counted_over_a_day(tmp_path: Path) -> None:
         await run(place, "good", times=3)
         await run(place, "bad")
         assert await insights.models(GUEST) == {
-            "good": ModelStats(3, 0, 0.0, 1.0, 0.75),
-            "bad": ModelStats(1, 0, 0.0, 1.0, 0.25),
+            "good": ModelStats(3, 0, 0.0, 1.0, 0.5),
+            "bad": ModelStats(1, 0, 0.0, 1.0, 0.5),
         }
         now[0] += DAY_MS + 60_000
         assert await insights.models(GUEST) == {}

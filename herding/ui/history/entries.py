@@ -12,6 +12,7 @@ from herding.ui.kit import response
 from herding.ui.kit.format import (
     checks_chip,
     chip,
+    cost_text,
     datetime_tag,
     duration,
     el,
@@ -20,7 +21,9 @@ from herding.ui.kit.format import (
     join,
     key_values,
     panel,
-    star_marks,
+    rating_list,
+    rating_summary,
+    request_name,
     status_chip,
     truncate,
 )
@@ -32,13 +35,14 @@ NO_REQUESTS = empty_state("No requests yet", "Run a prompt in the Prompt enginee
 NO_MATCHES = empty_state("No matching requests", "Change the filters to see more.")
 
 
-def table(entries: Sequence[Entry], selected: str, *, filtered: bool) -> Markup:
-    """Return the requests of a page as a table; `selected` is the id of the open one."""
+def table(entries: Sequence[Entry], selected: str, *, filtered: bool, users: bool = False) -> Markup:
+    """Return the requests of a page as a table; `selected` is the id of the open one, `users` shows who asked."""
     if not entries:
         return NO_MATCHES if filtered else NO_REQUESTS
     heads = ("Time and prompt", "Response", "Model", "Metrics", "Result")
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in heads)))
-    body = el("tbody", *(_row(entry, current=entry.outcome.request_id == selected) for entry in entries))
+    rows = (_row(entry, current=entry.outcome.request_id == selected, users=users) for entry in entries)
+    body = el("tbody", *rows)
     return el("table", head, body, cls="entries", data_detail="history-detail")
 
 
@@ -46,17 +50,23 @@ def head(entry: Entry) -> Markup:
     """Return the prompt, time and status of a request."""
     row = entry.outcome
     back = el("a", "‹ Back to list", href="#history-list", cls="back")
-    title = el("div", el("h2", row.prompt), datetime_tag(row.created_at), cls="page-head")
+    title = el("div", el("h2", request_name(row)), datetime_tag(row.created_at), cls="page-head")
     return join([back, title, el("div", status_chip(row.status), checks_chip(row.checks), cls="chips")])
 
 
-def details(entry: Entry) -> Markup:
-    """Return everything that is stored of a request."""
+def details(entry: Entry, reader: str) -> Markup:
+    """Return everything that is stored of a request; `reader` is the user who sees it."""
     row = entry.outcome
     error = row.error or ("The error message was not stored." if row.error_type else None)
-    request = [("ID", el("code", row.request_id)), ("User", row.principal), ("Chat", row.session_id)]
+    request = [
+        ("ID", el("code", row.request_id)),
+        ("User", row.principal),
+        ("Token", row.token),
+        ("Chat", row.session_id),
+    ]
     sections = [
         ("Response", _response(row)),
+        ("Ratings and comments", rating_list(entry, reader)),
         ("Metrics", response.metrics(row)),
         ("Variables", _values(row.variables) if row.variables else None),
         ("Parameters", _values({name: _parameter(given) for name, given in row.parameters.given().items()})),
@@ -73,22 +83,28 @@ def has_content(row: Outcome) -> bool:
     return bool(row.input or row.answer or row.variables or row.choices)
 
 
-def _row(entry: Entry, *, current: bool) -> Markup:
+def _row(entry: Entry, *, current: bool, users: bool) -> Markup:
     row = entry.outcome
     version = el("span", f" v{row.version}" if row.version else "", "*" if row.edited else "", cls="muted")
-    spoken = el("span", f", request to {row.prompt}: show details", cls="sr")
+    who = el("div", row.principal, cls="muted") if users else None
+    spoken = el("span", f", request to {request_name(row)}: show details", cls="sr")
     pick = el("button", datetime_tag(row.created_at), spoken, type="button", cls="row-pick", data_pick=row.request_id)
     tokens = f"{row.usage.input_tokens:,} → {row.usage.output_tokens:,} tokens"
     failure = chip("Check failed", "warn", title=row.checks.reason) if row.checks.ok is False else None
-    cells = [
-        [pick, el("div", row.prompt, version)],
+    cells: list[list[object]] = [
+        [pick, el("div", request_name(row), version), who],
         [_snippet(row)],
         [el("div", row.model or "–", cls="model"), el("div", row.node or "", cls="muted")],
-        [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted")],
-        [join([status_chip(row.status), failure]), el("div", star_marks(entry.stars))],
+        [el("div", tokens), el("div", duration(row.timings.total_ms), cls="muted"), _cost(row)],
+        [join([status_chip(row.status), failure]), rating_summary(entry)],
     ]
     mark = "true" if current else None
     return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)
+
+
+def _cost(row: Outcome) -> Markup | None:
+    """Return the cost of a request; None if it is free or unknown."""
+    return el("div", cost_text(row.cost), cls="muted") if row.cost else None
 
 
 def _snippet(row: Outcome) -> Markup:

@@ -9,6 +9,7 @@ from herding.evaluation.version_matrix import VersionModelStats
 from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.kit.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
+from herding.values import format_dollars, to_nano
 
 HEADS = (
     "Version",
@@ -21,6 +22,7 @@ HEADS = (
     "Latency p95",
     "Input tokens",
     "Output tokens",
+    "Cost",
     "Traffic share",
 )
 FIRST_NUMBER = 2
@@ -29,7 +31,7 @@ FIRST_NUMBER = 2
 NOTES = (
     "Mean rating: shown with its 95% interval. Error rate: failed attempts. "
     "Check failures: responses that failed a check. Latency excludes time in the queue. "
-    "Token counts are means. Stopped requests are not counted."
+    "Token counts are means. Cost: the sum of the requests with a known price. Stopped requests are not counted."
 )
 POLICIES = {
     STARS: "by ratings, failures, checks and latency",
@@ -94,6 +96,7 @@ def _row(cell: VersionModelStats, *, live: bool) -> Markup:
         duration(cell.p95_ms),
         _tokens(cell.input_tokens),
         _tokens(cell.output_tokens),
+        NO_VALUE if cell.cost is None else format_dollars(to_nano(cell.cost)),
         NO_VALUE if cell.share is None else share_bar(cell.share),
     )
     data = [

@@ -16,6 +16,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.confirm import ConfirmButton
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import empty_state, success
+from herding.ui.kit.latest import choice_key, shown_field
 from herding.ui.kit.tab import Tab
 from herding.values import Principal
 
@@ -55,6 +56,7 @@ class InsightsTab(Tab):
                 elem_id="insights-days",
             )
             self.refresh = gr.Button("Refresh", size="sm", scale=0, min_width=100, elem_id="insights-refresh")
+        self.shown = shown_field("insights-shown")
         self.note = gr.HTML(elem_id="insights-news", elem_classes=["note", "news"])
         with gr.Column(elem_classes=["insights-body"]) as self.body:
             with gr.Column(elem_classes=["sheet", "insights"]):
@@ -77,13 +79,16 @@ class InsightsTab(Tab):
         now: dict[str, Any] = {"queue": False}
         chosen = [self.picker, self.days]
         changed = [self.picker.input, self.days.input, self.refresh.click]
-        on(changed, self.refresh_report, chosen, self.content, name="insights_open", trigger_mode="always_last", **now)
+        latest = {"trigger_mode": "multiple", **now}
+        on(changed, self.refresh_report, chosen, self.content, name="insights_open", **latest)
+        checked = [self.shown, *chosen]
+        on(self.shown.change, self.check_shown, checked, self.content, name="insights_check", **latest)
         on(self.reset.yes.click, self.reset_routing, chosen, self.content, name="insights_reset", **now)
 
     @property
     def content(self) -> list[Any]:
         """The components that follow the chosen prompt."""
-        return [self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
+        return [self.shown, self.note, self.body, self.matrix, self.when, self.plot, self.routing, *self.reset.outputs]
 
     @property
     def open_inputs(self) -> list[Any]:
@@ -110,6 +115,13 @@ class InsightsTab(Tab):
         """Show another prompt or period, or refresh the current one."""
         return await self._show(key, days, principal_of(request))
 
+    @requires(INSIGHTS)
+    async def check_shown(self, shown: str, key: str | None, days: Any, request: gr.Request) -> list[Any]:
+        """Show the chosen prompt and period, if another one is shown: the response to an earlier choice came last."""
+        if not shown or shown == choice_key(key, days):
+            return [gr.skip()] * len(self.content)
+        return await self._show(key, days, principal_of(request))
+
     @requires(PUBLISH)
     async def reset_routing(self, key: str | None, days: Any, request: gr.Request) -> list[Any]:
         """Reset the routing data of the prompt."""
@@ -123,6 +135,7 @@ class InsightsTab(Tab):
         """Return updates of `content`."""
         if not key:
             return [
+                choice_key(key, days),
                 NO_PROMPTS,
                 gr.update(visible=False),
                 "",
@@ -133,6 +146,7 @@ class InsightsTab(Tab):
             ]
         insights = await self._orchestrator.insights.get(key, principal, days=_days(days))
         return [
+            choice_key(key, days),
             note or "",
             gr.update(visible=True),
             report.version_table(insights) if insights.total else NO_REQUESTS,

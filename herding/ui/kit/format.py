@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.values import CheckResult
+from herding.values import CheckResult, Entry, Outcome, Score, format_dollars
 
 # A Gradio template would interpret `{{` and `${`; as entities they stay plain characters.
 _ENTITIES = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
@@ -24,6 +24,9 @@ STATUS = {
     "abandoned": ("Disconnected", "calm"),
     "interrupted": ("Interrupted", "warn"),
 }
+KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings"}
+"""The names of requests without a prompt."""
+
 STATE = {
     "ready": ("ready", "good"),
     "loading": ("loading", "busy"),
@@ -173,6 +176,46 @@ def mean_rating(value: float | None, count: int) -> Markup:
     if value is None:
         return el("span", "no ratings yet", cls="muted")
     return el("span", el("span", "★ ", cls="lit", aria_hidden="true"), f"{value:.1f} ({plural(count, 'rating')})")
+
+
+def rating_summary(entry: Entry) -> Markup:
+    """Return the stars of all users: those of the only one, or their mean; and the number of comments."""
+    written = sum(rating.comment is not None for rating in entry.ratings)
+    comments = el("span", plural(written, "comment"), cls="muted") if written else None
+    mean, rated = entry.mean_stars, entry.rated
+    stars = _mean(mean, rated) if mean is not None and rated > 1 else star_marks(None if mean is None else round(mean))
+    return join([el("div", stars), el("div", comments) if comments else None])
+
+
+def _mean(value: float, count: int) -> Markup:
+    """Return a mean of stars in few words."""
+    star = el("span", "★ ", cls="lit", aria_hidden="true")
+    return el(
+        "span", star, f"{value:.1f} ", el("span", f"({count}", el("span", " ratings", cls="sr"), ")", cls="muted")
+    )
+
+
+def rating_list(entry: Entry, reader: str) -> Markup | None:
+    """Return the stars and the comment of each user, oldest first; None without any."""
+    rows = [_rating(rating, own=rating.principal == reader) for rating in entry.ratings]
+    return el("ul", *rows, cls="plain ratings") if rows else None
+
+
+def _rating(rating: Score, *, own: bool) -> Markup:
+    who = join([el("b", rating.principal), " ", chip("you", "accent") if own else None])
+    stars = star_marks(rating.stars) if rating.stars else None
+    head = el("div", el("span", who), stars, datetime_tag(rating.updated_at), cls="rating-head")
+    return el("li", head, el("p", rating.comment, cls="rating-text") if rating.comment else None)
+
+
+def cost_text(nano: int | None) -> str:
+    """Return a cost in nano-dollars as `$0.0012`, or `unknown`."""
+    return "unknown" if nano is None else format_dollars(nano)
+
+
+def request_name(outcome: Outcome) -> str:
+    """Return the prompt of a request, or its kind if it has none."""
+    return outcome.prompt or KINDS.get(outcome.kind, "Direct request")
 
 
 def truncate(value: str, length: int) -> str:

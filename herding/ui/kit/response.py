@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from herding.ui.kit.bars import share_bar
-from herding.ui.kit.format import checks_chip, chip, duration, el, join, key_values, panel, status_chip
+from herding.ui.kit.format import checks_chip, chip, cost_text, duration, el, join, key_values, panel, status_chip
 from herding.values import Considered, Delta, Done, Event, Outcome, Queued, Started
 
 MIN_STREAM_MS = 10
@@ -97,6 +97,7 @@ def metrics(outcome: Outcome) -> Markup:
                     ("Queued", duration(times.queued_ms) if times.queued_ms >= 100 else ""),
                     ("Version", join([version, " ", edited])),
                     ("Variant", outcome.variant),
+                    ("Cost", cost_text(outcome.cost) if outcome.node and outcome.status != "running" else None),
                     ("Model", outcome.model),
                     ("Node", outcome.node),
                 ],

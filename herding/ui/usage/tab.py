@@ -1,4 +1,4 @@
-"""The layout of the Usage tab: the limits and the account of the reader."""
+"""The layout of the Usage tab: the limits and the account of the reader, and statistics of requests."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from herding.ui.kit.limits import interval, limit_text
 from herding.ui.kit.tab import Tab
 from herding.ui.usage.privacy import PrivacyPane
 from herding.ui.usage.sessions import SessionsPane
+from herding.ui.usage.statistics import StatisticsPane
 from herding.values import LimitUse, Principal, User, format_dollars
 
 REFRESH_SECONDS = 3.0
@@ -44,19 +45,26 @@ class UsageTab(Tab):
                 self.me = gr.HTML(elem_id="usage-me")
                 self.sessions = SessionsPane(orchestrator)
                 self.data = PrivacyPane(orchestrator)
+        self.statistics = StatisticsPane(orchestrator)
         on(self.timer.tick, self.refresh, [], [self.limits], name="usage_open", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
-        return [self.timer, self.limits, self.me, *self.sessions.outputs, *self.data.outputs]
+        own = [*self.sessions.outputs, *self.data.outputs]
+        return [self.timer, self.limits, self.me, *own, *self.statistics.outputs]
+
+    @property
+    def open_inputs(self) -> list[Any]:
+        return self.statistics.inputs
 
     @requires(USAGE)
-    async def opened(self, request: gr.Request) -> list[Any]:
+    async def opened(self, group: Any, request: gr.Request, *choices: Any) -> list[Any]:
         """Open the tab and start refreshing."""
         principal = principal_of(request)
         user = await find_user(principal, self._accounts)
         own = [*await self.sessions.show(principal), *self.data.show(principal, user)]
-        return [gr.update(active=True), await self._limits(principal), account(principal, user), *own]
+        statistics = await self.statistics.show(principal, (group, *choices))
+        return [gr.update(active=True), await self._limits(principal), account(principal, user), *own, *statistics]
 
     @requires(USAGE)
     async def refresh(self, request: gr.Request) -> Any:

@@ -8,13 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from herding.errors import DeadlineError, NotFoundError
+from herding.errors import DeadlineError, NotFoundError, UserError
 from herding.prompts.model import dump_body
 from herding.ui.history.filters import download_links, read_filter
 from herding.ui.history.tab import PAGE
-from herding.values import HistoryFilter, Request
+from herding.values import HistoryFilter, Message, Request
 from tests.support.herding import GUEST, OTHER
 from tests.ui.conftest import Desktop, Served
+
+NOON = 1796040000000
+TODAY = {"since": 1795996800000, "until": 1796083200000}
 
 
 async def run(desktop: Desktop, count: int = 1, **more: Any) -> None:
@@ -137,13 +140,112 @@ async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> N
 @pytest.mark.parametrize(
     ("fields", "where"),
     [
-        (("", None, "", "", "", "  "), HistoryFilter()),
-        (("p", "m", "n", "0", "failed", " x "), HistoryFilter(None, "p", "m", "n", 0, "failed", "x")),
-        ((None, None, None, "9", "no status", None), HistoryFilter()),
+        (("", None, "", "", "", "", "", None, None, "  "), HistoryFilter()),
+        (
+            ("p", "m", "n", "u", "0", "failed", "", None, None, " x "),
+            HistoryFilter("u", "p", "m", "n", 0, "failed", "x"),
+        ),
+        ((None, None, None, None, "9", "no status", "9", "x", "y", None), HistoryFilter()),
+        ((":chat", "", "", "", "rated", "", "0", "", "", ""), HistoryFilter(kind="chat", rated=True, **TODAY)),
+        (
+            (":nothing", "", "", "", "commented", "", "custom", "2026-11-01", "2026-11-02", ""),
+            HistoryFilter(commented=True, since=1793491200000, until=1793664000000),
+        ),
     ],
 )
 def test_the_filter_says_what_the_fields_say(fields: tuple[Any, ...], where: HistoryFilter) -> None:
-    assert read_filter(*fields) == where
+    assert read_filter(*fields, now=NOON) == where
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "named"),
+    [("yesterday", "", '"From"'), ("", "2026-13-01", '"To"'), ("2026-11-02", "2026-11-01", '"To"')],
+)
+def test_a_day_that_is_none_is_named(begin: str, end: str, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        read_filter("", "", "", "", "", "", "custom", begin, end, "", now=NOON)
+
+
+async def test_an_admin_sees_the_ratings_and_comments_of_others(desktop: Desktop) -> None:
+    history, feedback = desktop.page.history, desktop.place.orchestrator.feedback
+    await run(desktop, who=GUEST)
+    row = await desktop.place.row()
+    await feedback.rate(row.request_id, 4, GUEST)
+    await feedback.comment(row.request_id, "<b>too long</b>", GUEST)
+    await desktop.fire("history")
+    listed = desktop.value(history.list)
+    assert "4 stars" in listed
+    assert "1 comment" in listed
+    assert GUEST.id in listed
+    await desktop.fire("history_pick", row.request_id)
+    assert "&lt;b&gt;too long&lt;/b&gt;" in desktop.value(history.page)
+    assert desktop.value(history.comment) == ""
+    desktop.set(history.stars, 1)
+    await desktop.fire("history_rate")
+    desktop.set(history.comment, "fine")
+    await desktop.fire("history_comment")
+    assert '2.5 <span class="muted">(2<span' in desktop.value(history.list)
+    assert "2 comments" in desktop.value(history.list)
+    for part in (GUEST.id, "too long", desktop.who.id, "fine", "you"):
+        assert part in desktop.value(history.page), part
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
+    assert [(one.principal, one.stars, one.comment) for one in entry.ratings] == [
+        (GUEST.id, 4, "<b>too long</b>"),
+        (desktop.who.id, 1, "fine"),
+    ]
+
+
+async def test_requests_without_a_prompt_have_a_name_and_a_filter(desktop: Desktop) -> None:
+    history = desktop.page.history
+    await run(desktop)
+    direct = Request(messages=(Message("user", "hi"),), model="echo")
+    await desktop.place.orchestrator.pipeline.run(direct, desktop.who)
+    await desktop.fire("history")
+    assert "request to Chat:" in desktop.value(history.list)
+    assert ("Chat", ":chat") in desktop.prop(history.prompt, "choices")
+    desktop.set(history.prompt, ":chat")
+    await desktop.fire("history_filter")
+    assert rows(desktop) == 1
+    assert "kind=chat" in desktop.value(history.links)
+
+
+async def test_requests_of_one_user_in_a_period(desktop: Desktop) -> None:
+    history = desktop.page.history
+    await run(desktop, 2)
+    await run(desktop, 1, who=GUEST)
+    await desktop.fire("history")
+    assert desktop.prop(history.user, "visible") is True
+    desktop.set(history.user, GUEST.id)
+    desktop.set(history.period.preset, "0")
+    await desktop.fire("history_filter")
+    assert rows(desktop) == 1
+    assert "user=guest%3A1&amp;from=" in desktop.value(history.links)
+    desktop.set(history.period.preset, "custom")
+    await desktop.fire("history_period")
+    assert desktop.prop(history.period.begin, "visible") is True
+    desktop.set(history.period.end, "2020-01-01")
+    await desktop.fire("history_filter")
+    assert "No matching requests" in desktop.value(history.list)
+    await desktop.fire("history", who=GUEST)
+    assert desktop.prop(history.user, "visible") is False
+
+
+async def test_the_last_choice_is_shown_also_if_its_response_came_first(desktop: Desktop) -> None:
+    history = desktop.page.history
+    await run(desktop, 2)
+    desktop.set(history.text, "number 1")
+    await desktop.fire("history_filter")
+    late = {component._id: dict(desktop.shown[component._id]) for component in history.listing}
+    desktop.set(history.text, "")
+    await desktop.fire("history_filter")
+    assert rows(desktop) == 2
+    desktop.shown.update(late)
+    assert rows(desktop) == 1
+    await desktop.fire("history_check")
+    assert rows(desktop) == 2
+    before = dict(desktop.shown[history.list._id])
+    await desktop.fire("history_check")
+    assert desktop.shown[history.list._id] == before
 
 
 def test_the_downloads_work_with_the_filters(served: Served) -> None:

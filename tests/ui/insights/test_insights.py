@@ -17,6 +17,7 @@ from herding.routing.policies import RoutingSettings
 from herding.ui.insights import plot, report
 from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.bars import percent_text
+from herding.ui.kit.day_plot import OTHERS
 from herding.ui.kit.response import candidate_list
 from herding.ui.page import visible_tabs
 from herding.values import Considered, Outcome, Principal, Request, Reset
@@ -86,8 +87,9 @@ async def test_it_opens_with_the_prompt_of_the_address_and_its_figures(desktop: 
     assert "4.5 stars from 2 ratings" in outlook
     assert "Policy: <b>stars</b>" in outlook
     assert "Pinned: <b>none</b>" in outlook
-    ((at, requests, model),) = desktop.value(tab.plot)["data"]
-    assert (at % DAY, requests, model) == (0, 2, "echo")
+    data = desktop.value(tab.plot)["data"]
+    assert [requests for _, requests, _ in data] == [*[0] * 30, 2]
+    assert {(at % DAY, model) for at, _, model in data} == {(0, "echo")}
     assert desktop.prop(tab.plot, "visible") is True
 
 
@@ -211,6 +213,7 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         input_tokens=1042.4,
         output_tokens=7.25,
         share=0.9,
+        cost=0.0123,
     )
     shown = report.version_table(insights(cells=(whole, cell(1, edited=True), cell(0)), total=1300, read=1300))
     assert "1,300 requests in the last 30 days" in shown
@@ -228,10 +231,11 @@ def test_a_row_has_every_figure_in_its_column() -> None:
         "2.5 s",
         "1,042",
         "7.2",
+        "&#36;0.012",
         "90 %",
     ]
     assert [" ".join(row[0]) for row in read[1:]] == ["v1 edited", "unsaved"]
-    assert [" ".join(words) for words in read[1][2:]] == ["0", *"–" * 8]
+    assert [" ".join(words) for words in read[1][2:]] == ["0", *"–" * 9]
 
 
 def test_a_bound_that_bites_is_named() -> None:
@@ -256,14 +260,40 @@ def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_th
     buckets = tuple(RequestBucket(day * DAY, f"m{number}", 20 - number) for day in (1, 2) for number in range(10))
     found = insights(buckets=buckets)
     update = plot.update(found)
-    assert list(update["color_map"]) == [f"m{number}" for number in range(7)] + [plot.OTHERS]
+    assert list(update["color_map"]) == [f"m{number}" for number in range(7)] + [OTHERS]
     assert len(set(update["color_map"].values())) == 8
-    drawn = gr.BarPlot(x="time", y="requests", color="model").postprocess(update["value"])
-    assert drawn["columns"] == list(drawn["datatypes"]) == ["time", "requests", "model"]
+    drawn = gr.BarPlot(x="time", y="value", color="name").postprocess(update["value"])
+    assert drawn["columns"] == list(drawn["datatypes"]) == ["time", "value", "name"]
     assert sum(row[1] for row in drawn["data"]) == sum(bucket.requests for bucket in buckets)
     assert {row[2] for row in drawn["data"]} == set(update["color_map"])
-    assert drawn["data"][0] == [DAY, 20, "m0"]
-    assert (update["x_bin"], update["x_lim"]) == ("24h", [0, 30 * DAY / 1000])
+    assert drawn["data"][:3] == [[0, 0, "m0"], [DAY, 20, "m0"], [2 * DAY, 20, "m0"]]
+    assert len(drawn["data"]) == 31 * 8
+    assert (update["x_bin"], update["x_lim"]) == ("24h", [0, 31 * DAY / 1000])
+
+
+def test_the_bar_of_a_day_that_has_just_begun_is_as_wide_as_the_others() -> None:
+    until = 31 * DAY + 5_000
+    found = insights(since=until - 30 * DAY, until=until, buckets=(RequestBucket(31 * DAY, "m", 3),))
+    update = plot.update(found)
+    assert update["x_lim"] == [DAY / 1000, 32 * DAY / 1000]
+    assert update["value"]["data"][-1] == [31 * DAY, 3, "m"]
+    assert update["visible"] is True
+
+
+async def test_the_last_choice_is_shown_also_if_its_response_came_first(desktop: Desktop) -> None:
+    await run(desktop)
+    tab = await look(desktop)
+    late = {component._id: dict(desktop.shown[component._id]) for component in tab.content}
+    desktop.set(tab.picker, "varied")
+    await desktop.fire("insights_open")
+    assert "No requests in this period" in desktop.value(tab.matrix)
+    desktop.shown.update(late)
+    assert "1 request in the last 30 days" in desktop.value(tab.matrix)
+    await desktop.fire("insights_check")
+    assert "No requests in this period" in desktop.value(tab.matrix)
+    desktop.set(tab.matrix, "unchanged")
+    await desktop.fire("insights_check")
+    assert desktop.value(tab.matrix) == "unchanged"
 
 
 def test_hostile_names_are_characters() -> None:

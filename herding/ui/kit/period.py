@@ -1,0 +1,96 @@
+"""A period of time: a preset, or two days."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import gradio as gr
+
+from herding.errors import UserError
+from herding.ui.kit.events import on, requires
+
+DAY_MS = 24 * 3600 * 1000
+ALL, TODAY, CUSTOM = "", "0", "custom"
+PRESETS = [("Today", TODAY), ("Last 7 days", "6"), ("Last 30 days", "29"), ("Last 90 days", "89"), ("Custom", CUSTOM)]
+"""The presets, each with its number of days before today. All days are in UTC."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class PeriodPicker:
+    """A dropdown of presets, and two fields for days that only the preset Custom shows."""
+
+    def __init__(self, elem_id: str, *, right: str, name: str, preset: str = ALL, optional: bool = True) -> None:
+        presets = [("Any time", ALL), *PRESETS] if optional else PRESETS
+        self.preset = gr.Dropdown(
+            presets,
+            value=preset,
+            label="Period",
+            filterable=False,
+            interactive=True,
+            min_width=130,
+            elem_id=f"{elem_id}-period",
+        )
+        self.begin, self.end = (
+            gr.DateTime(
+                label=label,
+                include_time=False,
+                type="string",
+                timezone="UTC",
+                visible=False,
+                interactive=True,
+                min_width=130,
+                elem_id=f"{elem_id}-{end}",
+            )
+            for label, end in (("From (UTC)", "from"), ("To (UTC)", "to"))
+        )
+
+        @requires(right)
+        async def show_days(chosen: str | None) -> list[Any]:
+            """Show the fields for days with the preset Custom."""
+            return [gr.update(visible=chosen == CUSTOM)] * 2
+
+        on(self.preset.input, show_days, [self.preset], [self.begin, self.end], name=f"{name}_period", queue=False)
+
+    @property
+    def fields(self) -> list[Any]:
+        """The fields that `read_period` reads."""
+        return [self.preset, self.begin, self.end]
+
+    @property
+    def events(self) -> list[Any]:
+        """The events that change the period."""
+        return [self.preset.input, self.begin.change, self.end.change]
+
+
+def read_period(preset: Any, begin: Any, end: Any, now: int) -> tuple[int | None, int | None]:
+    """Return the begin (inclusive) and the end (exclusive) of a period in Unix milliseconds; None without a bound.
+
+    Presets reach to the end of today. Raises UserError for a text that is no day.
+    """
+    if preset == CUSTOM:
+        since, until = _midnight(begin, "From"), _midnight(end, "To", last=True)
+        if since is not None and until is not None and until <= since:
+            raise UserError('Fix "To": choose a day that is not before "From".', param="to")
+        return since, until
+    days = int(preset) if preset in tuple(value for _, value in PRESETS) else None
+    if days is None:
+        return None, None
+    today = now - now % DAY_MS
+    return today - days * DAY_MS, today + DAY_MS
+
+
+def _midnight(text: Any, label: str, *, last: bool = False) -> int | None:
+    """Return the begin of a day, or of the day after it."""
+    given = str(text or "").strip()[:10]
+    if not given:
+        return None
+    try:
+        if not _DAY.fullmatch(given):
+            raise ValueError
+        day = date.fromisoformat(given) + timedelta(days=last)
+        return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise UserError(f'Fix "{label}": enter a day such as 2026-11-30.', param=label.lower()) from None
