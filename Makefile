@@ -13,9 +13,9 @@ run: .venv/.app
 	$(BIN) app.py
 
 # For every edit: format, lint, types, and the tests of everything behind the UI that are not marked slow. The UI, the
-# engine, the app in a browser and the tests on PostgreSQL are left to `make test`.
+# engine, the app in a browser, the tests on PostgreSQL and those with other people's clients are left to `make test`.
 check: lint
-	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser and not postgres" --ignore tests/e2e --ignore tests/engine --ignore tests/ui
+	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser and not postgres" --ignore tests/e2e --ignore tests/engine --ignore tests/ui --ignore tests/clients
 
 # Everything, or a part: make test T=tests/routing
 test: $(if $(T),.venv/.dev,lint)

@@ -58,6 +58,20 @@ def secret(name: str) -> str | None:
     return clean_value(os.environ.get(name, "")) or None
 
 
+def network_environment() -> dict[str, str]:
+    """Return the variables of outbound proxies and certificate authorities, in either case of letters."""
+    names = (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+    )
+    return {name: value for name, value in os.environ.items() if name.upper() in names}
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that listens on `host`."""
     if host == "localhost":

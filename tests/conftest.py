@@ -33,7 +33,7 @@ for name in list(os.environ):
 
 
 TESTS = Path(__file__).parent
-LONGEST = ("e2e", "engine")
+LONGEST = ("e2e", "engine", "clients")
 """Folders whose tests take longest."""
 
 MEMORY = Path("/dev/shm")

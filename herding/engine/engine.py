@@ -27,6 +27,10 @@ _DEFAULT_MAX_TOKENS = 1024
 _WATCH_SECONDS = 0.1
 
 
+_FEATURES = ("n", "prompts", "token_ids")
+"""The features of every model; `tools` depends on its chat template."""
+
+
 class Engine:
     """Admits requests, generates their responses, and ends every response even when the worker dies.
 
@@ -63,7 +67,8 @@ class Engine:
         if len(self._jobs) >= self._max_jobs:
             message = f"{len(self._jobs)} requests are running or waiting. Try again later."
             raise OverloadedError(message, retry_after=5)
-        job = Job(model=model, tokens=tokens, parameters=_complete(request.parameters, model, len(tokens)))
+        parameters = _complete(request.parameters, model, len(tokens))
+        job = Job(model=model, tokens=tokens, parameters=parameters, request=request)
         self._jobs.add(job)
         return job
 
@@ -103,6 +108,7 @@ class Engine:
             "error": state.error,
             "context_length": properties.context_length if properties else None,
             "chat": properties.chat if properties else False,
+            "features": [*_FEATURES, *(["tools"] if properties and properties.tools else [])],
             "device": properties.device if properties else None,
             "dtype": properties.dtype if properties else None,
             "parameters": properties.parameters if properties else None,
@@ -145,20 +151,38 @@ class Engine:
 
 
 async def _generate(job: Job) -> AsyncGenerator[Event, None]:
-    response = job.model.new_response(stop=job.parameters.stop, input_tokens=len(job.tokens))
+    tools = job.model.tool_reader(job.request) if job.request.tools else None
+    response = job.model.new_response(stop=job.parameters.stop, input_tokens=len(job.tokens), tools=tools is not None)
+    opened = job.model.opened(job.tokens) if job.request.messages else ""
     job.model.submit(job.key, job.tokens, job.parameters, job.push)
-    finished = False
+    finished, ids = False, list[int]()
     try:
         while not finished and response.finish_reason is None:
             tokens, finished = await job.next()
-            text = response.feed(tokens) + (response.finish() if finished else "")
-            if text:
-                yield {"type": "delta", "text": text, "usage": _usage(response)}
+            before = response.usage.output_tokens
+            text, calls = response.feed(tokens) + (response.finish() if finished else ""), list[Any]()
+            if job.request.token_ids:
+                ids += tokens[: response.usage.output_tokens - before]
+            if tools:
+                text, calls = tools.feed(text)
+                if response.finish_reason is not None:
+                    rest, more = tools.finish()
+                    text, calls = text + rest, calls + more
+            if text or calls:
+                yield {**_delta(f"{opened}{text}", calls, ids), "usage": _usage(response)}
+                opened, ids = "", []
     finally:
         if not finished:
             job.model.cancel(job.key)
+    reason = "tool_calls" if tools and tools.calls and response.finish_reason == "stop" else response.finish_reason
     seed = {} if job.parameters.seed is None else {"seed_applied": True}
-    yield {"type": "done", "finish_reason": response.finish_reason, "usage": _usage(response)} | seed
+    prompt = {"prompt_token_ids": job.tokens, "token_ids": ids} if job.request.token_ids else {}
+    yield {"type": "done", "finish_reason": reason, "usage": _usage(response)} | seed | prompt
+
+
+def _delta(text: str, calls: list[Any], ids: list[int]) -> Event:
+    more = ({"tool_calls": calls} if calls else {}) | ({"token_ids": ids} if ids else {})
+    return {"type": "delta", "text": text} | more
 
 
 def _usage(response: ResponseText) -> dict[str, int]:

@@ -14,6 +14,7 @@ from herding.engine.model_files import ModelSource
 from herding.engine.progress import Report
 from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
+from herding.engine.tool_calls import ToolCallReader
 from herding.errors import HerdingError
 from herding.values import Parameters
 
@@ -23,13 +24,17 @@ OnTokens = Callable[[Sequence[int], bool, str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class ModelProperties:
-    """Properties of a loaded model. `context_length` is the maximum of prompt and response tokens together."""
+    """Properties of a loaded model. `context_length` is the maximum of prompt and response tokens together.
+
+    `tools` is true if its chat template knows tools, in a format that can be read.
+    """
 
     context_length: int
     chat: bool
     device: str
     dtype: str
     parameters: int
+    tools: bool = False
 
 
 class ServedModel(Protocol):
@@ -52,8 +57,14 @@ class ServedModel(Protocol):
     def count_tokens(self, request: GenerationRequest) -> int:
         """Return the number of prompt tokens, even if they exceed the context."""
 
-    def new_response(self, *, stop: Sequence[str], input_tokens: int) -> ResponseText:
-        """Return an empty response of this model."""
+    def new_response(self, *, stop: Sequence[str], input_tokens: int, tools: bool = False) -> ResponseText:
+        """Return an empty response of this model; with `tools`, its text has the markup of tool calls."""
+
+    def tool_reader(self, request: GenerationRequest) -> ToolCallReader | None:
+        """Return a reader for the tool calls in the response; None if there are no tools."""
+
+    def opened(self, tokens: Sequence[int]) -> str:
+        """Return the tag of reasoning that a prompt already opened for the response; empty without one."""
 
     def submit(self, key: str, tokens: Sequence[int], parameters: Parameters, on_tokens: OnTokens) -> None:
         """Start generating; `on_tokens` is called on the event loop."""
@@ -85,6 +96,7 @@ class Job:
     model: ServedModel
     tokens: list[int]
     parameters: Parameters
+    request: GenerationRequest = field(default_factory=GenerationRequest)
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     running: bool = False
     _new_tokens: list[int] = field(default_factory=list)

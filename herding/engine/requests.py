@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from herding.errors import UserError
-from herding.values import Message, Parameters
+from herding.values import Fields, Message, Parameters
 
 _MAX_INT = 2**63
 
@@ -22,8 +22,18 @@ class _StrictModel(BaseModel):
 
 
 class _MessageBody(_StrictModel):
-    role: Literal["system", "user", "assistant"]
-    content: str
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+    def to_message(self) -> Message:
+        """Return the message of the body."""
+        names = ("name", "tool_calls", "tool_call_id", "reasoning_content")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return Message(self.role, self.content or "", None, given)
 
 
 class _ParametersBody(_StrictModel):
@@ -40,12 +50,16 @@ class _GenerateBody(_StrictModel):
     model: _Text | None = None
     messages: list[_MessageBody] | None = Field(default=None, min_length=1)
     text: _Text | None = None
+    tokens: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=1)
+    tools: list[dict[str, Any]] | None = None
+    template_arguments: dict[str, Any] | None = None
+    token_ids: bool = False
     parameters: _ParametersBody | None = None
 
     @model_validator(mode="after")
     def _one_prompt(self) -> _GenerateBody:
-        if (self.messages is None) == (self.text is None):
-            raise ValueError("send either messages or text")
+        if [self.messages, self.text, self.tokens].count(None) != 2:
+            raise ValueError("send either messages, text or tokens")
         return self
 
 
@@ -55,25 +69,34 @@ class _LoadBody(_StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A request to continue a chat (`messages`) or a raw `text`; exactly one of the two is set."""
+    """A request to continue a chat (`messages`), a raw `text` or its `tokens`; exactly one of the three is set.
+
+    `tools` and `template_arguments` are for the chat template. With `token_ids` the response has them too.
+    """
 
     model: str | None = None
     messages: tuple[Message, ...] | None = None
     text: str | None = None
     parameters: Parameters = field(default_factory=Parameters)
+    tokens: tuple[int, ...] | None = None
+    tools: tuple[Fields, ...] = ()
+    template_arguments: Fields = field(default_factory=dict)
+    token_ids: bool = False
 
 
 def parse_generation(body: object) -> GenerationRequest:
     """Validate the decoded JSON body of `POST /generate`; raise UserError with the field at fault."""
     request = _validate(_GenerateBody, body)
     chosen = request.parameters or _ParametersBody()
-    messages = (
-        None if request.messages is None else tuple(Message(item.role, item.content) for item in request.messages)
-    )
+    messages = None if request.messages is None else tuple(item.to_message() for item in request.messages)
     return GenerationRequest(
         model=request.model,
         messages=messages or None,
         text=request.text,
+        tokens=None if request.tokens is None else tuple(request.tokens),
+        tools=tuple(request.tools or ()),
+        template_arguments=request.template_arguments or {},
+        token_ids=request.token_ids,
         parameters=Parameters(
             temperature=chosen.temperature,
             top_p=chosen.top_p,

@@ -20,8 +20,13 @@ from herding.engine.progress import Report
 from herding.engine.prompt_encoder import PromptEncoder
 from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
+from herding.engine.tool_calls import ToolCallReader
 from herding.errors import ContextLengthError
 from herding.values import Parameters
+
+_REASONING_TAGS = ("<think>", "[THINK]")
+_TAG_TOKENS = 8
+"""The most tokens that a tag and the white space after it have."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +71,9 @@ class TransformersModel:
             device=str(checkpoint.model.device),
             dtype=str(checkpoint.model.dtype).removeprefix("torch."),
             parameters=checkpoint.model.num_parameters(),
+            tools=self._encoder.tool_format is not None,
         )
+        self._hidden = frozenset(checkpoint.tokenizer.all_special_ids) - self._marker_tokens(checkpoint.tokenizer)
         self._worker.start()
 
     @property
@@ -95,9 +102,21 @@ class TransformersModel:
         """Return the number of prompt tokens."""
         return len(self._encoder.encode(request))
 
-    def new_response(self, *, stop: Sequence[str], input_tokens: int) -> ResponseText:
-        """Return an empty response."""
-        return ResponseText(decode=self._decode, eos_tokens=self._eos_tokens, stop=stop, input_tokens=input_tokens)
+    def new_response(self, *, stop: Sequence[str], input_tokens: int, tools: bool = False) -> ResponseText:
+        """Return an empty response; with `tools`, its text has the markup of tool calls."""
+        decode = self._decode_with_markup if tools else self._decode
+        return ResponseText(decode=decode, eos_tokens=self._eos_tokens, stop=stop, input_tokens=input_tokens)
+
+    def tool_reader(self, request: GenerationRequest) -> ToolCallReader | None:
+        """Return a reader for the tool calls in the response; None if there are no tools."""
+        if not request.tools or self._encoder.tool_format is None:
+            return None
+        return ToolCallReader(self._encoder.tool_format, tools=request.tools)
+
+    def opened(self, tokens: Sequence[int]) -> str:
+        """Return the tag of reasoning that a prompt already opened for the response; empty without one."""
+        end = self._decoder.decode(tokens[-_TAG_TOKENS:], skip_special_tokens=False).rstrip()
+        return next((tag for tag in _REASONING_TAGS if end.endswith(tag)), "")
 
     def submit(self, key: str, tokens: Sequence[int], parameters: Parameters, on_tokens: OnTokens) -> None:
         """Start generating."""
@@ -116,6 +135,18 @@ class TransformersModel:
         self._worker.close()
         del self._worker, self._encoder, self._decoder
         _free_memory()
+
+    def _marker_tokens(self, tokenizer: Any) -> set[int]:
+        """Return the tokens that begin a tool call, which may be special ones."""
+        found = self._encoder.tool_format
+        if found is None or not found.marker:
+            return set()
+        return {token for token, added in tokenizer.added_tokens_decoder.items() if added.content == found.marker}
+
+    def _decode_with_markup(self, tokens: Sequence[int]) -> str:
+        shown = [token for token in tokens if token not in self._hidden]
+        text = self._decoder.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return str(text)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text = self._decoder.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

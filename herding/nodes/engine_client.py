@@ -23,9 +23,10 @@ from herding.errors import (
 from herding.nodes import http
 from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
+from herding.nodes.parallel_calls import merged, single_calls
 from herding.nodes.prices import FREE, Price
 from herding.nodes.sse import data_lines
-from herding.values import Call, Chunk, LoadProgress, NodeState, NodeStatus, System, Usage
+from herding.values import Call, Choice, Chunk, Fields, LoadProgress, Message, NodeState, NodeStatus, System, Usage
 
 STATUS_TIMEOUT = 5.0
 REFRESH_WHEN_READY = 10
@@ -181,9 +182,10 @@ class EngineNode(Node):
     def offers(self) -> tuple[str, ...]:
         return self._offers
 
-    def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (refined once the model is loaded)
-        """Return what the engine can do with a model."""
-        return self.configured.over(Capabilities(parameters=BASIC))
+    def capabilities(self, model: str) -> Capabilities:
+        """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
+        features = self._status.features if model in self._status.serves else _ENGINE_FEATURES
+        return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
 
     def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
         return FREE
@@ -199,7 +201,10 @@ class EngineNode(Node):
         await self.status()
 
     def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        return self._engine().generate(call)
+        engine, calls = self._engine(), single_calls(call)
+        if len(calls) == 1:
+            return engine.generate(call)
+        return merged(map(engine.generate, calls), prompts=len(call.prompts or (None,)))
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         return await self._engine().count(call)
@@ -237,6 +242,7 @@ class _StatusBody(BaseModel):
     context_length: int | None = None
     active: int = 0
     waiting: int = 0
+    features: tuple[str, ...] = ()
     device: str | None = None
     system: System | None = None
 
@@ -281,6 +287,7 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         context_length=body.context_length,
         active=body.active,
         waiting=body.waiting,
+        features=body.features,
         device=body.device,
         system=body.system,
     )
@@ -290,18 +297,56 @@ def _not_an_engine(node: str) -> BadResponseError:
     return BadResponseError(f"The server at node '{node}' is not a Herding engine.", node=node)
 
 
+_ENGINE_FEATURES = ("tools", "n", "prompts", "token_ids")
+_ENGINE_PARAMETERS = BASIC | {"return_token_ids", "chat_template_kwargs"}
+
+
 def _call_body(call: Call) -> dict[str, Any]:
-    """Return a call in the engine's JSON form without unset fields."""
-    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": call.parameters.given()}
+    """Return a call in the engine's JSON form without unset fields. Raises UserError for a forced tool call."""
+    given, more = call.parameters.given(), call.parameters.more
+    parameters = {name: value for name, value in given.items() if name in BASIC}
+    body: dict[str, Any] = {"id": call.id, "model": call.model, "parameters": parameters}
     if call.messages is None:
-        return {**body, "text": call.text}
-    return {**body, "messages": [message.text_body() for message in call.messages]}
+        (prompt,) = call.prompts or (call.text,)
+        body |= {"text": prompt} if isinstance(prompt, str) else {"tokens": list(prompt)}
+    else:
+        body["messages"] = [_message_body(message) for message in call.messages]
+        body |= _tools(more)
+    if more.get("return_token_ids"):
+        body["token_ids"] = True
+    if more.get("chat_template_kwargs"):
+        body["template_arguments"] = dict(more["chat_template_kwargs"])
+    return body
+
+
+def _message_body(message: Message) -> dict[str, Any]:
+    given = {name: message.fields[name] for name in ("tool_calls", "tool_call_id") if message.fields.get(name)}
+    return {**message.text_body(), **given}
+
+
+def _tools(more: Fields) -> dict[str, Any]:
+    if "functions" in more or "function_call" in more:
+        raise UserError("The engine takes 'tools' instead of 'functions'.", param="functions")
+    choice = more.get("tool_choice", "auto")
+    if choice == "none" or not more.get("tools"):
+        return {}
+    if choice != "auto":
+        message = "The engine can't force a tool call. Leave out 'tool_choice', or set it to 'auto' or 'none'."
+        raise UserError(message, param="tool_choice")
+    return {"tools": list(more["tools"])}
 
 
 def _chunk(event: dict[str, Any]) -> Chunk:
-    usage = event.get("usage")
+    usage, calls, ids = event.get("usage"), event.get("tool_calls"), event.get("token_ids")
+    text, deltas = event.get("text", ""), tuple[Choice, ...]()
+    if calls or ids:
+        fields, extra = {"tool_calls": calls} if calls else {}, {"token_ids": ids} if ids else {}
+        text, deltas = "", (Choice(0, text, "", fields, extra),)
+    prompt = event.get("prompt_token_ids")
     return Chunk(
-        text=event.get("text", ""),
+        text=text,
         finish_reason=event.get("finish_reason"),
         usage=Usage(usage["input_tokens"], usage["output_tokens"], "node") if usage else None,
+        deltas=deltas,
+        extra={"prompt_token_ids": prompt} if prompt else {},
     )

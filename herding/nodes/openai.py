@@ -96,7 +96,7 @@ class OpenAIConfig(RemoteConfig):
         return {**fields, "api_key_env": "SECRET"} if "SECRET" in secrets else dict(fields)
 
     def build(self, context: BuildContext) -> OpenAINode:
-        return OpenAINode(self, secret=context.secret, transport=context.transport)
+        return OpenAINode(self, secret=context.secret, transport=self.transport(context))
 
 
 class OpenAINode(Node):

@@ -15,8 +15,10 @@ REASONING_FIELDS = ("reasoning_content", "reasoning")
 """Names of the field with the reasoning; some servers send both, with the same text."""
 
 _RESPONSE_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage"})
-_CHOICE_FIELDS = frozenset({"index", "delta", "message", "text", "finish_reason", "native_finish_reason", "usage"})
+_CHOICE_FIELDS = frozenset({"index", "delta", "message", "text", "finish_reason", "usage"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
+_NAMES = frozenset({"id", "type", "name", "role", "format", "signature"})
+"""Fields of messages whose texts come whole."""
 
 
 class ChoiceReader:
@@ -25,6 +27,7 @@ class ChoiceReader:
     def __init__(self, node: str) -> None:
         self._node = node
         self._begun: set[int] = set()
+        self._calls: dict[int, ToolCallNumbers] = {}
 
     def read(self, choice: Mapping[str, Any], position: int) -> str | Choice:
         """Return what a choice adds: its text if that is all, and it is the first.
@@ -44,7 +47,7 @@ class ChoiceReader:
             delta = self._whole(choice, index)
         content, fields, reasoning = delta.get("content"), {}, ""
         if len(delta) > 1 or content is None:
-            fields = {k: v for k, v in delta.items() if k not in ("role", "content") and v not in _EMPTY}
+            fields = self._fields(delta, index)
             reasoning = _reasoning(fields)
         if content is None or isinstance(content, str):
             text = content or ""
@@ -60,6 +63,14 @@ class ChoiceReader:
             return text
         return Choice(index, text, reasoning, fields, extra, reason)
 
+    def _fields(self, delta: Fields, index: int) -> dict[str, Any]:
+        """Return what a delta has besides its text, with tool calls as clients put them together."""
+        fields = {k: v for k, v in delta.items() if k not in ("role", "content") and v not in _EMPTY}
+        if isinstance(calls := fields.get("tool_calls"), list):
+            numbers = self._calls.setdefault(index, ToolCallNumbers())
+            fields["tool_calls"] = [numbers.add(call) for call in calls if isinstance(call, Mapping)]
+        return fields
+
     def _whole(self, choice: Mapping[str, Any], index: int) -> Mapping[str, Any]:
         """Return a whole message, or the text of a completion, as a delta; nothing if deltas came before it."""
         text = choice.get("text")
@@ -71,6 +82,41 @@ class ChoiceReader:
     def _failure(self, choice: Mapping[str, Any]) -> BadResponseError:
         message = http.error_message(choice) or "an error that ended its response"
         return BadResponseError(f"Node '{self._node}' reported: {message.rstrip('.')}.")
+
+
+class ToolCallNumbers:
+    """Numbers the tool calls of one choice in the order in which they begin.
+
+    Clients put the deltas of a call together by its `index`, and join its texts. Some servers send no index, or the
+    same for all calls, and some repeat the id in every delta.
+    """
+
+    def __init__(self) -> None:
+        self._begun: list[dict[str, Any]] = []
+        self._numbers: dict[int | None, int] = {}
+
+    def add(self, call: Fields) -> dict[str, Any]:
+        """Return a delta of a call with its number, and without the names that an earlier delta had."""
+        function = call.get("function") if isinstance(call.get("function"), Mapping) else {}
+        names = {"id": call.get("id"), "type": call.get("type"), "name": (function or {}).get("name")}
+        given = index if type(index := call.get("index")) is int else None
+        number = self._numbers.get(given)
+        if number is None or self._is_new(names, self._begun[number], numbered=given is not None):
+            number = self._numbers[given] = len(self._begun)
+            self._begun.append({})
+        known = self._begun[number]
+        repeated = {name for name, value in names.items() if not value or known.get(name) == value}
+        known |= {name: value for name, value in names.items() if value}
+        delta = {name: value for name, value in call.items() if name not in repeated}
+        if function and "name" in repeated:
+            delta["function"] = {name: value for name, value in function.items() if name != "name"}
+        return {**delta, "index": number}
+
+    def _is_new(self, names: Fields, known: Fields, *, numbered: bool) -> bool:
+        """Return whether a delta begins another call than the latest with its number."""
+        if names["id"]:
+            return known.get("id") not in (None, names["id"])
+        return not numbered and bool(names["name"])
 
 
 class ChunkRedactor:
@@ -127,14 +173,17 @@ def response_fields(event: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in event.items() if name not in _RESPONSE_FIELDS and value not in _EMPTY}
 
 
-def merge(whole: dict[str, Any], more: Fields) -> None:
-    """Add the fields of a delta to those of a message: texts and lists grow, the entries of lists by their index."""
+def merge(whole: dict[str, Any], more: Fields, *, texts_grow: bool = True) -> None:
+    """Add the fields of a delta to those of a message: texts and lists grow, the entries of lists by their index.
+
+    With `texts_grow` false, a later text replaces an earlier one, as it does beside the message.
+    """
     for name, value in more.items():
         before = whole.get(name)
-        if isinstance(before, str) and isinstance(value, str) and name not in ("id", "type", "name", "role"):
+        if texts_grow and isinstance(before, str) and isinstance(value, str) and name not in _NAMES:
             whole[name] = before + value
         elif isinstance(before, dict) and isinstance(value, Mapping):
-            merge(before, value)
+            merge(before, value, texts_grow=texts_grow)
         elif isinstance(value, list):
             whole[name] = _merged_list(before if isinstance(before, list) else [], value)
         elif isinstance(value, Mapping):

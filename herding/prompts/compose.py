@@ -99,38 +99,53 @@ def compose(
     *,
     attachments: Sequence[Fields] = (),
     after: Sequence[Message] = (),
+    fields: Fields | None = None,
 ) -> RenderedPrompt:
     """Render `prompt` with validated `values`. Earlier `turns` go before the last message of the template.
 
-    `attachments` are added to that message, and the messages `after` follow it.
+    A system message at their beginning comes first, where the prompt has none. Raises UserError where it has.
+    `attachments` and `fields` are added to that message, and the messages `after` follow it.
     """
     template, variant = choose_template(prompt, values)
     said = {name: show(value) for name, value in values.items()}
     _refuse_size(template, said)
     raw = tuple((family, insert_guarded(text, said)) for family, text in (template.families or {}).items())
+    system, turns = _split_system(turns, template)
     if template.prompt is not None:
-        if turns:
+        if turns or system:
             raise UserError("This prompt is raw text and takes no earlier turns. Remove them.")
         if after:
             raise UserError("This prompt is raw text and takes no tool calls. Remove them.", param="messages")
         if attachments:
             raise UserError("This prompt is raw text and takes text only. Remove the other parts.", param="messages")
+        if fields:
+            raise UserError(f"This prompt is raw text. Remove {', '.join(sorted(fields))}.", param="messages")
         return RenderedPrompt(text=insert_guarded(template.prompt, said), variant=variant, families=raw)
     written = [Message(m.role, insert(m.content, said)) for m in template.messages or ()]
     if turns and not prompt.chat:
         raise UserError("This prompt is not a chat (chat: true) and takes no earlier turns. Remove them.")
-    last = _with_attachments(written[-1], attachments) if attachments else written[-1]
-    messages, head = (*written[:-1], *turns, last, *after), len(written) - 1
+    last = _completed(written[-1], attachments, fields or {}) if attachments or fields else written[-1]
+    messages, head = (*system, *written[:-1], *turns, last, *after), len(system) + len(written) - 1
     families = () if attachments or after else raw
     return RenderedPrompt(messages=messages, variant=variant, head=head, families=families, tail=1 + len(after))
 
 
-def _with_attachments(message: Message, attachments: Sequence[Fields]) -> Message:
-    """Return a message with parts that are no text after its own text."""
+def _split_system(turns: Sequence[Message], template: Template) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return the system messages at the beginning of `turns`, and the others."""
+    if any(turn.role in SYSTEM_ROLES for turn in turns) and any(
+        message.role in SYSTEM_ROLES for message in template.messages or ()
+    ):
+        raise UserError("The system message is the prompt's. Remove yours.", param="messages")
+    count = next((place for place, turn in enumerate(turns) if turn.role not in SYSTEM_ROLES), len(turns))
+    return turns[:count], turns[count:]
+
+
+def _completed(message: Message, attachments: Sequence[Fields], fields: Fields) -> Message:
+    """Return a message with parts that are no text after its own text, and with further fields."""
     if message.role != "user":
         raise UserError("The prompt's last message is not the user's. It takes text only.", param="messages")
-    parts = ({"type": "text", "text": message.content}, *attachments)
-    return Message("user", message.content, parts)
+    parts = ({"type": "text", "text": message.content}, *attachments) if attachments else None
+    return Message("user", message.content, parts, fields)
 
 
 def _refuse_size(template: Template, said: Mapping[str, str]) -> None:

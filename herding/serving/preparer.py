@@ -10,7 +10,7 @@ from typing import Any
 from herding.errors import UserError
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
-from herding.prompts.compose import NO_PROMPT, SYSTEM_ROLES, RenderedPrompt, compose, render_free_input
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.parameters import PromptParameters, check_parameters
 from herding.prompts.variables import clean_parameter, fill_async
 from herding.serving.conversation import recall
@@ -58,7 +58,9 @@ class Preparer:
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         turns = _checked_turns(request)
-        rendered = compose(prompt, values, turns, attachments=request.attachments, after=request.after)
+        rendered = compose(
+            prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
+        )
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -120,10 +122,8 @@ def _needs(
 
 
 def _checked_turns(request: Request) -> tuple[Message, ...]:
-    """Return the last earlier turns of a chat. UserError for system messages."""
+    """Return the last earlier turns of a chat."""
     turns = request.turns or ()
-    if any(turn.role in SYSTEM_ROLES for turn in turns):
-        raise UserError("Earlier turns are by user and assistant; the system message is the prompt's.", param="turns")
     for turn in (*turns, *request.after):
         clean_parameter(turn.content, "turns")
     return turns[-MAX_TURNS:]

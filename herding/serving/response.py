@@ -84,14 +84,14 @@ class ResponseRecord:
         return (first.choice(finish_reason), *others)
 
     def _add_all(self, chunk: Chunk) -> Delta | None:
-        merge(self.extra, chunk.extra)
+        self.extra |= chunk.extra
         given = (Choice(0, chunk.text), *chunk.deltas) if chunk.text else chunk.deltas
         choices = [added for choice in given if (added := self._add_choice(choice))]
         if chunk.finish_reason and (rest := self._trim("", ended=True)):
             self._first.texts.append(rest)
             choices.append(Choice(0, rest))
         text = "".join(choice.text for choice in choices if choice.index == 0)
-        return Delta(text, tuple(choices)) if choices else None
+        return Delta(text, tuple(choices), chunk.extra or None) if choices or chunk.extra else None
 
     def _add_choice(self, given: Choice) -> Choice | None:
         self.received += utf8_size(given.text) + utf8_size(given.reasoning) + _size(given.fields.get("tool_calls"))
@@ -149,7 +149,7 @@ class _ChoiceRecord:
     def record(self, added: Choice) -> None:
         """Add all but the text."""
         merge(self.fields, added.fields)
-        merge(self.extra, added.extra)
+        merge(self.extra, added.extra, texts_grow=False)
         if added.reasoning:
             self.reasoning.append(added.reasoning)
         self.finish_reason = added.finish_reason or self.finish_reason

@@ -44,8 +44,8 @@ class NodeStatus:
     """A node at this moment.
 
     `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
-    can be switched to; `loading`: the model that is on its way, with `progress` 0-1 where that is known. `system` is
-    None where the node does not tell.
+    can be switched to; `features`: what it can do besides text; `loading`: the model that is on its way, with
+    `progress` 0-1 where that is known. `system` is None where the node does not tell.
     """
 
     state: NodeState
@@ -60,6 +60,7 @@ class NodeStatus:
     device: str | None = None
     system: System | None = None
     embeds: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

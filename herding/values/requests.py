@@ -35,12 +35,12 @@ class Request:
 
     `prompt` is a key, or `key@version`, or `key@label`, or `key@newest`; `template` replaces its text for this run
     only (an unsaved edit), and `whole`, all of a prompt as YAML, replaces everything that is saved of it; `turns` are
-    the earlier turns of a chat, oldest first, without the system message. `model` None means that the policy chooses.
-    Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
+    the earlier turns of a chat, oldest first, after the system message of a caller whose prompt has none. `model` None
+    means that the policy chooses. Without a prompt, `messages` (a whole chat) or `text` (raw) are sent as they are.
 
-    `attachments` are parts that are no text (images, audio, files) for the prompt's last message, and `after` are the
-    messages that follow it, such as tool calls and their results. `prompts` are raw inputs that `text` can't hold:
-    token ids, or several texts.
+    `attachments` are parts that are no text (images, audio, files) for the prompt's last message, `fields` what else it
+    has (`name`), and `after` are the messages that follow it, such as tool calls and their results. `prompts` are raw
+    inputs that `text` can't hold: token ids, or several texts.
 
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
@@ -57,6 +57,7 @@ class Request:
     session_id: str | None = None
     response_format: Mapping[str, Any] | None = None
     attachments: tuple[Fields, ...] = ()
+    fields: Fields = field(default_factory=dict)
     after: tuple[Message, ...] = ()
     prompts: tuple[Any, ...] | None = None
 
@@ -215,10 +216,14 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it."""
+    """More of the answer: text of the first choice, and in `choices` all else, as the node sent it.
+
+    `extra` are fields of the whole response, such as `system_fingerprint`; there may be nothing else.
+    """
 
     text: str
     choices: tuple[Choice, ...] = ()
+    extra: Fields | None = None
 
     @property
     def reasoning(self) -> str:

@@ -41,7 +41,13 @@ class Puppet:
     def count_tokens(self, request: GenerationRequest) -> int:
         return len(self.encode(request))
 
-    def new_response(self, *, stop: Sequence[str], input_tokens: int) -> ResponseText:
+    def tool_reader(self, request: GenerationRequest) -> None:
+        """No tools."""
+
+    def opened(self, tokens: Sequence[int]) -> str:
+        return ""
+
+    def new_response(self, *, stop: Sequence[str], input_tokens: int, tools: bool = False) -> ResponseText:
         decode = lambda tokens: bytes(tokens).decode(errors="replace")  # noqa: E731
         return ResponseText(decode=decode, eos_tokens=frozenset({0}), stop=stop, input_tokens=input_tokens)
 

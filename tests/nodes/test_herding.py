@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from herding.errors import MisconfiguredError, NodeError, UserError
 from herding.nodes.herding import HerdingConfig, HerdingNode
-from herding.values import Call, Message, Request
+from herding.values import Call, Message, Parameters, Request
 from tests.support.anyserver import anyserver
 from tests.support.herding import ADMIN, Place
 from tests.support.nodes import PATIENT
@@ -156,3 +157,34 @@ async def test_a_second_engine_comes_gets_traffic_and_goes_without_a_failed_requ
     assert (await place.orchestrator.pipeline.run(request, ADMIN)).node == "first"
     await registry.offline(MODEL, engine, ADMIN)
     assert await registry.workers(ADMIN) == ()
+
+
+async def test_several_choices_prompts_and_token_ids(engine: str) -> None:
+    made = node(engine)
+    await until_ready(made)
+    able = made.capabilities(MODEL)
+    assert able.features == {"n", "prompts", "token_ids"}
+    assert not able.takes("presence_penalty")
+    two = Parameters(max_tokens=4, temperature=0, more={"n": 2})
+    chunks = [chunk async for chunk in made.stream(replace(call(), parameters=two))]
+    texts = {0: "", 1: ""}
+    for chunk in chunks:
+        texts[0] += chunk.text
+        for choice in chunk.deltas:
+            texts[choice.index] += choice.text
+    assert texts[0]
+    assert texts[0] == texts[1]
+    (usage,) = [chunk.usage for chunk in chunks if chunk.usage]
+    counted = await made.count(call())
+    assert counted is not None
+    assert (usage.input_tokens, usage.output_tokens) == (counted[0], 8)
+    given = Parameters(max_tokens=3, more={"return_token_ids": True})
+    raw = Call("2", MODEL, text="", prompts=((1, 2, 3), "Hello"), parameters=given)
+    chunks = [chunk async for chunk in made.stream(raw)]
+    ids: dict[int, list[int]] = {0: [], 1: []}
+    for choice in (choice for chunk in chunks for choice in chunk.deltas):
+        ids[choice.index] += choice.extra.get("token_ids", [])
+    assert {len(found) for found in ids.values()} == {3}
+    with pytest.raises(UserError, match="no tools"):
+        await anext(made.stream(replace(call(), parameters=Parameters(more={"tools": [{"type": "function"}]}))))
+    await made.close()

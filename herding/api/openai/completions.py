@@ -92,9 +92,10 @@ async def _chunks(events: AsyncGenerator[Event, None], writer: ChunkWriter) -> A
             match event:
                 case Started():
                     writer.start(event.request_id, event.model)
-                case Delta(text, ()):
+                case Delta(text, (), None):
                     yield encode_event(writer.text(text))
-                case Delta(_, choices):
+                case Delta(_, choices, extra):
+                    writer.extend(extra or {})
                     for choice in choices:
                         yield encode_event(writer.choice(choice))
                 case Done(outcome):

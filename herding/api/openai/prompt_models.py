@@ -35,10 +35,12 @@ async def prompt_request(
 ) -> Request:
     """Return a run of the prompt that `model` names, with the contents of `messages`."""
     found = await orchestrator.prompts.find(model.removeprefix(PREFIX), who)
-    asked, given, attachments = _last_question(messages), variables or {}, tuple[Fields, ...]()
+    asked, given = _last_question(messages), variables or {}
+    attachments, fields = tuple[Fields, ...](), dict[str, Any]()
     turns, after = tuple(messages), tuple[Message, ...]()
     if asked is not None:
         question, turns, after = messages[asked], tuple(messages[:asked]), tuple(messages[asked + 1 :])
+        fields = dict(question.fields)
         attachments = tuple(part for part in question.parts or () if part.get("type") not in TEXT_PARTS)
         if question.content or not attachments:
             given = {**given, **_fill_variable(question.content, found.prompt, given)}
@@ -48,6 +50,7 @@ async def prompt_request(
         turns=turns or None,
         parameters=parameters,
         attachments=attachments,
+        fields=fields,
         after=after,
     )
 

@@ -19,6 +19,7 @@ from tests.support.herding import NOBODY, Place, herding
 from tests.support.nodes import Late, Offering, Scripted, echo
 
 HI = [{"role": "user", "content": "hi you"}]
+SYSTEM = {"role": "system", "content": "be brief"}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
 CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 CHAT = """
@@ -199,6 +200,11 @@ async def test_the_last_user_message_fills_the_last_text_variable(api: httpx.Asy
     assert await sent(place) == ["be kind", "kind last question 1"]
 
 
+async def test_a_prompt_without_a_system_message_takes_the_callers(api: httpx.AsyncClient, place: Place) -> None:
+    await chat(api, model="prompt:say", messages=[SYSTEM, {**HI[0], "name": "Ada"}])
+    assert json.loads((await place.row()).input) == [SYSTEM, {**HI[0], "name": "Ada"}]
+
+
 async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.AsyncClient, place: Place) -> None:
     place.write("raw", RAW)
     assert (await chat(api, model="prompt:say")).json()["choices"][0]["message"]["content"] == "hi you"
@@ -214,7 +220,7 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
         ({"model": "prompt:say", "variables": {"text": "x"}}, "messages", "given as well"),
         ({"model": "prompt:number"}, "messages", "no free text"),
         ({"model": "prompt:number", "messages": []}, "n", "needs a value"),
-        ({"model": "prompt:say", "messages": [{"role": "system", "content": "x"}]}, "turns", "system message"),
+        ({"model": "prompt:talk/chat", "messages": [SYSTEM, *HI]}, "messages", "The system message is the prompt's"),
         ({"model": "prompt:say", "messages": [HI[0], HI[0]]}, None, "not a chat"),
         ({"model": "echo", "variables": {"x": 1}}, "variables", "Only prompts have variables"),
         ({"messages": []}, "messages", "messages or text"),
@@ -247,6 +253,7 @@ async def test_what_is_wrong_with_a_body_is_said(
     api: httpx.AsyncClient, place: Place, body: dict[str, Any], param: str | None, words: str
 ) -> None:
     place.write("number", NUMBER)
+    place.write("talk/chat", CHAT)
     status, error = await refused(api, **body)
     assert (status, error["type"]) == (400, "invalid_request_error")
     assert param in (None, error["param"])

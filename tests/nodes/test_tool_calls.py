@@ -1,0 +1,83 @@
+"""Deltas of tool calls, as servers send them, in the form that clients put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from herding.nodes.openai_choices import ToolCallNumbers, merge
+
+
+def call(arguments: str, **more: Any) -> dict[str, Any]:
+    name = {"name": more.pop("name")} if "name" in more else {}
+    return {**more, "function": {**name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        pytest.param(
+            [
+                call("", index=0, id="a", type="function", name="f"),
+                call("{1}", index=0),
+                call("", index=1, id="b", type="function", name="g"),
+                call("{2}", index=1),
+            ],
+            id="as OpenAI",
+        ),
+        pytest.param(
+            [call("{1}", id="a", type="function", name="f"), call("{2}", id="b", type="function", name="g")],
+            id="whole, without an index",
+        ),
+        pytest.param(
+            [
+                call("{", index=0, id="a", type="function", name="f"),
+                call("1}", index=0, id="a", type="function", name=None),
+                call("{", index=0, id="b", type="function", name="g"),
+                call("2}", index=0, id="", type="function"),
+            ],
+            id="with one index for all, and the id again",
+        ),
+        pytest.param(
+            [
+                call("{1}", index=3, id="a", type="function", name="f"),
+                call("{", index=7, id="b", type="function", name="g"),
+                call("2}", index=7, id="b", type="function", name="g"),
+            ],
+            id="with other numbers, and the name again",
+        ),
+    ],
+)
+def test_deltas_become_whole_calls(deltas: list[dict[str, Any]]) -> None:
+    numbers, whole = ToolCallNumbers(), dict[str, Any]()
+    sent = [numbers.add(delta) for delta in deltas]
+    for delta in sent:
+        merge(whole, {"tool_calls": [delta]})
+    assert whole["tool_calls"] == [
+        {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{1}"}},
+        {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{2}"}},
+    ]
+    assert sum("id" in delta for delta in sent) == 2, "clients join the texts of deltas, the id as well"
+
+
+def test_what_a_call_has_besides_its_function_stays() -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "s"}}}
+    assert ToolCallNumbers().add({**call("{}", id="a", name="f"), **signed})["extra_content"] == signed["extra_content"]
+    assert ToolCallNumbers().add({"type": "custom", "custom": {"input": "x"}})["custom"] == {"input": "x"}
+
+
+def test_texts_of_a_message_grow_and_those_beside_it_are_replaced() -> None:
+    message: dict[str, Any] = {}
+    for text in ("a", "b"):
+        merge(message, {"refusal": text, "audio": {"transcript": text}})
+    assert message == {"refusal": "ab", "audio": {"transcript": "ab"}}
+    choice: dict[str, Any] = {}
+    for token in ("a", "b"):
+        found = {"logprobs": {"content": [token]}, "content_filter_results": {"hate": {"severity": "safe"}}}
+        merge(choice, {**found, "native_finish_reason": token}, texts_grow=False)
+    assert choice == {
+        "logprobs": {"content": ["a", "b"]},
+        "content_filter_results": {"hate": {"severity": "safe"}},
+        "native_finish_reason": "b",
+    }
