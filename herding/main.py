@@ -207,6 +207,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         max_guest_body=settings.max_guest_body,
         root_path=settings.root_path,
         frame_ancestors=settings.frame_ancestors,
+        cors_origins=settings.cors_origins,
         trusted_proxies=settings.trusted_proxies,
     )
     return app
