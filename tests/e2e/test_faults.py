@@ -150,7 +150,9 @@ def test_beside_a_healthy_node_no_caller_sees_the_fault(herd: Herd, fault: str) 
         assert calls == 1
     else:  # the failures of one caller count once: a call of the app's own decides
         assert calls >= IN_A_ROW
-        wait_until(lambda: herd.node(f"beside {fault}")["health"]["ejections"], what="the node to be ejected")
+        wait_until(
+            lambda: herd.node(f"beside {fault}")["health"]["ejections"], seconds=60, what="the node to be ejected"
+        )
 
 
 def test_an_input_that_is_too_long_is_the_callers_and_tried_once(herd: Herd) -> None:
