@@ -9,7 +9,7 @@ from herding.api.http.request import Headers
 API_PATHS = ("/api/", "/v1/")
 
 EXPOSED_HEADERS = (
-    *("x-request-id", "x-herding-model", "x-herding-node", "x-herding-reason", "retry-after"),
+    *("x-request-id", "x-herding-model", "x-herding-node", "x-herding-reason", "x-herding-ignored", "retry-after"),
     *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     *("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
 )
