@@ -60,8 +60,9 @@ class StreamReader:
         try:
             for event in self._parse(before_end):
                 if chunk := self._read_event(event, texts):
-                    _add_texts(chunks, texts)
-                    chunks.append(chunk)
+                    if chunk.deltas:
+                        _add_texts(chunks, texts)
+                    chunks.append(chunk)  # fields of the response come before its text
             if before_end is not events:
                 self._check_held()
         except NodeError as error:
