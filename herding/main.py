@@ -35,6 +35,7 @@ from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext, Node
+from herding.nodes.network import Network
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
@@ -45,6 +46,7 @@ from herding.settings import (
     Settings,
     copy_shipped_prompts,
     misspelt_variables,
+    network_environment,
     read_settings,
     secret,
     shipped_files,
@@ -114,9 +116,10 @@ async def assemble(
     `nodes` and `roles` replace those of the files that the settings name. `clock` is in Unix milliseconds,
     `monotonic` and `wait_seconds` (the longest time in the queue) in seconds.
     """
+    network = Network.from_environment(network_environment())
     if nodes is None:
-        configured = catalog.read_herd(settings.nodes)
-        nodes = catalog.build(configured, BuildContext(secret=secret, node_secret=_value(settings.node_secret)))
+        context = BuildContext(secret=secret, node_secret=_value(settings.node_secret), network=network)
+        nodes = catalog.build(catalog.read_herd(settings.nodes), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
     library = Library(settings.prompts)
@@ -134,7 +137,7 @@ async def assemble(
             clock=clock,
             monotonic=monotonic,
         )
-        guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only)
+        guard = SsrfGuard(allowed=settings.allowed_hosts, loopback=settings.local_only, network=network)
         registry = Registry(fleet=fleet, store=store, cipher=Cipher(key), guard=guard, clock=clock)
         orchestrator = Orchestrator(
             library=library,
@@ -204,6 +207,7 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         max_guest_body=settings.max_guest_body,
         root_path=settings.root_path,
         frame_ancestors=settings.frame_ancestors,
+        cors_origins=settings.cors_origins,
         trusted_proxies=settings.trusted_proxies,
     )
     return app

@@ -58,6 +58,20 @@ def secret(name: str) -> str | None:
     return clean_value(os.environ.get(name, "")) or None
 
 
+def network_environment() -> dict[str, str]:
+    """Return the variables of outbound proxies and certificate authorities, in either case of letters."""
+    names = (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+    )
+    return {name: value for name, value in os.environ.items() if name.upper() in names}
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a server that listens on `host`."""
     if host == "localhost":
@@ -82,6 +96,7 @@ def _default_prompts(data: dict[str, Any]) -> Path:
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
 _HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
+_BROWSER_ORIGIN = re.compile(r"\*|[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON_SECRETS = frozenset(
@@ -161,6 +176,11 @@ class Settings(BaseSettings):
     frame_ancestors: list[str] = Field(
         default_factory=lambda: ["*"] if on_space() else ["https://huggingface.co"],
         description="JSON list of origins whose pages may embed the app. On a Space, all may.",
+    )
+    cors_origins: list[str] = Field(
+        default_factory=list,
+        description="JSON list of origins whose pages may call the API from a browser, with a token: "
+        "`https://example.com`, or `*` for all.",
     )
     trusted_hosts: list[str] = Field(
         default_factory=list, description="JSON list of accepted host names. Default: by listening address."
@@ -259,6 +279,14 @@ class Settings(BaseSettings):
             if not _ANCESTOR.fullmatch(origin):
                 raise ValueError(f"'{origin}' is not an origin; write https://example.com")
         return given
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_browser_origins(cls, given: list[str]) -> list[str]:
+        for origin in given:
+            if not _BROWSER_ORIGIN.fullmatch(origin):
+                raise ValueError(f"'{origin}' is not an origin; write https://example.com, without a path")
+        return [origin.lower() for origin in given]
 
     @field_validator("allowed_hosts")
     @classmethod

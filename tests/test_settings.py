@@ -280,3 +280,13 @@ def test_a_host_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, entry: st
     with pytest.raises(ConfigError, match="is not a host") as caught:
         read_settings()
     assert caught.value.key == "HERDING_ALLOWED_HOSTS"
+
+
+def test_origins_of_browsers_are_whole_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = ["https://App.example.com", "http://localhost:3000", "http://[::1]:3000", "chrome-extension://abc", "*"]
+    monkeypatch.setenv("HERDING_CORS_ORIGINS", json.dumps(good))
+    assert read_settings().cors_origins == [origin.lower() for origin in good]
+    for wrong in ("example.com", "https://example.com/", "https://*.example.com", "null", "https://a b"):
+        monkeypatch.setenv("HERDING_CORS_ORIGINS", json.dumps([wrong]))
+        with pytest.raises(ConfigError, match="CORS_ORIGINS"):
+            read_settings()

@@ -7,14 +7,14 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from hashlib import sha256
 
+PREFIX = "hl_"
 ALPHABET = string.digits + string.ascii_letters
 ID_CHARS = 12
 SECRET_CHARS = 43
 """256 bits in base 62."""
 
-_FORM = re.compile(rf"hl_([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})", re.ASCII)
+_FORM = re.compile(rf"{PREFIX}([0-9A-Za-z]{{{ID_CHARS}}})_([0-9A-Za-z]{{{SECRET_CHARS}}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class Secret:
     @property
     def text(self) -> str:
         """The token as its holder sends it."""
-        return f"hl_{self.id}_{self.secret}"
+        return f"{PREFIX}{self.id}_{self.secret}"
 
     def __repr__(self) -> str:
         return f"Secret(hl_{self.id}_...)"
 
     def digest(self, key: bytes) -> bytes:
         """Return the keyed hash that is stored: 32 bytes, not usable as a credential."""
-        return hmac.new(key, f"token:{self.id}:{self.secret}".encode(), sha256).digest()
+        return hmac.digest(key, f"token:{self.id}:{self.secret}".encode(), "sha256")
 
 
 def mint() -> Secret:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
 from herding.api.http import errors
+from herding.api.http.origins import EXPOSED_HEADERS, AllowedOrigins
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
@@ -28,10 +30,10 @@ from herding.people.open_responses import OpenResponses
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """Off: `/metrics` has the metrics."""
 
+_MODEL_ROUTERS = (infer, openai, chat)
+"""The routes that call models, which get most requests."""
+
 _ROUTERS = (
-    infer,
-    openai,
-    chat,
     ratings,
     versions,
     prompts,
@@ -55,8 +57,10 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         redoc_url=None,
         openapi_url=None,
         telemetry=_TELEMETRY,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_operation_id,
     )
+    for module in _MODEL_ROUTERS:
+        _add_routes(app, module.router(orchestrator))
     for module in _ROUTERS:
         app.include_router(module.router(orchestrator))
     app.include_router(login.router(authenticator))
@@ -64,6 +68,18 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
     app.include_router(not_found.router())  # last: it matches every other path of the APIs
     errors.install(app)
     return app
+
+
+def _add_routes(app: FastAPI, router: APIRouter) -> None:
+    """Add the routes of a router to the app itself: an included router matches each request twice."""
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.unique_id = _operation_id(route)
+        app.router.routes.append(route)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
 
 
 def add_middleware(
@@ -74,6 +90,7 @@ def add_middleware(
     *,
     allowed_hosts: Sequence[str],
     frame_ancestors: Sequence[str] = (),
+    cors_origins: Sequence[str] = (),
     trusted_proxies: int = 0,
     max_body: int = MAX_BODY,
     max_guest_body: int = MAX_GUEST_BODY,
@@ -81,14 +98,21 @@ def add_middleware(
 ) -> None:
     """Add the middleware of the API and the UI, from the innermost to the outermost.
 
-    `frame_ancestors` are origins whose pages may embed the UI, `trusted_proxies` the number of reverse proxies whose
-    forwarded headers are believed, `max_body` and `max_guest_body` the largest request bodies in bytes,
-    `root_path` the path below which a proxy serves the app.
+    `frame_ancestors` are origins whose pages may embed the UI, `cors_origins` those whose pages may call the APIs,
+    `trusted_proxies` the number of reverse proxies whose forwarded headers are believed, `max_body` and
+    `max_guest_body` the largest request bodies in bytes, `root_path` the path below which a proxy serves the app.
     """
+    origins = AllowedOrigins(cors_origins)
     app.add_middleware(RoutedPathMiddleware)
-    app.add_middleware(CORSMiddleware, allow_origins=[])  # its presence switches off Gradio's, which allows all
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(  # its presence also switches off Gradio's, which allows all
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
@@ -96,6 +120,7 @@ def add_middleware(
         SecurityHeadersMiddleware,
         open_responses=open_responses,
         frame_ancestors=frame_ancestors,
+        origins=origins,
     )
     app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
     app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

@@ -149,7 +149,7 @@ class Insights:
         """Return why a model cannot be chosen now, or None. A busy model can be chosen."""
         pinned = prompt.routing.pinned if prompt.routing else None
         if pinned not in (None, model):
-            return f"this prompt is pinned to {pinned}"
+            return f"{pinned} is pinned for this prompt"
         names = [node.name for node in self._fleet.usable(who) if model in node.serves]
         if not names:
             return "no node serves it now"

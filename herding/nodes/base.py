@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import httpx
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from herding.errors import NoNodeError, UserError
 from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
+from herding.nodes.network import Network, check_authorities, check_proxy
 from herding.nodes.prices import ANY_MODEL, Price, Prices
 from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus
 from herding.yaml_files import StrictModel
@@ -42,13 +43,14 @@ class AutoSwitch(StrictModel):
 class BuildContext:
     """The collaborators that a configuration may use to build its node.
 
-    `secret` looks up a secret by its name, `node_secret` is the secret of local engines, and `transport` carries HTTP
-    requests instead of the default one.
+    `secret` looks up a secret by its name, `node_secret` is the secret of local engines, `transport` carries HTTP
+    requests instead of the default one, and `network` has the proxies and certificate authorities of that.
     """
 
     secret: Callable[[str], str | None]
     node_secret: str | None = None
     transport: httpx.AsyncBaseTransport | None = None
+    network: Network = field(default_factory=Network)
 
 
 class NodeConfig(StrictModel):
@@ -77,10 +79,34 @@ class NodeConfig(StrictModel):
 
 
 class RemoteConfig(NodeConfig):
-    """A node on another machine, which can also be added while Herding runs."""
+    """A node on another machine, which can also be added while Herding runs.
+
+    `ca_file` has the certificate authorities that it is checked with, in PEM format. `proxy` is the URL of an HTTP
+    proxy, empty for none; by default both are those of the environment.
+    """
 
     url_field: ClassVar[str] = "base_url"
     """The field that holds the URL."""
+
+    ca_file: str | None = None
+    proxy: str | None = None
+
+    @field_validator("ca_file")
+    @classmethod
+    def _check_ca_file(cls, given: str | None) -> str | None:
+        check_authorities(given)
+        return given
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, given: str | None) -> str | None:
+        return check_proxy(given) if given else given
+
+    def transport(self, context: BuildContext) -> httpx.AsyncBaseTransport:
+        """Return the transport of the node."""
+        if context.transport is not None:
+            return context.transport
+        return context.network.transport(self.address, ca_file=self.ca_file, proxy=self.proxy)
 
     @property
     def address(self) -> str:

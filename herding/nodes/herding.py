@@ -40,7 +40,7 @@ class HerdingConfig(RemoteConfig):
         return {**fields, "secret_env": "SECRET"}
 
     def build(self, context: BuildContext) -> HerdingNode:
-        return HerdingNode(self, secret=context.secret, transport=context.transport)
+        return HerdingNode(self, secret=context.secret, transport=self.transport(context))
 
 
 class HerdingNode(EngineNode):

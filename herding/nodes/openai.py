@@ -96,7 +96,7 @@ class OpenAIConfig(RemoteConfig):
         return {**fields, "api_key_env": "SECRET"} if "SECRET" in secrets else dict(fields)
 
     def build(self, context: BuildContext) -> OpenAINode:
-        return OpenAINode(self, secret=context.secret, transport=context.transport)
+        return OpenAINode(self, secret=context.secret, transport=self.transport(context))
 
 
 class OpenAINode(Node):
@@ -248,18 +248,18 @@ class OpenAINode(Node):
 
     async def _open(self, path: str, body: dict[str, Any], model: str) -> httpx.Response:
         """Return the open response of success. What the server refuses to understand is sent in another form, once."""
-        dialect, tried = self._dialects.get(model, self._dialect), set[Dialect]()
+        dialect, sent = self._dialects.get(model, self._dialect), list[dict[str, Any]]()
         while True:
+            sent.append(dialect.applied_to(body))
             try:
-                response = await self._post(path, dialect.applied_to(body))
+                response = await self._post(path, sent[-1])
             except StatusError as error:
-                tried.add(dialect)
                 other = dialect.after(error, body)
-                if other is None or other in tried:
+                if other is None or other.applied_to(body) in sent:
                     raise
                 dialect = other
             else:
-                if tried:
+                if len(sent) > 1:
                     self._dialects[model] = dialect
                 return response
 

@@ -22,7 +22,7 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
-from herding.nodes.openai_choices import ChoiceReader, response_fields
+from herding.nodes.openai_choices import ChoiceReader, plain_text, response_fields
 from herding.nodes.reported_error import is_error, read_error, shorten
 from herding.nodes.sse import MAX_LINE
 from herding.nodes.usage import USAGE_PLACES, larger, read_usage
@@ -59,7 +59,9 @@ class StreamReader:
         before_end = events[: events.index(_DONE)] if _DONE in events else events
         try:
             for event in self._parse(before_end):
-                if chunk := self._read_event(event, texts):
+                if self._begun and (text := plain_text(event)) is not None:
+                    self._add_text(text, texts)
+                elif chunk := self._read_event(event, texts):
                     if chunk.deltas:
                         _add_texts(chunks, texts)
                     chunks.append(chunk)  # fields of the response come before its text
@@ -73,6 +75,13 @@ class StreamReader:
                 self.read_late(events[len(before_end) + 1 :])
         _add_texts(chunks, texts)
         return chunks
+
+    def _add_text(self, text: str, texts: list[str]) -> None:
+        """Record text of the first choice."""
+        self._has_choices = True
+        if text:
+            self._choices.begun.add(0)
+            texts.append(text)
 
     def read_late(self, events: Sequence[str]) -> None:
         """Take the usage from events after the end, where some servers send it."""
@@ -153,7 +162,10 @@ class StreamReader:
             return {}
         found = check_event(event, self._node)
         found = from_ollama(found) or found
-        return found if {"choices", *USAGE_PLACES} & found.keys() else {}
+        if {"choices", *USAGE_PLACES} & found.keys():
+            return found
+        self._words = self._words or read_error(found).message
+        return {}
 
     def finish(self) -> FinishReason:
         """Return the finish reason; raise NodeError if the response is empty or incomplete."""

@@ -21,7 +21,7 @@ MAX_SECRET_CHARS, MAX_SECRETS = 4_000, 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_FILE_ONLY_FIELDS = {"api_key_env", "secret_env"}
+_FILE_ONLY_FIELDS = {"api_key_env", "secret_env", "ca_file", "proxy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,9 @@ def read_spec(fields: Mapping[str, Any], secrets: Mapping[str, str]) -> NodeSpec
     if kind is None:
         raise _unknown_kind()
     if file_only := sorted(_FILE_ONLY_FIELDS & words.keys()):
-        message = f"'{file_only[0]}' is only allowed in the nodes file. Send the secret itself as 'secret'."
+        message = f"'{file_only[0]}' is only allowed in the nodes file."
+        if file_only[0].endswith("_env"):
+            message += " Send the secret itself as 'secret'."
         raise UserError(message, param=file_only[0])
     all_secrets = dict(secrets)
     config = read_config(kind.with_secrets(words, all_secrets))

@@ -13,6 +13,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from herding.errors import UserError
+from herding.nodes.network import Network
 from herding.nodes.origin import Address, Origin, origin_of
 from herding.nodes.transport import NodeTransport
 
@@ -32,9 +33,20 @@ class SsrfGuard:
 
     Public addresses are allowed, with `loopback` also those of this machine if the URL names it explicitly. `allowed`
     adds hosts of the operator as `host`, `host:port` or `scheme://host:port`, with any address they resolve to.
+
+    Where `network` has a proxy for a host, the proxy connects to it: its name is looked up and checked here for each
+    request, but the proxy looks it up again. What only the proxy can look up is for the proxy to refuse.
     """
 
-    def __init__(self, *, allowed: Sequence[str] = (), loopback: bool = False, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        allowed: Sequence[str] = (),
+        loopback: bool = False,
+        resolve: Resolve | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self.network = network or Network()
         self._allowed = frozenset(entry.lower().rstrip("/") for entry in allowed)
         self._loopback = loopback
         self._resolve = resolve or _resolve
@@ -104,12 +116,17 @@ class _GuardedTransport(NodeTransport):
     """Checks each request, and each address before a connection to that very address is made."""
 
     def __init__(self, guard: SsrfGuard, origin: Origin) -> None:
-        super().__init__(resolver=_GuardedResolver(guard, origin))
+        proxy = guard.network.proxy_of(str(origin))
+        resolver = None if proxy else _GuardedResolver(guard, origin)  # else it would look up the proxy
+        super().__init__(resolver=resolver, context=guard.network.context(), proxy=proxy)
         self._guard, self._origin = guard, origin
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            origin = self._guard.check(str(request.url))
+            if self.proxy is None:
+                origin = self._guard.check(str(request.url))
+            else:
+                origin = await self._guard.check_addresses(str(request.url))
         except UserError as error:
             raise httpx.ConnectError(error.message) from None
         if origin != self._origin:

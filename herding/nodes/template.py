@@ -143,7 +143,7 @@ class TemplateConfig(RemoteConfig):
         return {**fields, **replaced, "secrets": {name: name for name in secrets}}
 
     def build(self, context: BuildContext) -> TemplateNode:
-        return TemplateNode(self, secret=context.secret, transport=context.transport)
+        return TemplateNode(self, secret=context.secret, transport=self.transport(context))
 
 
 class TemplateNode(Node):

@@ -25,6 +25,7 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientConnectorError, httpx.ConnectError),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
     (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
     (aiohttp.ClientOSError, httpx.ReadError),
@@ -34,15 +35,27 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
 
 
 class NodeTransport(AiohttpTransport):
-    """Sends requests without redirects, cookies, decompression, proxies or credentials from the environment.
+    """Sends requests without redirects, cookies, decompression or credentials from the environment.
 
     Adds to httpx-aiohttp what its users would notice: exact error classes, because failover depends on them; one retry
     when the server closes a kept-alive connection before it responds; an error when a response breaks HTTP framing.
-    `resolver` looks up the host of every new connection.
+    `resolver` looks up the host of every new connection. `context` has the certificate authorities. With `proxy`, the
+    URL of an HTTP proxy, all requests go through it; it looks up the hosts then.
     """
 
-    def __init__(self, *, resolver: AbstractResolver | None = None) -> None:
-        super().__init__(verify=_ssl_context(), client=functools.partial(_new_session, resolver))
+    def __init__(
+        self,
+        *,
+        resolver: AbstractResolver | None = None,
+        context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        context = context or _ssl_context()
+        super().__init__(
+            verify=context,
+            proxy=_proxy(proxy) if proxy else None,
+            client=functools.partial(_new_session, resolver, context),
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response as soon as its head has arrived."""
@@ -97,15 +110,24 @@ class _Protocol(ResponseHandler):
             super().resume_reading(resume_parser)
 
 
-def _new_session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
+def _new_session(resolver: AbstractResolver | None, context: ssl.SSLContext) -> aiohttp.ClientSession:
     connector = _Connector(
         limit=MAX_CONNECTIONS,
         keepalive_timeout=KEEPALIVE_SECONDS,
-        ssl=_ssl_context(),
+        ssl=context,
         resolver=resolver or aiohttp.ThreadedResolver(),
         use_dns_cache=resolver is None,
     )
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def _proxy(url: str) -> httpx.Proxy:
+    """Return a proxy whose credentials are in a header, which aiohttp sends as Proxy-Authorization to it alone."""
+    given = httpx.Proxy(url)
+    if given.raw_auth is None:
+        return given
+    user, password = (part.decode() for part in given.raw_auth)
+    return httpx.Proxy(given.url, headers={"Authorization": aiohttp.encode_basic_auth(user, password)})
 
 
 @functools.cache
@@ -116,4 +138,15 @@ def _ssl_context() -> ssl.SSLContext:
 def _httpx_error(error: Exception, request: httpx.Request) -> httpx.RequestError:
     cause = error if isinstance(error, aiohttp.ClientError) else error.__cause__
     kind = next((kind for source, kind in _ERRORS if isinstance(cause, source)), httpx.ReadError)
-    return kind(str(cause or error) or type(error).__name__, request=request)
+    return kind(_message(cause or error), request=request)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy responded with HTTP {error.status} {error.message}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return (
+            f"{error}. If its certificate is of a private authority, set ca_file of the node, or SSL_CERT_FILE, to a "
+            "file with that authority"
+        )
+    return str(error) or type(error).__name__

@@ -159,9 +159,9 @@ class Policies:
         """
         if settings.pinned is not None and settings.pinned in models:
             pinned = settings.pinned
-            return Choice(PINNED, (pinned,), {pinned: 1.0}, f"this prompt is pinned to {pinned}")
+            return Choice(PINNED, (pinned,), {pinned: 1.0}, f"{pinned} is pinned for this prompt")
         if len(models) == 1:
-            return Choice(ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only model that can answer")
+            return Choice(ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only available model")
         if not models:
             raise ValueError("a choice needs at least one model")
         return self._by_name[settings.policy](_Query(prompt, tuple(models), settings, busy))
@@ -204,13 +204,13 @@ class Policies:
         shares = self.shares(prompt, models, settings)
         quality = self.posterior(prompt, models, settings).mean
         return tuple(
-            ModelEstimate(model, shares[model], expected, self._describe(prompt, model))
+            ModelEstimate(model, shares[model], expected, self._describe(prompt, model, settings))
             for model, expected in zip(models, quality, strict=True)
         )
 
-    def _describe(self, prompt: str, model: str) -> str:
+    def _describe(self, prompt: str, model: str, settings: RoutingSettings) -> str:
         counts = self._record.window(prompt).counts.get(model, ModelCounts())
-        return counts.describe(self._record.other_prompts(prompt, model))
+        return counts.describe(self._record.other_prompts(prompt, model), settings.targets)
 
     def _stars(self, query: _Query) -> Choice:
         prompt, names, settings, _ = query
@@ -218,7 +218,7 @@ class Policies:
         first = names[draw(drawn, self._rng.random())]
         mean = dict(zip(names, self.posterior(prompt, names, settings).mean, strict=True))
         shares = dict(zip(names, drawn, strict=True))
-        why = f"{_describe_share(first, shares)}: {self._describe(prompt, first)}"
+        why = f"{_describe_share(first, shares)}: {self._describe(prompt, first, settings)}"
         return Choice(STARS, _order(first, mean), shares, why)
 
     def _star_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
@@ -231,7 +231,9 @@ class Policies:
         drawn = self._success_shares(query.prompt, query.models, query.settings)
         first = query.models[draw(drawn, self._rng.random())]
         shares = dict(zip(query.models, drawn, strict=True))
-        return Choice(SUCCESS_SHARE, _order(first, shares), shares, f"{_describe_share(first, shares)} by its success")
+        why = f"{_describe_share(first, shares)} by its success"
+        evidence = self._describe(query.prompt, first, query.settings)
+        return Choice(SUCCESS_SHARE, _order(first, shares), shares, f"{why}: {evidence}")
 
     def _success_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
         window = self._record.window(prompt)
@@ -250,15 +252,15 @@ class Policies:
     def _round_robin(self, query: _Query) -> Choice:
         turn = next(self._rotations.setdefault(query.prompt, count())) % len(query.models)
         order = query.models[turn:] + query.models[:turn]
-        return Choice(ROUND_ROBIN, order, _equal_shares(order), f"{order[0]} is next in the rotation")
+        return Choice(ROUND_ROBIN, order, _equal_shares(order), f"{order[0]} is next in turn")
 
     def _random(self, query: _Query) -> Choice:
         order = tuple(self._rng.sample(query.models, len(query.models)))
-        return Choice(RANDOM, order, _equal_shares(order), f"{order[0]} was drawn at random")
+        return Choice(RANDOM, order, _equal_shares(order), f"{order[0]} was chosen at random")
 
     def _least_busy(self, query: _Query) -> Choice:
         order = tuple(sorted(query.models, key=lambda model: query.busy.get(model, 0.0)))
-        why = f"{order[0]} is the least busy; ties go by the prompt's order"
+        why = f"{order[0]} is the least busy model"
         return Choice(LEAST_BUSY, order, dict(zip(order, _one_hot(0, len(order)), strict=True)), why)
 
 

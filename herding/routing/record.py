@@ -31,7 +31,10 @@ SortKey = tuple[int, str, str]
 
 @dataclass(slots=True)
 class ModelCounts:
-    """The counts of one model in a window. `stars` is the sum of the stars, `squares` that of their squares."""
+    """The counts of one model in a window. `stars` is the sum of the stars, `squares` that of their squares.
+
+    `total_ms` is the sum of the times of the requests that did not fail, in milliseconds.
+    """
 
     requests: int = 0
     failed: int = 0
@@ -40,6 +43,7 @@ class ModelCounts:
     rated: int = 0
     stars: int = 0
     squares: int = 0
+    total_ms: float = 0.0
 
     def count_sample(self, sample: Sample, sign: int) -> None:
         """Add (`sign` 1) or subtract (-1) a sample."""
@@ -47,6 +51,7 @@ class ModelCounts:
         self.failed += sign * (not sample.ok)
         self.checks_passed += sign * (sample.checks_passed is True)
         self.checks_failed += sign * (sample.checks_passed is False)
+        self.total_ms += sign * sample.total_ms * sample.ok
 
     def count_rating(self, stars: int, sign: int) -> None:
         """Add (`sign` 1) or subtract (-1) the stars of one rater."""
@@ -63,28 +68,34 @@ class ModelCounts:
         margin = NORMAL_95 * max(MIN_SPREAD, math.sqrt(variance)) / math.sqrt(self.rated)
         return mean, max(1.0, mean - margin), min(5.0, mean + margin)
 
-    def describe(self, others: ModelCounts) -> str:
-        """Describe the counts in half a sentence, such as `4.6 stars from 23 ratings; fails 2 % of the time`.
+    def describe(self, others: ModelCounts, targets: Targets | None = None) -> str:
+        """Describe all that decides in half a sentence: ratings, failures, checks and latency.
 
-        For a model without ratings on this prompt, `others`, its counts on other prompts, are described as well.
+        Such as `4.6 stars from 23 ratings; fails 2 % of the time; mean latency 1.2 s`. `targets` are the latencies of
+        slow and fast responses. For a model without ratings on this prompt, `others`, its counts on other prompts, are
+        described as well.
         """
-        own = self._describe()
+        own = self._describe(targets or Targets())
         parts = [_describe_stars(others)] if others.rated else []
         if others.failed:
             parts.append(_describe_failures(others))
         return f"{own}; on other prompts: {', '.join(parts)}" if parts and not self.rated else own
 
-    def _describe(self) -> str:
+    def _describe(self, targets: Targets) -> str:
         if not self.requests:
             return "no data for this prompt yet"
         parts = [_describe_stars(self)]
         if self.failed:
             parts.append(_describe_failures(self))
+        else:
+            parts.append(f"no failures in {_quantity(self.requests, 'request')}")
         if self.checks_failed:
             share = _percent(self.checks_failed, self.checks_passed + self.checks_failed)
             parts.append(f"fails checks in {share} of its responses")
-        if len(parts) == 1:
-            parts.append(f"no failures in {_quantity(self.requests, 'request')}")
+        elif self.checks_passed:
+            parts.append("passed all checks")
+        if self.requests > self.failed:
+            parts.append(_describe_latency(self.total_ms / (self.requests - self.failed), targets))
         return "; ".join(parts)
 
 
@@ -320,6 +331,7 @@ class Record:
             total.rated - here.rated,
             total.stars - here.stars,
             total.squares - here.squares,
+            total.total_ms - here.total_ms,
         )
 
     def _drop_requests(self, window: SampleWindow, requests: Iterable[str]) -> None:
@@ -342,6 +354,12 @@ def _describe_stars(counts: ModelCounts) -> str:
 
 def _describe_failures(counts: ModelCounts) -> str:
     return f"fails {_percent(counts.failed, counts.requests)} of the time"
+
+
+def _describe_latency(mean_ms: float, targets: Targets) -> str:
+    shown = f"{mean_ms:.0f} ms" if mean_ms < 1000 else f"{mean_ms / 1000:.1f} s"
+    verdict = " (slow)" if mean_ms > targets.slow_ms else " (fast)" if mean_ms < targets.fast_ms else ""
+    return f"mean latency {shown}{verdict}"
 
 
 def _quantity(number: int, noun: str) -> str:

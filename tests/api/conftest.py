@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from herding import main
 from herding.api.app import create_app
+from herding.api.http.request import get_principal
 from herding.api.native import infer
 from herding.api.native.idempotency import IdempotencyCache
 from herding.orchestrator import Orchestrator
@@ -69,13 +70,15 @@ def _responses(**options: Any) -> Any:
 
 
 class _EnterSite:
-    """The innermost middleware: tells the shared routes which app is asked."""
+    """The innermost middleware: tells the shared routes which app is asked, and by whom where a test says so."""
 
     def __init__(self, app: ASGIApp, *, site: _Site) -> None:
         self._app, self._site = app, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _site.set(self._site)
+        if found := scope["app"].dependency_overrides.get(get_principal):
+            scope["state"]["principal"] = found()
         await self._app(scope, receive, send)
 
 

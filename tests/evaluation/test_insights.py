@@ -144,7 +144,7 @@ async def test_what_was_run_and_rated_is_seen_at_once(tmp_path: Path) -> None:
     first, second, third = found.models
     assert (first.share, second.share, third.share) == (good.share, bad.share, 0.0)
     assert first.quality > second.quality
-    assert first.why == "5.0 stars from 12 ratings; no failures in 12 requests"
+    assert first.why.startswith("5.0 stars from 12 ratings; no failures in 12 requests; mean latency ")
     assert (first.against, third.against) == (None, "no node serves it now")
 
 
@@ -186,9 +186,9 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         pinned = await place.orchestrator.insights.get("duel", USER)
         free = await place.orchestrator.insights.get("free", USER)
     assert [(model.share, model.against) for model in pinned.models] == [
-        (0.0, "this prompt is pinned to bad"),
+        (0.0, "bad is pinned for this prompt"),
         (1.0, None),
-        (0.0, "this prompt is pinned to bad"),
+        (0.0, "bad is pinned for this prompt"),
     ]
     assert (free.models[0].share, free.models[0].against) == (0.0, "one is ejected")
     assert free.models[1].share == 1.0

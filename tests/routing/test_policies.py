@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from herding.errors import ConfigError
 from herding.routing.policies import POLICIES, Policies, ResultCache, RoutingSettings
-from herding.routing.quality import Sample
+from herding.routing.quality import Sample, Targets
 from herding.routing.record import ModelCounts, Rating, Record
 
 MODELS = ("a", "b", "c")
@@ -82,7 +82,7 @@ def test_a_pinned_model_is_the_only_one_while_it_is_a_candidate() -> None:
     choice = chooser.choose("p", MODELS, RoutingSettings(pinned="c"), busy={})
     assert (choice.order, choice.policy) == (("c",), "pinned")
     alone = chooser.choose("p", ["c"], RoutingSettings(pinned="c"), busy={})
-    assert (alone.policy, alone.why) == ("pinned", "this prompt is pinned to c")
+    assert (alone.policy, alone.why) == ("pinned", "c is pinned for this prompt")
     assert chooser.shares("p", MODELS, RoutingSettings(pinned="c")) == {"a": 0, "b": 0, "c": 1}
     assert len(policies(known()).choose("p", MODELS, RoutingSettings(pinned="z"), busy={}).order) == 3
 
@@ -163,6 +163,7 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
         for prompt in ("p", "q")
     )
     assert "5.0 stars from 20 ratings; no failures in 20 requests" in whys["a"]
+    assert all("mean latency " in why for why in whys.values())
     assert "on other prompts" not in whys["a"]
     assert "fails checks in" in whys["b"]
     assert "fails 50 % of the time" in whys["c"]
@@ -227,3 +228,18 @@ def test_fresh_results_are_few() -> None:
         ]
     ]
     assert asked == [0, 0, 1, 2, 3, 2, 4, 5]
+
+
+def test_the_reason_names_the_latency_where_it_decided() -> None:
+    record = Record()
+    for number in range(80):
+        record.add(Sample(f"{number}", "p", "ab"[number % 2], number, True, True, 4_000 if number % 2 else 300))
+    for settings in (RoutingSettings(explore=False), RoutingSettings(policy="success_share")):
+        chooser = policies(record)
+        choices = [chooser.choose("p", ("a", "b"), settings, busy={}) for _ in range(100)]
+        whys = {choice.order[0]: choice.why for choice in choices}
+        why = whys.get("a", "")
+        assert why.endswith("no stars yet; no failures in 40 requests; passed all checks; mean latency 300 ms (fast)")
+    counts = record.window("p").counts["b"]
+    assert counts.describe(ModelCounts()).endswith("passed all checks; mean latency 4.0 s (slow)")
+    assert counts.describe(ModelCounts(), Targets(slow_ms=9_000)).endswith("mean latency 4.0 s")

@@ -22,10 +22,15 @@ WATCH_AFTER_SECONDS = 0.2
 """Most responses are ready before this, and need no task that waits for their client to disconnect."""
 
 
-async def get_principal(request: Request) -> Principal:
+def principal_of(request: Request) -> Principal:
     """Return the principal that the authentication middleware found."""
     principal: Principal = request.state.principal
     return principal
+
+
+async def get_principal(request: Request) -> Principal:
+    """Return the principal of a request as a dependency. A route that has the request takes `principal_of` instead."""
+    return principal_of(request)
 
 
 Caller = Annotated[Principal, Depends(get_principal)]

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.access.sessions import Session
+from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
 from herding.errors import AuthenticationError, HerdingError
@@ -25,7 +26,8 @@ LOGIN, LOGOUT = "/login", "/logout"
 class AuthenticationMiddleware:
     """ASGI middleware that sets `scope["state"]["principal"]`, and the client's address as `"address"`.
 
-    A token comes in the Authorization header, never in a URL. The session cookie, and the trust in the local user, hold
+    A token comes in the Authorization header, never in a URL. Where none is needed, a key of another kind counts as
+    none: many clients insist on one. The session cookie, and the trust in the local user, hold
     for our own pages only: a page of another origin is a guest.
     """
 
@@ -50,7 +52,8 @@ class AuthenticationMiddleware:
 
     async def _authenticate(self, scope: Scope, headers: Headers, address: str) -> tuple[Principal, Session | None]:
         """Return the principal, and the session that begins if they are new."""
-        if (token := bearer_token(headers)) is not None:
+        token = bearer_token(headers)
+        if token is not None and not (self._authenticator.trusts_all and not token.startswith(PREFIX)):
             return await self._authenticator.authenticate_token(token, address), None
         if not same_origin(headers) and not is_navigation(headers):
             return self._authenticator.authenticate_guest(address), None

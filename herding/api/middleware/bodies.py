@@ -103,9 +103,8 @@ class BodiesMiddleware:
         return self._max_body if scope["path"] in LARGE_ROUTES else min(MAX_SMALL_BODY, self._max_body)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, *, length: bytes | None, most: int) -> None:
-        too_large = Problem(413, "refused", f"The request body is too large. Send at most {most:,} bytes.")
         if length is not None and not (length.isdigit() and int(length) <= most):
-            await _refuse(scope, receive, send, too_large)
+            await _refuse(scope, receive, send, _too_large(most))
             return
         try:
             if length is not None and (int(length) < PARSED_ALONE or not _is_json(scope)):
@@ -113,7 +112,7 @@ class BodiesMiddleware:
                 return
             body = await _read(receive, most)
         except _TooLarge:
-            await _refuse(scope, receive, send, too_large)
+            await _refuse(scope, receive, send, _too_large(most))
             return
         if body is None:
             return
@@ -134,6 +133,10 @@ class BodiesMiddleware:
             await send(message)
 
         return send_and_count
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "refused", f"The request body is too large. Send at most {most:,} bytes.")
 
 
 def _is_json(scope: Scope) -> bool:

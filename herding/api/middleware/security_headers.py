@@ -10,7 +10,8 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.api.http.errors import Problem, problem_of
-from herding.api.http.request import same_origin
+from herding.api.http.origins import AllowedOrigins
+from herding.api.http.request import Headers, same_origin
 from herding.api.http.sse import encode_event
 from herding.errors import BROKEN, AuthenticationError, HerdingError, ShuttingDownError
 from herding.people.authenticator import SESSION_ENDED
@@ -60,8 +61,10 @@ class SecurityHeadersMiddleware:
         *,
         open_responses: OpenResponses | None = None,
         frame_ancestors: Sequence[str] = (),
+        origins: AllowedOrigins | None = None,
     ) -> None:
         self._app = app
+        self._origins = AllowedOrigins() if origins is None else origins
         self._open = OpenResponses() if open_responses is None else open_responses
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
         self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
@@ -72,13 +75,19 @@ class SecurityHeadersMiddleware:
             return
         headers = dict(scope["headers"])
         response = _GuardedSend(send, self._headers)
-        if (scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS) and not same_origin(headers):
+        if not same_origin(headers) and not self._may_call(scope, headers):
             await _refuse(scope, response, 403, "A page of another origin may not do this.")
             return
         if self._open.stopping:
             await _send_error(scope, response, ShuttingDownError())
             return
         await self._run(scope, receive, response)
+
+    def _may_call(self, scope: Scope, headers: Headers) -> bool:
+        """Return whether a page of another origin may send a request: to read, or if the settings allow it."""
+        if scope["type"] != "http":
+            return False
+        return scope["method"] in _SAFE_METHODS or self._origins.may_call(scope["path"], headers)
 
     async def _run(self, scope: Scope, receive: Receive, response: _GuardedSend) -> None:
         """Run the app; complete the response if the app could not."""

@@ -15,7 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 from herding import values
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
-from herding.api.http.request import Caller, run_until_disconnect, same_origin
+from herding.api.http.request import Caller, principal_of, run_until_disconnect, same_origin
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
 from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
@@ -240,7 +240,6 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def run_prompt(
         body: RunPromptRequest,
         request: Request,
-        who: Caller,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY)] = None,
     ) -> Response:
         """Run a prompt. With `stream`, send the events `queued`, `start`, `delta`, and `done` or `error`.
@@ -248,7 +247,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         Requests with the same `Idempotency-Key` and body run once and get the same response for 24 hours, until this
         process restarts. A client that disconnects ends its run.
         """
-        run = body.to_request()
+        run, who = body.to_request(), principal_of(request)
         to_body = RunPromptResponse.from_outcome if body.prompt_key is None else LegacyRunResponse.from_outcome
         if not body.stream and idempotency_key is None:
             outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))

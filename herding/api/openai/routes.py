@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from herding.api.http.errors import Responses, error_responses
-from herding.api.http.request import Caller, run_until_disconnect
+from herding.api.http.request import Caller, principal_of, run_until_disconnect
 from herding.api.http.response import outcome_headers
 from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat, complete_text
@@ -57,23 +57,24 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["openai"])
 
     @routes.post("/chat/completions", response_model=ChatCompletion, responses=_CHUNKS | _ERRORS)
-    async def create_chat_completion(body: ChatRequest, request: Request, who: Caller) -> Response:
+    async def create_chat_completion(body: ChatRequest, request: Request) -> Response:
         """Answer a chat, or run the prompt that `model` names as `prompt:<key>`, with its `variables`.
 
         The last user message fills the last text variable that the prompt's last message uses. For a prompt that is a
         chat, the messages before it are the earlier turns. With a `session_id` and one new message, the session
         remembers the earlier turns.
         """
-        return await complete_chat(orchestrator, body, request, who)
+        return await complete_chat(orchestrator, body, request, principal_of(request))
 
     @routes.post("/completions", response_model=TextCompletion, responses=_CHUNKS | _ERRORS)
-    async def create_completion(body: CompletionRequest, request: Request, who: Caller) -> Response:
+    async def create_completion(body: CompletionRequest, request: Request) -> Response:
         """Continue a raw text, or run the prompt that `model` names; the text fills its last text variable."""
-        return await complete_text(orchestrator, body, request, who)
+        return await complete_text(orchestrator, body, request, principal_of(request))
 
     @routes.post("/embeddings", response_model=EmbeddingList, responses=_ERRORS)
-    async def create_embeddings(body: EmbeddingsRequest, request: Request, who: Caller) -> Response:
+    async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
         """Return a vector for each text. At most 2,048 texts and a million characters."""
+        who = principal_of(request)
         work = orchestrator.pipeline.embed(
             body.model, body.to_inputs(), who, dimensions=body.dimensions, parameters=body.to_parameters()
         )

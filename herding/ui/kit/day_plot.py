@@ -57,7 +57,7 @@ def update_plot(bars: Iterable[Bar], *, since: int, until: int, width_ms: int, *
     colours = {name: OTHERS_COLOUR if name == OTHERS else COLOURS[number] for number, name in enumerate(names)}
     first, last = since - since % width_ms, until - until % width_ms + width_ms
     return gr.update(
-        value=_plot_data(table),
+        value=_plot_data(table, width_ms),
         color_map=colours,
         x_bin=f"{width_ms // HOUR_MS}h",
         x_lim=[first / 1000, last / 1000],
@@ -92,8 +92,11 @@ def bucket_width(since: int, until: int) -> int:
     return -(-days // MAX_BARS) * 24 * HOUR_MS
 
 
-def _plot_data(table: pd.DataFrame) -> dict[str, Any]:
-    """Return rows in the component's own format."""
-    rows = [[int(time), float(value), str(name)] for time, name, value in table.itertuples(index=False)]
+def _plot_data(table: pd.DataFrame, width_ms: int) -> dict[str, Any]:
+    """Return rows in the component's own format.
+
+    Each is in the middle of its period: the component adds a bar at the begin of the last period to the one before.
+    """
+    rows = [[int(time) + width_ms // 2, float(value), str(name)] for time, name, value in table.itertuples(index=False)]
     kinds = {"time": "temporal", "value": "quantitative", "name": "nominal"}
     return {"columns": list(kinds), "data": rows, "datatypes": kinds, "mark": "bar"}

@@ -57,6 +57,7 @@ class StatisticsPane:
         self._orchestrator = orchestrator
         self.shown = shown_field("usage-shown")
         with gr.Column(elem_classes=["sheet", "insights"], elem_id="usage-statistics"):
+            gr.HTML(el("h2", "Statistics"))
             with gr.Row(elem_classes=["filters", "many"]):
                 self.period = PeriodPicker("usage", right=USAGE, name="usage", preset=MONTH, optional=False)
                 self.group = _picker([(name, key) for key, name in GROUPS.items()], "model", "Group by", "usage-group")

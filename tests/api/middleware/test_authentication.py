@@ -167,12 +167,19 @@ async def test_another_scheme_is_refused_with_advice(door: Door, given: str, acc
 
 
 async def test_a_wrong_token_is_refused_and_nobody_becomes_a_guest_by_it(door: Door, own_door: Door) -> None:
-    for one in (door, own_door):
-        for token in (mint().text, "x", "hl_", "é", "\x00", "a b", "x" * 50_000):
+    others = ("x", "é", "\x00", "a b", "x" * 50_000)
+    for one, tokens in ((door, (mint().text, "hl_", *others)), (own_door, (mint().text, "hl_", "hl_x"))):
+        for token in tokens:
             for accept in ("*/*", "text/html"):
                 answer = await one.ask({**bearer(token), "accept": accept})
                 assert (answer.status, answer.header("www-authenticate"), answer.who) == (401, "Bearer", None)
                 assert answer.header("set-cookie") is None
+
+
+@pytest.mark.parametrize("key", ["sk-1234567890", "x", "lm-studio", "ollama", "hf_abc", "a b", "EMPTY"])
+async def test_where_no_key_is_needed_another_kind_of_key_counts_as_none(own_door: Door, key: str) -> None:
+    assert (await own_door.who(bearer(key))).role == "admin"
+    assert (await own_door.who({**bearer(key), "origin": "https://evil.example"})).role == "guest"
 
 
 async def test_a_token_counts_in_no_other_place(door: Door) -> None:
@@ -362,7 +369,7 @@ async def test_where_somebody_comes_from(door: Door, client: Any, address: str) 
 
 async def test_a_websocket_of_nobody_is_closed(door: Door, own_door: Door) -> None:
     for one in (door, own_door):
-        for headers in (bearer("wrong"), {"authorization": "Basic x"}, await ended(one)):
+        for headers in (bearer("hl_wrong"), {"authorization": "Basic x"}, await ended(one)):
             answer = await one.ask(headers, type="websocket")
             assert answer.messages == [{"type": "websocket.close", "code": 1008}]
             assert answer.who is None

@@ -119,7 +119,7 @@ async def test_a_page_reads_that_it_must_wait(http: httpx.AsyncClient, app: Fast
     response = await http.get(f"{RUN}/open", headers=FROM_PAGE)
     assert (response.status_code, response.headers["access-control-allow-origin"]) == (429, PAGE)
     assert int(response.headers["retry-after"]) > 0
-    assert response.headers["access-control-expose-headers"] == "retry-after"
+    assert "retry-after" in response.headers["access-control-expose-headers"]
 
 
 async def test_a_page_reads_why_its_token_is_refused(http: httpx.AsyncClient, opened: Place) -> None:

@@ -96,7 +96,7 @@ async def test_the_details_of_a_request_tell_everything(desktop: Desktop) -> Non
     await desktop.place.orchestrator.feedback.comment(row.request_id, "well done", desktop.who)
     await desktop.fire("history_pick", row.request_id)
     assert "Succeeded" in desktop.value(history.head)
-    for part in ("number 0", "user", "echo serves it", "succeeded", row.request_id):
+    for part in ("number 0", "user", "echo is the only available model", "succeeded", row.request_id):
         assert part in desktop.value(history.page), part
     assert desktop.value(history.comment) == "well done"
     assert desktop.prop(history.stars, "enabled") is True

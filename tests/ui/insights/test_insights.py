@@ -89,7 +89,7 @@ async def test_it_opens_with_the_prompt_of_the_address_and_its_figures(desktop: 
     assert "Pinned: <b>none</b>" in outlook
     data = desktop.value(tab.plot)["data"]
     assert [requests for _, requests, _ in data] == [*[0] * 30, 2]
-    assert {(at % DAY, model) for at, _, model in data} == {(0, "echo")}
+    assert {(at % DAY, model) for at, _, model in data} == {(DAY // 2, "echo")}
     assert desktop.prop(tab.plot, "visible") is True
 
 
@@ -266,7 +266,7 @@ def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_th
     assert drawn["columns"] == list(drawn["datatypes"]) == ["time", "value", "name"]
     assert sum(row[1] for row in drawn["data"]) == sum(bucket.requests for bucket in buckets)
     assert {row[2] for row in drawn["data"]} == set(update["color_map"])
-    assert drawn["data"][:3] == [[0, 0, "m0"], [DAY, 20, "m0"], [2 * DAY, 20, "m0"]]
+    assert drawn["data"][:3] == [[DAY // 2, 0, "m0"], [DAY * 3 // 2, 20, "m0"], [DAY * 5 // 2, 20, "m0"]]
     assert len(drawn["data"]) == 31 * 8
     assert (update["x_bin"], update["x_lim"]) == ("24h", [0, 31 * DAY / 1000])
 
@@ -276,7 +276,7 @@ def test_the_bar_of_a_day_that_has_just_begun_is_as_wide_as_the_others() -> None
     found = insights(since=until - 30 * DAY, until=until, buckets=(RequestBucket(31 * DAY, "m", 3),))
     update = plot.update(found)
     assert update["x_lim"] == [DAY / 1000, 32 * DAY / 1000]
-    assert update["value"]["data"][-1] == [31 * DAY, 3, "m"]
+    assert update["value"]["data"][-1] == [31 * DAY + DAY // 2, 3, "m"]
     assert update["visible"] is True
 
 
