@@ -24,7 +24,7 @@ def body_of(response: httpx.Response) -> AsyncIterator[bytes]:
     Close the iterator unless it is read to the end.
     """
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    raw = response.aiter_raw()
+    raw = aiter(cast(httpx.AsyncByteStream, response.stream))  # `aiter_raw` adds two steps to each piece
     if encoding in ("", "identity"):
         return raw
     if encoding in ("gzip", "x-gzip", "deflate"):

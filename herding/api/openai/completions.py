@@ -93,7 +93,7 @@ async def _chunks(events: AsyncGenerator[Event, None], writer: ChunkWriter) -> A
                 case Started():
                     writer.start(event.request_id, event.model)
                 case Delta(text, (), None):
-                    yield encode_event(writer.text(text))
+                    yield writer.text_event(text)
                 case Delta(_, choices, extra):
                     writer.extend(extra or {})
                     for choice in choices:

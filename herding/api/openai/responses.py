@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from herding.api.http.models import ResponseModel
+from herding.api.http.sse import encode_event
 from herding.values import Choice, Fields, FinishReason, Outcome, Usage
 
 
@@ -208,6 +210,7 @@ class ChunkWriter:
     def __init__(self, *, is_chat: bool, include_usage: bool) -> None:
         self._is_chat, self._include_usage = is_chat, include_usage
         self._head: dict[str, Any] = {}
+        self._around_text: tuple[bytes, bytes] | None = None
         self._begun: set[int] = set()
         self._ended: set[int] = set()
 
@@ -220,10 +223,25 @@ class ChunkWriter:
             "model": model,
             "system_fingerprint": None,
         } | ({"usage": None} if self._include_usage else {})
+        self._around_text = None
 
     def extend(self, extra: Fields) -> None:
         """Add further fields of the response to the chunks that follow."""
+        self._around_text = None
         self._head |= {name: value for name, value in extra.items() if name not in _HEAD}
+
+    def text_event(self, text: str) -> bytes:
+        """Return the event of a chunk with text of the first choice.
+
+        Most events of a response differ in their text only, so what is around it is encoded once.
+        """
+        if 0 not in self._begun:
+            return encode_event(self.text(text))
+        if self._around_text is None:
+            before, _, after = encode_event(self.text(_MARK)).rpartition(json.dumps(_MARK).encode())
+            self._around_text = before, after
+        before, after = self._around_text
+        return before + json.dumps(text).encode() + after
 
     def text(self, text: str) -> dict[str, Any]:
         """Return a chunk with text of the first choice; the first one of a chat names the role."""
@@ -266,4 +284,5 @@ class ChunkWriter:
         return self._head | {"choices": [choice]}
 
 
+_MARK = "[text]"
 _HEAD = frozenset({"id", "object", "created", "model", "choices", "usage"})
