@@ -30,6 +30,7 @@ from herding.access.role_file import Roles
 from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
 from herding.api.server import Server, max_connections
+from herding.api.site import not_found
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -196,7 +197,9 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
         _configure_gradio(settings.home)
         from herding.ui.mount import mount  # Gradio reads the environment when it is imported
 
-        mount(app, parts.orchestrator, private=[settings.home.absolute(), shipped_files()])
+        own_routes = list(app.routes)
+        page = mount(app, parts.orchestrator, private=[settings.home.absolute(), shipped_files()])
+        not_found.answer_for_page(page, own_routes)
     add_middleware(
         app,
         parts.orchestrator,

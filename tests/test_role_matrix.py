@@ -41,6 +41,8 @@ WRITTEN: dict[str, dict[str, list[str]]] = yaml.safe_load((ROOT / "config" / "ro
 PUBLIC = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("HEAD", "/healthz"),
+    ("HEAD", "/readyz"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/logout"),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 
 from herding import __version__
 from herding.api.http import errors
 from herding.api.http.origins import EXPOSED_HEADERS, AllowedOrigins
+from herding.api.http.query import QueryCheck
 from herding.api.legacy import chat, registry
 from herding.api.middleware.authentication import AuthenticationMiddleware
 from herding.api.middleware.bodies import MAX_BODY, MAX_GUEST_BODY, BodiesMiddleware
+from herding.api.middleware.heads import HeadMiddleware
 from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
@@ -59,10 +60,11 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
         telemetry=_TELEMETRY,
         generate_unique_id_function=_operation_id,
     )
+    query_check = QueryCheck()
     for module in _MODEL_ROUTERS:
-        _add_routes(app, module.router(orchestrator))
+        _add_routes(app, module.router(orchestrator), query_check)
     for module in _ROUTERS:
-        app.include_router(module.router(orchestrator))
+        app.include_router(module.router(orchestrator), dependencies=[Depends(query_check)])
     app.include_router(login.router(authenticator))
     app.include_router(docs.router(app))
     app.include_router(not_found.router())  # last: it matches every other path of the APIs
@@ -70,11 +72,12 @@ def create_app(orchestrator: Orchestrator, authenticator: Authenticator) -> Fast
     return app
 
 
-def _add_routes(app: FastAPI, router: APIRouter) -> None:
+def _add_routes(app: FastAPI, router: APIRouter, query_check: QueryCheck) -> None:
     """Add the routes of a router to the app itself: an included router matches each request twice."""
     for route in router.routes:
         if isinstance(route, APIRoute):
             route.unique_id = _operation_id(route)
+            route.app = query_check.before(route)
         app.router.routes.append(route)
 
 
@@ -115,7 +118,7 @@ def add_middleware(
     )
     authenticate_guest = authenticator.authenticate_guest
     app.add_middleware(PromptLinkMiddleware, orchestrator=orchestrator, authenticate_guest=authenticate_guest)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts))
+    app.add_middleware(HeadMiddleware, allowed_hosts=allowed_hosts)
     app.add_middleware(
         SecurityHeadersMiddleware,
         open_responses=open_responses,

@@ -1,4 +1,4 @@
-"""Loads a transformers checkpoint from a directory and sizes its KV cache."""
+"""Loads a transformers checkpoint from a directory or a GGUF file and sizes its KV cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GgufConfig
 from transformers.utils import logging
 
 from herding.engine.errors import LoadError
@@ -54,11 +54,14 @@ class Checkpoint:
 
 
 def load(path: Path, *, quantization: str, max_context: int | None, report: Report) -> Checkpoint:
-    """Load the model in the checked directory `path` without running code from there."""
-    quantization_config = _quantization_config(quantization)
+    """Load the model in the checked directory or GGUF file `path` without running code from there."""
+    directory, options = _model_options(path, quantization)
     report("reading tokenizer", None)
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-    model = _read_model(path, quantization_config, report)
+    tokenizer_file = {"gguf_file": path.name} if path.is_file() else {}
+    tokenizer = AutoTokenizer.from_pretrained(
+        directory, trust_remote_code=False, local_files_only=True, **tokenizer_file
+    )
+    model = _read_model(directory, options, report)
     cache = plan_cache(
         model.config.get_text_config(),
         item_bytes=model.dtype.itemsize,
@@ -115,19 +118,28 @@ def _cache_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available * _CPU_SHARE)
 
 
-def _read_model(path: Path, quantization_config: Any, report: Report) -> Any:
+def _model_options(path: Path, quantization: str) -> tuple[Path, dict[str, Any]]:
+    """Return the directory of a model and the options that read it. The packed weights of a GGUF file are unpacked."""
+    if not path.is_file():
+        config = _quantization_config(quantization)
+        return path, {"dtype": "auto", "use_safetensors": True, "quantization_config": config}
+    if quantization != "none":
+        raise LoadError(f"{path} is quantized already. Start the engine with --quantization none.")
+    packed = GgufConfig(dequantize=True)
+    return path.parent, {"dtype": torch.bfloat16, "gguf_file": path.name, "quantization_config": packed}
+
+
+def _read_model(directory: Path, options: dict[str, Any], report: Report) -> Any:
     progress = StageProgress("reading weights", report)
     previous = logging.set_tqdm_hook(lambda _factory, items, options: ProgressBar(progress, *items, **options))
     try:
         return AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype="auto",
+            directory,
             device_map="auto",
-            use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
             attn_implementation="sdpa",
-            quantization_config=quantization_config,
+            **options,
         )
     finally:
         logging.set_tqdm_hook(previous)

@@ -1,4 +1,4 @@
-"""Where models come from: the models that may be loaded, and the checks on a model directory."""
+"""Where models come from: the models that may be loaded, and the checks on their files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from herding.engine.errors import LoadError, UnsafeModelError
 from herding.errors import ConfigError, NotFoundError
+from herding.values.model_paths import GGUF, is_model_path, model_id_of
 
 CRIA = "herding/cria"
 """The id of the bundled model."""
@@ -22,7 +23,7 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that may be loaded, from the directory `path` or, without one, from the Hugging Face hub."""
+    """A model that may be loaded, from the directory or file `path` or, without one, from the Hugging Face hub."""
 
     id: str
     path: Path | None = None
@@ -30,10 +31,13 @@ class ModelSource:
 
 
 def parse_source(text: str) -> ModelSource:
-    """Parse `ID` or `ID=PATH`."""
+    """Parse `ID`, `ID=PATH`, or the path of a directory or a `.gguf` file, whose name is the id."""
     name, separator, path = text.partition("=")
+    if not (separator and _ID.fullmatch(name)) and is_model_path(text):
+        found = Path(text).expanduser().absolute()
+        return ModelSource(model_id_of(found), found)
     if not _ID.fullmatch(name):
-        raise ConfigError(f"Invalid model id '{name}'. Use the form owner/name.")
+        raise ConfigError(f"Invalid model id '{name}'. Use the form owner/name, or a path such as ./model or /model.")
     if separator and not path:
         raise ConfigError(f"No path after '=' in '{text}'.")
     if name == CRIA and not separator:
@@ -59,8 +63,23 @@ class ModelCatalog:
         return source
 
 
-def check_directory(path: Path) -> None:
-    """Raise LoadError unless `path` holds a transformers model that loads without running code of its own."""
+def check_model(path: Path) -> None:
+    """Raise LoadError unless `path` is a model that loads without running code of its own."""
+    if path.suffix.lower() == GGUF and not path.is_dir():
+        _check_gguf(path)
+    else:
+        _check_directory(path)
+
+
+def _check_gguf(path: Path) -> None:
+    if not path.is_file():
+        raise LoadError(f"Model file not found: {path}.")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise LoadError(f"{path} is not a GGUF file.")
+
+
+def _check_directory(path: Path) -> None:
     if not path.is_dir():
         raise LoadError(f"Model directory not found: {path}.")
     if not (path / "config.json").is_file():

@@ -13,7 +13,7 @@ from typing import Any
 
 from herding.engine.errors import LoadError
 from herding.engine.model import ServedModel
-from herding.engine.model_files import ModelSource, check_directory
+from herding.engine.model_files import ModelSource, check_model
 from herding.engine.options import Options, default_threads
 from herding.engine.progress import ProgressBar, Report, StageProgress
 
@@ -29,9 +29,9 @@ class TransformersLoader:
         self._options = options
 
     def fetch(self, source: ModelSource, report: Report) -> Path:
-        """Return the checked directory of a model; download missing files of a hub model."""
+        """Return the checked directory or file of a model; download missing files of a hub model."""
         path = source.path or _download(source.id, report)
-        check_directory(path)
+        check_model(path)
         return path
 
     def open(self, path: Path, report: Report, loop: asyncio.AbstractEventLoop) -> ServedModel:

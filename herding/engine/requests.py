@@ -24,14 +24,18 @@ class _StrictModel(BaseModel):
 class _MessageBody(_StrictModel):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
-    name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
-    reasoning_content: str | None = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> _MessageBody:
+        if self.content is None and not self.tool_calls:
+            raise ValueError("a message needs its content")
+        return self
 
     def to_message(self) -> Message:
         """Return the message of the body."""
-        names = ("name", "tool_calls", "tool_call_id", "reasoning_content")
+        names = ("tool_calls", "tool_call_id")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return Message(self.role, self.content or "", None, given)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, field_validator
 
 from herding import yaml_files
+from herding.errors import ConfigError
 from herding.nodes.base import BuildContext, Node, NodeConfig, RemoteConfig
 from herding.nodes.echo import EchoConfig
 from herding.nodes.herding import HerdingConfig
@@ -48,7 +49,14 @@ class Herd(StrictModel):
 def read_herd(path: Path) -> Herd:
     """Read the nodes file at `path`; raise ConfigError with line and key of an error."""
     source = yaml_files.read(path)
-    return source.build(Herd, _with_written_queries(source))
+    herd = source.build(Herd, _with_written_queries(source))
+    nodes: list[AnyConfig] = []
+    for number, node in enumerate(herd.nodes):
+        try:
+            nodes.append(node.with_paths_from(path.parent) if isinstance(node, LocalConfig) else node)
+        except ConfigError as error:
+            raise source.error(error.reason, ("nodes", number, "models")) from None
+    return herd.model_copy(update={"nodes": nodes})
 
 
 def _with_written_queries(source: yaml_files.YamlDocument) -> Any:

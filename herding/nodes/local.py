@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from herding.errors import NodeError, NoNodeError
+from herding.errors import ConfigError, NodeError, NoNodeError
 from herding.nodes.base import AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine_client import EngineClient, EngineNode
 from herding.values import NodeStatus
+from herding.values.model_paths import is_model_path, model_id_of
 
 
 class LocalConfig(NodeConfig):
     """The engine in the nodes file: the model to load at startup, and other models that can be loaded.
 
-    `paths` are local directories of models. `quantization` needs a GPU.
+    A model is an id at the model hub, or a path that begins with `/`, `./`, `../` or `~`, or ends with `.gguf`: a
+    directory or a GGUF file, whose name is the id. `paths` gives other ids to paths. `quantization` needs a GPU.
     """
 
     kind: Literal["local"]
@@ -31,8 +34,27 @@ class LocalConfig(NodeConfig):
     concurrency: int | None = Field(default=8, ge=1)
     auto_switch: AutoSwitch | None = None
 
+    def with_paths_from(self, directory: Path) -> LocalConfig:
+        """Return the configuration with ids for models, and absolute paths; relative ones start at a directory."""
+        paths = {id: _absolute(directory, path) for id, path in self.paths.items()}
+
+        def id_of(model: str) -> str:
+            if model in paths or not is_model_path(model):
+                return model
+            path = _absolute(directory, model)
+            if paths.setdefault(id := model_id_of(Path(path)), path) != path:
+                raise ConfigError(f"two models have the name '{id}'; give one another name under 'paths'")
+            return id
+
+        model, models = id_of(self.model), [id_of(model) for model in self.models]
+        return self.model_copy(update={"model": model, "models": models, "paths": paths})
+
     def build(self, context: BuildContext) -> LocalNode:
         return LocalNode(self, node_secret=context.node_secret)
+
+
+def _absolute(directory: Path, path: str) -> str:
+    return os.path.normpath(directory.absolute() / Path(path).expanduser())
 
 
 class LocalNode(EngineNode):
@@ -42,6 +64,7 @@ class LocalNode(EngineNode):
     refresh_seconds: ClassVar[float] = 0.3
 
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None) -> None:
+        config = config.with_paths_from(Path())
         super().__init__(
             config.name,
             deadlines=config.deadlines,

@@ -204,8 +204,11 @@ class Accounts:
         require(who, USAGE)
         return await self._store.user(who.id) if who.token not in (None, OPERATOR) else None
 
-    async def opt_out(self, opted_out: bool, who: Principal) -> User:
-        """Choose whether the content of this user's requests is stored, from now on."""
+    async def opt_out(self, opted_out: bool, who: Principal, *, delete_drafts: bool = False) -> User:
+        """Choose whether the content of this user's requests and drafts is stored, from now on.
+
+        `delete_drafts` also deletes their stored drafts.
+        """
         require(who, USAGE)
         async with self._changing:  # else this would undo a concurrent change by an admin
             user = await self.me(who)
@@ -216,7 +219,20 @@ class Accounts:
         self._authenticator.forget_user(user.id)
         if opted_out:
             self._active.drop_texts(user.id)
+        if delete_drafts:
+            await self._store.erase_drafts(user.id)
         return changed
+
+    async def stored_drafts(self, who: Principal) -> int:
+        """Return the number of the principal's stored drafts."""
+        require(who, USAGE)
+        return len(await self._store.drafts(who.id))
+
+    async def forget_drafts(self, who: Principal) -> int:
+        """Delete all drafts of the principal, and return their number. Raises LimitError as `forget` does."""
+        require(who, USAGE)
+        self._check_deletion_rate(who.account or who.id)
+        return await self._store.erase_drafts(who.id)
 
     async def usage(self, who: Principal, *, user: str | None = None) -> tuple[LimitUse, ...]:
         """Return how much of each of the principal's limits is used; or of those of another user.

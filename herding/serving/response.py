@@ -94,6 +94,8 @@ class ResponseRecord:
         return Delta(text, tuple(choices), chunk.extra or None) if choices or chunk.extra else None
 
     def _add_choice(self, given: Choice) -> Choice | None:
+        if isinstance(refusal := given.fields.get("refusal"), str):
+            self.received += utf8_size(refusal)
         self.received += utf8_size(given.text) + utf8_size(given.reasoning) + _size(given.fields.get("tool_calls"))
         record = self._first if given.index == 0 else self._others.get(given.index)
         if record is None:

@@ -44,10 +44,12 @@ def blank_requests(connection: Connection, principal: str, request_ids: Sequence
     return len(found)
 
 
-def delete_drafts(connection: Connection, principal: str) -> None:
-    """Delete all drafts of a principal with their steps."""
+def delete_drafts(connection: Connection, principal: str) -> int:
+    """Delete all drafts of a principal with their steps, and return the number of drafts."""
+    count = 0
     for table in (draft_step, draft):
-        connection.execute(delete(table).where(table.c.principal == storable(principal)))
+        count = connection.execute(delete(table).where(table.c.principal == storable(principal))).rowcount
+    return count
 
 
 def _drop_text_parameters(connection: Connection, ids: Sequence[str]) -> None:

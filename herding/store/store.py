@@ -188,6 +188,12 @@ class Store(
                 await asyncio.sleep(time.monotonic() - begun)
         return count
 
+    async def erase_drafts(self, principal: str) -> int:
+        """Delete all drafts of a principal and return their number. On SQLite they are in none of its files then."""
+        count = await self._writer.call(lambda c: erase.delete_drafts(c, principal))
+        await self._writer.maintain(sqlite.purge)
+        return count
+
     async def check(self) -> StoreStatus:
         """Return whether a row could be written now, tried with a small write; does not raise."""
         mode, problem = None, None

@@ -10,7 +10,7 @@ from typing import Any
 from herding.access.operations import EDIT, PROMPTS, SAVE
 from herding.access.prompt_patterns import allows_all
 from herding.access.roles import require
-from herding.errors import NotFoundError, StoreError, UserError
+from herding.errors import ConflictError, NotFoundError, StoreError, UserError
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.directory import KeySpellings
 from herding.prompts.edits import Edits, apply_edits, load_edits, to_full_edits
@@ -26,6 +26,10 @@ ACTIVE_MS = 5 * 60 * 1000
 """A user who changed a draft within this time counts as an active editor."""
 
 MAX_EDITORS = 20
+NOT_STORED = (
+    "Drafts are not stored while the storage of your content is off. "
+    "Save a version, or turn storage on in the Usage tab."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class Drafts:
     prompts that they may not see.
 
     Inputs and parameters need no further right. An edited template needs the right `edit`; a full prompt, or a new one,
-    needs the right `save`.
+    needs the right `save`. For users who opted out of stored content no draft is stored; earlier ones stay until they
+    delete them.
     """
 
     def __init__(
@@ -85,7 +90,8 @@ class Drafts:
     ) -> PromptDraft:
         """Store edits that are based on version `base` (None: the newest). Durable on return.
 
-        They replace the edits `before`. If other edits are stored, those become a step that can be restored.
+        They replace the edits `before`. If other edits are stored, those become a step that can be restored. Raises
+        ConflictError for a user who opted out of stored content.
         """
         newest = await self._newest(key, who)
         if edits.template is not None:
@@ -97,6 +103,8 @@ class Drafts:
         base = newest if base is None else base
         if base < 0 or (newest and base > newest):
             raise UserError(f"Prompt '{key}' has no version {base}.", param="base")
+        if who.opt_out:
+            raise ConflictError(NOT_STORED)
         kept = PromptDraft(key, edits, base, self._clock())
         known = "" if before is None else before.dump()
         await self._store.save_draft(who.id, key, edits.dump(), base=base, at=kept.updated_at, known=known)
@@ -176,7 +184,7 @@ class Drafts:
         rest = Edits() if inputs else kept.edits.inputs
         if not alone:
             return saved
-        if rest.empty:
+        if rest.empty or who.opt_out:
             await self._store.discard_draft(who.id, key)
         else:
             await self._store.save_draft(who.id, key, rest.dump(), base=saved.version, at=self._clock())

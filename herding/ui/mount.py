@@ -25,8 +25,8 @@ NO_UPLOADS = 1
 """Bytes; the UI takes no files."""
 
 
-def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> None:
-    """Serve the UI at `/`; files below `private` are never served."""
+def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> FastAPI:
+    """Serve the UI at `/`, and return its app; files below `private` are never served."""
     demo = build(orchestrator)
     demo.max_threads = MAX_THREADS
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MAX_WAITING, status_update_rate=5)
@@ -51,9 +51,8 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> N
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
         head=HEAD,
     )
-    for route in app.routes:
-        mounted = getattr(route, "app", None)
-        if isinstance(mounted, App):  # Gradio's; the API needs no filter
-            mounted.add_middleware(RouteFilter)
+    page = next(found for route in app.routes if isinstance(found := getattr(route, "app", None), App))
+    page.add_middleware(RouteFilter)  # the API needs none
     # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True
+    return page

@@ -141,6 +141,8 @@ class Page:
         VersionsLinks(self._orchestrator, tabs=self.tabs, versions=versions, overview=overview, compare=self.compare)
         deleted, session = self.usage.data.forgotten, [engineer.session]
         on(deleted.success, self.drop_drafts, session, engineer.outputs, name="drafts_forgotten", queue=False)
+        dropped = self.usage.data.drafts_forgotten
+        on(dropped.success, self.drop_drafts, session, engineer.outputs, name="only_drafts_forgotten", queue=False)
 
     def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
         @requires(ANY_ROLE)

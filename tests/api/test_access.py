@@ -75,6 +75,7 @@ async def test_a_user_is_told_all_about_themselves(ada: httpx.AsyncClient, place
         "prompts": ["*"],
         "limits": [LimitResponse.model_validate(limit).model_dump() for limit in (*user.limits, OWN)],
         "opt_out_history_content": False,
+        "stored_drafts": 0,
         "token": {"id": token.id, "expires_at": None},
     }
 

@@ -54,6 +54,8 @@ CASES: dict[str, tuple[set[str], Callable[[Accounts, Principal], Any]]] = {
     "sessions": ({USAGE}, lambda a, who: a.sessions(who)),
     "end_sessions": ({USAGE}, lambda a, who: a.end_sessions(who)),
     "end_sessions_of": ({USERS, ADMINISTER}, lambda a, who: a.end_sessions_of("ada", who)),
+    "stored_drafts": ({USAGE}, lambda a, who: a.stored_drafts(who)),
+    "forget_drafts": ({USAGE}, lambda a, who: a.forget_drafts(who)),
     "roles": ({USERS, ADMINISTER}, lambda a, who: a.roles(who)),
     "role_names": ({TOKENS}, lambda a, who: a.role_names(who)),
     "save_roles": ({USERS, ADMINISTER}, lambda a, who: a.save_roles("", "", who)),

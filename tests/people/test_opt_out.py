@@ -14,8 +14,11 @@ import pytest
 
 from herding.errors import BadResponseError, HerdingError, NodeError, StreamInterruptedError, UserError
 from herding.nodes.base import Node
+from herding.prompts.edits import Edits
+from herding.studio.drafts import DisplayedEdits
 from herding.values import Delta, Done, Event, HistoryFilter, Message, Parameters, Principal, Request, Started, User
 from tests.api.conftest import client, web
+from tests.support.database import rows
 from tests.support.fakenode import FakeNode
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import Scripted, echo, openai
@@ -296,3 +299,36 @@ async def begun(stream: AsyncIterator[Event]) -> str:
         if isinstance(event, Delta):
             break
     return request_id
+
+
+# Drafts
+
+
+async def test_of_who_opted_out_no_draft_is_stored_anywhere(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo()) as place, adas(place) as http:
+        path = "/api/v1/prompts/say/draft"
+        assert (await http.put(path, json={"variables": {"text": "kept"}})).status_code == 200
+        chosen = await http.patch("/api/v1/me", json={"opt_out_history_content": True})
+        assert chosen.json()["stored_drafts"] == 1
+        for body in ({"variables": {"text": CANARY}}, {"template": f"{CANARY} {{{{text}}}}"}):
+            refused = await http.put(path, json=body)
+            assert (refused.status_code, refused.json()["error"]["type"]) == (409, "conflict")
+            assert "not stored" in refused.json()["error"]["message"]
+        await http.post("/api/v1/infer", json={"prompt": "say", "variables": {"text": CANARY}})
+        assert not any(CANARY in row for row in rows(tmp_path / "herding.sqlite"))
+        assert (await http.get(path)).json()["variables"] == {"text": "kept"}  # until she deletes it
+        chosen = await http.patch("/api/v1/me", json={"opt_out_history_content": True, "delete_drafts": True})
+        assert chosen.json()["stored_drafts"] == 0
+        assert (await http.get(path)).status_code == 404
+        assert await place.store.draft_steps("ada", "say") == ()
+        assert not any("kept" in row for row in rows(tmp_path / "herding.sqlite"))
+        await http.patch("/api/v1/me", json={"opt_out_history_content": False})
+        assert (await http.put(path, json={"variables": {"text": "again"}})).status_code == 200
+
+
+async def test_a_version_that_is_saved_leaves_no_draft_of_who_opted_out(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo()) as place:
+        who = replace(principal("ada", "admin"), opt_out=True)
+        edits = Edits(variables={"text": CANARY}, template='prompt: "hello {{text}}"')
+        await place.orchestrator.drafts.save("say", who, shown=DisplayedEdits(edits, 1))
+        assert not any(CANARY in row for row in rows(tmp_path / "herding.sqlite"))

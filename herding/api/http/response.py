@@ -60,8 +60,17 @@ def _routing_headers(request_id: str, model: str, node: str, reason: str) -> Hea
         "x-request-id": request_id,
         "x-herding-model": _encode_header(model),
         "x-herding-node": _encode_header(node),
-        "x-herding-reason": _encode_header(reason),
+        "x-herding-reason": _to_ascii(reason),
     }
+
+
+_ASCII = str.maketrans({"·": "-", "–": "-", "—": "-", "→": "->", "×": "x", "’": "'", "“": '"', "”": '"', "…": "..."})
+
+
+@lru_cache(1024)
+def _to_ascii(text: str) -> str:
+    """Return a text for people as the value of a header, which may hold printable ASCII only."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text.translate(_ASCII))
 
 
 _HEADER_CHARACTERS = " !\"#$&'()*+,-./:;<=>?@[]^_`{|}~"

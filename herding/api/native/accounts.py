@@ -122,7 +122,8 @@ class UpdateMeRequest(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"opt_out_history_content": True}]})
 
-    opt_out_history_content: StrictBool
+    opt_out_history_content: StrictBool = Field(description="store no content of new requests, and no drafts")
+    delete_drafts: StrictBool = Field(default=False, description="also delete your stored drafts")
 
 
 class RolesResponse(ResponseModel):
@@ -202,10 +203,11 @@ class MeResponse(ResponseModel):
     prompts: tuple[str, ...]
     limits: list[LimitResponse]
     opt_out_history_content: bool
+    stored_drafts: int = Field(description="your drafts in the database")
     token: MyTokenResponse | None
 
     @classmethod
-    def from_principal(cls, who: Principal, user: User | None) -> MeResponse:
+    def from_principal(cls, who: Principal, user: User | None, *, drafts: int) -> MeResponse:
         """Return a principal, with their user where they are one."""
         return cls(
             id=who.id,
@@ -217,6 +219,7 @@ class MeResponse(ResponseModel):
             prompts=who.prompts,
             limits=[LimitResponse.model_validate(limit) for limit in who.limits],
             opt_out_history_content=user.opt_out if user else who.opt_out,
+            stored_drafts=drafts,
             token=MyTokenResponse(id=who.token, expires_at=format_instant(who.expires_at)) if who.token else None,
         )
 
@@ -326,7 +329,7 @@ def _own_account(orchestrator: Orchestrator) -> APIRouter:
     @routes.get("/me", responses=error_responses())
     async def get_me(who: Caller) -> MeResponse:
         """Return your account and your rights."""
-        return MeResponse.from_principal(who, await accounts.me(who))
+        return MeResponse.from_principal(who, await accounts.me(who), drafts=await accounts.stored_drafts(who))
 
     @routes.patch(
         "/me",
@@ -335,8 +338,12 @@ def _own_account(orchestrator: Orchestrator) -> APIRouter:
         ),
     )
     async def update_me(body: UpdateMeRequest, who: Caller) -> MeResponse:
-        """Choose whether the content of your requests is stored; counts, timings and stars always are."""
-        return MeResponse.from_principal(who, await accounts.opt_out(body.opt_out_history_content, who))
+        """Choose whether the content of your requests and drafts is stored; counts, timings and stars always are.
+
+        Drafts that are already stored stay until you delete them: with `delete_drafts`, or each at its path.
+        """
+        user = await accounts.opt_out(body.opt_out_history_content, who, delete_drafts=body.delete_drafts)
+        return MeResponse.from_principal(who, user, drafts=await accounts.stored_drafts(who))
 
     @routes.get("/me/sessions", responses=error_responses())
     async def list_sessions(who: Caller) -> SessionList:

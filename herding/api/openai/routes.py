@@ -88,6 +88,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """List the models that nodes serve, including those for embeddings, `auto`, and prompts as `prompt:<key>`."""
         return OpenAIModelList(data=await _list_models(orchestrator, who))
 
+    @routes.get("/models/", include_in_schema=False)
+    async def list_openai_models_too(who: Caller) -> OpenAIModelList:
+        """List the models, for clients that add a slash."""
+        return await list_openai_models(who)
+
     @routes.get("/models/{model:path}", responses=error_responses(_NO_MODEL, openai=True))
     async def get_openai_model(model: str, who: Caller) -> Model:
         """Return one of the models."""

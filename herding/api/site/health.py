@@ -55,6 +55,16 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             return ReadyResponse()
         return json_response(WaitingResponse(reason=missing), 503)
 
+    @routes.head("/healthz", include_in_schema=False)
+    async def head_health() -> Response:
+        """Return that the app listens, without a body."""
+        return Response()
+
+    @routes.head("/readyz", include_in_schema=False)
+    async def head_readiness() -> Response:
+        """Return whether a request can be served now, without a body."""
+        return Response(status_code=200 if await orchestrator.ready() is None else 503)
+
     @routes.get("/metrics", include_in_schema=False)
     async def get_metrics(who: Caller) -> Response:
         """Return the metrics in the text format of Prometheus."""

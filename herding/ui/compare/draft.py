@@ -75,14 +75,17 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
 
 
 def _parameter_changes(target: PromptInfo, shown: PromptInfo) -> tuple[dict[str, Any], bool]:
-    """Return the parameters of `target` that differ, and whether it unsets one that `shown` sets."""
-    names = [field.name for field in fields(target.parameters)]
+    """Return the parameters of `target` that differ, and whether it takes more than those to come to it from `shown`.
+
+    That is so where one is unset, or where those without a field of their own differ.
+    """
+    names = [field.name for field in fields(target.parameters) if field.name != "more"]
     different = {
         name: value for name in names if (value := getattr(target.parameters, name)) != getattr(shown.parameters, name)
     }
     plain = {name: list(value) if name == "stop" else value for name, value in different.items()}
     changed = {name: value for name, value in plain.items() if value not in (None, [])}
-    return changed, len(changed) < len(plain)
+    return changed, len(changed) < len(plain) or target.parameters.more != shown.parameters.more
 
 
 def _other_content(prompt: PromptInfo) -> dict[str, Any]:

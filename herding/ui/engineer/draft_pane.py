@@ -23,6 +23,10 @@ FILE_NOTES = {
     "conflict": "Its file was edited at the same time. Choose a version in the Versions tab.",
 }
 
+NOT_STORED = (
+    "Drafts are not stored because storage of your content is off. Unsaved changes are lost when the page closes."
+)
+
 
 class DraftPane:
     """Layout of the pane; `show` returns its updates for a session."""
@@ -103,13 +107,14 @@ def save_status(session: SessionState, principal: Principal) -> Markup:
     draft, prompt = session.draft, session.prompt
     if draft.save_error:
         return el("p", chip("Draft not saved", "bad"), " ", draft.save_error.message, cls="wrong", role="alert")
+    if principal.opt_out and EDIT in principal.rights:
+        return el("p", NOT_STORED, cls="muted")
     if prompt is None or draft.saved_at is None or draft.saved_edits.empty:
         text = "Changes are saved as a draft automatically."
         return el("p", text, cls="muted") if EDIT in principal.rights else Markup()
     based_on_old = 0 < draft.base_version < prompt.newest and draft.saved_edits.changes_prompt
     base = f" · based on v{draft.base_version}, latest is v{prompt.newest}" if based_on_old else None
-    private = " · drafts are saved even though your history is off" if principal.opt_out else None
-    return el("p", chip("✓", "good"), " Draft saved ", time_tag(draft.saved_at), base, private, cls="muted")
+    return el("p", chip("✓", "good"), " Draft saved ", time_tag(draft.saved_at), base, cls="muted")
 
 
 def editors_note(others: tuple[str, ...]) -> Markup:

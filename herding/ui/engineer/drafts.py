@@ -91,6 +91,9 @@ class SessionDrafts:
             return
         if not draft.saved_edits.changes_prompt:
             draft.base_version = prompt.version
+        if principal.opt_out:  # the edits are in this page only
+            draft.saved_edits, draft.saved_at, draft.save_error = edits, None, None
+            return
         try:
             before = draft.saved_edits if typed else None
             saved = await self._drafts.store(prompt.key, edits, principal, base=draft.base_version, before=before)

@@ -80,6 +80,10 @@ def required_right(event: Any) -> str | None:
 class GuardedBlocks(FullUpdateBlocks):
     """Blocks that authorize every event, however it is called; handlers without a mark are refused."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._failures: set[tuple[str, type[Exception]]] = set()
+
     async def process_api(
         self, block_fn: Any, inputs: list[Any], state: Any = None, request: Any = None, *rest: Any, **more: Any
     ) -> dict[str, Any]:
@@ -94,5 +98,12 @@ class GuardedBlocks(FullUpdateBlocks):
         except HerdingError as error:
             raise gr.Error(escape(error.message), print_exception=False) from error  # a toast reads HTML
         except Exception as error:
-            log.exception("The event %s failed", event.api_name)
+            self._log_failure(str(event.api_name), error)
             raise gr.Error(BROKEN, print_exception=False) from error
+
+    def _log_failure(self, event: str, error: Exception) -> None:
+        """Log an unexpected error; its traceback only once, since any visitor can cause some."""
+        kind = event, type(error)
+        details = kind not in self._failures or log.isEnabledFor(logging.DEBUG)
+        self._failures.add(kind)
+        log.error("The event %s failed: %s", event, repr(error)[:200], exc_info=error if details else None)

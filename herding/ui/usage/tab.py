@@ -62,7 +62,7 @@ class UsageTab(Tab):
         """Open the tab and start refreshing."""
         principal = principal_of(request)
         user = await find_user(principal, self._accounts)
-        own = [*await self.sessions.show(principal), *self.data.show(principal, user)]
+        own = [*await self.sessions.show(principal), *await self.data.show(principal, user)]
         statistics = await self.statistics.show(principal, (group, *choices))
         return [gr.update(active=True), await self._limits(principal), account(principal, user), *own, *statistics]
 

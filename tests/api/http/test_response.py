@@ -43,7 +43,7 @@ async def test_an_equal_request_that_is_sent_again_gets_the_same_headers(api: ht
 
 def test_a_header_is_ascii_whatever_a_model_is_called() -> None:
     told = outcome_headers(
-        Outcome("1", "me", "say", 0, model="größe/模型\r\nset-cookie: a=b", node="n", reason="100 %")
+        Outcome("1", "me", "say", 0, model="größe/模型\r\nset-cookie: a=b", node="n", reason="100 % · 模\r\nx: y")
     )
     assert told["x-herding-model"] == "gr%C3%B6%C3%9Fe/%E6%A8%A1%E5%9E%8B%0D%0Aset-cookie: a=b"
-    assert told["x-herding-reason"] == "100 %25"
+    assert told["x-herding-reason"] == "100 % - ???x: y"

@@ -680,11 +680,17 @@ async def test_a_column_of_compare_takes_the_place_of_a_draft_that_can_be_gone_b
     assert desktop.value(editor(desktop).template) == WHOLE
 
 
-async def test_who_opted_out_is_told_that_drafts_are_kept(desktop: Desktop) -> None:
+async def test_nothing_is_stored_of_who_opted_out_and_the_page_says_so(desktop: Desktop) -> None:
     shy = replace(ADA, opt_out=True)
     await again(desktop, who=shy)
     await write(desktop, MINE, who=shy)
-    assert "drafts are saved even though your history is off" in state(desktop)
+    assert "Drafts are not stored" in state(desktop)
+    assert await desktop.place.store.drafts("ada") == ()
+    assert await desktop.place.store.draft_steps("ada", "say") == ()
+    assert desktop.value(editor(desktop).template) == MINE
+    await desktop.fire("save_version", who=shy)
+    assert "Saved v2" in desktop.value(save_form(desktop).note)
+    assert await desktop.place.store.drafts("ada") == ()
 
 
 TYPED = """\

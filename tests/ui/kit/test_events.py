@@ -27,11 +27,11 @@ OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
     f"user_{what}" for what in ("search", "pick", "new", "save", "log_out")
 }
 OF_ONESELF = {"usage", "usage_open", "opt_out", "usage_statistics", "usage_check", "usage_period"} | {
-    f"end_sessions{step}" for step in ("", "_ask", "_keep")
+    f"{what}{step}" for what in ("end_sessions", "forget_drafts") for step in ("", "_ask", "_keep")
 }
 OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
 OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
-OF_HISTORY |= {"history_compare", "history_check", "history_period", "drafts_forgotten"}
+OF_HISTORY |= {"history_compare", "history_check", "history_period", "drafts_forgotten", "only_drafts_forgotten"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:

@@ -85,7 +85,25 @@ async def test_only_a_user_with_a_token_can_keep_no_texts(desktop: Desktop) -> N
     desktop.set(data.opt_out, True)
     await desktop.fire("opt_out", who=ADA)
     assert (await desktop.place.accounts.user("ada", desktop.who)).opt_out is True
-    assert "Content of new requests is not stored" in desktop.value(data.choice_note)
+    assert "Content of new requests and drafts is not stored" in desktop.value(data.choice_note)
+    assert desktop.prop(data.drafts.box, "visible") is False
+
+
+async def test_opting_out_offers_to_delete_the_drafts_that_are_stored(desktop: Desktop) -> None:
+    data, store = desktop.page.usage.data, desktop.place.orchestrator.drafts
+    await desktop.place.accounts.add_user(User("ada", "Ada", "user"), desktop.who)
+    for key in ("say", "varied"):
+        await store.store(key, Edits({"text": "mine"}), ADA)
+    desktop.set(data.opt_out, True)
+    await desktop.fire("opt_out", who=ADA)
+    assert "2 earlier drafts are still stored." in desktop.value(data.choice_note)
+    assert desktop.prop(data.drafts.box, "visible") is True
+    assert len(await store.list_all(ADA)) == 2
+    await desktop.fire("usage", who=ADA)
+    assert "2 earlier drafts are still stored." in desktop.value(data.choice_note)
+    await desktop.fire("forget_drafts", who=ADA)
+    assert "Deleted 2 drafts." in desktop.value(data.choice_note)
+    assert await store.list_all(ADA) == ()
 
 
 async def test_deleting_all_texts_asks_first_and_takes_only_ones_own(desktop: Desktop) -> None:

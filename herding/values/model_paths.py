@@ -1,0 +1,20 @@
+"""Models that are named by a path: a directory or a `.gguf` file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+GGUF = ".gguf"
+_OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def is_model_path(text: str) -> bool:
+    """Return whether a model is named by a path, and not by its id at the model hub."""
+    return text.startswith(("/", "./", "../", "~")) or text.lower().endswith(GGUF)
+
+
+def model_id_of(path: Path) -> str:
+    """Return the id of the model at a path: the name of the directory, or of the file without `.gguf`."""
+    name = path.stem if path.suffix.lower() == GGUF else path.name
+    return _OTHER_CHARACTERS.sub("-", name).lstrip(".-") or "model"
