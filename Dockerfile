@@ -5,7 +5,7 @@ RUN useradd --create-home --uid 1000 herding
 WORKDIR /app
 
 COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt "psycopg[binary]==3.3.9"
 
 COPY app.py README.md ./
 COPY config config

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.database import MISSING
+from tests import database as database_programs
 from tests.support import database as databases
 from tests.support import postgres
 from tests.support.fakenode import FakeNode, fakenode
@@ -48,12 +48,25 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in its own hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and keep the tests that share a running app or a file on one worker."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, and keep the tests that share a running app or a file on one worker.
+
+    Tests on PostgreSQL are left out where there is none, and fail in CI.
+    """
+    if database_programs.find() is None and not os.environ.get("CI"):
+        left_out = [item for item in items if item.get_closest_marker("postgres")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("postgres")]
     items.sort(key=lambda item: next((n for n, room in enumerate(LONGEST) if room in item.path.parts), len(LONGEST)))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line that tests were left out."""
+    if database_programs.find() is None and "not postgres" not in config.option.markexpr:
+        terminalreporter.write_line(database_programs.MISSING, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +94,9 @@ def postgres_or_none() -> Iterator[postgres.Server | None]:
 
 @pytest.fixture
 def postgres_server(postgres_or_none: postgres.Server | None) -> postgres.Server:
-    """A running PostgreSQL; without one the test is skipped, and in CI it fails."""
+    """A running PostgreSQL."""
     if postgres_or_none is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+        pytest.fail(database_programs.MISSING)
     return postgres_or_none
 
 

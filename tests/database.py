@@ -16,13 +16,15 @@ PROGRAMS = ("initdb", "postgres")
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 """Where packages put the programs; Debian's leaves them out of PATH."""
 
-MISSING = "NO POSTGRESQL: it is not installed and cannot be; all tests on PostgreSQL will be skipped."
+MISSING = (
+    "NO POSTGRESQL: it is not installed; all tests on PostgreSQL are left out. Install it: python -m tests.database"
+)
 
 
 def find() -> Path | None:
     """Directory of the newest installed PostgreSQL; `HERDING_TEST_POSTGRES` names another one."""
     if chosen := os.environ.get("HERDING_TEST_POSTGRES"):
-        return Path(chosen)
+        return Path(chosen) if _is_complete(Path(chosen)) else None
     found = [path for place in PLACES for path in Path("/").glob(place.lstrip("/")) if _is_complete(path)]
     if found:
         return max(found, key=_version)

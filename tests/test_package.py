@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -79,3 +80,12 @@ def test_the_command_creates_tokens(command: tuple[list[str], dict[str, str]], t
     create = [*words, "token", "create", "--user", "ada", "--role", "user"]
     made = subprocess.run(create, env=env, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120)
     assert made.stdout.startswith("hl_")
+
+
+def test_the_driver_of_postgresql_has_one_version() -> None:
+    pins = {
+        name: re.findall(r"psycopg\[binary\]==[0-9.]+", (ROOT / name).read_text())
+        for name in ("pyproject.toml", "requirements-dev.txt", "Dockerfile")
+    }
+    (versions,) = {tuple(found) for found in pins.values()}
+    assert len(versions) == 1

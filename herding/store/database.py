@@ -19,11 +19,18 @@ from urllib.parse import unquote
 import orjson
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from herding.errors import ConfigError, HerdingError, StoreError
-from herding.store import sqlite
+from herding.errors import ConfigError, HerdingError, StoreError, UserError
+from herding.store import postgres, sqlite
 
 PREPARED_STATEMENTS = 1_000
 """Prepared statements cached by an SQLite connection. Preparing one takes ten times as long as running it."""
@@ -71,7 +78,7 @@ def parse_url(url: str) -> URL:
         found = make_url(url)
     except ArgumentError as error:
         raise ConfigError("This is not a URL of PostgreSQL", key="DATABASE_URL") from error
-    return found if "+" in found.drivername else found.set(drivername="postgresql+psycopg")
+    return postgres.with_driver(found)
 
 
 def is_sqlite(url: URL) -> bool:
@@ -85,6 +92,8 @@ def write_engine(url: URL) -> Engine:
     if is_sqlite(url):
         event.listen(engine, "connect", partial(_configure_writer, url))
         event.listen(engine, "begin", partial(_begin, "BEGIN IMMEDIATE"))
+    else:
+        event.listen(engine, "connect", postgres.configure_writer)
     return engine
 
 
@@ -102,7 +111,10 @@ def read_engine(url: URL) -> Engine:
     if is_sqlite(url):
         event.listen(engine, "connect", sqlite.configure_reader)
         event.listen(engine, "begin", partial(_begin, "BEGIN"))
-    return engine
+        return engine
+    event.listen(engine, "connect", postgres.configure_reader)
+    # As on SQLite, all statements of a read see the same moment, and none of them writes.
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
 def prepare_file(url: URL) -> None:
@@ -174,6 +186,22 @@ def without_sync(connection: Connection) -> Iterator[None]:
         driver.execute("PRAGMA synchronous = FULL")
 
 
+def defer_sync(connection: Connection) -> None:
+    """Let PostgreSQL answer the commit of this transaction before its disk has synced.
+
+    As with `without_sync`, it survives a crash of the app or of the server's program, but not a power cut.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
+def name_version(connection: Connection) -> str:
+    """Return the name and the version of the database."""
+    if connection.dialect.name == "sqlite":
+        return f"SQLite {sqlite.DRIVER.sqlite_version}"
+    return f"PostgreSQL {connection.exec_driver_sql('SHOW server_version').scalar_one()}"
+
+
 def journal(connection: Connection) -> str | None:
     """Return the journal mode, `wal` or `persist`; None for other databases than SQLite."""
     if connection.dialect.name != "sqlite":
@@ -211,7 +239,7 @@ class Reader:
             try:
                 with self._file_lock, self._engine.begin() as connection:
                     return query(connection)
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, OverflowError) as error:
                 if not is_transient(error) or attempt == READ_ATTEMPTS:
                     raise to_store_error(error) from error
         raise AssertionError("unreachable")
@@ -220,23 +248,38 @@ class Reader:
 def is_transient(error: BaseException) -> bool:
     """Return whether the same transaction may succeed when repeated: after a lock or a lost connection."""
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, DisconnectionError) or _error_name(error) in ("SQLITE_BUSY", "SQLITE_LOCKED")
+    name = _error_name(error)
+    found = name in ("SQLITE_BUSY", "SQLITE_LOCKED") or postgres.is_transient(name)
+    return lost or found or isinstance(error, DisconnectionError)
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Return whether every other transaction would fail now too, so that there is no sense in trying them."""
+    return is_transient(error) or postgres.concerns_all(_error_name(error))
 
 
 def to_store_error(error: BaseException) -> HerdingError:
-    """Convert a database error to a StoreError that says what to do; a HerdingError is returned unchanged."""
+    """Convert a database error to an error that says what to do; a HerdingError is returned unchanged.
+
+    It is a StoreError, or a UserError for a number that no column holds.
+    """
     if isinstance(error, HerdingError):
         return error
+    if isinstance(error, OverflowError) or _error_name(error) == postgres.OUT_OF_RANGE:
+        return UserError("A number is too large for the database. Choose a smaller one.")
     if isinstance(error, PoolTimeoutError):
         return StoreError("All connections to the database are in use. Try again.")
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    advice = _ADVICE.get(_error_name(error), "The database reported an error.")
-    return StoreError(f"{advice} (Database: {cause})")
+    cause = error.orig if isinstance(error, StatementError) and error.orig else error
+    name = _error_name(error)
+    advice = _ADVICE.get(name) or postgres.advice(name) or "The database reported an error."
+    return StoreError(f"{advice} (Database: {str(cause).strip()})")
 
 
 def _error_name(error: BaseException) -> str:
-    """Return SQLite's primary name of an error, such as `SQLITE_FULL`; empty for others."""
+    """Return SQLite's primary name of an error, such as `SQLITE_FULL`, or PostgreSQL's SQLSTATE; empty for others."""
     cause = error.orig if isinstance(error, DBAPIError) else error
+    if cause and (state := postgres.state_of(cause)):
+        return state
     name = getattr(cause, "sqlite_errorname", None) or ""
     return "_".join(name.split("_")[:2])
 
@@ -259,10 +302,15 @@ def _engine(url: URL, *, pool_size: int) -> Engine:
             max_overflow=0,
             pool_pre_ping=not is_sqlite(url),
             json_serializer=_to_json,
-            connect_args={"cached_statements": PREPARED_STATEMENTS} if is_sqlite(url) else {},
+            hide_parameters=True,  # errors and logs show no one's texts
+            connect_args={"cached_statements": PREPARED_STATEMENTS}
+            if is_sqlite(url)
+            else postgres.connect_options(url),
         )
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(f"The driver for {url.drivername} is missing: {error}", key="DATABASE_URL") from error
+    except NoSuchModuleError as error:
+        raise ConfigError(f"There is no driver {url.drivername}. Write postgresql://...", key="DATABASE_URL") from error
+    except ImportError as error:
+        raise ConfigError(f"The driver of PostgreSQL is missing. {postgres.INSTALL}", key="DATABASE_URL") from error
 
 
 def _to_json(value: Any) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
+from herding.errors import UserError
 from herding.store.rows import storable
 from herding.store.tables import draft, draft_step, upsert
+from herding.store.versions import LAST_NUMBER
 from herding.values import Draft, DraftStep
 
 STEP_MS = 10_000
@@ -25,6 +27,8 @@ def save(connection: Connection, edited: Draft, known: str | None) -> None:
 
     A text that is overwritten becomes a step if it stood for long, or if it is not the `known` one.
     """
+    if edited.base > LAST_NUMBER:
+        raise UserError(f"Prompt '{edited.key[:64]}' has no version {edited.base}.", param="base")
     row = {
         "principal": storable(edited.principal),
         "key": storable(edited.key),

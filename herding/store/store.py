@@ -197,17 +197,17 @@ class Store(
     async def check(self) -> StoreStatus:
         """Return whether a row could be written now, tried with a small write; does not raise."""
         mode, problem = None, None
+        name = f"SQLite {sqlite.DRIVER.sqlite_version}" if is_sqlite(self._url) else "PostgreSQL"
         try:
-            mode = await self._reader.run(database.journal)
+            mode, name = await self._reader.run(lambda c: (database.journal(c), database.name_version(c)))
             await self._writer.call(
                 lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = version_num").rowcount
             )
         except HerdingError as error:
             problem = error.message
-        version = f"SQLite {sqlite.DRIVER.sqlite_version}"
         return StoreStatus(
             writable=problem is None,
-            database=version if is_sqlite(self._url) else self._url.get_backend_name(),
+            database=name,
             journal_mode=mode,
             checked_at=self._clock(),
             problem=problem,

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Dialect, Engine, UpdateBase
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from herding.errors import HerdingError, StoreError
-from herding.store.database import is_transient, to_store_error, without_sync
+from herding.store.database import concerns_all, defer_sync, is_transient, to_store_error, without_sync
 from herding.store.rows import Row
 
 LARGEST_BATCH = 500
@@ -188,15 +188,18 @@ class Writer:
                 self._disconnect()  # the next attempt begins with a fresh connection
                 if is_transient(error) and attempt < ATTEMPTS:
                     continue
-                if is_transient(error) or len(jobs) == 1:
+                if concerns_all(error) or len(jobs) == 1:
                     return [_Result(job, error=to_store_error(error)) for job in jobs]
                 break
         return [result for job in jobs for result in self._write([job])]
 
     def _commit(self, jobs: Sequence[_Job]) -> list[_Result]:
         connection = self._connection = self._connection or self._engine.connect()
-        syncing = contextlib.nullcontext() if any(job.durable for job in jobs) else without_sync(connection)
+        durable = any(job.durable for job in jobs)
+        syncing = contextlib.nullcontext() if durable else without_sync(connection)
         with syncing, connection.begin() as transaction:
+            if not durable:
+                defer_sync(connection)
             _lock(connection, [key for job in jobs for key in job.locks])
             batch = Batch(connection, self._statements)
             results = [_add(batch, job) for job in jobs]

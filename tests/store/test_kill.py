@@ -71,7 +71,12 @@ def run_nursery(url: str, said: Path, environment: dict[str, str]) -> None:
 async def test_acknowledged_rows_survive_kill(url: str, tmp_path: Path, environment: dict[str, str]) -> None:
     said = tmp_path / "acknowledged"
     run_nursery(url, said, environment)
-    lines = [line.split() for line in said.read_text().splitlines()]
+    await assert_acknowledged(url, said.read_text())
+
+
+async def assert_acknowledged(url: str, said: str) -> None:
+    """All that was acknowledged is in the history, whole."""
+    lines = [line.split() for line in said.splitlines()]
     store = await Store.open(url)
     found = {entry.outcome.request_id: entry async for entry in store.export(HistoryFilter(), viewer="ada")}
     await store.close()
