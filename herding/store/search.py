@@ -17,7 +17,7 @@ from herding.store import search_index
 from herding.store.database import Reader
 from herding.store.tables import request, search_queue, search_text
 
-WALK = 5_000
+WALK = 2_500
 """Newest requests that are read before the index is asked, in one read transaction."""
 
 FEW = 10_000
