@@ -163,6 +163,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
     for node in parts.fleet.values():
         await node.start()
     await parts.registry.load()
+    await authenticator.load_origins()
     if not settings.local_only and not settings.admin_token:
         await _print_first_token(orchestrator.accounts)
     await orchestrator.load()

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from herding.errors import ConfigError
+from herding.values.origins import clean_origin
 
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED_FILES = PACKAGE / "_defaults"
@@ -96,7 +97,6 @@ def _default_prompts(data: dict[str, Any]) -> Path:
 
 _ANCESTOR = re.compile(r"\*|https?://[A-Za-z0-9.*-]+(:[0-9]{1,5})?")
 _HOST_NAME = re.compile(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+")
-_BROWSER_ORIGIN = re.compile(r"\*|[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _HOST = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _COMMON_SECRETS = frozenset(
@@ -283,10 +283,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_browser_origins(cls, given: list[str]) -> list[str]:
-        for origin in given:
-            if not _BROWSER_ORIGIN.fullmatch(origin):
-                raise ValueError(f"'{origin}' is not an origin; write https://example.com, without a path")
-        return [origin.lower() for origin in given]
+        return [clean_origin(origin) for origin in given]
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -105,10 +105,10 @@ def add_middleware(
     `trusted_proxies` the number of reverse proxies whose forwarded headers are believed, `max_body` and
     `max_guest_body` the largest request bodies in bytes, `root_path` the path below which a proxy serves the app.
     """
-    origins = AllowedOrigins(cors_origins)
+    origins = AllowedOrigins(cors_origins, lambda: authenticator.token_origins)
     app.add_middleware(RoutedPathMiddleware)
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
-    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator, origins=origins)
     app.add_middleware(  # its presence also switches off Gradio's, which allows all
         CORSMiddleware,
         allow_origins=origins,

@@ -31,6 +31,7 @@ from herding.values import (
     Token,
     User,
 )
+from herding.values.origins import MAX_ORIGINS, clean_origin
 
 OVERLAP_MS = 24 * 3600 * 1000
 """The time a token stays valid after its rotation."""
@@ -124,10 +125,12 @@ class Accounts:
         *,
         role: str | None = None,
         expires_at: int | None = None,
+        origins: Sequence[str] = (),
     ) -> tuple[Token, str]:
         """Return a new token and its text, which is not stored.
 
-        It has at most the privileges of its user and of `who`, and expires no later than the token of `who`.
+        It has at most the privileges of its user and of `who`, and expires no later than the token of `who`. `origins`
+        are those of the web pages that may use it; without any, those of the settings.
         """
         require(who, TOKENS)
         user = await self._own_user(user_id, who)
@@ -145,8 +148,10 @@ class Accounts:
             created_by=who.id,
             expires_at=self._expiry(expires_at, who),
             role=role,
+            origins=_clean_origins(origins),
         )
         await self._store.add_token(token, self._authenticator.digest(secret))
+        await self._authenticator.load_origins()
         return token, secret.text
 
     async def revoke(self, token_id: str, who: Principal) -> None:
@@ -164,7 +169,9 @@ class Accounts:
         now = self._clock()
         if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
             raise UserError("This token has expired or was revoked. Create a new one.", param="token_id")
-        made = await self.create_token(old.user, old.name, who, role=old.role, expires_at=old.expires_at)
+        made = await self.create_token(
+            old.user, old.name, who, role=old.role, expires_at=old.expires_at, origins=old.origins
+        )
         await self._store.expire_token(token_id, now + OVERLAP_MS)
         self._authenticator.forget_token(token_id)
         return made
@@ -354,6 +361,16 @@ class Accounts:
 def _require_admin(who: Principal) -> None:
     require(who, USERS)
     require(who, ADMINISTER)
+
+
+def _clean_origins(origins: Sequence[str]) -> tuple[str, ...]:
+    """Return valid origins. Raises UserError."""
+    if len(origins) > MAX_ORIGINS:
+        raise UserError(f"A token has at most {MAX_ORIGINS} origins.", param="origins")
+    try:
+        return tuple(dict.fromkeys(map(clean_origin, origins)))
+    except ValueError as error:
+        raise UserError(f"{error}.", param="origins") from None
 
 
 def _clean_name(name: str) -> str:

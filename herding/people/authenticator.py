@@ -26,6 +26,9 @@ CACHE_SECONDS = 2.0
 
 MAX_CACHED = 10_000
 FLUSH_SECONDS = 1.0
+ORIGINS_SECONDS = 10.0
+"""Interval at which the origins of tokens are read, which other processes may have changed."""
+
 OPERATOR = "operator"
 """The id of the token that the operator set."""
 
@@ -69,6 +72,7 @@ class Authenticator:
         self._token_key, self._session_key = derive_key(key, "tokens"), derive_key(key, "sessions")
         self._admin_digest = self.operator_digest(admin_token) if admin_token else None
         self._cache: dict[str, _CachedToken] = {}
+        self.token_origins, self._origins_at = frozenset[str](), monotonic()
         self._invalidations = 0
         self._used: dict[str, int] = {}
         self._failures = LoginThrottle(monotonic)
@@ -179,6 +183,23 @@ class Authenticator:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()
+            if self._monotonic() - self._origins_at > ORIGINS_SECONDS:
+                await self.load_origins()
+
+    async def load_origins(self) -> None:
+        """Read the origins of all valid tokens. After an error of the database the earlier ones stay."""
+        try:
+            self.token_origins = await self._store.token_origins(self._clock())
+        except StoreError:
+            return
+        finally:
+            self._origins_at = self._monotonic()
+
+    def page_may_use(self, token_id: str, origin: str) -> bool | None:
+        """Return whether a page of an origin may use a token; None if the token has no origins of its own."""
+        known = self._cache.get(token_id)
+        allowed = known.token.origins if known else ()
+        return (origin in allowed or "*" in allowed) if allowed else None
 
     async def flush(self) -> None:
         """Store the times of last use. After an error of the database they are stored with the next call."""

@@ -63,6 +63,13 @@ class AccountStore:
         rows = await self._reader.run(lambda c: c.execute(query).all())
         return tuple(_to_token(row._asdict()) for row in rows)
 
+    async def token_origins(self, now: int) -> frozenset[str]:
+        """Return the origins of all tokens that are valid at an instant (Unix milliseconds)."""
+        is_valid = token.c.revoked_at.is_(None) & or_(token.c.expires_at.is_(None), token.c.expires_at > now)
+        query = select(token.c.origins).where(token.c.origins.is_not(None), is_valid)
+        found = await self._reader.run(lambda c: c.execute(query).scalars().all())
+        return frozenset(origin for origins in found for origin in origins or ())
+
     async def credentials(self, token_id: str) -> tuple[Token, bytes, User] | None:
         """Return a token, the keyed hash of its secret and its user; None for an unknown token.
 
@@ -144,8 +151,10 @@ def _to_user(row: Mapping[str, Any]) -> User:
 
 
 def _token_row(found: Token) -> Row:
-    return {name: storable(getattr(found, name)) for name in _TOKEN_COLUMNS} | {"account_id": storable(found.user)}
+    row = {name: storable(getattr(found, name)) for name in _TOKEN_COLUMNS}
+    return row | {"account_id": storable(found.user), "origins": list(found.origins) or None}
 
 
 def _to_token(row: Mapping[str, Any]) -> Token:
-    return Token(user=row["account_id"], **{name: row[name] for name in _TOKEN_COLUMNS})
+    origins = tuple(row["origins"] or ())
+    return Token(user=row["account_id"], origins=origins, **{name: row[name] for name in _TOKEN_COLUMNS})

@@ -187,6 +187,7 @@ class TokenRow(Base, table=True):
     revoked_at: int | None = Field(sa_type=BigInteger)
     last_used_at: int | None = Field(sa_type=BigInteger)
     role: str | None
+    origins: list[str] | None = Field(sa_type=JSON(none_as_null=True))
 
 
 class LoginSessionRow(Base, table=True):

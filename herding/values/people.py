@@ -101,7 +101,8 @@ class User:
 class Token:
     """An access token without its secret. `id` is its public part; None times mean never.
 
-    `role` is a lesser role than the user's; None means the user's own.
+    `role` is a lesser role than the user's; None means the user's own. `origins` are those of the web pages that may
+    use it; without any, those of the settings.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Token:
     revoked_at: int | None = None
     last_used_at: int | None = None
     role: str | None = None
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ BEFORE = {
     "drip:0.05": (504, "node_timeout"),
     "cut-after:0": (502, "node_bad_response"),
     "status:500": (502, "node_status"),
-    "status:503": (502, "node_status"),
-    "status:429;ra=600": (503, "node_busy"),
+    "status:503": (503, "node_status"),
+    "status:429;ra=600": (429, "node_busy"),
     "status:401": (502, "node_misconfigured"),
     "html": (502, "node_bad_response"),
     "empty": (502, "node_bad_response"),
@@ -144,12 +144,15 @@ def test_beside_a_healthy_node_no_caller_sees_the_fault(herd: Herd, fault: str) 
             name, body = herd.events(f"{fault}@beside")[-1]
             assert name == "done", body
         assert (body["text"], body["node"]) == (SAID, "well")
-    calls, node = len(herd.ill.calls(f"{fault}@beside")), herd.node(f"beside {fault}")
+    calls, stats = len(herd.ill.calls(f"{fault}@beside")), herd.node(f"beside {fault}")["stats"]
+    assert stats["requests"] == stats["failures"] <= calls
     if fault in ONE_CALL:
         assert calls == 1
-    else:
-        assert IN_A_ROW <= calls <= IN_A_ROW - 1 + node["health"]["ejections"]
-    assert (node["stats"]["requests"], node["stats"]["failures"]) == (calls, calls)
+    else:  # the failures of one caller count once: a call of the app's own decides
+        assert calls >= IN_A_ROW
+        wait_until(
+            lambda: herd.node(f"beside {fault}")["health"]["ejections"], seconds=60, what="the node to be ejected"
+        )
 
 
 def test_an_input_that_is_too_long_is_the_callers_and_tried_once(herd: Herd) -> None:
@@ -171,13 +174,12 @@ def test_a_herd_that_is_all_out_says_when_and_comes_back_without_traffic(herd: H
         while any(herd.node(name)["health"]["state"] == "healthy" for name in names):
             assert herd.ask("ok@again").status_code in (502, 503)
         chat = {"model": "ok@again", "messages": [{"role": "user", "content": "hi"}]}
+        assert {herd.node(name)["health"]["state"] for name in names} == {"trial"}, "the last nodes are never out"
         for _ in range(ROUND):
             answer = herd.ask("ok@again")
             assert answer.status_code in (502, 503)
             if answer.json()["error"]["type"] == "no_node":
                 assert (answer.status_code, int(answer.headers["retry-after"]) >= 1) == (503, True)
-        ejections = sum(herd.node(name)["health"]["ejections"] for name in names)
-        assert len(herd.ill.calls("ok@again")) <= 2 * (IN_A_ROW - 1) + ejections + 2
     finally:
         herd.ill.fault = None
     rows = herd.rows()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from herding.api.http.request import Headers
 
@@ -17,21 +17,35 @@ EXPOSED_HEADERS = (
 
 
 class AllowedOrigins(Collection[str]):
-    """The origins of the settings; `*` stands for all. Cookies of such pages are ignored: they need a token."""
+    """The origins of the settings (`*` stands for all) and those of `tokens`.
 
-    def __init__(self, origins: Sequence[str] = ()) -> None:
-        self._origins = frozenset(origins)
+    Cookies of such pages are ignored: they need a token.
+    """
+
+    def __init__(self, origins: Sequence[str] = (), tokens: Callable[[], Collection[str]] = tuple) -> None:
+        self._origins, self._tokens = frozenset(origins), tokens
 
     def __contains__(self, origin: object) -> bool:
-        return origin in self._origins or ("*" in self._origins and isinstance(origin, str))
+        if origin == "*":  # CORSMiddleware asks whether all pages may call without further checks
+            return "*" in self._origins
+        return self.in_settings(origin) or bool({origin, "*"} & set(self._tokens()))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._origins)
+        return iter({*self._origins, *self._tokens()})
 
     def __len__(self) -> int:
-        return len(self._origins)
+        return len({*self._origins, *self._tokens()})
+
+    def in_settings(self, origin: object) -> bool:
+        """Return whether the settings allow an origin, whichever token its pages have."""
+        return origin in self._origins or "*" in self._origins
 
     def may_call(self, path: str, headers: Headers) -> bool:
         """Return whether the page that sends a request may call a path of the APIs."""
-        origin = headers.get(b"origin", b"").decode("latin-1")
+        origin = page_origin(headers)
         return bool(origin) and f"{path}/".startswith(API_PATHS) and origin in self
+
+
+def page_origin(headers: Headers) -> str:
+    """Return the origin of the page that sends a request; empty if there is none."""
+    return headers.get(b"origin", b"").decode("latin-1").lower()

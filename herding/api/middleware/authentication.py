@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from herding.access.sessions import Session
 from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
+from herding.api.http.origins import AllowedOrigins, page_origin
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
-from herding.errors import AuthenticationError, HerdingError
+from herding.errors import AccessError, AuthenticationError, HerdingError
 from herding.people.authenticator import Authenticator
 from herding.values import Principal
 
@@ -20,6 +21,8 @@ COOKIE = "herding_session"
 NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
+OTHER_ORIGIN = "A page of another origin may not do this."
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN, LOGOUT = "/login", "/logout"
 
 
@@ -31,8 +34,9 @@ class AuthenticationMiddleware:
     for our own pages only: a page of another origin is a guest.
     """
 
-    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator, origins: AllowedOrigins | None = None) -> None:
         self._app, self._authenticator = app, authenticator
+        self._origins = AllowedOrigins() if origins is None else origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -42,6 +46,7 @@ class AuthenticationMiddleware:
         address = client_address(scope)
         try:
             who, new_session = await self._authenticate(scope, headers, address)
+            self._check_origin(scope, headers, who)
         except HerdingError as error:
             await self._refusal(scope, headers, error)(scope, receive, send)
             return
@@ -64,6 +69,18 @@ class AuthenticationMiddleware:
                 raise
             known = None
         return (known, None) if known else self._authenticator.authenticate_anonymous(address)
+
+    def _check_origin(self, scope: Scope, headers: Headers, who: Principal) -> None:
+        """Raise AccessError for a page of another origin that may not use its token, or may not write without one."""
+        origin = page_origin(headers)
+        if not origin or scope["type"] != "http" or same_origin(headers):
+            return
+        allowed = self._authenticator.page_may_use(who.token, origin) if who.token else None
+        if allowed is None:  # an origin that only other tokens allow; all others were refused before
+            by_tokens = origin in self._origins and not self._origins.in_settings(origin)
+            allowed = scope["method"] in SAFE_METHODS or not by_tokens
+        if not allowed:
+            raise AccessError(f"This token may not be used by pages of {origin[:300]}." if who.token else OTHER_ORIGIN)
 
     async def _authenticate_cookie(self, scope: Scope, address: str) -> Principal | None:
         for value in session_values(scope):

@@ -38,6 +38,7 @@ from herding.values import (
     Token,
     User,
 )
+from herding.values.origins import MAX_ORIGINS
 
 DAY_MS = 24 * 3600 * 1000
 _LIMIT: JsonDict = {"type": "request", "interval": 24, "limit": 500}
@@ -115,6 +116,11 @@ class CreateTokenRequest(RequestModel):
     name: str = Field(default="token", description="the purpose of the token")
     role: str | None = Field(default=None, description="a role with fewer rights than the user's")
     expires_in_days: float | None = Field(default=None, gt=0, le=3660)
+    origins: list[str] = Field(
+        default_factory=list,
+        max_length=MAX_ORIGINS,
+        description="of web pages that may use it; none: as in the settings",
+    )
 
 
 class UpdateMeRequest(RequestModel):
@@ -254,6 +260,7 @@ class TokenResponse(ResponseModel):
     expires_at: Instant | None
     revoked_at: Instant | None
     last_used_at: Instant | None
+    origins: Sequence[str]
 
 
 class NewTokenResponse(TokenResponse):
@@ -379,7 +386,9 @@ def _tokens(orchestrator: Orchestrator) -> APIRouter:
     async def create_token(body: CreateTokenRequest, who: Caller) -> NewTokenResponse:
         """Create a token with at most your own rights. Its text is in this response and is not shown again."""
         ends = None if body.expires_in_days is None else now_ms() + round(body.expires_in_days * DAY_MS)
-        made = await accounts.create_token(body.user or who.id, body.name, who, role=body.role, expires_at=ends)
+        made = await accounts.create_token(
+            body.user or who.id, body.name, who, role=body.role, expires_at=ends, origins=body.origins
+        )
         return NewTokenResponse.from_token(*made)
 
     @routes.delete("/{token_id}", responses=error_responses(_NO_TOKEN))

@@ -80,3 +80,41 @@ async def test_a_star_allows_all_pages(place: Place) -> None:
         assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, "*")
         asked = await http.post("/v1/chat/completions", headers={**ADMIN, "origin": "https://any.example"}, json=CHAT)
         assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "*")
+
+
+async def test_a_token_brings_the_origins_of_its_pages(place: Place) -> None:
+    shop = "https://shop.example.com"
+    async with client(web(place), ADMIN) as http:
+        user = {"id": "ada", "name": "Ada", "role": "user"}
+        assert (await http.post("/api/v1/users", json=user)).status_code == 201
+        body = {"user": "ada", "name": "shop", "origins": [shop.upper().replace("HTTPS", "https")]}
+        made = await http.post("/api/v1/tokens", json=body)
+        assert (made.status_code, made.json()["origins"]) == (201, [shop])
+        other = (await http.post("/api/v1/tokens", json={"user": "ada", "name": "plain"})).json()
+    token, plain = ({"authorization": f"Bearer {one['token']}"} for one in (made.json(), other))
+    async with client(web(place)) as http:
+
+        async def ask(headers: dict[str, str], origin: str) -> int:
+            return (
+                await http.post("/v1/chat/completions", headers={**headers, "origin": origin}, json=CHAT)
+            ).status_code
+
+        assert (await http.options("/v1/chat/completions", headers={**PREFLIGHT, "origin": shop})).status_code == 200
+        assert (await ask(token, shop), await ask(token, PAGE), await ask(token, "https://evil.example")) == (
+            200,
+            403,
+            403,
+        )
+        assert (await ask(plain, shop), await ask(plain, PAGE)) == (403, 200)
+        assert await ask({}, shop) == 403
+        assert (await http.post("/v1/chat/completions", headers=token, json=CHAT)).status_code == 200, "no page at all"
+        await place.store.revoke_token(made.json()["id"], 1)
+        await place.authenticator.load_origins()
+        assert (await http.options("/v1/chat/completions", headers={**PREFLIGHT, "origin": shop})).status_code == 400
+
+
+@pytest.mark.parametrize("origin", ["shop.example.com", "https://shop.example.com/", "null", ""])
+async def test_an_origin_of_a_token_has_a_form(place: Place, origin: str) -> None:
+    async with client(web(place), ADMIN) as http:
+        answer = await http.post("/api/v1/tokens", json={"user": "admin", "origins": [origin]})
+    assert answer.status_code in (404, 422)
