@@ -65,6 +65,7 @@ CLOSE_SECONDS = 2
 """The time in which connections close after their last response."""
 
 SWITCH_SECONDS = 0.0005
+LONG_TOKEN = 16
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients and proxies keep idle connections, so that they never send into a closed one."""
 
@@ -344,6 +345,8 @@ def main(**overrides: Any) -> int:
     try:
         settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
+        if settings.admin_token and len(settings.admin_token.get_secret_value()) < LONG_TOKEN:
+            log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
         for name, meant in misspelt_variables().items():
             log.warning("variable ignored (%s): it is not a setting. Did you mean %s?", name, meant)
         parse_url(settings.database_url)

@@ -135,6 +135,8 @@ def _checked(parameters: Parameters) -> Parameters:
     known = {name: value for name, value in given.items() if name in PromptParameters.model_fields}
     extra = {name: value for name, value in given.items() if name not in PromptParameters.model_fields}
     for name, value in parameters.more.items():
+        if name in _RESERVED:
+            raise UserError(f"'{name}' can't be set here. Leave it out.", param=name)
         try:  # what cannot be sent on is refused here, so that no node is blamed for it
             _to_json(value).encode()
         except (TypeError, ValueError, RecursionError):

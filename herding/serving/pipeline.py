@@ -186,7 +186,10 @@ class Pipeline:
         limits, tokens = request.principal.limits, request.max_total_tokens
         cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
-            await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
+            if limits:
+                await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
+            else:
+                await self._store.begin(row, tokens=tokens, cost=cost, account=request.account)
         except LimitError:
             self._metrics.over_limit()
             raise

@@ -114,20 +114,38 @@ class Store(
 
         Raises LimitError if a limit is used up.
         """
-        payer, row = account or outcome.principal, request_row(outcome)
         try:
-            await self._writer.add(
-                lambda batch: ledger.reserve(
-                    batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
-                ),
-                locks=[ledger.lock_number(payer)] if limits else (),
-                durable=False,
-            )
+            await self._enter(outcome, limits=limits, tokens=tokens, cost=cost, account=account)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
-                cancelled = self._writer.add(lambda batch: ledger.cancel(batch, row["id"]))
+                request_id = outcome.request_id
+                cancelled = self._writer.add(lambda batch: ledger.cancel(batch, request_id))
                 cancelled.add_done_callback(_log_failure)
             raise
+
+    async def begin(self, outcome: Outcome, *, tokens: int, cost: int = 0, account: str | None = None) -> None:
+        """Enter a starting request as `reserve` does, for an account without limits: there is nothing to wait for.
+
+        While the database fails it waits nevertheless, and raises StoreError: a response that cannot be recorded would
+        be paid in vain.
+        """
+        entered = self._enter(outcome, limits=(), tokens=tokens, cost=cost, account=account)
+        if self._writer.failing:
+            await entered
+        else:
+            entered.add_done_callback(_log_failure)
+
+    def _enter(
+        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int, account: str | None
+    ) -> asyncio.Future[None]:
+        payer, row = account or outcome.principal, request_row(outcome)
+        return self._writer.add(
+            lambda batch: ledger.reserve(
+                batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
+            ),
+            locks=[ledger.lock_number(payer)] if limits else (),
+            durable=False,
+        )
 
     def finish(self, outcome: Outcome) -> asyncio.Future[None]:
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
@@ -264,4 +282,4 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
 
 def _log_failure(future: asyncio.Future[None]) -> None:
     if not future.cancelled() and (error := future.exception()):
-        _log.warning("cancel reservation failed: %s", error)
+        _log.warning("A reservation was not written: %s", error)

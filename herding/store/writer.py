@@ -109,7 +109,7 @@ class Writer:
     """Owns the only connection that writes. A job is durable when its future is done.
 
     `file_lock` is held during each commit; it is a real lock only where reads and commits exclude each other. A job is
-    written even if its caller is cancelled.
+    written even if its caller is cancelled. `failing` is true while the latest transaction was not committed.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Writer:
         self._waking: asyncio.AbstractEventLoop | None = None
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._closed = False
+        self.failing = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -183,14 +184,18 @@ class Writer:
         """Write the batch; if that fails, each job alone, so that only the job at fault gets the error."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._commit(jobs)
+                results = self._commit(jobs)
             except Exception as error:  # noqa: BLE001 - callers wait for the outcome, and the thread must live on
+                self.failing = True
                 self._disconnect()  # the next attempt begins with a fresh connection
                 if is_transient(error) and attempt < ATTEMPTS:
                     continue
                 if concerns_all(error) or len(jobs) == 1:
                     return [_Result(job, error=to_store_error(error)) for job in jobs]
                 break
+            else:
+                self.failing = False
+                return results
         return [result for job in jobs for result in self._write([job])]
 
     def _commit(self, jobs: Sequence[_Job]) -> list[_Result]:

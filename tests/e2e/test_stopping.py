@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Page, expect
 
 from herding.store import sqlite
-from tests.e2e.doors import ADMIN_TOKEN, bearer, open_app
+from tests.e2e.doors import ADMIN_TOKEN, Admin, bearer, open_app
 from tests.e2e.running_app import RunningApp, wait_until
+from tests.e2e.workbench import LONG, Workbench
 
 TEXT = " ".join(["word"] * 2000)
 SLOW = """
@@ -146,3 +148,48 @@ def test_a_request_that_is_nearly_done_is_completed(app: RunningApp) -> None:
         assert "event: done" in list(lines)
         process.wait(timeout=60)
     assert statuses(app) == {"succeeded": 1}
+
+
+@pytest.mark.browser
+def test_a_run_in_the_page_ends_with_a_reason(app: RunningApp, page: Page) -> None:
+    context = page.context
+    context.set_extra_http_headers(bearer(ADMIN_TOKEN))
+    bench = Workbench(page, app.url).open("slow")
+    bench.fill("text", TEXT)
+    bench.run()
+    bench.expect_status("Streaming")
+    wait_until(lambda: statuses(app)["running"] == 1, seconds=60, what="the run")
+    process = app._process
+    assert process is not None
+    process.send_signal(signal.SIGTERM)
+    expect(page.locator("#response-status")).to_contain_text("Interrupted", timeout=LONG)
+    process.wait(timeout=60)
+    assert statuses(app) == {"interrupted": 1}
+    assert "Traceback" not in app.log.read_text()
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_logout_ends_what_runs_in_other_tabs(app: RunningApp, everywhere: bool) -> None:
+    """The app stays up: only the streams of this login end, with an error that says why."""
+    token = Admin(app.url).user("ada")
+    with httpx.Client(base_url=app.url, trust_env=False, timeout=60) as browser:
+        assert browser.post("/login", data={"token": token}).status_code == 303
+        cookie = {"cookie": f"herding_session={browser.cookies['herding_session']}"}
+        body = {"prompt": "slow", "variables": {"text": TEXT}, "stream": True}
+        with (
+            httpx.Client(base_url=app.url, headers=cookie, trust_env=False, timeout=60) as tab,
+            tab.stream("POST", "/api/v1/infer", json=body) as run,
+            tab.stream("GET", "/gradio_api/heartbeat/a-page") as page,
+        ):
+            lines = run.iter_lines()
+            next(lines)
+            if everywhere:
+                assert browser.delete("/api/v1/me/sessions").json() == {"ended": 1}
+            else:
+                assert browser.post("/logout").status_code == 303
+            said = "\n".join(lines)
+            assert said.strip().split("\n\n")[-1].startswith("event: error")
+            assert "not valid any more" in said or "session" in said
+            "".join(page.iter_text())  # ends too
+            assert tab.get("/api/v1/me").status_code == 401
+    assert statuses(app) == {"cancelled": 1}

@@ -51,6 +51,24 @@ async def test_begin_is_written_soon_and_never_over_a_final_row(store: Store, ou
     assert entry.outcome.status == "succeeded"
 
 
+async def test_a_caller_without_limits_waits_only_while_the_database_fails(store: Store, outcome, at_begin) -> None:
+    beginning = store.begin(outcome(1, status="running"), tokens=5)
+    with pytest.raises(StopIteration):  # it ends without waiting once
+        beginning.send(None)
+    await store.check()  # anything that waits for the writer
+    assert len(await ids(store)) == 1
+    at_begin("SELECT no_such_function()")
+    with pytest.raises(StoreError):
+        await store.finish(outcome(2))
+    with pytest.raises(StoreError):
+        await store.begin(outcome(3, status="running"), tokens=5)
+    at_begin("SELECT 1")
+    await store.finish(outcome(2))
+    await store.begin(outcome(3, status="running"), tokens=5)
+    await store.check()
+    assert len(await ids(store)) == 3
+
+
 async def test_many_callers_share_few_commits(store: Store, outcome, busy_writer, commits: list[object]) -> None:
     with busy_writer():
         writes = [asyncio.ensure_future(store.finish(outcome(number))) for number in range(200)]

@@ -83,6 +83,12 @@ async def hosted(home: Path, *parts: bytes, **more: Any) -> AsyncIterator[Hosted
             yield Hosted(api, place, seen)
 
 
+@asynccontextmanager
+async def hosted_at(home: Path, url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with herding(home, openai(url, "ok")) as place, client(web(place), ADMIN) as api:
+        yield api
+
+
 # Reasoning
 
 
@@ -521,3 +527,29 @@ async def test_a_slow_thinker_is_alive(tmp_path: Path) -> None:
         except HerdingError as error:  # pragma: no cover
             raise AssertionError(error.message) from error
         assert body["choices"][0]["message"]["content"] == "Good"
+
+
+async def test_calls_without_numbers_get_some(tmp_path: Path) -> None:
+    other = {**CALL, "id": "c2"}
+    begun = {"id": "c3", "type": "function", "function": {"name": "f", "arguments": '{"a"'}}
+    rest = {"function": {"arguments": ": 1}"}}
+    said = [event({"tool_calls": calls}) for calls in ([CALL], [other], [begun], [rest])]
+    async with hosted(tmp_path, *said, event({}, "tool_calls") + DONE) as it:
+        calls = (await it.chat())["choices"][0]["message"]["tool_calls"]
+        assert [call["id"] for call in calls] == ["c1", "c2", "c3"]
+        assert calls[2]["function"]["arguments"] == '{"a": 1}'
+        deltas = [call for choice in await it.streamed() for call in choice["delta"].get("tool_calls") or ()]
+        assert [call["index"] for call in deltas] == [0, 1, 2, 2]
+
+
+async def test_a_whole_response_has_the_same(tmp_path: Path) -> None:
+    message = {"role": "assistant", "content": None, "reasoning_content": "Hm.", "tool_calls": [CALL]}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    async with saying(head, json.dumps(body).encode()) as url, hosted_at(tmp_path, url) as api:
+        response = await api.post("/v1/chat/completions", json={"model": "ok", "messages": HI})
+        assert response.json()["choices"][0]["message"] == {**message, "refusal": None}
+        given = {"model": "ok", "messages": HI, "stream": True}
+        *told, _ = events(await api.post("/v1/chat/completions", json=given))
+        deltas = [choice["delta"] for _, chunk in told for choice in chunk["choices"]]
+        assert [delta["tool_calls"][0]["index"] for delta in deltas if "tool_calls" in delta] == [0]
