@@ -49,7 +49,7 @@ PUBLIC = {
     ("POST", "/logout"),
 }
 NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
-PARTS = {"/docs/{file}": "/docs"}
+PARTS = {"/docs/{file}": "/docs", "/v1/models/": "/v1/models"}
 MORE: dict[tuple[str, str], str] = {
     ("PUT", "/api/v1/prompts/{key}"): SAVE,
     ("DELETE", "/api/v1/prompts/{key}"): PUBLISH,

@@ -62,8 +62,9 @@ class StreamReader:
                 if self._begun and (text := plain_text(event)) is not None:
                     self._add_text(text, texts)
                 elif chunk := self._read_event(event, texts):
-                    _add_texts(chunks, texts)
-                    chunks.append(chunk)
+                    if chunk.deltas:
+                        _add_texts(chunks, texts)
+                    chunks.append(chunk)  # fields of the response come before its text
             if before_end is not events:
                 self._check_held()
         except NodeError as error:

@@ -3,6 +3,7 @@
 from herding.values.bounds import bounded
 from herding.values.calls import (
     COMPLETION_TOKENS,
+    TEXT_PART_FIELDS,
     TEXT_PARTS,
     Call,
     Choice,
@@ -102,6 +103,7 @@ __all__ = [
     "MAX_LIMITS",
     "NANO",
     "TEXT_PARTS",
+    "TEXT_PART_FIELDS",
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",

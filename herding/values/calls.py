@@ -34,7 +34,8 @@ class Message:
     @property
     def plain(self) -> bool:
         """True if the message has text only, and is no result of a tool."""
-        return self.parts is None and not self.fields and self.role not in ("tool", "function")
+        is_text = self.parts is None or all(part.keys() == TEXT_PART_FIELDS for part in self.parts)
+        return is_text and not self.fields and self.role not in ("tool", "function")
 
     def body(self) -> dict[str, Any]:
         """Return the message in OpenAI's form."""
@@ -69,6 +70,9 @@ COMPLETION_TOKENS = "max_completion_tokens"
 
 TEXT_PARTS = ("text", "input_text", "output_text")
 """The types of parts that are text."""
+
+TEXT_PART_FIELDS = frozenset({"type", "text"})
+"""The fields of a part that has nothing but text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from herding.api.site.docs import describe
 PUBLIC = {"/healthz", "/readyz", "/login", "/logout"}
 NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
 """Where everything is answered that does not exist."""
-PARTS = {"/docs/{file}": "/docs"}
+PARTS = {"/docs/{file}": "/docs", "/v1/models/": "/v1/models"}
 """Paths under the rule of another."""
 TEST_ONLY = {"/echo", "/json", "/bug"}
 

@@ -255,6 +255,18 @@ def parts_of_all_kinds(sdk: openai.OpenAI, way: Way) -> Any:
 
 
 @scenario
+def text_in_several_parts(sdk: openai.OpenAI, way: Way) -> Any:
+    messages = user([{"type": "text", "text": "Weather"}])
+    call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+    messages += [{"role": "assistant", "content": "I look.", "tool_calls": [call]}]
+    parts = [{"type": "text", "text": "18 degrees"}, {"type": "text", "text": "no rain"}]
+    messages += [{"role": "tool", "tool_call_id": "c1", "content": parts}]
+    got = sdk.chat.completions.create(model=way.chat, messages=messages, tools=[WEATHER])
+    assert got.choices[0].message.content == "The tools returned: 18 degrees no rain"
+    return got
+
+
+@scenario
 def image_among_earlier_messages(sdk: openai.OpenAI, way: Way) -> Any:
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
     messages = [*user([picture]), {"role": "assistant", "content": "A picture."}, *user("Which one?")]
@@ -395,8 +407,17 @@ def _run(scenario: Scenario, way: Way, server: Upstream) -> dict[str, Any]:
     responses = got if isinstance(got, list | tuple) else [got]
     return {
         "got": [_without(one.model_dump(mode="json", warnings=False), "id", "created") for one in responses],
-        "asked": [_without(one.body, "stream", "stream_options") for one in server.asked],
+        "asked": [_without(one.body, "stream", "stream_options", "messages") for one in server.asked],
+        "messages": [[_message(one) for one in asked.body.get("messages", ())] for asked in server.asked],
     }
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """The message; a text that is its only part is its content."""
+    match message.get("content"):
+        case [{"type": "text", "text": str(text), **others}] if not others:
+            return {**message, "content": text}
+    return message
 
 
 def _without(given: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -11,7 +11,16 @@ from pydantic.config import JsonDict
 
 from herding.errors import UserError
 from herding.prompts.parameters import without_defaults
-from herding.values import COMPLETION_TOKENS, TEXT_PARTS, EmbeddingInput, Message, Parameters, Role, text_of_parts
+from herding.values import (
+    COMPLETION_TOKENS,
+    TEXT_PART_FIELDS,
+    TEXT_PARTS,
+    EmbeddingInput,
+    Message,
+    Parameters,
+    Role,
+    text_of_parts,
+)
 
 MAX_PROMPTS = 128
 MAX_SCHEMA_BYTES = 40_000
@@ -39,7 +48,7 @@ class ChatMessage(BaseModel):
         for position, part in enumerate(self.content):
             _check_part(part, f"{place}.content.{position}")
         text = text_of_parts(tuple(self.content))
-        is_text = all(part.keys() == {"type", "text"} for part in self.content)
+        is_text = len(self.content) < 2 and all(part.keys() == TEXT_PART_FIELDS for part in self.content)
         return Message(self.role, text, None if is_text else tuple(self.content), more)
 
 

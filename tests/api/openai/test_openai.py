@@ -93,7 +93,8 @@ async def test_parts_roles_and_parameters_arrive(api: httpx.AsyncClient, place: 
     given = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "max_tokens": 9, "seed": 7, "stop": "x", "user": "me"}
     await chat(api, messages=messages, **given, max_completion_tokens=8, frequency_penalty=0, store=True)
     row = await place.row()
-    assert json.loads(row.input) == [messages[0], {"role": "user", "content": "a b", "name": "Ada"}]
+    assert json.loads(row.input) == messages
+    assert row.answer == "a b"
     assert row.parameters == Parameters(0.5, 0.9, 5, 8, ("x",), 7)
     assert (await chat(api, stop=["x", "y"], n=1, tools=[], logprobs=False)).status_code == 200
     assert (await place.rows())[0].parameters.stop == ("x", "y")

@@ -179,4 +179,5 @@ async def test_no_visitor_fills_the_log(http: httpx.AsyncClient, caplog: pytest.
 
 async def test_the_reason_in_the_header_can_be_read(http: httpx.AsyncClient) -> None:
     reason = (await http.get("/api/v1/run/say")).headers["x-herding-reason"]
-    assert reason == "echo is the only model that can answer; echo serves it"
+    assert reason.startswith("echo is the only")
+    assert "%" not in reason

@@ -1,12 +1,14 @@
-"""Deltas of tool calls, as servers send them, in the form that clients put together."""
+"""Deltas as servers send them, in the form that clients put together: tool calls, and fields beside the message."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from herding.nodes.openai_choices import ToolCallNumbers, merge
+from herding.nodes.openai_response import StreamReader
 
 
 def call(arguments: str, **more: Any) -> dict[str, Any]:
@@ -81,3 +83,11 @@ def test_texts_of_a_message_grow_and_those_beside_it_are_replaced() -> None:
         "content_filter_results": {"hate": {"severity": "safe"}},
         "native_finish_reason": "b",
     }
+
+
+def test_fields_of_the_response_come_before_its_first_text() -> None:
+    delta = {"role": "assistant", "content": "Hello"}
+    event = {"service_tier": "flex", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    first, second = StreamReader("node").read([json.dumps(event)])
+    assert (first.extra, first.text) == ({"service_tier": "flex"}, "")
+    assert second.text == "Hello"
