@@ -141,6 +141,7 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
     with visitor(opened, url, token, **look) as page:
         page.goto(f"{url}/?tab=usage")
         page.locator("#forget-all-ask").click()
+        page.locator("#usage-table table").wait_for()
         shoot(page, f"usage-{end}")
         page.goto(f"{url}/?tab=access")
         shoot(page, f"access-own-{end}")

@@ -91,7 +91,7 @@ def test_answers_are_rated_looked_at_and_forgotten(app: RunningApp, page: Page) 
     expect(row).to_contain_text("5.0 ★")
     expect(row).to_contain_text("ratings")
     bars = page.locator("#insights-plot svg [aria-roledescription='bar']")
-    expect(bars.first).to_be_visible(timeout=LONG)
+    expect(bars.last).to_be_visible(timeout=LONG)  # today; days without requests have bars of no height
     assert {name for bar in bars.all() for name in STARS if name[:15] in str(bar.get_attribute("aria-label"))} == set(
         STARS
     )

@@ -53,13 +53,14 @@ class ResponsePane:
                 )
                 self.save = gr.Button("Save comment", size="sm", scale=0, min_width=130, elem_id="comment-save")
             self.note = gr.HTML(elem_id="feedback-note", elem_classes=["note"])
+            self.ratings = gr.HTML(elem_id="response-ratings")
 
     @property
     def components(self) -> list[Any]:
         """Everything that a run changes."""
         return [
             *(self.status, self.parts, self.text, self.chat, self.error, self.metrics),
-            *(self.feedback, self.stars, self.comment, self.note),
+            *(self.feedback, self.stars, self.comment, self.note, self.ratings),
         ]
 
     def show(self, draft: Draft, *, chat: bool) -> list[Any]:
@@ -80,6 +81,7 @@ class ResponsePane:
             update_stars(draft.stars, enabled=outcome is not None),
             draft.comment,
             "",
+            draft.ratings,
         ]
 
     def show_start(self) -> dict[Any, Any]:
@@ -116,6 +118,7 @@ class ResponsePane:
             self.stars: update_stars(None, enabled=True),
             self.comment: "",
             self.note: "",
+            self.ratings: "",
         }
 
     def show_error(self, error: HerdingError) -> dict[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import RATE, RUN
+from herding.access.operations import HISTORY, RATE, RUN
 from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.editor import Editor, run_request
@@ -18,7 +18,7 @@ from herding.ui.engineer.session_state import SessionState, reference
 from herding.ui.kit import prompt_text
 from herding.ui.kit.event_batches import batch_events
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el
+from herding.ui.kit.format import el, join, rating_list
 from herding.ui.kit.response import RunProgress
 from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, update_stars
 from herding.values import Message, Principal, PromptInfo, Request
@@ -63,13 +63,14 @@ class Runner:
             pane.stars.rate,
             self.rate,
             [session, pane.stars],
-            [session, pane.stars, pane.note],
+            [session, pane.stars, pane.note, pane.ratings],
             name="rate",
             queue=False,
             trigger_mode="always_last",
         )
         self.changes = [ran, cleared, rated]
-        on(pane.save.click, self.comment, [session, pane.comment], [session, pane.note], name="comment", queue=False)
+        commented = [session, pane.note, pane.ratings]
+        on(pane.save.click, self.comment, [session, pane.comment], commented, name="comment", queue=False)
 
     @property
     def outputs(self) -> list[Any]:
@@ -212,22 +213,32 @@ class Runner:
         """Save the rating of the response."""
         draft = session.draft
         if draft.outcome is None:
-            return [session, update_stars(None, enabled=False), NOT_ON_PAGE]
+            return [session, update_stars(None, enabled=False), NOT_ON_PAGE, gr.skip()]
         score = await self._orchestrator.feedback.rate(
             draft.outcome.request_id, parse_stars(stars), principal_of(request)
         )
         draft.stars = score.stars
-        return [session, gr.skip(), RATING_SAVED]
+        return [session, gr.skip(), RATING_SAVED, await self._ratings(session, principal_of(request))]
 
     @requires(RATE)
     async def comment(self, session: SessionState, text: str | None, request: gr.Request) -> list[Any]:
         """Save the comment on the response."""
         draft = session.draft
         if draft.outcome is None:
-            return [session, NOT_ON_PAGE]
+            return [session, NOT_ON_PAGE, gr.skip()]
         await self._orchestrator.feedback.comment(draft.outcome.request_id, str(text or ""), principal_of(request))
         draft.comment = str(text or "")
-        return [session, RATING_SAVED]
+        return [session, RATING_SAVED, await self._ratings(session, principal_of(request))]
+
+    async def _ratings(self, session: SessionState, principal: Principal) -> Markup:
+        """Return the ratings and comments of all users on the response, for roles that may read the history."""
+        outcome = session.draft.outcome
+        if outcome is None or HISTORY not in principal.rights:
+            return Markup()
+        entry = await self._orchestrator.history.entry(outcome.request_id, principal)
+        found = rating_list(entry, principal.id)
+        session.draft.ratings = join([el("h3", "Ratings and comments"), found]) if found else Markup()
+        return session.draft.ratings
 
 
 def model_picker(prompt: PromptInfo | None, chosen: str | None = AUTO) -> list[Any]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from markupsafe import Markup
+
 from herding.errors import HerdingError, UserError
 from herding.prompts.edits import Edits, apply_edits, extract_template
 from herding.prompts.prompt_file import rewrite_text
@@ -55,6 +57,7 @@ class Draft:
     error: HerdingError | None = None
     stars: int | None = None
     comment: str = ""
+    ratings: Markup = field(default_factory=Markup)
 
     def new_chat(self) -> None:
         """Start a new chat without turns."""
@@ -64,6 +67,7 @@ class Draft:
     def clear_response(self) -> None:
         """Remove the last response."""
         self.response, self.outcome, self.error, self.stars, self.comment = "", None, None, None, ""
+        self.ratings = Markup()
 
     @property
     def changes_prompt(self) -> bool:

@@ -108,7 +108,7 @@ class HistoryTab(Tab):
         now: dict[str, Any] = {"queue": False}
         choices = [self.prompt, self.model, self.node, self.user, self.stars_given, self.status]
         first = [*(field.input for field in choices), *self.period.events, self.text.submit]
-        latest = {"trigger_mode": "multiple", **now}
+        latest = {"trigger_mode": "always_last", **now}
         on(first, self.apply_filters, self.inputs, self.listing, name="history_filter", **latest)
         checked = [self.shown, *self.inputs]
         on(self.shown.change, self.check_shown, checked, self.listing, name="history_check", **latest)

@@ -79,7 +79,7 @@ class InsightsTab(Tab):
         now: dict[str, Any] = {"queue": False}
         chosen = [self.picker, self.days]
         changed = [self.picker.input, self.days.input, self.refresh.click]
-        latest = {"trigger_mode": "multiple", **now}
+        latest = {"trigger_mode": "always_last", **now}
         on(changed, self.refresh_report, chosen, self.content, name="insights_open", **latest)
         checked = [self.shown, *chosen]
         on(self.shown.change, self.check_shown, checked, self.content, name="insights_check", **latest)

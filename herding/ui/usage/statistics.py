@@ -70,7 +70,7 @@ class StatisticsPane:
         self._wire()
 
     def _wire(self) -> None:
-        now: dict[str, Any] = {"queue": False, "trigger_mode": "multiple"}
+        now: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
         changed = [*self.period.events, self.group.input, self.metric.input, self.user.input]
         on(changed, self.apply, self.inputs, self.content, name="usage_statistics", **now)
         checked = [self.shown, *self.inputs]

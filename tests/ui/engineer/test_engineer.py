@@ -12,6 +12,7 @@ from herding.ui.engineer.session_state import SessionState
 from herding.ui.kit.variable_form import FIELD_COUNT
 from herding.values import Parameters
 from tests.support.herding import GUEST
+from tests.support.people import principal
 from tests.ui.conftest import Desktop
 
 
@@ -309,6 +310,11 @@ async def test_stars_and_comment_are_saved_at_once(desktop: Desktop) -> None:
     row = await desktop.place.row()
     entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
     assert (entry.stars, entry.comment) == (4, "fine")
+    colleague = principal("boss", "admin")
+    await desktop.place.orchestrator.feedback.rate(row.request_id, 2, colleague)
+    await desktop.fire("comment")
+    for part in (desktop.who.id, "fine", colleague.id, "2 stars"):
+        assert part in desktop.value(pane.ratings), part
     desktop.set(pane.stars, 0)
     await desktop.fire("rate")
     assert (await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)).stars is None
