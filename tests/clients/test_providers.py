@@ -228,6 +228,7 @@ def test_deepseek(sdk: openai.OpenAI, provider_server: Providers) -> None:
         assert counts(got) == (2, 5)
         assert (got.usage.prompt_cache_hit_tokens, got.usage.prompt_cache_miss_tokens) == (1, 1)
         assert got.usage.completion_tokens_details.reasoning_tokens == 2
+    assert chat.whole("busy").choices[0].finish_reason == "insufficient_system_resource"
     with pytest.raises(openai.APIStatusError, match="Insufficient Balance"):
         chat.whole("broke")
     assert message_of(chat.whole()).content == "Hello world", "the node goes on"
