@@ -20,7 +20,7 @@ from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page, Score
 CHUNK = 500
 """Entries that one statement loads."""
 
-COUNTED = 5_000
+COUNTED = 2_500
 """Requests that a search reads at least before it leaves off counting."""
 
 

@@ -17,7 +17,7 @@ from herding.store import search_index
 from herding.store.database import Reader
 from herding.store.tables import request, search_queue, search_text
 
-WALK = 5_000
+WALK = 2_500
 """Newest requests that are read before the index is asked, in one read transaction."""
 
 FEW = 10_000
@@ -179,12 +179,15 @@ def _quote(term: str) -> str:
 
 def _queued(connection: Connection, *, fitting: Sequence[ColumnElement[bool]], needle: str) -> _Queued:
     """Read the queued requests."""
-    whole = search_queue.join(request, request.c.id == search_queue.c.request_id)
-    rows = connection.execute(
-        select(request.c.created_at, request.c.id).select_from(whole).where(*fitting).order_by(*NEWEST_FIRST)
-    ).all()
-    right = _read(connection, [row.id for row in rows], needle)
-    return _Queued(frozenset(row.id for row in rows), [Key(*row) for row in rows if row.id in right])
+    ids = list(connection.execute(select(search_queue.c.request_id)).scalars())
+    keys: list[Key] = []
+    # By their ids: a join in order of time would go through the whole history.
+    for start in range(0, len(ids), CHUNK):
+        some = request.c.id.in_(ids[start : start + CHUNK])
+        found = select(request.c.created_at, request.c.id).where(some, *fitting)
+        keys += [Key(row.created_at, row.id) for row in connection.execute(found)]
+    right = _read(connection, [key.id for key in keys], needle)
+    return _Queued(frozenset(ids), sorted((key for key in keys if key.id in right), reverse=True))
 
 
 def _documents(
@@ -209,7 +212,7 @@ def _documents(
             following += search_index.BUCKET
             numbers = [number for number in numbers if number >= following]
     own = [*fitting, search_text.c.doc.in_(numbers), _contains(connection, needle)]
-    return _Documents(_matching(connection, _with_texts(own)), following)
+    return _Documents(sorted(_matching(connection, _with_texts(own)), reverse=True), following)
 
 
 def _numbers(connection: Connection, query: str, upper: int, lower: int | None = None) -> list[int]:
@@ -240,7 +243,7 @@ def _documents_by_key(connection: Connection, *, fitting: Sequence[ColumnElement
 def _with_texts(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     whole = search_text.join(request, request.c.id == search_text.c.request_id)
     keys = select(request.c.created_at, request.c.id).select_from(whole)
-    return keys.where(*conditions).order_by(*NEWEST_FIRST)
+    return keys.where(*conditions)
 
 
 def _matching(connection: Connection, query: Select[Any]) -> list[Key]:

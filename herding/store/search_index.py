@@ -35,7 +35,10 @@ BUCKET: int = 2**_BUCKET_BITS
 _LAST_BUCKET: int = 2**38 - 1
 _MINUTE = 60_000
 
-TEXTS = (request.c.id, request.c.created_at, request.c.input, request.c.answer, request.c.error, request.c.variables)
+TEXTS = (
+    *(request.c.id, request.c.created_at, request.c.input, request.c.answer),
+    *(request.c.response, request.c.error, request.c.variables),
+)
 """The columns of a request that `document` reads."""
 
 _log = logging.getLogger(__name__)
@@ -140,14 +143,14 @@ def documents(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int
 
 
 def document(row: Mapping[str, Any], comments: Sequence[str]) -> str:
-    """Return the texts of a request as one: input, answer, error, comments, and what of the variables is not in it.
+    """Return the texts of a request as one: input, answer, error, comments, what else is in response and variables.
 
     Of messages, it has the texts as they are read, not as JSON writes them. It ends with two separators, so that each
     character begins a trigram.
     """
     texts = [*_messages(row["input"]), row["answer"], row["error"] or "", *comments]
     folded = SEPARATOR.join(fold(text) for text in texts if text)
-    for text in _texts_in(row["variables"]):
+    for text in (*_texts_in(row["response"], named=False), *_texts_in(row["variables"])):
         if (one := fold(text)) not in folded:
             folded += SEPARATOR + one
     return f"{folded}{SEPARATOR}{SEPARATOR}"
@@ -167,7 +170,7 @@ def _messages(text: str) -> list[str]:
 
 
 def _texts_in(value: Any, *, named: bool = True) -> Iterator[str]:
-    """Iterate over the values in JSON data, and over the names unless not `named`; data of files is left out."""
+    """Iterate over the names and values in JSON data, or only over the texts in it; data of files is left out."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             if named:
@@ -180,7 +183,7 @@ def _texts_in(value: Any, *, named: bool = True) -> Iterator[str]:
     elif isinstance(value, str):
         if not value.startswith("data:"):
             yield value
-    elif value is not None:
+    elif named and value is not None:
         yield str(value).lower()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from herding.store import Store, search, search_index
-from herding.values import HistoryFilter
+from herding.values import Choice, HistoryFilter
 
 MINUTE = 60_000
 
@@ -112,6 +112,16 @@ async def test_messages_are_searched_as_they_are_read(store: Store, outcome, ind
         assert await found(store, text) == [1], text
     for text in ("needle", "image_url", "system"):
         assert await found(store, text) == [], text
+
+
+async def test_reasoning_and_tool_calls_are_searched(store: Store, outcome, indexed: str) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Zürich"}'}}
+    choice = Choice(reasoning="Let me THINK", fields={"tool_calls": [call], "reasoning_content": "Let me THINK"})
+    await store.finish(outcome(1, choices=(choice,)))
+    if indexed != "none":
+        await store.index()
+    for text in ("let me think", "WEATHER", "zürich"):
+        assert await found(store, text) == [1], text
 
 
 @pytest.mark.usefixtures("small")

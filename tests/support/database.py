@@ -35,14 +35,14 @@ class _Used:
 
 @contextmanager
 def on(server: Server | None) -> Iterator[None]:
-    """Let apps that start meanwhile use a PostgreSQL server, or SQLite with None; the databases are dropped."""
+    """Let apps that start meanwhile use a PostgreSQL server, or SQLite with None; the databases are emptied."""
     _Used.server, _Used.urls = server, {}
     try:
         yield
     finally:
         if server:
             for url in _Used.urls.values():
-                server.drop(url)
+                server.take_back(url)
         _Used.server, _Used.urls = None, {}
 
 
@@ -51,7 +51,7 @@ def database_url(home: Path) -> str:
     if _Used.server is None:
         return f"sqlite:///{quote(str(new_database(home / 'herding.sqlite').absolute()))}"
     if home not in _Used.urls:
-        _Used.urls[home] = _Used.server.create()
+        _Used.urls[home] = _Used.server.lend()
     return _Used.urls[home]
 
 

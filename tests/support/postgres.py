@@ -38,6 +38,17 @@ OPTIONS = {
 _WATCH = '"$@" & read _; kill -QUIT $! 2>/dev/null; wait'
 """Runs the server until the other end of the pipe is closed, by us or by our death."""
 
+_CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_EMPTY = """
+    SELECT format('DELETE FROM %I', tablename) FROM pg_tables
+    WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    UNION ALL SELECT format('ALTER SEQUENCE %I RESTART', sequencename) FROM pg_sequences WHERE schemaname = 'public'
+"""
+"""Statements that make a database as it was when it was new."""
+
 _MEMORY = Path("/dev/shm")
 
 
@@ -49,6 +60,7 @@ class Server:
         memory = _MEMORY if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) else None
         self.directory = Path(tempfile.mkdtemp(prefix="herding-pg-", dir=memory))
         self._numbers = itertools.count(1)
+        self._emptied: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _other_user()
         if self._user:
@@ -99,6 +111,19 @@ class Server:
         """Delete a database, whoever is connected to it."""
         name = url.partition("@/")[2].partition("?")[0]
         self.sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def lend(self) -> str:
+        """Return the URL of an empty database of the newest schema, which `take_back` empties for the next."""
+        return self._emptied.pop() if self._emptied else self.create()
+
+    def take_back(self, url: str) -> None:
+        """Empty a database whose schema was not changed; that is much faster than a new one."""
+        with psycopg.connect(url) as connection:
+            connection.execute(_CUT)
+            connection.execute("SET session_replication_role = replica")  # children need not go first
+            for (statement,) in connection.execute(_EMPTY).fetchall():
+                connection.execute(statement)
+        self._emptied.append(url)
 
     @cached_property
     def _template(self) -> str:
