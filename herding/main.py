@@ -241,11 +241,11 @@ async def drain(parts: Parts, *, seconds: float, is_urgent: Callable[[], bool]) 
     responses.stopping = True
 
     def idle() -> bool:
-        return not orchestrator.running and not responses.working
+        return not orchestrator.running() and not responses.working
 
     await responses.wait_until(lambda: idle() or is_urgent(), seconds=seconds)
-    if orchestrator.running:
-        log.info("Interrupt running requests (%d)", orchestrator.running)
+    if orchestrator.running():
+        log.info("Interrupt running requests (%d)", orchestrator.running())
     orchestrator.interrupt_all()
     await responses.wait_until(idle, seconds=INTERRUPT_SECONDS)
     await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)

@@ -138,7 +138,6 @@ class Orchestrator:
         able = any(node.serves or node.embeds for node in self._fleet.values())
         return None if able else "No node serves a model yet."
 
-    @property
     def running(self) -> int:
         """The number of requests that run or wait."""
         return len(self._active)
