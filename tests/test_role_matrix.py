@@ -65,6 +65,7 @@ MORE: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/users"): ADMINISTER,
     ("GET", "/api/v1/users/{user_id}"): ADMINISTER,
     ("PATCH", "/api/v1/users/{user_id}"): ADMINISTER,
+    ("DELETE", "/api/v1/users/{user_id}/sessions"): ADMINISTER,
     ("GET", "/api/v1/roles"): ADMINISTER,
     ("PUT", "/api/v1/roles"): ADMINISTER,
 }

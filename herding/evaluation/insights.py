@@ -159,7 +159,10 @@ class Insights:
 
     def _state(self, name: str) -> str:
         """Return the state of a node that is not available."""
-        return self._fleet.health.status(name).state if self._fleet.takes(name) else "draining"
+        if not self._fleet.takes(name):
+            return "draining"
+        state = self._fleet.health.status(name).state
+        return "being retried" if state == "trial" else state
 
 
 def _compute(

@@ -106,7 +106,7 @@ async def test_the_use_of_ones_limits(ada: httpx.AsyncClient) -> None:
     after = {(use["type"], use["interval"]): use for use in (await got(ada, "usage"))["limits"]}
     assert {key: use["used"] for key, use in after.items()} == {
         ("request", 24): 1,
-        ("token", 24): 6,
+        ("token", 24): 8,  # at least our own count
         ("request", 1): 1,
     }
     assert after["request", 1]["frees_at"].endswith("+00:00")

@@ -190,7 +190,7 @@ async def test_a_pinned_model_and_one_whose_node_is_out_say_so(tmp_path: Path) -
         (1.0, None),
         (0.0, "bad is pinned for this prompt"),
     ]
-    assert (free.models[0].share, free.models[0].against) == (0.0, "one is ejected")
+    assert (free.models[0].share, free.models[0].against) == (0.0, "one is being retried")  # no other serves it
     assert free.models[1].share == 1.0
 
 

@@ -92,7 +92,11 @@ async def test_a_guest_does_not_see_the_requests_of_others(place: Place) -> None
 async def test_a_filter_does_not_widen_what_a_guest_sees(place: Place) -> None:
     mine = (await place.orchestrator.pipeline.run(SAY, GUEST)).request_id
     await place.orchestrator.pipeline.run(Request("say", {"text": "secret"}), OTHER)
-    for where in (HistoryFilter(), HistoryFilter(principal="guest:2"), HistoryFilter(text="e")):
+    with pytest.raises(AccessError, match="only your own"):
+        await place.orchestrator.history.page(HistoryFilter(principal="guest:2"), GUEST)
+    with pytest.raises(AccessError, match="only your own"):
+        [entry async for entry in place.orchestrator.history.export(HistoryFilter(principal="guest:2"), GUEST)]
+    for where in (HistoryFilter(), HistoryFilter(text="e")):
         page = await place.orchestrator.history.page(where, GUEST)
         exported = [entry.outcome.request_id async for entry in place.orchestrator.history.export(where, GUEST)]
         assert {entry.outcome.request_id for entry in page.entries} | set(exported) <= {mine}

@@ -203,7 +203,7 @@ async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:
     [
         ("status:500", 502, "node_status"),
         ("status:401", 502, "node_misconfigured"),
-        ("status:429;ra=3", 503, "node_busy"),
+        ("status:429;ra=3", 429, "node_busy"),
         ("html", 502, "node_bad_response"),
         ("hang", 504, "node_timeout"),
         ("cut-after:2", 502, "node_cut_stream"),
