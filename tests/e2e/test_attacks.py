@@ -38,7 +38,7 @@ def healthy(app: RunningApp) -> Iterator[None]:
     def ask() -> None:
         transport = httpx.HTTPTransport(local_address=ELSEWHERE)
         with httpx.Client(base_url=app.url, transport=transport, timeout=60) as http:
-            while not ended.is_set():
+            while not ended.is_set() or not waits:
                 began = time.monotonic()
                 assert http.get("/healthz").status_code == 200
                 waits.append(time.monotonic() - began)
@@ -50,7 +50,6 @@ def healthy(app: RunningApp) -> Iterator[None]:
         finally:
             ended.set()
         asking.result(60)
-    assert waits
     assert max(waits) < LONGEST_SECONDS
 
 
