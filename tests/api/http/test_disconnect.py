@@ -27,7 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 async def status_soon(place: Place, status: str) -> None:
     async with asyncio.timeout(60):
-        while (await place.row()).status != status:  # noqa: ASYNC110 (the database has no event for it)
+        while [row.status for row in await place.rows()] != [status]:  # noqa: ASYNC110 (the database has no event for it)
             await asyncio.sleep(0.01)
 
 
