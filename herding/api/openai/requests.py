@@ -163,6 +163,13 @@ class LegacyChatRequest(ChatRequest):
     model_name: str | None = None
 
 
+_INPUTS = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+}
+"""The schema of several inputs, which are checked by hand: one by one would be slow for lists of token ids."""
+
+
 class EmbeddingsRequest(BaseModel):
     """Texts to embed, or their token ids. Fields that are not listed go to the node."""
 
@@ -172,7 +179,7 @@ class EmbeddingsRequest(BaseModel):
     )
 
     model: str = Field(description="a model for embeddings")
-    input: str | Annotated[list[Any], WithJsonSchema({"type": "array"})] = Field(
+    input: str | Annotated[list[Any], WithJsonSchema(_INPUTS)] = Field(
         description="a text or a list of token ids, or a list of those"
     )
     encoding_format: Literal["float", "base64"] | None = None

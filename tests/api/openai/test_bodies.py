@@ -74,7 +74,8 @@ async def test_the_middleware_is_around_it(place: Place) -> None:
     app = web(place)
     async with client(app, ADMIN) as http:
         answer = await http.post(PATH, content=body(), headers=JSON | {"host": "evil.test"})
-        assert (answer.status_code, answer.text) == (400, "Invalid host header")
+        assert answer.status_code == 400
+        assert "host name is not accepted" in answer.json()["error"]["message"]
         crossed = await http.post(PATH, content=body(), headers=JSON | {"sec-fetch-site": "cross-site"})
         assert crossed.status_code == 403
         good = await http.post(PATH, content=body(), headers=JSON)
