@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
-from herding.errors import StoreError
+from herding.errors import UserError
 from herding.store import Store, drafts, sqlite
 from herding.store.rows import storable
 from herding.values import Draft, DraftStep
@@ -152,7 +152,7 @@ async def test_a_poisoned_draft_fails_alone(store: Store, busy_writer) -> None:
         await asyncio.sleep(0)
     ends = await asyncio.gather(*writes, return_exceptions=True)
     assert [number for number, end in enumerate(ends) if end is not None] == [3]
-    assert isinstance(ends[3], StoreError)
+    assert isinstance(ends[3], UserError)
     assert len(await store.drafts("ada")) == 7
     assert await store.draft_steps("ada", "3") == ()
 

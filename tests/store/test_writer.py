@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 from sqlalchemy import Connection
 
-from herding.errors import NotFoundError, StoreError
+from herding.errors import NotFoundError, StoreError, UserError
 from herding.store import Store
 from herding.store.writer import Batch
 from herding.values import Attempt, HistoryFilter
@@ -85,12 +85,12 @@ async def test_a_poisoned_row_fails_alone(store: Store, outcome, busy_writer) ->
         await asyncio.sleep(0)
     ends = await asyncio.gather(*writes, return_exceptions=True)
     assert [number for number, end in enumerate(ends) if end is not None] == [3]
-    assert isinstance(ends[3], StoreError)
+    assert isinstance(ends[3], UserError)
     assert await ids(store) == {row.request_id for number, row in enumerate(rows) if number != 3}
 
 
 async def test_a_failed_finish_leaves_nothing_behind(store: Store, outcome) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises(UserError, match="too large"):
         await store.finish(outcome(1, attempts=(Attempt(2**70, "a", "m", 5),)))
     assert await ids(store) == set()
 
