@@ -56,10 +56,10 @@ class Shell:
         printed = self._capsys.readouterr()
         return status, printed.out, printed.err
 
-    def refused(self, line: str) -> str:
+    def refused(self, line: str, *, wrong_setting: bool = False) -> str:
         """The one line that a command prints that is refused."""
         status, out, err = self.told(line)
-        assert (status, out) == (1, "")
+        assert (status, out) == (2 if wrong_setting else 1, "")
         assert "Traceback" not in err
         assert len(err.strip().split("\n")) == 1
         return err
@@ -177,7 +177,7 @@ def test_settings_that_are_wrong_are_said_in_a_line(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    said = shell.refused("list")
+    said = shell.refused("list", wrong_setting=words != "database file")
     assert words in said
     assert "canary" not in said
 
@@ -185,7 +185,7 @@ def test_settings_that_are_wrong_are_said_in_a_line(
 def test_a_key_that_is_not_whole_is_said_in_a_line(shell: Shell, home: Path) -> None:
     home.mkdir()
     (home / "secret.key").write_bytes(b"half")
-    assert "too short" in shell.refused("list")
+    assert "too short" in shell.refused("list", wrong_setting=True)
 
 
 # Beside an app that runs
