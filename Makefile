@@ -4,7 +4,7 @@ BIN := .venv/bin/python
 
 # Processes that run tests: one per CPU, at most four. T is the part of the tests that `make test` runs.
 PYTEST_WORKERS ?= logical
-PARALLEL := -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(PYTEST_WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 T ?=
 
 .PHONY: run check test lint format screenshots benchmark cria clean

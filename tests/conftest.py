@@ -32,7 +32,6 @@ for name in list(os.environ):
         del os.environ[name]  # the tests have settings of their own
 
 
-TESTS = Path(__file__).parent
 LONGEST = ("e2e", "engine", "clients")
 """Folders whose tests take longest."""
 
@@ -47,9 +46,8 @@ def pytest_configure() -> None:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in its own hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, and keep the tests that share a running app or a file on one worker.
+    """Begin with what takes longest.
 
     Tests on PostgreSQL are left out where there is none, and fail in CI.
     """
@@ -58,9 +56,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("postgres")]
     items.sort(key=lambda item: next((n for n, room in enumerate(LONGEST) if room in item.path.parts), len(LONGEST)))
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -170,7 +170,7 @@ def test_wrong_arguments_are_explained(shell: Shell, line: str) -> None:
         ("HERDING_SECRET_KEY", "too-short-canary", "HERDING_SECRET_KEY"),
         ("DATABASE_URL", "mysql://u:canary@h/d", "DATABASE_URL"),
         ("DATABASE_URL", "sqlite:////proc/nowhere/x.sqlite", "database file"),
-        ("HERDING_HOME", "/dev/null/home", "secret.key"),
+        ("HERDING_HOME", "/dev/null/home", "not a directory"),
     ],
 )
 def test_settings_that_are_wrong_are_said_in_a_line(

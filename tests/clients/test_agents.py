@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import agents
-import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent
 from pydantic_ai.messages import ThinkingPart
@@ -13,8 +12,6 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from tests.clients.conftest import Way
-
-pytestmark = pytest.mark.xdist_group("clients")
 
 ASKED = "How is the weather in 'Paris'?"
 ANSWER = "The tools returned: 18 degrees in Paris"

@@ -15,8 +15,6 @@ import pytest
 
 from tests.clients.conftest import Way
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 VERSION = "1.17.0"
 PROGRAM = Path(__file__).parent / "instructor_program.py"
 ADA = {"name": "Ada", "age": 36}

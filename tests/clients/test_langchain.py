@@ -22,7 +22,6 @@ from tests.clients.conftest import Way
 from tests.support.upstream.completions import vector
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     pytest.mark.asyncio(loop_scope="module"),  # the models share a connection pool
     pytest.mark.filterwarnings("ignore::UserWarning"),  # of the suites' own inputs: a file without a name
 ]

@@ -13,8 +13,6 @@ from llm.cli import cli
 
 from tests.clients.conftest import Way
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 WEATHER = """
 def get_weather(location: str) -> str:
     "The weather at a place."

@@ -12,8 +12,6 @@ import pytest
 from tests.clients.conftest import Way
 from tests.e2e.test_node_sdk import SDK
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 PROGRAM = Path(__file__).parent / "run_tools.mjs"
 ANSWER = "The tools returned: 18 degrees in Paris | 18 degrees in Rome"
 

@@ -17,8 +17,6 @@ from tests.clients.conftest import Way
 from tests.support.upstream import Upstream
 from tests.support.upstream.completions import texts_of, vector
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 Scenario = Callable[[openai.OpenAI, Way], Any]
 SCENARIOS: dict[str, Scenario] = {}
 

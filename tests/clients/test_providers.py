@@ -17,8 +17,6 @@ from tests.clients.test_openai_sdk import ADD, WEATHER, gathered, user
 from tests.support.providers import Providers
 from tests.support.providers.hyperscalers import SIGNATURE
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 
 @pytest.fixture
 def sdk(ways: dict[str, Way]) -> Iterator[openai.OpenAI]:

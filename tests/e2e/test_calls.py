@@ -16,7 +16,7 @@ from tests.e2e.doors import ADMIN_TOKEN
 from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG, Workbench
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
+pytestmark = pytest.mark.browser
 
 PROMPTS = sorted(path.stem for path in (ROOT / "prompts").glob("*.yaml"))
 KINDS = ("curl", "python", "javascript")

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
+pytestmark = pytest.mark.browser
 
 
 def open_tab(page: Page, app: RunningApp, prompt: str) -> None:

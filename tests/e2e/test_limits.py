@@ -6,12 +6,9 @@ import asyncio
 from collections import Counter
 
 import httpx
-import pytest
 
 from tests.e2e.doors import Admin, bearer
 from tests.e2e.running_app import RunningApp
-
-pytestmark = pytest.mark.xdist_group("open_net")
 
 ROUNDS = 12
 RUSH = 50

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG, Workbench
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
+pytestmark = pytest.mark.browser
 
 SAID = "one two three " + "and on it goes " * 50
 

@@ -13,8 +13,6 @@ import pytest
 from tests.e2e.doors import Admin
 from tests.e2e.running_app import RunningApp
 
-pytestmark = pytest.mark.xdist_group("open_net")
-
 SDK = "openai@7.55.0"
 SCRIPT = Path(__file__).parent / "openai_client.mjs"
 

@@ -13,7 +13,7 @@ from tests.e2e.workbench import LONG, Workbench
 from tests.support.anyserver import AnyServer, anyserver
 from tests.support.fakenode import FakeNode, fakenode
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
+pytestmark = pytest.mark.browser
 
 KEY = "sk-a-key-that-nobody-may-see"
 

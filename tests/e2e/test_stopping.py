@@ -98,9 +98,11 @@ def test_every_caller_gets_a_definite_end(app: RunningApp, how: signal.Signals) 
     callers = Callers(app)
     ways: list[Callable[[], Any]] = [callers.native, callers.chat] * (STREAMS // 2)
     streams = [callers.pool.submit(way) for way in ways]
+    for _ in streams:  # they get places on the node; some of the others wait for one
+        assert callers.began.acquire(timeout=60)
     plain = [callers.pool.submit(callers.plain) for _ in range(PLAIN)]
     pages = [callers.pool.submit(callers.heartbeat) for _ in range(3)]
-    for _ in range(STREAMS + PLAIN + len(pages)):
+    for _ in range(PLAIN + len(pages)):
         assert callers.began.acquire(timeout=60)
     wait_until(lambda: statuses(app)["running"] == STREAMS + PLAIN, seconds=60, what="the requests")
     began = time.monotonic()

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("app")]
+pytestmark = pytest.mark.browser
 
 TRIES = 200
 """Races of a save against an edit of the file, until they meet."""

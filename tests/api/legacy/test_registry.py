@@ -250,4 +250,4 @@ async def test_what_a_node_cannot_be_is_named(api: httpx.AsyncClient, servers: t
     deep: Any = "{USER_PROMPT}"
     for _ in range(900):
         deep = [deep]
-    assert (await api.post("/api/v1/nodes", json=spec(one, body=deep))).status_code in (201, 422)
+    assert (await api.post("/api/v1/nodes", json=spec(one, body=deep))).status_code in (201, 400, 422)

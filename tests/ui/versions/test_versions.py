@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from herding.access.operations import PUBLISH, SAVE
-from herding.api.middleware.security_headers import MAX_BODY
+from herding.api.middleware.bodies import MAX_BODY
 from herding.errors import AccessError, ConflictError, NotFoundError, StoreError, UserError
 from herding.ui.page import visible_tabs
 from herding.ui.versions.bundle import MAX_BYTES
