@@ -22,6 +22,7 @@ SAID = "one two three " + "and on it goes " * 50
 def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Page) -> None:
     bench = Workbench(page, app.url).open()
     bench.pick("Sentiment")
+    expect(bench.variable("text")).to_have_value(re.compile("soup"))  # its default, which would replace what is typed
     bench.fill("text", "The harbour walk was lovely and the crew was kind.")
     bench.run()
     bench.expect_status("Succeeded")
