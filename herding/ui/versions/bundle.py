@@ -14,7 +14,7 @@ from herding.values import Principal
 
 SCRIPT = (ASSETS / "bundle.js").read_text(encoding="utf-8")
 
-MAX_BYTES = 8_000_000
+MAX_BYTES = 16_000_000
 """The app reads no larger request body."""
 
 EXPORT = "A zip of prompt files, each at its latest version."
