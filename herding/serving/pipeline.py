@@ -183,7 +183,7 @@ class Pipeline:
     async def _admit(self, run: RequestRun) -> None:
         """Enter a request into its caller's limits. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
-        limits, tokens = request.principal.limits, request.max_total_tokens
+        limits, tokens = request.principal.limits, request.max_usage.total
         cost = self._selector.max_cost(request) if request.limits_cost else 0
         try:
             if limits:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from herding.errors import HerdingError, NodeError, ShuttingDownError
@@ -48,7 +49,7 @@ _IN_INPUT = ("tools", "functions")
 """Parameters that a model reads as a part of its input."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: it remembers sums over all of its texts
 class PreparedRequest:
     """A request that is validated and can run.
 
@@ -102,12 +103,7 @@ class PreparedRequest:
         """True if a limit of the caller is on money, so that only models with a known price may serve the request."""
         return any(limit.type == "cost" for limit in self.principal.limits)
 
-    @property
-    def max_total_tokens(self) -> int:
-        """An upper estimate of the tokens in and out, whichever model responds."""
-        return self.max_usage.total
-
-    @property
+    @cached_property
     def max_usage(self) -> Usage:
         """An upper estimate of the usage, whichever model responds."""
         input_tokens = self.input_tokens(self.rendered)
@@ -119,10 +115,15 @@ class PreparedRequest:
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format and tools are part of the input."""
-        form = len(json.dumps(self.response_format)) if self.response_format else 0
+        return -(-(rendered.size + self._form_size) // BYTES_PER_TOKEN)
+
+    @cached_property
+    def _form_size(self) -> int:
+        """The characters of the response format and the tools as JSON."""
+        size = len(json.dumps(self.response_format)) if self.response_format else 0
         if self.parameters.more:
-            form += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
-        return -(-(rendered.size + form) // BYTES_PER_TOKEN)
+            size += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
+        return size
 
 
 class Stoppable(Protocol):
@@ -319,7 +320,7 @@ class RequestRun:
             kind=request.kind,
             token=request.principal.token,
             cost=cost,
-            charged_tokens=bounds.charged(usage.total, bounds.counted.total, request.max_total_tokens),
+            charged_tokens=bounds.charged(usage.total, bounds.counted.total, bounds.reserved.total),
             charged_cost=self._charged_cost(bounds, cost),
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,

@@ -162,12 +162,8 @@ class Selector:
     def _check_needs(self, request: PreparedRequest) -> None:
         """Raise UserError for the first thing that a request needs, and none of the nodes that serve it can do."""
         models = set(self.models(request))
-        serving = [
-            node.capabilities(model)
-            for node in self.allowed(request)
-            for model in (node.embeds if request.texts is not None else {*node.serves, *node.expects, *node.offers})
-            if not models or model in models
-        ]
+        offered = self._offered(request)
+        serving = [node.capabilities(model) for node, model in offered if not models or model in models]
         if not serving or any(able.meet(request.needs) for able in serving):
             return
         missing = [need for need in request.needs if not any(able.meets(need) for able in serving)]
@@ -181,13 +177,8 @@ class Selector:
 
         Raises UserError if none of them has a known price.
         """
-        wanted, embeds = set(self.models(request)), request.texts is not None
-        found = {
-            Candidate(model, node.name): node.price(model)
-            for node in self.allowed(request)
-            for model in (node.embeds if embeds else (*node.serves, *node.expects, *node.offers))
-            if model in wanted
-        }
+        wanted, offered = set(self.models(request)), self._offered(request)
+        found = {Candidate(model, node.name): node.price(model) for node, model in offered if model in wanted}
         usage = request.max_usage
         costs = [price.cost(usage) for price in found.values() if price is not None]
         if found and not costs:
@@ -195,6 +186,12 @@ class Selector:
             advice = "Choose another model, or set prices for the node in the nodes file."
             raise UserError(f"The price of {where} is unknown, and you have a limit on cost. {advice}", param="model")
         return max(costs, default=0)
+
+    def _offered(self, request: PreparedRequest) -> Iterator[tuple[Node, str]]:
+        """Yield each model that a node serves, expects or could load for the request, with the node."""
+        for node in self.allowed(request):
+            models = node.embeds if request.texts is not None else (*node.serves, *node.expects, *node.offers)
+            yield from ((node, model) for model in dict.fromkeys(models))
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
