@@ -36,8 +36,8 @@ class LimitEntry(StrictModel):
     """
 
     type: LimitType
-    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True)
-    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False)
+    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True, description="hours")
+    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False, description="requests, tokens, or US dollars")
 
     @field_validator("limit")
     @classmethod

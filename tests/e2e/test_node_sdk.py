@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,15 @@ import pytest
 
 from tests.e2e.doors import Admin
 from tests.e2e.running_app import RunningApp
+from tests.support import node_sdk
 
-SDK = "openai@7.55.0"
 SCRIPT = Path(__file__).parent / "openai_client.mjs"
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the client installed; without Node, or without a way to get it, the test is skipped."""
-    folder = tmp_path_factory.mktemp("sdk")
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("NO NODE: this test needs Node.js")
-    command = [npm, "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", SDK]
-    installed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-    if installed.returncode:
-        pytest.skip(f"NO NODE CLIENT: {SDK} could not be installed: {installed.stderr[-300:]}")
-    shutil.copy(SCRIPT, folder)
-    return folder
+    return node_sdk.install(tmp_path_factory.mktemp("sdk"), SCRIPT)
 
 
 @pytest.fixture(scope="module")

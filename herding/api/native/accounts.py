@@ -10,16 +10,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StrictFloat,
-    StrictInt,
-    ValidationInfo,
     field_serializer,
-    field_validator,
 )
 from pydantic.config import JsonDict
 
 from herding.access.operations import USAGE
-from herding.access.role_file import RoleNotes
+from herding.access.role_file import LimitEntry, RoleNotes
 from herding.access.roles import require
 from herding.api.http.errors import error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel, format_instant
@@ -28,9 +24,7 @@ from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.values import (
-    MAX_INTERVAL_HOURS,
     MAX_LIMITS,
-    Limit,
     LimitType,
     LimitUse,
     LoginSession,
@@ -47,23 +41,8 @@ _NO_TOKEN = NotFoundError("Token not found.", param="token_id")
 _NO_ADMIN = AccessError("Only an admin can make an admin.")
 
 
-class LimitRequest(RequestModel):
+class LimitRequest(LimitEntry):
     """A limit on requests, on input and output tokens together, or on money (`cost`), per interval."""
-
-    type: LimitType
-    interval: float = Field(gt=0, le=MAX_INTERVAL_HOURS, strict=True, description="hours")
-    limit: StrictInt | StrictFloat = Field(allow_inf_nan=False, description="requests, tokens, or US dollars")
-
-    @field_validator("limit")
-    @classmethod
-    def _check_amount(cls, amount: float, info: ValidationInfo) -> float:
-        if kind := info.data.get("type"):
-            Limit.of(kind, 1, amount)
-        return amount
-
-    def to_limit(self) -> Limit:
-        """Return the limit as a value."""
-        return Limit.of(self.type, self.interval, self.limit)
 
 
 def _plain(amount: float) -> float:
