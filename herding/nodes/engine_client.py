@@ -25,7 +25,7 @@ from herding.nodes.base import AutoSwitch, Deadlines, Node
 from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
 from herding.nodes.parallel_calls import merged, single_calls
 from herding.nodes.prices import FREE, Price
-from herding.nodes.sse import data_lines
+from herding.nodes.responses.sse import data_lines
 from herding.values import Call, Choice, Chunk, Fields, LoadProgress, Message, NodeState, NodeStatus, System, Usage
 
 STATUS_TIMEOUT = 5.0

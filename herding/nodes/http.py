@@ -26,11 +26,11 @@ from herding.errors import (
     StatusError,
     StreamInterruptedError,
 )
-from herding.nodes import retry_hints
 from herding.nodes.base import Deadlines
-from herding.nodes.decompress import body_of
 from herding.nodes.redact import redact
-from herding.nodes.reported_error import read_error, read_error_text
+from herding.nodes.responses import retry_hints
+from herding.nodes.responses.decompress import body_of
+from herding.nodes.responses.reported_error import read_error, read_error_text
 from herding.nodes.transport import NodeTransport
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -116,7 +116,7 @@ async def within(seconds: float, *, node: str) -> AsyncIterator[None]:
 async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Request, *, node: str) -> httpx.Response:
     """Send a request and return its response with a status of success; raise NodeErrors otherwise.
 
-    The caller closes the response, and reads it with `herding.nodes.decompress.body_of`. Works below
+    The caller closes the response, and reads it with `herding.nodes.responses.decompress.body_of`. Works below
     `httpx.AsyncClient`, whose redirects, cookies and hooks take longer than the request itself.
     """
     request.headers.encoding = HEADER_ENCODING

@@ -20,17 +20,17 @@ from herding.errors import BadResponseError, DeadlineError, NodeError, StatusErr
 from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
 from herding.nodes.capabilities import EVERYTHING, Capabilities, CapabilitiesConfig
-from herding.nodes.decompress import body_of
 from herding.nodes.dialect import Dialect
-from herding.nodes.event_reader import json_texts
-from herding.nodes.openai_choices import ChunkRedactor
-from herding.nodes.openai_response import (
+from herding.nodes.origin import URL_FORM
+from herding.nodes.prices import Price, list_price
+from herding.nodes.responses.decompress import body_of
+from herding.nodes.responses.event_reader import json_texts
+from herding.nodes.responses.openai_choices import ChunkRedactor
+from herding.nodes.responses.openai_response import (
     StreamReader,
     context_length_error,
     parse_embeddings,
 )
-from herding.nodes.origin import URL_FORM
-from herding.nodes.prices import Price, list_price
 from herding.nodes.transport import NodeTransport
 from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, NodeStatus
 

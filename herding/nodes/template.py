@@ -17,11 +17,11 @@ from herding.errors import BadResponseError, UserError
 from herding.nodes import http
 from herding.nodes.base import BuildContext, Deadlines, Node, RemoteConfig, estimate_count
 from herding.nodes.capabilities import Capabilities
-from herding.nodes.decompress import body_of
 from herding.nodes.http import check_headers, encode_header_value, is_header_value
 from herding.nodes.origin import origin_of
 from herding.nodes.redact import StreamRedactor
-from herding.nodes.sse import MAX_BYTES, event_data, plain_text, text_lines
+from herding.nodes.responses.decompress import body_of
+from herding.nodes.responses.sse import MAX_BYTES, event_data, plain_text, text_lines
 from herding.nodes.template_syntax import (
     MESSAGES,
     MODEL_NAME,

@@ -26,7 +26,7 @@ from jmespath.functions import Functions
 
 from herding.errors import BadResponseError, UserError
 from herding.nodes import http
-from herding.nodes.reported_error import is_error, read_error
+from herding.nodes.responses.reported_error import is_error, read_error
 from herding.values import Call, Message
 
 USER_PROMPT, MESSAGES, SYSTEM_PROMPT = "USER_PROMPT", "MESSAGES", "SYSTEM_PROMPT"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from herding.nodes.openai_choices import merge
+from herding.nodes.responses.openai_choices import merge
 from herding.prompts.checks import Checks, Trimmer
 from herding.prompts.compose import utf8_size
 from herding.prompts.reasoning import ReasoningSplitter

@@ -23,7 +23,7 @@ from herding.nodes import openai as openai_node
 from herding.nodes.base import Node
 from herding.nodes.engine_client import read_status
 from herding.nodes.herding import HerdingConfig, HerdingNode
-from herding.nodes.sse import data_lines, event_data, text_lines
+from herding.nodes.responses.sse import data_lines, event_data, text_lines
 from herding.nodes.template import TemplateConfig, TemplateNode
 from herding.values import Call, Chunk, Message
 from tests.support.nodes import PATIENT, openai

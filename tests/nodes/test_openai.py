@@ -27,8 +27,8 @@ from herding.errors import (
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import Node
 from herding.nodes.catalog import Herd
-from herding.nodes.openai_response import StreamReader
-from herding.nodes.sse import data_lines
+from herding.nodes.responses.openai_response import StreamReader
+from herding.nodes.responses.sse import data_lines
 from herding.values import Call, Chunk, Message, Parameters, Usage
 from herding.yaml_files import YamlDocument
 from tests.support.fakenode import FakeNode

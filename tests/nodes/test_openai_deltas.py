@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from herding.nodes.openai_choices import ToolCallNumbers, merge
-from herding.nodes.openai_response import StreamReader
+from herding.nodes.responses.openai_choices import ToolCallNumbers, merge
+from herding.nodes.responses.openai_response import StreamReader
 
 
 def call(arguments: str, **more: Any) -> dict[str, Any]:

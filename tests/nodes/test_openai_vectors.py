@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from herding.errors import BadResponseError
-from herding.nodes.openai_response import encode_vector, read_vectors
+from herding.nodes.responses.openai_response import encode_vector, read_vectors
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from herding.nodes import openai_response
-from herding.nodes.openai_response import StreamReader
+from herding.nodes.responses import openai_response
+from herding.nodes.responses.openai_response import StreamReader
 from herding.values import Chunk
 
 

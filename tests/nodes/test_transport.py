@@ -17,7 +17,7 @@ import pytest
 from herding.errors import ConnectError
 from herding.nodes import http
 from herding.nodes.base import Deadlines
-from herding.nodes.decompress import MAX_PIECE, body_of
+from herding.nodes.responses.decompress import MAX_PIECE, body_of
 from herding.nodes.transport import NodeTransport
 from tests.support.nodes import PATIENT
 from tests.support.ports import free_port

@@ -24,7 +24,7 @@ from herding.api.openai.responses import (
     TextCompletion,
 )
 from herding.errors import LimitError, NoNodeError, NotFoundError, UserError
-from herding.nodes.openai_response import encode_vector
+from herding.nodes.responses.openai_response import encode_vector
 from herding.orchestrator import Orchestrator
 from herding.values import Embeddings, Outcome, Principal
 

@@ -22,10 +22,10 @@ from herding.errors import (
 )
 from herding.nodes import http
 from herding.nodes.base import estimate_tokens
-from herding.nodes.openai_choices import ChoiceReader, plain_text, response_fields
-from herding.nodes.reported_error import is_error, read_error, shorten
-from herding.nodes.sse import MAX_LINE
-from herding.nodes.usage import USAGE_PLACES, larger, read_usage
+from herding.nodes.responses.openai_choices import ChoiceReader, plain_text, response_fields
+from herding.nodes.responses.reported_error import is_error, read_error, shorten
+from herding.nodes.responses.sse import MAX_LINE
+from herding.nodes.responses.usage import USAGE_PLACES, larger, read_usage
 from herding.values import Choice, Chunk, EmbeddingInput, Embeddings, FinishReason, Usage
 
 MAX_FLOAT32 = 3.4e38

@@ -13,8 +13,8 @@ import orjson
 
 from herding.errors import BadResponseError, NodeError
 from herding.nodes import http
-from herding.nodes.reported_error import page_title, read_error_text, shorten
-from herding.nodes.sse import MAX_BYTES, MAX_LINE
+from herding.nodes.responses.reported_error import page_title, read_error_text, shorten
+from herding.nodes.responses.sse import MAX_BYTES, MAX_LINE
 
 _BOM = b"\xef\xbb\xbf"
 _DATA, _EVENT = b"data:", b"event:"
