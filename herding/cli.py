@@ -22,8 +22,7 @@ from herding.serving.request import ActiveRequests
 from herding.settings import read_settings
 from herding.store import Store, now_ms
 from herding.values import Principal, Token, User
-
-DAY_MS = 24 * 3600 * 1000
+from herding.values.durations import DAY_MS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

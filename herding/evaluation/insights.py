@@ -18,12 +18,11 @@ from herding.store.statistics import StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
 from herding.values import AttemptStats, ModelStats, Principal, Reset
+from herding.values.durations import DAY_MS, HOUR_MS
 
 MAX_REQUESTS = 20_000
 """Maximum number of requests of a prompt in its statistics; the newest count."""
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 SPANS = {7: 12 * HOUR_MS, 30: DAY_MS, 90: 3 * DAY_MS}
 """The periods of a report in days, with the width of their time buckets in milliseconds."""
 

@@ -12,8 +12,8 @@ from herding.access.roles import only_own, require
 from herding.errors import NotFoundError, UserError
 from herding.store import Store
 from herding.values import GroupName, HistoryFilter, Principal, UsageGroup, UsageSum
+from herding.values.durations import DAY_MS
 
-DAY_MS = 24 * 3600 * 1000
 MAX_NAMES = 3
 """The most names that requests are grouped by at once."""
 

@@ -17,8 +17,7 @@ from herding.nodes.capabilities import describe
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal
-
-DAY_MS = 24 * 3600 * 1000
+from herding.values.durations import DAY_MS
 
 
 class Nodes:

@@ -12,8 +12,7 @@ from herding.store.database import Reader
 from herding.store.history import conditions
 from herding.store.tables import request
 from herding.values import GroupName, HistoryFilter, UsageGroup, UsageSum
-
-DAY_MS = 24 * 3600 * 1000
+from herding.values.durations import DAY_MS
 
 MAX_GROUPS = 10_000
 """Groups that one query returns."""

@@ -32,9 +32,9 @@ from herding.values import (
     Token,
     User,
 )
+from herding.values.durations import DAY_MS
 from herding.values.origins import MAX_ORIGINS
 
-DAY_MS = 24 * 3600 * 1000
 _LIMIT: JsonDict = {"type": "request", "interval": 24, "limit": 500}
 _NO_USER = NotFoundError("User not found.", param="user")
 _NO_TOKEN = NotFoundError("Token not found.", param="token_id")

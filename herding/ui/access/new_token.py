@@ -12,12 +12,12 @@ from herding.errors import UserError
 from herding.ui.kit.format import el, panel
 from herding.ui.kit.theme import ASSETS
 from herding.values import Principal, User
+from herding.values.durations import DAY_MS
 
 SCRIPT = (ASSETS / "secret.js").read_text(encoding="utf-8")
 HIDDEN = ""
 """The value that removes a new token from the page."""
 
-DAY_MS = 24 * 3600 * 1000
 OWN_ROLE = ""
 NEVER = 0
 EXPIRY = {7: "7 days", 30: "30 days", 90: "90 days", 365: "1 year", NEVER: "Never"}

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import gradio as gr
 import pandas as pd
 
+from herding.values.durations import DAY_MS, HOUR_MS
+
 OTHERS = "Others"
 COLOURS = ("#35806a", "#b3761c", "#4a7fb5", "#c0573f", "#8a68b0", "#2b8fa3", "#b85c8a")
 """Each has a contrast of 3:1 on the background of both themes."""
 
 OTHERS_COLOUR = "#857d6d"
 HEIGHT = 300
-HOUR_MS = 3_600_000
 MAX_BARS = 100
 
 
@@ -88,8 +89,8 @@ def fill(bars: Iterable[Bar], *, since: int, until: int, width_ms: int) -> pd.Da
 
 def bucket_width(since: int, until: int) -> int:
     """Return the whole days in milliseconds by which a period is split into at most a hundred bars."""
-    days = max(1, -(-(until - since) // (24 * HOUR_MS)))
-    return -(-days // MAX_BARS) * 24 * HOUR_MS
+    days = max(1, -(-(until - since) // DAY_MS))
+    return -(-days // MAX_BARS) * DAY_MS
 
 
 def _plot_data(table: pd.DataFrame, width_ms: int) -> dict[str, Any]:

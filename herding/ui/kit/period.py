@@ -10,8 +10,8 @@ import gradio as gr
 
 from herding.errors import UserError
 from herding.ui.kit.events import on, requires
+from herding.values.durations import DAY_MS
 
-DAY_MS = 24 * 3600 * 1000
 ALL, TODAY, CUSTOM = "", "0", "custom"
 PRESETS = [("Today", TODAY), ("Last 7 days", "6"), ("Last 30 days", "29"), ("Last 90 days", "89"), ("Custom", CUSTOM)]
 """The presets, each with its number of days before today. All days are in UTC."""

@@ -7,8 +7,8 @@ from markupsafe import Markup
 from herding.ui.kit.bars import meter
 from herding.ui.kit.format import byte_size, chip, duration, el, join, key_values, state_chip
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStats, NodeStatus, System
+from herding.values.durations import DAY_MS
 
-DAY_MS = 24 * 3600 * 1000
 MAX_PROMPTS = 12
 """Prompts named on a card; the others are counted."""
 
