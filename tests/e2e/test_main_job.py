@@ -20,8 +20,12 @@ SAID = "one two three " + "and on it goes " * 50
 
 
 def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Page) -> None:
+    # A prompt of this test alone: the fields of a prompt begin with what was last typed into them.
+    content = httpx.get(f"{app.url}/api/v1/prompts/sentiment@newest", trust_env=False, timeout=60).json()["content"]
+    content |= {"name": "Harbour reviews"}
+    httpx.put(f"{app.url}/api/v1/prompts/harbour", json=content, trust_env=False, timeout=60).raise_for_status()
     bench = Workbench(page, app.url).open()
-    bench.pick("Sentiment")
+    bench.pick("Harbour reviews")
     expect(bench.variable("text")).to_have_value(re.compile("soup"))  # its default, which would replace what is typed
     bench.fill("text", "The harbour walk was lovely and the crew was kind.")
     bench.run()

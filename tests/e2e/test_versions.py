@@ -14,6 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from herding.ui.versions.bundle import MAX_BYTES
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
@@ -182,7 +183,11 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"no zip", "not a valid zip file"), (b"\0" * 8_000_001, "larger than 8,000,000 bytes"), (None, "Choose a zip")],
+    [
+        (b"no zip", "not a valid zip file"),
+        (b"\0" * (MAX_BYTES + 1), f"larger than {MAX_BYTES:,} bytes"),
+        (None, "Choose a zip"),
+    ],
     ids=["broken", "large", "none"],
 )
 def test_what_is_no_bundle_is_refused_in_words(
