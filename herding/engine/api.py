@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from herding.engine.embedder import Embedder
+from herding.engine.embeddings.embedder import Embedder
 from herding.engine.engine import Engine
 from herding.engine.errors import TooLargeError, status_of
 from herding.engine.model_files import ModelCatalog, parse_source

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from herding.engine.embedding_files import MINILM
+from herding.engine.embeddings.files import MINILM
 from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
 

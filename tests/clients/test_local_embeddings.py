@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from herding.engine.embedding_files import MINILM
+from herding.engine.embeddings.files import MINILM
 from herding.main import create
 from herding.nodes.local import LocalConfig, LocalNode
 from tests.support.herding import ADMIN_TOKEN, herding

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from herding.engine import embedding_files
-from herding.engine.embedder import Embedder
-from herding.engine.embedding_files import MINILM, check
+from herding.engine.embeddings import files as embedding_files
+from herding.engine.embeddings.embedder import Embedder
+from herding.engine.embeddings.files import MINILM, check
 from herding.engine.errors import LoadError, UnsafeModelError
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest, parse_embedding

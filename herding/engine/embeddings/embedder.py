@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from herding.engine import embedding_files
+from herding.engine.embeddings import files as embedding_files
 from herding.engine.errors import LoadError, OverloadedError
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest
@@ -191,6 +191,6 @@ class _Queue:
 
 
 def _open_model(path: Path, threads: int) -> Vectors:
-    from herding.engine.embedding_model import open_embedding_model  # takes seconds
+    from herding.engine.embeddings.model import open_embedding_model  # takes seconds
 
     return open_embedding_model(path, threads=threads)
