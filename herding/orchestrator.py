@@ -46,6 +46,7 @@ INDEX_SECONDS = 1.0
 """Seconds between two looks for texts that the search index lacks."""
 
 INDEX_RETRY_SECONDS = 30.0
+PRESENCE_SECONDS = 20.0
 DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
 
@@ -169,7 +170,7 @@ class Orchestrator:
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
         watches = self._sync.watch(), self.accounts.watch(), self._prober.watch(), self.role_patterns.watch()
-        return (*watches, self._follow_demand(), self._prune(), self._index())
+        return (*watches, self._follow_demand(), self._prune(), self._index(), self._stay_present())
 
     async def _follow_demand(self) -> None:
         """Switch nodes that allow it to the models that requests wait for; never returns."""
@@ -187,6 +188,15 @@ class Orchestrator:
             except StoreError as error:
                 log.warning("The search index waits for the database: %s", error)
                 await asyncio.sleep(INDEX_RETRY_SECONDS)
+
+    async def _stay_present(self) -> None:
+        """Show other processes on the same database that this one lives; never returns."""
+        while True:
+            await asyncio.sleep(PRESENCE_SECONDS)
+            try:
+                await self._store.stay_present()
+            except StoreError as error:
+                log.warning("Other processes may take this one for ended: %s", error)
 
     async def _prune(self) -> None:
         """Delete once a day what no limit needs any more; never returns."""

@@ -70,6 +70,7 @@ PATHS: Final = {
     "/api/server/workers": MANAGE_NODES,
     "/api/server/offline": MANAGE_NODES,
     "/api/v1/models": MODELS,
+    "/api/v1/models/small": MODELS,
     "/api/v1/insights/{prompt}": INSIGHTS,
     "/api/v1/insights/{prompt}/reset": INSIGHTS,
     "/api/v1/usage": USAGE,

@@ -42,7 +42,7 @@ class ModelSwitcher:
         self._switching: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def switch(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
+    async def load(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
         """Load a model on a node and stream progress; the load continues when the caller leaves."""
         if name in self._switching:
             raise ConflictError(f"Node '{name}' is loading a model. Wait until it has finished.", param="node")
@@ -54,6 +54,12 @@ class ModelSwitcher:
         while (step := await steps.get()) is not None:
             yield step
         await task
+
+    async def unload(self, name: str, model: str) -> None:
+        """Free the memory of a model on a node, or cancel its loading, and record it as an event."""
+        await self._fleet[name].unload(model)
+        self._fleet.events.record(name, "unloaded", model)
+        self._fleet.changed.notify()
 
     async def _load(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> None:
         """Load a model and queue its progress, None last."""
@@ -103,7 +109,7 @@ class ModelSwitcher:
         log.info("load model on demand (node %s, model %s)", node.name, model)
         self._switched_at[node.name] = self._fleet.clock()  # also delays the next try after a failure
         try:
-            async with aclosing(self.switch(node.name, model)) as steps:
+            async with aclosing(self.load(node.name, model)) as steps:
                 async for _ in steps:
                     pass
         except HerdingError as error:

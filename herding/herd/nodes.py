@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import islice
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, PROMPTS, SWITCH_MODEL
@@ -14,9 +15,10 @@ from herding.herd.fleet import Fleet
 from herding.herd.model_switcher import ModelSwitcher
 from herding.nodes.base import Node
 from herding.nodes.capabilities import describe
+from herding.nodes.small_models import SMALL_MODELS
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal
+from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal, SmallModel
 from herding.values.durations import DAY_MS
 
 
@@ -82,13 +84,34 @@ class Nodes:
         self._fleet.health.reset(node)
         self._fleet.changed.notify()
 
-    async def switch_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
-        """Switch a node to another model and yield progress. The switch goes on when the caller leaves."""
+    async def load_model(self, node: str, model: str, who: Principal) -> AsyncGenerator[LoadProgress, None]:
+        """Load a model on a node and yield progress. Loading goes on when the caller leaves.
+
+        A model of the hub that the node does not offer yet needs the right to manage nodes.
+        """
         require(who, SWITCH_MODEL)
         self._check(node, who)
-        async with aclosing(self._switcher.switch(node, model)) as steps:
+        found = self._fleet[node]
+        if model not in found.offers and found.takes_hub_models:
+            require(who, MANAGE_NODES)
+        async with aclosing(self._switcher.load(node, model)) as steps:
             async for progress in steps:
                 yield progress
+
+    async def unload_model(self, node: str, model: str, who: Principal) -> None:
+        """Free the memory of a loaded model, or cancel its loading. Raises NodeError while requests use it."""
+        require(who, SWITCH_MODEL)
+        self._check(node, who)
+        await self._switcher.unload(node, model)
+
+    async def small_models(self, who: Principal) -> list[SmallModel]:
+        """Return good models of the hub for a small machine, smallest first, with the nodes that offer them."""
+        require(who, MODELS)
+        nodes = self._fleet.usable(who)
+        return [
+            replace(model, nodes=tuple(node.name for node in nodes if model.id in (*node.serves, *node.offers)))
+            for model in SMALL_MODELS
+        ]
 
     def _check(self, node: str, who: Principal) -> None:
         if node not in self._fleet or not allows(who.nodes, node):

@@ -224,8 +224,17 @@ class Node(ABC):
         raise UserError(f"Node '{self.name}' does not support embeddings.", param="model")
 
     def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
-        """Load another model and stream progress, `done` last; after a NodeError the old model stays loaded."""
-        raise UserError(f"Node '{self.name}' cannot load other models.")
+        """Load another model and stream progress, `done` last; after a NodeError the loaded models keep serving."""
+        raise UserError(f"Node '{self.name}' can't load other models.")
+
+    async def unload(self, model: str) -> None:  # noqa: ARG002
+        """Free the memory of a loaded model, or cancel its loading; raise NodeError while requests use it."""
+        raise UserError(f"Node '{self.name}' can't unload models.")
+
+    @property
+    def takes_hub_models(self) -> bool:
+        """True if `load` accepts models of the hub that are not among `offers`."""
+        return False
 
 
 class DisabledNode(Node):

@@ -26,7 +26,19 @@ from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
 from herding.nodes.parallel_calls import merged, single_calls
 from herding.nodes.prices import FREE, Price
 from herding.nodes.responses.sse import data_lines
-from herding.values import Call, Choice, Chunk, Fields, LoadProgress, Message, NodeState, NodeStatus, System, Usage
+from herding.values import (
+    Call,
+    Choice,
+    Chunk,
+    EngineModel,
+    Fields,
+    LoadProgress,
+    Message,
+    NodeState,
+    NodeStatus,
+    System,
+    Usage,
+)
 
 STATUS_TIMEOUT = 5.0
 REFRESH_WHEN_READY = 10
@@ -282,6 +294,7 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         serves=(body.model,) if body.state == "ready" and body.model else (),
         offers=offers,
         detail=body.detail,
+        models=_models(body, offers),
         loading=body.loading,
         progress=body.progress,
         context_length=body.context_length,
@@ -291,6 +304,19 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         device=body.device,
         system=body.system,
     )
+
+
+def _models(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ...]:
+    """Return the models of an engine, the loaded ones first."""
+    states = {id: EngineModel(id) for id in offers}
+    if body.loading:
+        stage = body.stage or "starting"
+        states[body.loading] = EngineModel(body.loading, "loading", progress=body.progress, stage=stage)
+    if body.state == "ready" and body.model:
+        states[body.model] = EngineModel(
+            body.model, "loaded", context_length=body.context_length, features=body.features, device=body.device
+        )
+    return tuple(sorted(states.values(), key=lambda model: model.state != "loaded"))
 
 
 def _not_an_engine(node: str) -> BadResponseError:

@@ -12,7 +12,7 @@ from herding.values import NodeEvent
 CAPACITY = 500
 
 EventKind = Literal[
-    "added", "changed", "removed", "switched", "ejected", "recovered", "resting", "misconfigured", "mended"
+    "added", "changed", "removed", "switched", "unloaded", "ejected", "recovered", "resting", "misconfigured", "mended"
 ]
 
 

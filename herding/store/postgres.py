@@ -29,6 +29,12 @@ _CONNECTING = {
 _READING = ("SET SESSION statement_timeout = '60s'",)
 _WRITING = ("SET SESSION lock_timeout = '10s'",)
 
+_WATCHED = (
+    "SET SESSION tcp_keepalives_idle = 30",
+    "SET SESSION tcp_keepalives_interval = 10",
+    "SET SESSION tcp_keepalives_count = 3",
+)
+
 UNREACHABLE = "unreachable"
 OUT_OF_RANGE = "22003"
 
@@ -82,6 +88,11 @@ def configure_reader(connection: Any, _record: object = None) -> None:
 def configure_writer(connection: Any, _record: object = None) -> None:
     """Set up a connection that writes."""
     _set(connection, _WRITING)
+
+
+def configure_presence(connection: Any, _record: object = None) -> None:
+    """Set up a connection whose end shows that this process has ended, also to a server that only sees silence."""
+    _set(connection, _WATCHED)
 
 
 def _has_own_timeout(connection: Any) -> bool:

@@ -66,6 +66,7 @@ def request_row(outcome: Outcome) -> Row:
         "checks_passed": checks.ok,
         "check_failure": checks.reason,
         "response": _response(outcome),
+        "process": None,
     }
     return _replace_unstorable(row, (*_TEXTS, "id", "check_failure"))
 

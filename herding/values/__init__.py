@@ -20,18 +20,22 @@ from herding.values.calls import (
 )
 from herding.values.money import NANO, format_dollars, to_dollars, to_nano
 from herding.values.nodes import (
+    EngineModel,
+    EngineModelState,
     Exchange,
     Gpu,
     HealthState,
     LoadProgress,
     ModelCapabilities,
     ModelInfo,
+    ModelMemory,
     NodeEvent,
     NodeHealth,
     NodeInfo,
     NodeRecord,
     NodeState,
     NodeStatus,
+    SmallModel,
     System,
 )
 from herding.values.people import (
@@ -118,6 +122,8 @@ __all__ = [
     "DraftStep",
     "EmbeddingInput",
     "Embeddings",
+    "EngineModel",
+    "EngineModelState",
     "Entry",
     "Event",
     "Exchange",
@@ -138,6 +144,7 @@ __all__ = [
     "Message",
     "ModelCapabilities",
     "ModelInfo",
+    "ModelMemory",
     "ModelStats",
     "NewVersion",
     "NodeEvent",
@@ -163,6 +170,7 @@ __all__ = [
     "Retired",
     "Role",
     "Score",
+    "SmallModel",
     "Source",
     "Started",
     "Status",

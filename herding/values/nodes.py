@@ -39,13 +39,52 @@ NodeState = Literal["off", "starting", "loading", "ready", "down"]
 """`off`: not configured on this machine; `down`: not reachable, or its model failed to load."""
 
 
+EngineModelState = Literal["available", "loading", "loaded", "failed"]
+"""`available`: can be loaded; `failed`: its last load failed, and it can be loaded again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineModel:
+    """A model that an engine has loaded or can load.
+
+    `size` is what it takes of the engine's memory budget in bytes: weights and the most that its cache may grow to,
+    None if unknown. While it loads, `progress` is the fraction of `stage`, 0-1, None if unknown; `error` says why the
+    last load failed. `idle_seconds` is the time since its last response, `running` the requests that run or wait.
+    `on_disk` is false for a model that is downloaded first.
+    """
+
+    id: str
+    state: EngineModelState = "available"
+    size: int | None = None
+    progress: float | None = None
+    stage: str = ""
+    error: str = ""
+    running: int = 0
+    idle_seconds: float | None = None
+    context_length: int | None = None
+    features: tuple[str, ...] = ()
+    device: str | None = None
+    dtype: str | None = None
+    on_disk: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """The memory that the models of an engine may take together, and what of it is taken and free, in bytes."""
+
+    budget: int
+    used: int
+    free: int
+
+
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A node at this moment.
 
     `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
-    can be switched to; `features`: what it can do besides text; `loading`: the model that is on its way, with
-    `progress` 0-1 where that is known. `system` is None where the node does not tell.
+    can load; `features`: what it can do besides text; `loading`: the model that is on its way, with `progress` 0-1
+    where that is known. `system` is None where the node does not tell. An engine also has its `models`, those that are
+    loaded first, and their `memory`.
     """
 
     state: NodeState
@@ -61,11 +100,33 @@ class NodeStatus:
     system: System | None = None
     embeds: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    models: tuple[EngineModel, ...] = ()
+    memory: ModelMemory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SmallModel:
+    """A model of the hub that runs on a small machine.
+
+    `download` and `memory` are bytes: of its files, and with the weights and a context of 4,096 tokens in bfloat16.
+    `license` is its name at the hub; `gated` models need `HF_TOKEN` and an accepted license. `note` says what it is
+    good at. `nodes` offer it already.
+    """
+
+    id: str
+    parameters: str
+    download: int
+    memory: int
+    context: int
+    license: str
+    gated: bool = False
+    note: str = ""
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """A step of a model switch: `fraction` is 0-1, None where the length is not known."""
+    """A step of loading a model: `fraction` is 0-1, None where the length is not known."""
 
     fraction: float | None
     stage: str

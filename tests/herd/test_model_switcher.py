@@ -162,11 +162,11 @@ async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) 
     async with herding(tmp_path, node) as place:
         for model, told in (("two", "from one to two"), ("three", "not to three: it has no weights")):
             node.held.clear()
-            steps = place.orchestrator.nodes.switch_model("a", model, ADMIN)
+            steps = place.orchestrator.nodes.load_model("a", model, ADMIN)
             assert not (await anext(steps)).done
             await steps.aclose()
             with pytest.raises(ConflictError, match="is loading a model"):
-                await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
+                await anext(place.orchestrator.nodes.load_model("a", "one", ADMIN))
             node.held.set()
             async with asyncio.timeout(60):
                 while place.orchestrator._switcher._switching:  # noqa: ASYNC110 (nobody follows it any more)
@@ -179,9 +179,9 @@ async def test_one_switch_at_a_time(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
     async with herding(tmp_path, node) as place:
         node.held.clear()
-        first = place.orchestrator.nodes.switch_model("a", "two", ADMIN)
+        first = place.orchestrator.nodes.load_model("a", "two", ADMIN)
         await anext(first)
         with pytest.raises(ConflictError, match="is loading a model"):
-            await anext(place.orchestrator.nodes.switch_model("a", "one", ADMIN))
+            await anext(place.orchestrator.nodes.load_model("a", "one", ADMIN))
         node.held.set()
         assert [step.done async for step in first] == [True]

@@ -122,7 +122,7 @@ async def test_nodes_that_a_role_does_not_name_are_neither_used_nor_shown(tmp_pa
         with pytest.raises(NoNodeError):
             await place.orchestrator.pipeline.run(SAY, replace(ADMIN, nodes=()))
         with pytest.raises(HerdingError):
-            _ = [step async for step in place.orchestrator.nodes.switch_model("cheap", "echo", who)]
+            _ = [step async for step in place.orchestrator.nodes.load_model("cheap", "echo", who)]
         stats = {node.name: node.stats for node in await place.orchestrator.nodes.list_all(ADMIN)}
         assert stats["cheap"] == NodeStats()
 

@@ -348,7 +348,7 @@ async def test_a_node_that_can_be_switched_is_named(tmp_path: Path) -> None:
     async with herding(tmp_path, Switchable("local", ["one"])) as place:
         with pytest.raises(NoNodeError, match="Switch local to it"):
             await place.events(SAY)
-        progress = [step async for step in place.orchestrator.nodes.switch_model("local", "echo", ADMIN)]
+        progress = [step async for step in place.orchestrator.nodes.load_model("local", "echo", ADMIN)]
         assert progress[-1].done
         assert outcome_of(await place.events(SAY)).answer == "one"
 

@@ -29,7 +29,7 @@ async def test_a_guest_may_neither_edit_nor_switch_models(place: Place) -> None:
     with pytest.raises(AccessError, match="'edit'"):
         await place.orchestrator.pipeline.preview(Request("say", template="prompt: x"), GUEST)
     with pytest.raises(AccessError, match="'switch_model'"):
-        await do(place.orchestrator.nodes.switch_model("echo", "echo", GUEST))
+        await do(place.orchestrator.nodes.load_model("echo", "echo", GUEST))
     assert RIGHTS["guest"] < RIGHTS["admin"]
 
 
@@ -164,7 +164,7 @@ async def test_the_list_of_nodes(place: Place) -> None:
 async def test_ready_when_a_node_serves(tmp_path: Path) -> None:
     async with herding(tmp_path, Switchable("local", ["one"])) as place:
         assert await place.orchestrator.ready() == "No node serves a model yet."
-        await do(place.orchestrator.nodes.switch_model("local", "echo", ADMIN))
+        await do(place.orchestrator.nodes.load_model("local", "echo", ADMIN))
         assert await place.orchestrator.ready() is None
         with pytest.raises(NotFoundError, match="ghost"):
-            await do(place.orchestrator.nodes.switch_model("ghost", "echo", ADMIN))
+            await do(place.orchestrator.nodes.load_model("ghost", "echo", ADMIN))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, StrictBool
 from pydantic.config import JsonDict
 
@@ -17,7 +17,7 @@ from herding.api.http.response import json_response
 from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.values import LoadProgress, ModelCapabilities, ModelStats, NodeInfo
+from herding.values import LoadProgress, ModelCapabilities, ModelStats, NodeInfo, SmallModel
 
 _NODE: JsonDict = {
     "kind": "template",
@@ -147,6 +147,12 @@ class ModelList(ResponseModel):
     models: list[ModelResponse]
 
 
+class SmallModelList(ResponseModel):
+    """Models of the hub for a small machine, smallest first."""
+
+    models: list[SmallModel]
+
+
 class AddedNodeResponse(ResponseModel):
     """A node that was added at run time, without its secrets."""
 
@@ -215,14 +221,24 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
     async def load_model(node: str, body: LoadModelRequest, request: Request, who: Caller) -> Response | NodeInfo:
         """Load another model on a node. Sends `progress` events, or without `stream` the node when it is ready.
 
-        Loading continues when the client disconnects.
+        The loaded models stay where there is room. Loading continues when the client disconnects.
         """
-        steps = orchestrator.nodes.switch_model(node, body.model, who)
+        steps = orchestrator.nodes.load_model(node, body.model, who)
         if body.stream:
             events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
             return await event_stream(request, events)
         await run_until_disconnect(request.receive, _wait_for_end(steps))
         return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
+
+    @routes.delete("/nodes/{node}/model", status_code=204, responses=error_responses(_NO_NODE))
+    async def unload_model(node: str, who: Caller, model: Annotated[str, Query(max_length=300)] = "") -> None:
+        """Free the memory of a loaded model, or cancel its loading. Refused while requests use the model."""
+        await orchestrator.nodes.unload_model(node, model, who)
+
+    @routes.get("/models/small", responses=error_responses())
+    async def list_small_models(who: Caller) -> SmallModelList:
+        """List good models of the hub for a small machine, with their size and the nodes that offer them."""
+        return SmallModelList(models=await orchestrator.nodes.small_models(who))
 
     @routes.get("/models", responses=error_responses())
     async def list_models(who: Caller) -> ModelList:

@@ -84,7 +84,7 @@ class NodeSlot:
         yield [gr.update(value="Loading …", interactive=False), progress_bar(None, f"Requesting {model} on {name}")]
         result = success(f"{model} is loaded on {name}.")
         try:
-            async with aclosing(self._orchestrator.nodes.switch_model(name, model, principal_of(request))) as steps:
+            async with aclosing(self._orchestrator.nodes.load_model(name, model, principal_of(request))) as steps:
                 async for step in steps:
                     if not step.done:
                         yield [gr.skip(), progress_bar(step.fraction, step.stage)]

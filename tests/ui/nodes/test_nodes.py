@@ -89,7 +89,7 @@ async def test_a_switch_without_node_or_model_or_right_is_refused(desktop: Deskt
     await desktop.fire("nodes_switch_3", who=GUEST)
     assert "lacks the right" in desktop.value(desktop.page.nodes.slots[3].progress)
     with pytest.raises(AccessError):
-        await anext(desktop.place.orchestrator.nodes.switch_model("other", "new/model", GUEST))
+        await anext(desktop.place.orchestrator.nodes.load_model("other", "new/model", GUEST))
 
 
 def heads(desktop: Desktop) -> list[str]:
