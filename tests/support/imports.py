@@ -52,7 +52,7 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"engine"},
     "transformers": {"engine"},
     "fastapi": {"api", "engine", "main"},
-    "starlette": {"api", "engine", "main"},
+    "starlette": {"api", "engine", "main", "ui"},
 }
 """The rooms that may import a package."""
 
