@@ -130,7 +130,7 @@ class CollectionStore:
         """Return the state of the documents that were added as one job and not replaced since."""
         found = await self._reader.run(lambda c: _job(c, collection_id, job))
         if found is None:
-            raise NotFoundError("There is no such job, or its documents were replaced or deleted.", param="job")
+            raise NotFoundError("This job is not known, or its documents were replaced or deleted.", param="job")
         return found
 
     async def chunks(
