@@ -1,4 +1,4 @@
-"""What the form of the tab holds: the edited prompt, the values typed for its variables, and the chosen model.
+"""The form of the tab: the edited prompt, the values of its variables, and the selected model.
 
 The fields of `<form id="engineer-form">`:
 

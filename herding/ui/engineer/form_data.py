@@ -288,10 +288,10 @@ def _settings(before: Data, form: FormData, prefix: str, fields: Mapping[str, Se
 
 def _set(made: dict[str, Any], key: str, value: Any) -> None:
     """Set a key, or remove it if the value is empty."""
-    if value or value == 0 and value is not False:
-        made[key] = value
-    else:
+    if value is None or value is False or value in ("", [], {}):
         made.pop(key, None)
+    else:
+        made[key] = value
 
 
 def body_of(data: Data) -> dict[str, Any]:

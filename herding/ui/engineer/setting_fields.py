@@ -106,7 +106,7 @@ PARAMETERS = _fields(
         "max_tokens": "Maximum output tokens",
         "seed": "Fixed seed for repeatable output",
         "stop": "Stop sequences, one per line; \\n for a line break",
-        "min_p": "Minimum share of the likeliest token, 0-1",
+        "min_p": "Minimum probability relative to the top token, 0-1",
         "presence_penalty": "-2 to 2; more = new topics",
         "frequency_penalty": "-2 to 2; more = less repetition",
         "repetition_penalty": "1 = none, more = less repetition",
