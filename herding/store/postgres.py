@@ -27,8 +27,9 @@ _CONNECTING = {
 """Options of libpq: a server that vanishes is noticed within a minute. The URL may set others."""
 
 _READING = ("SET SESSION statement_timeout = '60s'",)
-_PLANNING = ("SET SESSION plan_cache_mode = force_custom_plan",)
-"""A plan for any period or text would be that for a long one; making a plan takes less than a millisecond."""
+_PLANNING = ("SET SESSION plan_cache_mode = force_custom_plan", "SET SESSION jit = off")
+"""A plan for any period or text would be that for a long one; making one takes less than a millisecond, but compiling
+one takes more than it saves."""
 
 _WRITING = ("SET SESSION lock_timeout = '10s'",)
 

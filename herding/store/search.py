@@ -248,8 +248,7 @@ def _numbers(connection: Connection, query: str, upper: int, lower: int | None =
 
 def _documents_by_key(connection: Connection, *, fitting: Sequence[ColumnElement[bool]], needle: str) -> _Documents:
     """Read the next CHUNK requests on PostgreSQL, which knows no order in its index of trigrams."""
-    # Without these, estimates of how many texts match lead to plans that read all of them.
-    connection.execute(text("SET LOCAL jit = off"))
+    # Without this, estimates of how many texts match lead to plans that read all of them.
     if len(needle) >= 3:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
     pattern = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in needle)
