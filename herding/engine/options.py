@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from herding.engine.embeddings.files import MINILM
 from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
+
+_EMBED_HELP = f"embedding model (default: {MINILM}); an empty value for none"
 
 Quantization = Literal["none", "8bit", "4bit"]
 
@@ -22,6 +25,7 @@ class Options:
     port: int = 0
     model: str = CRIA
     sources: tuple[ModelSource, ...] = ()
+    embedding_sources: tuple[ModelSource, ...] = (ModelSource(MINILM),)
     quantization: Quantization = "none"
     max_context: int | None = None
     max_active: int = 16
@@ -39,6 +43,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         port=given.port,
         model=given.model,
         sources=tuple(given.offer),
+        embedding_sources=tuple(source for source in given.embed or [_source(MINILM)] if source),
         quantization=cast(Quantization, given.quantization),
         max_context=given.max_context,
         max_active=given.max_active,
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port to bind; 0 picks a free port and prints it to stdout")
     add("--model", default=CRIA, help="model to load at startup; an empty value loads none")
     add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
+    add("--embed", action="append", type=_optional_source, metavar="ID[=PATH]", help=_EMBED_HELP)
     add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
     add("--max-context", type=_positive, help="maximum tokens of prompt and response together")
     add("--max-active", type=_positive, default=16, help="maximum responses generated at the same time")
@@ -85,6 +91,10 @@ def _source(text: str) -> ModelSource:
         return parse_source(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(error.message) from error
+
+
+def _optional_source(text: str) -> ModelSource | None:
+    return _source(text) if text else None
 
 
 def _positive(text: str) -> int:

@@ -23,11 +23,13 @@ class LocalConfig(NodeConfig):
 
     A model is an id at the model hub, or a path that begins with `/`, `./`, `../` or `~`, or ends with `.gguf`: a
     directory or a GGUF file, whose name is the id. `paths` gives other ids to paths. `quantization` needs a GPU.
+    `embedding_models` make embeddings beside it: ids at the hub, or directories, of sentence-transformers models.
     """
 
     kind: Literal["local"]
     model: str = "herding/cria"
     models: list[str] = Field(default_factory=list)
+    embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
     threads: int | None = Field(default=None, ge=1)
@@ -47,7 +49,13 @@ class LocalConfig(NodeConfig):
             return id
 
         model, models = id_of(self.model), [id_of(model) for model in self.models]
-        return self.model_copy(update={"model": model, "models": models, "paths": paths})
+        embedding = [id_of(model) for model in self.embedding_models]
+        update = {"model": model, "models": models, "embedding_models": embedding, "paths": paths}
+        return self.model_copy(update=update)
+
+    def source(self, model: str) -> str:
+        """Return a model as the engine's command line takes it: its id, with its path if it has one."""
+        return f"{model}={self.paths[model]}" if model in self.paths else model
 
     def build(self, context: BuildContext) -> LocalNode:
         return LocalNode(self, node_secret=context.node_secret)
@@ -55,6 +63,12 @@ class LocalConfig(NodeConfig):
 
 def _absolute(directory: Path, path: str) -> str:
     return os.path.normpath(directory.absolute() / Path(path).expanduser())
+
+
+def _offers(config: LocalConfig) -> tuple[str, ...]:
+    """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
+    named = [config.model, *config.models]
+    return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
 
 
 class LocalNode(EngineNode):
@@ -70,7 +84,7 @@ class LocalNode(EngineNode):
             deadlines=config.deadlines,
             concurrency=config.concurrency,
             auto_switch=config.auto_switch,
-            offers=tuple(dict.fromkeys([config.model, *config.models, *config.paths])),
+            offers=_offers(config),
             capabilities=config.capabilities,
         )
         self._config = config
@@ -95,7 +109,9 @@ class LocalNode(EngineNode):
     async def start(self) -> None:
         command = [sys.executable, "-m", "herding.engine", "--exit-with-parent", "--model", self._model]
         for model in self._offers:
-            command += ["--offer", f"{model}={self._config.paths[model]}" if model in self._config.paths else model]
+            command += ["--offer", self._config.source(model)]
+        for model in self._config.embedding_models or [""]:
+            command += ["--embed", self._config.source(model)]
         command += ["--quantization", self._config.quantization]
         if self._config.threads:
             command += ["--threads", str(self._config.threads)]
