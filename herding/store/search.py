@@ -63,7 +63,7 @@ class _Slice(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What to ask the index for. Without a query the next requests are read, and if `final`, all others too."""
+    """The query for the index. Without one the next requests are read, and if `final`, all others too."""
 
     query: str | None = None
     final: bool = False
