@@ -67,7 +67,7 @@ def _absolute(directory: Path, path: str) -> str:
 
 def _offers(config: LocalConfig) -> tuple[str, ...]:
     """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
-    named = [config.model, *config.models]
+    named = [model for model in (config.model, *config.models) if model]  # a node may only make embeddings
     return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
 
 
