@@ -46,7 +46,9 @@ class ViewAssets:
     def __init__(self) -> None:
         scripts = {path.name: path.read_bytes() for path in ASSETS.glob("*.js") if path.name not in _NO_SCRIPTS}
         styles = b"\n".join(path.read_bytes() for path in sorted((ASSETS / "views").glob("*.css"), key=_base_first))
-        files = {"htmx.js": _htmx(), STYLES: styles, **scripts}
+        # Gradio adds these elements to its page by script, so that separate scripts could run in any order.
+        scripts["view.js"] = b"\n".join((_htmx(), b"window.htmx = htmx;", scripts["view.js"]))
+        files = {STYLES: styles, **scripts}
         whole = b"".join(name.encode() + content for name, content in sorted(files.items()))
         self.version = hashlib.sha256(whole).hexdigest()[:12]
         # An import of another script names its version too: under two addresses it would be two modules.
@@ -58,7 +60,6 @@ class ViewAssets:
         v = f"?v={self.version}"
         return (
             f'<link rel="stylesheet" href="ui/assets/{STYLES}{v}">'
-            f'<script src="ui/assets/htmx.js{v}"></script>'
             f"<meta name='htmx-config' content='{json.dumps(_HTMX)}'>"
             f'<script type="module" src="ui/assets/view.js{v}"></script>'
         )

@@ -9,6 +9,8 @@ import gradio as gr
 import pytest
 from markupsafe import Markup
 
+from herding.errors import UserError
+from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, requires
 from herding.ui.kit.format import el, escape, key_values
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
@@ -90,9 +92,15 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
 
 
 async def test_a_toast_shows_characters_too(desktop: Desktop) -> None:
-    event, data = desktop.event("history_pick"), gr.EventData(None, {"item": HOSTILE_TEXT})
+    @requires(ANY_ROLE)
+    async def refuse() -> None:
+        raise UserError(HOSTILE_TEXT)
+
+    demo = GuardedBlocks(analytics_enabled=False)
+    with demo:
+        on(gr.Button().click, refuse, [], [], name="refuse")
     with pytest.raises(gr.Error) as refused:
-        await desktop.demo.process_api(event, [], None, desktop.request(), event_data=data)
+        await demo.process_api(next(iter(demo.fns.values())), [], None, desktop.request())
     assert "<" not in str(refused.value.message)
     assert "&lt;img src=x" in str(refused.value.message)
 

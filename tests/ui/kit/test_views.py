@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from markupsafe import Markup
@@ -43,9 +44,9 @@ async def _ask(desktop: Desktop, path: str, method: str, who: Principal) -> None
 def test_the_app_serves_views_scripts_and_errors(served: Served) -> None:
     client = served.client
     assert "prompts" in client.get("/ui/overview").text
-    page = client.get("/").text
-    script = page.split('src="ui/assets/view.js')[1].split('"')[0]
-    cached = client.get(f"/ui/assets/view.js{script}")
+    version = re.search(r"ui/assets/view\.js\?v=(\w+)", client.get("/config").json()["head"])[1]
+    cached = client.get(f"/ui/assets/view.js?v={version}")
+    assert "htmx" in cached.text
     assert cached.headers["cache-control"].endswith("immutable")
     assert cached.headers["content-type"].startswith("text/javascript")
     assert client.get("/ui/assets/views.css").headers["cache-control"] == "no-cache"
