@@ -7,7 +7,7 @@ import hmac
 import json
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -25,12 +25,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from herding.engine.engine import Engine
 from herding.engine.errors import TooLargeError, status_of
-from herding.engine.model_files import ModelCatalog, parse_source
+from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.model_loader import TransformersLoader
 from herding.engine.model_manager import Event, error_event
 from herding.engine.options import Options
-from herding.engine.requests import parse_generation, parse_model
-from herding.engine.system import SystemMonitor
+from herding.engine.requests import parse_generation, parse_load
+from herding.engine.system import SystemMonitor, free_memory, memory_budget
 from herding.errors import HerdingError, LimitError, UserError
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -42,16 +42,17 @@ _log = logging.getLogger(__name__)
 
 def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
     """Serve on a listening socket until a signal arrives; open streams then get one second to finish."""
-    initial = [parse_source(options.model)] if options.model else []
+    budget = options.memory or memory_budget()
     engine = Engine(
-        catalog=ModelCatalog([*initial, *options.sources]),
-        loader=TransformersLoader(options),
+        catalog=ModelCatalog([*options.models, *options.sources]),
+        loader=TransformersLoader(options, budget=budget),
         max_active=options.max_active,
         max_waiting=options.max_waiting,
-        drain_seconds=options.drain_seconds,
+        keep_alive=options.keep_alive,
+        available=free_memory,
     )
     config = uvicorn.Config(
-        build_app(engine, SystemMonitor(), secret=secret, model=options.model),
+        build_app(engine, SystemMonitor(), secret=secret, models=options.models),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -61,8 +62,8 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def build_app(engine: Engine, system: SystemMonitor, *, secret: str, model: str) -> Starlette:
-    """Return the application, which loads `model` at startup."""
+def build_app(engine: Engine, system: SystemMonitor, *, secret: str, models: Sequence[ModelSource] = ()) -> Starlette:
+    """Return the application, which loads `models` at startup."""
     routes = _Routes(engine, system)
     exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}
     return Starlette(
@@ -70,12 +71,13 @@ def build_app(engine: Engine, system: SystemMonitor, *, secret: str, model: str)
             Route("/status", routes.status),
             Route("/models", routes.models),
             Route("/load", routes.load, methods=["POST"]),
+            Route("/unload", routes.unload, methods=["POST"]),
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
         ],
         middleware=[Middleware(SecretMiddleware, secret=secret)],
         exception_handlers=exception_handlers,
-        lifespan=partial(_lifespan, engine=engine, system=system, model=model),
+        lifespan=partial(_lifespan, engine=engine, system=system, models=models),
     )
 
 
@@ -112,7 +114,13 @@ class _Routes:
         return JSONResponse({"models": self._engine.models()})
 
     async def load(self, request: Request) -> StreamingResponse:
-        return _stream(self._engine.load(parse_model(await _read_json(request))).events())
+        model, from_hub = parse_load(await _read_json(request))
+        return _stream(self._engine.load(model, from_hub=from_hub).events())
+
+    async def unload(self, request: Request) -> JSONResponse:
+        model, _ = parse_load(await _read_json(request))
+        await self._engine.unload(model)
+        return JSONResponse({"model": model})
 
     async def count(self, request: Request) -> JSONResponse:
         return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))
@@ -149,10 +157,11 @@ def _encode(event: Event) -> bytes:
 
 
 @asynccontextmanager
-async def _lifespan(_app: Starlette, *, engine: Engine, system: SystemMonitor, model: str) -> AsyncIterator[None]:
+async def _lifespan(
+    _app: Starlette, *, engine: Engine, system: SystemMonitor, models: Sequence[ModelSource]
+) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(engine.watch()), asyncio.create_task(system.watch())]
-    if model:
-        engine.load(model)
+    engine.load_initial(models)
     yield
     for task in tasks:
         task.cancel()

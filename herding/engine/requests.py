@@ -69,6 +69,7 @@ class _GenerateBody(_StrictModel):
 
 class _LoadBody(_StrictModel):
     model: _Text
+    from_hub: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +113,12 @@ def parse_generation(body: object) -> GenerationRequest:
     )
 
 
-def parse_model(body: object) -> str:
-    """Validate the decoded JSON body of `POST /load` and return the model id."""
-    return _validate(_LoadBody, body).model
+def parse_load(body: object) -> tuple[str, bool]:
+    """Validate the decoded JSON body of `POST /load`; return the model id, and whether any model of the hub may be
+    loaded.
+    """
+    request = _validate(_LoadBody, body)
+    return request.model, request.from_hub
 
 
 def _validate(kind: type[_Body], body: object) -> _Body:
