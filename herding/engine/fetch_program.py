@@ -10,18 +10,23 @@ download that was killed is continued by the next one. A conversion that was kil
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from herding.engine.parent import exit_with_parent
 from herding.engine.progress import ProgressBar, StageProgress
 
 _FILE_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 _SUBFOLDERS = ["*/*"]
+_SHA256_CHARS = 64
+"""The length of the tag of a large file, which is its checksum."""
+
 _FREE_DISK = 200 * 2**20
 """Bytes of the disk that a download leaves free."""
 
@@ -49,35 +54,76 @@ def main() -> None:
 
 
 def download(model: str, report: Any) -> Path:
-    """Return the local directory of a hub model; download missing files, except those that can contain code."""
-    from huggingface_hub import constants, snapshot_download
+    """Return the local directory of a hub model; download missing files, except those that can contain code.
+
+    The library begins a file anew after a kill, so files are written here; it then finds them in its cache.
+    """
+    from filelock import FileLock
+    from huggingface_hub import constants, file_download, snapshot_download
 
     progress = StageProgress("downloading", report)
-    files = snapshot_download(model, allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS, dry_run=True)
-    total = sum(file.file_size or 0 for file in files if file.will_download)
-    cache = Path(constants.HF_HUB_CACHE)
-    cache.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache).free
-    if total + _FREE_DISK > free:
-        raise OSError(f"it has {total / 1e9:.1f} GB, and the disk with {cache} has {free / 1e9:.1f} GB free")
-    path = snapshot_download(
-        model,
-        allow_patterns=_FILE_PATTERNS,
-        ignore_patterns=_SUBFOLDERS,
-        tqdm_class=_download_bar(progress, total),
-    )
-    return Path(path)
+    found = snapshot_download(model, dry_run=True, allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS)
+    files = [file for file in found if file.will_download]
+    total = sum(file.file_size or 0 for file in files)
+    folder = Path(constants.HF_HUB_CACHE) / file_download.repo_folder_name(repo_id=model, repo_type="model")
+    blobs = folder / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".herding.lock"):
+        have = sum(part.stat().st_size for part in blobs.glob("*.part"))
+        free = shutil.disk_usage(folder).free + have
+        if total + _FREE_DISK > free:
+            raise OSError(f"it has {total / 1e9:.1f} GB, and the disk with {folder} has {free / 1e9:.1f} GB free")
+        done = 0
+        for file in sorted(files, key=lambda file: file.file_size or 0):
+            url = file_download.hf_hub_url(model, file.filename, revision=file.commit_hash)
+            _download_file(url, blobs, lambda size, done=done: progress(done + size, total))
+            done += file.file_size or 0
+        path = snapshot_download(
+            model, tqdm_class=cast(Any, _SilentBar), allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS
+        )
+        return Path(path)
 
 
-def _download_bar(progress: StageProgress, total: int) -> Any:
-    """Return a progress bar class that reports the fraction of `total` bytes that are on disk."""
+def _download_file(url: str, blobs: Path, on_size: Callable[[int], None]) -> None:
+    """Write a file of the hub to the directory of its cache under its tag; continue one that was broken off."""
+    from huggingface_hub import file_download
+    from huggingface_hub.utils._headers import build_hf_headers
 
-    class DownloadBar(ProgressBar):
+    facts = file_download.get_hf_file_metadata(url)
+    if facts.etag is None:
+        raise OSError(f"the server tells no ETag for {url}")
+    target, part = blobs / facts.etag, blobs / f"{facts.etag}.part"
+    if target.exists():
+        return
+    have = part.stat().st_size if part.exists() else 0
+    if facts.size is not None and have > facts.size:
+        part.unlink()
+        have = 0
+    on_size(have)
+
+    class Bar(ProgressBar):
         def __init__(self, *items: Any, **options: Any) -> None:
-            on_disk = str(options.get("desc", "")).startswith("Reconstructing")
-            super().__init__(lambda n, _: progress(n, total) if on_disk else None, *items, **options)
+            super().__init__(lambda count, _total: on_size(have + int(count)), *items, **options)
 
-    return DownloadBar
+    with part.open("ab") as output:
+        headers = build_hf_headers()
+        file_download.http_get(
+            url, output, resume_size=have, headers=headers, expected_size=facts.size, tqdm_class=cast(Any, Bar)
+        )
+    if len(facts.etag) == _SHA256_CHARS and facts.etag != _sha256(part):
+        part.unlink()
+        raise OSError("a downloaded file was damaged and is removed; load the model again")
+    part.replace(target)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+class _SilentBar(ProgressBar):
+    def __init__(self, *items: Any, **options: Any) -> None:
+        super().__init__(lambda _count, _total: None, *items, **options)
 
 
 def convert(file: Path, target: Path, report: Any) -> Path:

@@ -92,4 +92,4 @@ def _is_downloaded(model: str) -> bool:
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
     folder = cache / f"models--{model.replace('/', '--')}"
-    return any(folder.glob("snapshots/*/config.json")) and not any(folder.glob("blobs/*.incomplete"))
+    return any(folder.glob("snapshots/*/config.json")) and not any(folder.glob("blobs/*.part"))
