@@ -19,7 +19,7 @@ from tests.e2e.workbench import LONG, Workbench
 
 FOLDER = Path("screenshots")
 TABS = {
-    "overview": "#overview-list [data-pick]",
+    "overview": "#overview-list [data-row]",
     "versions": "#version-diff :is(ins, del)",
     "history": "table.entries tbody tr",
     "compare": "#compare-variables :is(textarea, input)",

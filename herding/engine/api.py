@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 import socket
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -23,17 +24,19 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from herding.engine.embeddings.embedder import Embedder
 from herding.engine.engine import Engine
 from herding.engine.errors import TooLargeError, status_of
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.model_loader import TransformersLoader
 from herding.engine.model_manager import Event, error_event
-from herding.engine.options import Options
-from herding.engine.requests import parse_generation, parse_load
+from herding.engine.options import Options, default_threads
+from herding.engine.requests import parse_embedding, parse_generation, parse_load
 from herding.engine.system import SystemMonitor, free_memory, memory_budget
 from herding.errors import HerdingError, LimitError, UserError
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
+_MAX_EMBEDDING_BODY_BYTES = 16 * 1024 * 1024
 _MAX_CONNECTIONS = 1024
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -51,8 +54,9 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
         keep_alive=options.keep_alive,
         available=free_memory,
     )
+    embedder = Embedder(options.embedding_sources, threads=options.threads or default_threads())
     config = uvicorn.Config(
-        build_app(engine, SystemMonitor(), secret=secret, models=options.models),
+        build_app(engine, SystemMonitor(), embedder, secret=secret, models=options.models),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -62,9 +66,17 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def build_app(engine: Engine, system: SystemMonitor, *, secret: str, models: Sequence[ModelSource] = ()) -> Starlette:
-    """Return the application, which loads `models` at startup."""
-    routes = _Routes(engine, system)
+def build_app(
+    engine: Engine,
+    system: SystemMonitor,
+    embedder: Embedder | None = None,
+    *,
+    secret: str,
+    models: Sequence[ModelSource] = (),
+) -> Starlette:
+    """Return the application, which loads `models` at startup. Without an `embedder` it makes no embeddings."""
+    embedder = embedder or Embedder((), threads=1)
+    routes = _Routes(engine, system, embedder)
     exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}
     return Starlette(
         routes=[
@@ -74,10 +86,11 @@ def build_app(engine: Engine, system: SystemMonitor, *, secret: str, models: Seq
             Route("/unload", routes.unload, methods=["POST"]),
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
+            Route("/embed", routes.embed, methods=["POST"]),
         ],
         middleware=[Middleware(SecretMiddleware, secret=secret)],
         exception_handlers=exception_handlers,
-        lifespan=partial(_lifespan, engine=engine, system=system, models=models),
+        lifespan=partial(_lifespan, engine=engine, system=system, embedder=embedder, models=models),
     )
 
 
@@ -103,12 +116,13 @@ class SecretMiddleware:
 
 
 class _Routes:
-    def __init__(self, engine: Engine, system: SystemMonitor) -> None:
+    def __init__(self, engine: Engine, system: SystemMonitor, embedder: Embedder) -> None:
         self._engine = engine
         self._system = system
+        self._embedder = embedder
 
     async def status(self, _request: Request) -> JSONResponse:
-        return JSONResponse(self._engine.status() | {"system": self._system.metrics})
+        return JSONResponse(self._engine.status() | self._embedder.status() | {"system": self._system.metrics})
 
     async def models(self, _request: Request) -> JSONResponse:
         return JSONResponse({"models": self._engine.models()})
@@ -128,6 +142,12 @@ class _Routes:
     async def generate(self, request: Request) -> StreamingResponse:
         job = await self._engine.admit(parse_generation(await _read_json(request)))
         return _stream(self._engine.run(job), background=BackgroundTask(self._forget, job))
+
+    async def embed(self, request: Request) -> JSONResponse:
+        body = parse_embedding(await _read_json(request, max_bytes=_MAX_EMBEDDING_BODY_BYTES))
+        made = await self._embedder.embed(body)
+        vectors = (await asyncio.to_thread(b64encode, made.vectors)).decode()
+        return JSONResponse({"vectors": vectors, "dimensions": made.dimensions, "input_tokens": made.input_tokens})
 
     async def _forget(self, job: Any) -> None:
         self._engine.forget(job)
@@ -158,21 +178,21 @@ def _encode(event: Event) -> bytes:
 
 @asynccontextmanager
 async def _lifespan(
-    _app: Starlette, *, engine: Engine, system: SystemMonitor, models: Sequence[ModelSource]
+    _app: Starlette, *, engine: Engine, system: SystemMonitor, embedder: Embedder, models: Sequence[ModelSource]
 ) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(engine.watch()), asyncio.create_task(system.watch())]
+    tasks = [asyncio.create_task(work) for work in (engine.watch(), system.watch(), embedder.fetch())]
     engine.load_initial(models)
     yield
     for task in tasks:
         task.cancel()
 
 
-async def _read_json(request: Request) -> Any:
+async def _read_json(request: Request, *, max_bytes: int = _MAX_BODY_BYTES) -> Any:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise TooLargeError(f"The body is larger than {_MAX_BODY_BYTES:,} bytes.")
+        if len(body) > max_bytes:
+            raise TooLargeError(f"The body is larger than {max_bytes:,} bytes.")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

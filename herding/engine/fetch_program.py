@@ -76,12 +76,16 @@ def download(model: str, report: Any) -> Path:
         done = 0
         for file in sorted(files, key=lambda file: file.file_size or 0):
             url = file_download.hf_hub_url(model, file.filename, revision=file.commit_hash)
-            _download_file(url, blobs, lambda size, done=done: progress(done + size, total))
+            _download_file(url, blobs, functools.partial(_report_sum, progress, done, total))
             done += file.file_size or 0
         path = snapshot_download(
             model, tqdm_class=cast(Any, _SilentBar), allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS
         )
         return Path(path)
+
+
+def _report_sum(progress: StageProgress, done: int, total: int, size: int) -> None:
+    progress(done + size, total)
 
 
 def _download_file(url: str, blobs: Path, on_size: Callable[[int], None]) -> None:

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from herding.engine.embeddings.files import MINILM
 from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
 from herding.values.sizes import parse_size
+
+_EMBED_HELP = f"embedding model (default: {MINILM}); an empty value for none"
 
 Quantization = Literal["none", "8bit", "4bit"]
 KEEP_ALIVE_SECONDS = 1800.0
@@ -31,6 +34,7 @@ class Options:
     port: int = 0
     models: tuple[ModelSource, ...] = ()
     sources: tuple[ModelSource, ...] = ()
+    embedding_sources: tuple[ModelSource, ...] = (ModelSource(MINILM),)
     quantization: Quantization = "none"
     max_context: int | None = None
     max_active: int = 16
@@ -53,6 +57,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         port=given.port,
         models=tuple({source.id: source for source in sources}.values()),
         sources=tuple(given.offer),
+        embedding_sources=tuple(source for source in given.embed or [_source(MINILM)] if source),
         quantization=cast(Quantization, given.quantization),
         max_context=given.max_context,
         max_active=given.max_active,
@@ -86,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port to bind; 0 picks a free port and prints it to stdout")
     add("--model", action="append", metavar="ID", help="model to load at startup; repeatable, empty for none")
     add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
+    add("--embed", action="append", type=_optional_source, metavar="ID[=PATH]", help=_EMBED_HELP)
     add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
     add("--max-context", type=_positive, help="maximum tokens of prompt and response together")
     add("--max-active", type=_positive, default=16, help="maximum responses of a model generated at the same time")
@@ -118,6 +124,10 @@ def _size(text: str) -> int:
         return parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _optional_source(text: str) -> ModelSource | None:
+    return _source(text) if text else None
 
 
 def _positive(text: str) -> int:

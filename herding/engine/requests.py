@@ -14,6 +14,7 @@ _MAX_INT = 2**63
 
 _Text = Annotated[str, Field(min_length=1)]
 _StopText = Annotated[str, Field(min_length=1, max_length=1000)]
+_TokenIds = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
@@ -72,6 +73,13 @@ class _LoadBody(_StrictModel):
     from_hub: bool = False
 
 
+class _EmbedBody(_StrictModel):
+    model: _Text
+    inputs: list[_Text | _TokenIds] = Field(min_length=1, max_length=2048)
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    truncate: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """A request to continue a chat (`messages`), a raw `text` or its `tokens`; exactly one of the three is set.
@@ -111,6 +119,26 @@ def parse_generation(body: object) -> GenerationRequest:
             seed=chosen.seed,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts, or their token ids, to embed with `model`.
+
+    `dimensions` is the length of vectors asked for. With `truncate`, the ends of texts that are too long are left out.
+    """
+
+    model: str
+    inputs: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    truncate: bool = False
+
+
+def parse_embedding(body: object) -> EmbeddingRequest:
+    """Validate the decoded JSON body of `POST /embed`; raise UserError with the field at fault."""
+    given = _validate(_EmbedBody, body)
+    inputs = tuple(item if isinstance(item, str) else tuple(item) for item in given.inputs)
+    return EmbeddingRequest(given.model, inputs, given.dimensions, given.truncate)
 
 
 def parse_load(body: object) -> tuple[str, bool]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from abc import abstractmethod
+from array import array
+from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from herding.errors import (
     BadResponseError,
@@ -31,6 +34,8 @@ from herding.values import (
     Call,
     Choice,
     Chunk,
+    EmbeddingInput,
+    Embeddings,
     EngineModel,
     Fields,
     LoadProgress,
@@ -45,6 +50,8 @@ from herding.values import (
 STATUS_TIMEOUT = 5.0
 REFRESH_WHEN_READY = 10
 """The status of a ready engine is refreshed this many times less often."""
+
+_MAX_EMBEDDING_BYTES = 64 * 1024 * 1024
 
 _STATES: dict[str, NodeState] = {"idle": "ready", "loading": "loading", "ready": "ready", "failed": "down"}
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -96,6 +103,27 @@ class EngineClient:
                     if event["type"] == "done":
                         return
             raise StreamInterruptedError(f"Node '{self._name}' stopped before its response was complete.")
+
+    async def embed(
+        self, model: str, texts: Sequence[EmbeddingInput], *, dimensions: int | None, truncate: bool
+    ) -> Embeddings:
+        """Return a vector for each text; raise UserError for texts that the model can't embed."""
+        body: dict[str, Any] = {"model": model, "inputs": list(texts), "truncate": truncate}
+        if dimensions is not None:
+            body["dimensions"] = dimensions
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", "/embed", json=body, timeout=None) as response:
+                await self._check_status(response)
+                content = bytearray()
+                async for piece in response.aiter_raw():
+                    content += piece
+                    if len(content) > _MAX_EMBEDDING_BYTES:
+                        raise BadResponseError(f"Node '{self._name}' sent too many bytes of embeddings.")
+        found = self._parse(_EmbeddingsBody, self._object(content.decode(errors="replace")))
+        vectors = await asyncio.to_thread(_vectors, found)
+        if len(vectors) != len(texts):
+            raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
+        return Embeddings(vectors, found.input_tokens, "node")
 
     async def load(self, model: str, *, from_hub: bool = False) -> AsyncGenerator[LoadProgress, None]:
         """Load `model` and stream progress; after a NodeError the loaded models keep serving.
@@ -211,6 +239,10 @@ class EngineNode(Node):
         return self._offers
 
     @property
+    def embeds(self) -> tuple[str, ...]:
+        return self._status.embeds
+
+    @property
     def can_load(self) -> bool:
         return self._reachable
 
@@ -226,6 +258,8 @@ class EngineNode(Node):
 
     def capabilities(self, model: str) -> Capabilities:
         """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
+        if model in self._status.embeds:
+            return self.configured.over(Capabilities(frozenset({"token_ids"}), _EMBEDDING_PARAMETERS))
         loaded = next((one for one in self._status.models if one.id == model and one.state == "loaded"), None)
         features = loaded.features if loaded else _ENGINE_FEATURES
         return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
@@ -251,6 +285,19 @@ class EngineNode(Node):
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         return await self._engine().count(call)
+
+    async def embed(
+        self,
+        model: str,
+        texts: Sequence[EmbeddingInput],
+        *,
+        dimensions: int | None = None,
+        more: Fields | None = None,
+    ) -> Embeddings:
+        truncate = (more or {}).get("truncate", False)
+        if not isinstance(truncate, bool):
+            raise UserError("'truncate' must be true or false.", param="truncate")
+        return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         known = model in self._offers
@@ -300,6 +347,7 @@ class _StatusBody(BaseModel):
     active: int = 0
     waiting: int = 0
     features: tuple[str, ...] = ()
+    embeds: tuple[str, ...] = ()
     device: str | None = None
     system: System | None = None
     models: tuple[EngineModel, ...] = ()
@@ -330,6 +378,21 @@ class _CountBody(BaseModel):
     context_length: int
 
 
+class _EmbeddingsBody(BaseModel):
+    vectors: str
+    dimensions: int = Field(ge=1)
+    input_tokens: int
+
+
+def _vectors(body: _EmbeddingsBody) -> tuple[tuple[float, ...], ...]:
+    """Return the vectors of a response of the engine, which are little-endian 32-bit floats as base64."""
+    numbers = array("f", b64decode(body.vectors))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    size = body.dimensions
+    return tuple(tuple(numbers[start : start + size]) for start in range(0, len(numbers), size))
+
+
 def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
     """Return the status in the body of `GET /status`; raise BadResponseError for that of another program."""
     try:
@@ -337,8 +400,10 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
     except ValidationError:
         raise _not_an_engine(node) from None
     models = body.models or _single_model(body, offers)
+    starts = body.model is None and body.state == "loading"
     return NodeStatus(
         state=_STATES.get(body.state, "down"),
+        embeds=() if starts else body.embeds,  # the node is not ready before its first model
         serves=tuple(model.id for model in models if model.state == "loaded"),
         offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
         detail=body.detail,
@@ -393,6 +458,7 @@ def _not_an_engine(node: str) -> BadResponseError:
 
 
 _ENGINE_FEATURES = ("tools", "n", "prompts", "token_ids")
+_EMBEDDING_PARAMETERS = BASIC | {"truncate"}
 _ENGINE_PARAMETERS = BASIC | {"return_token_ids", "chat_template_kwargs"}
 
 

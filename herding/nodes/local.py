@@ -8,7 +8,7 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -33,12 +33,14 @@ class LocalConfig(NodeConfig):
     a GGUF file, whose name is the id, or `id=path`. `paths` gives other ids to paths. All models together take at most
     `memory`, such as `8GB`. A model that was loaded on demand is unloaded after `keep_alive` seconds without requests,
     null for never. `quantization` needs a GPU.
+    `embedding_models` make embeddings beside them: ids at the hub, or directories, of sentence-transformers models.
     """
 
     kind: Literal["local"]
     model: str = "herding/cria"
     resident: list[str] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
+    embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
     memory: str | int | None = None
@@ -74,11 +76,16 @@ class LocalConfig(NodeConfig):
             return id
 
         found = {"models": [id_of(model) for model in self.models], "paths": paths}
+        found["embedding_models"] = [id_of(model) for model in self.embedding_models]
         if self.resident:
             found["resident"] = [id_of(model) for model in self.resident]
         if "model" in self.model_fields_set:
             found["model"] = id_of(self.model)
         return self.model_copy(update=found)
+
+    def source(self, model: str) -> str:
+        """Return a model as the engine's command line takes it: its id, with its path if it has one."""
+        return f"{model}={self.paths[model]}" if model in self.paths else model
 
     def build(self, context: BuildContext) -> LocalNode:
         return LocalNode(self, node_secret=context.node_secret, directory=context.models)
@@ -86,6 +93,12 @@ class LocalConfig(NodeConfig):
 
 def _absolute(directory: Path, path: str) -> str:
     return os.path.normpath(directory.absolute() / Path(path).expanduser())
+
+
+def _offers(config: LocalConfig, added: Sequence[str]) -> tuple[str, ...]:
+    """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
+    named = [*config.initial, *config.models, *added]
+    return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
 
 
 class LocalNode(EngineNode):
@@ -106,7 +119,7 @@ class LocalNode(EngineNode):
             deadlines=config.deadlines,
             concurrency=config.concurrency,
             auto_switch=config.auto_switch,
-            offers=tuple(dict.fromkeys([*config.initial, *config.models, *config.paths, *added])),
+            offers=_offers(config, added),
             capabilities=config.capabilities,
         )
         self._config = config
@@ -177,7 +190,9 @@ class LocalNode(EngineNode):
         for model in [model for model in self._config.initial if model in self._loaded] or [""]:
             command += ["--model", model]
         for model in self._offers:
-            command += ["--offer", f"{model}={self._config.paths[model]}" if model in self._config.paths else model]
+            command += ["--offer", self._config.source(model)]
+        for model in self._config.embedding_models or [""]:
+            command += ["--embed", self._config.source(model)]
         command += ["--quantization", self._config.quantization, "--keep-alive", str(self._config.keep_alive or 0)]
         if self._config.memory:
             command += ["--memory", str(self._config.memory)]

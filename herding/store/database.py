@@ -117,6 +117,13 @@ def read_engine(url: URL) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
+def presence_engine(url: URL) -> Engine:
+    """Create an engine for the connection that holds the lock of this process on PostgreSQL."""
+    engine = _engine(url, pool_size=1)
+    event.listen(engine, "connect", postgres.configure_presence)
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 def prepare_file(url: URL) -> None:
     """Create the directory (mode 0700) and the file (0600) of an SQLite database; warn of a network disk."""
     path = Path(url.database or "").absolute()

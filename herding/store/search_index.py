@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, UpdateBase, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, UpdateBase, delete, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from herding.store.rows import Row, storable
@@ -94,10 +94,9 @@ def enqueue(dialect: str) -> UpdateBase:
     return statement
 
 
-def enqueue_running(connection: Connection) -> None:
-    """Queue all requests with status `running`, which are about to be marked as interrupted."""
-    running = select(request.c.id).where(request.c.status == "running")
-    statement = insert_into(connection.dialect.name, search_queue).from_select(["request_id"], running)
+def enqueue_from(connection: Connection, ids: Select[tuple[str]]) -> None:
+    """Queue the requests that a query selects."""
+    statement = insert_into(connection.dialect.name, search_queue).from_select(["request_id"], ids)
     connection.execute(statement.on_conflict_do_nothing())
 
 

@@ -16,13 +16,17 @@ from sqlalchemy import URL, UpdateBase, bindparam, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
-from herding.store import database, erase, ledger, search_index, sqlite, tables
+from herding.store import database, erase, ledger, presence, search_index, sqlite, tables
 from herding.store.accounts import AccountStore
+from herding.store.collections import words
+from herding.store.collections.store import CollectionStore
+from herding.store.collections.vectors import NumpySearch, VectorSearch, VectorStore, choose
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
 from herding.store.history import HistoryStore
 from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
+from herding.store.presence import Presence
 from herding.store.prompt_store import PromptStore
 from herding.store.rows import attempt_rows, request_row, usage_row
 from herding.store.scores import ScoreStore
@@ -52,7 +56,15 @@ class StoreStatus:
 
 
 class Store(
-    PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, UsageStore, ScoreStore
+    PromptStore,
+    HistoryStore,
+    AccountStore,
+    LoginSessionStore,
+    NodeStore,
+    StatisticsStore,
+    UsageStore,
+    ScoreStore,
+    CollectionStore,
 ):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
@@ -61,25 +73,43 @@ class Store(
     """
 
     def __init__(
-        self, *, url: URL, writer: Writer, reader: Reader, clock: Callable[[], int], lock: FileLock | None = None
+        self,
+        *,
+        url: URL,
+        writer: Writer,
+        reader: Reader,
+        clock: Callable[[], int],
+        lock: FileLock | None = None,
+        presence: Presence | None = None,
+        vectors: VectorSearch | None = None,
     ) -> None:
         super().__init__(writer=writer, reader=reader)
+        self._vectors = vectors or NumpySearch()
         self._url = url
         self._clock = clock
         self._lock = lock
+        self._presence = presence
 
     @classmethod
-    async def open(cls, url: str, *, clock: Callable[[], int] = now_ms, beside_app: bool = False) -> Store:
-        """Create or migrate the database, mark requests that were running as interrupted, and start the writer.
+    async def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], int] = now_ms,
+        beside_app: bool = False,
+        vector_store: VectorStore = "auto",
+    ) -> Store:
+        """Create or migrate the database, mark requests whose app has ended as interrupted, and start the writer.
 
-        `beside_app` is for a tool that runs beside the app, whose requests are left alone.
+        `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone. `vector_store` is
+        what compares vectors, the best of the database by default.
         Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
         damaged or unreachable database.
         """
         parsed = parse_url(url)
         lock = None if beside_app or not is_sqlite(parsed) else await asyncio.to_thread(database.lock_file, parsed)
         try:
-            mode = await asyncio.to_thread(_prepare, parsed)
+            mode, vectors = await asyncio.to_thread(_prepare, parsed, vector_store)
         except BaseException:
             if lock:
                 lock.release()
@@ -89,10 +119,24 @@ class Store(
         engine = database.write_engine(parsed)
         writer = Writer(engine, statements=_statements(engine.dialect.name), file_lock=file_lock)
         store = cls(
-            url=parsed, writer=writer, reader=Reader(database.read_engine(parsed), file_lock), clock=clock, lock=lock
+            url=parsed,
+            writer=writer,
+            reader=Reader(database.read_engine(parsed), file_lock),
+            clock=clock,
+            lock=lock,
+            presence=None if is_sqlite(parsed) else Presence(parsed),
+            vectors=vectors,
         )
-        if not beside_app:
-            await store._interrupt_running()
+        try:
+            if store._presence:
+                await asyncio.to_thread(store._presence.begin)
+            if not beside_app:
+                await store._interrupt_orphans()
+            if lock:  # no other process indexes
+                await store.release_documents()
+        except BaseException:
+            await store.close()
+            raise
         return store
 
     async def close(self) -> None:
@@ -100,6 +144,8 @@ class Store(
         if not self._reader.closed:
             await asyncio.to_thread(self._writer.close)
             await asyncio.to_thread(self._reader.close)
+            if self._presence:
+                await asyncio.to_thread(self._presence.close)
             if self._lock:
                 self._lock.release()
 
@@ -139,6 +185,7 @@ class Store(
         self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int, account: str | None
     ) -> asyncio.Future[None]:
         payer, row = account or outcome.principal, request_row(outcome)
+        row["process"] = self._presence.number if self._presence else None
         return self._writer.add(
             lambda batch: ledger.reserve(
                 batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
@@ -212,6 +259,16 @@ class Store(
         await self._writer.maintain(sqlite.purge)
         return count
 
+    async def stay_present(self) -> None:
+        """Show other processes on PostgreSQL that this one lives, and mark the running requests of those that ended.
+
+        On SQLite, which one process uses at a time, there is nothing to do.
+        """
+        if self._presence is None:
+            return
+        if await asyncio.to_thread(self._presence.keep):
+            await self._interrupt_orphans()
+
     async def check(self) -> StoreStatus:
         """Return whether a row could be written now, tried with a small write; does not raise."""
         mode, problem = None, None
@@ -231,22 +288,14 @@ class Store(
             problem=problem,
         )
 
-    async def _interrupt_running(self) -> None:
-        message = "The app stopped while this request ran. Send it again."
-        values = {"status": "interrupted", "finish_reason": "error", "error_type": "interrupted", "error": message}
-        change = update(tables.request).where(tables.request.c.status == "running").values(**values)
-        try:
-            await self._writer.call(search_index.enqueue_running)
-            count = await self._writer.call(lambda c: c.execute(change).rowcount)
-        except BaseException:
-            await self.close()
-            raise
+    async def _interrupt_orphans(self) -> None:
+        count = await self._writer.call(presence.interrupt_orphans)
         if count:
-            _log.warning("Marked %s requests as interrupted: they were running when the app stopped.", count)
+            _log.warning("Marked %s requests as interrupted: they were running when their app stopped.", count)
 
 
-def _prepare(url: URL) -> str | None:
-    """Create the file, migrate the schema, and return the journal mode. Blocks."""
+def _prepare(url: URL, vector_store: VectorStore) -> tuple[str | None, VectorSearch]:
+    """Create the file, migrate the schema, and return the journal mode and the search of vectors. Blocks."""
     if is_sqlite(url):
         database.prepare_file(url)
     engine = database.schema_engine(url)
@@ -254,8 +303,10 @@ def _prepare(url: URL) -> str | None:
         migrate(engine)
         with engine.begin() as connection:
             search_index.prepare(connection)
+            words.prepare(connection)
+            vectors = choose(connection, vector_store)
         with engine.connect() as connection:
-            return database.journal(connection)
+            return database.journal(connection), vectors
     except SQLAlchemyError as error:
         raise to_store_error(error) from error
     finally:

@@ -34,10 +34,12 @@ NAMING = {
 }
 """Every constraint has a name, so that later migrations can alter it on SQLite too."""
 
-_RowId = Integer().with_variant(BigInteger(), "postgresql")
+row_id = Integer().with_variant(BigInteger(), "postgresql")
 """64 bits on both databases. On SQLite only INTEGER is the number of the row itself."""
 
 _WITHIN = text("session_id IS NOT NULL")
+IS_RUNNING = text("status = 'running'")
+"""The condition of the index of running requests, in the words by which a database recognizes it."""
 
 
 class Base(SQLModel):
@@ -54,7 +56,8 @@ class RequestRow(Base, table=True):
     holds what statistics add up.
 
     `kind` is that of the request (a prompt, a chat, ...). `token` is the public part of the access token that was used.
-    `cost` is in nano-dollars, null if it is unknown. `response` is null for a response that is only text.
+    `cost` is in nano-dollars, null if it is unknown. `response` is null for a response that is only text. `process` is
+    the number of the process that a running request is in (`presence`), null on SQLite and once the request has ended.
     """
 
     __tablename__ = "request"
@@ -71,6 +74,7 @@ class RequestRow(Base, table=True):
             sqlite_where=_WITHIN,
             postgresql_where=_WITHIN,
         ),
+        Index("ix_request_running", "process", "id", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
     )
 
     id: str = Field(primary_key=True)
@@ -105,6 +109,7 @@ class RequestRow(Base, table=True):
     kind: str = Field(sa_column_kwargs={"server_default": "prompt"})
     token: str | None
     cost: int | None = Field(sa_type=BigInteger)
+    process: int | None = Field(sa_type=BigInteger)
 
 
 class AttemptRow(Base, table=True):
@@ -405,7 +410,7 @@ class SearchTextRow(Base, table=True):
     __tablename__ = "search_text"
     __table_args__ = (UniqueConstraint("request_id"),)
 
-    doc: int = Field(primary_key=True, sa_type=_RowId, sa_column_kwargs={"autoincrement": False})
+    doc: int = Field(primary_key=True, sa_type=row_id, sa_column_kwargs={"autoincrement": False})
     request_id: str = Field(foreign_key="request.id", ondelete="CASCADE")
     text: str = Field(sa_type=Text)
 

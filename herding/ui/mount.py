@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.routes import App
 
 from herding.orchestrator import Orchestrator
+from herding.ui.kit.assets import ViewAssets
 from herding.ui.kit.route_filter import RouteFilter
 from herding.ui.kit.theme import ASSETS, HEAD, herding_theme
 from herding.ui.page import build
@@ -27,7 +28,9 @@ NO_UPLOADS = 1
 
 def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> FastAPI:
     """Serve the UI at `/`, and return its app; files below `private` are never served."""
-    demo = build(orchestrator)
+    demo, layout = build(orchestrator)
+    assets = ViewAssets()
+    app.router.routes += [assets.route(), *layout.routes()]
     demo.max_threads = MAX_THREADS
     demo.queue(api_open=False, default_concurrency_limit=None, max_size=MAX_WAITING, status_update_rate=5)
     demo._queue.sleep_when_free = QUEUE_POLL_S
@@ -49,7 +52,7 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> F
         theme=herding_theme(),
         css_paths=[ASSETS / "style.css"],
         js=(ASSETS / "page.js").read_text(encoding="utf-8"),
-        head=HEAD,
+        head=HEAD + assets.head(),
     )
     page = next(found for route in app.routes if isinstance(found := getattr(route, "app", None), App))
     page.add_middleware(RouteFilter)  # the API needs none

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import gradio as gr
 from markupsafe import Markup
+from starlette.routing import Route
 
 from herding.access.operations import HISTORY, NODES
 from herding.orchestrator import Orchestrator
@@ -22,6 +23,7 @@ from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, req
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.tab import Tab
+from herding.ui.kit.views import View
 from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
@@ -56,12 +58,12 @@ _SET_QUERY = """(value) => {
 T = TypeVar("T", bound=Tab)
 
 
-def build(orchestrator: Orchestrator) -> GuardedBlocks:
+def build(orchestrator: Orchestrator) -> tuple[GuardedBlocks, Page]:
     """Return the UI of an orchestrator, not yet mounted."""
     demo = GuardedBlocks(title="Herding", analytics_enabled=False, fill_width=True)
     with demo:
-        Page(demo, orchestrator)
-    return demo
+        page = Page(demo, orchestrator)
+    return demo, page
 
 
 class Page:
@@ -81,7 +83,7 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.engineer, self.overview = self.get(EngineerTab), self.get(OverviewTab)
+        self.engineer = self.get(EngineerTab)
         self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
         self.compare, self.insights = self.get(CompareTab), self.get(InsightsTab)
         self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
@@ -90,6 +92,12 @@ class Page:
         self._wire_nodes()
         self._wire_links()
 
+    def routes(self) -> Iterator[Route]:
+        """Yield the routes of all views."""
+        for tab in self._tabs.values():
+            if isinstance(tab, View):
+                yield from tab.routes()
+
     def get(self, tab: type[T]) -> T:
         """Return the tab of a class."""
         return cast(T, self._tabs[tab])
@@ -97,7 +105,7 @@ class Page:
     def _wire_load(self, demo: gr.Blocks) -> None:
         engineer, runner = self.engineer, self.engineer.runner
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
-        outputs = [*frame, *self.overview.address_fields, *engineer.outputs]
+        outputs = [*frame, *engineer.outputs]
         on(demo.load, self.load, [engineer.session], outputs, name="page_load", queue=False)
         models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
         on(self.timer.tick, self.follow, models, followed, name="follow", queue=False)
@@ -126,19 +134,13 @@ class Page:
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
-        overview, engineer, versions = self.overview, self.engineer, self.versions
-        target = [self.tabs, engineer.picker]
-        card, page, version = (
-            on(overview.list.open, overview.open_card, [], target, name="open_card", queue=False),
-            on(overview.open.click, overview.to_engineer, [overview.chosen], target, name="open_page", queue=False),
-            on(versions.open.click, versions.to_engineer, [versions.state], target, name="version_open", queue=False),
-        )
-        for number, opened in enumerate((page, card, version)):
-            name = f"opened_{number}"
-            selected = on(opened.success, engineer.choose, engineer.inputs, engineer.outputs, name=name, queue=False)
-            engineer.code_panel.update_after(selected)
+        engineer, versions = self.engineer, self.versions
+        target, state = [self.tabs, engineer.picker], [versions.state]
+        opened = on(versions.open.click, versions.to_engineer, state, target, name="version_open", queue=False)
+        chosen = on(opened.success, engineer.choose, engineer.inputs, engineer.outputs, name="opened", queue=False)
+        engineer.code_panel.update_after(chosen)
         CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history, engineer=engineer)
-        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=versions, overview=overview, compare=self.compare)
+        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=versions, compare=self.compare)
         deleted, session = self.usage.data.forgotten, [engineer.session]
         on(deleted.success, self.drop_drafts, session, engineer.outputs, name="drafts_forgotten", queue=False)
         dropped = self.usage.data.drafts_forgotten
@@ -169,14 +171,8 @@ class Page:
             identity(principal, user),
             gr.update(value=_no_tabs(principal), visible=not visible),
             *self._header(await self._nodes(principal), principal),
-            *self._search_from_address(request.query_params, principal),
             *await self._show_engineer(prompt, session, principal),
         ]
-
-    def _search_from_address(self, query: Mapping[str, str], principal: Principal) -> list[Any]:
-        if not _can_run(principal):
-            return [gr.skip() for _ in self.overview.address_fields]
-        return self.overview.from_address(query)
 
     async def _show_engineer(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
         if not _can_run(principal):

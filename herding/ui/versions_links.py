@@ -1,4 +1,4 @@
-"""Links between the Versions tab and others: from Overview, and to Compare."""
+"""The link from the Versions tab to Compare."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from typing import Any
 
 import gradio as gr
 
-from herding.access.operations import PROMPTS, RUN
+from herding.access.operations import RUN
 from herding.errors import UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import ColumnConfig, CompareState
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import BUSY
 from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.overview.tab import OverviewTab
 from herding.ui.versions.state import VersionsState
 from herding.ui.versions.tab import VersionsTab
 
 
 class VersionsLinks:
-    """The handlers of these links."""
+    """The handler of the link."""
 
     def __init__(
         self,
@@ -27,23 +26,14 @@ class VersionsLinks:
         *,
         tabs: gr.Tabs,
         versions: VersionsTab,
-        overview: OverviewTab,
         compare: CompareTab,
     ) -> None:
         self._orchestrator = orchestrator
         now: dict[str, Any] = {"queue": False}
-        inputs, outputs = [overview.chosen, versions.state], [tabs, versions.state]
-        on(overview.versions.click, self.open_versions, inputs, outputs, name="overview_versions", **now)
         both, shown = [versions.state, compare.state], [compare.state, tabs]
         opened = on(versions.compare.click, self.compare_versions, both, shown, name="version_compare", **now)
         state: list[Any] = [compare.state, compare.owner]
         on(opened.success, compare.opened, state, compare.outputs, name="version_compared", **now)
-
-    @requires(PROMPTS)
-    async def open_versions(self, chosen: str, versions: VersionsState) -> list[Any]:
-        """Open the Versions tab with the chosen prompt."""
-        versions.requested = chosen
-        return [gr.update(selected="versions"), versions]
 
     @requires(RUN)
     async def compare_versions(self, versions: VersionsState, compare: CompareState, request: gr.Request) -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.doors import ADMIN_TOKEN, Admin, bearer, open_app
-from tests.e2e.running_app import RunningApp
+from tests.e2e.running_app import RunningApp, wait_until
 from tests.e2e.workbench import LONG, Workbench
 from tests.support.postgres import Server
 
@@ -55,6 +55,34 @@ def test_what_was_acknowledged_survives_a_kill(served: RunningApp) -> None:
     assert ada.get("/api/v1/history.csv").raise_for_status().text.count("\n") >= 6
     assert "FATAL" not in served.log.read_text()
     assert "Traceback" not in served.log.read_text()
+
+
+SLOW_NODE = """
+nodes:
+  - {kind: echo, name: slow, models: [slow], delay: 0.5}
+"""
+
+
+def test_a_second_app_leaves_the_running_requests_of_the_first_alone(postgres_server: Server, tmp_path: Path) -> None:
+    url = postgres_server.create()
+    apps = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        apps.append(open_app(tmp_path / name, DATABASE_URL=url))
+        (tmp_path / name / "nodes.yaml").write_text(SLOW_NODE)
+    first, second = apps
+    first.start()
+    body = {"model": "slow", "messages": [{"role": "user", "content": "word " * 1_000}], "stream": True}
+    client = httpx.Client(base_url=first.url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=120)
+    with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        assert answer.status_code == 200
+        second.start()
+        assert [row["status"] for row in exported(second)] == ["running"]
+    wait_until(lambda: exported(second)[0]["status"] != "running", seconds=30, what="the end of the request")
+    assert [row["status"] for row in exported(second)] == ["abandoned"]
+    for app in apps:
+        app.stop()
+    postgres_server.drop(url)
 
 
 @pytest.mark.browser

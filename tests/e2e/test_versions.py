@@ -98,8 +98,8 @@ def test_the_tab_opens_from_the_overview_and_shows_what_is_written_in_the_file(
     app: RunningApp, api: Api, page: Page
 ) -> None:
     page.goto(f"{app.url}/?tab=overview&prompt=sentiment")
-    page.locator('#overview-list [data-pick="keep_it_short"]').click()
-    page.locator("#overview-versions").click()
+    page.locator('#overview-list [data-row="keep_it_short"]').click()
+    page.get_by_role("link", name="Show versions").click()
     expect(page.locator("#version-prompt input")).to_have_value(re.compile("keep_it_short"), timeout=LONG)
     assert "prompt=keep_it_short" in page.url
     expect(page.locator("#version-list .row-pick")).to_have_count(1)
@@ -142,7 +142,7 @@ def race(app: RunningApp, api: Api, key: str) -> dict[str, Any]:
 def test_a_conflict_is_shown_with_both_sides_and_decided(app: RunningApp, api: Api, page: Page) -> None:
     found = race(app, api, "greeting")
     page.goto(f"{app.url}/?tab=overview")
-    told = page.locator("#overview-broken")
+    told = page.locator('.view[data-view="overview"]')
     expect(told).to_contain_text("1 prompt has a conflict", timeout=LONG)
     told.get_by_role("link", name="greeting").click()
     expect(page.locator("#conflict-head")).to_contain_text(f"Saved: v{found['ours']}", timeout=LONG)
@@ -212,7 +212,7 @@ def bring(page: Page, path: Path | None) -> None:
 def test_what_goes_wrong_beside_the_queue_is_told(app: RunningApp, api: Api, page: Page) -> None:
     api.save("fleeting", api.content("sentiment"))
     page.goto(f"{app.url}/?tab=overview&q=fleeting")
-    card = page.locator('#overview-list [data-pick="fleeting"]')
+    card = page.locator('#overview-list [data-row="fleeting"]')
     expect(card).to_be_visible(timeout=LONG)
     page.wait_for_timeout(500)
     api.http.delete("/api/v1/prompts/fleeting").raise_for_status()

@@ -16,7 +16,8 @@ SERVICES: dict[str, set[str]] = {
     "studio": set(),
     "herd": {"studio"},
     "evaluation": {"herd", "studio"},
-    "serving": {"evaluation", "herd", "studio"},
+    "knowledge": {"herd"},
+    "serving": {"evaluation", "herd", "knowledge", "studio"},
     "people": {"serving"},
 }
 """The rooms of services, with those of their own storey that each may import: one way only."""
@@ -52,7 +53,7 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"engine"},
     "transformers": {"engine"},
     "fastapi": {"api", "engine", "main"},
-    "starlette": {"api", "engine", "main"},
+    "starlette": {"api", "engine", "main", "ui"},
 }
 """The rooms that may import a package."""
 

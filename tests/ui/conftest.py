@@ -14,8 +14,10 @@ from typing import Any, cast
 from uuid import uuid4
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.helpers import special_args
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from herding.errors import DeadlineError, NodeError
@@ -126,6 +128,17 @@ def write(place: Place) -> None:
     place.library.refresh()
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """HTML of a view, and what its reply asks the page to do."""
+
+    html: str
+    told: dict[str, Any]
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.html
+
+
 @dataclass
 class Desktop:
     """The handlers of a page, called as its events call them; `shown` holds what each component got last."""
@@ -153,6 +166,26 @@ class Desktop:
     def set(self, component: Any, value: Any) -> None:
         """A person changes a field."""
         self.shown.setdefault(component._id, {})["value"] = value
+
+    async def get(self, path: str, *, who: Principal | None = None, **fields: Any) -> Piece:
+        """A piece of a view, such as `overview/list`, as the page asks for it; errors are raised."""
+        return await self._ask("GET", path, who, params=fields)
+
+    async def post(self, path: str, *, who: Principal | None = None, **fields: Any) -> Piece:
+        """The same with the fields of a form."""
+        return await self._ask("POST", path, who, data=fields)
+
+    async def _ask(self, method: str, path: str, who: Principal | None, **options: Any) -> Piece:
+        asker = who or self.who
+
+        async def views(scope: Any, receive: Any, send: Any) -> None:
+            scope["state"] = {"principal": asker}
+            await Starlette(routes=list(self.page.routes()))(scope, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(views), base_url="http://herding.test") as client:
+            response = await client.request(method, f"/ui/{path}", **options)
+        assert response.status_code == 200, (path, response.status_code)
+        return Piece(response.text, json.loads(response.headers.get("hx-trigger", "{}")))
 
     async def fire(self, name: str, item: Any = None, *, who: Principal | None = None, **query: str) -> None:
         """Run an event with what the page holds; `item` is the one that a list says was picked."""

@@ -7,10 +7,11 @@
   notice.setAttribute("role", "alert");
   document.body.append(notice);
   let noticeTimer = 0;
-  const showNotice = (message) => {
+  const showNotice = (message, kind = "error") => {
     clearTimeout(noticeTimer);
-    noticeTimer = setTimeout(() => notice.replaceChildren(), 10_000);
+    noticeTimer = setTimeout(() => notice.replaceChildren(), kind === "error" ? 10_000 : 4_000);
     if (notice.firstChild?.textContent === message) return;
+    notice.className = kind;
     const text = document.createElement("span");
     text.textContent = message;
     const close = document.createElement("button");
@@ -20,6 +21,7 @@
     close.addEventListener("click", () => notice.replaceChildren());
     notice.replaceChildren(text, close);
   };
+  document.addEventListener("herding:notice", ({ detail }) => showNotice(detail.message, detail.kind));
   const htmlToText = (html) => new DOMParser().parseFromString(html, "text/html").body.textContent;
   const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
 

@@ -115,7 +115,20 @@ def _folder(path: str, label: str, count: int, *, current: bool = False) -> Mark
     number = el("span", f"{count:,}", cls="folder-count")
     spoken = el("span", f" ({plural(count, 'prompt')})", cls="sr")
     mark = "true" if current else None
-    return el("button", label, number, spoken, type="button", cls="folder", data_pick=path, aria_current=mark)
+    return el(
+        "button",
+        label,
+        number,
+        spoken,
+        type="button",
+        cls="folder",
+        name="folder",
+        value=path,
+        aria_current=mark,
+        hx_get="ui/overview/list",
+        hx_include="#overview-filters",
+        hx_target="#overview-list",
+    )
 
 
 def _matches(prompt: PromptInfo, words: Sequence[str], tag: str) -> bool:

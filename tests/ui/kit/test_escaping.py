@@ -9,12 +9,15 @@ import gradio as gr
 import pytest
 from markupsafe import Markup
 
+from herding.errors import UserError
+from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, requires
 from herding.ui.kit.format import el, escape, key_values
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
 KNOWN = re.compile(
-    "a|b|button|code|dd|details|div|dl|dt|fieldset|h[1-4]|header|i|input|label|legend|li|nav|ol|p|path|pre|q|rect|circle|section"
-    "|span|strong|summary|svg|table|tbody|td|th|thead|time|tr|ul"
+    "a|aside|b|button|code|dd|details|div|dl|dt|fieldset|h[1-4]|header|i|input|label|legend|li|nav|ol|p|path|pre|q|rect|circle|section"
+    "|article|dialog|figure|footer|form|main|mark|menu|option|optgroup|output|progress|search|select|small|textarea|img"
+    "|span|strong|summary|svg|table|tbody|td|th|thead|time|tr|ul|em|hr|br|kbd|del|ins|meter"
 )
 CHAT = f"""
     name: "<b>"
@@ -65,8 +68,6 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
         shown.append(all_html(desktop))
     desktop.set(engineer.runner.pane.comment, HOSTILE_TEXT)
     await desktop.fire("comment")
-    await desktop.fire("overview")
-    await desktop.fire("overview_pick", "hostile")
     await desktop.fire("history")
     for row in await desktop.place.rows():
         await desktop.fire("history_pick", row.request_id)
@@ -75,11 +76,11 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
     shown.append(all_html(desktop))
     await desktop.fire("page_load", prompt=HOSTILE_TEXT)
     shown.append(all_html(desktop))
+    pieces = ("overview", "overview/prompts/hostile")
+    shown.append({piece: (await desktop.get(piece)).html for piece in pieces})
     carriers = {name for page in shown for name, html in page.items() if "&lt;img src=x" in html}
-    expected = (
-        "prompt-about response-error response-chat broken-prompts overview-list overview-page history-list history-page"
-    )
-    assert carriers >= {*expected.split(), "nodes-3-card"}
+    expected = "prompt-about response-error response-chat broken-prompts history-list history-page"
+    assert carriers >= {*expected.split(), *pieces, "nodes-3-card"}
     for page in shown:
         for name, html in page.items():
             tags = Tags()
@@ -91,9 +92,15 @@ async def test_hostile_texts_are_characters_in_every_place(desktop: Desktop) -> 
 
 
 async def test_a_toast_shows_characters_too(desktop: Desktop) -> None:
-    event, data = desktop.event("overview_pick"), gr.EventData(None, {"item": HOSTILE_TEXT})
+    @requires(ANY_ROLE)
+    async def refuse() -> None:
+        raise UserError(HOSTILE_TEXT)
+
+    demo = GuardedBlocks(analytics_enabled=False)
+    with demo:
+        on(gr.Button().click, refuse, [], [], name="refuse")
     with pytest.raises(gr.Error) as refused:
-        await desktop.demo.process_api(event, [], None, desktop.request(), event_data=data)
+        await demo.process_api(next(iter(demo.fns.values())), [], None, desktop.request())
     assert "<" not in str(refused.value.message)
     assert "&lt;img src=x" in str(refused.value.message)
 

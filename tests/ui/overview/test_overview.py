@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gradio as gr
 import pytest
 
-from herding.errors import NotFoundError, UserError
+from herding.errors import NotFoundError
 from herding.ui.overview.search import SearchQuery, SearchResult
-from herding.ui.overview.tab import cards
+from herding.ui.overview.tab import table
 from tests.ui.conftest import Desktop
 
 
 async def test_all_prompts_are_listed_with_what_serves_them(desktop: Desktop) -> None:
     await desktop.fire("run")
-    await desktop.fire("overview")
-    shown = desktop.value(desktop.page.overview.list)
+    shown = await desktop.get("overview")
     assert "6 prompts" in shown
-    assert 'data-pick="varied"' in shown
-    assert "echo · echo" in shown
+    assert 'data-row="varied"' in shown
+    assert 'class="chip good" title="echo">echo<' in shown
     assert 'class="chip plain" title="Not available">nowhere/model' in shown
-    assert "1 run<" in shown
+    assert '<td class="number">1</td>' in shown
 
 
-async def test_search_and_tag_narrow_the_list(desktop: Desktop) -> None:
-    overview = desktop.page.overview
-    desktop.set(overview.search, "KINDS of")
-    await desktop.fire("overview_filter")
-    assert "1 of 6 prompts" in desktop.value(overview.list)
-    desktop.set(overview.search, "")
-    desktop.set(overview.tag, "test")
-    await desktop.fire("overview_filter")
-    assert "1 of 6 prompts" in desktop.value(overview.list)
-    assert ("kinds", "kinds") in desktop.prop(overview.tag, "choices")
-    desktop.set(overview.search, "no such prompt")
-    await desktop.fire("overview_filter")
-    assert "No matching prompts" in desktop.value(overview.list)
+async def test_search_and_tag_narrow_the_list_and_stay_in_the_address(desktop: Desktop) -> None:
+    found = await desktop.get("overview/list", q="KINDS of", tag="")
+    assert "1 of 6 prompts" in found
+    assert found.told["address"] == {"q": "KINDS of", "tag": "", "sort": ""}
+    found = await desktop.get("overview/list", tag="test", sort="use")
+    assert "1 of 6 prompts" in found
+    assert found.told["address"] == {"q": "", "tag": "test", "sort": "use"}
+    assert "No matching prompts" in await desktop.get("overview/list", q="no such prompt")
 
 
-async def test_the_page_of_a_prompt_tells_everything(desktop: Desktop) -> None:
-    await desktop.fire("overview_pick", "varied")
-    page = desktop.value(desktop.page.overview.page)
+async def test_the_tab_opens_with_the_search_of_the_address(desktop: Desktop) -> None:
+    shown = await desktop.get("overview", q="kinds", sort="stars")
+    assert "1 of 6 prompts" in shown
+    assert 'value="kinds"' in shown
+    assert '<option value="stars" selected="">' in shown
+
+
+async def test_the_details_of_a_prompt_tell_everything(desktop: Desktop) -> None:
+    page = await desktop.get("overview/prompts/varied")
     for part in (
         "Number, min 0",
         "One of: kind, stern",
@@ -49,40 +46,23 @@ async def test_the_page_of_a_prompt_tells_everything(desktop: Desktop) -> None:
         "temperature",
         "Not available",
         "Optional",
+        'href="?tab=engineer&amp;prompt=varied"',
     ):
         assert part in page, part
-    assert desktop.prop(desktop.page.overview.open, "visible") is True
-
-
-async def test_a_prompt_opens_in_the_first_tab_from_its_card_and_from_its_page(desktop: Desktop) -> None:
-    await desktop.fire("open_card", "varied")
-    assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
-    await desktop.fire("opened_1")
-    assert desktop.value(desktop.page.engineer.editor.form_key) == "varied"
-    await desktop.fire("overview_pick", "chat")
-    await desktop.fire("open_page")
-    await desktop.fire("opened_0")
-    assert desktop.value(desktop.page.engineer.editor.form_key) == "chat"
-
-
-@pytest.mark.parametrize("item", [None, "", 7, {"path": "/etc/passwd"}, "x" * 300])
-async def test_an_item_that_there_is_not_is_refused(desktop: Desktop, item: Any) -> None:
-    with pytest.raises((UserError, gr.Error)):
-        await desktop.fire("overview_pick", item)
 
 
 async def test_a_prompt_that_went_away_is_told(desktop: Desktop) -> None:
     with pytest.raises(NotFoundError):
-        await desktop.fire("overview_pick", "gone")
+        await desktop.get("overview/prompts/gone")
 
 
 async def test_broken_files_are_told_and_their_prompts_stay(desktop: Desktop) -> None:
     for path in desktop.place.prompts.glob("*.yaml"):
         path.write_text("promt: typo\n", encoding="utf-8")
-    await desktop.fire("overview")
-    assert "6 prompt files failed to load" in desktop.value(desktop.page.overview.load_errors)
-    assert "6 prompts" in desktop.value(desktop.page.overview.list)
+    shown = await desktop.get("overview")
+    assert "6 prompt files failed to load" in shown
+    assert "6 prompts" in shown
 
 
 def test_no_prompts_have_their_own_words() -> None:
-    assert "No prompts yet" in cards(SearchResult([], []), SearchQuery(), "", total=0, limit=20)
+    assert "No prompts yet" in table(SearchResult([], []), SearchQuery(), total=0, limit=20)

@@ -75,9 +75,9 @@ def test_folders_hold_what_is_below_them() -> None:
 
 def test_the_way_to_a_folder_is_shown_with_counts() -> None:
     shown = finding.folder_nav(find(PROMPTS, SearchQuery(folder="team")), "team")
-    assert 'data-pick="/">All<span class="folder-count">4<' in shown
-    assert 'data-pick="team" aria-current="true">team<' in shown
-    assert 'data-pick="team/game">game<span class="folder-count">1<' in shown
+    assert '>All<span class="folder-count">4<' in shown
+    assert 'value="team" aria-current="true"' in shown
+    assert '>game<span class="folder-count">1<' in shown
     assert finding.folder_nav(find(PROMPTS[:1], SearchQuery()), TOP) == ""
     many = [replace(EMPTY, key=f"f{number:03}/x") for number in range(50)]
     assert "and 20 folders more" in finding.folder_nav(find(many, SearchQuery()), TOP)
@@ -106,53 +106,31 @@ async def many(desktop: Desktop, count: int = 45) -> None:
         path.write_text(text.replace("name: Say", f"name: Lot {number:02}"), encoding="utf-8")
 
 
-async def test_only_a_page_of_cards_is_drawn(desktop: Desktop) -> None:
+async def test_only_a_page_of_prompts_is_drawn(desktop: Desktop) -> None:
     await many(desktop)
-    overview = desktop.page.overview
-    await desktop.fire("overview")
-    assert desktop.value(overview.list).count("<li") == PAGE_SIZE
-    assert "51 prompts · first 20 shown" in desktop.value(overview.list)
-    await desktop.fire("overview_more")
-    assert desktop.value(overview.list).count("<li") == 2 * PAGE_SIZE
-    assert desktop.value(overview.more) == "Show 11 more"
-    await desktop.fire("overview_more")
-    assert desktop.value(overview.list).count("<li") == 51
-    assert desktop.prop(overview.more, "visible") is False
-    desktop.set(overview.search, "lot 07")
-    await desktop.fire("overview_filter")
-    assert "1 of 51 prompts" in desktop.value(overview.list)
+    shown = await desktop.get("overview")
+    assert shown.html.count("data-row=") == PAGE_SIZE
+    assert "51 prompts · first 20 shown" in shown
+    more = await desktop.get("overview/list", limit=2 * PAGE_SIZE)
+    assert more.html.count("data-row=") == 2 * PAGE_SIZE
+    assert "Show 11 more" in more
+    everything = await desktop.get("overview/list", limit=3 * PAGE_SIZE)
+    assert everything.html.count("data-row=") == 51
+    assert "more<" not in everything
+    assert "1 of 51 prompts" in await desktop.get("overview/list", q="lot 07")
 
 
 async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:
     await many(desktop, 3)
-    overview = desktop.page.overview
-    await desktop.fire("overview")
-    assert 'data-pick="lot"' in desktop.value(overview.folders)
-    await desktop.fire("overview_folder", "lot")
-    assert "3 of 9 prompts" in desktop.value(overview.list)
-    desktop.set(overview.search, "varied")
-    await desktop.fire("overview_filter")
-    assert "1 prompt in other folders" in desktop.value(overview.list)
-    await desktop.fire("overview_folder", "/")
-    assert "1 of 9 prompts" in desktop.value(overview.list)
-    await desktop.fire("overview_folder", "no/such")
-    assert desktop.value(overview.folder) == TOP
-
-
-async def test_the_address_tells_what_is_looked_for(desktop: Desktop) -> None:
-    await desktop.fire("page_load", tab="overview", q="KINDS", sort="stars")
-    overview = desktop.page.overview
-    assert (desktop.value(overview.search), desktop.value(overview.order)) == ("KINDS", "stars")
-    await desktop.fire("overview_filter")
-    assert "1 of 6 prompts" in desktop.value(overview.list)
-    await desktop.fire("page_load", sort="<script>")
-    assert desktop.value(overview.order) == "stars"
+    assert 'value="lot"' in await desktop.get("overview")
+    assert "3 of 9 prompts" in await desktop.get("overview/list", folder="lot")
+    assert "1 prompt in other folders" in await desktop.get("overview/list", folder="lot", q="varied")
+    assert "1 of 9 prompts" in await desktop.get("overview/list", folder="/", q="varied")
+    assert "9 prompts" in await desktop.get("overview/list", folder="no/such")
 
 
 async def test_the_last_used_prompt_comes_first(desktop: Desktop) -> None:
     await desktop.fire("run")
-    desktop.set(desktop.page.overview.order, RECENT)
-    await desktop.fire("overview_filter")
-    shown = desktop.value(desktop.page.overview.list)
-    assert shown.index('data-pick="say"') < shown.index('data-pick="chat"')
-    assert "last <time" in shown
+    shown = (await desktop.get("overview/list", sort=RECENT)).html
+    assert shown.index('data-row="say"') < shown.index('data-row="chat"')
+    assert "<time" in shown

@@ -244,11 +244,8 @@ async def test_a_conflict_of_another_prompt_is_told_in_the_tab_and_in_the_overvi
     versions = await look(desktop, "chat")
     assert "1 prompt has a conflict" in desktop.value(versions.note)
     assert 'href="?tab=versions&amp;prompt=say"' in desktop.value(versions.note)
-    await desktop.fire("overview")
-    assert "1 prompt has a conflict" in desktop.value(desktop.page.overview.load_errors)
-    assert desktop.prop(desktop.page.overview.load_errors, "visible") is True
-    await desktop.fire("overview", who=GUEST)
-    assert desktop.prop(desktop.page.overview.load_errors, "visible") is False
+    assert "1 prompt has a conflict" in await desktop.get("overview")
+    assert "has a conflict" not in await desktop.get("overview", who=GUEST)
 
 
 async def test_a_conflict_with_a_side_that_cannot_be_read_says_so(desktop: Desktop) -> None:
@@ -347,22 +344,18 @@ async def test_the_texts_of_prompts_stay_texts(desktop: Desktop) -> None:
 
 async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
     await save(desktop.place)
-    await desktop.fire("overview_pick", "say")
-    assert desktop.prop(desktop.page.overview.versions, "visible") is True
-    await desktop.fire("overview_versions")
-    assert desktop.prop(desktop.page.tabs, "selected") == "versions"
+    assert 'href="?tab=versions&amp;prompt=say"' in await desktop.get("overview/prompts/say")
     await look(desktop)
     await desktop.fire("version_open")
     assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
-    await desktop.fire("opened_2")
+    await desktop.fire("opened")
     assert desktop.value(desktop.page.engineer.editor.form_key) == "say"
     await desktop.fire("version_compare")
     assert desktop.prop(desktop.page.tabs, "selected") == "compare"
     await desktop.fire("version_compared")
     lanes = desktop.page.compare.columns
     assert [desktop.value(lane.version) for lane in lanes[:2]] == ["1", ""]
-    await desktop.fire("overview_pick", "say", who=GUEST)
-    assert desktop.prop(desktop.page.overview.versions, "visible") is False
+    assert "?tab=versions" not in await desktop.get("overview/prompts/say", who=GUEST)
 
 
 @pytest.mark.parametrize("item", [None, "", "0", "-1", "x", "9" * 12, {"path": "/etc/passwd"}])

@@ -1,0 +1,171 @@
+// Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
+
+const version = new URL(import.meta.url).searchParams.get("v");
+const modules = new Map();
+
+/** Show a message for some seconds; page.js draws it. */
+export const notify = (message, kind = "info") =>
+  document.dispatchEvent(new CustomEvent("herding:notice", { detail: { message, kind } }));
+
+/** Set fields of the address; empty ones are removed. */
+export const setAddress = (fields) => {
+  const url = new URL(location.href);
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === "" || value === null) url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  history.replaceState(history.state, "", url);
+};
+
+/** Open a tab by its key, with the fields of the address that it reads. */
+export const openTab = (key, fields = {}) => {
+  setAddress({ ...fields, tab: key });
+  const host = document.querySelector(`.view[data-view="${key}"]`);
+  const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
+  if (!host || !tab) return location.assign(location.href);
+  delete host.dataset.opened;
+  tab.click();
+  if (isVisible(host)) open(host);
+};
+
+const tabButton = (key) =>
+  [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
+const isVisible = (element) => element.offsetParent !== null;
+
+// The content of a view is asked for once, when its tab is first opened; later openings are an event of its own.
+const open = async (host) => {
+  if (host.dataset.opened) return htmx.trigger(host, "shown");
+  host.dataset.opened = "1";
+  const key = host.dataset.view;
+  await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host });
+};
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) open(target);
+    else if (target.dataset.opened) htmx.trigger(target, "hidden");
+  }
+});
+const known = new WeakSet();
+const findViews = () => {
+  for (const host of document.querySelectorAll(".view[data-view]")) {
+    if (known.has(host)) continue;
+    known.add(host);
+    seen.observe(host);
+  }
+};
+new MutationObserver(findViews).observe(document.body, { childList: true, subtree: true });
+findViews();
+
+// A fragment with data-module has a script of its own, which is loaded with the first of them.
+const startModules = async (root) => {
+  const elements = [root, ...root.querySelectorAll("[data-module]")].filter((one) => one.dataset?.module);
+  for (const element of elements) {
+    const name = element.dataset.module;
+    if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
+    (await modules.get(name)).start(element);
+  }
+};
+document.addEventListener("htmx:load", ({ detail }) => startModules(detail.elt));
+
+document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detail));
+document.addEventListener("address", ({ detail }) => {
+  const { elt: _, ...fields } = detail;
+  setAddress(fields);
+});
+
+// Errors of requests.
+const UNREACHABLE = "Can't reach Herding. Your last action may be lost; try again in a moment.";
+document.addEventListener("htmx:sendError", () => notify(UNREACHABLE, "error"));
+document.addEventListener("htmx:responseError", ({ detail }) => {
+  const { status, responseText } = detail.xhr;
+  if (status === 401) return location.assign("login?ended=1");
+  let message = `Server error ${status}.`;
+  try {
+    message = JSON.parse(responseText).error.message;
+  } catch {
+    // a proxy's page: the status says enough
+  }
+  notify(message, "error");
+});
+
+// Questions are asked in a dialog of the page.
+document.addEventListener("htmx:confirm", (event) => {
+  const { question, elt, issueRequest } = event.detail;
+  if (!question) return;
+  event.preventDefault();
+  const dialog = document.createElement("dialog");
+  dialog.className = "question";
+  const text = Object.assign(document.createElement("p"), { textContent: question });
+  const yes = Object.assign(document.createElement("button"), { className: "btn danger", textContent: elt.dataset.answer ?? "Continue" });
+  const no = Object.assign(document.createElement("button"), { className: "btn", textContent: "Cancel" });
+  const row = Object.assign(document.createElement("div"), { className: "answers" });
+  row.append(yes, no);
+  dialog.append(text, row);
+  document.body.append(dialog);
+  yes.addEventListener("click", () => (dialog.close(), issueRequest(true)));
+  no.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.showModal();
+});
+
+document.addEventListener("click", (event) => {
+  // A link to a tab opens it without loading the page again.
+  const link = event.target.closest?.("a[href^='?tab=']");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
+    event.preventDefault();
+    const { tab, ...fields } = Object.fromEntries(new URLSearchParams(link.getAttribute("href")));
+    openTab(tab, fields);
+  }
+  const clear = event.target.closest?.("[data-clear-stars]");
+  if (clear) {
+    const none = clear.closest("form").querySelector("input[value='0']");
+    none.checked = true;
+    none.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+});
+
+/** Read the server-sent events of a POST: calls `on[event](data)` for each, until the end or `signal`. */
+export const readEvents = async (url, body, on, signal) => {
+  const response = await fetch(url, { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
+  if (response.status === 401) return location.assign("login?ended=1");
+  if (!response.ok) {
+    const found = await response.json().catch(() => ({}));
+    throw new Error(found.error?.message ?? `Server error ${response.status}.`);
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const name = /^event: (.*)$/m.exec(part)?.[1];
+      const data = /^data: (.*)$/m.exec(part)?.[1];
+      if (name && data !== undefined) on[name]?.(JSON.parse(data));
+    }
+  }
+};
+
+// A click anywhere in a row opens it; arrow keys go from row to row.
+document.addEventListener("click", ({ target }) => {
+  const row = target.closest?.(".rows tbody tr");
+  if (!row || target.closest("a, button, input, label, select")) return;
+  row.querySelector(".row-name")?.click();
+});
+document.addEventListener("htmx:beforeRequest", ({ target }) => {
+  if (!target.matches?.(".row-name")) return;
+  target.closest("tbody").querySelectorAll("[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
+  target.closest("tr").setAttribute("aria-current", "true");
+});
+document.addEventListener("keydown", (event) => {
+  if (!event.target.matches?.(".row-name") || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+  const row = event.target.closest("tr");
+  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  const name = next?.querySelector(".row-name");
+  if (!name) return;
+  event.preventDefault();
+  name.focus();
+  name.click();
+});

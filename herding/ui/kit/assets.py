@@ -1,0 +1,72 @@
+"""Scripts and styles of the views, served below `/ui/assets`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from herding.ui.kit.theme import ASSETS
+
+STYLES = "views.css"
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "code_panel.js", "picklist.js", "secret.js", "stars.js"})
+"""Scripts that are parts of Gradio's page."""
+
+_HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}
+"""Pages are not kept in the browser's storage: they hold what people wrote."""
+
+_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_CHECKED = {"Cache-Control": "no-cache"}
+
+
+def _htmx() -> bytes:
+    """Return the script of htmx, of which the package django-htmx has a copy. Its own code is not imported."""
+    found = find_spec("django_htmx")
+    if found is None or found.origin is None:
+        raise RuntimeError("The package django-htmx is missing. Install the requirements.")
+    return (Path(found.origin).parent / "static" / "django_htmx" / "htmx-2.min.js").read_bytes()
+
+
+def _base_first(path: Path) -> tuple[bool, str]:
+    return path.name != "base.css", path.name
+
+
+class ViewAssets:
+    """The files, read once; their addresses change with their content, so that browsers keep them for good."""
+
+    def __init__(self) -> None:
+        scripts = {path.name: path.read_bytes() for path in ASSETS.glob("*.js") if path.name not in _NO_SCRIPTS}
+        styles = b"\n".join(path.read_bytes() for path in sorted((ASSETS / "views").glob("*.css"), key=_base_first))
+        # Gradio adds these elements to its page by script, so that separate scripts could run in any order.
+        scripts["view.js"] = b"\n".join((_htmx(), b"window.htmx = htmx;", scripts["view.js"]))
+        self._files = {STYLES: styles, **scripts}
+        whole = b"".join(name.encode() + content for name, content in sorted(self._files.items()))
+        self.version = hashlib.sha256(whole).hexdigest()[:12]
+
+    def head(self) -> str:
+        """Return the elements that load the files into the page."""
+        v = f"?v={self.version}"
+        return (
+            f'<link rel="stylesheet" href="ui/assets/{STYLES}{v}">'
+            f"<meta name='htmx-config' content='{json.dumps(_HTMX)}'>"
+            f'<script type="module" src="ui/assets/view.js{v}"></script>'
+        )
+
+    def route(self) -> Route:
+        """Return the route that serves the files."""
+        return Route("/ui/assets/{file}", self._serve, methods=["GET"])
+
+    async def _serve(self, request: Request) -> Response:
+        name = request.path_params["file"]
+        if name not in self._files:
+            raise HTTPException(404)
+        headers = _FOREVER if request.query_params.get("v") == self.version else _CHECKED
+        kind = _TYPES[Path(name).suffix]
+        return Response(self._files[name], media_type=f"{kind}; charset=utf-8", headers=headers)
