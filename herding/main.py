@@ -122,7 +122,9 @@ async def assemble(
     """
     network = Network.from_environment(network_environment())
     if nodes is None:
-        context = BuildContext(secret=secret, node_secret=_value(settings.node_secret), network=network)
+        context = BuildContext(
+            secret=secret, node_secret=_value(settings.node_secret), network=network, models=settings.home / "models"
+        )
         nodes = catalog.build(catalog.read_herd(settings.nodes), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)

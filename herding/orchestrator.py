@@ -26,6 +26,7 @@ from herding.knowledge.collections import Collections
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.folder import DocumentFolder
 from herding.knowledge.indexer import Indexer
+from herding.knowledge.retrieval import Retriever
 from herding.knowledge.search import CollectionSearch
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
@@ -114,8 +115,20 @@ class Orchestrator:
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
         self._metrics = Metrics(fleet, self._active, self._queue)
+        embedder = Embedder(fleet)
+        search = CollectionSearch(store=store, embedder=embedder)
+        self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
+        self.collections = Collections(
+            store=store,
+            embedder=embedder,
+            search=search,
+            wake=self._indexer.wake,
+            clock=clock,
+        )
         self.pipeline = Pipeline(
-            preparer=Preparer(prompts=self.prompts, store=store, clock=clock),
+            preparer=Preparer(
+                prompts=self.prompts, retriever=Retriever(store=store, search=search), store=store, clock=clock
+            ),
             store=store,
             fleet=fleet,
             selector=selector,
@@ -126,15 +139,6 @@ class Orchestrator:
             clock=clock,
         )
         self.history = History(store)
-        embedder = Embedder(fleet)
-        self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
-        self.collections = Collections(
-            store=store,
-            embedder=embedder,
-            search=CollectionSearch(store=store, embedder=embedder),
-            wake=self._indexer.wake,
-            clock=clock,
-        )
         self._folder = documents and DocumentFolder(documents, store=store, clock=clock)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)

@@ -35,6 +35,7 @@ from herding.errors import (
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
+from herding.knowledge.retrieval import Retrieved
 from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
@@ -130,6 +131,11 @@ class Pipeline:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         return await self._preparer.preview(request, who)
+
+    async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
+        """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
+        require(who, RUN)
+        return await self._preparer.retrieve(request, who)
 
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and the status `cancelled`."""

@@ -288,7 +288,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/json": {"schema": NewDocumentsRequest.model_json_schema()},
+                    "application/json": {"schema": {"$ref": "#/components/schemas/NewDocumentsRequest"}},
                     "multipart/form-data": _MULTIPART,
                 },
             }
@@ -334,6 +334,12 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
         """List chunks of a document in their order."""
         found = await collections.chunks(collection, document, who, first=first, count=count)
         return ChunkList(document=document, chunks=[_chunk(id, one) for id, one in found])
+
+
+def document_schemas() -> dict[str, Any]:
+    """Return the schemas of documents in JSON; the route reads its body itself, since it also takes files."""
+    schema = NewDocumentsRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "NewDocumentsRequest": schema}
 
 
 def _waited() -> Responses:
