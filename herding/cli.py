@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "serve":
         return _serve(options)
+    if options.command == "plugins":
+        return _list_plugins()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names are in any language, terminals are not
     try:
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the app")
     serve.add_argument("--host", help="address to listen on; default: HERDING_HOST or 127.0.0.1")
     serve.add_argument("--port", type=int, help="port to listen on; default: HERDING_PORT or 7860")
+    commands.add_parser("plugins", help="list the installed plugins with their state")
     token = commands.add_parser("token", help="create, list, rotate and revoke access tokens")
     tasks = token.add_subparsers(dest="task", required=True)
     create = tasks.add_parser("create", help="create a token for a new or an existing user")
@@ -65,6 +68,24 @@ def _serve(options: argparse.Namespace) -> int:
 
     given = {"host": options.host, "port": options.port}
     return run_app(**{name: value for name, value in given.items() if value is not None})
+
+
+def _list_plugins() -> int:
+    """Print the plugins. Return 1 if one of them failed."""
+    from herding.main import load_plugins  # takes a second to import
+
+    try:
+        infos = load_plugins(read_settings().plugins_off).infos
+    except ConfigError as error:
+        print(error.message, file=sys.stderr)
+        return 2
+    for info in infos:
+        print(f"{info.name}  {info.state}  ({info.package} {info.version})")
+        for line in (*info.provides, *filter(None, [info.problem])):
+            print(f"    {line}")
+    if not infos:
+        print("No plugins are installed.")
+    return 1 if any(info.state == "failed" for info in infos) else 0
 
 
 async def _manage_tokens(options: argparse.Namespace) -> None:

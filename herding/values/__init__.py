@@ -46,6 +46,7 @@ from herding.values.nodes import (
     NodeRecord,
     NodeState,
     NodeStatus,
+    PluginInfo,
     SmallModel,
     System,
 )
@@ -175,6 +176,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Parameters",
+    "PluginInfo",
     "Preference",
     "Principal",
     "PromptConflict",
