@@ -1,7 +1,5 @@
 // Menus of the prompt engineer: the list of prompts, and the form of a new one.
 
-import { openTab } from "./view.js";
-
 /** Begin with the search when the menu opens; arrow keys go through its links. */
 export const start = (menu) => {
   menu.addEventListener("toggle", ({ newState }) => {
@@ -27,8 +25,3 @@ export const start = (menu) => {
   menu.addEventListener("click", ({ target }) => target.closest("a") && menu.hidePopover());
   if ("open" in menu.dataset) menu.showPopover();
 };
-
-document.addEventListener("engineer-open", ({ detail }) => {
-  document.getElementById("engineer-new")?.hidePopover?.();
-  openTab("engineer", { prompt: detail.prompt ?? "", model: "", request: "", new: "" });
-});

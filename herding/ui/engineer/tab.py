@@ -229,13 +229,13 @@ class EngineerTab(View):
         if saved is None:
             raise NotFoundError(f"Prompt '{key}' no longer exists.", param="prompt")
         await self._orchestrator.studio.delete(key, who, expected=[call.whole("base_version") or saved.newest])
-        return Reply(Markup(), notice=f"Deleted {key}.", events={"engineer-open": {"prompt": ""}})
+        return Reply(Markup(), notice=f"Deleted {key}.", events=_open(""))
 
     async def _reopened(self, key: str, who: Principal, result: Markup | None = None) -> Reply:
         """Return the form of a prompt as it is saved and drafted now, or ask the page to open another prompt."""
         saved = await editable(key, who, self._orchestrator)
         if saved is None:
-            return Reply(Markup(), events={"engineer-open": {"prompt": ""}})
+            return Reply(Markup(), events=_open(""))
         shown = await self._open(saved, who)
         return Reply(self._form(shown, who, result), events={"engineer-about": str(_about(shown.edited))})
 
@@ -361,7 +361,7 @@ class EngineerTab(View):
         except HerdingError as error:
             fields = layout.new_prompt_fields(call.text("starter"), key=key, name=name, error=error.message)
             return Reply(fields)
-        return Reply(Markup(), events={"engineer-open": {"prompt": key}})
+        return Reply(Markup(), events=_open(key))
 
     async def _create(self, key: str, name: str, starter: str, who: Principal) -> None:
         try:
@@ -397,6 +397,11 @@ class EngineerTab(View):
         made = await with_edits(saved, edits, who, self._orchestrator)
         await store(made, who, self._orchestrator)
         return saved.key, _request_note(row.version, saved, edited=row.edited)
+
+
+def _open(key: str) -> dict[str, Any]:
+    """Return the event that opens a prompt, or the first one."""
+    return {"open-tab": {"tab": "engineer", "fields": {"prompt": key, "model": "", "request": "", "new": ""}}}
 
 
 _NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
