@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY
@@ -14,14 +16,16 @@ SAVED = el("span", "✓ Saved", cls="saved")
 
 def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal | None = None) -> Markup:
     """Return the fields to rate a response; `entry` has what was given already."""
-    target = {"hx_target": "next .feedback-news", "hx_swap": "innerHTML"}
+    target: dict[str, Any] = {"hx_target": "next .feedback-news", "hx_swap": "innerHTML"}
     stars = star_field(
         entry.stars if entry else None, "Rate this response", hx_post=f"ui/engineer/rate/{request_id}", **target
     )
     text = (entry.comment if entry else None) or ""
     comment = el(
         "form",
-        text_field("Comment", "comment", text, lines=2, placeholder="What was good or bad?", id=f"comment-{request_id}"),
+        text_field(
+            "Comment", "comment", text, lines=2, placeholder="What was good or bad?", id=f"comment-{request_id}"
+        ),
         button("Save comment", submit=True),
         cls="comment-form",
         hx_post=f"ui/engineer/comment/{request_id}",

@@ -88,7 +88,7 @@ class RunRoutes:
             outcome = outcome or await self._recorded(error, who)
             if outcome is not None:
                 ended.append(outcome)
-                return self._shown(outcome, who, is_chat=edited.prompt.chat)
+                return _result(outcome, who, is_chat=edited.prompt.chat)
             partial = response.response_text(text) if text else None
             shown = response.error_panel(error.type, error.message) if error else None
             return el("div", partial, shown, cls="response")
@@ -117,12 +117,6 @@ class RunRoutes:
             return (await self._orchestrator.history.entry(error.request_id, who)).outcome
         return None
 
-    @staticmethod
-    def _shown(outcome: Outcome, who: Principal, *, is_chat: bool, rating: Markup | None = None) -> Markup:
-        shown = response.response_view(outcome, status=False)
-        rating = (feedback(outcome.request_id) if rating is None else rating) if RATE in who.rights else None
-        return join([shown, chat.turn_tools() if is_chat else None, rating])
-
     @fragment("POST", "/stop", RUN)
     async def stop(self, call: Call) -> Markup:
         """Stop a running request; the text received so far stays."""
@@ -145,7 +139,7 @@ class RunRoutes:
             if outcome.prompt != key:
                 continue
             rated = feedback(request_id, entry=entry, reader=who) if RATE in who.rights else None
-            html = self._shown(outcome, who, is_chat=is_chat, rating=rated)
+            html = _result(outcome, who, is_chat=is_chat, rating=rated)
             if is_chat:
                 shown += [chat.recorded_question(outcome), chat.assistant_turn(outcome, html)]
             else:
@@ -184,6 +178,13 @@ class RunRoutes:
         message, name = call.text("message"), chat.chat_variable(edited)
         values = {**edited.values, name: message} if message and name else edited.values
         return code_panel.code_html(edited, values, call)
+
+
+def _result(outcome: Outcome, who: Principal, *, is_chat: bool, rating: Markup | None = None) -> Markup:
+    """Return a recorded response with the fields to rate it."""
+    shown = response.response_view(outcome, status=False)
+    rating = (feedback(outcome.request_id) if rating is None else rating) if RATE in who.rights else None
+    return join([shown, chat.turn_tools() if is_chat else None, rating])
 
 
 def _request(call: Call, edited: EditedPrompt) -> Request:
