@@ -24,7 +24,8 @@ class Pane {
   }
 
   get ids() {
-    return [...this.box.querySelectorAll("[data-request]")].map((turn) => turn.dataset.request).slice(-MAX_IDS);
+    const turns = [this.box, ...this.box.querySelectorAll("[data-request]")].filter((turn) => turn.dataset.request);
+    return turns.map((turn) => turn.dataset.request).slice(-MAX_IDS);
   }
 
   get shown() {
@@ -199,8 +200,8 @@ export const start = (element) => {
 
 // The composer takes the place of its variable.
 const hideVariable = (name) => {
-  const field = name && document.getElementById(`variable-${name}`);
-  if (field) field.querySelectorAll(".field:has(> [name^='var.'])").forEach((one) => (one.hidden = true));
+  const field = name && document.getElementById(`control-${name}`);
+  if (field) field.hidden = true;
 };
 
 document.addEventListener("htmx:load", () => {

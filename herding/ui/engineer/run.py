@@ -182,7 +182,7 @@ class RunRoutes:
 
 def _result(outcome: Outcome, who: Principal, *, is_chat: bool, rating: Markup | None = None) -> Markup:
     """Return a recorded response with the fields to rate it."""
-    shown = response.response_view(outcome, status=False)
+    shown = response.response_view(outcome, status=False, compact=is_chat)
     rating = (feedback(outcome.request_id) if rating is None else rating) if RATE in who.rights else None
     return join([shown, chat.turn_tools() if is_chat else None, rating])
 
