@@ -120,7 +120,9 @@ async def assemble(
     """
     network = Network.from_environment(network_environment())
     if nodes is None:
-        context = BuildContext(secret=secret, node_secret=_value(settings.node_secret), network=network)
+        context = BuildContext(
+            secret=secret, node_secret=_value(settings.node_secret), network=network, models=settings.home / "models"
+        )
         nodes = catalog.build(catalog.read_herd(settings.nodes), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
@@ -128,7 +130,7 @@ async def assemble(
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, _value(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
-    store = await Store.open(settings.database_url, clock=clock)
+    store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store)
     try:
         authenticator = Authenticator(
             store=store,
@@ -150,6 +152,7 @@ async def assemble(
             registry=registry,
             clock=clock,
             wait_seconds=wait_seconds,
+            documents=settings.documents,
         )
         yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
     finally:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from herding.access.operations import METRICS
@@ -21,6 +22,12 @@ from herding.herd.model_switcher import ModelSwitcher
 from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
+from herding.knowledge.collections import Collections
+from herding.knowledge.embedder import Embedder
+from herding.knowledge.folder import DocumentFolder
+from herding.knowledge.indexer import Indexer
+from herding.knowledge.retrieval import Retriever
+from herding.knowledge.search import CollectionSearch
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.prompts.library import Library
@@ -63,6 +70,7 @@ class Orchestrator:
     history    looks up requests
     feedback   stores stars, comments and preferences
     insights   tells how versions and models did
+    collections   keeps and searches collections of documents
     usage      adds up requests by user, token, prompt, model, node and day
     nodes      lists nodes and models, switches models
     registry   adds and removes nodes at run time
@@ -70,6 +78,7 @@ class Orchestrator:
     role_patterns   finds patterns of roles that match no prompt
 
     `wait_seconds` is how long a request may wait for a node.
+    `documents` is a directory to keep collections equal to.
     """
 
     def __init__(
@@ -83,6 +92,7 @@ class Orchestrator:
         registry: Registry,
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
+        documents: Path | None = None,
     ) -> None:
         self._store, self._fleet, self._clock = store, fleet, clock
         self._active = ActiveRequests()
@@ -105,8 +115,20 @@ class Orchestrator:
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
         self._metrics = Metrics(fleet, self._active, self._queue)
+        embedder = Embedder(fleet)
+        search = CollectionSearch(store=store, embedder=embedder)
+        self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
+        self.collections = Collections(
+            store=store,
+            embedder=embedder,
+            search=search,
+            wake=self._indexer.wake,
+            clock=clock,
+        )
         self.pipeline = Pipeline(
-            preparer=Preparer(prompts=self.prompts, store=store, clock=clock),
+            preparer=Preparer(
+                prompts=self.prompts, retriever=Retriever(store=store, search=search), store=store, clock=clock
+            ),
             store=store,
             fleet=fleet,
             selector=selector,
@@ -117,6 +139,7 @@ class Orchestrator:
             clock=clock,
         )
         self.history = History(store)
+        self._folder = documents and DocumentFolder(documents, store=store, clock=clock)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
         self.usage = UsageReports(store=store, clock=clock)
@@ -169,8 +192,17 @@ class Orchestrator:
 
     def background_tasks(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Return the endless work that runs beside the requests."""
+        folder = (self._folder.watch(),) if self._folder else ()
         watches = self._sync.watch(), self.accounts.watch(), self._prober.watch(), self.role_patterns.watch()
-        return (*watches, self._follow_demand(), self._prune(), self._index(), self._stay_present())
+        return (
+            *watches,
+            self._follow_demand(),
+            self._prune(),
+            self._index(),
+            self._stay_present(),
+            self._indexer.run(),
+            *folder,
+        )
 
     async def _follow_demand(self) -> None:
         """Switch nodes that allow it to the models that requests wait for; never returns."""

@@ -145,6 +145,16 @@ class Settings(BaseSettings):
         description="Directory of the prompt files. Default: `prompts` of the checkout, or a copy in the data "
         "directory if the package is installed.",
     )
+    documents: Path | None = Field(
+        default=None,
+        description="Directory to index: each folder in it is a collection, kept equal to the files below it. "
+        "Default: none.",
+    )
+    vector_store: Literal["auto", "sqlite-vec", "pgvector", "numpy"] = Field(
+        default="auto",
+        description="What compares the vectors of collections. Default: sqlite-vec or pgvector where the database has "
+        "it, else numpy.",
+    )
     nodes: Path = Field(
         default_factory=lambda: shipped_files() / "config" / "nodes.yaml", description="File of the nodes."
     )
@@ -233,11 +243,11 @@ class Settings(BaseSettings):
             raise ValueError("the value has a line break or another control character; remove it")
         return given
 
-    @field_validator("home", "prompts", "nodes", "roles")
+    @field_validator("home", "prompts", "documents", "nodes", "roles")
     @classmethod
-    def _expand_user(cls, given: Path) -> Path:
+    def _expand_user(cls, given: Path | None) -> Path | None:
         try:
-            return given.expanduser()
+            return given and given.expanduser()
         except RuntimeError:
             raise ValueError(f"the home directory in '{given}' is not known; write an absolute path") from None
 
@@ -375,6 +385,9 @@ def _check_places(settings: Settings) -> None:
     if not copied and not settings.prompts.is_dir():
         what = "is not a directory" if _exists(settings.prompts) else "does not exist"
         raise ConfigError(f"The directory '{settings.prompts}' {what}.", key="HERDING_PROMPTS")
+    if settings.documents and not settings.documents.is_dir():
+        what = "is not a directory" if _exists(settings.documents) else "does not exist"
+        raise ConfigError(f"The directory '{settings.documents}' {what}.", key="HERDING_DOCUMENTS")
     for name, path in (("nodes", settings.nodes), ("roles", settings.roles)):
         if not path.is_file():
             what = "is a directory, not a file" if path.is_dir() else "does not exist"

@@ -29,7 +29,7 @@ from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits
 from herding.ui.kit.events import ANY_ROLE, REFUSED, GuardedBlocks, required_right
 from herding.ui.kit.route_filter import is_allowed
-from herding.values import HistoryFilter, Principal, Request, User
+from herding.values import HistoryFilter, IndexingJob, NewDocument, Principal, Request, User
 from tests.support.herding import ADMIN, ADMIN_TOKEN, NOBODY, Place, herding
 from tests.support.nodes import Switchable, echo
 from tests.support.people import ROLES, principal
@@ -61,6 +61,10 @@ MORE: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/conflicts"): SAVE,
     ("POST", "/api/v1/nodes"): MANAGE_NODES,
     ("POST", "/api/v1/insights/{prompt}/reset"): PUBLISH,
+    ("POST", "/api/v1/collections"): SAVE,
+    ("DELETE", "/api/v1/collections/{collection}"): SAVE,
+    ("POST", "/api/v1/collections/{collection}/documents"): SAVE,
+    ("DELETE", "/api/v1/collections/{collection}/documents"): SAVE,
     ("GET", "/api/v1/users"): ADMINISTER,
     ("POST", "/api/v1/users"): ADMINISTER,
     ("GET", "/api/v1/users/{user_id}"): ADMINISTER,
@@ -354,8 +358,10 @@ FILTERING = {"prompts.visible"}
 
 ARGUMENTS: dict[str, Any] = {
     "data": {"name": "New", "target_models": ["echo"], "prompt": "hi"},
+    "documents": [NewDocument("a.txt", "a.txt", "txt", b"text")],
     "edits": Edits(),
     "given": {"kind": "template", "name": "new", "url": "http://127.0.0.1:9/", "models": ["m"]},
+    "job": IndexingJob("none", "say", 1, 1, 0),
     "number": 1,
     "request": Request("say"),
     "stars": 5,

@@ -21,6 +21,7 @@ INSIGHTS: Final = "insights"
 USAGE: Final = "usage"
 TOKENS: Final = "tokens"
 USERS: Final = "users"
+COLLECTIONS: Final = "collections"
 DOCS: Final = "docs"
 METRICS: Final = "metrics"
 
@@ -91,6 +92,12 @@ PATHS: Final = {
     "/v1/embeddings": EMBED,
     "/v1/models": MODELS,
     "/v1/models/{model}": MODELS,
+    "/api/v1/collections": COLLECTIONS,
+    "/api/v1/collections/{collection}": COLLECTIONS,
+    "/api/v1/collections/{collection}/documents": COLLECTIONS,
+    "/api/v1/collections/{collection}/chunks": COLLECTIONS,
+    "/api/v1/collections/{collection}/jobs/{job}": COLLECTIONS,
+    "/api/v1/collections/{collection}/query": COLLECTIONS,
     "/docs": DOCS,
     "/openapi.json": DOCS,
     "/metrics": METRICS,

@@ -23,6 +23,8 @@ def _excess(wanted: Principal, giver: Principal) -> Iterator[str]:
         yield f"the nodes {', '.join(nodes)}"
     if prompts := [pattern for pattern in wanted.prompts if not _covers_prompts(giver.prompts, pattern)]:
         yield f"the prompts {', '.join(prompts)}"
+    if names := [pattern for pattern in wanted.collections if not covers(giver.collections, pattern)]:
+        yield f"the collections {', '.join(names)}"
     if limits := [limit for limit in giver.limits if not any(_is_as_strict(own, limit) for own in wanted.limits)]:
         first = limits[0]
         amount = format_dollars(first.limit) if first.type == "cost" else f"{first.limit:,} {first.type}s"

@@ -52,11 +52,15 @@ class LimitEntry(StrictModel):
 
 
 class RoleEntry(StrictModel):
-    """A role in the roles file. Anything not listed is denied; `*` means all. `description` has no effect."""
+    """A role in the roles file. Anything not listed is denied; `*` means all. `description` has no effect.
+
+    Without `allow_collections`, as in older files, a role that may use all paths may use all collections.
+    """
 
     description: str = ""
     allow_nodes: list[str] = Field(default_factory=list)
     allow_prompts: list[str] = Field(default_factory=list)
+    allow_collections: list[str] | None = None
     allow_api_paths: list[str] = Field(default_factory=list)
     allow_tabs: list[str] = Field(default_factory=list)
     rights: list[str] = Field(default_factory=list)
@@ -108,6 +112,7 @@ class Role:
     rights: frozenset[str]
     nodes: tuple[str, ...]
     prompts: tuple[str, ...]
+    collections: tuple[str, ...]
     tabs: tuple[str, ...]
     limits: tuple[Limit, ...]
 
@@ -142,7 +147,7 @@ class Roles:
 
     def get(self, name: str) -> Role:
         """Return the role of that name; one without any privileges if it does not exist."""
-        return self._roles.get(name) or Role(name, frozenset(), (), (), (), ())
+        return self._roles.get(name) or Role(name, frozenset(), (), (), (), (), ())
 
     async def watch(self) -> None:
         """Read the file again when it changes, as long as the app runs."""
@@ -228,6 +233,7 @@ class Roles:
             rights=found.rights,
             nodes=found.nodes,
             prompts=found.prompts,
+            collections=found.collections,
             tabs=found.tabs,
             limits=tuple(dict.fromkeys((*found.limits, *limits))),
             opt_out=opt_out,
@@ -251,9 +257,16 @@ def _role(name: str, entry: RoleEntry) -> Role:
         rights=frozenset(operations | set(_expand(entry.rights, RIGHTS))),
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),
+        collections=tuple(_collections(entry)),
         tabs=tuple(tab for tab in TABS if tab in _expand(entry.allow_tabs, TABS)),
         limits=tuple(limit.to_limit() for limit in entry.limits),
     )
+
+
+def _collections(entry: RoleEntry) -> list[str]:
+    if entry.allow_collections is not None:
+        return entry.allow_collections
+    return ["*"] if "*" in entry.allow_api_paths else []
 
 
 def _expand(names: Sequence[str], known: Mapping[str, str] | Sequence[str] | frozenset[str]) -> list[str]:

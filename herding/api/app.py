@@ -21,7 +21,7 @@ from herding.api.middleware.prompt_links import PromptLinkMiddleware
 from herding.api.middleware.proxies import ProxyHeadersMiddleware
 from herding.api.middleware.root_path import RootPathMiddleware, RoutedPathMiddleware
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware
-from herding.api.native import accounts, history, infer, insights, nodes, prompts, ratings, usage, versions
+from herding.api.native import accounts, collections, history, infer, insights, nodes, prompts, ratings, usage, versions
 from herding.api.openai import routes as openai
 from herding.api.site import docs, health, login, not_found
 from herding.orchestrator import Orchestrator
@@ -43,6 +43,7 @@ _ROUTERS = (
     nodes,
     registry,
     usage,
+    collections,
     accounts,
     health,
 )

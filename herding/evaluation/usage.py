@@ -65,11 +65,10 @@ class UsageReports:
         if len(names) > MAX_NAMES:
             raise UserError(f"Group by at most {MAX_NAMES} names.", param="group_by")
         where = await self._visible(where, who)
-        (whole,) = await self._store.usage_sums(where, ())
-        groups = await self._store.usage_sums(where, names) if names else ()
+        total, groups = await self._store.usage_sums(where, names)
         if names == ("day",):
             groups = self._every_day(groups, where)
-        return UsageReport(names, where, whole.sums, groups)
+        return UsageReport(names, where, total, groups)
 
     async def users(self, who: Principal) -> tuple[str, ...]:
         """Return the users whose requests the principal may see, in order."""

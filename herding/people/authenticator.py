@@ -247,7 +247,7 @@ class Authenticator:
         less = self._roles.principal(user.id, token.role, limits=whole.limits, opt_out=user.opt_out)
         less = replace(less, token=token.id, expires_at=token.expires_at)
         if excess_privileges(less, whole):  # the user has a lesser role than this token now
-            return replace(less, rights=frozenset(), nodes=(), prompts=(), tabs=())
+            return replace(less, rights=frozenset(), nodes=(), prompts=(), collections=(), tabs=())
         return less
 
     def _guest(self, session: Session, address: str) -> Principal:

@@ -35,6 +35,7 @@ from herding.errors import (
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
+from herding.knowledge.retrieval import Retrieved
 from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
@@ -149,6 +150,11 @@ class Pipeline:
                     if (size := await node.count(call)) is not None:
                         return InputSize(size[0], model, size[1])
         return InputSize(prepared.input_tokens(prepared.rendered))
+
+    async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
+        """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
+        require(who, RUN)
+        return await self._preparer.retrieve(request, who)
 
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and the status `cancelled`."""

@@ -33,6 +33,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Reference,
     Status,
     Timings,
     Usage,
@@ -56,6 +57,7 @@ class PreparedRequest:
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
     `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
+    `references` are the chunks that its retrieval found, None for a prompt without one.
     """
 
     id: str
@@ -74,6 +76,7 @@ class PreparedRequest:
     texts: tuple[EmbeddingInput, ...] | None = None
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
+    references: tuple[Reference, ...] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -317,6 +320,7 @@ class RequestRun:
             choices=self._response.choices(self._finish),
             extra=self._response.extra,
             ignored=self._ignored,
+            references=request.references,
             kind=request.kind,
             token=request.principal.token,
             cost=cost,
@@ -424,6 +428,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         answer="",
         choices=(),
         extra={},
+        references=None,
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,

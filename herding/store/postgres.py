@@ -27,6 +27,10 @@ _CONNECTING = {
 """Options of libpq: a server that vanishes is noticed within a minute. The URL may set others."""
 
 _READING = ("SET SESSION statement_timeout = '60s'",)
+_PLANNING = ("SET SESSION plan_cache_mode = force_custom_plan", "SET SESSION jit = off")
+"""A plan for any period or text would be that for a long one; making one takes less than a millisecond, but compiling
+one takes more than it saves."""
+
 _WRITING = ("SET SESSION lock_timeout = '10s'",)
 
 _WATCHED = (
@@ -82,7 +86,7 @@ def connect_options(url: URL) -> dict[str, Any]:
 
 def configure_reader(connection: Any, _record: object = None) -> None:
     """Set up a connection that cannot write."""
-    _set(connection, () if _has_own_timeout(connection) else _READING)
+    _set(connection, (*_PLANNING, *(() if _has_own_timeout(connection) else _READING)))
 
 
 def configure_writer(connection: Any, _record: object = None) -> None:

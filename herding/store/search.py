@@ -20,6 +20,12 @@ from herding.store.tables import request, search_queue, search_text
 WALK = 2_500
 """Newest requests that are read before the index is asked, in one read transaction."""
 
+FREQUENT = 500
+"""A text that stands in one of so many requests is frequent: reading them finds a page of it before an index could."""
+
+LONGEST_WALK = 40_000
+"""Newest requests that are read in search of a frequent text before the index is asked after all."""
+
 FEW = 10_000
 """Requests that are left of a filter and are read one after the other, since that is fast enough."""
 
@@ -56,6 +62,13 @@ class _Slice(NamedTuple):
     end: Key | None
 
 
+class _Plan(NamedTuple):
+    """The query for the index. Without one the next requests are read, and if `final`, all others too."""
+
+    query: str | None = None
+    final: bool = False
+
+
 class _Queued(NamedTuple):
     """Requests that are not in the index, or with old texts; `keys` are those that match."""
 
@@ -79,19 +92,20 @@ async def find(reader: Reader, fitting: Sequence[ColumnElement[bool]], wanted: s
 
     The text is literal; case is ignored. A request that still runs is found while it is one of the newest WALK.
     """
-    needle, end, few = search_index.fold(wanted), None, False
+    needle, end, plan, count, read = search_index.fold(wanted), None, _Plan(), 0, 0
     while True:
         part = await reader.run(partial(_walk, fitting=fitting, needle=needle, before=end))
         yield Found(part.keys, WALK, last=part.end is None)
-        end = part.end
+        end, count, read = part.end, count + len(part.keys), read + WALK
         if end is None:
             return
-        if not few:
-            query = await reader.run(partial(_plan, fitting=fitting, needle=needle, before=end))
-            if query is not None:
-                break
-            few = True
-    async for found in _find_older(reader, [*fitting, tuple_(*end) > KEY], needle, query=query, before=end):
+        if plan.final:
+            continue
+        frequent = count * FREQUENT >= read and read < LONGEST_WALK
+        plan = await reader.run(partial(_plan, fitting=fitting, needle=needle, before=end, frequent=frequent))
+        if plan.query is not None:
+            break
+    async for found in _find_older(reader, [*fitting, tuple_(*end) > KEY], needle, query=plan.query, before=end):
         yield found
 
 
@@ -129,7 +143,7 @@ def _walk(connection: Connection, *, fitting: Sequence[ColumnElement[bool]], nee
     end = connection.execute(_keys(here).offset(WALK - 1).limit(1)).first()
     if end is not None:
         here.append(tuple_(*end) <= KEY)
-    part = _keys(here).subquery()
+    part = _keys(here).limit(WALK).subquery()  # the number is for PostgreSQL, which takes the range for a longer one
     changed = or_(search_text.c.doc.is_(None), search_queue.c.request_id.is_not(None))
     whole = part.outerjoin(search_text, search_text.c.request_id == part.c.id)
     whole = whole.outerjoin(search_queue, search_queue.c.request_id == part.c.id)
@@ -153,23 +167,29 @@ def _read(connection: Connection, ids: Sequence[str], needle: str) -> set[str]:
     return found
 
 
-def _plan(connection: Connection, *, fitting: Sequence[ColumnElement[bool]], needle: str, before: Key) -> str | None:
-    """Return what to ask the index for; None if it has no answer, or so few requests are left that they are read."""
+def _plan(
+    connection: Connection, *, fitting: Sequence[ColumnElement[bool]], needle: str, before: Key, frequent: bool
+) -> _Plan:
+    """Return how to go on: with the index, unless it has no answer, or so few requests are left that they are read."""
+    if frequent and connection.dialect.name != "sqlite":  # PostgreSQL's index finds all before it gives the newest
+        return _Plan()
     left = _keys([*fitting, tuple_(*before) > KEY]).order_by(None).limit(FEW + 1).subquery()
     if connection.execute(select(func.count()).select_from(left)).scalar_one() <= FEW:
-        return None
+        return _Plan(final=True)
     if not search_index.exists(connection):
-        return None
+        return _Plan(final=True)
     if connection.dialect.name != "sqlite":
-        return needle
+        return _Plan(needle)
     if len(needle) >= 3:
         trigrams = list(dict.fromkeys(needle[start : start + 3] for start in range(len(needle) - 2)))
         step = max(1, len(trigrams) // TRIGRAMS)
-        return " AND ".join(map(_quote, trigrams[::step]))
+        return _Plan(" AND ".join(map(_quote, trigrams[::step])))
     below = {"first": needle, "after": f"{needle}\U0010ffff", "most": TERMS + 1}
     query = text("SELECT term FROM search_terms WHERE term >= :first AND term < :after LIMIT :most")
     terms = list(connection.execute(query, below).scalars())
-    return " OR ".join(map(_quote, terms or [needle])) if len(terms) <= TERMS else None
+    if len(terms) > TERMS:
+        return _Plan(final=True)
+    return _Plan(" OR ".join(map(_quote, terms or [needle])))
 
 
 def _quote(term: str) -> str:
@@ -228,8 +248,7 @@ def _numbers(connection: Connection, query: str, upper: int, lower: int | None =
 
 def _documents_by_key(connection: Connection, *, fitting: Sequence[ColumnElement[bool]], needle: str) -> _Documents:
     """Read the next CHUNK requests on PostgreSQL, which knows no order in its index of trigrams."""
-    # Without these, estimates of how many texts match lead to plans that read all of them.
-    connection.execute(text("SET LOCAL jit = off"))
+    # Without this, estimates of how many texts match lead to plans that read all of them.
     if len(needle) >= 3:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
     pattern = "".join(f"\\{letter}" if letter in "\\%_" else letter for letter in needle)

@@ -120,8 +120,9 @@ def purge(connection: Any) -> None:
     """
     if not isinstance(connection, DRIVER.Connection):
         return
-    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'search_index'").fetchone()[0]:
-        connection.execute("INSERT INTO search_index (search_index) VALUES ('optimize')")
+    for index in ("search_index", "chunk_index"):
+        if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (index,)).fetchone()[0]:
+            connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # noqa: S608 (names of ours)
     connection.execute("PRAGMA journal_size_limit = 0")
     try:
         connection.execute("VACUUM")

@@ -12,6 +12,7 @@ from herding.store.rows import storable
 from herding.store.tables import attempt, learning_reset, request, score, upsert
 from herding.store.writer import Writer
 from herding.values import CONCLUSIVE_STATUSES, AttemptEvidence, AttemptStats, ModelStats, NodeStats, PromptStats, Reset
+from herding.values.durations import DAY_MS
 
 
 class StatisticsStore:
@@ -180,7 +181,9 @@ def _tokens(since: int) -> Select[Any]:
     """Add up tokens by node; requests are found by their attempts, which have the matching index."""
     recent = select(attempt.c.request_id).where(attempt.c.started_at >= since)
     sums = (func.sum(request.c.input_tokens), func.sum(request.c.output_tokens))
-    answered = select(request.c.node, *sums).where(request.c.id.in_(recent), request.c.node.is_not(None))
+    # The period lets an index of requests answer. No request waits for its attempts for as long as a day.
+    within = request.c.created_at >= since - DAY_MS
+    answered = select(request.c.node, *sums).where(within, request.c.id.in_(recent), request.c.node.is_not(None))
     return answered.group_by(request.c.node)
 
 

@@ -18,6 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from herding.errors import HerdingError, StoreError
 from herding.store import database, erase, ledger, presence, search_index, sqlite, tables
 from herding.store.accounts import AccountStore
+from herding.store.collections import words
+from herding.store.collections.store import CollectionStore
+from herding.store.collections.vectors import NumpySearch, VectorSearch, VectorStore, choose
 from herding.store.database import Reader, is_sqlite, parse_url, to_store_error
 from herding.store.history import HistoryStore
 from herding.store.login_sessions import LoginSessionStore
@@ -53,7 +56,15 @@ class StoreStatus:
 
 
 class Store(
-    PromptStore, HistoryStore, AccountStore, LoginSessionStore, NodeStore, StatisticsStore, UsageStore, ScoreStore
+    PromptStore,
+    HistoryStore,
+    AccountStore,
+    LoginSessionStore,
+    NodeStore,
+    StatisticsStore,
+    UsageStore,
+    ScoreStore,
+    CollectionStore,
 ):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 
@@ -70,25 +81,35 @@ class Store(
         clock: Callable[[], int],
         lock: FileLock | None = None,
         presence: Presence | None = None,
+        vectors: VectorSearch | None = None,
     ) -> None:
         super().__init__(writer=writer, reader=reader)
+        self._vectors = vectors or NumpySearch()
         self._url = url
         self._clock = clock
         self._lock = lock
         self._presence = presence
 
     @classmethod
-    async def open(cls, url: str, *, clock: Callable[[], int] = now_ms, beside_app: bool = False) -> Store:
+    async def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], int] = now_ms,
+        beside_app: bool = False,
+        vector_store: VectorStore = "auto",
+    ) -> Store:
         """Create or migrate the database, mark requests whose app has ended as interrupted, and start the writer.
 
-        `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone.
+        `beside_app` is for a tool that runs beside the app on SQLite, whose requests are left alone. `vector_store` is
+        what compares vectors, the best of the database by default.
         Raises ConfigError for an invalid URL, a newer schema or an SQLite file that another app uses, StoreError for a
         damaged or unreachable database.
         """
         parsed = parse_url(url)
         lock = None if beside_app or not is_sqlite(parsed) else await asyncio.to_thread(database.lock_file, parsed)
         try:
-            mode = await asyncio.to_thread(_prepare, parsed)
+            mode, vectors = await asyncio.to_thread(_prepare, parsed, vector_store)
         except BaseException:
             if lock:
                 lock.release()
@@ -104,12 +125,15 @@ class Store(
             clock=clock,
             lock=lock,
             presence=None if is_sqlite(parsed) else Presence(parsed),
+            vectors=vectors,
         )
         try:
             if store._presence:
                 await asyncio.to_thread(store._presence.begin)
             if not beside_app:
                 await store._interrupt_orphans()
+            if lock:  # no other process indexes
+                await store.release_documents()
         except BaseException:
             await store.close()
             raise
@@ -270,8 +294,8 @@ class Store(
             _log.warning("Marked %s requests as interrupted: they were running when their app stopped.", count)
 
 
-def _prepare(url: URL) -> str | None:
-    """Create the file, migrate the schema, and return the journal mode. Blocks."""
+def _prepare(url: URL, vector_store: VectorStore) -> tuple[str | None, VectorSearch]:
+    """Create the file, migrate the schema, and return the journal mode and the search of vectors. Blocks."""
     if is_sqlite(url):
         database.prepare_file(url)
     engine = database.schema_engine(url)
@@ -279,8 +303,10 @@ def _prepare(url: URL) -> str | None:
         migrate(engine)
         with engine.begin() as connection:
             search_index.prepare(connection)
+            words.prepare(connection)
+            vectors = choose(connection, vector_store)
         with engine.connect() as connection:
-            return database.journal(connection)
+            return database.journal(connection), vectors
     except SQLAlchemyError as error:
         raise to_store_error(error) from error
     finally:

@@ -34,7 +34,7 @@ NAMING = {
 }
 """Every constraint has a name, so that later migrations can alter it on SQLite too."""
 
-_RowId = Integer().with_variant(BigInteger(), "postgresql")
+row_id = Integer().with_variant(BigInteger(), "postgresql")
 """64 bits on both databases. On SQLite only INTEGER is the number of the row itself."""
 
 _WITHIN = text("session_id IS NOT NULL")
@@ -410,7 +410,7 @@ class SearchTextRow(Base, table=True):
     __tablename__ = "search_text"
     __table_args__ = (UniqueConstraint("request_id"),)
 
-    doc: int = Field(primary_key=True, sa_type=_RowId, sa_column_kwargs={"autoincrement": False})
+    doc: int = Field(primary_key=True, sa_type=row_id, sa_column_kwargs={"autoincrement": False})
     request_id: str = Field(foreign_key="request.id", ondelete="CASCADE")
     text: str = Field(sa_type=Text)
 

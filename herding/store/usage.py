@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
 
 from herding.errors import UserError
 from herding.store.database import Reader
@@ -19,7 +19,8 @@ MAX_GROUPS = 10_000
 
 _SUCCEEDED = request.c.status == "succeeded"
 _COLUMNS: dict[GroupName, ColumnElement[Any]] = {
-    "user": request.c.principal,
+    # Not the plain column: SQLite would then go by the index in its order, which has not all that is added up.
+    "user": request.c.principal.concat(literal_column("''")),
     "token": request.c.token,
     "prompt": request.c.prompt,
     "kind": request.c.kind,
@@ -31,54 +32,68 @@ _COLUMNS: dict[GroupName, ColumnElement[Any]] = {
 """The expression of each name that requests are grouped by."""
 
 
+class GroupedUsage(NamedTuple):
+    """The sums of some requests, all together and by group."""
+
+    total: UsageSum
+    groups: tuple[UsageGroup, ...]
+
+
 class UsageStore:
     """The part of the store that adds up requests."""
 
     _reader: Reader
 
-    async def usage_sums(self, where: HistoryFilter, by: Sequence[GroupName]) -> tuple[UsageGroup, ...]:
-        """Return the sums of the matching requests by group, in the order of the groups' keys; running ones count.
+    async def usage_sums(self, where: HistoryFilter, by: Sequence[GroupName]) -> GroupedUsage:
+        """Return the sums of the matching requests, all together and by group; running ones count.
 
-        Without names there is one group, with an empty key. Raises UserError above 10,000 groups.
+        Groups are in the order of their keys. Without names there is none. Raises UserError above 10,000 groups.
         """
-        found = await self._reader.run(lambda c: _groups(c, where, tuple(by)))
-        if len(found) > MAX_GROUPS:
+        names = tuple(by)
+        rows = await self._reader.run(lambda c: c.execute(_query(where, names)).all())
+        if len(rows) > MAX_GROUPS:
             raise UserError(f"More than {MAX_GROUPS:,} groups. Choose a shorter period or fewer groups.", param="from")
-        return tuple(found)
-
-
-def _groups(connection: Connection, where: HistoryFilter, by: tuple[GroupName, ...]) -> list[UsageGroup]:
-    rows = connection.execute(_query(where, by)).all()
-    groups = [UsageGroup(tuple(row[: len(by)]), _sums(row)) for row in rows]
-    return sorted(groups, key=lambda group: [(part is not None, part) for part in group.key])
+        sums = [row[len(names) :] for row in rows]
+        total = _to_sum([_add(column) for column in zip(*sums, strict=True)]) if sums else UsageSum()
+        groups = [UsageGroup(tuple(row[: len(names)]), _to_sum(row[len(names) :])) for row in rows] if names else []
+        ordered = sorted(groups, key=lambda group: [(part is not None, part) for part in group.key])
+        return GroupedUsage(total, tuple(ordered))
 
 
 def _query(where: HistoryFilter, by: tuple[GroupName, ...]) -> Select[Any]:
     names = [_COLUMNS[name].label(f"by_{name}") for name in by]
     sums = (
-        func.count().label("requests"),
-        func.count(case((_SUCCEEDED, 1))).label("succeeded"),
-        func.count(case((request.c.status.in_(("failed", "partial")), 1))).label("failed"),
-        func.coalesce(func.sum(request.c.input_tokens), 0).label("input_tokens"),
-        func.coalesce(func.sum(request.c.output_tokens), 0).label("output_tokens"),
-        func.sum(request.c.cost).label("cost"),
-        func.count(request.c.cost).label("priced"),
-        func.avg(case((_SUCCEEDED, request.c.total_ms))).label("mean_ms"),
-        func.avg(case((_SUCCEEDED, request.c.first_token_ms))).label("mean_first_token_ms"),
+        func.count(),
+        func.count(case((_SUCCEEDED, 1))),
+        func.count(case((request.c.status.in_(("failed", "partial")), 1))),
+        func.sum(request.c.input_tokens),
+        func.sum(request.c.output_tokens),
+        func.sum(request.c.cost),
+        func.count(request.c.cost),
+        func.sum(case((_SUCCEEDED, request.c.total_ms))),
+        func.sum(case((_SUCCEEDED, request.c.first_token_ms))),
+        func.count(case((_SUCCEEDED, request.c.first_token_ms))),
     )
     return select(*names, *sums).where(*conditions(where)).group_by(*names).limit(MAX_GROUPS + 1)
 
 
-def _sums(row: Row[Any]) -> UsageSum:
+def _add(values: Sequence[Any]) -> Any:
+    """Return the sum of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _to_sum(row: Sequence[Any]) -> UsageSum:
     """Return the sums of a row; PostgreSQL adds up integers as decimals."""
+    requests, succeeded, failed, read, written, cost, priced, total_ms, first_ms, timed = row
     return UsageSum(
-        requests=row.requests,
-        succeeded=row.succeeded,
-        failed=row.failed,
-        input_tokens=int(row.input_tokens),
-        output_tokens=int(row.output_tokens),
-        cost=None if row.cost is None else int(row.cost),
-        priced=row.priced,
-        mean_ms=row.mean_ms,
-        mean_first_token_ms=row.mean_first_token_ms,
+        requests=requests,
+        succeeded=succeeded,
+        failed=failed,
+        input_tokens=int(read or 0),
+        output_tokens=int(written or 0),
+        cost=None if cost is None else int(cost),
+        priced=priced,
+        mean_ms=total_ms / succeeded if succeeded else None,
+        mean_first_token_ms=first_ms / timed if timed else None,
     )

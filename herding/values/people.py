@@ -65,9 +65,10 @@ class LimitUse:
 class Principal:
     """The caller of an operation. `rights` are the operations that the role allows, `limits` the amounts.
 
-    `nodes` and `prompts` are glob patterns of what may be used. `token` is the public part of the token in use,
-    `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands for their
-    address, since they could take a new id for each request. `session` is the digest of the login session in use.
+    `nodes`, `prompts` and `collections` are glob patterns of what may be used. `token` is the public part of the token
+    in use, `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands
+    for their address, since they could take a new id for each request. `session` is the digest of the login session in
+    use.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Principal:
     expires_at: int | None = None
     account: str = ""
     session: str | None = field(default=None, compare=False)
+    collections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def test_many_answers_of_full_length_fit_at_the_same_time(engine):
 @pytest.mark.parametrize(
     ("body", "status", "kind"),
     [
-        ({"text": "x", "model": "test/other"}, 409, "wrong_model"),
+        ({"text": "x", "model": "test/absent"}, 404, "not_found"),
         ({"text": "x", "parameters": {"temperature": 3}}, 422, "invalid_request"),
         ({"messages": [{"role": "user", "content": "x"}], "text": "x"}, 422, "invalid_request"),
         ({"nothing": 1}, 422, "invalid_request"),

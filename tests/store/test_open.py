@@ -96,7 +96,7 @@ async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None
 
 def _is_no_search_index(_object: object, name: str | None, *_: object) -> bool:
     """The virtual tables of the search, which are no tables of ours."""
-    return not str(name).startswith(("search_index", "search_terms"))
+    return not str(name).startswith(("search_index", "search_terms", "chunk_index", "chunk_pgvector"))
 
 
 _SQL = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?"

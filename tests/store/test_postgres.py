@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
 from herding.errors import ConfigError, StoreError
-from herding.store import Store
+from herding.store import Store, search
 from herding.store.database import parse_url, schema_engine
 from herding.store.tables import Base
 from herding.values import HistoryFilter, Limit, User
@@ -70,8 +70,9 @@ async def test_migrations_make_what_the_tables_say(postgres_server: Server) -> N
     await (await Store.open(url)).close()
     used = schema_engine(parse_url(url))
     with used.connect() as connection:
+        derived = ("ix_search_text_trigrams", "ix_chunk_words", "chunk_pgvector", "ix_chunk_pgvector_collection_id")
         context = MigrationContext.configure(
-            connection, opts={"include_object": lambda _o, name, *_: name != "ix_search_text_trigrams"}
+            connection, opts={"include_object": lambda _o, name, *_: name not in derived}
         )
         assert compare_metadata(context, Base.metadata) == []
         for table in Base.metadata.tables:
@@ -182,6 +183,33 @@ async def test_two_processes_index_each_request_once(postgres_url: str, outcome)
     assert page.total == 250
     for store in stores:
         await store.close()
+
+
+async def test_a_frequent_text_is_found_without_the_index_which_gives_all_at_once(
+    postgres_url: str, outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"WALK": 10, "FEW": 3, "FREQUENT": 5}.items():
+        monkeypatch.setattr(search, name, value)
+    monkeypatch.setattr("herding.store.history.COUNTED", 1)
+    monkeypatch.setattr(search, "_documents_by_key", None)
+    store = await Store.open(postgres_url)
+    for number in range(60):
+        await store.finish(outcome(number, answer="frequent" if number % 4 == 0 else "other"))
+    await store.index()
+    page = await store.history(HistoryFilter(text="FREQUENT"), viewer="ada", offset=5, limit=3)
+    assert [int(entry.outcome.request_id, 16) for entry in page.entries] == [36, 32, 28]
+    assert page.more
+    with pytest.raises(TypeError):  # a rare one needs it
+        await store.history(HistoryFilter(text="rare"), viewer="ada", offset=0, limit=3)
+    await store.close()
+
+
+async def test_plans_are_made_for_the_values_of_each_read(postgres_url: str) -> None:
+    store = await Store.open(postgres_url)
+    for name, value in {"plan_cache_mode": "force_custom_plan", "jit": "off"}.items():
+        found = await store._reader.run(lambda c, name=name: c.exec_driver_sql(f"SHOW {name}").scalar_one())
+        assert found == value
+    await store.close()
 
 
 async def test_a_user_who_may_not_create_the_extension_searches_without_it(

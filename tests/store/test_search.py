@@ -34,7 +34,7 @@ def indexed(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the index be asked early, and give little at once."""
-    for name, value in {"WALK": 5, "FEW": 3, "CHUNK": 4}.items():
+    for name, value in {"WALK": 5, "FEW": 3, "CHUNK": 4, "FREQUENT": 2, "LONGEST_WALK": 20}.items():
         monkeypatch.setattr(search, name, value)
     monkeypatch.setattr("herding.store.history.COUNTED", 1)
     monkeypatch.setattr(search_index, "BATCH", 7)

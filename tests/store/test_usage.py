@@ -8,7 +8,7 @@ import pytest
 
 from herding.errors import UserError
 from herding.store import Store
-from herding.values import HistoryFilter, Timings, Usage, UsageSum
+from herding.values import GroupName, HistoryFilter, Timings, Usage, UsageSum
 
 DAY = 24 * 3600 * 1000
 
@@ -30,14 +30,14 @@ async def groups(store: Store, *by: Any, **where: Any) -> dict[Any, tuple[Any, .
     found = await store.usage_sums(HistoryFilter(**where), by)
     return {
         group.key[0] if len(by) == 1 else group.key: (group.sums.requests, group.sums.input_tokens, group.sums.cost)
-        for group in found
+        for group in found.groups
     }
 
 
-async def test_requests_are_added_up(filled: Store) -> None:
-    (whole,) = await filled.usage_sums(HistoryFilter(), ())
-    assert whole.key == ()
-    assert whole.sums == UsageSum(
+@pytest.mark.parametrize("by", [(), ("user",), ("token", "model")])
+async def test_requests_are_added_up(filled: Store, by: tuple[GroupName, ...]) -> None:
+    whole = await filled.usage_sums(HistoryFilter(), by)
+    assert whole.total == UsageSum(
         requests=4,
         succeeded=2,
         failed=1,
@@ -65,8 +65,8 @@ async def test_filters_apply(filled: Store) -> None:
     assert await groups(filled, "user", since=DAY, until=3 * DAY) == {"ada": (1, 20, 500)}
     assert await groups(filled, "day", principal="bob") == {0: (1, 30, None), 3 * DAY: (1, 40, 0)}
     assert await groups(filled, "user", principal="eve") == {}
-    (whole,) = await filled.usage_sums(HistoryFilter(principal="eve"), ())
-    assert whole.sums == UsageSum()
+    assert await filled.usage_sums(HistoryFilter(principal="eve"), ()) == (UsageSum(), ())
+    assert await filled.usage_sums(HistoryFilter(principal="eve"), ("user",)) == (UsageSum(), ())
 
 
 async def test_too_many_groups_are_refused(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:

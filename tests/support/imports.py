@@ -16,7 +16,8 @@ SERVICES: dict[str, set[str]] = {
     "studio": set(),
     "herd": {"studio"},
     "evaluation": {"herd", "studio"},
-    "serving": {"evaluation", "herd", "studio"},
+    "knowledge": {"herd"},
+    "serving": {"evaluation", "herd", "knowledge", "studio"},
     "people": {"serving"},
 }
 """The rooms of services, with those of their own storey that each may import: one way only."""

@@ -100,7 +100,9 @@ class BodiesMiddleware:
     def _limit(self, scope: Scope, who: Principal) -> int:
         if who.account:
             return self._max_guest_body
-        return self._max_body if scope["path"] in LARGE_ROUTES else min(MAX_SMALL_BODY, self._max_body)
+        path: str = scope["path"]
+        large = path in LARGE_ROUTES or (path.startswith("/api/v1/collections/") and path.endswith("/documents"))
+        return self._max_body if large else min(MAX_SMALL_BODY, self._max_body)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, *, length: bytes | None, most: int) -> None:
         if length is not None and not (length.isdigit() and int(length) <= most):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BeforeValidator
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, ResponseModel, format_instant
-from herding.api.http.period import From, To, read_period
 from herding.api.http.request import Caller
+from herding.api.http.request_filter import EMPTY_TO_NONE, RequestFilter
 from herding.api.http.response import download_headers, json_response
 from herding.api.native.exports import csv_lines, json_lines
 from herding.api.native.infer import RunPromptResponse
@@ -24,8 +24,6 @@ MAX_OFFSET = 2**31
 _NO_REQUEST = NotFoundError("Request not found.", param="request_id")
 _OTHERS = AccessError("The role 'user' sees only your own requests. Leave out 'user'.")
 _PERIOD = UserError("'to' must be after 'from'.", param="to")
-
-_EMPTY_TO_NONE = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class RequestError(ResponseModel):
@@ -114,47 +112,26 @@ class ForgetResponse(ResponseModel):
 
 
 async def history_filter(
+    where: RequestFilter,
     *,
-    prompt: str | None = None,
-    model: str | None = None,
-    node: str | None = None,
-    user: Annotated[str | None, Query(max_length=200, description="others' with the right `history_all`")] = None,
-    token: Annotated[str | None, Query(max_length=200, description="the id of a token")] = None,
-    kind: Annotated[Kind | None, _EMPTY_TO_NONE] = None,
-    begin: From = None,
-    end: To = None,
-    stars: Annotated[int | None, Query(ge=0, le=5, description="given by any user; 0: unrated"), _EMPTY_TO_NONE] = None,
-    min_stars: Annotated[
-        float | None, Query(ge=1, le=5, description="of the mean of all users"), _EMPTY_TO_NONE
-    ] = None,
-    max_stars: Annotated[
-        float | None, Query(ge=1, le=5, description="of the mean of all users"), _EMPTY_TO_NONE
-    ] = None,
-    rated: Annotated[bool | None, Query(description="by any user"), _EMPTY_TO_NONE] = None,
-    commented: Annotated[bool | None, Query(description="by any user"), _EMPTY_TO_NONE] = None,
-    status: Annotated[Status | None, _EMPTY_TO_NONE] = None,
+    stars: Annotated[int | None, Query(ge=0, le=5, description="given by any user; 0: unrated"), EMPTY_TO_NONE] = None,
+    min_stars: Annotated[float | None, Query(ge=1, le=5, description="of the mean of all users"), EMPTY_TO_NONE] = None,
+    max_stars: Annotated[float | None, Query(ge=1, le=5, description="of the mean of all users"), EMPTY_TO_NONE] = None,
+    rated: Annotated[bool | None, Query(description="by any user"), EMPTY_TO_NONE] = None,
+    commented: Annotated[bool | None, Query(description="by any user"), EMPTY_TO_NONE] = None,
     text: Annotated[
         str | None, Query(max_length=1000, description="in variables, input, response, error, comment")
     ] = None,
 ) -> HistoryFilter:
     """Return the filter of a query string; an empty value matches all."""
-    since, until = read_period(begin, end)
-    return HistoryFilter(
-        principal=user or None,
-        prompt=prompt or None,
-        model=model or None,
-        node=node or None,
+    return replace(
+        where,
         stars=stars,
-        status=status,
-        text=text or None,
-        kind=kind,
-        token=token or None,
-        since=since,
-        until=until,
         min_stars=min_stars,
         max_stars=max_stars,
         rated=rated,
         commented=commented,
+        text=text or None,
     )
 
 

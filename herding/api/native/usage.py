@@ -11,8 +11,8 @@ from pydantic import Field
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, ResponseModel, format_instant
-from herding.api.http.period import From, To, read_period
 from herding.api.http.request import Caller
+from herding.api.http.request_filter import RequestFilter
 from herding.api.http.response import download_headers
 from herding.api.http.spreadsheet import BYTE_ORDER_MARK, csv_line
 from herding.api.native.accounts import LimitUseResponse
@@ -20,7 +20,7 @@ from herding.api.native.exports import plain_dollars
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.usage import SUMS, UsageReport
 from herding.orchestrator import Orchestrator
-from herding.values import GroupName, HistoryFilter, Kind, Status, UsageGroup, UsageSum, to_dollars
+from herding.values import GroupName, HistoryFilter, UsageGroup, UsageSum, to_dollars
 
 _OTHERS = AccessError("The role 'user' sees only your own requests. Leave out 'user'.")
 _NO_USER = NotFoundError("User not found.", param="user")
@@ -103,37 +103,15 @@ class UsageQuery:
 
 
 async def usage_query(
+    where: RequestFilter,
     *,
     group_by: Annotated[
         str | None,
         Query(max_length=100, description=f"up to three of {', '.join(_NAMES)}; comma-separated"),
     ] = None,
-    user: Annotated[str | None, Query(max_length=200, description="others with the right `history_all`")] = None,
-    token: Annotated[str | None, Query(max_length=200, description="the id of a token")] = None,
-    prompt: str | None = None,
-    model: str | None = None,
-    node: str | None = None,
-    kind: Kind | None = None,
-    status: Status | None = None,
-    begin: From = None,
-    end: To = None,
 ) -> UsageQuery:
     """Return the query of the parameters; an empty value matches all."""
-    since, until = read_period(begin, end)
-    return UsageQuery(
-        by=_names(group_by or ""),
-        where=HistoryFilter(
-            principal=user or None,
-            token=token or None,
-            prompt=prompt or None,
-            model=model or None,
-            node=node or None,
-            kind=kind,
-            status=status,
-            since=since,
-            until=until,
-        ),
-    )
+    return UsageQuery(_names(group_by or ""), where)
 
 
 Asked = Annotated[UsageQuery, Depends(usage_query)]

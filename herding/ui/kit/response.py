@@ -277,7 +277,7 @@ class RunProgress:
 
     @property
     def stage(self) -> object:
-        """What the status line says besides the time; it is equal while that is the same."""
+        """The state that the status line shows; equal while only the time changes."""
         return self.queued, self.started, self.first_token_ms
 
     @property

@@ -68,6 +68,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
     assert body == {
         **nothing,
         "ignored_parameters": [],
+        "references": None,
         "cost": 0.0,
         "request_id": row.request_id,
         "text": "a b",

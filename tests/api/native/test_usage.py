@@ -127,6 +127,16 @@ async def test_other_parameters_are_refused(http: httpx.AsyncClient, params: dic
     assert refused.status_code == 422, refused.text
 
 
+@pytest.mark.parametrize("name", ["user", "token", "prompt", "model", "node", "kind", "status", "from", "to"])
+@pytest.mark.parametrize("path", [USAGE, "/api/v1/history"])
+async def test_an_empty_filter_matches_all(http: httpx.AsyncClient, ada: dict[str, str], path: str, name: str) -> None:
+    params = {"group_by": "user", name: ""} if path == USAGE else {name: ""}
+    response = await http.get(path, params=params, headers=ADMIN)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert (body["statistics"]["total"]["requests"] if path == USAGE else body["total"]) == 3
+
+
 async def test_the_statistics_as_csv(http: httpx.AsyncClient, ada: dict[str, str]) -> None:
     response = await http.get(f"{USAGE}.csv", params={"group_by": "user,model"}, headers=ADMIN)
     assert response.headers["content-disposition"] == 'attachment; filename="usage.csv"'

@@ -1,0 +1,1 @@
+"""Collections of documents: reading, indexing, searching, and the retrieval of prompts."""

@@ -1,0 +1,89 @@
+"""Documents on their way into a collection: their kinds, their limits, and the hash that tells them apart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+
+from herding.errors import UserError
+from herding.store import Store
+from herding.values import Collection, IndexingJob, NewDocument, new_id
+
+MAX_DOCUMENT_BYTES = 16_000_000
+MAX_DOCUMENTS = 1_000
+"""Documents that are added at once."""
+
+MAX_METADATA = 50
+
+KINDS = ("txt", "md", "html", "pdf", "docx", "csv", "py")
+"""The kinds of documents that are read."""
+
+_ENDINGS = {
+    **{f".{kind}": kind for kind in KINDS},
+    **dict.fromkeys((".text", ".log", ".rst", ".yaml", ".yml", ".json", ".toml", ".ini", ".cfg"), "txt"),
+    **dict.fromkeys((".markdown", ".mdown"), "md"),
+    **dict.fromkeys((".htm", ".xhtml"), "html"),
+    **dict.fromkeys((".tsv",), "csv"),
+    **dict.fromkeys((".pyi", ".pyw"), "py"),
+}
+
+
+async def add_documents(
+    store: Store, collection: Collection, documents: Sequence[NewDocument], *, changed_by: str, now: int
+) -> IndexingJob:
+    """Add documents, or replace those of the same key, and return the job that indexes them.
+
+    Raises UserError for documents that are refused, before any is added.
+    """
+    if not 0 < len(documents) <= MAX_DOCUMENTS:
+        raise UserError(f"Send 1 to {MAX_DOCUMENTS:,} documents.", param="documents")
+    for place, document in enumerate(documents):
+        _check(document, f"documents.{place}")
+    job = new_id()
+    rows = [(new_id(), await asyncio.to_thread(_digest, document), document) for document in documents]
+    result = await store.add_documents(collection.id, rows, job=job, who=changed_by, now=now)
+    return IndexingJob(job, collection.name, len(set(result.added)), 0, 0, unchanged=len(result.unchanged))
+
+
+def kind_of(name: str) -> str | None:
+    """Return the kind of a document by the ending of its name; None for one that is not read."""
+    return _ENDINGS.get(PurePosixPath(name.replace("\\", "/")).suffix.lower())
+
+
+def _check(document: NewDocument, param: str) -> None:
+    """Raise UserError for a document that is refused as it stands."""
+    key = document.key
+    if not key.strip() or len(key) > 500 or not key.isprintable():
+        raise UserError("The ID of a document has 1 to 500 printable characters.", param=param)
+    if document.kind not in KINDS:
+        message = f"'{key[:100]}' is of a kind that is not read. Use one of: {', '.join(KINDS)}."
+        raise UserError(message, param=param)
+    if len(document.content) > MAX_DOCUMENT_BYTES:
+        message = f"'{key[:100]}' has {len(document.content):,} bytes (max {MAX_DOCUMENT_BYTES:,}). Split it."
+        raise UserError(message, param=param)
+    if not document.content:
+        raise UserError(f"'{key[:100]}' is empty.", param=param)
+    _check_metadata(document.metadata, param)
+
+
+def _check_metadata(metadata: Mapping[str, Any], param: str) -> None:
+    if len(metadata) > MAX_METADATA:
+        raise UserError(f"A document has at most {MAX_METADATA} values of metadata.", param=param)
+    for name, value in metadata.items():
+        if not isinstance(value, str | int | float | bool) or len(name) > 100 or len(str(value)) > 1_000:
+            message = (
+                f"The metadata '{name[:100]}' must be a text of at most 1,000 characters, a number, or true or false."
+            )
+            raise UserError(message, param=param)
+
+
+def _digest(document: NewDocument) -> str:
+    """Return a hash of all that is indexed of a document."""
+    metadata = orjson.dumps(dict(document.metadata), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    title = document.title.encode() if document.kind == "py" else b""  # the names of definitions begin with it
+    return sha256(b"\0".join((document.kind.encode(), title, metadata, document.content))).hexdigest()

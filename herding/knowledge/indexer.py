@@ -1,0 +1,111 @@
+"""Indexes documents beside the requests: one after the other, in steps that survive the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+from herding.errors import HerdingError, LimitError, NodeError, StoreError, UserError
+from herding.knowledge.embedder import Embedder
+from herding.knowledge.parsing.sandbox import SECONDS, parse
+from herding.store import Store
+from herding.store.collections.store import ClaimedDocument
+from herding.values import Collection, TextChunk
+
+BATCH = 64
+"""Chunks of one step."""
+
+LEASE_MS = (SECONDS + 60) * 1000
+POLL_SECONDS = 1.0
+RETRY_MS = 5_000
+"""The time that a document waits for a node."""
+
+log = logging.getLogger(__name__)
+
+
+class Indexer:
+    """Takes documents that wait, reads, embeds and publishes them. A step that is stored is never repeated."""
+
+    def __init__(self, *, store: Store, embedder: Embedder, clock: Callable[[], int]) -> None:
+        self._store, self._embedder, self._clock = store, embedder, clock
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look for documents at once."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Index what waits; never returns."""
+        while True:
+            try:
+                while await self.index_next():
+                    pass
+            except StoreError as error:
+                log.warning("documents wait for the database: %s", error)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._wake.wait()
+
+    async def index_next(self) -> bool:
+        """Index one document that waits; return whether there was one."""
+        claimed = await self._store.claim_document(now=self._clock(), lease=LEASE_MS)
+        if claimed is None:
+            return False
+        try:
+            await self._index(claimed)
+        except (NodeError, LimitError) as error:
+            log.warning("document waits for a node (%s): %s", claimed.id, error.message)
+            await self._store.postpone_document(claimed, until=self._clock() + RETRY_MS, reason=error.message)
+        except UserError as error:
+            await self._store.fail_document(claimed, error.message)
+        except StoreError:
+            raise
+        except HerdingError as error:
+            log.exception("index document failed (%s)", claimed.id)
+            await self._store.fail_document(claimed, error.message)
+        except Exception:
+            log.exception("index document failed (%s)", claimed.id)
+            await self._store.fail_document(claimed, "The document can't be indexed. See the log for details.")
+        return True
+
+    async def _index(self, claimed: ClaimedDocument) -> None:
+        collection = await self._collection(claimed)
+        chunks = await parse(
+            claimed.kind,
+            claimed.content,
+            title=claimed.title,
+            tokens=collection.chunk_tokens,
+            overlap=collection.overlap_tokens,
+        )
+        stored = await self._store.begin_indexing(claimed, total=len(chunks))
+        dimensions: int | None = None
+        for start in range(stored, len(chunks), BATCH):
+            batch = chunks[start : start + BATCH]
+            vectors = await self._embedder.embed(collection.embedding_model, _texts(claimed.title, batch))
+            dimensions = _checked_dimensions(collection, vectors)
+            if not await self._store.add_chunks(claimed, batch, vectors, until=self._clock() + LEASE_MS):
+                return  # it was replaced or deleted meanwhile
+        await self._store.publish_document(claimed, dimensions=dimensions)
+
+    async def _collection(self, claimed: ClaimedDocument) -> Collection:
+        found = [one for one in await self._store.collections() if one.id == claimed.collection_id]
+        if not found:
+            raise UserError("The collection was deleted.")
+        return found[0]
+
+
+def _texts(title: str, chunks: Sequence[TextChunk]) -> list[str]:
+    """Return the texts to embed: a chunk says little without the headings above it."""
+    return [f"{chunk.heading or title}\n{chunk.text}" for chunk in chunks]
+
+
+def _checked_dimensions(collection: Collection, vectors: Sequence[bytes]) -> int:
+    """Return the length of the vectors; raise UserError if the model has changed since others were stored."""
+    dimensions = len(vectors[0]) // 4
+    if collection.dimensions not in (None, dimensions):
+        message = f"'{collection.embedding_model}' makes vectors of {dimensions} numbers now"
+        raise UserError(f"{message}, and the collection has {collection.dimensions}. Create a new collection.")
+    return dimensions

@@ -1,0 +1,84 @@
+"""The child process that reads one document: limits itself, reads stdin, writes the chunks to stdout, and ends.
+
+stdin has one line of JSON and then the bytes of the document. stdout gets one JSON object: `chunks` or `error`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import sys
+from dataclasses import asdict
+from typing import Any
+
+_NETWORK = 0x40000000
+_USER = 0x10000000
+"""Flags of `unshare`: a network and a user of its own."""
+
+_REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "urllib.")
+_DEPTH = 3_000
+"""Nesting of a document that is read."""
+
+
+def main() -> None:
+    """Read one document."""
+    head: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    _limit(memory=head["memory"], seconds=head["seconds"])
+    result = _read(head, sys.stdin.buffer.read())
+    sys.stdout.buffer.write(json.dumps(result).encode())
+    sys.stdout.buffer.flush()
+    os._exit(0)
+
+
+def _limit(*, memory: int, seconds: int) -> None:
+    """Take away memory, time, files to write, and the network."""
+    _leave_network()
+    for kind, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # a lower limit is in force
+            resource.setrlimit(kind, (most, most))
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    sys.setrecursionlimit(_DEPTH)
+
+
+def _leave_network() -> None:
+    """Enter a network without devices, where the kernel allows that; Python's sockets are refused anyway."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).unshare(_USER | _NETWORK)
+
+
+def _refuse(event: str, _arguments: object) -> None:
+    """Refuse what reading a document never needs."""
+    if event.startswith(_REFUSED):
+        raise PermissionError(f"{event} is not allowed here")
+
+
+def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
+    from herding.knowledge.parsing.chunks import Chunker, numbered
+    from herding.knowledge.parsing.formats import UnreadableError, read
+
+    sys.addaudithook(_refuse)
+    chunker = Chunker(tokens=head["tokens"], overlap=head["overlap"], tokenizer=head["tokenizer"])
+    try:
+        chunks = numbered(read(head["kind"], content, chunker, title=head["title"]))
+    except UnreadableError as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": "The document takes too much memory to read."}
+    except RecursionError:
+        return {"error": "The document is nested too deeply to be read."}
+    except Exception as error:  # noqa: BLE001  a damaged document may fail in any way
+        return {"error": f"The document can't be read: {type(error).__name__}: {str(error)[:200]}"}
+    if len(chunks) > head["most"]:
+        return {"error": f"The document has {len(chunks):,} chunks (max {head['most']:,}). Split it."}
+    return {"chunks": [asdict(chunk) for chunk in chunks]}

@@ -1,0 +1,111 @@
+"""Cuts texts into chunks by their structure and by tokens, with an overlap."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from semantic_text_splitter import MarkdownSplitter, TextSplitter
+
+from herding.values import TextChunk
+
+CHARS_PER_TOKEN = 4
+"""An estimate for where there is no tokenizer."""
+
+MAX_CHARS_PER_TOKEN = 8
+"""A chunk of more has words that are no language: it is cut by characters."""
+
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+_FENCE = re.compile(r"^(```|~~~).*?(?:^\1|\Z)", re.MULTILINE | re.DOTALL)
+
+
+class Chunker:
+    """Cuts texts into chunks of at most `tokens` tokens, of which `overlap` are also in the chunk before.
+
+    Tokens are counted with the tokenizer in the file `tokenizer`; without one, they are estimated.
+    """
+
+    def __init__(self, *, tokens: int, overlap: int, tokenizer: str | None) -> None:
+        self.tokens, self._overlap = tokens, overlap
+        self._tokenizer: Any = None
+        if tokenizer is not None:
+            from tokenizers import Tokenizer
+
+            self._tokenizer = Tokenizer.from_file(tokenizer)
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of a text."""
+        if self._tokenizer is None:
+            return -(-len(text) // CHARS_PER_TOKEN)
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def cut(self, text: str, *, markdown: bool = False, heading: str = "", page: int | None = None) -> list[TextChunk]:
+        """Return the chunks of a text with their lines; of Markdown, with the path of their headings too."""
+        headings = _headings(text) if markdown else []
+        lines = [match.start() for match in re.finditer("\n", text)]
+        chunks = []
+        for start, piece in self._pieces(text, markdown=markdown):
+            first = bisect_right(lines, start - 1) + 1
+            path = _path(headings, start + len(piece) - len(piece.lstrip())) if headings else ""
+            chunks.append(
+                TextChunk(
+                    number=0,
+                    text=piece,
+                    heading=" / ".join(filter(None, (heading, path))),
+                    page=page,
+                    first_line=None if page else first,
+                    last_line=None if page else first + piece.count("\n"),
+                    tokens=self.count(piece),
+                )
+            )
+        return chunks
+
+    def _pieces(self, text: str, *, markdown: bool) -> Iterator[tuple[int, str]]:
+        splitter = self._splitter(MarkdownSplitter if markdown else TextSplitter)
+        longest = self.tokens * MAX_CHARS_PER_TOKEN
+        for start, piece in splitter.chunk_indices(text):
+            if len(piece) <= longest:
+                yield start, piece
+                continue
+            step = self.tokens * CHARS_PER_TOKEN
+            yield from ((start + at, piece[at : at + step]) for at in range(0, len(piece), step))
+
+    def _splitter(self, kind: Any) -> Any:
+        if self._tokenizer is None:
+            size = self.tokens * CHARS_PER_TOKEN
+            return kind(size, overlap=self._overlap * CHARS_PER_TOKEN)
+        return kind.from_huggingface_tokenizer(self._tokenizer, self.tokens, overlap=self._overlap)
+
+
+def numbered(chunks: Sequence[TextChunk]) -> list[TextChunk]:
+    """Return the chunks with text, numbered from 1."""
+    kept = [chunk for chunk in chunks if chunk.text.strip()]
+    return [replace(chunk, number=number) for number, chunk in enumerate(kept, start=1)]
+
+
+def _headings(text: str) -> list[tuple[int, int, str]]:
+    """Return the place, the level and the words of each heading that is not in a block of code."""
+    code = [(match.start(), match.end()) for match in _FENCE.finditer(text)]
+    starts = [start for start, _ in code]
+
+    def in_code(place: int) -> bool:
+        index = bisect_right(starts, place) - 1
+        return index >= 0 and place < code[index][1]
+
+    found = ((match.start(), len(match[1]), match[2].strip()) for match in _HEADING.finditer(text))
+    return [heading for heading in found if not in_code(heading[0])]
+
+
+def _path(headings: Sequence[tuple[int, int, str]], place: int) -> str:
+    """Return the headings above a place, from the outermost on."""
+    path: list[tuple[int, str]] = []
+    for start, level, words in headings:
+        if start > place:
+            break
+        path = [(known, name) for known, name in path if known < level] + [(level, words)]
+    return " / ".join(name for _, name in path)

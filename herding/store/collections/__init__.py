@@ -1,0 +1,1 @@
+"""Collections of documents: their tables, their vectors and their words."""

@@ -1,0 +1,119 @@
+"""The word search: which words a text has, the index of both databases, and the order of what is found."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+MAX_QUERY_WORDS = 40
+CANDIDATES = 100
+"""Chunks that the database's own order picks, before they are ranked here in the same way for all databases."""
+
+_WORD = re.compile(r"[^\W_]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_MAX_WORD = 60
+
+_STOP_WORDS = (
+    "a an and are as at be by can do does for from has have how i if in into is it its me my of on or that the their "
+    "there this to was what when where which who why will with you your"
+)
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+"""Words of questions that say nothing about what is looked for."""
+
+_SQLITE = (
+    "CREATE VIRTUAL TABLE chunk_index USING fts5(words, content='chunk', content_rowid='id', "
+    "tokenize='unicode61 remove_diacritics 0')",
+    "CREATE TRIGGER chunk_added AFTER INSERT ON chunk BEGIN "
+    "INSERT INTO chunk_index (rowid, words) VALUES (new.id, new.words); END",
+    "CREATE TRIGGER chunk_deleted AFTER DELETE ON chunk BEGIN "
+    "INSERT INTO chunk_index (chunk_index, rowid, words) VALUES ('delete', old.id, old.words); END",
+    "INSERT INTO chunk_index (chunk_index) VALUES ('rebuild')",
+)
+_POSTGRES = ("CREATE INDEX ix_chunk_words ON chunk USING gin (to_tsvector('simple', words))",)
+
+_FIND_SQLITE = (
+    "SELECT chunk_index.rowid FROM chunk_index JOIN chunk_vector ON chunk_vector.chunk_id = chunk_index.rowid "
+    "WHERE chunk_index MATCH :query AND chunk_vector.collection_id = :collection {filter} "
+    "ORDER BY bm25(chunk_index), chunk_index.rowid LIMIT :count"
+)
+_FIND_POSTGRES = (
+    "SELECT chunk.id FROM chunk JOIN chunk_vector ON chunk_vector.chunk_id = chunk.id "
+    "WHERE to_tsvector('simple', chunk.words) @@ to_tsquery('simple', :query) "
+    "AND chunk_vector.collection_id = :collection {filter} "
+    "ORDER BY ts_rank(to_tsvector('simple', chunk.words), to_tsquery('simple', :query)) DESC, chunk.id LIMIT :count"
+)
+
+
+def words_of(value: str) -> str:
+    """Return the words of a text in lower case, parted by spaces; parts of names are words of their own.
+
+    `getUserName` and `get_user_name` have the same words.
+    """
+    found = (_HUMP.sub(" ", word) for word in _WORD.findall(value))
+    return " ".join(word[:_MAX_WORD] for word in " ".join(found).casefold().split())
+
+
+def query_words(question: str) -> list[str]:
+    """Return the words of a question that are looked for."""
+    words = list(dict.fromkeys(words_of(question).split()))
+    return ([word for word in words if word not in STOP_WORDS] or words)[:MAX_QUERY_WORDS]
+
+
+def prepare(connection: Connection) -> None:
+    """Create the index of words if there is none."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    query = (
+        "SELECT count(*) FROM sqlite_master WHERE name = 'chunk_index'"
+        if is_sqlite
+        else "SELECT count(to_regclass('ix_chunk_words'))"
+    )
+    if not connection.exec_driver_sql(query).scalar_one():
+        for statement in _SQLITE if is_sqlite else _POSTGRES:
+            connection.exec_driver_sql(statement)
+
+
+def find(
+    connection: Connection, collection_id: int, words: Sequence[str], documents: Sequence[str] | None
+) -> list[int]:
+    """Return the chunks of a collection that have any of the words, best first; only of `documents` if given."""
+    if not words:
+        return []
+    is_sqlite = connection.dialect.name == "sqlite"
+    operator = " OR " if is_sqlite else " | "
+    query = operator.join(f'"{word}"' if is_sqlite else f"'{word}'" for word in words)
+    statement = _FIND_SQLITE if is_sqlite else _FIND_POSTGRES
+    parameters: dict[str, Any] = {"query": query, "collection": collection_id, "count": CANDIDATES}
+    found = connection.execute(*filtered(statement, parameters, documents)).scalars().all()
+    return _ranked(connection, list(found), words)
+
+
+def filtered(statement: str, parameters: dict[str, Any], documents: Sequence[str] | None) -> tuple[Any, dict[str, Any]]:
+    """Return a statement whose `{filter}` lets only chunks of `documents` through, with its parameters."""
+    if documents is None:
+        return text(statement.replace("{filter}", "")), parameters
+    condition = "AND chunk_vector.chunk_id IN (SELECT id FROM chunk WHERE document_id IN :documents)"
+    prepared = text(statement.replace("{filter}", condition))
+    return prepared.bindparams(bindparam("documents", expanding=True)), {**parameters, "documents": list(documents)}
+
+
+def _ranked(connection: Connection, ids: list[int], words: Sequence[str]) -> list[int]:
+    """Return the chunks in the order of BM25, with frequencies among the candidates, which needs no statistics."""
+    if len(ids) < 2:
+        return ids
+    query = text("SELECT id, words FROM chunk WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+    texts = {row.id: row.words.split() for row in connection.execute(query, {"ids": ids})}
+    counts = {id: Counter(found) for id, found in texts.items()}
+    mean = sum(map(len, texts.values())) / len(texts)
+    frequency = {word: sum(word in count for count in counts.values()) for word in words}
+    rarity = {word: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for word, n in frequency.items()}
+
+    def score(id: int) -> float:
+        length = 0.4 + 0.6 * len(texts[id]) / mean
+        return sum(rarity[word] * counts[id][word] * 2.2 / (counts[id][word] + 1.2 * length) for word in words)
+
+    return sorted(texts, key=lambda id: (-score(id), id))
