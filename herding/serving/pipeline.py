@@ -136,11 +136,6 @@ class Pipeline:
         require(who, RUN)
         return await self._preparer.preview(request, who)
 
-    async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
-        """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
-        require(who, RUN)
-        return await self._preparer.retrieve(request, who)
-
     async def input_size(self, request: Request, who: Principal) -> InputSize:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
         require(who, RUN)
@@ -155,6 +150,11 @@ class Pipeline:
                     if (size := await node.count(call)) is not None:
                         return InputSize(size[0], model, size[1])
         return InputSize(prepared.input_tokens(prepared.rendered))
+
+    async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
+        """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
+        require(who, RUN)
+        return await self._preparer.retrieve(request, who)
 
     async def cancel(self, request_id: str, who: Principal) -> None:
         """Stop a running request of this principal; its stream ends with Done and the status `cancelled`."""
