@@ -48,6 +48,7 @@ class Editor {
     if (!field.name || field.name === "model" || field.name === "note" || field.name === "message") return;
     if (field.matches("textarea")) this.#mark(field);
     if (field.name === "yaml") this.#lines();
+    if (field.name.endsWith(".role")) field.closest(".engineer-block").dataset.role = field.value;
     this.#follow(field);
     this.changed();
   }

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.access.operations import EDIT, SAVE
+from herding.prompts.variables import MAX_TEXT
 from herding.ui.engineer import messages, saving, settings, variables
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt
@@ -84,7 +85,6 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
     editing = (
         _yaml_part(edited) if edited.way == "yaml" else _form_part(shown, can_edit=can_edit, can_define=can_define)
     )
-    own = el("div", *pieces_of(shown, who)["engineer-others"], id="engineer-others", role="status")
     marks = {name: el("div", html, id=name) for name, html in pieces_of(shown, who).items()}
     draft = el(
         "div",
@@ -101,7 +101,7 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         id="engineer-preview-section",
         cls="engineer-section",
     )
-    return [own, editing, marks["engineer-problem"], preview, draft]
+    return [marks["engineer-others"], editing, marks["engineer-problem"], preview, draft]
 
 
 def pieces_of(shown: Shown, who: Principal) -> dict[str, Markup]:
@@ -148,8 +148,8 @@ def shown_variables(edited: EditedPrompt) -> dict[str, dict[str, Any]]:
         known = kind in (value for _, value in variables.TYPES)
         choices = [str(choice) for choice in variable.get("choices") or ()]
         found[name] = {**variable, "type": kind if known else "text", "choices": choices}
-        if not isinstance(variable.get("max_chars", 0), int):
-            found[name].pop("max_chars")
+        if not isinstance(variable.get("max_chars"), int):
+            found[name]["max_chars"] = MAX_TEXT
     return found
 
 
