@@ -62,7 +62,7 @@ from herding.values import (
 
 MAX_ATTEMPTS = 3
 COUNT_SECONDS = 0.4
-"""How long a node may take to count the tokens of a preview, for which a person waits."""
+"""Time limit of a node that counts the tokens of a preview, for which a person waits."""
 
 GRACE_SECONDS = 0.5
 """After the stop marker, how long a node may take to end by itself and report its exact usage."""

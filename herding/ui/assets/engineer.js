@@ -133,7 +133,7 @@ class Editor {
       document.getElementById("draft-state").textContent = answer.error?.message ?? `Server error ${response.status}.`;
       return;
     }
-    // An answer to an older edit says nothing about what is on the page now.
+    // A response to an older edit says nothing about what is on the page now.
     if (sent === this.version && !this.off.signal.aborted) this.#apply(answer);
     else if (answer.pieces) this.#piece("draft-state", answer.pieces["draft-state"]);
   }

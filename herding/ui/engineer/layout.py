@@ -30,7 +30,7 @@ NO_PROMPTS = empty_state("No prompts yet", "Create one with New prompt, or add a
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the form shows of an edited prompt.
+    """An edited prompt as the form shows it.
 
     errors: by field; `problem` is one that belongs to no field.
     preview_head, preview: the rendered input in a line and as a whole; `variant` is the one of the values.
