@@ -21,6 +21,7 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
+from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
 from herding import __version__
@@ -34,6 +35,7 @@ from herding.api.site import not_found
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
+from herding.mcp.endpoint import PATH, McpEndpoint
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext, Node
 from herding.nodes.network import Network
@@ -198,6 +200,9 @@ def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int |
     `max_body` replaces the setting.
     """
     app = create_app(parts.orchestrator, parts.authenticator)
+    endpoint = McpEndpoint(parts.orchestrator)
+    app.router.routes += [Route(PATH, endpoint), Route(f"{PATH}/", endpoint)]
+    app.router.lifespan_context = endpoint.lifespan
     if ui:
         _configure_gradio(settings.home)
         from herding.ui.mount import mount  # Gradio reads the environment when it is imported

@@ -23,7 +23,7 @@ SERVICES: dict[str, set[str]] = {
 """The rooms of services, with those of their own storey that each may import: one way only."""
 
 BELOW_DOORS = GROUND | LIBRARIES | set(SERVICES) | {"orchestrator"}
-DOORS = {"api", "ui"}
+DOORS = {"api", "ui", "mcp"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
@@ -53,7 +53,9 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"engine"},
     "transformers": {"engine"},
     "fastapi": {"api", "engine", "main"},
-    "starlette": {"api", "engine", "main", "ui"},
+    "starlette": {"api", "engine", "main", "mcp", "ui"},
+    "mcp": {"mcp"},
+    "mcp_types": {"mcp"},
 }
 """The rooms that may import a package."""
 

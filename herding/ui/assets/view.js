@@ -68,6 +68,13 @@ const startModules = async (root) => {
 };
 document.addEventListener("htmx:load", ({ detail }) => startModules(detail.elt));
 
+/** Replace the content of an element by HTML of the server, outside a request of htmx. */
+export const insertHtml = (element, html) => {
+  element.innerHTML = html;
+  htmx.process(element);
+  startModules(element);
+};
+
 document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detail));
 document.addEventListener("address", ({ detail }) => {
   const { elt: _, ...fields } = detail;

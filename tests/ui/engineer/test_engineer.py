@@ -173,7 +173,7 @@ async def test_a_run_streams_and_tells_how_it_went(desktop: Desktop) -> None:
     assert "Waiting for the model" in statuses[0]
     assert "Succeeded" in statuses[-1]
     assert desktop.value(pane.text) == "far 3000 kind no "
-    assert "Token count: reported" in desktop.value(pane.metrics)
+    assert "<dt>Token count</dt><dd>reported</dd>" in desktop.value(pane.metrics)
     assert "Routed to echo (echo is the only available model)." in desktop.value(pane.metrics)
     assert desktop.prop(pane.feedback, "visible") is True
     assert desktop.prop(desktop.page.engineer.runner.run, "interactive") is True
