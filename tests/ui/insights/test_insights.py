@@ -336,10 +336,10 @@ async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(
     desktop.set(engineer.picker, "duel")
     await desktop.fire("choose")
     await desktop.fire("run")
-    assert "Why this model" in desktop.value(engineer.runner.pane.metrics)
+    assert "share-bar" in desktop.value(engineer.runner.pane.metrics)
     await desktop.fire("history")
     row = (await desktop.place.rows())[0].request_id
     await desktop.fire("history_pick", row)
     shown = desktop.value(desktop.page.history.page)
     assert "Routed to" in shown
-    assert "Why this model" not in shown
+    assert "share-bar" not in shown
