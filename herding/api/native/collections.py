@@ -303,7 +303,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
         Documents whose content is in the collection already are not added again. Files may be .txt, .md, .html, .pdf,
         .docx, .csv and .py.
         """
-        await collections.get(collection, who)  # before the body is read
+        await collections.editable(collection, who)  # before the body is read
         documents = await _read(request)
         job = await collections.add(collection, documents, who)
         if wait:

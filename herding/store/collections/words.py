@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 MAX_QUERY_WORDS = 40
-CANDIDATES = 100
+CANDIDATES = 60
 """Chunks that the database's own order picks, before they are ranked here in the same way for all databases."""
 
 _WORD = re.compile(r"[^\W_]+")
