@@ -70,7 +70,13 @@ async def test_migrations_make_what_the_tables_say(postgres_server: Server) -> N
     await (await Store.open(url)).close()
     used = schema_engine(parse_url(url))
     with used.connect() as connection:
-        derived = ("ix_search_text_trigrams", "ix_chunk_words", "chunk_pgvector", "ix_chunk_pgvector_collection_id")
+        derived = (
+            "ix_search_text_trigrams",
+            "ix_chunk_lexemes",
+            "lexemes",
+            "chunk_pgvector",
+            "ix_chunk_pgvector_collection_id",
+        )
         context = MigrationContext.configure(
             connection,
             opts={

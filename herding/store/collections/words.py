@@ -33,7 +33,12 @@ _SQLITE = (
     "INSERT INTO chunk_index (chunk_index, rowid, words) VALUES ('delete', old.id, old.words); END",
     "INSERT INTO chunk_index (chunk_index) VALUES ('rebuild')",
 )
-_POSTGRES = ("CREATE INDEX ix_chunk_words ON chunk USING gin (to_tsvector('simple', words))",)
+_POSTGRES = (
+    # Stored, since the order of what is found would compute it for each chunk again.
+    "ALTER TABLE chunk ADD COLUMN IF NOT EXISTS lexemes tsvector "
+    "GENERATED ALWAYS AS (to_tsvector('simple', words)) STORED",
+    "CREATE INDEX ix_chunk_lexemes ON chunk USING gin (lexemes)",
+)
 
 _FIND_SQLITE = (
     "SELECT chunk_index.rowid FROM chunk_index JOIN chunk_vector ON chunk_vector.chunk_id = chunk_index.rowid "
@@ -42,9 +47,9 @@ _FIND_SQLITE = (
 )
 _FIND_POSTGRES = (
     "SELECT chunk.id FROM chunk JOIN chunk_vector ON chunk_vector.chunk_id = chunk.id "
-    "WHERE to_tsvector('simple', chunk.words) @@ to_tsquery('simple', :query) "
+    "WHERE chunk.lexemes @@ to_tsquery('simple', :query) "
     "AND chunk_vector.collection_id = :collection {filter} "
-    "ORDER BY ts_rank(to_tsvector('simple', chunk.words), to_tsquery('simple', :query)) DESC, chunk.id LIMIT :count"
+    "ORDER BY ts_rank(chunk.lexemes, to_tsquery('simple', :query)) DESC, chunk.id LIMIT :count"
 )
 
 
@@ -69,7 +74,7 @@ def prepare(connection: Connection) -> None:
     query = (
         "SELECT count(*) FROM sqlite_master WHERE name = 'chunk_index'"
         if is_sqlite
-        else "SELECT count(to_regclass('ix_chunk_words'))"
+        else "SELECT count(to_regclass('ix_chunk_lexemes'))"
     )
     if not connection.exec_driver_sql(query).scalar_one():
         for statement in _SQLITE if is_sqlite else _POSTGRES:
