@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
 MAX_QUERY_WORDS = 40
-CANDIDATES = 100
+CANDIDATES = 60
 """Chunks that the database's own order picks, before they are ranked here in the same way for all databases."""
 
 _WORD = re.compile(r"[^\W_]+")
@@ -106,11 +105,11 @@ def _ranked(connection: Connection, ids: list[int], words: Sequence[str]) -> lis
     if len(ids) < 2:
         return ids
     query = text("SELECT id, words FROM chunk WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
-    texts = {row.id: row.words.split() for row in connection.execute(query, {"ids": ids})}
-    counts = {id: Counter(found) for id, found in texts.items()}
+    texts: dict[int, list[str]] = {row.id: row.words.split() for row in connection.execute(query, {"ids": ids})}
+    counts = {id: {word: found.count(word) for word in words} for id, found in texts.items()}
     mean = sum(map(len, texts.values())) / len(texts)
-    frequency = {word: sum(word in count for count in counts.values()) for word in words}
-    rarity = {word: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for word, n in frequency.items()}
+    frequency = {word: sum(count[word] > 0 for count in counts.values()) for word in words}
+    rarity: dict[str, float] = {word: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for word, n in frequency.items()}
 
     def score(id: int) -> float:
         length = 0.4 + 0.6 * len(texts[id]) / mean

@@ -23,9 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from herding.access.operations import EDIT, SAVE
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import NUMBERS, Edits
+from herding.prompts.parameters import check_parameters
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer.form_data import apply_form, body_of, normalized, parse_data, to_text
 from herding.ui.kit.variable_form import initial_value
@@ -223,17 +224,20 @@ async def check_edits(
     saved: PromptInfo, edits: Edits, text: str, who: Principal, orchestrator: Orchestrator
 ) -> tuple[PromptInfo, HerdingError | None]:
     """Return the prompt with its edits, or the saved one and the error of the edits."""
-    if edits.whole is None and edits.template is None:
+    if not edits.changes_prompt:
         return saved, UserError("This prompt is empty. Add a message first.") if is_unsaved(saved) else None
     try:
         if SAVE in who.rights:
             return await orchestrator.prompts.sketch(saved.key, text, who), None
+        check_parameters(Parameters.of(edits.parameters))
+        if edits.template is None:
+            return saved, None
         values = {name: variable.get("default") or "x" for name, variable in saved.variables.items()}
         request = Request(prompt=reference(saved), variables=values, template=edits.template)
         await orchestrator.pipeline.preview(request, who)
     except HerdingError as error:
-        is_of_text = error.param in ("template", "whole") or SAVE in who.rights
-        return saved, error if is_of_text else None
+        is_of_values = isinstance(error, VariableError)
+        return saved, None if is_of_values else error
     return saved, None
 
 
