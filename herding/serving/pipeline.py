@@ -36,6 +36,7 @@ from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
 from herding.knowledge.retrieval import Retrieved
+from herding.plugins import Plugins
 from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
@@ -85,7 +86,9 @@ class Pipeline:
         active: ActiveRequests,
         metrics: Metrics,
         clock: Callable[[], int],
+        plugins: Plugins,
     ) -> None:
+        self._plugins = plugins
         self._preparer, self._store, self._fleet = preparer, store, fleet
         self._selector, self._queue, self._learning = selector, queue, learning
         self._active, self._metrics, self._clock = active, metrics, clock
@@ -188,7 +191,7 @@ class Pipeline:
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
             if not run.stopped:
-                await run.judge()
+                await run.judge(self._plugins)
             run.end("cancelled" if run.stopped else "succeeded")
         except HerdingError as error:
             run.end("interrupted" if run.interrupted else "cancelled" if run.revoked else "failed", error)

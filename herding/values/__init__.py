@@ -47,6 +47,7 @@ from herding.values.nodes import (
     NodeRecord,
     NodeState,
     NodeStatus,
+    PluginInfo,
     SmallModel,
     System,
 )
@@ -177,6 +178,7 @@ __all__ = [
     "Outcome",
     "Page",
     "Parameters",
+    "PluginInfo",
     "Preference",
     "Principal",
     "PromptConflict",
