@@ -52,15 +52,15 @@ def panel_section() -> Markup:
     )
 
 
-def base_url(headers: Mapping[str, str]) -> str:
+def base_url(headers: Mapping[str, str], app_url: str) -> str:
     """Return the address of the app as the browser sees it, without a slash at the end.
 
-    The Referer of the page's requests is preferred: no proxy on the way changes it.
+    The Referer of the page's requests is preferred to `app_url`: no proxy on the way changes it.
     """
     page, origin = _split_url(headers.get("referer")), headers.get("origin")
     if page and origin in (None, f"{page.scheme}://{page.netloc}"):
         return f"{page.scheme}://{page.netloc}{page.path.rpartition('/')[0]}"
-    return f"http://{headers.get('host', 'localhost')}"
+    return app_url.rstrip("/")
 
 
 def _split_url(url: str | None) -> SplitResult | None:
@@ -78,7 +78,7 @@ def code_html(edited: EditedPrompt, values: Mapping[str, Any], call: Call) -> Ma
 
     `rated` in the call is the request on the page, if there is one, and `stars` its rating.
     """
-    principal, base = call.principal, base_url(call.headers)
+    principal, base = call.principal, base_url(call.headers, call.app_url)
     needs_token, rated = principal.token is not None, call.text("rated")
     run = ApiCall(f"{base}/api/v1/infer", infer_body(edited, values), "text", needs_token)
     score = None
