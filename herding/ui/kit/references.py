@@ -36,7 +36,12 @@ def join_place(document: str, place: str) -> str:
 
 def _card(reference: Reference) -> Markup:
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
-    head = el("div", el("b", f"[{reference.number}]"), link, el("span", f"{reference.score:.2f}", cls="muted score"),
-              cls="reference-head")  # fmt: skip
+    head = el(
+        "div",
+        el("b", f"[{reference.number}]"),
+        link,
+        el("span", f"{reference.score:.2f}", cls="muted score"),
+        cls="reference-head",
+    )
     text = el("details", el("summary", "Text"), el("pre", reference.text, cls="code", tabindex="0"))
     return el("li", head, text, value=str(reference.number))

@@ -58,8 +58,9 @@ def new_collection(models: Sequence[str]) -> Markup:
         "form",
         text_field("Name", "name", required="", maxlength="64", info="Letters, digits and . _ -"),
         text_field("Description (optional)", "description", maxlength="2000"),
-        select_field("Embedding model", "model", [(model, model) for model in models], models[0],
-                     info="Can't be changed later"),  # fmt: skip
+        select_field(
+            "Embedding model", "model", [(model, model) for model in models], models[0], info="Can't be changed later"
+        ),
         button("Create", kind="primary", submit=True),
         cls="knowledge-form",
         hx_post="ui/knowledge/collections",
@@ -110,8 +111,14 @@ def question_form(found: Collection, *, may_ask: bool) -> Markup:
     """Return the field for a question, with a button that searches and one that asks a model."""
     return el(
         "form",
-        text_field("Search or ask", "text", placeholder="What do you want to know?", required="", maxlength="4000",
-                   id="knowledge-text"),  # fmt: skip
+        text_field(
+            "Search or ask",
+            "text",
+            placeholder="What do you want to know?",
+            required="",
+            maxlength="4000",
+            id="knowledge-text",
+        ),
         button("Search", submit=True, id="knowledge-search"),
         button("Ask", kind="primary", id="knowledge-ask", data_ask=f"{base(found.name)}/ask") if may_ask else None,
         button("Stop", id="knowledge-stop", hidden="") if may_ask else None,
@@ -156,8 +163,10 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
     refresh = {"hx_get": here, "hx_trigger": "every 1s [this.offsetParent]", "hx_target": "#knowledge-documents"}
-    pages = (_page_button(found, offset - PAGE_SIZE, "‹ Previous") if offset else None,
-             _page_button(found, offset + PAGE_SIZE, "Next ›") if len(documents) == PAGE_SIZE else None)  # fmt: skip
+    pages = (
+        _page_button(found, offset - PAGE_SIZE, "‹ Previous") if offset else None,
+        _page_button(found, offset + PAGE_SIZE, "Next ›") if len(documents) == PAGE_SIZE else None,
+    )
     pager = el("nav", *pages, cls="answers", aria_label="Pages") if any(pages) else None
     state = el("p", "Indexing…", cls="muted", role="status") if running else None
     return el("div", state, table, pager, cls="knowledge-table", **(refresh if running else {}))
@@ -213,16 +222,24 @@ def _match(found: Collection, one: FoundChunk) -> Markup:
     )
     scores = el("span", f"score {one.score:.2f} · similarity {one.similarity:.2f}", cls="muted score")
     heading = el("div", one.chunk.heading, cls="muted one-line") if one.chunk.heading else None
-    return el("li", el("div", opens, scores, cls="reference-head"), heading, el("pre", one.chunk.text, cls="code",
-              tabindex="0"))  # fmt: skip
+    return el(
+        "li",
+        el("div", opens, scores, cls="reference-head"),
+        heading,
+        el("pre", one.chunk.text, cls="code", tabindex="0"),
+    )
 
 
 def document_page(
     found: Collection, document: Document, chunks: Sequence[tuple[int, TextChunk]], *, marked: int, first: int
 ) -> Markup:
     """Return the chunks of a document from number `first` on; the one with the id `marked` is highlighted."""
-    head = el("header", el("h3", document.title), el("p", *_dotted((document.kind, plural(document.chunks, "chunk"))),
-              cls="muted"), cls="knowledge-head")  # fmt: skip
+    head = el(
+        "header",
+        el("h3", document.title),
+        el("p", *_dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
+        cls="knowledge-head",
+    )
     shown = (_chunk(one, marked=chunk_id == marked) for chunk_id, one in chunks)
     last = first + len(chunks) - 1
     pages = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from herding.errors import AccessError, NotFoundError, UserError
-from herding.prompts.parser import parse_prompt
+from herding.prompts.prompt_file import parse_prompt
 from herding.ui.kit.references import reference_cards
 from herding.ui.knowledge.tab import ask_prompt, text_models
 from herding.values import Reference
