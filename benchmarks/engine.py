@@ -4,7 +4,7 @@ Every round measures the same greedy answers of the same length in three ways, o
 of one prompt at a time in this process; the engine process with one user; the engine process with several users at
 once. End-of-turn tokens are taken out of the model's configuration, so that every answer has the full length.
 
-    python benchmarks/engine.py [--model herding/cria | --model DIRECTORY | --random-135m] [--rounds 5] [--tokens 128]
+    python benchmarks/engine.py [--model herding/cria | --model DIRECTORY] [--rounds 5] [--tokens 128]
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from pathlib import Path
 
 import httpx
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from herding.engine.fetcher import ModelFetcher  # noqa: E402
+from herding.engine.model_files import parse_source  # noqa: E402
+
+SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 CRIA = ROOT / "herding" / "engine" / "cria" / "weights"
 SECRET = "benchmark"
 TOPICS = ["the sea", "an old clock", "two friends", "a long road", "the first snow", "a red door", "bread", "the moon"]
@@ -46,12 +49,15 @@ def main() -> None:
         prompts = [f"Write a short story about {TOPICS[i % len(TOPICS)]}, number {i}." for i in range(options.users)]
         with engine(model, options) as url:
             report(asyncio.run(measure(model, url, prompts, options)), options)
+            time.sleep(1.5)  # the engine measures itself once a second
+            status = httpx.get(f"{url}/status", headers=headers()).json()
+            resident = status["system"]["process_memory"] / 2**20
+            print(f"engine process                 {resident:8.0f} MiB resident after it")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="herding/cria", help="herding/cria or a directory")
-    parser.add_argument("--random-135m", action="store_true", help="a random Llama of 135 million parameters instead")
+    parser.add_argument("--model", default=SMOLLM2, help="herding/cria, SmolLM2 or a directory")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128, help="length of every answer")
     parser.add_argument("--users", type=int, default=8)
@@ -62,10 +68,11 @@ def parse_options() -> argparse.Namespace:
 def without_ends(options: argparse.Namespace, folder: Path) -> Path:
     """A copy of the model that never ends an answer by itself."""
     copy = folder / "model"
-    if options.random_135m:
-        make_random(copy)
+    if options.model == SMOLLM2:
+        source = asyncio.run(ModelFetcher(folder / "converted").fetch(parse_source(SMOLLM2), lambda *_: None))
     else:
-        shutil.copytree(CRIA if options.model == "herding/cria" else Path(options.model), copy)
+        source = CRIA if options.model == "herding/cria" else Path(options.model)
+    shutil.copytree(source, copy)
     for name, key in (
         ("config", "eos_token_id"),
         ("generation_config", "eos_token_id"),
@@ -75,26 +82,6 @@ def without_ends(options: argparse.Namespace, folder: Path) -> Path:
         if file.exists():
             file.write_text(json.dumps(json.loads(file.read_text()) | {key: None}))
     return copy
-
-
-def make_random(folder: Path) -> None:
-    """A random Llama of 135 million parameters in bfloat16, and a tokenizer that has a word for each of its tokens."""
-    words = Tokenizer(WordLevel({f"word{i}": i for i in range(49152)}, unk_token="word0"))
-    words.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        dtype="bfloat16",
-    )
-    torch.manual_seed(0)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
 
 
 @contextmanager

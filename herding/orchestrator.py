@@ -23,12 +23,15 @@ from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.knowledge.collections import Collections
+from herding.knowledge.documents import register_loaders
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.folder import DocumentFolder
 from herding.knowledge.indexer import Indexer
+from herding.knowledge.retrieval import Retriever
 from herding.knowledge.search import CollectionSearch
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
@@ -92,7 +95,10 @@ class Orchestrator:
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
         documents: Path | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
+        plugins = plugins or Plugins()
+        register_loaders(plugins.loaders)
         self._store, self._fleet, self._clock = store, fleet, clock
         self._active = ActiveRequests()
         self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
@@ -114,8 +120,20 @@ class Orchestrator:
         selector = Selector(fleet, self._learning)
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
         self._metrics = Metrics(fleet, self._active, self._queue)
+        embedder = Embedder(fleet)
+        search = CollectionSearch(store=store, embedder=embedder)
+        self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
+        self.collections = Collections(
+            store=store,
+            embedder=embedder,
+            search=search,
+            wake=self._indexer.wake,
+            clock=clock,
+        )
         self.pipeline = Pipeline(
-            preparer=Preparer(prompts=self.prompts, store=store, clock=clock),
+            preparer=Preparer(
+                prompts=self.prompts, retriever=Retriever(store=store, search=search), store=store, clock=clock
+            ),
             store=store,
             fleet=fleet,
             selector=selector,
@@ -124,22 +142,16 @@ class Orchestrator:
             active=self._active,
             metrics=self._metrics,
             clock=clock,
+            plugins=plugins,
         )
         self.history = History(store)
-        embedder = Embedder(fleet)
-        self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
-        self.collections = Collections(
-            store=store,
-            embedder=embedder,
-            search=CollectionSearch(store=store, embedder=embedder),
-            wake=self._indexer.wake,
-            clock=clock,
-        )
         self._folder = documents and DocumentFolder(documents, store=store, clock=clock)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
         self.usage = UsageReports(store=store, clock=clock)
-        self.nodes = Nodes(fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock)
+        self.nodes = Nodes(
+            fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock, plugins=plugins
+        )
         self.registry = registry
         self.accounts = Accounts(
             store=store, roles=roles, authenticator=authenticator, active=self._active, clock=clock

@@ -1,4 +1,4 @@
-"""Run the engine: announce the port, then load the model while the API already responds."""
+"""Run the engine: announce the port, then load the models while the API already responds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 import os
 import socket
 import sys
-import threading
 
 from herding.engine.options import check_secret, parse_options
+from herding.engine.parent import exit_with_parent
 from herding.errors import ConfigError
 
 _SWITCH_SECONDS = 0.0005
@@ -26,7 +26,7 @@ def main() -> None:
         sys.exit(2)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if options.exit_with_parent:
-        threading.Thread(target=_exit_at_end_of_stdin, name="parent-watch", daemon=True).start()
+        exit_with_parent()
     sys.setswitchinterval(_SWITCH_SECONDS)
     listener = _bind(options.host, options.port)
     _announce(listener)
@@ -52,13 +52,6 @@ def _announce(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     sys.stdout.write(json.dumps({"port": port, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
-
-
-def _exit_at_end_of_stdin() -> None:
-    """Exit when stdin closes, which also happens when the parent process is killed."""
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import logging
 import socket
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -27,12 +27,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from herding.engine.embeddings.embedder import Embedder
 from herding.engine.engine import Engine
 from herding.engine.errors import TooLargeError, status_of
-from herding.engine.model_files import ModelCatalog, parse_source
+from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.model_loader import TransformersLoader
 from herding.engine.model_manager import Event, error_event
 from herding.engine.options import Options, default_threads
-from herding.engine.requests import parse_embedding, parse_generation, parse_model
-from herding.engine.system import SystemMonitor
+from herding.engine.requests import parse_embedding, parse_generation, parse_load
+from herding.engine.system import SystemMonitor, free_memory, memory_budget
 from herding.errors import HerdingError, LimitError, UserError
 
 _MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -45,17 +45,18 @@ _log = logging.getLogger(__name__)
 
 def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
     """Serve on a listening socket until a signal arrives; open streams then get one second to finish."""
-    initial = [parse_source(options.model)] if options.model else []
+    budget = options.memory or memory_budget()
     engine = Engine(
-        catalog=ModelCatalog([*initial, *options.sources]),
-        loader=TransformersLoader(options),
+        catalog=ModelCatalog([*options.models, *options.sources]),
+        loader=TransformersLoader(options, budget=budget),
         max_active=options.max_active,
         max_waiting=options.max_waiting,
-        drain_seconds=options.drain_seconds,
+        keep_alive=options.keep_alive,
+        available=free_memory,
     )
     embedder = Embedder(options.embedding_sources, threads=options.threads or default_threads())
     config = uvicorn.Config(
-        build_app(engine, SystemMonitor(), embedder, secret=secret, model=options.model),
+        build_app(engine, SystemMonitor(), embedder, secret=secret, models=options.models),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -66,9 +67,14 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
 
 
 def build_app(
-    engine: Engine, system: SystemMonitor, embedder: Embedder | None = None, *, secret: str, model: str
+    engine: Engine,
+    system: SystemMonitor,
+    embedder: Embedder | None = None,
+    *,
+    secret: str,
+    models: Sequence[ModelSource] = (),
 ) -> Starlette:
-    """Return the application, which loads `model` at startup. Without an `embedder` it makes no embeddings."""
+    """Return the application, which loads `models` at startup. Without an `embedder` it makes no embeddings."""
     embedder = embedder or Embedder((), threads=1)
     routes = _Routes(engine, system, embedder)
     exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}
@@ -77,13 +83,14 @@ def build_app(
             Route("/status", routes.status),
             Route("/models", routes.models),
             Route("/load", routes.load, methods=["POST"]),
+            Route("/unload", routes.unload, methods=["POST"]),
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
             Route("/embed", routes.embed, methods=["POST"]),
         ],
         middleware=[Middleware(SecretMiddleware, secret=secret)],
         exception_handlers=exception_handlers,
-        lifespan=partial(_lifespan, engine=engine, system=system, embedder=embedder, model=model),
+        lifespan=partial(_lifespan, engine=engine, system=system, embedder=embedder, models=models),
     )
 
 
@@ -121,7 +128,13 @@ class _Routes:
         return JSONResponse({"models": self._engine.models()})
 
     async def load(self, request: Request) -> StreamingResponse:
-        return _stream(self._engine.load(parse_model(await _read_json(request))).events())
+        model, from_hub = parse_load(await _read_json(request))
+        return _stream(self._engine.load(model, from_hub=from_hub).events())
+
+    async def unload(self, request: Request) -> JSONResponse:
+        model, _ = parse_load(await _read_json(request))
+        await self._engine.unload(model)
+        return JSONResponse({"model": model})
 
     async def count(self, request: Request) -> JSONResponse:
         return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))
@@ -165,11 +178,10 @@ def _encode(event: Event) -> bytes:
 
 @asynccontextmanager
 async def _lifespan(
-    _app: Starlette, *, engine: Engine, system: SystemMonitor, embedder: Embedder, model: str
+    _app: Starlette, *, engine: Engine, system: SystemMonitor, embedder: Embedder, models: Sequence[ModelSource]
 ) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(work) for work in (engine.watch(), system.watch(), embedder.fetch())]
-    if model:
-        engine.load(model)
+    engine.load_initial(models)
     yield
     for task in tasks:
         task.cancel()

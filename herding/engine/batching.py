@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation.continuous_batching.continuous_api import OutputRouter
 
+from herding.engine import attention
 from herding.engine.errors import WorkerError
 from herding.engine.loading import Checkpoint
 from herding.engine.model import OnTokens
@@ -77,6 +80,21 @@ class TokenRouter(OutputRouter):
                 reader(output)
 
 
+class UntouchedMemory(TorchFunctionMode):
+    """While it is entered, large tensors of zeros on the CPU take memory only when they are written.
+
+    The system hands out zeros by the page. So a cache for many long responses costs no more than the responses do.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, `zeros` of many bytes in another way."""
+        kwargs = kwargs or {}
+        is_bytes = func is torch.zeros and kwargs.get("dtype") is torch.uint8 and len(args) == 1
+        if is_bytes and isinstance(args[0], int) and args[0] and str(kwargs.get("device", "cpu")) == "cpu":
+            return torch.frombuffer(mmap.mmap(-1, args[0]), dtype=torch.uint8)
+        return func(*args, **kwargs)
+
+
 class BatchingWorker:
     """Runs the batching thread of one model.
 
@@ -107,13 +125,20 @@ class BatchingWorker:
 
     def start(self) -> None:
         """Start the worker and generate once, so that the first request does not wait for memory allocation."""
-        self._manager = self._checkpoint.model.init_continuous_batching(
+        model = self._checkpoint.model
+        if model.config._attn_implementation == attention.NAME:  # of the worker before this one
+            model.set_attn_implementation("sdpa")
+        self._manager = model.init_continuous_batching(
             generation_config=self._generation_config(), continuous_batching_config=self._batching_config()
         )
+        if attention.suits(model):
+            model.set_attn_implementation(attention.NAME)
         self._manager.logit_processor = sampler_list()
         self._manager.output_router = self._router
         # The library's worker only disables gradients; inference mode also makes small models a tenth faster.
         self._manager._run_generation_loop = torch.inference_mode()(self._manager._run_generation_loop)
+        with UntouchedMemory():
+            self._manager.warmup()  # allocates the cache
         self._manager.start()
         self._warm_up()
 

@@ -1,82 +1,105 @@
-"""The engine: serves one model and generates many responses at a time."""
+"""The engine: serves several models and generates many responses at a time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from herding.engine.errors import (
-    LoadingError,
-    NoModelError,
-    OverloadedError,
-    SwitchedError,
-    WorkerError,
-    WrongModelError,
-)
+from herding.engine.errors import OverloadedError, WorkerError
 from herding.engine.model import Job, ModelLoader, ServedModel
-from herding.engine.model_files import ModelCatalog
-from herding.engine.model_manager import Event, ModelLoad, ModelManager
+from herding.engine.model_files import ModelCatalog, ModelSource, is_hub_id, parse_source
+from herding.engine.model_manager import Event, LoadedModel, ModelLoad, ModelManager
 from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
+from herding.errors import UserError
 from herding.values import Parameters
 
 _DEFAULT_MAX_TOKENS = 1024
 _WATCH_SECONDS = 0.1
-
 
 _FEATURES = ("n", "prompts", "token_ids")
 """The features of every model; `tools` depends on its chat template."""
 
 
 class Engine:
-    """Admits requests, generates their responses, and ends every response even when the worker dies.
+    """Admits requests, generates their responses, and ends every response even when a worker dies.
 
-    All methods run on the event loop; blocking work is sent to a thread.
+    All methods run on the event loop; blocking work is sent to a thread. At most `max_active` responses of a model are
+    generated at the same time, and `max_waiting` more requests wait. `keep_alive` is in seconds.
     """
 
     def __init__(
-        self, *, catalog: ModelCatalog, loader: ModelLoader, max_active: int, max_waiting: int, drain_seconds: float
+        self,
+        *,
+        catalog: ModelCatalog,
+        loader: ModelLoader,
+        max_active: int,
+        max_waiting: int,
+        keep_alive: float | None = None,
+        available: Callable[[], int] | None = None,
     ) -> None:
-        self._max_jobs = max_active + max_waiting
-        self._slots = asyncio.Semaphore(max_active)
-        self._jobs: set[Job] = set()
-        self._manager = ModelManager(catalog=catalog, loader=loader, jobs=self._jobs, drain_seconds=drain_seconds)
+        self._max_active, self._max_waiting = max_active, max_waiting
+        self._jobs: dict[Job, LoadedModel] = {}
+        more = {} if available is None else {"available": available}
+        self._manager = ModelManager(
+            catalog=catalog, loader=loader, max_active=max_active, keep_alive=keep_alive, **more
+        )
 
-    def load(self, model: str) -> ModelLoad:
-        """Start loading `model`; the load continues whether or not its events are read."""
+    def load(self, model: str, *, from_hub: bool = False) -> ModelLoad:
+        """Start loading `model`; the load continues whether or not its events are read.
+
+        With `from_hub`, it may be a model of the hub that was not available before.
+        """
+        if from_hub and model not in self._manager.catalog:
+            if not is_hub_id(model):
+                raise UserError(f"'{model}' is no id of a model at the hub. Enter owner/name.", param="model")
+            self._manager.catalog.add(parse_source(model))
         return self._manager.load(model)
 
+    def load_initial(self, sources: Iterable[ModelSource]) -> None:
+        """Start loading models that stay loaded."""
+        for source in sources:
+            self._manager.load(source.id, keep=True)
+
+    async def unload(self, model: str) -> None:
+        """Free the memory of a model, or cancel its load."""
+        await self._manager.unload(model)
+
     async def watch(self) -> None:
-        """Restart the worker whenever it dies; runs as long as the engine."""
+        """Restart workers that die, and unload models that rest; runs as long as the engine."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            model = self._manager.model
-            if model is not None and not model.alive:
-                self._fail_running(model)
-                await self._manager.restart(model)
+            for loaded in list(self._manager.loaded.values()):
+                if not loaded.model.alive:
+                    self._fail_running(loaded)
+                    await self._manager.restart(loaded)
+            await self._manager.unload_idle()
 
     async def admit(self, request: GenerationRequest) -> Job:
-        """Admit a request or raise why not; pass an admitted job to `run` and then to `forget`."""
-        model = self._loaded_model(request.model)
-        tokens = await asyncio.to_thread(model.encode, request)
-        if self._loaded_model(request.model) is not model:
-            raise LoadingError("The model has just changed. Try again.", retry_after=1)
-        if len(self._jobs) >= self._max_jobs:
-            message = f"{len(self._jobs)} requests are running or waiting. Try again later."
-            raise OverloadedError(message, retry_after=5)
-        parameters = _complete(request.parameters, model, len(tokens))
-        job = Job(model=model, tokens=tokens, parameters=parameters, request=request)
-        self._jobs.add(job)
+        """Admit a request or raise why not; pass an admitted job to `run` and then to `forget`.
+
+        A model that is available but not loaded is loaded first.
+        """
+        loaded = await self._manager.hold(request.model)
+        try:
+            tokens = await asyncio.to_thread(loaded.model.encode, request)
+            if sum(other is loaded for other in self._jobs.values()) >= self._max_active + self._max_waiting:
+                message = f"{loaded.users} requests are running or waiting. Try again later."
+                raise OverloadedError(message, retry_after=5)
+            parameters = _complete(request.parameters, loaded.model, len(tokens))
+        except BaseException:
+            loaded.release()
+            raise
+        job = Job(model=loaded.model, tokens=tokens, parameters=parameters, request=request)
+        self._jobs[job] = loaded
         return job
 
     async def run(self, job: Job) -> AsyncGenerator[Event, None]:
         """Stream the response: `delta` events, then `done`. Closing the iterator stops the generation."""
-        async with self._slots:
-            if self._manager.model is not job.model:
-                raise SwitchedError("Another model was loaded while this request waited. Send it again.")
+        async with self._jobs[job].slots:
             job.running = True
             async with aclosing(_generate(job)) as events:
                 async for event in events:
@@ -84,36 +107,47 @@ class Engine:
 
     def forget(self, job: Job) -> None:
         """Remove a job, whether or not it ran."""
-        self._jobs.discard(job)
+        if loaded := self._jobs.pop(job, None):
+            loaded.release()
 
     async def count(self, request: GenerationRequest) -> dict[str, int]:
         """Return the number of prompt tokens and the context length of the model."""
-        model = self._loaded_model(request.model)
-        return {
-            "input_tokens": await asyncio.to_thread(model.count_tokens, request),
-            "context_length": model.properties.context_length,
-        }
+        loaded = await self._manager.hold(request.model)
+        try:
+            return {
+                "input_tokens": await asyncio.to_thread(loaded.model.count_tokens, request),
+                "context_length": loaded.model.properties.context_length,
+            }
+        finally:
+            loaded.release()
 
     def status(self) -> dict[str, Any]:
-        """Return the body of `GET /status`."""
-        state, model = self._manager.state, self._manager.model
-        properties = model.properties if model is not None else None
+        """Return the body of `GET /status`; what is told of one model is of the one that was used last."""
+        manager = self._manager
+        latest, load = manager.latest, next(iter(manager.loads.values()), None)
+        properties = latest.model.properties if latest else None
         running = sum(job.running for job in self._jobs)
         return {
-            "state": state.phase,
-            "model": state.model,
-            "loading": state.loading,
-            "progress": state.progress,
-            "stage": state.stage,
-            "error": state.error,
+            "state": self._phase(),
+            "model": latest.source.id if latest else None,
+            "loading": load.source.id if load else None,
+            "progress": load.fraction if load else None,
+            "stage": load.stage if load else None,
+            "error": next(reversed(manager.errors.values()), None),
             "context_length": properties.context_length if properties else None,
             "chat": properties.chat if properties else False,
-            "features": [*_FEATURES, *(["tools"] if properties and properties.tools else [])],
+            "features": _features(latest.model) if latest else list(_FEATURES),
             "device": properties.device if properties else None,
             "dtype": properties.dtype if properties else None,
             "parameters": properties.parameters if properties else None,
             "active": running,
             "waiting": len(self._jobs) - running,
+            "models": [self._model_status(source) for source in manager.catalog],
+            "memory": {
+                "budget": manager.budget,
+                "used": manager.used,
+                "free": max(0, manager.budget - manager.used),
+            },
         }
 
     def models(self) -> list[dict[str, Any]]:
@@ -121,33 +155,59 @@ class Engine:
         return [
             {
                 "id": source.id,
-                "loaded": source.id == self._manager.state.model,
+                "loaded": source.id in self._manager.loaded,
                 "bundled": source.bundled,
-                "local": source.path is not None,
+                "local": self._manager.on_disk(source),
             }
             for source in self._manager.catalog
         ]
 
     async def close(self) -> None:
-        """Close the served model."""
+        """Close all models."""
         await self._manager.close()
 
-    def _loaded_model(self, name: str | None) -> ServedModel:
-        state, model = self._manager.state, self._manager.model
-        if state.phase == "loading" or (model is not None and not model.alive):
-            what = f"'{state.loading or state.model}' is loading ({state.stage or 'restarting'})"
-            raise LoadingError(f"{what}. Try again in a few seconds.", retry_after=2)
-        if model is None:
-            raise NoModelError(f"No model is loaded. {state.error or 'Load one first.'}")
-        if name is not None and name != state.model:
-            raise WrongModelError(f"'{state.model}' is loaded, not '{name}'. Load '{name}' first.", param="model")
-        return model
+    def _phase(self) -> str:
+        """Return `ready` if a model is loaded, else what comes closest."""
+        manager = self._manager
+        if manager.loaded:
+            return "ready" if any(loaded.model.alive for loaded in manager.loaded.values()) else "loading"
+        if manager.loads:
+            return "loading"
+        return "failed" if manager.errors else "idle"
 
-    def _fail_running(self, model: ServedModel) -> None:
-        error = WorkerError(f"The model failed while generating: {model.failure}. Try again.")
-        for job in self._jobs:
-            if job.running:
+    def _model_status(self, source: ModelSource) -> dict[str, Any]:
+        """Return the state of one model; keys without a meaning in that state are left out."""
+        manager, id = self._manager, source.id
+        status: dict[str, Any] = {"id": id, "state": "available"}
+        if loaded := manager.loaded.get(id):
+            properties = loaded.model.properties
+            status |= {
+                "state": "loaded" if loaded.model.alive else "loading",
+                "size": loaded.size,
+                "running": loaded.users,
+                "idle_seconds": 0.0 if loaded.users else asyncio.get_running_loop().time() - loaded.used_at,
+                "context_length": properties.context_length,
+                "features": _features(loaded.model),
+                "device": properties.device,
+                "dtype": properties.dtype,
+            }
+        elif load := manager.loads.get(id):
+            status |= {"state": "loading", "progress": load.fraction, "stage": load.stage}
+        else:
+            status["on_disk"] = manager.on_disk(source)
+            if error := manager.errors.get(id):
+                status |= {"state": "failed", "error": error}
+        return status
+
+    def _fail_running(self, loaded: LoadedModel) -> None:
+        error = WorkerError(f"The model failed while generating: {loaded.model.failure}. Try again.")
+        for job, of in self._jobs.items():
+            if job.running and of is loaded:
                 job.fail(error)
+
+
+def _features(model: ServedModel) -> list[str]:
+    return [*_FEATURES, *(["tools"] if model.properties.tools else [])]
 
 
 async def _generate(job: Job) -> AsyncGenerator[Event, None]:

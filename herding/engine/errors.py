@@ -8,19 +8,13 @@ from herding.errors import HerdingError, LimitError, NodeError, NotFoundError, U
 
 
 class NoChatTemplateError(UserError):
-    """The loaded model has no chat template, so it accepts no messages."""
+    """The model has no chat template, so it accepts no messages."""
 
     type = "no_chat_template"
 
 
-class WrongModelError(UserError):
-    """The request names a model that is not loaded."""
-
-    type = "wrong_model"
-
-
 class BusyError(UserError):
-    """Another model is loading; one load runs at a time."""
+    """Requests use a model whose memory is needed; try again when they have ended."""
 
     type = "busy"
 
@@ -61,10 +55,16 @@ class UnsafeModelError(LoadError):
     type = "unsafe_model"
 
 
-class SwitchedError(NodeError):
-    """The response was cut off because another model was loaded."""
+class MemoryBudgetError(LoadError):
+    """The model needs more memory than there is."""
 
-    type = "model_switched"
+    type = "no_memory"
+
+
+class CancelledError(LoadError):
+    """The load was cancelled."""
+
+    type = "load_cancelled"
 
 
 class WorkerError(NodeError):
@@ -75,7 +75,6 @@ class WorkerError(NodeError):
 
 _STATUS: tuple[tuple[type[HerdingError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
-    (WrongModelError, HTTPStatus.CONFLICT),
     (BusyError, HTTPStatus.CONFLICT),
     (TooLargeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UserError, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -1,8 +1,10 @@
-"""Loads a transformers checkpoint from a directory or a GGUF file and sizes its KV cache."""
+"""Loads a transformers checkpoint from a directory and sizes its KV cache."""
 
 from __future__ import annotations
 
 import copy
+import importlib.util
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from transformers.utils import logging
 
 from herding.engine.errors import LoadError
@@ -20,6 +22,12 @@ from herding.values import Parameters
 _CPU_SHARE = 0.25
 _GPU_SHARE = 0.7
 """Shares of the memory left beside the weights that the KV cache may take."""
+
+_CPU_CACHE = 256 * 2**20
+_CPU_PART, _GPU_PART = 8, 3
+"""A cache on the CPU that holds one full context takes at least 256 MiB, if the contexts are that long, and at most an
+eighth of the memory for all models. It takes the machine's memory only as far as it is used. On a GPU it takes up to a
+third at once."""
 
 _FULL_CONTEXTS = 8
 """Responses of full length that the cache holds at the same time, if the memory allows."""
@@ -32,10 +40,14 @@ _DEFAULT_CONTEXT = 2048
 
 @dataclass(frozen=True, slots=True)
 class CachePlan:
-    """The size of the KV cache: the context of one response, cache pages, and the most tokens read in one step."""
+    """The size of the KV cache: the context of one response, cache pages, and the most tokens read in one step.
+
+    `size` is in bytes.
+    """
 
     context: int
     pages: int
+    size: int = 0
     page_tokens: int = _PAGE_TOKENS
     step_tokens: int = _STEP_TOKENS
 
@@ -53,20 +65,24 @@ class Checkpoint:
     defaults: Parameters
 
 
-def load(path: Path, *, quantization: str, max_context: int | None, report: Report) -> Checkpoint:
-    """Load the model in the checked directory or GGUF file `path` without running code from there."""
-    directory, options = _model_options(path, quantization)
+def load(
+    path: Path, *, quantization: str, max_context: int | None, report: Report, budget: int | None = None
+) -> Checkpoint:
+    """Load the model in the checked directory `path` without running code from there.
+
+    `budget` is the memory of all models together in bytes.
+    """
+    config = _quantization_config(quantization)
     report("reading tokenizer", None)
-    tokenizer_file = {"gguf_file": path.name} if path.is_file() else {}
-    tokenizer = AutoTokenizer.from_pretrained(
-        directory, trust_remote_code=False, local_files_only=True, **tokenizer_file
-    )
-    model = _read_model(directory, options, report)
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    model = _read_model(path, config, report)
     cache = plan_cache(
         model.config.get_text_config(),
         item_bytes=model.dtype.itemsize,
         memory=_cache_memory(model.device),
         max_context=max_context,
+        budget=budget,
+        on_gpu=model.device.type == "cuda",
     )
     return Checkpoint(
         model=model,
@@ -79,18 +95,55 @@ def load(path: Path, *, quantization: str, max_context: int | None, report: Repo
     )
 
 
-def plan_cache(config: Any, *, item_bytes: int, memory: int, max_context: int | None) -> CachePlan:
+def measure(path: Path, *, quantization: str, max_context: int | None, budget: int) -> int:
+    """Return the bytes that the model in a checked directory will take, with its cache; at least those of its weights.
+
+    Raises LoadError if a package or the hardware that it needs is missing.
+    """
+    _quantization_config(quantization)
+    check_quantization(path)
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    weights = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    item_bytes = getattr(config.dtype, "itemsize", 2)
+    on_gpu = torch.cuda.is_available()
+    memory = budget if on_gpu else max(0, budget - weights)
+    plan = plan_cache(
+        config.get_text_config(),
+        item_bytes=item_bytes,
+        memory=memory,
+        max_context=max_context,
+        budget=budget,
+        on_gpu=on_gpu,
+    )
+    return int(weights * _PACKED[quantization]) + plan.size
+
+
+def plan_cache(
+    config: Any,
+    *,
+    item_bytes: int,
+    memory: int,
+    max_context: int | None,
+    budget: int | None = None,
+    on_gpu: bool = False,
+) -> CachePlan:
     """Plan the cache for a model's text config, `item_bytes` per number and `memory` bytes at most.
 
+    With a `budget` for several models it is smaller: one full context, or what is usual for small models.
     Raises LoadError if not even a short response fits.
     """
     context = min(_model_context(config), max_context or _model_context(config))
-    affordable = memory // _bytes_per_token(config, item_bytes)
+    bytes_per_token = _bytes_per_token(config, item_bytes)
+    if budget is not None:
+        one = int(context * _RESERVE + _PAGE_TOKENS * (_FULL_CONTEXTS + 1)) * bytes_per_token
+        memory = min(memory, budget // _GPU_PART if on_gpu else max(_CPU_CACHE, min(one, budget // _CPU_PART)))
+    affordable = memory // bytes_per_token
     tokens = min(int(_FULL_CONTEXTS * context * _RESERVE), affordable)
     context = min(context, int(tokens / _RESERVE) - _PAGE_TOKENS)
     if context < _PAGE_TOKENS:
         raise LoadError(f"Not enough memory for responses: {memory >> 20} MiB hold {affordable} tokens.")
-    return CachePlan(context=context, pages=math.ceil(tokens / _PAGE_TOKENS) + _FULL_CONTEXTS)
+    pages = math.ceil(tokens / _PAGE_TOKENS) + _FULL_CONTEXTS
+    return CachePlan(context=context, pages=pages, size=pages * _PAGE_TOKENS * bytes_per_token)
 
 
 def _model_context(config: Any) -> int:
@@ -118,41 +171,65 @@ def _cache_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available * _CPU_SHARE)
 
 
-def _model_options(path: Path, quantization: str) -> tuple[Path, dict[str, Any]]:
-    """Return the directory of a model and the options that read it. The packed weights of a GGUF file are unpacked."""
-    if not path.is_file():
-        config = _quantization_config(quantization)
-        return path, {"dtype": "auto", "use_safetensors": True, "quantization_config": config}
-    if quantization != "none":
-        raise LoadError(f"{path} is quantized already. Start the engine with --quantization none.")
-    packed = GgufConfig(dequantize=True)
-    return path.parent, {"dtype": torch.bfloat16, "gguf_file": path.name, "quantization_config": packed}
-
-
-def _read_model(directory: Path, options: dict[str, Any], report: Report) -> Any:
+def _read_model(directory: Path, quantization: Any, report: Report) -> Any:
     progress = StageProgress("reading weights", report)
     previous = logging.set_tqdm_hook(lambda _factory, items, options: ProgressBar(progress, *items, **options))
     try:
         return AutoModelForCausalLM.from_pretrained(
             directory,
+            dtype="auto",
             device_map="auto",
             trust_remote_code=False,
             local_files_only=True,
+            use_safetensors=True,
             attn_implementation="sdpa",
-            **options,
+            quantization_config=quantization,
         )
     finally:
         logging.set_tqdm_hook(previous)
+
+
+_PACKED = {"none": 1.0, "8bit": 0.55, "4bit": 0.35}
+"""The share of the weights' memory that is left; embeddings stay as they are."""
 
 
 def _quantization_config(kind: str) -> Any:
     if kind == "none":
         return None
     if not torch.cuda.is_available():
-        raise LoadError(f"Quantization '{kind}' needs an NVIDIA GPU. Start the engine with --quantization none.")
+        raise LoadError(f"Quantization '{kind}' needs an NVIDIA GPU. Set 'quantization: none' for this node.")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise LoadError(f"Quantization '{kind}' needs a package. Install it with: pip install bitsandbytes")
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_8bit=kind == "8bit", load_in_4bit=kind == "4bit"
     )
+
+
+_QUANTIZERS = {
+    "gptq": (("gptqmodel",), False),
+    "awq": (("gptqmodel",), True),
+    "bitsandbytes": (("bitsandbytes",), True),
+    "aqlm": (("aqlm",), True),
+    "hqq": (("hqq",), False),
+    "compressed-tensors": (("compressed_tensors",), False),
+    "fp8": ((), True),
+    "mxfp4": (("kernels",), True),
+}
+"""The packages that read weights of a method, and whether they need an NVIDIA GPU."""
+
+
+def check_quantization(path: Path) -> None:
+    """Raise LoadError if the weights in a directory are quantized, and what reads them is missing."""
+    config = json.loads((path / "config.json").read_text(encoding="utf-8")).get("quantization_config") or {}
+    method = str(config.get("quant_method", ""))
+    packages, needs_gpu = _QUANTIZERS.get(method, ((), False))
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    name = method.upper() if method in ("gptq", "awq", "fp8") else method
+    if needs_gpu and not torch.cuda.is_available():
+        raise LoadError(f"The weights are quantized with {name}, which needs an NVIDIA GPU. This machine has none.")
+    if missing:
+        install = " ".join(missing).replace("_", "-")
+        raise LoadError(f"The weights are quantized with {name}. Install what reads them: pip install {install}")
 
 
 def _eos_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

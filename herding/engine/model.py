@@ -26,6 +26,8 @@ OnTokens = Callable[[Sequence[int], bool, str | None], None]
 class ModelProperties:
     """Properties of a loaded model. `context_length` is the maximum of prompt and response tokens together.
 
+    `size` is the bytes of its weights and of its full cache.
+
     `tools` is true if its chat template knows tools, in a format that can be read.
     """
 
@@ -35,6 +37,7 @@ class ModelProperties:
     dtype: str
     parameters: int
     tools: bool = False
+    size: int = 0
 
 
 class ServedModel(Protocol):
@@ -80,10 +83,22 @@ class ServedModel(Protocol):
 
 
 class ModelLoader(Protocol):
-    """Fetches and loads models. Both methods block: call them in a thread."""
+    """Fetches and loads models. `measure` and `open` block: call them in a thread."""
 
-    def fetch(self, source: ModelSource, report: Report) -> Path:
-        """Return the checked directory of a model, downloaded if necessary; raise LoadError on failure."""
+    budget: int
+    """The bytes that all models together may take."""
+
+    def on_disk(self, source: ModelSource) -> bool:
+        """Return whether a model needs no download."""
+
+    async def fetch(self, source: ModelSource, report: Report) -> Path:
+        """Return the checked directory of a model, downloaded or converted if necessary; raise LoadError on failure.
+
+        A caller that is cancelled ends the download, which the next one continues.
+        """
+
+    def measure(self, path: Path, report: Report) -> int:
+        """Return the bytes that the model in a checked directory will take; raise LoadError if it cannot be loaded."""
 
     def open(self, path: Path, report: Report, loop: asyncio.AbstractEventLoop) -> ServedModel:
         """Load the model in a checked directory; its tokens arrive on `loop`. Raise LoadError on failure."""

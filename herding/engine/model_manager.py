@@ -1,66 +1,81 @@
-"""Holds the served model and replaces it with another one."""
+"""Holds the loaded models within a memory budget, and loads and unloads them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from herding.engine.errors import BusyError, LoadError, SwitchedError
-from herding.engine.model import Job, ModelLoader, ServedModel
+import psutil
+
+from herding.engine.errors import BusyError, CancelledError, LoadError, LoadingError, MemoryBudgetError, NoModelError
+from herding.engine.model import ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.progress import Report
 from herding.errors import HerdingError
+from herding.values.sizes import format_size
 
 _log = logging.getLogger(__name__)
-
-_POLL_SECONDS = 0.02
 
 Event = Mapping[str, Any]
 """One event of a stream, as sent in JSON."""
 
 
-@dataclass(slots=True)
-class EngineState:
-    """The state of the engine: `model` is served, `loading` is being loaded.
-
-    `progress` is the fraction of `stage`, 0 to 1. While a model is downloaded, the previous one keeps serving and the
-    phase stays `ready`.
-    """
-
-    phase: Literal["idle", "loading", "ready", "failed"] = "idle"
-    model: str | None = None
-    loading: str | None = None
-    progress: float | None = None
-    stage: str | None = None
-    error: str | None = None
-
-
 class ModelLoad:
-    """The events of one model load, which continues when its follower disconnects."""
+    """One load of a model with any number of followers; it continues when they disconnect."""
 
-    def __init__(self, model: str) -> None:
-        self.model = model
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+    def __init__(self, source: ModelSource) -> None:
+        self.source = source
+        self.stage, self.fraction = "waiting", None
+        self.task: asyncio.Task[None] | None = None
+        self._followers: list[asyncio.Queue[Event]] = []
+        self._end: Event | None = None
+        self._error: HerdingError | None = None
+        self._ended = asyncio.Event()
+
+    stage: str
+    fraction: float | None
 
     def progress(self, stage: str, fraction: float | None) -> None:
-        """Add a progress event."""
-        self._events.put_nowait({"type": "progress", "fraction": fraction, "stage": stage})
+        """Tell the followers about progress."""
+        self.stage, self.fraction = stage, fraction
+        self._tell({"type": "progress", "fraction": fraction, "stage": stage})
 
-    def end(self, error: HerdingError | None) -> None:
-        """Add the last event."""
-        self._events.put_nowait({"type": "done", "model": self.model} if error is None else error_event(error))
+    def end(self, error: HerdingError | None = None) -> None:
+        """Tell the followers the end; only the first one counts."""
+        if self._end is None:
+            self._error = error
+            self._end = {"type": "done", "model": self.source.id} if error is None else error_event(error)
+            self._ended.set()
+            self._tell(self._end)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Stream all events up to the last one."""
+        """Stream all further events up to the last one."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        if self._end is None:
+            self._followers.append(queue)
+            yield {"type": "progress", "fraction": self.fraction, "stage": self.stage}
+        else:
+            queue.put_nowait(self._end)
         while True:
-            event = await self._events.get()
+            event = await queue.get()
             yield event
             if event["type"] != "progress":
                 return
+
+    async def wait(self) -> None:
+        """Wait for the end; raise the error of a load that failed."""
+        await self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _tell(self, event: Event) -> None:
+        for queue in self._followers:
+            queue.put_nowait(event)
 
 
 def error_event(error: HerdingError) -> Event:
@@ -68,123 +83,242 @@ def error_event(error: HerdingError) -> Event:
     return {"type": "error", "error_type": error.type, "message": error.message}
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelDirectory:
-    """A model id and its checked directory."""
+@dataclass(slots=True, eq=False)
+class LoadedModel:
+    """A loaded model. `users` counts the requests that run, wait or are being read.
 
-    model: str
-    path: Path
+    `used_at` is the time of the last one, of the loop's clock. A model to `keep` is not unloaded when it rests.
+    """
+
+    source: ModelSource
+    model: ServedModel
+    size: int
+    used_at: float
+    slots: asyncio.Semaphore
+    users: int = 0
+    keep: bool = field(default=False)
+
+    def hold(self) -> None:
+        """Keep the model loaded until `release`."""
+        self.users += 1
+
+    def release(self) -> None:
+        """End one `hold`."""
+        self.users -= 1
+        self.used_at = asyncio.get_running_loop().time()
 
 
 class ModelManager:
-    """Holds the served model and replaces it.
+    """Holds the loaded models, and loads others within the memory of `loader.budget`.
 
-    A model is downloaded and checked while the previous one keeps serving. Then no new responses start, running ones
-    get `drain_seconds` to finish, and the models are exchanged. If the new one fails, the previous one is restored.
+    Models are fetched side by side and opened one after the other, while the loaded ones serve. If a model does not
+    fit, those that have not been used for the longest time are unloaded first, but never one with requests. A model
+    without requests for `keep_alive` seconds is unloaded, unless it was loaded at startup. `available` returns the free
+    memory of the machine.
     """
 
     def __init__(
-        self, *, catalog: ModelCatalog, loader: ModelLoader, jobs: Collection[Job], drain_seconds: float
+        self,
+        *,
+        catalog: ModelCatalog,
+        loader: ModelLoader,
+        max_active: int,
+        keep_alive: float | None = None,
+        available: Callable[[], int] = lambda: psutil.virtual_memory().available,
     ) -> None:
         self.catalog = catalog
-        self.state = EngineState()
-        self.model: ServedModel | None = None
-        self._loader = loader
-        self._jobs = jobs
-        self._drain_seconds = drain_seconds
-        self._directory: _ModelDirectory | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.loaded: dict[str, LoadedModel] = {}
+        self.loads: dict[str, ModelLoad] = {}
+        self.errors: dict[str, str] = {}
+        self._loader, self._available = loader, available
+        self._max_active, self._keep_alive = max_active, keep_alive
+        self._opening = asyncio.Lock()
 
-    def load(self, model: str) -> ModelLoad:
-        """Start loading `model`; raise BusyError while another load runs."""
+    @property
+    def budget(self) -> int:
+        """The bytes that all models together may take."""
+        return self._loader.budget
+
+    @property
+    def used(self) -> int:
+        """The bytes that the loaded models take."""
+        return sum(loaded.size for loaded in self.loaded.values())
+
+    def on_disk(self, source: ModelSource) -> bool:
+        """Return whether a model needs no download."""
+        return self._loader.on_disk(source)
+
+    @property
+    def latest(self) -> LoadedModel | None:
+        """The model that was used last."""
+        return max(self.loaded.values(), key=lambda loaded: loaded.used_at, default=None)
+
+    def load(self, model: str, *, keep: bool = False) -> ModelLoad:
+        """Return the load of `model`, which starts if it is neither loaded nor loading.
+
+        A model that is to `keep` is not unloaded when it rests. Raises NotFoundError if it is not available here.
+        """
         source = self.catalog.get(model)
-        if self.state.loading is not None:
-            raise BusyError(f"'{self.state.loading}' is loading. Wait until it has finished.", param="model")
-        load = ModelLoad(model)
-        self.state.loading, self.state.error = model, None
-        if self.model is None:
-            self.state.phase = "loading"
-        self._task = asyncio.create_task(self._run_load(load, source))
+        if model in self.loads:
+            return self.loads[model]
+        load = ModelLoad(source)
+        if model in self.loaded:
+            load.end()
+            return load
+        self.loads[model] = load
+        self.errors.pop(model, None)
+        load.task = asyncio.create_task(self._run_load(load, keep=keep), name=f"load {model}")
         return load
 
-    async def restart(self, model: ServedModel) -> None:
-        """Restart the worker of `model`; the engine has failed if that is impossible."""
+    async def unload(self, model: str) -> None:
+        """Free the memory of a model, or cancel its load; raise BusyError while requests use it."""
+        self.catalog.get(model)
+        if load := self.loads.get(model):
+            if load.task is not None:
+                load.task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await load.task
+        elif loaded := self.loaded.get(model):
+            if loaded.users:
+                raise BusyError(f"'{model}' has {_requests(loaded.users)}. Unload it when they have ended.")
+            await self._close(loaded)
+        self.errors.pop(model, None)
+
+    async def hold(self, model: str | None) -> LoadedModel:
+        """Return a loaded model that stays until its `release`; load it first if necessary.
+
+        Without a name, the model that was used last. Raises LoadingError if that is not loaded yet, and the error of a
+        load that fails.
+        """
+        found = self._latest() if model is None else await self._loaded(model)
+        found.hold()
+        return found
+
+    async def _loaded(self, model: str) -> LoadedModel:
+        while (found := self.loaded.get(model)) is None:
+            await self.load(model).wait()
+        if not found.model.alive:
+            raise LoadingError(f"'{model}' is restarting. Try again in a few seconds.", retry_after=2)
+        return found
+
+    async def restart(self, loaded: LoadedModel) -> None:
+        """Restart the worker of a model; it is unloaded if that is impossible."""
         try:
-            await asyncio.to_thread(model.restart)
+            await asyncio.to_thread(loaded.model.restart)
         except Exception as error:  # noqa: BLE001  any failure must show in the state
-            _log.exception("restart batching worker failed")
-            if self.model is model:
-                self.model, self._directory = None, None
-                self.state.phase, self.state.model = "failed", None
-                self.state.error = f"The model's worker died and cannot be restarted: {error}"
+            _log.exception("restart batching worker failed (%s)", loaded.source.id)
+            self.errors[loaded.source.id] = f"The model's worker died and can't be restarted: {error}"
+            await self._close(loaded)
+
+    async def unload_idle(self) -> None:
+        """Unload the models that have rested for the time of keep-alive."""
+        if self._keep_alive is None:
+            return
+        now = asyncio.get_running_loop().time()
+        for loaded in list(self.loaded.values()):
+            if not loaded.keep and not loaded.users and now - loaded.used_at > self._keep_alive:
+                _log.info("unload idle model (%s)", loaded.source.id)
+                await self._close(loaded)
 
     async def close(self) -> None:
-        """Close the served model."""
-        if self._task is not None:
-            self._task.cancel()
-        if self.model is not None:
-            model, self.model = self.model, None
-            await asyncio.to_thread(model.close)
+        """Cancel all loads and close all models."""
+        for load in list(self.loads.values()):
+            if load.task is not None:
+                load.task.cancel()
+        for loaded in list(self.loaded.values()):
+            await self._close(loaded)
 
-    async def _run_load(self, load: ModelLoad, source: ModelSource) -> None:
+    def _latest(self) -> LoadedModel:
+        alive = [loaded for loaded in self.loaded.values() if loaded.model.alive]
+        if alive:
+            return max(alive, key=lambda loaded: loaded.used_at)
+        if load := next(iter(self.loads.values()), None):
+            raise LoadingError(
+                f"'{load.source.id}' is loading ({load.stage}). Try again in a few seconds.", retry_after=2
+            )
+        if self.loaded:
+            raise LoadingError("The model is restarting. Try again in a few seconds.", retry_after=2)
+        raise NoModelError(f"No model is loaded. {next(reversed(self.errors.values()), 'Load one first.')}")
+
+    async def _run_load(self, load: ModelLoad, *, keep: bool) -> None:
+        source, report = load.source, self._reporter(load)
         error: HerdingError | None = None
-        report = self._reporter(load)
         try:
-            path = await asyncio.to_thread(self._loader.fetch, source, report)
-            await self._replace(_ModelDirectory(source.id, path), report)
+            path = await self._loader.fetch(source, report)
+            async with self._opening:
+                await self._open(source, path, report, keep=keep)
+            _log.info("loaded model (%s)", source.id)
+        except asyncio.CancelledError:
+            error = CancelledError(f"Loading '{source.id}' was cancelled.")
         except HerdingError as caught:
             error = caught
-        except Exception as caught:  # noqa: BLE001  the follower must receive any failure
+        except Exception as caught:  # noqa: BLE001  the followers must receive any failure
             _log.exception("load model failed (%s)", source.id)
             error = LoadError(f"Can't load '{source.id}': {caught}")
-        self.state.loading = self.state.progress = self.state.stage = None
-        self.state.error = None if error is None else error.message
-        self.state.phase = "ready" if self.model is not None else "failed"
+        self.loads.pop(source.id, None)
+        if error is not None and not isinstance(error, CancelledError):
+            self.errors[source.id] = error.message
+            _log.warning("load model failed (%s): %s", source.id, error.message)
         load.end(error)
 
-    async def _replace(self, directory: _ModelDirectory, report: Report) -> None:
-        previous, self.state.phase = self._directory, "loading"
-        report("waiting for running responses", None)
-        await self._close_current()
+    async def _open(self, source: ModelSource, path: Path, report: Report, *, keep: bool) -> None:
+        loop = asyncio.get_running_loop()
+        size = await asyncio.to_thread(self._loader.measure, path, report)
+        await self._make_room(source.id, size)
+        opening = asyncio.ensure_future(asyncio.to_thread(self._loader.open, path, report, loop))
         try:
-            await self._open(directory, report)
-        except LoadError as error:
-            if previous is None:
-                raise
-            report(f"restoring {previous.model}", None)
-            await self._open(previous, report)
-            raise LoadError(f"{error.message} The previous model '{previous.model}' is loaded again.") from error
+            model = await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the thread goes on; what it opens is closed
+            model = await opening
+            await asyncio.to_thread(model.close)
+            raise
+        size = model.properties.size or size
+        slots = asyncio.Semaphore(self._max_active)
+        self.loaded[source.id] = LoadedModel(source, model, size, loop.time(), slots, keep=keep)
 
-    async def _close_current(self) -> None:
-        """Let running responses finish, end those that do not, and close the model."""
-        model = self.model
-        if model is None:
-            return
-        await self._drain()
-        self.model, self._directory, self.state.model = None, None, None
-        await asyncio.to_thread(model.close)
+    async def _make_room(self, model: str, size: int) -> None:
+        """Unload models until `size` bytes are free; if that is impossible, raise an error and unload none."""
+        if size > self.budget:
+            raise MemoryBudgetError(
+                f"'{model}' needs {format_size(size)}, but all models together may take {format_size(self.budget)}. "
+                "Choose a smaller model, or give the node more memory."
+            )
+        missing = max(size - (self.budget - self.used), size - self._available())
+        idle = sorted((one for one in self.loaded.values() if not one.users), key=lambda loaded: loaded.used_at)
+        chosen: list[LoadedModel] = []
+        while missing > 0 and idle:
+            chosen.append(idle.pop(0))
+            missing -= chosen[-1].size
+        if missing > 0:
+            raise self._no_room(model, size)
+        for loaded in chosen:
+            _log.info("unload model (%s) for another one (%s)", loaded.source.id, model)
+            await self._close(loaded)
 
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._drain_seconds
-        while self._jobs and loop.time() < deadline:  # noqa: ASYNC110  bounded, and rare
-            await asyncio.sleep(_POLL_SECONDS)
-        for job in self._jobs:
-            job.fail(SwitchedError("The response was cut off because another model is loading."))
+    def _no_room(self, model: str, size: int) -> HerdingError:
+        free = max(0, min(self.budget - self.used, self._available()))
+        needs = f"'{model}' needs {format_size(size)}, and {format_size(free)} are free"
+        busy = [loaded for loaded in self.loaded.values() if loaded.users]
+        if busy:
+            names = ", ".join(f"'{loaded.source.id}'" for loaded in busy)
+            verb = "has" if len(busy) == 1 else "have"
+            return BusyError(
+                f"{needs}. {names} {verb} running requests. Try again when they have ended.", param="model"
+            )
+        return MemoryBudgetError(f"{needs}. Choose a smaller model, or free memory on the machine.")
 
-    async def _open(self, directory: _ModelDirectory, report: Report) -> None:
-        loop = asyncio.get_running_loop()
-        self.model = await asyncio.to_thread(self._loader.open, directory.path, report, loop)
-        self._directory, self.state.model = directory, directory.model
+    async def _close(self, loaded: LoadedModel) -> None:
+        if self.loaded.pop(loaded.source.id, None) is not None:
+            await asyncio.to_thread(loaded.model.close)
 
     def _reporter(self, load: ModelLoad) -> Report:
         loop = asyncio.get_running_loop()
 
-        def update(stage: str, fraction: float | None) -> None:
-            self.state.stage, self.state.progress = stage, fraction
-            load.progress(stage, fraction)
-
         def report(stage: str, fraction: float | None) -> None:
-            loop.call_soon_threadsafe(update, stage, fraction)
+            loop.call_soon_threadsafe(load.progress, stage, fraction)
 
         return report
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count} requests"

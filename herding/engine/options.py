@@ -6,31 +6,42 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 from herding.engine.embeddings.files import MINILM
 from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
+from herding.values.sizes import parse_size
 
 _EMBED_HELP = f"embedding model (default: {MINILM}); an empty value for none"
 
 Quantization = Literal["none", "8bit", "4bit"]
+KEEP_ALIVE_SECONDS = 1800.0
+_CACHE = Path.home() / ".cache" / "herding" / "models"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of one engine process; times are in seconds."""
+    """Options of one engine process; times are in seconds, `memory` in bytes.
+
+    `models` are loaded at startup and stay loaded as long as there is room; `sources` are further models that can be
+    loaded. `memory` is what all models together may take, None for a share of the machine's. `cache` is the directory
+    for converted models.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
-    model: str = CRIA
+    models: tuple[ModelSource, ...] = ()
     sources: tuple[ModelSource, ...] = ()
     embedding_sources: tuple[ModelSource, ...] = (ModelSource(MINILM),)
     quantization: Quantization = "none"
     max_context: int | None = None
     max_active: int = 16
     max_waiting: int = 64
-    drain_seconds: float = 60.0
+    memory: int | None = None
+    keep_alive: float | None = KEEP_ALIVE_SECONDS
+    cache: Path = _CACHE
     threads: int | None = None
     exit_with_parent: bool = False
 
@@ -38,17 +49,22 @@ class Options:
 def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line; an error in it exits with code 2 and a message on stderr."""
     given = _parser().parse_args(arguments)
+    models = [CRIA] if given.model is None else [model for model in given.model if model]
+    offered = {source.id: source for source in given.offer}
+    sources = [_known_or_parsed(model, offered) for model in models]
     return Options(
         host=given.host,
         port=given.port,
-        model=given.model,
+        models=tuple({source.id: source for source in sources}.values()),
         sources=tuple(given.offer),
         embedding_sources=tuple(source for source in given.embed or [_source(MINILM)] if source),
         quantization=cast(Quantization, given.quantization),
         max_context=given.max_context,
         max_active=given.max_active,
         max_waiting=given.max_waiting,
-        drain_seconds=given.drain_seconds,
+        memory=given.memory,
+        keep_alive=given.keep_alive or None,
+        cache=given.cache,
         threads=given.threads,
         exit_with_parent=given.exit_with_parent,
     )
@@ -69,21 +85,31 @@ def default_threads() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m herding.engine", description="Serve one transformers model.")
+    parser = argparse.ArgumentParser(prog="python -m herding.engine", description="Serve transformers models.")
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to bind")
     add("--port", type=int, default=0, help="port to bind; 0 picks a free port and prints it to stdout")
-    add("--model", default=CRIA, help="model to load at startup; an empty value loads none")
+    add("--model", action="append", metavar="ID", help="model to load at startup; repeatable, empty for none")
     add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
     add("--embed", action="append", type=_optional_source, metavar="ID[=PATH]", help=_EMBED_HELP)
     add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
     add("--max-context", type=_positive, help="maximum tokens of prompt and response together")
-    add("--max-active", type=_positive, default=16, help="maximum responses generated at the same time")
+    add("--max-active", type=_positive, default=16, help="maximum responses of a model generated at the same time")
     add("--max-waiting", type=_positive, default=64, help="maximum requests in the queue")
-    add("--drain-seconds", type=float, default=60.0, help="time for running responses when the model changes")
+    add("--memory", type=_size, metavar="SIZE", help="memory for all models together, such as 8GB")
+    add("--keep-alive", type=float, default=KEEP_ALIVE_SECONDS, metavar="SECONDS", help=_KEEP_ALIVE)
+    add("--cache", type=Path, default=_CACHE, metavar="DIRECTORY", help="directory for converted models")
+    add("--drain-seconds", type=float, help=argparse.SUPPRESS)  # of older start scripts; models no longer exchange
     add("--threads", type=_positive, help="torch threads (default: all cores but one)")
     add("--exit-with-parent", action="store_true", help="exit when stdin closes")
     return parser
+
+
+_KEEP_ALIVE = "time without requests after which a model that was loaded on demand is unloaded; 0 for never"
+
+
+def _known_or_parsed(model: str, offered: dict[str, ModelSource]) -> ModelSource:
+    return offered.get(model) or parse_source(model)
 
 
 def _source(text: str) -> ModelSource:
@@ -91,6 +117,13 @@ def _source(text: str) -> ModelSource:
         return parse_source(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(error.message) from error
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _optional_source(text: str) -> ModelSource | None:

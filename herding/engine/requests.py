@@ -70,6 +70,7 @@ class _GenerateBody(_StrictModel):
 
 class _LoadBody(_StrictModel):
     model: _Text
+    from_hub: bool = False
 
 
 class _EmbedBody(_StrictModel):
@@ -140,9 +141,12 @@ def parse_embedding(body: object) -> EmbeddingRequest:
     return EmbeddingRequest(given.model, inputs, given.dimensions, given.truncate)
 
 
-def parse_model(body: object) -> str:
-    """Validate the decoded JSON body of `POST /load` and return the model id."""
-    return _validate(_LoadBody, body).model
+def parse_load(body: object) -> tuple[str, bool]:
+    """Validate the decoded JSON body of `POST /load`; return the model id, and whether any model of the hub may be
+    loaded.
+    """
+    request = _validate(_LoadBody, body)
+    return request.model, request.from_hub
 
 
 def _validate(kind: type[_Body], body: object) -> _Body:

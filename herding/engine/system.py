@@ -16,6 +16,39 @@ _INTERVAL_SECONDS = 1.0
 _QUERY = ("name", "memory.total", "memory.used", "utilization.gpu")
 
 
+_SHARE = 0.7
+"""The share of the machine's memory, or of its GPUs', that models may take together."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def memory_budget() -> int:
+    """Return the bytes that all models may take together, where nothing else is set."""
+    program = shutil.which("nvidia-smi")
+    gpus = _query_nvidia_smi(program) if program else []
+    on_gpus = sum(gpu["memory_total"] or 0 for gpu in gpus)
+    return int((on_gpus or min(psutil.virtual_memory().total, _container_limit() or 2**63)) * _SHARE)
+
+
+def free_memory() -> int:
+    """Return the bytes that are free on the machine and in the container."""
+    free = psutil.virtual_memory().available
+    limit, used = _container_limit(), _read_number(_CGROUP / "memory.current")
+    return min(free, max(0, limit - used)) if limit and used else free
+
+
+def _container_limit() -> int | None:
+    return _read_number(_CGROUP / "memory.max")
+
+
+def _read_number(file: Path) -> int | None:
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
 class SystemMonitor:
     """Measures the machine once a second in a thread. Sizes are in bytes, shares in percent."""
 

@@ -14,7 +14,7 @@ import torch
 
 from herding.engine.batching import BatchingWorker
 from herding.engine.errors import LoadError
-from herding.engine.loading import Checkpoint, load
+from herding.engine.loading import Checkpoint, load, measure
 from herding.engine.model import ModelProperties, OnTokens, ServedModel
 from herding.engine.progress import Report
 from herding.engine.prompt_encoder import PromptEncoder
@@ -40,11 +40,12 @@ def open_model(
     max_active: int,
     threads: int,
     loop: asyncio.AbstractEventLoop,
+    budget: int,
 ) -> ServedModel:
     """Load the model in the directory `path` and start its worker; raise LoadError on any failure."""
     torch.set_num_threads(threads)
     try:
-        checkpoint = load(path, quantization=quantization, max_context=max_context, report=report)
+        checkpoint = load(path, quantization=quantization, max_context=max_context, report=report, budget=budget)
         report("starting", None)
         return TransformersModel(checkpoint, max_active=max_active, loop=loop)
     except LoadError:
@@ -54,6 +55,16 @@ def open_model(
         reason = f"{type(error).__name__}: {error}"
     _free_memory()  # after the except block, because the exception refers to the half-loaded model
     raise LoadError(f"Can't load the model in {path}. {reason}")
+
+
+def measure_model(path: Path, *, quantization: str, max_context: int | None, budget: int) -> int:
+    """Return the bytes that the model in the directory `path` will take; raise LoadError if it cannot be loaded."""
+    try:
+        return measure(path, quantization=quantization, max_context=max_context, budget=budget)
+    except LoadError:
+        raise
+    except Exception as error:
+        raise LoadError(f"Can't read the configuration in {path}. {type(error).__name__}: {error}") from error
 
 
 class TransformersModel:
@@ -72,6 +83,7 @@ class TransformersModel:
             dtype=str(checkpoint.model.dtype).removeprefix("torch."),
             parameters=checkpoint.model.num_parameters(),
             tools=self._encoder.tool_format is not None,
+            size=checkpoint.model.get_memory_footprint() + checkpoint.cache.size,
         )
         self._hidden = frozenset(checkpoint.tokenizer.all_special_ids) - self._marker_tokens(checkpoint.tokenizer)
         self._worker.start()

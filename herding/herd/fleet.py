@@ -24,7 +24,8 @@ class Fleet(Mapping[str, Node]):
     """The nodes by name. A draining node gets no new requests and finishes its running ones.
 
     `clock` is monotonic in seconds, `wall` in Unix milliseconds. `changed` is notified when a waiting request may be
-    able to start, or can never start.
+    able to start, or can never start. `load_failures` has, by node and model, until when a failed load is not tried
+    again on demand, and its reason.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Fleet(Mapping[str, Node]):
         self.slots = Slots(clock)
         self.health = CircuitBreakers(clock=clock, rng=self.rng, events=self.events, is_last=self.is_last)
         self.changed = Signal()
+        self.load_failures: dict[tuple[str, str], tuple[float, str]] = {}
         for node in nodes.values():
             self._enter(node)
 
@@ -75,6 +77,17 @@ class Fleet(Mapping[str, Node]):
             if other != name and self.takes(other) and not self.health.is_out(other):
                 models -= {*found.serves, *found.embeds}
         return bool(models)
+
+    def can_load(self, node: Node, model: str) -> bool:
+        """Return True if a node may load a model on demand now."""
+        if not node.auto_switch or not node.can_load or model not in node.offers or not self.takes(node.name):
+            return False
+        return self.load_failure(node.name, model) is None
+
+    def load_failure(self, name: str, model: str) -> str | None:
+        """Return why a model could not be loaded on a node a moment ago."""
+        until, reason = self.load_failures.get((name, model), (0.0, ""))
+        return reason if until > self.clock() else None
 
     async def drain(self, name: str, *, seconds: float = DRAIN_SECONDS) -> bool:
         """Stop new requests to a node and wait for running ones; return False if they take longer than `seconds`."""

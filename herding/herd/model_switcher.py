@@ -1,56 +1,53 @@
-"""Loads other models on nodes, on request or because requests wait for them."""
+"""Loads models on nodes, on request or because requests wait for them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from herding.errors import ConflictError, HerdingError, NodeError
+from herding.errors import HerdingError, NodeBusyError, NodeError
 from herding.herd.fleet import Fleet
 from herding.nodes.base import Node
 from herding.values import LoadProgress
+
+RETRY_SECONDS = 30.0
+"""A model that could not be loaded on demand is not tried again on its node for so long."""
+
+BUSY_SECONDS = 1.0
+"""The same, where running requests on the node are the only reason."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The demand of waiting requests.
-
-    `models` counts requests by a model that no node serves and that could be loaded. `nodes` are the names of the nodes
-    whose present model requests wait for.
-    """
+    """The demand of waiting requests: their number by a model that no node serves and that could be loaded."""
 
     models: Mapping[str, int]
-    nodes: frozenset[str] = frozenset()
 
 
 class ModelSwitcher:
-    """Loads models, one at a time per node, and records each load as an event.
+    """Loads models and records each load as an event of its node.
 
-    An idle node with `auto_switch` loads a model in demand for at least `after_seconds`, at most once in
-    `every_minutes`, so that alternating requests do not cause constant loading.
+    A node with `auto_switch` loads a model in demand for at least `after_seconds`, at most once in `every_minutes`.
     """
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._since: dict[str, float] = {}
-        self._switched_at: dict[str, float] = {}
-        self._switching: set[str] = set()
+        self._loaded_at: dict[str, float] = {}
+        self._busy_until: dict[tuple[str, str], float] = {}
+        self._loading: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
         """Load a model on a node and stream progress; the load continues when the caller leaves."""
-        if name in self._switching:
-            raise ConflictError(f"Node '{name}' is loading a model. Wait until it has finished.", param="node")
-        node, steps = self._fleet[name], asyncio.Queue[LoadProgress | None]()
-        self._switching.add(name)
-        task = asyncio.create_task(self._load(node, model, steps), name=f"switch {name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._finish)
+        steps = asyncio.Queue[LoadProgress | None]()
+        task = self._start(self._fleet[name], model, steps)
         while (step := await steps.get()) is not None:
             yield step
         await task
@@ -61,56 +58,64 @@ class ModelSwitcher:
         self._fleet.events.record(name, "unloaded", model)
         self._fleet.changed.notify()
 
+    async def follow(self, demand: Demand) -> None:
+        """Start loading each model in demand on one node, if there is one that may load it now."""
+        now = self._fleet.clock()
+        self._since = {model: self._since.get(model, now) for model in demand.models}
+        wanted = (model for model in demand.models if not self._loading[model])
+        for model in sorted(wanted, key=lambda model: self._since[model]):
+            for node in list(self._fleet.values()):
+                if self._is_due(node, model, now):
+                    log.info("load model on demand (node %s, model %s)", node.name, model)
+                    self._loaded_at[node.name] = now
+                    self._start(node, model, asyncio.Queue())
+                    break
+        await asyncio.sleep(0)  # the loads begin
+
+    def _start(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._load(node, model, steps), name=f"load {node.name} {model}")
+        self._tasks.add(task)
+        self._loading[model] += 1
+        task.add_done_callback(self._finish)
+        return task
+
     async def _load(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> None:
         """Load a model and queue its progress, None last."""
-        name, before = node.name, ", ".join(node.serves) or "nothing"
+        name, key = node.name, (node.name, model)
+        self._fleet.load_failures.pop(key, None)
         try:
-            async for progress in node.load(model):
-                if progress.done:
-                    self._switched_at[name] = self._fleet.clock()
-                    self._fleet.events.record(name, "switched", f"from {before} to {model}")
-                steps.put_nowait(progress)
+            async with aclosing(node.load(model)) as progresses:
+                async for progress in progresses:
+                    if progress.done:
+                        self._fleet.events.record(name, "switched", f"loaded {model}")
+                    steps.put_nowait(progress)
+        except NodeBusyError:
+            self._busy_until[key] = self._fleet.clock() + BUSY_SECONDS
+            raise
         except NodeError as error:
-            self._fleet.events.record(name, "switched", f"not to {model}: {error.message}")
+            self._fleet.load_failures[key] = (self._fleet.clock() + RETRY_SECONDS, error.message)
+            self._fleet.events.record(name, "switched", f"not loaded {model}: {error.message}")
             raise
         finally:
-            self._switching.discard(name)
+            self._loading[model] -= 1
             self._fleet.changed.notify()
             steps.put_nowait(None)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
-        """Log an unexpected error; other errors are raised to the caller and recorded as events."""
+        """Log the error of a load; it is also raised to a caller that waits for it, or recorded as an event."""
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, HerdingError):
+        if task.cancelled() or not (error := task.exception()):
+            return
+        if isinstance(error, HerdingError):
+            log.warning("%s failed: %s", task.get_name(), error.message)
+        else:
             log.error("%s failed", task.get_name(), exc_info=error)
-
-    async def follow(self, demand: Demand) -> None:
-        """Load each model in demand on one node, if there is one that may load it now."""
-        now = self._fleet.clock()
-        self._since = {model: self._since.get(model, now) for model in demand.models}
-        for model in sorted(demand.models, key=lambda model: self._since[model]):
-            for node in list(self._fleet.values()):
-                if node.name not in demand.nodes and self._is_due(node, model, now):
-                    await self._follow(node, model)
-                    break
 
     def _is_due(self, node: Node, model: str, now: float) -> bool:
         rule = node.auto_switch
-        if rule is None or model not in node.offers or node.name in self._switching:
+        if rule is None or not self._fleet.can_load(node, model):
             return False
-        if now - self._since[model] < rule.after_seconds or not node.serves:
+        if now - self._since[model] < rule.after_seconds or now < self._busy_until.get((node.name, model), now):
             return False
-        last = self._switched_at.get(node.name)
-        if last is not None and now - last < rule.every_minutes * 60:
-            return False
-        return not self._fleet.slots.load(node.name).running
-
-    async def _follow(self, node: Node, model: str) -> None:
-        log.info("load model on demand (node %s, model %s)", node.name, model)
-        self._switched_at[node.name] = self._fleet.clock()  # also delays the next try after a failure
-        try:
-            async with aclosing(self.load(node.name, model)) as steps:
-                async for _ in steps:
-                    pass
-        except HerdingError as error:
-            log.warning("load model failed (node %s, model %s): %s", node.name, model, error.message)
+        last = self._loaded_at.get(node.name)
+        return last is None or now - last >= rule.every_minutes * 60

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -33,10 +34,14 @@ class Deadlines(StrictModel):
 
 
 class AutoSwitch(StrictModel):
-    """Loads a model that requests have waited for `after_seconds`, at most once in `every_minutes`."""
+    """Loads a model that requests have waited for `after_seconds`, at most once in `every_minutes` on its node."""
 
     after_seconds: float = Field(default=2, ge=0, allow_inf_nan=False)
     every_minutes: float = Field(default=10, ge=0, allow_inf_nan=False)
+
+
+ON_DEMAND = AutoSwitch(after_seconds=0, every_minutes=0)
+"""Loads a model as soon as a request waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +49,15 @@ class BuildContext:
     """The collaborators that a configuration may use to build its node.
 
     `secret` looks up a secret by its name, `node_secret` is the secret of local engines, `transport` carries HTTP
-    requests instead of the default one, and `network` has the proxies and certificate authorities of that.
+    requests instead of the default one, and `network` has the proxies and certificate authorities of that. `models` is
+    the directory for models of local engines.
     """
 
     secret: Callable[[str], str | None]
     node_secret: str | None = None
     transport: httpx.AsyncBaseTransport | None = None
     network: Network = field(default_factory=Network)
+    models: Path | None = None
 
 
 class NodeConfig(StrictModel):
@@ -171,6 +178,11 @@ class Node(ABC):
         return ()
 
     @property
+    def can_load(self) -> bool:
+        """True if the node can load models at present."""
+        return bool(self.serves)
+
+    @property
     def embeds(self) -> tuple[str, ...]:
         """The embedding models served at present."""
         return ()
@@ -223,7 +235,7 @@ class Node(ABC):
         """
         raise UserError(f"Node '{self.name}' does not support embeddings.", param="model")
 
-    def load(self, model: str) -> AsyncIterator[LoadProgress]:  # noqa: ARG002
+    def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:  # noqa: ARG002
         """Load another model and stream progress, `done` last; after a NodeError the loaded models keep serving."""
         raise UserError(f"Node '{self.name}' can't load other models.")
 

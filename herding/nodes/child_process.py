@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class ChildProcess:
-    """Keeps one process running.
+    """Keeps one process running, which `command` returns before each start.
 
     The process announces itself with one JSON line on stdout, which is passed to `on_up`. Its stdin is a pipe that
     closes when the parent ends, even when it is killed. `on_down` is called with the reason when the process dies.
@@ -33,14 +33,14 @@ class ChildProcess:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Callable[[], Sequence[str]],
         *,
         name: str,
         environment: Mapping[str, str],
         on_up: Callable[[dict[str, Any]], Awaitable[None]],
         on_down: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._command = list(command)
+        self._command = command
         self._name = name
         self._environment = dict(environment)
         self._on_up, self._on_down = on_up, on_down
@@ -82,7 +82,7 @@ class ChildProcess:
         """Run the process once and return why it ended."""
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command,
+                *self._command(),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -8,6 +8,7 @@ import sys
 from abc import abstractmethod
 from array import array
 from base64 import b64decode
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar, TypeVar
@@ -39,6 +40,7 @@ from herding.values import (
     Fields,
     LoadProgress,
     Message,
+    ModelMemory,
     NodeState,
     NodeStatus,
     System,
@@ -51,7 +53,7 @@ REFRESH_WHEN_READY = 10
 
 _MAX_EMBEDDING_BYTES = 64 * 1024 * 1024
 
-_STATES: dict[str, NodeState] = {"idle": "starting", "loading": "loading", "ready": "ready", "failed": "down"}
+_STATES: dict[str, NodeState] = {"idle": "ready", "loading": "loading", "ready": "ready", "failed": "down"}
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
@@ -123,11 +125,16 @@ class EngineClient:
             raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
         return Embeddings(vectors, found.input_tokens, "node")
 
-    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
-        """Load `model` and stream progress; after a NodeError the previous model is served again."""
+    async def load(self, model: str, *, from_hub: bool = False) -> AsyncGenerator[LoadProgress, None]:
+        """Load `model` and stream progress; after a NodeError the loaded models keep serving.
+
+        With `from_hub`, it may be a model of the hub that the engine does not offer. Raises NodeBusyError while there
+        is no room because of running requests.
+        """
+        body = {"model": model} | ({"from_hub": True} if from_hub else {})
         with http.node_errors(self._name):
             async with (
-                self._http.stream("POST", "/load", json={"model": model}, timeout=None) as response,
+                self._http.stream("POST", "/load", json=body, timeout=None) as response,
                 aclosing(self._events(response)) as events,
             ):
                 async for event in events:
@@ -136,6 +143,10 @@ class EngineClient:
                     if done:
                         return
             raise StreamInterruptedError(f"Node '{self._name}' died while loading {model}.")
+
+    async def unload(self, model: str) -> None:
+        """Free the memory of `model`, or cancel its load; raise NodeBusyError while requests use it."""
+        await self._request("POST", "/unload", body={"model": model})
 
     async def _request(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON object of a short response."""
@@ -154,8 +165,7 @@ class EngineClient:
                 for data in batch:
                     event = self._object(data)
                     if event.get("type") == "error":
-                        reason = event.get("message", "no reason given")
-                        raise NodeError(f"Node '{self._name}' failed: {reason}", node=self._name)
+                        raise _reported(event, self._name)
                     yield event
 
     async def _check_status(self, response: httpx.Response) -> None:
@@ -170,7 +180,11 @@ class EngineClient:
         if error.get("type") == "context_length":
             raise ContextLengthError(message)
         if status == 409:
-            raise status_error(message, status=status, node=self._name)
+            raise (
+                _busy(message, self._name)
+                if error.get("type") == "busy"
+                else status_error(message, status=status, node=self._name)
+            )
         raise UserError(message, param=error.get("param"))
 
     def _object(self, data: str) -> dict[str, Any]:
@@ -207,6 +221,8 @@ class EngineNode(Node):
         super().__init__(name, deadlines=deadlines, concurrency=concurrency, capabilities=capabilities)
         self.auto_switch = auto_switch
         self._offers = offers
+        self._reachable = False
+        self._requested: Counter[str] = Counter()
         self._status = NodeStatus("starting", offers=offers, detail="The engine is starting.")
         self._watcher: asyncio.Task[None] | None = None
 
@@ -226,11 +242,26 @@ class EngineNode(Node):
     def embeds(self) -> tuple[str, ...]:
         return self._status.embeds
 
+    @property
+    def can_load(self) -> bool:
+        return self._reachable
+
+    @property
+    def takes_hub_models(self) -> bool:
+        return True
+
+    @property
+    def _loading(self) -> tuple[str, ...]:
+        """The models that are loading."""
+        told = (model.id for model in self._status.models if model.state == "loading")
+        return tuple(dict.fromkeys([*told, *(model for model, count in self._requested.items() if count)]))
+
     def capabilities(self, model: str) -> Capabilities:
         """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
         if model in self._status.embeds:
             return self.configured.over(Capabilities(frozenset({"token_ids"}), _EMBEDDING_PARAMETERS))
-        features = self._status.features if model in self._status.serves else _ENGINE_FEATURES
+        loaded = next((one for one in self._status.models if one.id == model and one.state == "loaded"), None)
+        features = loaded.features if loaded else _ENGINE_FEATURES
         return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
 
     def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
@@ -269,15 +300,29 @@ class EngineNode(Node):
         return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
-        if model not in self._offers:
-            raise UserError(f"Node '{self.name}' can't load {model}. Available: {', '.join(self._offers)}.")
-        async for progress in self._engine().load(model):
-            if progress.done:
-                await self.status()
-            yield progress
+        known = model in self._offers
+        if not known and "/" not in model:
+            available = ", ".join(self._offers)
+            message = f"Node '{self.name}' can't load {model}. Choose one of {available}, or a hub model (owner/name)."
+            raise UserError(message, param="model")
+        engine = self._engine()
+        self._requested[model] += 1
+        try:
+            async with aclosing(engine.load(model, from_hub=not known)) as steps:
+                async for progress in steps:
+                    if progress.done:
+                        self._offers = tuple(dict.fromkeys([*self._offers, model]))
+                        await self.status()
+                    yield progress
+        finally:
+            self._requested[model] -= 1
 
-    def _update(self, status: NodeStatus) -> None:
-        previous, self._status = self._status, status
+    async def unload(self, model: str) -> None:
+        await self._engine().unload(model)
+        await self.status()
+
+    def _update(self, status: NodeStatus, *, reachable: bool) -> None:
+        previous, self._status, self._reachable = self._status, status, reachable
         if status.serves and not previous.serves:
             self.came_back()
 
@@ -288,7 +333,7 @@ class EngineNode(Node):
             await asyncio.sleep(self.refresh_seconds * (REFRESH_WHEN_READY if self._rests() else 1))
 
     def _rests(self) -> bool:
-        return self._status.state == "ready"
+        return self._status.state == "ready" and not self._loading
 
 
 class _StatusBody(BaseModel):
@@ -305,6 +350,8 @@ class _StatusBody(BaseModel):
     embeds: tuple[str, ...] = ()
     device: str | None = None
     system: System | None = None
+    models: tuple[EngineModel, ...] = ()
+    memory: ModelMemory | None = None
 
     @field_validator("system", mode="before")
     @classmethod
@@ -352,16 +399,16 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         body = _StatusBody.model_validate(data)
     except ValidationError:
         raise _not_an_engine(node) from None
+    models = body.models or _single_model(body, offers)
     starts = body.model is None and body.state == "loading"
-    embeds = () if starts else body.embeds  # the node is not ready before its first model
-    state = "ready" if body.state == "idle" and embeds else _STATES.get(body.state, "down")
     return NodeStatus(
-        state=state,
-        embeds=embeds,
-        serves=(body.model,) if body.state == "ready" and body.model else (),
-        offers=offers,
+        state=_STATES.get(body.state, "down"),
+        embeds=() if starts else body.embeds,  # the node is not ready before its first model
+        serves=tuple(model.id for model in models if model.state == "loaded"),
+        offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
         detail=body.detail,
-        models=_models(body, offers),
+        models=tuple(sorted(models, key=lambda model: _ORDER.index(model.state))),
+        memory=body.memory,
         loading=body.loading,
         progress=body.progress,
         context_length=body.context_length,
@@ -373,8 +420,11 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
     )
 
 
-def _models(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ...]:
-    """Return the models of an engine, the loaded ones first."""
+_ORDER = ("loaded", "loading", "failed", "available")
+
+
+def _single_model(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ...]:
+    """Return the models of an engine of an older version, which holds one at a time."""
     states = {id: EngineModel(id) for id in offers}
     if body.loading:
         stage = body.stage or "starting"
@@ -383,7 +433,24 @@ def _models(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ..
         states[body.model] = EngineModel(
             body.model, "loaded", context_length=body.context_length, features=body.features, device=body.device
         )
-    return tuple(sorted(states.values(), key=lambda model: model.state != "loaded"))
+    return tuple(states.values())
+
+
+def _reported(event: dict[str, Any], node: str) -> NodeError:
+    """Return the error in the last event of a stream."""
+    reason = str(event.get("message", "No reason given."))
+    if event.get("error_type") == "busy":
+        return _busy(reason, node)
+    if str(event.get("error_type")) in _LOAD_ERRORS:
+        return NodeError(reason, node=node)
+    return NodeError(f"Node '{node}' failed: {reason}", node=node)
+
+
+_LOAD_ERRORS = ("load_failed", "unsafe_model", "no_memory", "load_cancelled")
+
+
+def _busy(message: str, node: str) -> NodeError:
+    return status_error(message, status=503, node=node, retry_after=1.0)
 
 
 def _not_an_engine(node: str) -> BadResponseError:

@@ -9,7 +9,7 @@ import httpx
 from pydantic import Field, field_validator
 
 from herding.errors import MisconfiguredError, NodeError, UserError
-from herding.nodes.base import ENVIRONMENT_NAME, AutoSwitch, BuildContext, RemoteConfig
+from herding.nodes.base import ENVIRONMENT_NAME, ON_DEMAND, AutoSwitch, BuildContext, RemoteConfig
 from herding.nodes.engine_client import EngineClient, EngineNode
 from herding.nodes.http import is_header_value
 from herding.nodes.origin import origin_of
@@ -23,7 +23,7 @@ class HerdingConfig(RemoteConfig):
     base_url: str
     secret_env: str = Field(default="HERDING_NODE_SECRET", pattern=ENVIRONMENT_NAME)
     concurrency: int | None = Field(default=8, ge=1)
-    auto_switch: AutoSwitch | None = None
+    auto_switch: AutoSwitch | None = ON_DEMAND
 
     @field_validator("base_url")
     @classmethod
@@ -78,7 +78,7 @@ class HerdingNode(EngineNode):
 
     @property
     def expects(self) -> tuple[str, ...]:
-        return (self._status.loading,) if self._status.loading else ()
+        return self._loading
 
     async def start(self) -> None:
         if self._has_secret:
@@ -93,17 +93,19 @@ class HerdingNode(EngineNode):
             return self._status
         try:
             self._offers = self._offers or await self._client.models()
-            self._update(await self._client.status(offers=self._offers))
+            self._update(await self._client.status(offers=self._offers), reachable=True)
+            self._offers = self._status.offers
         except MisconfiguredError:
-            self._update(NodeStatus("down", detail="The engine rejected the secret. Enter the engine's own secret."))
+            detail = "The engine rejected the secret. Enter the engine's own secret."
+            self._update(NodeStatus("down", detail=detail), reachable=False)
         except NodeError as error:
-            self._update(NodeStatus("down", offers=self._offers, detail=error.message))
+            self._update(NodeStatus("down", offers=self._offers, detail=error.message), reachable=False)
         except UserError:
-            self._update(NodeStatus("down", detail="The server there is not a Herding engine."))
+            self._update(NodeStatus("down", detail="The server there is not a Herding engine."), reachable=False)
         return self._status
 
     def _engine(self) -> EngineClient:
         return self._client
 
     def _rests(self) -> bool:
-        return self._status.state not in ("starting", "loading")
+        return self._status.state not in ("starting", "loading") and not self._loading

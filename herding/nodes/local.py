@@ -2,104 +2,139 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import os
 import secrets
 import sys
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from herding.errors import ConfigError, NodeError, NoNodeError
-from herding.nodes.base import AutoSwitch, BuildContext, NodeConfig
+from herding.errors import ConfigError, HerdingError, NodeError, NoNodeError
+from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine_client import EngineClient, EngineNode
-from herding.values import NodeStatus
+from herding.values import LoadProgress, NodeStatus
 from herding.values.model_paths import is_model_path, model_id_of
+from herding.values.sizes import parse_size
+
+log = logging.getLogger(__name__)
 
 
 class LocalConfig(NodeConfig):
-    """The engine in the nodes file: the model to load at startup, and other models that can be loaded.
+    """The engine in the nodes file: the models that are loaded at startup, and others that are loaded on demand.
 
-    A model is an id at the model hub, or a path that begins with `/`, `./`, `../` or `~`, or ends with `.gguf`: a
-    directory or a GGUF file, whose name is the id. `paths` gives other ids to paths. `quantization` needs a GPU.
-    `embedding_models` make embeddings beside it: ids at the hub, or directories, of sentence-transformers models.
+    `resident` models are loaded at startup; `model` is a shorter form for one of them. `models` can be loaded. A model
+    is an id at the model hub, or a path that begins with `/`, `./`, `../` or `~`, or ends with `.gguf`: a directory or
+    a GGUF file, whose name is the id, or `id=path`. `paths` gives other ids to paths. All models together take at most
+    `memory`, such as `8GB`. A model that was loaded on demand is unloaded after `keep_alive` seconds without requests,
+    null for never. `quantization` needs a GPU.
+    `embedding_models` make embeddings beside them: ids at the hub, or directories, of sentence-transformers models.
     """
 
     kind: Literal["local"]
     model: str = "herding/cria"
+    resident: list[str] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
+    memory: str | int | None = None
+    keep_alive: float | None = Field(default=1800, gt=0, allow_inf_nan=False)
     threads: int | None = Field(default=None, ge=1)
     concurrency: int | None = Field(default=8, ge=1)
-    auto_switch: AutoSwitch | None = None
+    auto_switch: AutoSwitch | None = ON_DEMAND
+
+    @field_validator("memory")
+    @classmethod
+    def _check_memory(cls, given: str | int | None) -> str | int | None:
+        return None if given is None else parse_size(given)
+
+    @property
+    def initial(self) -> tuple[str, ...]:
+        """The models that are loaded at startup."""
+        first = [self.model] if "model" in self.model_fields_set or not self.resident else []
+        return tuple(dict.fromkeys([*first, *self.resident]))
 
     def with_paths_from(self, directory: Path) -> LocalConfig:
         """Return the configuration with ids for models, and absolute paths; relative ones start at a directory."""
         paths = {id: _absolute(directory, path) for id, path in self.paths.items()}
 
         def id_of(model: str) -> str:
-            if model in paths or not is_model_path(model):
+            id, separator, text = model.partition("=")
+            if model in paths or not (separator or is_model_path(model)):
                 return model
-            path = _absolute(directory, model)
-            if paths.setdefault(id := model_id_of(Path(path)), path) != path:
+            if not separator or is_model_path(id):
+                id, text = "", model
+            path = _absolute(directory, text)
+            if paths.setdefault(id := id or model_id_of(Path(path)), path) != path:
                 raise ConfigError(f"two models have the name '{id}'; give one another name under 'paths'")
             return id
 
-        model, models = id_of(self.model), [id_of(model) for model in self.models]
-        embedding = [id_of(model) for model in self.embedding_models]
-        update = {"model": model, "models": models, "embedding_models": embedding, "paths": paths}
-        return self.model_copy(update=update)
+        found = {"models": [id_of(model) for model in self.models], "paths": paths}
+        found["embedding_models"] = [id_of(model) for model in self.embedding_models]
+        if self.resident:
+            found["resident"] = [id_of(model) for model in self.resident]
+        if "model" in self.model_fields_set:
+            found["model"] = id_of(self.model)
+        return self.model_copy(update=found)
 
     def source(self, model: str) -> str:
         """Return a model as the engine's command line takes it: its id, with its path if it has one."""
         return f"{model}={self.paths[model]}" if model in self.paths else model
 
     def build(self, context: BuildContext) -> LocalNode:
-        return LocalNode(self, node_secret=context.node_secret)
+        return LocalNode(self, node_secret=context.node_secret, directory=context.models)
 
 
 def _absolute(directory: Path, path: str) -> str:
     return os.path.normpath(directory.absolute() / Path(path).expanduser())
 
 
-def _offers(config: LocalConfig) -> tuple[str, ...]:
+def _offers(config: LocalConfig, added: Sequence[str]) -> tuple[str, ...]:
     """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
-    named = [config.model, *config.models]
+    initial = [model for model in config.initial if model]  # without any, the node only makes embeddings
+    named = [*initial, *config.models, *added]
     return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
 
 
 class LocalNode(EngineNode):
-    """Runs models in a child process; a crash there ends its requests with an error, never the app."""
+    """Runs models in a child process; a crash there ends its requests with an error, never the app.
+
+    `directory` holds converted and downloaded models, and remembers the models that were added while Herding ran.
+    """
 
     kind: ClassVar[str] = "local"
     refresh_seconds: ClassVar[float] = 0.3
 
-    def __init__(self, config: LocalConfig, *, node_secret: str | None = None) -> None:
+    def __init__(self, config: LocalConfig, *, node_secret: str | None = None, directory: Path | None = None) -> None:
         config = config.with_paths_from(Path())
+        self._directory = directory.absolute() if directory else None
+        added = _read_added(self._added_file(config.name))
         super().__init__(
             config.name,
             deadlines=config.deadlines,
             concurrency=config.concurrency,
             auto_switch=config.auto_switch,
-            offers=_offers(config),
+            offers=_offers(config, added),
             capabilities=config.capabilities,
         )
         self._config = config
-        self._model = config.model
+        self._loaded = config.initial
+        self._restoring: set[asyncio.Task[None]] = set()
         self._secret = node_secret or secrets.token_urlsafe(32)
         self._child: ChildProcess | None = None
         self._client: EngineClient | None = None
-        self._unreachable = True
 
     @property
     def expects(self) -> tuple[str, ...]:
-        if self._status.loading:
-            return (self._status.loading,)
-        returns = self._unreachable or self._status.state in ("starting", "loading")  # it is restarted if necessary
-        return (self._model,) if returns else ()
+        if self._reachable:
+            return self._loading
+        return self._loaded  # the engine is restarted, and loads them again
 
     @property
     def pid(self) -> int | None:
@@ -107,41 +142,66 @@ class LocalNode(EngineNode):
         return self._child.pid if self._child else None
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "herding.engine", "--exit-with-parent", "--model", self._model]
-        for model in self._offers:
-            command += ["--offer", self._config.source(model)]
-        for model in self._config.embedding_models or [""]:
-            command += ["--embed", self._config.source(model)]
-        command += ["--quantization", self._config.quantization]
-        if self._config.threads:
-            command += ["--threads", str(self._config.threads)]
         environment = {**os.environ, "HERDING_NODE_SECRET": self._secret}
+        if self._directory and not os.environ.keys() & {"HF_HOME", "HF_HUB_CACHE"}:
+            environment["HF_HUB_CACHE"] = str(self._directory / "hub")
         self._child = ChildProcess(
-            command, name=self.name, environment=environment, on_up=self._on_up, on_down=self._on_down
+            self._command, name=self.name, environment=environment, on_up=self._on_up, on_down=self._on_down
         )
         self._child.start()
         await super().start()
 
     async def close(self) -> None:
         await super().close()
+        for task in self._restoring:
+            task.cancel()
         if self._child:
             await self._child.close()
         if self._client:
             await self._client.close()
+
+    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
+        known = model in self._offers
+        async for progress in super().load(model):
+            yield progress
+        if not known:
+            self._remember(model)
 
     async def status(self) -> NodeStatus:
         client = self._client
         if client is None:
             return self._status
         try:
-            status, unreachable = await client.status(offers=self._offers), False
+            status, reachable = await client.status(offers=self._offers), True
         except NodeError as error:
-            status, unreachable = NodeStatus("down", offers=self._offers, detail=error.message), True
+            status, reachable = NodeStatus("down", offers=self._offers, detail=error.message), False
         if client is self._client:  # otherwise the engine died meanwhile, and the status is outdated
-            self._unreachable = unreachable
-            self._model = next(iter(status.serves), self._model)
-            self._update(status)
+            self._update(status, reachable=reachable)
+            if reachable:
+                self._loaded = tuple(
+                    model.id
+                    for model in status.models
+                    if model.state == "loaded" or (model.state == "loading" and model.id in self._config.initial)
+                )
         return self._status
+
+    def _command(self) -> list[str]:
+        """Return the command of the engine: it loads those of the initial models that were loaded when it died."""
+        command = [sys.executable, "-m", "herding.engine", "--exit-with-parent"]
+        for model in [model for model in self._config.initial if model in self._loaded] or [""]:
+            command += ["--model", model]
+        for model in self._offers:
+            command += ["--offer", self._config.source(model)]
+        for model in self._config.embedding_models or [""]:
+            command += ["--embed", self._config.source(model)]
+        command += ["--quantization", self._config.quantization, "--keep-alive", str(self._config.keep_alive or 0)]
+        if self._config.memory:
+            command += ["--memory", str(self._config.memory)]
+        if self._directory:
+            command += ["--cache", str(self._directory / "converted")]
+        if self._config.threads:
+            command += ["--threads", str(self._config.threads)]
+        return command
 
     def _engine(self) -> EngineClient:
         if self._client is None:
@@ -152,10 +212,43 @@ class LocalNode(EngineNode):
     async def _on_up(self, announcement: dict[str, Any]) -> None:
         base_url = f"http://127.0.0.1:{int(announcement['port'])}"
         self._client = EngineClient(base_url, self._secret, name=self.name, deadlines=self.deadlines)
+        for model in [model for model in self._loaded if model not in self._config.initial]:
+            task = asyncio.create_task(self._restore(self._client, model), name=f"restore {model}")
+            self._restoring.add(task)
+            task.add_done_callback(self._restoring.discard)
         await self.status()
 
+    async def _restore(self, client: EngineClient, model: str) -> None:
+        """Load a model again that was loaded on demand when the engine died."""
+        try:
+            async for _ in client.load(model):
+                pass
+        except HerdingError as error:
+            log.warning("restore model failed (node %s, model %s): %s", self.name, model, error.message)
+
     async def _on_down(self, reason: str) -> None:
-        client, self._client, self._unreachable = self._client, None, True
-        self._update(NodeStatus("down", offers=self._offers, detail=f"The engine died ({reason}) and is restarting."))
+        client, self._client = self._client, None
+        detail = f"The engine died ({reason}) and is restarting."
+        self._update(NodeStatus("down", offers=self._offers, detail=detail), reachable=False)
         if client:
             await client.close()
+
+    def _added_file(self, name: str) -> Path | None:
+        return self._directory / f"{name}.json" if self._directory else None
+
+    def _remember(self, model: str) -> None:
+        """Offer a model of the hub also after a restart of the app."""
+        if file := self._added_file(self.name):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps([*dict.fromkeys([*_read_added(file), model])]), encoding="utf-8")
+            part.replace(file)
+
+
+def _read_added(file: Path | None) -> list[str]:
+    """Return the models that were added; none if the file is missing or damaged."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file else []
+    except (OSError, ValueError):
+        return []
+    return [model for model in found if isinstance(model, str)] if isinstance(found, list) else []

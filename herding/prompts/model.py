@@ -17,6 +17,7 @@ from herding.prompts.conditions import Condition
 from herding.prompts.foreign_syntax import find_foreign_syntax
 from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
+from herding.prompts.retrieval import Retrieval, with_filled_variable
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
 from herding.prompts.yaml_dump import dump
@@ -153,6 +154,12 @@ class Prompt(Body):
     checks: Checks = Field(default=Checks(), validation_alias=AliasChoices("checks", "contract"))
     routing: Routing | None = None
     alias: Alias | None = None
+    retrieval: Retrieval | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _retrieval_declares_its_variable(cls, data: Any) -> Any:
+        return with_filled_variable(data)
 
     @model_validator(mode="before")
     @classmethod
@@ -193,6 +200,8 @@ class Prompt(Body):
     def _routing_and_alias_fit(self) -> Prompt:
         if self.routing and self.routing.pinned and self.routing.pinned not in self.target_models:
             raise FieldError("this is not one of the target_models", "routing", "pinned")
+        if self.retrieval:
+            self.retrieval.check(self.variables)
         for name in (self.alias.variables if self.alias else {}).values():
             if name not in self.variables:
                 raise FieldError(f"'{name}' is not declared under variables", "alias", "variables")

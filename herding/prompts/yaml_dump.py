@@ -9,8 +9,21 @@ from typing import Any
 import yaml
 
 ORDER = (
-    *("name", "description", "tags", "label", "chat", "roles", "cors", "alias", "target_models", "version"),
-    *("variables", "messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
+    *(
+        "name",
+        "description",
+        "tags",
+        "label",
+        "chat",
+        "roles",
+        "cors",
+        "alias",
+        "target_models",
+        "version",
+        "variables",
+        "retrieval",
+    ),
+    *("messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
 )
 """The keys of a prompt file in their order, including those of the older format."""
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from herding.errors import UserError
+from herding.knowledge.retrieval import Retrieved, Retriever
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
 from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
+from herding.prompts.model import Prompt
 from herding.prompts.parameters import PromptParameters, check_parameters
-from herding.prompts.variables import clean_parameter, fill_async
+from herding.prompts.variables import Value, clean_parameter, fill_async
 from herding.serving.conversation import recall
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
 from herding.store import Store
@@ -30,8 +32,8 @@ class Preparer:
     Every method raises UserError, which names what is wrong, and AccessError where an unsaved edit takes a right.
     """
 
-    def __init__(self, *, prompts: PromptCatalog, store: Store, clock: Callable[[], int]) -> None:
-        self._prompts, self._store, self._clock = prompts, store, clock
+    def __init__(self, *, prompts: PromptCatalog, retriever: Retriever, store: Store, clock: Callable[[], int]) -> None:
+        self._prompts, self._retriever, self._store, self._clock = prompts, retriever, store, clock
 
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
         """Return the request with its prompt rendered, the turns of its session and its parameters."""
@@ -53,6 +55,9 @@ class Preparer:
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await fill_async(prompt.variables, request.variables)
+        retrieved = await self._retrieve(prompt, values, who)
+        if prompt.retrieval and retrieved:
+            values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
         if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
         own = check_parameters(request.parameters)
@@ -76,6 +81,7 @@ class Preparer:
             model=model,
             response_format=request.response_format,
             needs=_needs(rendered, parameters, own, None),
+            references=None if retrieved is None else retrieved.references,
         )
 
     def prepare_embeddings(
@@ -102,6 +108,19 @@ class Preparer:
             dimensions=dimensions,
             needs=() if is_text else (Need("token_ids", "input", "token ids"),),
         )
+
+    async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
+        """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
+        _, prompt = await self._prompts.resolve_request(request, who)
+        return await self._retrieve(prompt, await fill_async(prompt.variables, request.variables), who)
+
+    async def _retrieve(self, prompt: Prompt, values: Mapping[str, Value], who: Principal) -> Retrieved | None:
+        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller."""
+        if prompt.retrieval is None:
+            return None
+        if values[prompt.retrieval.into]:
+            return Retrieved()
+        return await self._retriever.retrieve(prompt.retrieval, values, who)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""

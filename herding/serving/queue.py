@@ -70,23 +70,23 @@ class RequestQueue:
         self._scheduler.schedule()
 
     def demand(self) -> Demand:
-        """Return the models that requests wait for and no node serves, and the nodes that they wait for."""
+        """Return the models that requests wait for, that no node serves and that could be loaded."""
         wanted: Counter[str] = Counter()
-        needed: set[str] = set()
         for state in (ticket.payload for ticket in self._tickets):
-            serving = self._selector.serving(state)
-            needed.update(node.name for node in serving)
-            if not serving and not self._selector.coming(state):
-                offered = {model for node in self._selector.switchable(state) for model in node.offers}
-                wanted.update([model for model in self._selector.models(state.request) if model in offered][:1])
-        return Demand(wanted, frozenset(needed))
+            if self._selector.serving(state) or self._selector.coming(state):
+                continue
+            nodes = self._selector.switchable(state)
+            models = self._selector.models(state.request)
+            wanted.update([model for model in models if any(self._fleet.can_load(node, model) for node in nodes)][:1])
+        return Demand(wanted)
 
     def _queued(self, state: RoutingState, place: Place) -> Queued:
         serving = self._selector.serving(state)
         reason = f"waits for a free place on {' or '.join(node.name for node in serving)}"
         if coming := [] if serving else self._selector.coming(state):
-            reason = f"{coming[0].name} is loading its model"
+            model = next((model for model in self._selector.models(state.request) if model in coming[0].expects), "")
+            reason = f"{coming[0].name} is loading {model}" if model else f"{coming[0].name} is loading its model"
         elif not serving:
             able = self._selector.switchable(state)
-            reason = f"{able[0].name} is switched to its model when idle" if able else "waits for a node"
+            reason = f"{able[0].name} will load its model" if able else "waits for a node"
         return Queued(state.request.id, place.position, reason, place.seconds)

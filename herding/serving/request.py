@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from herding.errors import HerdingError, NodeError, ShuttingDownError
 from herding.nodes.capabilities import Need
 from herding.nodes.prices import Price
+from herding.plugins import Plugins
 from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
@@ -33,6 +34,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Reference,
     Status,
     Timings,
     Usage,
@@ -56,6 +58,7 @@ class PreparedRequest:
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
     `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
+    `references` are the chunks that its retrieval found, None for a prompt without one.
     """
 
     id: str
@@ -74,6 +77,7 @@ class PreparedRequest:
     texts: tuple[EmbeddingInput, ...] | None = None
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
+    references: tuple[Reference, ...] | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -259,10 +263,11 @@ class RequestRun:
             Attempt(number, candidate.node, candidate.model, started_at, total_ms, error_type=kind, error=message)
         )
 
-    async def judge(self) -> None:
+    async def judge(self, plugins: Plugins) -> None:
         """Run the prompt's checks on the whole text; slow ones in a thread, so that other requests go on.
 
-        Reasoning is not judged, and neither is a response that calls tools instead of saying something.
+        Reasoning is not judged, and neither is a response that calls tools instead of saying something. Checks of
+        `plugins` come last.
         """
         self._total_ms = self.elapsed_ms
         checks, text, marked = self.request.prompt.checks, self._response.answer, self._response.marked
@@ -276,6 +281,19 @@ class RequestRun:
             why = "the model refused" if self._response.refused else "the response has reasoning and no text"
             if self._response.refused or self._response.has_reasoning:
                 self._check_result = CheckResult(ok=False, reason=why)
+        if checks.plugins and self._check_result.ok is not False:
+            await self._judge_by_plugins(plugins, checks.plugins, text)
+
+    async def _judge_by_plugins(self, plugins: Plugins, checks: Mapping[str, Any], text: str) -> None:
+        """Run the checks of plugins until one fails. One that could not judge leaves the response without a verdict."""
+        unjudged: str | None = None
+        for name, argument in checks.items():
+            ok, reason = await asyncio.to_thread(plugins.check, name, text, argument)
+            if ok is False:
+                self._check_result = CheckResult(ok=False, reason=f"{name}: {reason}")
+                return
+            unjudged = unjudged or (reason if ok is None else None)
+        self._check_result = CheckResult(ok=None if unjudged else True, reason=unjudged)
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """Record the end of the run."""
@@ -323,6 +341,7 @@ class RequestRun:
             choices=self._response.choices(self._finish),
             extra=self._response.extra,
             ignored=self._ignored,
+            references=request.references,
             kind=request.kind,
             token=request.principal.token,
             cost=used.cost,
@@ -435,6 +454,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         answer="",
         choices=(),
         extra={},
+        references=None,
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,

@@ -123,9 +123,9 @@ class Selector:
         return [node for node in self.allowed(state.request) if models & set(node.expects)]
 
     def switchable(self, state: RoutingState) -> list[Node]:
-        """Return the nodes that may be switched to one of the models by demand."""
+        """Return the nodes that may load one of the models on demand."""
         models, nodes = self._loadable(state), self.allowed(state.request)
-        return [node for node in nodes if node.auto_switch and node.serves and models & set(node.offers)]
+        return [node for node in nodes if any(self._fleet.can_load(node, model) for model in models)]
 
     def _loadable(self, state: RoutingState) -> set[str]:
         """Return the models that may be loaded for the request; no node loads one for embeddings."""
@@ -319,9 +319,11 @@ class Selector:
             return NotFoundError(message, param="model")
         wanted = " or ".join(models) or "any model"
         able = [node.name for node in self.allowed(request) if set(models) & set(node.offers)]
+        failures = [self._fleet.load_failure(name, model) for name in able for model in models]
+        if reason := next((reason for reason in failures if reason), None):
+            return NoNodeError(f"No node serves {wanted}: {reason}")
         if able:
-            where = " or ".join(able)
-            advice = f"Switch {where} to it in the Nodes tab, or choose another model."
+            advice = f"Load it on {' or '.join(able)} in the Nodes tab, or choose another model."
             return NoNodeError(f"No node serves {wanted} now. {advice}")
         return NoNodeError(
             f"No node serves {wanted}. Add one that does to the nodes file, or set the key of a hosted one."

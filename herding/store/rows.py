@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
 
-from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Timings, Usage, bounded
+from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Reference, Timings, Usage, bounded
 
 Row = dict[str, Any]
 """The columns of one row by name."""
@@ -117,7 +117,7 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
 def _response(outcome: Outcome) -> Row | None:
     """Return what a response has besides its text, None if that is nothing."""
     choices, details = outcome.choices, outcome.usage.details
-    if not (choices or outcome.extra or details or outcome.ignored):
+    if not (choices or outcome.extra or details or outcome.ignored or outcome.references is not None):
         return None
     found = {
         "choices": [_choice(choice) for choice in choices],
@@ -125,7 +125,10 @@ def _response(outcome: Outcome) -> Row | None:
         "usage": details,
         "ignored": outcome.ignored,
     }
-    stored: Row = storable(bounded({name: value for name, value in found.items() if value}))
+    given = {name: value for name, value in found.items() if value}
+    if outcome.references is not None:
+        given["references"] = [asdict(reference) for reference in outcome.references]
+    stored: Row = storable(bounded(given))
     return stored
 
 
@@ -140,7 +143,12 @@ def _read_response(stored: Mapping[str, Any] | None) -> Row:
         "choices": tuple(Choice(**choice) for choice in stored.get("choices", ())),
         "extra": stored.get("extra", {}),
         "ignored": tuple(stored.get("ignored", ())),
+        "references": _references(stored.get("references")),
     }
+
+
+def _references(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Reference, ...] | None:
+    return None if stored is None else tuple(Reference(**reference) for reference in stored)
 
 
 def _usage_details(stored: Mapping[str, Any] | None) -> Row:

@@ -136,6 +136,11 @@ class PromptCatalog:
         require(who, RUN)
         return await self.resolve(reference, who)
 
+    async def runnable(self, who: Principal) -> Sequence[RunnableVersion]:
+        """Return the live versions that `who` may run."""
+        require(who, RUN)
+        return await self.visible(who)
+
     async def list_all(self, who: Principal) -> list[PromptInfo]:
         """Return all visible prompts with the nodes that serve them and their statistics."""
         require(who, PROMPTS)

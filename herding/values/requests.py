@@ -9,6 +9,7 @@ from typing import Any, Literal
 from uuid6 import uuid7
 
 from herding.values.calls import Choice, Fields, FinishReason, Message, Parameters, Usage
+from herding.values.collections import Reference
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
 """The status of a request.
@@ -116,7 +117,8 @@ class Outcome:
     `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
     `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
     the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
-    nano-dollars, None if it is unknown. `charged_tokens` and `charged_cost` are what the limits count, None for the
+    nano-dollars, None if it is unknown. `references` are the chunks of documents that filled a variable of the prompt,
+    None for a prompt without retrieval. `charged_tokens` and `charged_cost` are what the limits count, None for the
     usage and the cost themselves; the history does not keep them.
     """
 
@@ -153,6 +155,7 @@ class Outcome:
     choices: tuple[Choice, ...] = ()
     extra: Fields = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    references: tuple[Reference, ...] | None = None
 
     @property
     def first(self) -> Choice:

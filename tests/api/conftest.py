@@ -110,6 +110,9 @@ def web(place: Place) -> FastAPI:
     site = _Site(place)
     _site.set(site)
     app = copy(_routes())
+    app.router = copy(app.router)
+    app.router.routes = list(app.router.routes)
+    app.router.middleware_stack = app.router.app
     app.user_middleware, app.middleware_stack = [], None
     app.dependency_overrides.clear()
     app.add_middleware(_EnterSite, site=site)

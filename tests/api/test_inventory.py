@@ -19,6 +19,8 @@ NO_ROUTE = {"/api", "/api/{path}", "/v1", "/v1/{path}"}
 """Where everything is answered that does not exist."""
 PARTS = {"/docs/{file}": "/docs", "/v1/models/": "/v1/models"}
 """Paths under the rule of another."""
+PROTOCOL = {"/mcp", "/mcp/"}
+"""The Model Context Protocol: the services behind it check each of its messages (tests/mcp)."""
 TEST_ONLY = {"/echo", "/json", "/bug"}
 
 
@@ -28,7 +30,7 @@ def paths(app: FastAPI) -> set[str]:
 
 async def test_every_route_is_public_or_under_a_rule(app: FastAPI) -> None:
     found = paths(app) - TEST_ONLY
-    assert found - PATHS.keys() == PUBLIC | NO_ROUTE | PARTS.keys()
+    assert found - PATHS.keys() == PUBLIC | NO_ROUTE | PROTOCOL | PARTS.keys()
     assert set(PARTS.values()) <= PATHS.keys()
 
 

@@ -1,10 +1,12 @@
-"""One engine, two models: requests for the one that is not there are served after one switch, which all can see."""
+"""One engine, several models: what a request names is loaded beside the others, or in their place."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,35 +16,35 @@ import pytest
 from tests.e2e.running_app import ROOT, RunningApp, wait_until
 
 WEIGHTS = ROOT / "herding" / "engine" / "cria" / "weights"
-NODES = ("desk", "rack")
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """An app with nodes for two models each, `<node>/one` and `<node>/two`, which follow demand once in ten minutes."""
+    """An app with one engine, which has room for two of its three models."""
     home = tmp_path_factory.mktemp("home")
-    shutil.copytree(WEIGHTS, home / "two")
-    nodes = [
-        {
-            "kind": "local",
-            "name": name,
-            "model": f"{name}/one",
-            "paths": {f"{name}/one": str(WEIGHTS), f"{name}/two": str(home / "two")},
-            "auto_switch": {"after_seconds": 0.2, "every_minutes": 10},
-        }
-        for name in NODES
-    ]
-    (home / "nodes.yaml").write_text(json.dumps({"nodes": nodes}))
+    for name in ("two", "three"):
+        shutil.copytree(WEIGHTS, home / name)
+    node = {
+        "kind": "local",
+        "name": "desk",
+        "model": f"one={WEIGHTS}",
+        "models": [f"two={home}/two", "./three"],
+        "memory": "450MB",
+    }
+    (home / "nodes.yaml").write_text(json.dumps({"nodes": [node]}))
     app = RunningApp(home, environment={"HERDING_NODES": str(home / "nodes.yaml")}).start()
-    wait_until(lambda: len(serving(app)) == len(NODES), seconds=300, what="all engines to serve")
     yield app
     app.stop()
 
 
-def serving(app: RunningApp) -> list[str]:
-    """The names of the nodes that are ready."""
+def status(app: RunningApp) -> dict[str, Any]:
     nodes = httpx.get(f"{app.url}/api/v1/nodes", trust_env=False, timeout=60).raise_for_status().json()["nodes"]
-    return [node["name"] for node in nodes if node["status"]["state"] == "ready"]
+    found: dict[str, Any] = nodes[0]["status"]
+    return found
+
+
+def loaded(app: RunningApp) -> set[str]:
+    return set(status(app)["serves"])
 
 
 async def say(client: httpx.AsyncClient, model: str) -> httpx.Response:
@@ -50,27 +52,32 @@ async def say(client: httpx.AsyncClient, model: str) -> httpx.Response:
     return await client.post("/v1/chat/completions", json=body)
 
 
-async def switches(client: httpx.AsyncClient, node: str) -> list[dict[str, Any]]:
-    events = (await client.get("/api/v1/nodes/events")).json()["events"]
-    return [event for event in events if (event["kind"], event["node"]) == ("switched", node)]
-
-
-async def test_requests_for_the_other_model_are_served_after_one_switch(app: RunningApp) -> None:
+async def test_models_are_loaded_on_demand_and_the_least_used_goes(app: RunningApp) -> None:
     async with httpx.AsyncClient(base_url=app.url, timeout=60, trust_env=False) as client:
-        assert (await say(client, "desk/one")).status_code == 200
-        assert await switches(client, "desk") == []
-        answers = await asyncio.gather(*(say(client, "desk/two") for _ in range(4)))
-        assert [(answer.status_code, answer.json()["model"]) for answer in answers] == [(200, "desk/two")] * 4
-        (told,) = await switches(client, "desk")
-        assert told["detail"] == "from desk/one to desk/two"
+        answers = await asyncio.gather(*(say(client, model) for model in ("one", "two", "one", "two")))
+        assert [(answer.status_code, answer.json()["model"]) for answer in answers] == [
+            (200, model) for model in ("one", "two", "one", "two")
+        ]
+        assert loaded(app) == {"one", "two"}
+        memory = status(app)["memory"]
+        sizes = [model["size"] for model in status(app)["models"] if model["state"] == "loaded"]
+        assert memory == {"budget": 450_000_000, "used": sum(sizes), "free": 450_000_000 - sum(sizes)}
+        assert (await say(client, "one")).status_code == 200
+        assert (await say(client, "three")).status_code == 200
+        assert loaded(app) == {"one", "three"}
+        events = (await client.get("/api/v1/nodes/events")).json()["events"]
+        assert [event["detail"] for event in events if event["kind"] == "switched"] == ["loaded three", "loaded two"]
 
 
-async def test_demand_for_both_does_not_send_it_to_and_fro(app: RunningApp) -> None:
-    models = ["rack/two", "rack/one", "rack/two", "rack/one"]
-    async with httpx.AsyncClient(base_url=app.url, timeout=5, trust_env=False) as client:
-        for _ in range(3):
-            answers = await asyncio.gather(*(say(client, model) for model in models), return_exceptions=True)
-            served = [answer for answer in answers if isinstance(answer, httpx.Response)]
-            assert all(answer.status_code == 200 for answer in served)
-            assert served
-        assert len(await switches(client, "rack")) == 1
+async def test_what_was_loaded_comes_back_after_a_kill(app: RunningApp) -> None:
+    async with httpx.AsyncClient(base_url=app.url, timeout=60, trust_env=False) as client:
+        for model in ("one", "two"):
+            assert (await say(client, model)).status_code == 200
+        wait_until(lambda: loaded(app) == {"one", "two"}, seconds=60, what="two models")
+        (engine,) = app.children()
+        os.kill(engine, signal.SIGKILL)
+        wait_until(lambda: app.children() not in ([], [engine]), seconds=60, what="another engine")
+        wait_until(lambda: loaded(app) == {"one", "two"}, seconds=120, what="the same models")
+        unload = await client.delete("/api/v1/nodes/desk/model", params={"model": "two"})
+        assert unload.status_code == 204
+        assert loaded(app) == {"one"}

@@ -156,7 +156,7 @@ def engine(tiny: Path, other: Path, broken: Path) -> Iterator[Child]:
     child = start_engine(
         *("--model", "test/tiny", "--offer", f"test/tiny={tiny}", "--offer", f"test/other={other}"),
         *("--offer", f"test/broken={broken}", "--offer", f"test/missing={tiny}/nowhere"),
-        *("--drain-seconds", "300", "--max-active", "8", "--max-waiting", "4"),
+        *("--max-active", "8", "--max-waiting", "4"),
     )
     child.wait_until_ready()
     yield child

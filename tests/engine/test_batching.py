@@ -22,7 +22,13 @@ def opened(tiny: Path) -> Iterator[Any]:
     models = []
 
     def begin(loop: asyncio.AbstractEventLoop, **options: Any) -> Any:
-        settings = {"quantization": "none", "max_context": None, "max_active": 4, "threads": 1} | options
+        settings = {
+            "quantization": "none",
+            "max_context": None,
+            "max_active": 4,
+            "threads": 1,
+            "budget": 8 << 30,
+        } | options
         models.append(open_model(tiny, lambda stage, fraction: None, loop=loop, **settings))
         return models[-1]
 

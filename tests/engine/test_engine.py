@@ -10,14 +10,25 @@ from typing import Any
 import pytest
 
 from herding.engine.engine import Engine
-from herding.engine.errors import LoadError, NoModelError, OverloadedError, SwitchedError, WorkerError
+from herding.engine.errors import (
+    BusyError,
+    LoadError,
+    LoadingError,
+    MemoryBudgetError,
+    NoModelError,
+    OverloadedError,
+    WorkerError,
+)
 from herding.engine.model import Job, ModelProperties
 from herding.engine.model_files import ModelCatalog, ModelSource, parse_source
 from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
-from herding.errors import ConfigError, HerdingError
+from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.values import Parameters
 from tests.support.until import until
+
+SIZES = {"big": 70, "huge": 200}
+"""The bytes that models take; others take 10."""
 
 
 class Puppet:
@@ -25,7 +36,9 @@ class Puppet:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.properties = ModelProperties(context_length=100, chat=True, device="cpu", dtype="float32", parameters=1)
+        self.properties = ModelProperties(
+            context_length=100, chat=True, device="cpu", dtype="float32", parameters=1, size=SIZES.get(name, 10)
+        )
         self.defaults = Parameters(temperature=0.0)
         self.alive = True
         self.failure: str | None = None
@@ -70,14 +83,27 @@ class Puppet:
 
 
 class Stage:
-    """Opens puppets; `broken` names those that fail, and how often."""
+    """Opens puppets; `broken` names those that fail, and how often. `gates` hold back the fetching of models."""
 
-    def __init__(self, **broken: int) -> None:
+    def __init__(self, budget: int = 100, **broken: int) -> None:
+        self.budget = budget
         self.broken = broken
         self.opened: list[Puppet] = []
+        self.gates: dict[str, asyncio.Event] = {}
+        self.fetched: list[str] = []
 
-    def fetch(self, source: ModelSource, report: Any) -> Path:
+    def on_disk(self, source: ModelSource) -> bool:
+        return source.path is not None
+
+    async def fetch(self, source: ModelSource, report: Any) -> Path:
+        self.fetched.append(source.id)
+        report("downloading", 0.25)
+        if gate := self.gates.get(source.id):
+            await gate.wait()
         return Path(source.id)
+
+    def measure(self, path: Path, report: Any) -> int:
+        return SIZES.get(path.name, 10)
 
     def open(self, path: Path, report: Any, loop: Any) -> Puppet:
         report("reading weights", 0.5)
@@ -87,12 +113,27 @@ class Stage:
         self.opened.append(Puppet(path.name))
         return self.opened[-1]
 
+    def puppet(self, name: str) -> Puppet:
+        """The model of that name that was opened last."""
+        return next(puppet for puppet in reversed(self.opened) if puppet.name == name)
+
+
+MODELS = ("a", "b", "big", "huge")
+
 
 async def ready(stage: Stage, **limits: Any) -> Engine:
-    settings = {"max_active": 2, "max_waiting": 1, "drain_seconds": 0.2} | limits
-    engine = Engine(catalog=ModelCatalog(map(parse_source, ("a", "b"))), loader=stage, **settings)
+    settings = {"max_active": 2, "max_waiting": 1, "available": lambda: 10**9} | limits
+    engine = Engine(catalog=ModelCatalog(map(parse_source, MODELS)), loader=stage, **settings)
     await follow(engine, "a")
     return engine
+
+
+def state_of(engine: Engine, model: str) -> dict[str, Any]:
+    return next(one for one in engine.status()["models"] if one["id"] == model)
+
+
+def loaded(engine: Engine) -> set[str]:
+    return {one["id"] for one in engine.status()["models"] if one["state"] == "loaded"}
 
 
 async def follow(engine: Engine, model: str) -> dict[str, Any]:
@@ -113,8 +154,10 @@ async def collect(engine: Engine, job: Job) -> tuple[str, Any]:
     raise AssertionError("a stream ended without an end")
 
 
-async def started(engine: Engine, count: int, text: str = "x") -> tuple[list[Job], list[asyncio.Task[Any]]]:
-    jobs = [await engine.admit(GenerationRequest(text=text)) for _ in range(count)]
+async def started(
+    engine: Engine, count: int, text: str = "x", model: str | None = None
+) -> tuple[list[Job], list[asyncio.Task[Any]]]:
+    jobs = [await engine.admit(GenerationRequest(text=text, model=model)) for _ in range(count)]
     tasks = [asyncio.create_task(collect(engine, job)) for job in jobs]
     await asyncio.sleep(0.01)
     return jobs, tasks
@@ -184,7 +227,7 @@ async def test_when_the_worker_dies_all_its_answers_end_and_it_is_started_again(
     watching.cancel()
 
 
-async def test_a_worker_that_cannot_be_started_again_leaves_a_failed_engine():
+async def test_a_worker_that_cannot_be_started_again_fails_its_model():
     stage = Stage()
     engine = await ready(stage)
     watching = asyncio.create_task(engine.watch())
@@ -196,32 +239,156 @@ async def test_a_worker_that_cannot_be_started_again_leaves_a_failed_engine():
     watching.cancel()
 
 
-async def test_a_change_waits_for_running_answers_and_then_cuts_them_off():
+async def test_two_models_answer_at_the_same_time():
     stage = Stage()
     engine = await ready(stage)
-    _, tasks = await started(engine, 3)
     assert await follow(engine, "b") == {"type": "done", "model": "b"}
-    ends = await asyncio.gather(*tasks)
-    assert all(isinstance(error, SwitchedError) for _, error in ends)
-    assert stage.opened[0].closed
-    assert engine.status()["model"] == "b"
+    assert loaded(engine) == {"a", "b"}
+    (one,), (first,) = await started(engine, 1, model="a")
+    (two,), (second,) = await started(engine, 1, model="b")
+    stage.puppet("b").readers[two.key]([*b"from b", 0], True, None)
+    assert (await second)[0] == "from b"
+    stage.puppet("a").readers[one.key]([*b"from a", 0], True, None)
+    assert (await first)[0] == "from a"
 
 
-async def test_a_failed_change_brings_the_earlier_model_back():
+async def test_a_model_that_a_request_names_is_loaded_for_it():
+    stage = Stage()
+    engine = await ready(stage)
+    stage.gates["b"] = asyncio.Event()
+    admitting = asyncio.create_task(engine.admit(GenerationRequest(text="x", model="b")))
+    await until(lambda: state_of(engine, "b").get("progress") == 0.25)
+    assert state_of(engine, "b")["stage"] == "downloading"
+    assert (await started(engine, 1, model="a"))[0]  # the loaded one answers meanwhile
+    stage.gates["b"].set()
+    job = await admitting
+    assert job.model is stage.puppet("b")
+    with pytest.raises(NotFoundError, match="'c' is not available here"):
+        await engine.admit(GenerationRequest(text="x", model="c"))
+
+
+async def test_followers_of_one_load_see_the_same_end():
+    stage = Stage()
+    engine = await ready(stage)
+    ends = await asyncio.gather(follow(engine, "b"), follow(engine, "b"))
+    assert ends == [{"type": "done", "model": "b"}] * 2
+    assert stage.fetched == ["a", "b"]
+
+
+async def test_the_least_recently_used_model_goes_when_the_memory_is_small():
+    stage = Stage(budget=25)
+    engine = await ready(stage)
+    await follow(engine, "b")
+    job = await engine.admit(GenerationRequest(text="x", model="a"))
+    engine.forget(job)  # now b is the one that was not used for the longest time
+    SIZES["c"] = 10
+    engine._manager.catalog.add(parse_source("c"))
+    assert (await follow(engine, "c"))["type"] == "done"
+    assert loaded(engine) == {"a", "c"}
+    assert stage.puppet("b").closed
+    assert engine.status()["memory"] == {"budget": 25, "used": 20, "free": 5}
+
+
+async def test_a_model_with_requests_is_never_unloaded():
+    stage = Stage(budget=75)
+    engine = await ready(stage)
+    (job,), (task,) = await started(engine, 1, model="a")
+    last = await follow(engine, "big")
+    assert (last["type"], last["error_type"]) == ("error", "busy")
+    assert "'a' has running requests" in last["message"]
+    with pytest.raises(BusyError, match="1 request"):
+        await engine.unload("a")
+    stage.puppet("a").readers[job.key]([*b"fine", 0], True, None)
+    assert (await task)[0] == "fine"
+    assert (await follow(engine, "big"))["type"] == "done"
+    assert loaded(engine) == {"big"}
+
+
+async def test_a_model_that_never_fits_is_refused_with_its_size_and_nothing_is_unloaded():
+    engine = await ready(Stage())
+    last = await follow(engine, "huge")
+    assert last["error_type"] == "no_memory"
+    assert "all models together may take" in last["message"]
+    assert loaded(engine) == {"a"}
+    assert "all models together" in state_of(engine, "huge")["error"]
+    with pytest.raises(MemoryBudgetError):
+        await engine.admit(GenerationRequest(text="x", model="huge"))
+
+
+async def test_a_machine_without_free_memory_loads_nothing_more():
+    stage = Stage()
+    engine = await ready(stage, available=lambda: 5)
+    assert loaded(engine) == set()
+    assert "5 B" not in state_of(engine, "a")["error"]
+    assert "free memory on the machine" in state_of(engine, "a")["error"]
+
+
+async def test_a_load_that_fails_leaves_the_others_and_tells_why():
     stage = Stage(b=1)
     engine = await ready(stage)
-    last = await follow(engine, "b")
-    assert last["message"] == "b is broken. The previous model 'a' is loaded again."
-    assert [puppet.name for puppet in stage.opened] == ["a", "a"]
-    assert (engine.status()["state"], engine.status()["model"]) == ("ready", "a")
+    assert (await follow(engine, "b"))["message"] == "b is broken."
+    assert (engine.status()["state"], engine.status()["model"], engine.status()["error"]) == (
+        "ready",
+        "a",
+        "b is broken.",
+    )
+    assert state_of(engine, "b") == {"id": "b", "state": "failed", "error": "b is broken.", "on_disk": False}
+    assert (await follow(engine, "b"))["type"] == "done"
+    assert engine.status()["error"] is None
 
 
-async def test_when_the_earlier_model_fails_too_the_engine_says_so():
-    stage = Stage(b=1)
+async def test_unloading_frees_the_memory_and_cancels_a_load():
+    stage = Stage()
     engine = await ready(stage)
-    stage.broken["a"] = 1
-    assert (await follow(engine, "b"))["type"] == "error"
-    assert (engine.status()["state"], engine.status()["model"]) == ("failed", None)
+    stage.gates["b"] = asyncio.Event()
+    following = asyncio.create_task(follow(engine, "b"))
+    await until(lambda: "b" in stage.fetched)
+    await engine.unload("b")
+    assert (await following)["error_type"] == "load_cancelled"
+    assert state_of(engine, "b")["state"] == "available"
+    await engine.unload("a")
+    assert stage.puppet("a").closed
+    assert engine.status()["memory"]["used"] == 0
+    with pytest.raises(NoModelError):
+        await engine.admit(GenerationRequest(text="x"))
+
+
+async def test_models_of_the_start_stay_and_others_go_when_they_rest():
+    stage = Stage()
+    engine = Engine(
+        catalog=ModelCatalog(map(parse_source, MODELS)),
+        loader=stage,
+        max_active=2,
+        max_waiting=1,
+        keep_alive=0.05,
+        available=lambda: 10**9,
+    )
+    with pytest.raises(NoModelError):
+        await engine.admit(GenerationRequest(text="x"))
+    engine.load_initial([parse_source("a")])
+    with pytest.raises(LoadingError):
+        await engine.admit(GenerationRequest(text="x"))
+    await follow(engine, "b")
+    job = await engine.admit(GenerationRequest(text="x", model="b"))
+    watching = asyncio.create_task(engine.watch())
+    await asyncio.sleep(0.3)
+    assert loaded(engine) == {"a", "b"}
+    engine.forget(job)
+    await until(lambda: loaded(engine) == {"a"})
+    watching.cancel()
+
+
+async def test_any_model_of_the_hub_can_be_added_but_no_path():
+    stage = Stage()
+    engine = await ready(stage)
+    with pytest.raises(NotFoundError):
+        engine.load("someone/new")
+    for wrong in ("/etc/passwd", "../x", "new"):
+        with pytest.raises(UserError, match="owner/name"):
+            engine.load(wrong, from_hub=True)
+    end = [event async for event in engine.load("someone/new", from_hub=True).events()][-1]
+    assert end["type"] == "done"
+    assert "someone/new" in loaded(engine)
 
 
 async def test_the_context_bounds_the_answer():

@@ -145,7 +145,7 @@ def test_many_answers_of_full_length_fit_at_the_same_time(engine):
 @pytest.mark.parametrize(
     ("body", "status", "kind"),
     [
-        ({"text": "x", "model": "test/other"}, 409, "wrong_model"),
+        ({"text": "x", "model": "test/absent"}, 404, "not_found"),
         ({"text": "x", "parameters": {"temperature": 3}}, 422, "invalid_request"),
         ({"messages": [{"role": "user", "content": "x"}], "text": "x"}, 422, "invalid_request"),
         ({"nothing": 1}, 422, "invalid_request"),
@@ -225,3 +225,19 @@ def test_status_tells_what_is_loaded(engine):
     models = {model["id"]: model for model in engine.client.get("/models").json()["models"]}
     assert models["test/tiny"] == {"id": "test/tiny", "loaded": True, "bundled": False, "local": True}
     assert models["herding/cria"] == {"id": "herding/cria", "loaded": False, "bundled": True, "local": True}
+
+
+def test_a_batch_is_computed_as_each_response_alone_also_where_prompts_are_read_in_pieces(engine, tiny):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
+    texts = ["Once upon a time. " * count for count in (1, 5, 40, 50)]  # up to 900 tokens; a step reads 512
+    with ThreadPoolExecutor(len(texts)) as pool:
+        body = {"parameters": {"max_tokens": 20, "temperature": 0}}
+        found = list(pool.map(lambda text: engine.generate(text=text, **body)[0], texts))
+    for text, answer in zip(texts, found, strict=True):
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.inference_mode():
+            alone = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=20)
+        assert answer == tokenizer.decode(alone[0, ids.shape[1] :], skip_special_tokens=True)

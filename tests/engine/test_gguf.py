@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from herding.engine.errors import LoadError
+from herding.engine.fetcher import ModelFetcher
 from herding.engine.loading import load
-from herding.engine.model_files import check_model, parse_source
+from herding.engine.model_files import ModelSource, check_model, parse_source
 from herding.errors import ConfigError
 from herding.nodes.catalog import read_herd
 from herding.nodes.local import LocalConfig, LocalNode
@@ -89,10 +90,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_gguf_file_is_the_model_that_it_was_made_of(files: Path) -> None:
+async def test_a_gguf_file_is_the_model_that_it_was_made_of(files: Path, tmp_path: Path) -> None:
     import torch
 
-    packed = load(files / "Tiny packed.gguf", quantization="none", max_context=None, report=lambda *_: None)
+    stages: list[tuple[str, float | None]] = []
+    path = await ModelFetcher(tmp_path).fetch(
+        ModelSource("tiny", files / "Tiny packed.gguf"), lambda *stage: stages.append(stage)
+    )
+    assert path.parent == tmp_path
+    assert ("converting", 0.0) in stages
+    assert await ModelFetcher(tmp_path).fetch(ModelSource("tiny", files / "Tiny packed.gguf"), print) == path
+    packed = load(path, quantization="none", max_context=None, report=lambda *_: None)
     plain = load(files / "tiny", quantization="none", max_context=None, report=lambda *_: None)
     assert packed.tokenizer.encode("Grüße") == plain.tokenizer.encode("Grüße")
     assert packed.tokenizer.chat_template == TEMPLATE
@@ -108,8 +116,28 @@ def test_what_is_no_gguf_file_is_refused(files: Path) -> None:
         check_model(files / "broken.gguf")
     with pytest.raises(LoadError, match="not found"):
         check_model(files / "missing.gguf")
-    with pytest.raises(LoadError, match="quantized already"):
-        load(files / "Tiny packed.gguf", quantization="8bit", max_context=None, report=print)
+
+
+async def test_a_damaged_gguf_file_is_named_and_leaves_nothing(files: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes((files / "Tiny packed.gguf").read_bytes()[:4096])
+    with pytest.raises(LoadError, match="may be damaged"):
+        await ModelFetcher(tmp_path / "cache").fetch(ModelSource("cut", cut), lambda *_: None)
+    assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir() and not path.name.endswith(".part")] == []
+
+
+async def test_a_conversion_that_is_killed_leaves_no_half_model(files: Path, tmp_path: Path) -> None:
+    fetcher, source = ModelFetcher(tmp_path), ModelSource("tiny", files / "Tiny packed.gguf")
+    converting = asyncio.Event()
+    task = asyncio.create_task(fetcher.fetch(source, lambda *_: converting.set()))
+    await converting.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not fetcher._converted(files / "Tiny packed.gguf").exists()
+    (half := tmp_path / f"{fetcher._converted(files / 'Tiny packed.gguf').name}.part").mkdir(exist_ok=True)
+    (half / "model.safetensors").write_bytes(b"half")
+    path = await fetcher.fetch(source, lambda *_: None)
+    assert load(path, quantization="none", max_context=None, report=lambda *_: None).vocabulary_size
 
 
 @pytest.mark.parametrize(
@@ -148,9 +176,10 @@ def test_paths_of_a_nodes_file_start_at_the_file(tmp_path: Path) -> None:
     assert caught.value.line == 2
 
 
-async def test_a_local_node_runs_a_gguf_file(files: Path) -> None:
+async def test_a_local_node_runs_a_gguf_file(files: Path, tmp_path: Path) -> None:
     path = files / "Tiny packed.gguf"
-    node = LocalNode(LocalConfig(kind="local", name="local", model=str(path), models=[str(files / "tiny")]))
+    config = LocalConfig(kind="local", name="local", model=str(path), models=[str(files / "tiny")])
+    node = LocalNode(config, directory=tmp_path)
     await node.start()
     try:
         async with asyncio.timeout(200):

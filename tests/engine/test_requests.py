@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.engine.requests import parse_generation, parse_model
+from herding.engine.requests import parse_generation, parse_load
 from herding.errors import UserError
 from herding.values import Message, Parameters
 
@@ -86,4 +86,4 @@ def test_a_wrong_body_is_refused(body):
 @pytest.mark.parametrize("body", [{}, {"model": ""}, {"model": 1}, {"model": "a", "force": True}])
 def test_a_load_names_one_model(body):
     with pytest.raises(UserError):
-        parse_model(body)
+        parse_load(body)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from herding.errors import BadResponseError, ConflictError, NoNodeError
+from herding.access.operations import MANAGE_NODES
+from herding.errors import AccessError, BadResponseError, NodeBusyError, NoNodeError
 from herding.nodes.base import AutoSwitch, Node
 from herding.values import Call, Chunk, LoadProgress, Queued, Request
 from tests.support.herding import ADMIN, Clock, Place, herding, outcome_of
@@ -26,6 +28,7 @@ class Switchable(Node):
         self.auto_switch = rule
         self._offers, self._broken = models, broken
         self.loaded: list[str] = []
+        self.busy = False
         self.gate, self.held = asyncio.Event(), asyncio.Event()
         self.gate.set()
         self.held.set()
@@ -41,12 +44,17 @@ class Switchable(Node):
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         self.loaded.append(model)
+        if self.busy:
+            raise NodeBusyError("requests run", status=503, retry_after=1)
         yield LoadProgress(0.5, "loading")
         await self.held.wait()
         if model in self._broken:
             raise BadResponseError("it has no weights")
         self.models = (model,)
         yield LoadProgress(1.0, "ready", done=True)
+
+    async def unload(self, model: str) -> None:
+        self.models = ()
 
 
 async def asked(place: Place, model: str) -> str:
@@ -73,7 +81,7 @@ async def test_a_model_that_requests_wait_for_is_loaded_once(tmp_path: Path) -> 
         assert await asyncio.gather(*waits) == ["two"] * 3
         assert node.loaded == ["two"]
         newest = place.herd.events.latest()[0]
-        assert (newest.node, newest.kind, newest.detail) == ("a", "switched", "from one to two")
+        assert (newest.node, newest.kind, newest.detail) == ("a", "switched", "loaded two")
 
 
 async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path: Path) -> None:
@@ -94,19 +102,20 @@ async def test_models_that_are_wanted_in_turns_do_not_chase_each_other(tmp_path:
         assert node.loaded == ["two"]
 
 
-async def test_a_node_is_not_taken_from_those_that_use_it(tmp_path: Path) -> None:
-    node = Switchable("a", "one", "two")
-    async with herding(tmp_path, node, wait_seconds=300) as place:
-        node.gate.clear()
-        running = [asyncio.create_task(asked(place, "one")) for _ in range(2)]
+async def test_a_node_without_room_is_asked_again_while_the_request_waits(tmp_path: Path) -> None:
+    node = Switchable("a", "one", "two", rule=AutoSwitch(after_seconds=0, every_minutes=0))
+    clock = Clock()
+    node.busy = True
+    async with herding(tmp_path, node, wait_seconds=300, tick=clock) as place:
         waits = asyncio.create_task(asked(place, "two"))
-        await until_waiting(place, 2)
-        await follow_demand(place)
-        assert node.loaded == []
-        node.gate.set()
-        assert await asyncio.gather(*running) == ["one", "one"]
+        await until_waiting(place, 1)
+        for _ in range(3):
+            await follow_demand(place)
+        assert node.loaded == ["two"]
+        node.busy, clock.ahead = False, 2
         await follow_demand(place)
         assert await waits == "two"
+        assert node.loaded == ["two", "two"]
 
 
 async def test_demand_must_last(tmp_path: Path) -> None:
@@ -125,24 +134,33 @@ async def test_demand_must_last(tmp_path: Path) -> None:
 async def test_without_leave_nothing_is_switched_and_nobody_waits(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two", rule=None)
     async with herding(tmp_path, node) as place:
-        with pytest.raises(NoNodeError, match="Switch a to it"):
+        with pytest.raises(NoNodeError, match="Load it on a in the Nodes tab"):
             await asked(place, "two")
 
 
-async def test_a_switch_that_fails_is_told_and_not_tried_at_once_again(tmp_path: Path) -> None:
-    node = Switchable("a", "one", "two", broken=["two"])
+async def test_a_load_that_fails_ends_the_request_with_its_reason_and_is_not_tried_at_once_again(
+    tmp_path: Path,
+) -> None:
+    node = Switchable("a", "one", "two", broken=["two"], rule=AutoSwitch(after_seconds=0, every_minutes=0))
     clock = Clock()
     async with herding(tmp_path, node, wait_seconds=50, tick=clock) as place:
         waits = asyncio.create_task(asked(place, "two"))
         await until_waiting(place, 1)
-        for _ in range(3):
-            await follow_demand(place)
-        clock.ahead = 51
-        with pytest.raises(NoNodeError):
+        await follow_demand(place)
+        with pytest.raises(NoNodeError, match="it has no weights"):
             await waits
+        with pytest.raises(NoNodeError, match="it has no weights"):
+            await asked(place, "two")
         assert node.loaded == ["two"]
-        assert "not to two" in place.herd.events.latest()[0].detail
+        assert place.herd.events.latest()[0].detail == "not loaded two: it has no weights"
         assert await asked(place, "one") == "one"
+        clock.ahead = 31
+        waits = asyncio.create_task(asked(place, "two"))
+        await until_waiting(place, 1)
+        await follow_demand(place)
+        with pytest.raises(NoNodeError, match="it has no weights"):
+            await waits
+        assert node.loaded == ["two", "two"]
 
 
 async def test_whoever_waits_is_told_for_what(tmp_path: Path) -> None:
@@ -153,35 +171,71 @@ async def test_whoever_waits_is_told_for_what(tmp_path: Path) -> None:
         await follow_demand(place)
         events = await waits
         queued = next(event for event in events if isinstance(event, Queued))
-        assert (queued.position, queued.reason) == (1, "a is switched to its model when idle")
+        assert (queued.position, queued.reason) == (1, "a will load its model")
         assert outcome_of(events).node == "a"
 
 
-async def test_a_switch_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) -> None:
+async def test_a_load_whose_caller_leaves_goes_on_and_is_told(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two", broken=["three"])
     async with herding(tmp_path, node) as place:
-        for model, told in (("two", "from one to two"), ("three", "not to three: it has no weights")):
+        for model, told in (("two", "loaded two"), ("three", "not loaded three: it has no weights")):
             node.held.clear()
             steps = place.orchestrator.nodes.load_model("a", model, ADMIN)
             assert not (await anext(steps)).done
             await steps.aclose()
-            with pytest.raises(ConflictError, match="is loading a model"):
-                await anext(place.orchestrator.nodes.load_model("a", "one", ADMIN))
             node.held.set()
             async with asyncio.timeout(60):
-                while place.orchestrator._switcher._switching:  # noqa: ASYNC110 (nobody follows it any more)
+                while place.orchestrator._switcher._tasks:  # noqa: ASYNC110 (nobody follows it any more)
                     await asyncio.sleep(0.01)
             assert place.herd.events.latest()[0].detail == told
         assert await asked(place, "two") == "two"
 
 
-async def test_one_switch_at_a_time(tmp_path: Path) -> None:
+async def test_a_model_in_demand_is_loaded_on_one_node_only(tmp_path: Path) -> None:
+    nodes = [Switchable(name, "one", "two") for name in ("a", "b")]
+    async with herding(tmp_path, *nodes, wait_seconds=300) as place:
+        for node in nodes:
+            node.held.clear()
+        waits = asyncio.create_task(asked(place, "two"))
+        await until_waiting(place, 1)
+        for _ in range(3):
+            await follow_demand(place)
+        assert [node.loaded for node in nodes] == [["two"], []]
+        for node in nodes:
+            node.held.set()
+        assert await waits == "two"
+
+
+async def test_unloading_is_told_and_needs_a_node_that_can(tmp_path: Path) -> None:
     node = Switchable("a", "one", "two")
     async with herding(tmp_path, node) as place:
-        node.held.clear()
-        first = place.orchestrator.nodes.load_model("a", "two", ADMIN)
-        await anext(first)
-        with pytest.raises(ConflictError, match="is loading a model"):
-            await anext(place.orchestrator.nodes.load_model("a", "one", ADMIN))
-        node.held.set()
-        assert [step.done async for step in first] == [True]
+        await place.orchestrator.nodes.unload_model("a", "one", ADMIN)
+        assert (place.herd.events.latest()[0].kind, place.herd.events.latest()[0].detail) == ("unloaded", "one")
+        assert node.serves == ()
+
+
+class TakesAny(Switchable):
+    """Loads models of the hub too."""
+
+    @property
+    def takes_hub_models(self) -> bool:
+        return True
+
+
+async def test_a_model_that_is_not_offered_needs_the_right_to_manage_nodes(tmp_path: Path) -> None:
+    node = TakesAny("a", "one", "two")
+    operator = replace(ADMIN, rights=ADMIN.rights - {MANAGE_NODES})
+    async with herding(tmp_path, node) as place:
+        nodes = place.orchestrator.nodes
+        assert [step.done async for step in nodes.load_model("a", "two", operator)][-1]
+        with pytest.raises(AccessError, match="manage_nodes"):
+            await anext(nodes.load_model("a", "someone/new", operator))
+        assert [step.done async for step in nodes.load_model("a", "someone/new", ADMIN)][-1]
+        assert node.loaded == ["two", "someone/new"]
+
+
+async def test_small_models_name_the_nodes_that_offer_them(tmp_path: Path) -> None:
+    async with herding(tmp_path, Switchable("a", "one", "Qwen/Qwen3-0.6B")) as place:
+        found = {model.id: model.nodes for model in await place.orchestrator.nodes.small_models(ADMIN)}
+        assert found["Qwen/Qwen3-0.6B"] == ("a",)
+        assert found["HuggingFaceTB/SmolLM3-3B"] == ()

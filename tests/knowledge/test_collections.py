@@ -184,7 +184,7 @@ async def test_roles_guard_collections_like_prompts(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "words"),
+    ("document", "error"),
     [
         (NewDocument("x.xls", "x", "xls", b"x"), "not read"),
         (NewDocument("", "x", "txt", b"x"), "1 to 500"),
@@ -194,8 +194,8 @@ async def test_roles_guard_collections_like_prompts(place: Place) -> None:
         (NewDocument("x", "x", "txt", b"x", {"a": ["b"]}), "metadata"),
     ],
 )
-async def test_other_documents_are_refused_before_any_is_added(place: Place, document: NewDocument, words: str) -> None:
-    with pytest.raises(UserError, match=words):
+async def test_other_documents_are_refused_before_any_is_added(place: Place, document: NewDocument, error: str) -> None:
+    with pytest.raises(UserError, match=error):
         await place.orchestrator.collections.add("docs", [BAKING, document], ADMIN)
     assert await place.orchestrator.collections.documents("docs", ADMIN) == ()
 

@@ -8,7 +8,9 @@ import pytest
 
 from herding.errors import ConfigError
 from herding.nodes import catalog
-from herding.nodes.base import BuildContext
+from herding.nodes.base import ON_DEMAND, BuildContext
+from herding.nodes.local import LocalConfig, LocalNode
+from herding.nodes.small_models import SMALL_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = "  - {kind: echo, name: a}\n"
@@ -30,8 +32,8 @@ def test_the_shipped_file_needs_no_key_and_no_network() -> None:
         "together": "openai",
     }
     assert [node.serves for node in herd.values()] == [(), (), ()]
-    assert herd["local"].expects == ("herding/cria",)
-    assert "herding/cria" in herd["local"].offers
+    assert herd["local"].expects == ("herding/cria", "HuggingFaceTB/SmolLM2-135M-Instruct")
+    assert set(herd["local"].expects) <= set(herd["local"].offers)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,47 @@ def test_a_mistake_of_the_other_kinds_is_named_too(tmp_path: Path, text: str, li
     error = refused(tmp_path, text)
     assert error.line == line
     assert words in error.reason
+
+
+def test_a_local_node_has_resident_models_and_paths_with_names(tmp_path: Path) -> None:
+    file = tmp_path / "nodes.yaml"
+    file.write_text(
+        "nodes:\n  - kind: local\n    name: local\n    resident: [herding/cria, ./a.gguf, own/b=models/b]\n"
+        "    models: [owner/c, d=/models/d]\n    memory: 1.5 GB\n    keep_alive: null\n    auto_switch: null\n"
+    )
+    (config,) = catalog.read_herd(file).nodes
+    assert isinstance(config, LocalConfig)
+    assert config.initial == ("herding/cria", "a", "own/b")
+    assert config.paths == {"a": f"{tmp_path}/a.gguf", "own/b": f"{tmp_path}/models/b", "d": "/models/d"}
+    assert (config.memory, config.keep_alive, config.auto_switch) == (1_500_000_000, None, None)
+    node = config.build(BuildContext(secret=lambda _: None))
+    assert node.offers == ("herding/cria", "a", "own/b", "owner/c", "d")
+    file.write_text("nodes:\n  - {kind: local, name: local, model: owner/x}\n")
+    (config,) = catalog.read_herd(file).nodes
+    assert isinstance(config, LocalConfig)
+    assert config.initial == ("owner/x",)
+    assert config.auto_switch == ON_DEMAND
+
+
+@pytest.mark.parametrize("memory", ["much", "-1GB", "0", "8 parsecs"])
+def test_a_memory_that_is_no_size_is_refused(tmp_path: Path, memory: str) -> None:
+    error = refused(tmp_path, f"nodes:\n  - {{kind: local, name: a, memory: {memory}}}\n")
+    assert "write it like 8GB" in error.reason
+
+
+def test_the_models_to_choose_from_are_sorted_and_need_more_memory_than_their_download() -> None:
+    sizes = [model.download for model in SMALL_MODELS]
+    assert sizes == sorted(sizes)
+    assert all(model.memory > model.download for model in SMALL_MODELS)
+    assert len({model.id for model in SMALL_MODELS}) == len(SMALL_MODELS) >= 10
+
+
+def test_a_model_of_the_hub_that_was_added_is_offered_after_a_restart(tmp_path: Path) -> None:
+    config = LocalConfig(kind="local", name="local")
+    node = LocalNode(config, directory=tmp_path / "models")
+    assert node.offers == ("herding/cria",)
+    node._remember("someone/new")
+    node._remember("someone/new")
+    assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria", "someone/new")
+    (tmp_path / "models" / "local.json").write_text("{damaged")
+    assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria",)

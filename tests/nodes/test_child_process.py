@@ -31,7 +31,11 @@ class Watched:
         self.times: list[float] = []
         self._on_up = on_up
         self.child = ChildProcess(
-            [sys.executable, "-c", code], name="child", environment=os.environ, on_up=self._up, on_down=self._down
+            lambda: [sys.executable, "-c", code],
+            name="child",
+            environment=os.environ,
+            on_up=self._up,
+            on_down=self._down,
         )
 
     async def _up(self, announced: dict[str, Any]) -> None:
@@ -113,7 +117,7 @@ async def test_an_announcement_that_lacks_the_port_does_not_end_the_watch() -> N
 async def test_a_command_that_does_not_exist() -> None:
     watched = Watched("")
     watched.child = ChildProcess(
-        ["/no/such/program"], name="child", environment={}, on_up=watched._up, on_down=watched._down
+        lambda: ["/no/such/program"], name="child", environment={}, on_up=watched._up, on_down=watched._down
     )
     watched.child.start()
     await until(lambda: watched.downs)
@@ -159,7 +163,7 @@ async def test_a_child_learns_that_its_parent_was_killed() -> None:
 
         async def main():
             global child
-            child = ChildProcess([sys.executable, "-c", {UP + WAIT!r}], name="c", environment=os.environ,
+            child = ChildProcess(lambda: [sys.executable, "-c", {UP + WAIT!r}], name="c", environment=os.environ,
                           on_up=up, on_down=down)
             child.start()
             await asyncio.sleep(60)

@@ -90,7 +90,7 @@ async def test_it_switches_to_what_the_engine_offers_and_to_nothing_else(engine:
     steps = [step async for step in made.load(MODEL)]
     assert steps[-1].done
     with pytest.raises(UserError, match="can't load"):
-        await anext(made.load("other/model"))
+        await anext(made.load("other-model"))
     await made.close()
 
 

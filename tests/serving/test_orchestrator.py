@@ -346,7 +346,7 @@ async def test_without_any_node_the_error_says_what_to_do(tmp_path: Path, faulty
 
 async def test_a_node_that_can_be_switched_is_named(tmp_path: Path) -> None:
     async with herding(tmp_path, Switchable("local", ["one"])) as place:
-        with pytest.raises(NoNodeError, match="Switch local to it"):
+        with pytest.raises(NoNodeError, match="Load it on local"):
             await place.events(SAY)
         progress = [step async for step in place.orchestrator.nodes.load_model("local", "echo", ADMIN)]
         assert progress[-1].done
@@ -359,7 +359,7 @@ async def test_a_request_waits_for_a_node_that_loads(tmp_path: Path) -> None:
         events = place.orchestrator.pipeline.stream(SAY, ADMIN)
         queued = await anext(events)
         assert isinstance(queued, Queued)
-        assert (queued.position, queued.reason) == (1, "slow is loading its model")
+        assert (queued.position, queued.reason) == (1, "slow is loading echo")
         node.arrive()
         outcome = outcome_of([event async for event in events])
         assert (outcome.status, outcome.answer) == ("succeeded", "fine")

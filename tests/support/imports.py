@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 VALUES = {"errors", "values"}
-GROUND = VALUES | {"settings", "yaml_files"}
+GROUND = VALUES | {"plugins", "settings", "yaml_files"}
 LIBRARIES = {"prompts", "access", "routing", "nodes", "store"}
 """Rooms that are blind to each other."""
 
@@ -23,12 +23,13 @@ SERVICES: dict[str, set[str]] = {
 """The rooms of services, with those of their own storey that each may import: one way only."""
 
 BELOW_DOORS = GROUND | LIBRARIES | set(SERVICES) | {"orchestrator"}
-DOORS = {"api", "ui"}
+DOORS = {"api", "ui", "mcp"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "errors": {"errors"},
     "values": VALUES,
+    "plugins": VALUES | {"plugins"},
     "yaml_files": GROUND,
     "settings": GROUND,
     **{room: GROUND | {room} for room in LIBRARIES},
@@ -53,7 +54,10 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"engine"},
     "transformers": {"engine"},
     "fastapi": {"api", "engine", "main"},
-    "starlette": {"api", "engine", "main", "ui"},
+    "starlette": {"api", "engine", "main", "mcp", "ui"},
+    "mcp": {"mcp"},
+    "pluggy": {"plugins"},
+    "mcp_types": {"mcp"},
 }
 """The rooms that may import a package."""
 

@@ -12,6 +12,7 @@ EXPOSED_HEADERS = (
     *("x-request-id", "x-herding-model", "x-herding-node", "x-herding-reason", "x-herding-ignored", "retry-after"),
     *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
     *("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+    "mcp-session-id",
 )
 """The headers that pages of other origins may read."""
 

@@ -22,6 +22,9 @@ NO_TOKEN = frozenset({"any", "empty", "none", "no-key", "not-needed", "unused"})
 """Placeholders for clients that insist on a key; they count as no token."""
 
 OTHER_ORIGIN = "A page of another origin may not do this."
+LISTED_ORIGINS_PATHS = ("/mcp", "/mcp/")
+"""Paths that pages of other origins may not call at all unless their origin is allowed: what is behind them acts."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN, LOGOUT = "/login", "/logout"
 
@@ -75,6 +78,8 @@ class AuthenticationMiddleware:
         origin = page_origin(headers)
         if not origin or scope["type"] != "http" or same_origin(headers):
             return
+        if scope["path"] in LISTED_ORIGINS_PATHS and origin not in self._origins:
+            raise AccessError(OTHER_ORIGIN)
         allowed = self._authenticator.page_may_use(who.token, origin) if who.token else None
         if allowed is None:  # an origin that only other tokens allow; all others were refused before
             by_tokens = origin in self._origins and not self._origins.in_settings(origin)

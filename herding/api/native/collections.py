@@ -13,7 +13,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.errors import ConflictError, NotFoundError, UserError
-from herding.knowledge.documents import KINDS, MAX_DOCUMENTS, kind_of
+from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, kinds
 from herding.orchestrator import Orchestrator
 from herding.values import Document, FoundChunk, IndexingJob, MetadataValue, NewDocument, TextChunk
 
@@ -288,7 +288,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/json": {"schema": NewDocumentsRequest.model_json_schema()},
+                    "application/json": {"schema": {"$ref": "#/components/schemas/NewDocumentsRequest"}},
                     "multipart/form-data": _MULTIPART,
                 },
             }
@@ -303,7 +303,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
         Documents whose content is in the collection already are not added again. Files may be .txt, .md, .html, .pdf,
         .docx, .csv and .py.
         """
-        await collections.get(collection, who)  # before the body is read
+        await collections.editable(collection, who)  # before the body is read
         documents = await _read(request)
         job = await collections.add(collection, documents, who)
         if wait:
@@ -336,6 +336,12 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
         return ChunkList(document=document, chunks=[_chunk(id, one) for id, one in found])
 
 
+def document_schemas() -> dict[str, Any]:
+    """Return the schemas of documents in JSON; the route reads its body itself, since it also takes files."""
+    schema = NewDocumentsRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "NewDocumentsRequest": schema}
+
+
 def _waited() -> Responses:
     return {200: {"model": JobResponse, "description": "The job is done."}}
 
@@ -366,7 +372,7 @@ async def _read_files(request: Request) -> list[NewDocument]:
         for place, file in enumerate(files):
             name = (file.filename or "").replace("\\", "/").strip("/")
             if (kind := kind_of(name)) is None:
-                message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(KINDS)}."
+                message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(kinds())}."
                 raise UserError(message, param=f"files.{place}")
             documents.append(NewDocument(name, name, kind, await file.read(), metadata))
         return documents

@@ -45,6 +45,7 @@ COLUMNS = (
     "token",
     "cost",
     "ratings",
+    "references",
 )
 """The columns of the exports. `stars` is the mean of all stars, `comment` all comments, `ratings` each by its user."""
 
@@ -77,6 +78,7 @@ def flatten(entry: Entry) -> dict[str, Any]:
     row["parameters"] = entry.outcome.parameters.given()
     row["cost"] = None if entry.outcome.cost is None else to_dollars(entry.outcome.cost)
     row["ratings"] = ratings(entry)
+    row["references"] = None if row["references"] is None else list(row["references"])
     return {column: row[column] for column in COLUMNS}
 
 

@@ -36,6 +36,7 @@ from herding.values import (
     Message,
     Outcome,
     Queued,
+    Reference,
     Started,
     Timings,
     Usage,
@@ -152,7 +153,8 @@ class RunPromptResponse(ResponseModel):
     """A finished run. Times are in milliseconds.
 
     `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
-    response that has more than one text. `ignored_parameters` are those that the node does not take.
+    response that has more than one text. `ignored_parameters` are those that the node does not take. `references` are
+    the chunks of documents that filled a variable, null for a prompt without retrieval.
     """
 
     request_id: str
@@ -174,6 +176,7 @@ class RunPromptResponse(ResponseModel):
     note: str | None = None
     choices: list[ResponseChoice] | None = None
     ignored_parameters: tuple[str, ...] = ()
+    references: tuple[Reference, ...] | None = None
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -198,6 +201,7 @@ class RunPromptResponse(ResponseModel):
             note=outcome.note,
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
+            references=outcome.references,
         )
 
 

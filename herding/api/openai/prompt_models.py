@@ -90,5 +90,8 @@ def message_variable(prompt: Prompt) -> str | None:
     """Return the last text variable that the last message, or the raw text, of the prompt uses; None without one."""
     template = next(prompt.templates())
     text = template.prompt if template.messages is None else template.messages[-1].content
-    names = [name for name in placeholders(text or "") if isinstance(prompt.variables[name], TextVariable)]
+    filled = prompt.retrieval and prompt.retrieval.into
+    names = [
+        name for name in placeholders(text or "") if isinstance(prompt.variables[name], TextVariable) and name != filled
+    ]
     return names[-1] if names else None

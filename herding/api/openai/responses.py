@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -148,6 +149,8 @@ def _extra(outcome: Outcome, kind: type[ResponseModel]) -> dict[str, Any]:
     """Return the further fields of a response as the node sent them."""
     fingerprint = outcome.extra.get("system_fingerprint")
     own = _own(outcome.extra, kind)
+    if outcome.references is not None:
+        own["references"] = [asdict(reference) for reference in outcome.references]
     return own | {"system_fingerprint": fingerprint} if isinstance(fingerprint, str) else own
 
 
@@ -274,6 +277,9 @@ class ChunkWriter:
             if choice.index not in self._ended:
                 reason = to_finish_reason(choice.finish_reason)
                 chunks.append(self._chunk({"delta": {}} if self._is_chat else {"text": ""}, reason, choice.index))
+        if outcome.references is not None:
+            last = chunks[-1] if chunks else self._head | {"choices": []}
+            chunks[-1:] = [last | {"references": [asdict(reference) for reference in outcome.references]}]
         if self._include_usage:
             usage = CompletionUsage.from_counts(outcome.usage).model_dump()
             chunks.append(self._head | {"choices": [], "usage": usage})

@@ -17,6 +17,7 @@ from herding.access.operations import DOCS
 from herding.access.roles import require
 from herding.api.http.errors import error_schemas
 from herding.api.http.request import Caller, root_path
+from herding.api.native.collections import document_schemas
 from herding.errors import NotFoundError
 
 _DESCRIPTION = """Run versioned prompts and chats on a herd of models.
@@ -80,7 +81,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI description of the routes of `app`. A token is optional: guests need none."""
     described = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     bearer = {"type": "http", "scheme": "bearer", "description": "An access token. Guests need none."}
-    described["components"]["schemas"] |= error_schemas()
+    described["components"]["schemas"] |= error_schemas() | document_schemas()
     described["components"]["securitySchemes"] = {"token": bearer}
     described["security"] = [{"token": []}, {}]
     return described

@@ -28,6 +28,8 @@ export const openTab = (key, fields = {}) => {
   if (isVisible(host)) open(host);
 };
 
+document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
+
 const tabButton = (key) =>
   [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
 const isVisible = (element) => element.offsetParent !== null;
@@ -67,6 +69,13 @@ const startModules = async (root) => {
   }
 };
 document.addEventListener("htmx:load", ({ detail }) => startModules(detail.elt));
+
+/** Replace the content of an element by HTML of the server, outside a request of htmx. */
+export const insertHtml = (element, html) => {
+  element.innerHTML = html;
+  htmx.process(element);
+  startModules(element);
+};
 
 document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detail));
 document.addEventListener("address", ({ detail }) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from herding.ui.kit.theme import ASSETS
 
 STYLES = "views.css"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
-_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "code_panel.js", "picklist.js", "secret.js", "stars.js"})
+_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "picklist.js", "secret.js", "stars.js"})
 """Scripts that are parts of Gradio's page."""
 
 _HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}
 """Pages are not kept in the browser's storage: they hold what people wrote."""
 
+_IMPORT = re.compile(rb'from "\./([\w.]+\.js)"')
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _CHECKED = {"Cache-Control": "no-cache"}
 
@@ -46,9 +48,12 @@ class ViewAssets:
         styles = b"\n".join(path.read_bytes() for path in sorted((ASSETS / "views").glob("*.css"), key=_base_first))
         # Gradio adds these elements to its page by script, so that separate scripts could run in any order.
         scripts["view.js"] = b"\n".join((_htmx(), b"window.htmx = htmx;", scripts["view.js"]))
-        self._files = {STYLES: styles, **scripts}
-        whole = b"".join(name.encode() + content for name, content in sorted(self._files.items()))
+        files = {STYLES: styles, **scripts}
+        whole = b"".join(name.encode() + content for name, content in sorted(files.items()))
         self.version = hashlib.sha256(whole).hexdigest()[:12]
+        # An import of another script names its version too: under two addresses it would be two modules.
+        versioned = rb'from "./\1?v=' + self.version.encode() + b'"'
+        self._files = {name: _IMPORT.sub(versioned, content) for name, content in files.items()}
 
     def head(self) -> str:
         """Return the elements that load the files into the page."""

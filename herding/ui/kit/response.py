@@ -1,19 +1,46 @@
-"""The status line above a response and its metrics below, as HTML."""
+"""A response as people read it: its status, its text in several forms, its metrics and the reason of its routing.
+
+`response_view` is all of it; the other functions are its parts.
+"""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from markupsafe import Markup
 
 from herding.ui.kit.bars import share_bar
-from herding.ui.kit.format import checks_chip, chip, cost_text, duration, el, join, key_values, panel, status_chip
+from herding.ui.kit.format import (
+    checks_chip,
+    chip,
+    cost_text,
+    duration,
+    el,
+    join,
+    key_values,
+    panel,
+    plural,
+    status_chip,
+)
+from herding.ui.kit.json_tree import json_tree, parse_json
+from herding.ui.kit.markdown import MAX_CHARS, render_markdown
+from herding.ui.kit.message_parts import response_parts
 from herding.values import Considered, Delta, Done, Event, Outcome, Queued, Started
 
 MIN_STREAM_MS = 10
 """A response that arrives within this time came in one piece and has no speed."""
+
+MAX_SHOWN = 400_000
+"""The characters of a text that are shown; the rest can be copied from the API or the export."""
+
+Mode = Literal["rendered", "raw", "json"]
+"""The forms of a text: Markdown as HTML, as it was written, and JSON as a tree."""
+
+_MODES: dict[Mode, str] = {"rendered": "Rendered", "raw": "Raw", "json": "JSON"}
 
 _ERRORS = {
     "invalid_variable": "Check the variables",
@@ -38,6 +65,100 @@ _ENDED = {"length": "Truncated at max_tokens", "content_filter": "Stopped by the
 _NO_TEXT = "No text"
 
 
+def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False) -> Markup:
+    """Return a whole response: its status, what came before its text, the text, its error, and its metrics.
+
+    compact: the reason of the routing is among the folded details.
+    """
+    routing = routing_note(outcome)
+    folded = details(outcome, routing if compact else None)
+    return el(
+        "div",
+        final_status(outcome) if status else None,
+        response_parts(outcome),
+        response_text(outcome.answer) if outcome.answer else None,
+        error_panel(outcome.error_type, outcome.error) if outcome.error else None,
+        metrics_line(outcome),
+        None if compact else routing,
+        folded,
+        cls="response",
+    )
+
+
+def response_text(text: str) -> Markup:
+    """Return a text in all its forms, and the switch between them, which remembers what the user chose.
+
+    JSON is a tree at first, all else is rendered.
+    """
+    tree = json_tree(parsed) if (parsed := parse_json(text)) is not None else None
+    panes: dict[Mode, Markup] = {}
+    if len(text) <= MAX_CHARS:
+        bare_json = tree is not None and not text.lstrip().startswith("`")
+        panes["rendered"] = render_text(f"```json\n{text}\n```" if bare_json else text, "rendered")
+    panes["raw"] = render_text(text, "raw")
+    if tree is not None:
+        panes["json"] = tree
+    kind: str = "json" if tree is not None else "text" if "rendered" in panes else "plain"
+    name, first = f"form-{secrets.token_hex(4)}", {"json": "json", "text": "rendered", "plain": "raw"}[kind]
+    radios = (_mode_radio(name, mode, checked=mode == first) for mode in panes)
+    switch = el("fieldset", el("legend", "Show response as", cls="sr"), *radios, cls="segments")
+    copy = el("button", "Copy", type="button", cls="copy", data_copy="raw", aria_label="Copy response")
+    return el(
+        "div",
+        *(el("div", pane, cls="pane", data_pane=mode) for mode, pane in panes.items()),
+        el("div", switch if len(panes) > 1 else None, copy, cls="response-tools"),
+        cls="response-body",
+        data_kind=kind,
+        data_module="response",
+    )
+
+
+def _mode_radio(name: str, mode: Mode, *, checked: bool) -> Markup:
+    radio = el("input", type="radio", name=name, value=mode, data_mode="", checked="" if checked else None)
+    return el("label", radio, el("span", _MODES[mode]))
+
+
+def render_text(text: str | Outcome, mode: Mode = "rendered") -> Markup:
+    """Return a text, or that of a response, in one form. What is no JSON, or too large a tree, is rendered."""
+    written = text.answer if isinstance(text, Outcome) else text
+    if mode == "json" and (parsed := parse_json(written)) is not None and (tree := json_tree(parsed)) is not None:
+        return tree
+    if mode == "raw" or len(written) > MAX_CHARS:
+        left = len(written) - MAX_SHOWN
+        cut = f"{plural(left, 'more character')}. Get the whole text by the API or an export." if left > 0 else ""
+        text_shown = el("pre", written[:MAX_SHOWN], cls="raw", tabindex="0", role="region", aria_label="Response text")
+        return join([text_shown, el("p", cut, cls="muted") if cut else None])
+    return el("div", render_markdown(written), cls="markdown")
+
+
+def metrics_line(outcome: Outcome) -> Markup:
+    """Return tokens, times, speed and cost in one line."""
+    usage, times = outcome.usage, outcome.timings
+    about = "" if usage.source == "node" else "≈ "
+    facts: list[tuple[str, str | None]] = [
+        (f"{about}{usage.input_tokens:,} → {usage.output_tokens:,} tokens", "Input and output tokens"),
+        (duration(times.total_ms), "Total time"),
+        (f"first token {duration(times.first_token_ms)}" if times.first_token_ms is not None else "", None),
+        (speed(outcome), "Output tokens per second after the first one"),
+        (cost_text(outcome.cost) if outcome.cost is not None else "", "Cost"),
+    ]
+    return el("p", *(el("span", text, title=title) for text, title in facts if text), cls="metrics-line")
+
+
+def routing_note(outcome: Outcome) -> Markup:
+    """Return the reason of the routing in one sentence, with the shares of the models behind it, folded."""
+    if not outcome.node:
+        return Markup()
+    reason = f"Routed to {outcome.node} ({outcome.reason})." if outcome.reason else f"Answered by {outcome.node}."
+    shares = candidate_list(outcome)
+    return el("details", el("summary", reason), shares, cls="why") if shares else el("p", reason, cls="muted why")
+
+
+def details(outcome: Outcome, more: Markup | None = None) -> Markup:
+    """Return all further facts of a request, folded."""
+    return el("details", el("summary", "Details"), facts(outcome), more, cls="more")
+
+
 def queued_status(event: Queued | None, ms: float) -> Markup:
     """Return the status of a request that no node has started; `ms` is its age."""
     return el("div", _pulse(), el("span", _queue_text(event)), _clock(ms), cls="status-line")
@@ -50,10 +171,11 @@ def _queue_text(event: Queued | None) -> str:
     return f"Position {event.position} in queue{eta}: {event.reason}"
 
 
-def running_status(event: Started, ms: float, *, streaming: bool) -> Markup:
+def running_status(event: Started, ms: float, *, streaming: bool, first_token_ms: float | None = None) -> Markup:
     """Return the status of a request on a node; `streaming` once its first text has arrived."""
     action = "Streaming from" if streaming else "Waiting for first token from"
-    text = el("span", f"{action} ", el("b", event.model), f" on {event.node}")
+    first = f" · first token {duration(first_token_ms)}" if first_token_ms is not None else ""
+    text = el("span", f"{action} ", el("b", event.model), f" on {event.node}{first}")
     return el("div", _pulse(), text, _clock(ms), cls="status-line")
 
 
@@ -78,34 +200,34 @@ def error_panel(error_type: str | None, message: str) -> Markup:
 
 def metrics(outcome: Outcome) -> Markup:
     """Return the tokens and times of a request, and the reason of its routing."""
+    return join([facts(outcome), routing_note(outcome)])
+
+
+def facts(outcome: Outcome) -> Markup:
+    """Return the tokens, times, cost, version and model of a request."""
     usage, times = outcome.usage, outcome.timings
     count = "reported" if usage.source == "node" else "estimated"
     version = el("span", f"v{outcome.version}" if outcome.version else "–")
     edited = chip("Unsaved changes", "accent") if outcome.edited else None
-    routing = f" Routed to {outcome.node} ({outcome.reason})." if outcome.node and outcome.reason else ""
-    return join(
-        (
-            key_values(
-                [
-                    ("Input tokens", f"{usage.input_tokens:,}"),
-                    ("Output tokens", f"{usage.output_tokens:,}"),
-                    ("Reasoning tokens", f"{usage.reasoning_tokens:,}" if usage.reasoning_tokens else ""),
-                    ("Cached tokens", f"{usage.cached_tokens:,}" if usage.cached_tokens else ""),
-                    ("First token", duration(times.first_token_ms)),
-                    ("Total", duration(times.total_ms)),
-                    ("Speed", speed(outcome)),
-                    ("Queued", duration(times.queued_ms) if times.queued_ms >= 100 else ""),
-                    ("Version", join([version, " ", edited])),
-                    ("Variant", outcome.variant),
-                    ("Cost", cost_text(outcome.cost) if outcome.node and outcome.status != "running" else None),
-                    ("Model", outcome.model),
-                    ("Node", outcome.node),
-                ],
-                cls="facts metrics",
-            ),
-            el("p", f"Token count: {count}.{routing}", cls="muted why"),
-            candidate_list(outcome),
-        )
+    return key_values(
+        [
+            ("Model", outcome.model),
+            ("Node", outcome.node),
+            ("Version", join([version, " ", edited])),
+            ("Variant", outcome.variant),
+            ("Input tokens", f"{usage.input_tokens:,}"),
+            ("Output tokens", f"{usage.output_tokens:,}"),
+            ("Reasoning tokens", f"{usage.reasoning_tokens:,}" if usage.reasoning_tokens else ""),
+            ("Cached tokens", f"{usage.cached_tokens:,}" if usage.cached_tokens else ""),
+            ("Token count", count),
+            ("First token", duration(times.first_token_ms)),
+            ("Total", duration(times.total_ms)),
+            ("Speed", speed(outcome)),
+            ("Queued", duration(times.queued_ms) if times.queued_ms >= 100 else ""),
+            ("Cost", cost_text(outcome.cost) if outcome.node and outcome.status != "running" else None),
+            ("Request ID", el("code", outcome.request_id)),
+        ],
+        cls="facts metrics",
     )
 
 
@@ -118,14 +240,14 @@ def speed(outcome: Outcome) -> str:
 
 
 def candidate_list(outcome: Outcome) -> Markup | None:
-    """Return the models that were considered, collapsed; None if there was no choice or it is not recorded."""
+    """Return the models that were considered, with their shares as bars; None if there was no choice."""
     if len(outcome.candidates) < 2:
         return None
     models: dict[str, list[Considered]] = {}
     for candidate in outcome.candidates:
         models.setdefault(candidate.model, []).append(candidate)
     rows = [_candidate(model, nodes, selected=model == outcome.model) for model, nodes in models.items()]
-    return el("details", el("summary", "Why this model"), el("ul", *rows, cls="plain"), cls="candidates")
+    return el("ul", *rows, cls="plain")
 
 
 def _candidate(model: str, nodes: list[Considered], *, selected: bool) -> Markup:
@@ -156,6 +278,12 @@ class RunProgress:
     outcome: Outcome | None = None
     text: str = ""
     reasoning: str = ""
+    first_token_ms: float | None = None
+
+    @property
+    def stage(self) -> object:
+        """The state that the status line shows; equal while only the time changes."""
+        return self.queued, self.started, self.first_token_ms
 
     @property
     def request_id(self) -> str:
@@ -169,11 +297,13 @@ class RunProgress:
         ms = (time.monotonic() - self.started_at) * 1000
         if self.started is None:
             return queued_status(self.queued, ms)
-        return running_status(self.started, ms, streaming=bool(self.text or self.reasoning))
+        streaming = self.first_token_ms is not None
+        return running_status(self.started, ms, streaming=streaming, first_token_ms=self.first_token_ms)
 
     def update(self, events: Sequence[Event]) -> bool:
         """Add a batch of events; return True if the text or the reasoning grew."""
         before = len(self.text), len(self.reasoning)
+        texts, thoughts = [self.text], [self.reasoning]
         for event in events:
             match event:
                 case Queued():
@@ -181,9 +311,14 @@ class RunProgress:
                 case Started():
                     self.started = event
                 case Delta():
-                    self.text += event.text
-                    self.reasoning += event.reasoning
+                    texts.append(event.text)
+                    thoughts.append(event.reasoning)
+                    if self.first_token_ms is None and (event.text or event.reasoning):
+                        self.first_token_ms = (time.monotonic() - self.started_at) * 1000
                 case Done():
                     self.outcome = event.outcome
-                    self.text = event.outcome.answer
+        # Once a batch: adding each piece would copy a long text as often.
+        self.text, self.reasoning = "".join(texts), "".join(thoughts)
+        if self.outcome is not None:
+            self.text = self.outcome.answer
         return (len(self.text), len(self.reasoning)) != before

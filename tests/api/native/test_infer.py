@@ -68,6 +68,7 @@ async def test_an_answer_has_exactly_the_promised_shape(api: httpx.AsyncClient, 
     assert body == {
         **nothing,
         "ignored_parameters": [],
+        "references": None,
         "cost": 0.0,
         "request_id": row.request_id,
         "text": "a b",
@@ -179,7 +180,7 @@ async def test_a_request_that_waits_says_so(tmp_path: Path) -> None:
         asyncio.get_running_loop().call_later(0.2, node.arrive)
         (first, queued), *_, (last, done) = events(await infer(api, prompt="say", stream=True))
     assert (first, last) == ("queued", "done")
-    waits = {"position": 1, "reason": "late is loading its model", "seconds": None}
+    waits = {"position": 1, "reason": "late is loading echo", "seconds": None}
     assert queued == {"request_id": done["request_id"], **waits}
 
 

@@ -287,7 +287,7 @@ async def test_a_model_that_a_node_could_serve_is_unavailable(tmp_path: Path) ->
     ):
         status, error = await refused(api, model="m")
         assert (status, error["type"], error["code"]) == (503, "server_error", "no_node")
-        assert "Switch local" in error["message"]
+        assert "Load it on local" in error["message"]
         assert (await refused(api, model="prompt:say"))[0] == 503
 
 

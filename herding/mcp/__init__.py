@@ -1,0 +1,1 @@
+"""The Model Context Protocol: prompts, tools and history for assistants, over the orchestrator."""

@@ -1,0 +1,149 @@
+// Shows a running response: text is added once a frame; blocks of Markdown replace their text when they are complete.
+
+import { insertHtml, readEvents } from "./view.js";
+
+const STOPPED_MS = 2_500; // after Stop, how long the server may take to send what it recorded
+const LONG = 4_000; // characters after which the text goes on in another element: a browser lays out one as a whole
+
+const node = (tag, cls, ...children) => {
+  const made = document.createElement(tag);
+  made.className = cls;
+  made.append(...children);
+  return made;
+};
+
+/** One running response in `box`; `status` is the element of its status line. */
+export class Stream {
+  constructor(box, status) {
+    this.box = box;
+    this.status = status;
+    this.abort = new AbortController();
+    this.id = "";
+    this.text = "";
+    this.pending = "";
+    this.frame = 0;
+    this.stopped = false;
+    this.ended = false;
+  }
+
+  /** Send `body` to `url` and show the events until the end; returns true if the final response came. */
+  async run(url, body) {
+    this.#begin();
+    const began = performance.now();
+    const clock = setInterval(() => this.#tick(performance.now() - began), 200);
+    const on = {
+      status: (html) => this.stopped || this.#show(html, began),
+      started: (id) => this.#start(id),
+      reasoning: (text) => this.stopped || this.#think(text),
+      text: (text) => this.stopped || this.#write(text),
+      blocks: (complete) => this.stopped || this.#complete(complete),
+      done: (html) => this.#end(html),
+    };
+    try {
+      await readEvents(url, body, { ...this.more, ...on }, this.abort.signal);
+    } finally {
+      clearInterval(clock);
+      clearTimeout(this.late);
+      this.#flush();
+      this.box.removeAttribute("aria-busy");
+    }
+    return this.ended;
+  }
+
+  /** Stop at once; the text so far stays. `url` is where the server is told. */
+  stop(url) {
+    if (this.stopped || this.ended) return;
+    this.#flush();
+    this.stopped = true;
+    this.status.replaceChildren(node("div", "status-line", node("span", "chip calm", "Stopped")));
+    if (!this.id) return this.abort.abort();
+    this.stopUrl = url;
+    this.#tell();
+  }
+
+  #tell() {
+    const body = new FormData();
+    body.set("request", this.id);
+    fetch(this.stopUrl, { method: "POST", body }).catch(() => {});
+    this.late = setTimeout(() => this.abort.abort(), STOPPED_MS);
+  }
+
+  #begin() {
+    this.thought = node("details", "reasoning", node("summary", "", "Reasoning"), node("div", "reasoning-text"));
+    this.thought.hidden = true;
+    this.raw = document.documentElement.dataset.responseText === "raw";
+    this.tail = node("div", "tail");
+    this.blocks = node(this.raw ? "pre" : "div", this.raw ? "raw" : "markdown", this.tail);
+    this.box.replaceChildren(node("div", "response running", this.thought, this.blocks));
+    this.box.setAttribute("aria-busy", "true");
+  }
+
+  #start(id) {
+    this.id = id;
+  }
+
+  #show(html, began) {
+    insertHtml(this.status, html);
+    this.#tick(performance.now() - began);
+  }
+
+  #tick(ms) {
+    const clock = this.stopped || this.ended ? null : this.status.querySelector(".clock");
+    if (clock) clock.textContent = `${(ms / 1000).toFixed(1)} s`;
+  }
+
+  #think(text) {
+    if (this.thought.hidden) this.thought.hidden = !(this.thought.open = true);
+    this.thought.lastChild.append(text);
+  }
+
+  #write(text) {
+    if (!this.text && this.thought.open) this.thought.open = false;
+    this.text += text;
+    this.pending += text;
+    this.frame ||= requestAnimationFrame(() => this.#flush());
+  }
+
+  #flush() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (!this.pending) return;
+    if (!this.tail.firstChild) this.tail.classList.toggle("code", /^\s*(`{3}|~{3}|[{[])/.test(this.pending));
+    this.tail.append(this.pending);
+    this.pending = "";
+    if (this.tail.textContent.length > LONG) this.#continue();
+    this.box.dispatchEvent(new CustomEvent("grew", { bubbles: true }));
+  }
+
+  // Go on in another element after the last line break.
+  #continue() {
+    const text = this.tail.textContent;
+    const end = text.lastIndexOf("\n");
+    if (end < 0) return;
+    const next = node("div", this.tail.className, text.slice(end + 1));
+    this.tail.textContent = text.slice(0, end);
+    this.tail.after(next);
+    this.earlier ??= this.tail;
+    this.tail = next;
+  }
+
+  #complete({ html, rest }) {
+    if (this.raw) return;
+    this.pending = "";
+    const first = this.earlier ?? this.tail;
+    while (first.nextSibling) first.nextSibling.remove();
+    this.earlier = undefined;
+    this.tail = first;
+    this.tail.insertAdjacentHTML("beforebegin", html);
+    this.tail.textContent = "";
+    this.pending = rest;
+    this.#flush();
+  }
+
+  #end(html) {
+    this.ended = true;
+    this.pending = "";
+    insertHtml(this.box, html);
+    this.box.dispatchEvent(new CustomEvent("grew", { bubbles: true }));
+  }
+}

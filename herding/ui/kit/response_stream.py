@@ -1,0 +1,85 @@
+"""A running request as server-sent events for `assets/stream.js`.
+
+status      HTML of the status line
+started     the id of the request, which Stop needs
+reasoning   more of the reasoning, as text
+text        more of the response, as text
+blocks      HTML of the blocks of Markdown that are complete, and the text after them
+done        the final HTML
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+from markupsafe import Markup
+
+from herding.errors import HerdingError
+from herding.ui.kit.event_batches import batch_events
+from herding.ui.kit.markdown import MAX_CHARS, complete_blocks
+from herding.ui.kit.response import RunProgress
+from herding.values import Event, Outcome
+
+PARSE_SHARE = 20
+"""After rendering blocks for some time, so many times as long passes before the next."""
+
+MIN_PARSE_S = 0.15
+
+Finish = Callable[[Outcome | None, HerdingError | None, str], Awaitable[Markup]]
+"""Returns the final HTML for an outcome or an error, and the text that had arrived."""
+
+
+async def response_events(events: AsyncGenerator[Event, None], finish: Finish) -> AsyncGenerator[tuple[str, Any], None]:
+    """Yield the events of a request for the page; closing this generator ends the request."""
+    progress, blocks, stage = RunProgress(), _Blocks(), object()
+    error: HerdingError | None = None
+    try:
+        async with contextlib.aclosing(batch_events(events)) as batches:
+            async for batch in batches:
+                text, reasoning, known = len(progress.text), len(progress.reasoning), progress.request_id
+                progress.update(batch)
+                if progress.request_id != known:
+                    yield "started", progress.request_id
+                if progress.outcome is not None:
+                    continue
+                if progress.stage != stage:
+                    stage = progress.stage
+                    yield "status", progress.status
+                if more := progress.reasoning[reasoning:]:
+                    yield "reasoning", more
+                if more := progress.text[text:]:
+                    yield "text", more
+                    if complete := blocks.add(more):
+                        yield "blocks", complete
+                elif not batch:
+                    yield "beat", None  # tells the server when the page is gone
+    except HerdingError as raised:
+        error = raised
+    yield "done", await finish(progress.outcome, error, progress.text)
+
+
+class _Blocks:
+    """The Markdown of a response that grows; only what follows the last complete block is parsed again."""
+
+    def __init__(self) -> None:
+        self._open, self._length, self._next = "", 0, 0.0
+
+    def add(self, text: str) -> dict[str, Any] | None:
+        """Add text; return the HTML of blocks that are complete now, and the text after them."""
+        self._length += len(text)
+        if self._length > MAX_CHARS:
+            return None
+        self._open += text
+        began = time.monotonic()
+        if began < self._next or "\n" not in self._open:
+            return None
+        html, start = complete_blocks(self._open)
+        ended = time.monotonic()
+        self._next = ended + max(MIN_PARSE_S, PARSE_SHARE * (ended - began))
+        if not start:
+            return None
+        self._open = self._open[start:]
+        return {"html": html, "rest": self._open}
