@@ -24,7 +24,8 @@ from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "A request is still running there. Wait for it to finish, or stop it."
-OPEN = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
+OPEN = """(prompt, _, model) => document.dispatchEvent(
+  new CustomEvent("open-tab", { detail: { tab: "engineer", fields: { prompt, model } } }))"""
 OTHER_PARAMETERS = ("top_p", "top_k", "seed", "stop")
 """Parameters without a field in a column."""
 
@@ -49,7 +50,7 @@ class CompareLinks:
         on(opened.success, compare.opened, state, compare.outputs, name="compare_replayed", **now)
         for number, column in enumerate(compare.columns):
             copied = on(column.use.click, self._copy(number), compare.inputs, [], name=f"compare_use_{number}", **now)
-            copied.success(None, None, None, js=OPEN)
+            copied.success(None, column.fields[:3], None, js=OPEN)
 
     @requires(HISTORY)
     async def replay(self, chosen: str, state: CompareState, request: gr.Request) -> list[Any]:
@@ -88,13 +89,14 @@ class CompareLinks:
             ),
         )
 
-    def _copy(self, number: int) -> Callable[..., Awaitable[None]]:
+    def _copy(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
         @requires(RUN)
-        async def copy(state: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> None:
+        async def copy(state: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
             """Copy the column and the inputs to the draft of the Prompt engineer tab."""
             principal = principal_of(request)
             self._compare.read(state, owner, fields)
             await self._fill_draft(state, state.columns[number].config, principal)
+            return []
 
         return copy
 

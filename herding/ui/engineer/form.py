@@ -5,6 +5,7 @@ The fields of `<form id="engineer-form">`:
 key, base_version           the prompt, and the version that is edited (0: a new prompt)
 way                         `form`, or `yaml` if the full YAML is edited
 yaml                        the full YAML; with the way `form`, the one that the other fields were made from
+yaml_saved                  `on` if that is the saved version's, whose file may hold another version by now
 part                        the parts of the prompt that the form holds (see `form_data.PARTS`)
 messages.<n>.role, .content the messages, in the order of the page; `prompt_text` for a raw text
 variants.<n>.…              the same for a variant, with `name` and `when`
@@ -94,7 +95,8 @@ async def read_form(call: Call, orchestrator: Orchestrator) -> EditedPrompt:
         text = given if data is None else _text_of(saved, given, data)
     else:
         text, data = given, parse_data(key, given)
-    edits = edits_of(saved, text, data, typed=way == "yaml", base_text=given, who=who)
+    unchanged = call.text("yaml_saved") == "on" or not is_edited(given, full_text(saved))
+    edits = edits_of(saved, text, data, typed=way == "yaml", same_text=unchanged, who=who)
     prompt, error = await check_edits(saved, edits, text, who, orchestrator)
     values = read_values(call, prompt)
     kept = {
@@ -163,16 +165,15 @@ def edits_of(
     data: Mapping[str, Any] | None,
     *,
     typed: bool,
-    base_text: str,
+    same_text: bool,
     who: Principal,
 ) -> Edits:
     """Return the edits that turn `saved` into `text`, which holds `data`, in the smallest form.
 
-    typed: the text was typed as YAML; `base_text` is the YAML that the page began with.
+    typed: the text was typed as YAML; same_text: the YAML that the page began with is that of the saved version.
     """
     if is_unsaved(saved):
         return Edits(whole=text) if SAVE in who.rights else Edits()
-    same_text = not is_edited(base_text, full_text(saved))
     if data is not None and (same_text or not typed):
         if same_text and data == saved.content:
             return Edits()

@@ -14,7 +14,7 @@ from herding.access.operations import EDIT, SAVE
 from herding.prompts.variables import MAX_TEXT
 from herding.ui.engineer import messages, saving, settings, variables
 from herding.ui.engineer.edited import StoredDraft
-from herding.ui.engineer.form import EditedPrompt
+from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
 from herding.ui.engineer.starters import STARTERS
 from herding.ui.kit import prompt_text
@@ -123,11 +123,13 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
     definitions = data.get("variables") or {}
     known = edited.prompt.variables if edited.error is None else shown_variables(edited)
     cards = variables.variable_cards(known, edited.values, definitions=definitions, can_define=can_define)
+    own, is_saved = full_text(edited.saved), edited.edits.whole is None
     parts = [name for name, there in (("body", can_edit), ("variables", can_define)) if there]
     return join(
         [
             *(el("input", type="hidden", name="part", value=name) for name in parts),
-            el("textarea", f"\n{edited.text}", name="yaml", hidden="", aria_label="YAML"),
+            el("textarea", f"\n{own if is_saved else edited.text}", name="yaml", hidden="", aria_label="YAML"),
+            el("input", type="hidden", name="yaml_saved", value="on") if is_saved else None,
             el("section", el("h2", "Messages" if not data.get("prompt") else "Prompt"),
                messages.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section"),
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
