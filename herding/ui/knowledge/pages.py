@@ -221,7 +221,11 @@ def _match(found: Collection, one: FoundChunk) -> Markup:
         hx_target="#knowledge-found",
     )
     scores = el("span", f"score {one.score:.2f} · similarity {one.similarity:.2f}", cls="muted score")
-    heading = el("div", one.chunk.heading, cls="muted one-line") if one.chunk.heading else None
+    heading = (
+        el("div", one.chunk.heading, cls="muted one-line")
+        if one.chunk.heading and one.chunk.heading not in one.chunk.place
+        else None
+    )
     return el(
         "li",
         el("div", opens, scores, cls="reference-head"),
@@ -254,7 +258,7 @@ def _chunk(one: TextChunk, *, marked: bool) -> Markup:
     title = join_place(f"{one.number}", one.place)
     return el(
         "figure",
-        el("figcaption", title, " · ", one.heading) if one.heading else el("figcaption", title),
+        el("figcaption", title, " · ", one.heading) if one.heading not in one.place else el("figcaption", title),
         el("pre", one.text, cls="code", tabindex="0"),
         cls="knowledge-chunk marked" if marked else "knowledge-chunk",
         aria_current="true" if marked else None,
