@@ -1,0 +1,32 @@
+// Review by keyboard: 1-5 rates, N or Enter goes on, S skips, C comments, U takes the last rating back.
+
+const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox])");
+const click = (id) => document.getElementById(id)?.click();
+
+export const start = (element) => {
+  if (element.dataset.keys) return;
+  element.dataset.keys = "1";
+  const pressed = (event) => {
+    if (!element.isConnected) return document.removeEventListener("keydown", pressed);
+    if (element.offsetParent === null || document.querySelector("dialog[open]")) return;
+    const { key, target } = event;
+    if (typing(target)) {
+      if (target.id !== "review-comment") return;
+      if (key === "Escape") target.blur();
+      if (key === "Enter" && (event.ctrlKey || event.metaKey)) {
+        target.blur(); // the next comment would get the focus, and with it the keys
+        click("review-next");
+      }
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (/^[1-5]$/.test(key)) element.querySelector(`.stars input[value="${key}"]`)?.click();
+    else if (key === "n" || (key === "Enter" && !target.closest?.("a, button, summary"))) click("review-next");
+    else if (key === "s") click("review-skip");
+    else if (key === "u") click("review-undo");
+    else if (key === "c") document.getElementById("review-comment")?.focus();
+    else return;
+    event.preventDefault();
+  };
+  document.addEventListener("keydown", pressed);
+};
