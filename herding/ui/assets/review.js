@@ -1,7 +1,12 @@
 // Review by keyboard: 1-5 rates, N or Enter goes on, S skips, C comments, U takes the last rating back.
 
 const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox])");
-const click = (id) => document.getElementById(id)?.click();
+const click = (selector) => document.querySelector(selector)?.click();
+// Buttons that have just come are not connected yet: a quick key waits for that.
+const press = (element, selector) => {
+  if (!element.querySelector(".htmx-settling, .htmx-added")) return click(selector);
+  element.addEventListener("htmx:afterSettle", () => click(selector), { once: true });
+};
 
 export const start = (element) => {
   if (element.dataset.keys) return;
@@ -15,15 +20,15 @@ export const start = (element) => {
       if (key === "Escape") target.blur();
       if (key === "Enter" && (event.ctrlKey || event.metaKey)) {
         target.blur(); // the next comment would get the focus, and with it the keys
-        click("review-next");
+        press(element, "#review-next");
       }
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^[1-5]$/.test(key)) element.querySelector(`.stars input[value="${key}"]`)?.click();
-    else if (key === "n" || (key === "Enter" && !target.closest?.("a, button, summary"))) click("review-next");
-    else if (key === "s") click("review-skip");
-    else if (key === "u") click("review-undo");
+    if (/^[1-5]$/.test(key)) press(element, `#review-item .stars input[value="${key}"]`);
+    else if (key === "n" || (key === "Enter" && !target.closest?.("a, button, summary"))) press(element, "#review-next");
+    else if (key === "s") press(element, "#review-skip");
+    else if (key === "u") press(element, "#review-undo");
     else if (key === "c") document.getElementById("review-comment")?.focus();
     else return;
     event.preventDefault();
