@@ -2,10 +2,16 @@
 
 const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox])");
 const click = (selector) => document.querySelector(selector)?.click();
-// Buttons that have just come are not connected yet: a quick key waits for that.
+// A quick key is for what comes next: it waits for the reply that is on its way, and until its buttons are connected.
 const press = (element, selector) => {
-  if (!element.querySelector(".htmx-settling, .htmx-added")) return click(selector);
-  element.addEventListener("htmx:afterSettle", () => click(selector), { once: true });
+  if (!element.querySelector(".htmx-request, .htmx-settling, .htmx-added")) return click(selector);
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const done = (event) => {
+    waiting.abort();
+    if (event.type === "htmx:afterSettle") click(selector);
+  };
+  for (const name of ["htmx:afterSettle", "htmx:responseError", "htmx:sendError"]) element.addEventListener(name, done, { signal });
 };
 
 export const start = (element) => {
