@@ -9,7 +9,7 @@ const press = (element, selector) => {
   const { signal } = waiting;
   const done = (event) => {
     waiting.abort();
-    if (event.type === "htmx:afterSettle") click(selector);
+    if (event.type === "htmx:afterSettle") press(element, selector); // an earlier key may have sent the next request
   };
   for (const name of ["htmx:afterSettle", "htmx:responseError", "htmx:sendError"]) element.addEventListener(name, done, { signal });
 };
