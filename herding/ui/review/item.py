@@ -34,7 +34,7 @@ MAX_SKIPPED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the page knows of a review: how many were rated, which were skipped, and which was rated last."""
+    """The state of a review, which the page carries: the count of rated requests, the skipped ones, and the last rated."""
 
     rated: int = 0
     skipped: tuple[str, ...] = ()
