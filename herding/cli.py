@@ -9,20 +9,27 @@ import argparse
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from herding.access.keys import signing_key
 from herding.access.role_file import ADMIN, Roles
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
+from herding.knowledge.collections import is_name
+from herding.knowledge.documents import KINDS, add_documents, kind_of
+from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.serving.request import ActiveRequests
 from herding.settings import read_settings
 from herding.store import Store, now_ms
-from herding.values import Principal, Token, User
+from herding.values import Collection, NewDocument, Principal, Token, User
 from herding.values.durations import DAY_MS
+
+_STEP = 100
+"""Documents that are added at once."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,10 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "serve":
         return _serve(options)
+    if options.command == "plugins":
+        return _list_plugins()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names are in any language, terminals are not
     try:
-        asyncio.run(_manage_tokens(options))
+        asyncio.run(_manage_collections(options) if options.command == "collections" else _manage_tokens(options))
     except HerdingError as error:
         print(error.message, file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
@@ -46,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the app")
     serve.add_argument("--host", help="address to listen on; default: HERDING_HOST or 127.0.0.1")
     serve.add_argument("--port", type=int, help="port to listen on; default: HERDING_PORT or 7860")
+    commands.add_parser("plugins", help="list the installed plugins with their state")
     token = commands.add_parser("token", help="create, list, rotate and revoke access tokens")
     tasks = token.add_subparsers(dest="task", required=True)
     create = tasks.add_parser("create", help="create a token for a new or an existing user")
@@ -57,7 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--user", help="only tokens of this user")
     for task, text in (("revoke", "end a token now"), ("rotate", "replace a token; the old one works for a day")):
         tasks.add_parser(task, help=text).add_argument("id", help="the token's public part: hl_<id>_...")
+    _add_collection_tasks(commands.add_parser("collections", help="fill and delete collections of documents"))
     return parser
+
+
+def _add_collection_tasks(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("list", help="list all collections with their documents by state")
+    add = tasks.add_parser("add", help="add files, and those below directories; the running app indexes them")
+    add.add_argument("name", help="name of the collection; it is created if there is none")
+    add.add_argument("paths", nargs="+", type=Path, help="files and directories")
+    add.add_argument("--model", default=DEFAULT_MODEL, help=f"embedding model of a new collection: {DEFAULT_MODEL}")
+    tasks.add_parser("documents", help="list the documents of a collection").add_argument("name")
+    delete = tasks.add_parser("delete", help="delete a collection, or documents of it")
+    delete.add_argument("name")
+    delete.add_argument("--document", action="append", help="ID of a document; default: the whole collection")
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -65,6 +89,24 @@ def _serve(options: argparse.Namespace) -> int:
 
     given = {"host": options.host, "port": options.port}
     return run_app(**{name: value for name, value in given.items() if value is not None})
+
+
+def _list_plugins() -> int:
+    """Print the plugins. Return 1 if one of them failed."""
+    from herding.main import load_plugins  # takes a second to import
+
+    try:
+        infos = load_plugins(read_settings().plugins_off).infos
+    except ConfigError as error:
+        print(error.message, file=sys.stderr)
+        return 2
+    for info in infos:
+        print(f"{info.name}  {info.state}  ({info.package} {info.version})")
+        for line in (*info.provides, *filter(None, [info.problem])):
+            print(f"    {line}")
+    if not infos:
+        print("No plugins are installed.")
+    return 1 if any(info.state == "failed" for info in infos) else 0
 
 
 async def _manage_tokens(options: argparse.Namespace) -> None:
@@ -85,6 +127,74 @@ async def _manage_tokens(options: argparse.Namespace) -> None:
             print(text)
             if token.expires_at is not None:
                 print(f"It expires when the old token would have: {_minute(token.expires_at)} UTC.", file=sys.stderr)
+
+
+async def _manage_collections(options: argparse.Namespace) -> None:
+    settings = read_settings()
+    store = await Store.open(settings.database_url, beside_app=True)
+    try:
+        if options.task == "list":
+            for found in await store.collections():
+                states = f"{found.documents} documents, {found.waiting} waiting, {found.failed} failed"
+                print(f"{found.name}  {states}, {found.chunks} chunks  {found.embedding_model}")
+        elif options.task == "documents":
+            await _list_documents(store, options.name)
+        elif options.task == "add":
+            await _add_files(store, options)
+        elif options.document:
+            collection = await store.collection(options.name)
+            print(f"{await store.delete_documents(collection.id, options.document)} documents deleted.")
+        else:
+            await store.delete_collection(options.name)
+            print(f"Collection {options.name} deleted.")
+    finally:
+        await store.close()
+
+
+async def _list_documents(store: Store, name: str) -> None:
+    collection, offset = await store.collection(name), 0
+    while page := await store.documents(collection.id, limit=1_000, offset=offset):
+        for document in page:
+            why = f"  {document.error}" if document.error else ""
+            print(f"{document.key}  {document.state}  {document.done}/{document.total} chunks{why}")
+        offset += len(page)
+
+
+async def _add_files(store: Store, options: argparse.Namespace) -> None:
+    """Add files in the form in which the app indexes them, at once or when it starts."""
+    files = sorted(set(_files(options.paths)))
+    documents = [NewDocument(name, name, kind, path.read_bytes()) for name, path in files if (kind := kind_of(name))]
+    for name in (name for name, _ in files if kind_of(name) is None):
+        print(f"{name}: left out, this kind is not read", file=sys.stderr)
+    if not documents:
+        raise UserError(f"No document to add. Files of these kinds are read: {', '.join(KINDS)}.")
+    try:
+        collection = await store.collection(options.name)
+    except NotFoundError:
+        if not is_name(options.name):
+            raise UserError("The name of a collection has up to 64 letters, digits and . _ -") from None
+        await store.add_collection(Collection(options.name, options.model, created_at=now_ms(), created_by=OPERATOR))
+        collection = await store.collection(options.name)
+    added = unchanged = 0
+    for start in range(0, len(documents), _STEP):
+        part = documents[start : start + _STEP]
+        job = await add_documents(store, collection, part, changed_by=OPERATOR, now=now_ms())
+        added, unchanged = added + job.documents, unchanged + job.unchanged
+    print(f"{added} documents wait for the app, which indexes them while it runs; {unchanged} unchanged.")
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the files at and below `paths`, each with its name in the collection; hidden ones are left out."""
+    for path in paths:
+        if path.is_file():
+            yield path.name, path
+        elif path.is_dir():
+            for file in path.rglob("*"):
+                name = file.relative_to(path)
+                if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in name.parts):
+                    yield (Path(path.resolve().name) / name).as_posix(), file
+        else:
+            raise UserError(f"'{path}' is neither a file nor a directory.")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from herding.api.site import not_found
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
+from herding.knowledge.documents import reserved_endings
 from herding.mcp.endpoint import PATH, McpEndpoint
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext, Node
@@ -44,6 +45,7 @@ from herding.orchestrator import WAIT_SECONDS, Orchestrator
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.people.open_responses import OpenResponses
+from herding.plugins import BUILT_IN, Plugins
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -104,6 +106,15 @@ class Parts:
     open_responses: OpenResponses
 
 
+def load_plugins(off: Sequence[str] = ()) -> Plugins:
+    """Return the plugins of this installation; the kinds of this package are registered like theirs."""
+    plugins = Plugins(off=off)
+    plugins.register(catalog.BuiltInKinds(), BUILT_IN)
+    plugins.reserve(f"loader .{ending}" for ending in reserved_endings())
+    plugins.load()
+    return plugins
+
+
 @contextlib.asynccontextmanager
 async def assemble(
     settings: Settings,
@@ -121,11 +132,12 @@ async def assemble(
     `monotonic` and `wait_seconds` (the longest time in the queue) in seconds.
     """
     network = Network.from_environment(network_environment())
+    plugins = await asyncio.to_thread(load_plugins, settings.plugins_off)
     if nodes is None:
         context = BuildContext(
             secret=secret, node_secret=_value(settings.node_secret), network=network, models=settings.home / "models"
         )
-        nodes = catalog.build(catalog.read_herd(settings.nodes), context)
+        nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
     library = Library(settings.prompts)
@@ -155,6 +167,7 @@ async def assemble(
             clock=clock,
             wait_seconds=wait_seconds,
             documents=settings.documents,
+            plugins=plugins,
         )
         yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
     finally:

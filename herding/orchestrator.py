@@ -23,6 +23,7 @@ from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.knowledge.collections import Collections
+from herding.knowledge.documents import register_loaders
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.folder import DocumentFolder
 from herding.knowledge.indexer import Indexer
@@ -30,6 +31,7 @@ from herding.knowledge.retrieval import Retriever
 from herding.knowledge.search import CollectionSearch
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
+from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
@@ -93,7 +95,10 @@ class Orchestrator:
         clock: Callable[[], int] = now_ms,
         wait_seconds: float = WAIT_SECONDS,
         documents: Path | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
+        plugins = plugins or Plugins()
+        register_loaders(plugins.loaders)
         self._store, self._fleet, self._clock = store, fleet, clock
         self._active = ActiveRequests()
         self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
@@ -137,13 +142,16 @@ class Orchestrator:
             active=self._active,
             metrics=self._metrics,
             clock=clock,
+            plugins=plugins,
         )
         self.history = History(store)
         self._folder = documents and DocumentFolder(documents, store=store, clock=clock)
         self.feedback = Feedback(store=store, learning=self._learning, clock=clock)
         self.insights = Insights(store=store, learning=self._learning, fleet=fleet, prompts=self.prompts, clock=clock)
         self.usage = UsageReports(store=store, clock=clock)
-        self.nodes = Nodes(fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock)
+        self.nodes = Nodes(
+            fleet=fleet, store=store, prompts=self.prompts, switcher=self._switcher, clock=clock, plugins=plugins
+        )
         self.registry = registry
         self.accounts = Accounts(
             store=store, roles=roles, authenticator=authenticator, active=self._active, clock=clock

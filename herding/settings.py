@@ -155,6 +155,9 @@ class Settings(BaseSettings):
         description="What compares the vectors of collections. Default: sqlite-vec or pgvector where the database has "
         "it, else numpy.",
     )
+    plugins_off: list[str] = Field(
+        default_factory=list, description="JSON list of plugins, or of their packages, that are not loaded."
+    )
     nodes: Path = Field(
         default_factory=lambda: shipped_files() / "config" / "nodes.yaml", description="File of the nodes."
     )

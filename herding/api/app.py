@@ -107,7 +107,9 @@ def add_middleware(
     `max_guest_body` the largest request bodies in bytes, `root_path` the path below which a proxy serves the app.
     """
     origins = AllowedOrigins(cors_origins, lambda: authenticator.token_origins)
-    app.add_middleware(RoutedPathMiddleware)
+    below_a_path = bool(root_path or trusted_proxies)
+    if below_a_path:
+        app.add_middleware(RoutedPathMiddleware)
     app.add_middleware(BodiesMiddleware, max_body=max_body, max_guest_body=max_guest_body)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator, origins=origins)
     app.add_middleware(  # its presence also switches off Gradio's, which allows all
@@ -127,4 +129,5 @@ def add_middleware(
         origins=origins,
     )
     app.add_middleware(ProxyHeadersMiddleware, hops=trusted_proxies)
-    app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)
+    if below_a_path:
+        app.add_middleware(RootPathMiddleware, root_path=root_path, hops=trusted_proxies)

@@ -131,11 +131,19 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_config(file: Path) -> None:
-    if _has_key(_read_json(file), "auto_map"):
+    config = _read_json(file)
+    if _has_key(config, "auto_map") and not (file.name == "config.json" and _is_supported(config)):
         raise UnsafeModelError(
             f"{file} requires custom model code (auto_map), which is never run. Choose a model that the transformers "
             "library supports without custom code."
         )
+
+
+def _is_supported(config: dict[str, Any]) -> bool:
+    """Return whether transformers has code of its own for a model; that of the model is then ignored."""
+    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES  # takes a second
+
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
 def _check_weights(path: Path) -> None:

@@ -16,9 +16,10 @@ from herding.herd.model_switcher import ModelSwitcher
 from herding.nodes.base import Node
 from herding.nodes.capabilities import describe
 from herding.nodes.small_models import SMALL_MODELS
+from herding.plugins import Plugins
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
-from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, Principal, SmallModel
+from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, PluginInfo, Principal, SmallModel
 from herding.values.durations import DAY_MS
 
 
@@ -37,7 +38,9 @@ class Nodes:
         prompts: PromptCatalog,
         switcher: ModelSwitcher,
         clock: Callable[[], int],
+        plugins: Plugins,
     ) -> None:
+        self._plugins = plugins
         self._fleet, self._store, self._prompts, self._switcher, self._clock = fleet, store, prompts, switcher, clock
 
     async def list_all(self, who: Principal) -> list[NodeInfo]:
@@ -64,6 +67,11 @@ class Nodes:
                 )
             )
         return found
+
+    async def plugins(self, who: Principal) -> tuple[PluginInfo, ...]:
+        """Return the plugins of this installation with their state."""
+        require(who, MANAGE_NODES)
+        return self._plugins.infos
 
     async def events(self, who: Principal, *, limit: int = 50) -> list[NodeEvent]:
         """Return what happened to the nodes since the app started, newest first."""

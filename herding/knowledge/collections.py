@@ -51,6 +51,11 @@ class Collections:
             raise NotFoundError(f"There is no collection '{name[:80]}'.", param="collection")
         return await self._store.collection(name)
 
+    async def editable(self, name: str, who: Principal) -> Collection:
+        """Return a collection whose documents the role may change. Raises AccessError and NotFoundError."""
+        self._require_edit(name, who)
+        return await self.get(name, who)
+
     def models(self, who: Principal) -> tuple[str, ...]:
         """Return the embedding models that a new collection may have, the default one first."""
         require(who, COLLECTIONS)

@@ -33,6 +33,30 @@ _ENDINGS = {
 }
 
 
+_LOADERS: dict[str, str] = {}
+
+
+def register_loaders(loaders: Mapping[str, str]) -> None:
+    """Read more kinds of documents: those of plugins, by the ending of file names, each as `module:function`."""
+    _LOADERS.clear()
+    _LOADERS.update(loaders)
+
+
+def loader_of(kind: str) -> str | None:
+    """Return the loader of a kind that a plugin reads, None for all others."""
+    return _LOADERS.get(kind)
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the kinds of documents that are read, those of plugins last."""
+    return (*KINDS, *_LOADERS)
+
+
+def reserved_endings() -> tuple[str, ...]:
+    """Return the endings that this package reads, without a dot."""
+    return tuple(ending.removeprefix(".") for ending in _ENDINGS)
+
+
 async def add_documents(
     store: Store, collection: Collection, documents: Sequence[NewDocument], *, changed_by: str, now: int
 ) -> IndexingJob:
@@ -52,7 +76,8 @@ async def add_documents(
 
 def kind_of(name: str) -> str | None:
     """Return the kind of a document by the ending of its name; None for one that is not read."""
-    return _ENDINGS.get(PurePosixPath(name.replace("\\", "/")).suffix.lower())
+    suffix = PurePosixPath(name.replace("\\", "/")).suffix.lower()
+    return _ENDINGS.get(suffix) or (suffix[1:] if suffix[1:] in _LOADERS else None)
 
 
 def _check(document: NewDocument, param: str) -> None:
@@ -60,8 +85,8 @@ def _check(document: NewDocument, param: str) -> None:
     key = document.key
     if not key.strip() or len(key) > 500 or not key.isprintable():
         raise UserError("The ID of a document has 1 to 500 printable characters.", param=param)
-    if document.kind not in KINDS:
-        message = f"'{key[:100]}' is of a kind that is not read. Use one of: {', '.join(KINDS)}."
+    if document.kind not in kinds():
+        message = f"'{key[:100]}' is of a kind that is not read. Use one of: {', '.join(kinds())}."
         raise UserError(message, param=param)
     if len(document.content) > MAX_DOCUMENT_BYTES:
         message = f"'{key[:100]}' has {len(document.content):,} bytes (max {MAX_DOCUMENT_BYTES:,}). Split it."

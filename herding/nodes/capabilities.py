@@ -79,8 +79,9 @@ class CapabilitiesConfig(StrictModel):
         """Return `default` with what is given here."""
         features = {name for name in default.features if getattr(self, name) is not False}
         features |= {name for name in FEATURES if getattr(self, name)}
-        parameters = default.parameters if self.parameters is None else frozenset(self.parameters)
-        return Capabilities(frozenset(features), parameters)
+        if self.parameters is None:
+            return Capabilities(frozenset(features), default.parameters, default.refused)
+        return Capabilities(frozenset(features), frozenset(self.parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Capabilities of a node with one model. `parameters` are those that it takes, None for any."""
+    """Capabilities of a node with one model. `parameters` are those that it takes, None for any but the `refused`."""
 
     features: frozenset[str] = frozenset()
     parameters: frozenset[str] | None = BASIC
+    refused: frozenset[str] = frozenset()
 
     def meet(self, needs: Iterable[Need]) -> bool:
         """Return whether the node can do all that a request needs."""
@@ -113,6 +115,8 @@ class Capabilities:
 
     def takes(self, parameter: str) -> bool:
         """Return whether the node takes a parameter."""
+        if parameter in self.refused:
+            return False
         if self.parameters is not None and parameter not in self.parameters:
             return _FEATURE_OF_PARAMETER.get(parameter) in self.features and parameter not in BASIC
         feature = _FEATURE_OF_PARAMETER.get(parameter)
@@ -123,7 +127,7 @@ class Capabilities:
 
         Values that change nothing are left out silently; stop strings also end the response without the node.
         """
-        if not parameters.more and (self.parameters is None or self.parameters >= BASIC):
+        if not parameters.more and not self.refused and (self.parameters is None or self.parameters >= BASIC):
             return parameters, ()
         if COMPLETION_TOKENS in parameters.more and not self.takes(COMPLETION_TOKENS):
             limit = parameters.output_limit
@@ -136,6 +140,17 @@ class Capabilities:
 
 
 EVERYTHING = Capabilities(frozenset(FEATURES), None)
+
+_STRICT_HOSTS = ("api.openai.com", "openai.azure.com", "api.groq.com", "api.mistral.ai")
+"""Hosted servers that answer an error to a sampling parameter of other servers, also with a name in front."""
+
+
+def hosted_capabilities(host: str) -> Capabilities:
+    """Return the capabilities of an OpenAI-compatible server at a host: everything, but what it is known to refuse."""
+    strict = any(host == known or host.endswith(f".{known}") for known in _STRICT_HOSTS)
+    return replace(EVERYTHING, refused=frozenset({"top_k"})) if strict else EVERYTHING
+
+
 TEXT_ONLY = Capabilities()
 
 

@@ -5,20 +5,29 @@ A new kind is a module with a config and a node class, its config here, and a ca
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, Union, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
 from herding import yaml_files
 from herding.errors import ConfigError
-from herding.nodes.base import BuildContext, Node, NodeConfig, RemoteConfig
+from herding.nodes.base import BuildContext, DisabledNode, Node, NodeConfig, RemoteConfig
 from herding.nodes.echo import EchoConfig
 from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig
 from herding.nodes.openai import OpenAIConfig
 from herding.nodes.template import TemplateConfig
+from herding.plugins import Plugins, hookimpl
+from herding.values import NodeStatus
 from herding.yaml_files import StrictModel
+
+GUARD_SECONDS = 10.0
+"""The time that a node of a plugin may take for what runs beside requests."""
+
+log = logging.getLogger(__name__)
 
 AnyConfig = LocalConfig | HerdingConfig | OpenAIConfig | TemplateConfig | EchoConfig
 
@@ -30,6 +39,26 @@ REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
     kind: config for kind, config in KINDS.items() if issubclass(config, RemoteConfig)
 }
 """The kinds that can be added while Herding runs."""
+
+
+class BuiltInKinds:
+    """The kinds of this package, as a plugin like any other."""
+
+    @hookimpl
+    def herding_node_kinds(self) -> list[type[NodeConfig]]:
+        """Return the kinds."""
+        return list(KINDS.values())
+
+
+class UnavailableConfig(NodeConfig):
+    """Stands for a node of an unknown kind while plugins failed to load, so that all other nodes work."""
+
+    kind: Literal["unavailable"]
+    wanted: str
+    reason: str
+
+    def build(self, context: BuildContext) -> Node:  # noqa: ARG002 (no collaborators needed)
+        return DisabledNode(self.name, kind=self.wanted, reason=self.reason)
 
 
 class Herd(StrictModel):
@@ -46,10 +75,19 @@ class Herd(StrictModel):
         return nodes
 
 
-def read_herd(path: Path) -> Herd:
-    """Read the nodes file at `path`; raise ConfigError with line and key of an error."""
+def read_herd(path: Path, plugins: Plugins | None = None) -> Herd:
+    """Read the nodes file at `path`; raise ConfigError with line and key of an error.
+
+    Its nodes are of the kinds of this package and of `plugins`. While a plugin does not load, a node of an unknown
+    kind is off.
+    """
     source = yaml_files.read(path)
-    herd = source.build(Herd, _with_written_queries(source))
+    data = _with_written_queries(source)
+    known: dict[str, type[Any]] = plugins.node_kinds if plugins else {}
+    if plugins and (unloaded := plugins.unloaded):
+        data = _without_unknown_kinds(data, {**KINDS, **known}, "; ".join(unloaded))
+        known = {**known, "unavailable": UnavailableConfig}
+    herd = source.build(_herd_of(known), data)
     nodes: list[AnyConfig] = []
     for number, node in enumerate(herd.nodes):
         try:
@@ -57,6 +95,31 @@ def read_herd(path: Path) -> Herd:
         except ConfigError as error:
             raise source.error(error.reason, ("nodes", number, "models")) from None
     return herd.model_copy(update={"nodes": nodes})
+
+
+def _herd_of(more: dict[str, type[Any]]) -> type[Herd]:
+    """Return the schema of a nodes file with the kinds of plugins."""
+    kinds = tuple(config for kind, config in more.items() if kind not in KINDS)
+    if not kinds:
+        return Herd
+    config: Any = Annotated[Union[(*get_args(AnyConfig), *kinds)], Field(discriminator="kind")]
+    schema: type[Herd] = create_model("Herd", __base__=Herd, nodes=(list[config], Field(default_factory=list)))
+    return schema
+
+
+def _without_unknown_kinds(data: Any, known: dict[str, Any], problem: str) -> Any:
+    """Return the data of a nodes file, with nodes of unknown kinds replaced by ones that are off."""
+    nodes = data.get("nodes") if isinstance(data, dict) else None
+    if not isinstance(nodes, list):
+        return data
+    reason = "Its kind is not known, and these plugins are not loaded: "
+    made = [
+        {"kind": "unavailable", "name": node.get("name"), "wanted": kind, "reason": (reason + problem)[:1_000]}
+        if isinstance(node, dict) and isinstance(kind := node.get("kind"), str) and kind not in known
+        else node
+        for node in nodes
+    ]
+    return data | {"nodes": made}
 
 
 def _with_written_queries(source: yaml_files.YamlDocument) -> Any:
@@ -75,4 +138,53 @@ def _with_written_queries(source: yaml_files.YamlDocument) -> Any:
 
 def build(herd: Herd, context: BuildContext) -> dict[str, Node]:
     """Return the nodes by name, not started."""
-    return {config.name: config.create(context) for config in herd.nodes}
+    return {config.name: _create(config, context) for config in herd.nodes}
+
+
+def _create(config: NodeConfig, context: BuildContext) -> Node:
+    """Return a node; one of a plugin that can't be made is off, and harms no other."""
+    if config.kind in KINDS or isinstance(config, UnavailableConfig):
+        return config.create(context)
+    try:
+        node: Any = config.create(context)
+        if not isinstance(node, Node):
+            raise TypeError(f"build returned {type(node).__name__}, not a Node")
+    except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
+        reason = f"The plugin of its kind failed: {type(error).__name__}: {error}"[:500]
+        return DisabledNode(config.name, kind=config.kind, reason=reason)
+    _guard(node)
+    return node
+
+
+def _guard(node: Node) -> None:
+    """Keep failures of a plugin's node in what runs beside requests from harming other nodes."""
+    start, status, close, look_again = node.start, node.status, node.close, node.look_again
+    failure: list[str] = []
+
+    async def guarded(work: Any, what: str) -> None:
+        try:
+            async with asyncio.timeout(GUARD_SECONDS):
+                await work()
+        except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
+            failure[:] = [f"{what} failed: {type(error).__name__}: {error}"[:500]]
+            log.warning("node of a plugin failed (%s): %s", node.name, failure[0])
+
+    async def guarded_status() -> NodeStatus:
+        try:
+            async with asyncio.timeout(GUARD_SECONDS):
+                found: Any = await status()
+            if isinstance(found, NodeStatus):
+                return found
+            failure[:] = [f"status returned {type(found).__name__}"]
+        except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
+            failure[:] = [f"status failed: {type(error).__name__}: {error}"[:500]]
+        return NodeStatus("down", detail=f"The plugin of its kind failed: {failure[0]}")
+
+    guards = {
+        "start": lambda: guarded(start, "start"),
+        "close": lambda: guarded(close, "close"),
+        "look_again": lambda: guarded(look_again, "look_again"),
+        "status": guarded_status,
+    }
+    for name, guard in guards.items():
+        setattr(node, name, guard)

@@ -97,7 +97,8 @@ def _absolute(directory: Path, path: str) -> str:
 
 def _offers(config: LocalConfig, added: Sequence[str]) -> tuple[str, ...]:
     """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
-    named = [*config.initial, *config.models, *added]
+    initial = [model for model in config.initial if model]  # without any, the node only makes embeddings
+    named = [*initial, *config.models, *added]
     return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
 
 

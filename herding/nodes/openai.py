@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
 from herding.nodes import http
 from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
-from herding.nodes.capabilities import EVERYTHING, Capabilities, CapabilitiesConfig
+from herding.nodes.capabilities import Capabilities, CapabilitiesConfig, hosted_capabilities
 from herding.nodes.dialect import Dialect
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
@@ -119,7 +119,7 @@ class OpenAINode(Node):
             capabilities=config.capabilities,
         )
         self._config = config
-        everything = config.capabilities.over(EVERYTHING)
+        everything = config.capabilities.over(hosted_capabilities(httpx.URL(config.base_url).host))
         self._capabilities = {model: own.over(everything) for model, own in config.model_capabilities.items()}
         self._default_capabilities = everything
         key = secret(config.api_key_env) if config.api_key_env else None

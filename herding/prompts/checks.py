@@ -16,7 +16,7 @@ from herding.yaml_files import FieldError, StrictModel
 
 
 class Checks(StrictModel):
-    """The checks of a prompt: what a good response looks like."""
+    """The checks of a prompt: what a good response looks like. `plugins` are those of plugins, with their arguments."""
 
     stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
     max_words: int | None = Field(default=None, ge=1)
@@ -27,6 +27,9 @@ class Checks(StrictModel):
         default=None, min_length=1, max_length=1_000
     )
     ignore_case: bool | None = None
+    plugins: dict[Annotated[str, Field(min_length=1, max_length=100)], Any] | None = Field(
+        default=None, min_length=1, max_length=20
+    )
 
     @field_validator("json_schema")
     @classmethod
@@ -92,6 +95,8 @@ class Trimmer:
 def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
     """Judge the trimmed `answer`. The result names the first check that failed."""
     if checks == _NO_CHECKS:
+        return CheckResult()
+    if checks.model_copy(update={"plugins": None}) == _NO_CHECKS:  # those of plugins are judged by them
         return CheckResult()
     reason = _failure(checks, answer, marker_seen=marker_seen)
     return CheckResult(ok=reason is None, reason=reason)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from herding.access.operations import CHAT, EMBED, RUN
 from herding.access.roles import owner, require
@@ -36,6 +36,7 @@ from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
 from herding.herd.node_call import EmbeddingCall, NodeCall
 from herding.knowledge.retrieval import Retrieved
+from herding.plugins import Plugins
 from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
@@ -52,6 +53,7 @@ from herding.values import (
     EmbeddingInput,
     Embeddings,
     Event,
+    InputSize,
     Outcome,
     Parameters,
     Principal,
@@ -60,6 +62,9 @@ from herding.values import (
 )
 
 MAX_ATTEMPTS = 3
+COUNT_SECONDS = 0.4
+"""Time limit of a node that counts the tokens of a preview, for which a person waits."""
+
 GRACE_SECONDS = 0.5
 """After the stop marker, how long a node may take to end by itself and report its exact usage."""
 
@@ -81,7 +86,9 @@ class Pipeline:
         active: ActiveRequests,
         metrics: Metrics,
         clock: Callable[[], int],
+        plugins: Plugins,
     ) -> None:
+        self._plugins = plugins
         self._preparer, self._store, self._fleet = preparer, store, fleet
         self._selector, self._queue, self._learning = selector, queue, learning
         self._active, self._metrics, self._clock = active, metrics, clock
@@ -132,6 +139,21 @@ class Pipeline:
         require(who, RUN)
         return await self._preparer.preview(request, who)
 
+    async def input_size(self, request: Request, who: Principal) -> InputSize:
+        """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
+        require(who, RUN)
+        prepared = await self._preparer.prepare(request, who)
+        for node in self._selector.allowed(prepared):
+            model = next((model for model in self._selector.models(prepared) if model in node.serves), None)
+            if model is None:
+                continue
+            call = call_of(prepared, model, prepared.rendered.for_model(model), prepared.parameters)
+            with suppress(NodeError, UserError, TimeoutError):
+                async with asyncio.timeout(COUNT_SECONDS):
+                    if (size := await node.count(call)) is not None:
+                        return InputSize(size[0], model, size[1])
+        return InputSize(prepared.input_tokens(prepared.rendered))
+
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return the chunks that a run of `request` would get; None for a prompt without retrieval."""
         require(who, RUN)
@@ -169,7 +191,7 @@ class Pipeline:
             if run.revoked:
                 raise AuthenticationError("The token of this request is not valid any more.")
             if not run.stopped:
-                await run.judge()
+                await run.judge(self._plugins)
             run.end("cancelled" if run.stopped else "succeeded")
         except HerdingError as error:
             run.end("interrupted" if run.interrupted else "cancelled" if run.revoked else "failed", error)

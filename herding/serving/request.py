@@ -8,11 +8,12 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from herding.errors import HerdingError, NodeError, ShuttingDownError
 from herding.nodes.capabilities import Need
 from herding.nodes.prices import Price
+from herding.plugins import Plugins
 from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
@@ -127,6 +128,15 @@ class PreparedRequest:
         if self.parameters.more:
             size += sum(len(json.dumps(given)) for name in _IN_INPUT if (given := self.parameters.more.get(name)))
         return size
+
+
+class _Used(NamedTuple):
+    """The use of a request for people, and for its caller's limits. Costs are in nano-dollars, None if unknown."""
+
+    usage: Usage
+    cost: int | None
+    charged_tokens: int
+    charged_cost: int | None
 
 
 class Stoppable(Protocol):
@@ -253,10 +263,11 @@ class RequestRun:
             Attempt(number, candidate.node, candidate.model, started_at, total_ms, error_type=kind, error=message)
         )
 
-    async def judge(self) -> None:
+    async def judge(self, plugins: Plugins) -> None:
         """Run the prompt's checks on the whole text; slow ones in a thread, so that other requests go on.
 
-        Reasoning is not judged, and neither is a response that calls tools instead of saying something.
+        Reasoning is not judged, and neither is a response that calls tools instead of saying something. Checks of
+        `plugins` come last.
         """
         self._total_ms = self.elapsed_ms
         checks, text, marked = self.request.prompt.checks, self._response.answer, self._response.marked
@@ -270,6 +281,19 @@ class RequestRun:
             why = "the model refused" if self._response.refused else "the response has reasoning and no text"
             if self._response.refused or self._response.has_reasoning:
                 self._check_result = CheckResult(ok=False, reason=why)
+        if checks.plugins and self._check_result.ok is not False:
+            await self._judge_by_plugins(plugins, checks.plugins, text)
+
+    async def _judge_by_plugins(self, plugins: Plugins, checks: Mapping[str, Any], text: str) -> None:
+        """Run the checks of plugins until one fails. One that could not judge leaves the response without a verdict."""
+        unjudged: str | None = None
+        for name, argument in checks.items():
+            ok, reason = await asyncio.to_thread(plugins.check, name, text, argument)
+            if ok is False:
+                self._check_result = CheckResult(ok=False, reason=f"{name}: {reason}")
+                return
+            unjudged = unjudged or (reason if ok is None else None)
+        self._check_result = CheckResult(ok=None if unjudged else True, reason=unjudged)
 
     def end(self, status: Status, error: HerdingError | None = None) -> None:
         """Record the end of the run."""
@@ -289,10 +313,7 @@ class RequestRun:
         """Return all that is known now."""
         request = self.request
         candidate, policy, reason = self._choice or (None, None, None)
-        estimate = self._estimated_usage()
-        bounds = UsageBounds(self._counted_usage(estimate), estimate, request.max_usage, self._output_limit())
-        usage = estimate if self._usage is None or self._choice is None else bounds.shown(self._usage)
-        cost = self._cost(usage)
+        used = self._used()
         return Outcome(
             request_id=request.id,
             principal=request.principal.id,
@@ -310,7 +331,7 @@ class RequestRun:
             node=candidate.node if candidate else None,
             status=self._status,
             finish_reason=self._finish,
-            usage=usage,
+            usage=used.usage,
             timings=Timings(self._queued_ms, self.first_token_ms, self._total_ms),
             checks=self._check_result,
             policy=policy,
@@ -323,9 +344,9 @@ class RequestRun:
             references=request.references,
             kind=request.kind,
             token=request.principal.token,
-            cost=cost,
-            charged_tokens=bounds.charged(usage.total, bounds.counted.total, bounds.reserved.total),
-            charged_cost=self._charged_cost(bounds, cost),
+            cost=used.cost,
+            charged_tokens=used.charged_tokens,
+            charged_cost=used.charged_cost,
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
@@ -334,6 +355,23 @@ class RequestRun:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
 
+    def _used(self) -> _Used:
+        """Return what the request has used; nothing where no node was called."""
+        if self._choice is None:
+            cost = None if self._status == "running" else 0
+            return _Used(Usage(), cost, 0, cost)
+        request, received = self.request, -(-self._response.received // BYTES_PER_TOKEN)
+        bounds = UsageBounds(
+            counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), received),
+            estimated=Usage(request.input_tokens(self.rendered), received),
+            reserved=request.max_usage,
+            output_limit=self._output_limit(),
+        )
+        usage = bounds.estimated if self._usage is None else bounds.shown(self._usage)
+        cost = self._cost(usage)
+        charged = bounds.charged(usage.total, bounds.counted.total, bounds.reserved.total)
+        return _Used(usage, cost, charged, self._charged_cost(bounds, cost))
+
     def _cost(self, usage: Usage) -> int | None:
         """Return the cost in nano-dollars; None while the request runs, and if the price is unknown.
 
@@ -341,7 +379,7 @@ class RequestRun:
         """
         if self._status == "running":
             return None
-        if self._choice is None or (self._status == "failed" and not self._response.received and self._usage is None):
+        if self._status == "failed" and not self._response.received and self._usage is None:
             return 0
         return None if self.price is None else self.price.cost(usage)
 
@@ -354,18 +392,6 @@ class RequestRun:
     def _output_limit(self) -> int | None:
         limit = self.request.parameters.output_limit
         return None if limit is None else limit * self.request.parameters.responses
-
-    def _counted_usage(self, estimate: Usage) -> Usage:
-        """Return the tokens of the texts alone; zero where no node was called."""
-        if self._choice is None:
-            return estimate
-        return Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), estimate.output_tokens)
-
-    def _estimated_usage(self) -> Usage:
-        """Return token counts for a node that reports none; zero where no node was called."""
-        if self._choice is None:
-            return Usage()
-        return Usage(self.request.input_tokens(self.rendered), -(-self._response.received // BYTES_PER_TOKEN))
 
 
 class ActiveRequests:

@@ -17,15 +17,15 @@ from herding.ui.compare.draft import OwnDrafts, edits_to
 from herding.ui.compare.state import ColumnConfig, CompareState
 from herding.ui.compare.summary import list_parameters
 from herding.ui.compare.tab import CompareTab
-from herding.ui.engineer.runner import model_picker
-from herding.ui.engineer.session_state import SessionState
-from herding.ui.engineer.tab import EngineerTab
+from herding.ui.engineer.edited import editable, require_prompt, store, with_edits
 from herding.ui.history.tab import HistoryTab
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, join, panel
 from herding.values import Outcome, Principal, PromptInfo
 
 BUSY = "A request is still running there. Wait for it to finish, or stop it."
+OPEN = """(prompt, _, model) => document.dispatchEvent(
+  new CustomEvent("open-tab", { detail: { tab: "engineer", fields: { prompt, model } } }))"""
 OTHER_PARAMETERS = ("top_p", "top_k", "seed", "stop")
 """Parameters without a field in a column."""
 
@@ -40,9 +40,8 @@ class CompareLinks:
         tabs: gr.Tabs,
         compare: CompareTab,
         history: HistoryTab,
-        engineer: EngineerTab,
     ) -> None:
-        self._orchestrator, self._compare, self._engineer = orchestrator, compare, engineer
+        self._orchestrator, self._compare = orchestrator, compare
         self._drafts = OwnDrafts(orchestrator)
         now: dict[str, Any] = {"queue": False}
         inputs = [history.chosen, compare.state]
@@ -50,10 +49,8 @@ class CompareLinks:
         state = [compare.state, compare.owner]
         on(opened.success, compare.opened, state, compare.outputs, name="compare_replayed", **now)
         for number, column in enumerate(compare.columns):
-            inputs = [engineer.session, *compare.inputs]
-            outputs = [tabs, *engineer.outputs]
-            copied = on(column.use.click, self._copy(number), inputs, outputs, name=f"compare_use_{number}", **now)
-            engineer.code_panel.update_after(copied)
+            copied = on(column.use.click, self._copy(number), compare.inputs, [], name=f"compare_use_{number}", **now)
+            copied.success(None, column.fields[:3], None, js=OPEN)
 
     @requires(HISTORY)
     async def replay(self, chosen: str, state: CompareState, request: gr.Request) -> list[Any]:
@@ -94,36 +91,26 @@ class CompareLinks:
 
     def _copy(self, number: int) -> Callable[..., Awaitable[list[Any]]]:
         @requires(RUN)
-        async def copy(
-            session: SessionState, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
-        ) -> list[Any]:
-            """Copy the column and the inputs to the draft in the Prompt engineer tab, and open that tab."""
+        async def copy(state: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
+            """Copy the column and the inputs to the draft of the Prompt engineer tab."""
             principal = principal_of(request)
-            if session.running_id is not None:
-                raise UserError(BUSY)
             self._compare.read(state, owner, fields)
-            column = state.columns[number]
-            await self._fill_draft(session, state, column.config, principal)
-            updates = await self._engineer_updates(session, column.config, column.letter, principal)
-            return [gr.update(selected="engineer"), *updates]
+            await self._fill_draft(state, state.columns[number].config, principal)
+            return []
 
         return copy
 
-    async def _fill_draft(
-        self, session: SessionState, state: CompareState, config: ColumnConfig, principal: Principal
-    ) -> None:
-        """Turn a column into edits of the version shown in the Prompt engineer tab."""
-        keeper = self._engineer.editor.drafts
+    async def _fill_draft(self, state: CompareState, config: ColumnConfig, principal: Principal) -> None:
+        """Store a column as the draft of its prompt; the draft before can be gone back to."""
         live = await self._orchestrator.prompts.get(config.prompt, principal)
-        shown = await keeper.editable(live, principal)
+        found = await editable(config.prompt, principal, self._orchestrator)
+        shown = require_prompt(found, config.prompt)
         target, edits = await self._target(config, live, shown, principal)
-        session.prompt = shown
-        await keeper.load(session, principal)
-        session.apply(replace(edits, variables=state.values_for(target)))
-        draft = session.draft
-        draft.redo_stack, draft.undo_step, draft.conflict = [], None, None
-        draft.base_version = draft.base_version if config.is_draft else shown.version
-        await keeper.save(session, principal, typed=False)
+        edits = replace(edits, variables=state.values_for(target))
+        made = await with_edits(shown, edits, principal, self._orchestrator)
+        stored = await store(made, principal, self._orchestrator)
+        if stored.error:
+            raise stored.error
 
     async def _target(
         self, config: ColumnConfig, live: PromptInfo, shown: PromptInfo, principal: Principal
@@ -139,15 +126,6 @@ class CompareLinks:
             raise UserError("Your role can only use the live version there. Choose it in this column first.")
         return target, edits
 
-    async def _engineer_updates(
-        self, session: SessionState, config: ColumnConfig, letter: str, principal: Principal
-    ) -> list[Any]:
-        engineer = self._engineer
-        updates = dict(zip(engineer.outputs, await engineer.show(config.prompt, session, principal), strict=True))
-        updates[engineer.runner.model] = model_picker(session.prompt, config.model)[0]
-        updates[engineer.about] = join([_copied(letter, config, session), updates[engineer.about]])
-        return list(updates.values())
-
 
 def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Markup:
     """Return the notice for the replay of a request that ran an edited template."""
@@ -162,16 +140,6 @@ def _unsaved_edit(config: ColumnConfig, prompt: PromptInfo) -> Markup:
 def _other_parameters(config: ColumnConfig) -> Markup | None:
     text = f"All columns also use these parameters: {list_parameters(dict(config.extra))}."
     return el("p", text, cls="muted", role="status") if config.extra else None
-
-
-def _copied(letter: str, config: ColumnConfig, session: SessionState) -> Markup:
-    """Return the notice that a column was copied; the draft pane shows whether it was saved."""
-    version = "your draft" if config.is_draft else f"version {config.version}" if config.version else "live version"
-    model = f", for {config.model}" if config.model else ""
-    text = f"{config.prompt} ({version}){model}, with the column's inputs and parameters."
-    if session.draft.save_error is None:
-        text += " It is saved as your draft. Undo restores the previous one."
-    return panel("calm", f"Copied from column {letter} of Compare", el("p", text), role="status")
 
 
 def _other_model(row: Outcome, prompt: PromptInfo) -> str:

@@ -9,12 +9,11 @@ import gradio as gr
 from markupsafe import Markup
 from starlette.routing import Route
 
-from herding.access.operations import HISTORY, NODES
+from herding.access.operations import NODES
 from herding.orchestrator import Orchestrator
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
 from herding.ui.compare_links import CompareLinks
-from herding.ui.engineer.session_state import SessionState
 from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
@@ -57,6 +56,12 @@ _SET_QUERY = """(value) => {
   window.history.replaceState(null, "", url);
 }"""
 
+# The prompt is the one that the address names.
+_OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
+
+# The drafts on the page are gone: the tab is filled anew when it is opened next.
+_FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
+
 T = TypeVar("T", bound=Tab)
 
 
@@ -85,7 +90,6 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.engineer = self.get(EngineerTab)
         self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
         self.compare, self.insights = self.get(CompareTab), self.get(InsightsTab)
         self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
@@ -105,14 +109,10 @@ class Page:
         return cast(T, self._tabs[tab])
 
     def _wire_load(self, demo: gr.Blocks) -> None:
-        engineer, runner = self.engineer, self.engineer.runner
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
-        outputs = [*frame, *engineer.outputs]
-        on(demo.load, self.load, [engineer.session], outputs, name="page_load", queue=False)
-        models, followed = [engineer.session, runner.model], [self.head, self.timer, runner.model, runner.note]
-        on(self.timer.tick, self.follow, models, followed, name="follow", queue=False)
-        on(self.items["engineer"].select, self.follow, models, followed, name="follow_engineer", queue=False)
-        for picker in (engineer.picker, self.versions.picker, self.insights.picker):
+        on(demo.load, self.load, [], frame, name="page_load", queue=False)
+        on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
+        for picker in (self.versions.picker, self.insights.picker):
             picker.change(None, [picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
@@ -136,17 +136,11 @@ class Page:
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
-        engineer, versions = self.engineer, self.versions
-        target, state = [self.tabs, engineer.picker], [versions.state]
-        opened = on(versions.open.click, versions.to_engineer, state, target, name="version_open", queue=False)
-        chosen = on(opened.success, engineer.choose, engineer.inputs, engineer.outputs, name="opened", queue=False)
-        engineer.code_panel.update_after(chosen)
-        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history, engineer=engineer)
-        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=versions, compare=self.compare)
-        deleted, session = self.usage.data.forgotten, [engineer.session]
-        on(deleted.success, self.drop_drafts, session, engineer.outputs, name="drafts_forgotten", queue=False)
-        dropped = self.usage.data.drafts_forgotten
-        on(dropped.success, self.drop_drafts, session, engineer.outputs, name="only_drafts_forgotten", queue=False)
+        self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
+        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
+        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
+        for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
+            deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
     def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
         @requires(ANY_ROLE)
@@ -160,10 +154,10 @@ class Page:
         return pause_others
 
     @requires(ANY_ROLE)
-    async def load(self, session: SessionState, request: gr.Request) -> list[Any]:
+    async def load(self, request: gr.Request) -> list[Any]:
         """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
-        tab, prompt = (request.query_params.get(name) for name in ("tab", "prompt"))
+        tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
         # The role says by the order of its tabs which one opens first.
         first = next((name for name in principal.tabs if name in visible), TABS[0].key)
@@ -175,13 +169,7 @@ class Page:
             identity(principal, user),
             gr.update(value=_no_tabs(principal), visible=not visible),
             *self._header(await self._nodes(principal), principal),
-            *await self._show_engineer(prompt, session, principal),
         ]
-
-    async def _show_engineer(self, prompt: str | None, session: SessionState, principal: Principal) -> list[Any]:
-        if not _can_run(principal):
-            return [gr.skip() for _ in self.engineer.outputs]
-        return await self.engineer.show(prompt, session, principal)
 
     async def _nodes(self, principal: Principal) -> Sequence[NodeInfo]:
         return await self._orchestrator.nodes.list_all(principal) if NODES in principal.rights else []
@@ -192,22 +180,10 @@ class Page:
         return [header(herd, principal), gr.update(active=not is_settled(herd))]
 
     @requires(ANY_ROLE)
-    async def follow(self, session: SessionState, chosen: str | None, request: gr.Request) -> list[Any]:
-        """Update the header and the models of the selected prompt, in this order, so that both agree."""
+    async def follow(self, request: gr.Request) -> list[Any]:
+        """Update the header while a node is starting or loading."""
         principal = principal_of(request)
-        head = self._header(await self._nodes(principal), principal)
-        if not _can_run(principal):
-            return [*head, gr.skip(), gr.skip()]
-        return [*head, *await self.engineer.runner.models(session, chosen, principal)]
-
-    @requires(HISTORY)
-    async def drop_drafts(self, session: SessionState, request: gr.Request) -> list[Any]:
-        """Clear the first tab after the user deleted their drafts."""
-        principal = principal_of(request)
-        if not _can_run(principal) or session.running_id is not None:
-            return [gr.skip() for _ in self.engineer.outputs]
-        session.drafts.clear()
-        return await self.engineer.show(session.prompt.key if session.prompt else None, session, principal)
+        return self._header(await self._nodes(principal), principal)
 
     @requires(NODES)
     async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
@@ -231,10 +207,6 @@ class Page:
 def visible_tabs(principal: Principal) -> list[str]:
     """Return the keys of the tabs that a principal sees."""
     return [tab.key for tab in TABS if tab.is_visible(principal)]
-
-
-def _can_run(principal: Principal) -> bool:
-    return principal.rights >= EngineerTab.rights
 
 
 def _no_tabs(principal: Principal) -> Markup:

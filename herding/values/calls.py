@@ -140,6 +140,15 @@ _MODEL_DEFAULTS = Parameters()
 
 
 @dataclass(frozen=True, slots=True)
+class InputSize:
+    """The tokens of an input: counted by the tokenizer of `model`, whose `context` they share, or estimated (None)."""
+
+    tokens: int
+    model: str | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of one request.
 

@@ -242,3 +242,18 @@ class Exchange:
     extracted: str = ""
     error: str | None = None
     milliseconds: float = 0.0
+
+
+PluginState = Literal["loaded", "failed", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A plugin of another package. `provides` says what it adds, `problem` why it is not loaded."""
+
+    name: str
+    package: str
+    version: str
+    state: PluginState
+    provides: tuple[str, ...] = ()
+    problem: str | None = None

@@ -38,7 +38,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench.fill("text", SAID)
     page.evaluate(WATCH_THE_ANSWER)
     bench.run()
-    expect(page.locator("#response textarea")).to_have_value(re.compile("three"))
+    expect(page.locator("#response")).to_contain_text("three")
     bench.stop()
     bench.expect_status("Stopped")
     stopped = bench.answer
@@ -64,7 +64,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
 WATCH_THE_ANSWER = """() => {
   window.lengthsOfAnswer = [];
   setInterval(() => {
-    const length = document.querySelector("#response textarea")?.value.length ?? 0;
+    const length = document.querySelector("#response .response")?.textContent.length ?? 0;
     if (length && length !== window.lengthsOfAnswer.at(-1)) window.lengthsOfAnswer.push(length);
   }, 20);
 }"""
@@ -75,7 +75,7 @@ def test_three_browsers_run_at_once_and_health_stays_quick(app: RunningApp, chro
     benches = [Workbench(context.new_page(), app.url).open("word_to_number") for context in contexts]
     questions = ["twelve", "forty", "ninety"]
     for bench, question in zip(benches, questions, strict=True):
-        bench.fill("", question)
+        bench.page.locator("#variables textarea").first.fill(question)
     with ThreadPoolExecutor(1) as beside:
         waits = beside.submit(_health_waits, app.url, 40)
         for bench in benches:
@@ -111,3 +111,46 @@ def test_a_rating_survives_kill_dash_nine(app: RunningApp, page: Page) -> None:
     row = httpx.get(f"{app.url}/api/v1/history.jsonl", trust_env=False, timeout=60).text.splitlines()[0]  # the newest
     assert '"stars": 5' in row
     assert '"status": "succeeded"' in row
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_prompt_from_an_empty_page_to_a_published_version(app: RunningApp, chromium: Browser, width: int) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 844})
+    page, key = context.new_page(), f"joke_{width}"
+    bench = Workbench(page, app.url).open("word_to_number")
+    page.get_by_role("button", name="New prompt").click()
+    expect(page.get_by_label("Prompt ID")).to_be_focused()
+    page.keyboard.type(key)
+    page.keyboard.press("Enter")
+    expect(page.locator("#prompt-about")).to_contain_text("Not saved")
+    bench.message(0).fill("Say {{topic}}")
+    expect(page.locator("#variable-topic")).to_be_visible()
+    page.get_by_role("button", name="Add message").click()
+    page.locator("[id='messages.1.role']").select_option("system")
+    bench.message(1).fill("You tell jokes.")
+    bench.message(1).press("Alt+ArrowUp")
+    expect(bench.message(0)).to_have_value("You tell jokes.")
+    page.locator("#variable-topic summary").click()
+    page.locator("[id='def.topic.default']").fill("cats and dogs")
+    expect(page.locator("#var-topic")).to_have_value("cats and dogs")
+    targets = set(page.locator("#engineer-targets input").evaluate_all("(all) => all.map((one) => one.value)"))
+    offered = page.locator("#model-picker option").evaluate_all("(all) => all.map((one) => one.value)")
+    other = next(model for model in offered if model and model not in targets and "echo" in model)
+    page.locator("#model-picker").select_option(other)
+    expect(page.locator("#model-note")).to_contain_text("Not a target model")
+    expect(page.locator("#run")).to_be_in_viewport()
+    bench.message(1).press("Control+Enter")
+    bench.expect_status("Succeeded")
+    assert "cats and dogs" in bench.answer
+    page.locator("#model-add").click()
+    expect(page.locator("#model-note")).to_have_count(0)
+    page.locator("#save-message").fill("first version")
+    page.locator("#save-version").click()
+    expect(page.locator("#save-note")).to_contain_text("Saved v1")
+    page.locator("#saved-publish").click()
+    expect(page.locator("#save-note")).to_contain_text("v1 is live")
+    saved = httpx.get(f"{app.url}/api/v1/prompts/{key}", trust_env=False, timeout=60).json()
+    assert other in saved["content"]["target_models"]
+    assert [message["role"] for message in saved["content"]["messages"]] == ["system", "user"]
+    assert saved["labels"]["prod"] == 1
+    context.close()

@@ -17,9 +17,8 @@ class Workbench:
         self.url = url
 
     def open(self, prompt: str = "") -> Workbench:
-        self.page.goto(f"{self.url}/?prompt={prompt}" if prompt else self.url)
-        expect(self.page.locator("#run button, button#run")).to_be_enabled(timeout=LONG)
-        self.page.wait_for_timeout(500)
+        self.page.goto(f"{self.url}/?tab=engineer&prompt={prompt}" if prompt else self.url)
+        expect(self.page.locator("#run")).to_be_enabled(timeout=LONG)
         expect(self.page.get_by_role("button", name="Run", exact=True)).to_have_count(1)
         return self
 
@@ -28,20 +27,22 @@ class Workbench:
 
     def pick(self, prompt: str) -> None:
         """Choose another prompt by typing part of its name."""
-        about = self.page.locator("#prompt-about")
-        before = about.inner_text()
-        box = self.page.locator("#prompt-picker input")
-        box.click()
-        box.fill(prompt)
-        self.page.get_by_role("option", name=re.compile(prompt)).first.click()
-        expect(about).not_to_have_text(before, timeout=LONG)
-        self.page.wait_for_timeout(300)
+        self.page.locator("#prompt-picker").click()
+        search = self.page.get_by_label("Search prompts")
+        expect(search).to_be_focused()
+        search.fill(prompt)
+        self.page.locator("#engineer-prompts-list").get_by_role("link", name=re.compile(prompt)).first.click()
+        expect(self.page.locator("#prompt-picker")).to_contain_text(prompt, timeout=LONG)
 
     def variable(self, label: str) -> Locator:
-        return self.page.locator("#variables").get_by_label(label, exact=False).first
+        return self.page.locator("#variables .engineer-control").get_by_label(label, exact=False).first
 
     def fill(self, label: str, text: str) -> None:
         self.variable(label).fill(text)
+
+    def message(self, number: int) -> Locator:
+        """The text of a message, from 0."""
+        return self.page.locator(f"[id='messages.{number}.content']")
 
     def run(self) -> None:
         self.page.locator("#run").click()
@@ -52,15 +53,23 @@ class Workbench:
         stop.click()
 
     def expect_status(self, status: str) -> None:
-        expect(self.page.locator("#response-status")).to_contain_text(status, timeout=LONG)
+        expect(self.page.locator("#run-status")).to_contain_text(status, timeout=LONG)
+
+    def expect_draft(self) -> None:
+        """Wait until everything that was typed is stored."""
+        expect(self.page.locator("#engineer-form[data-unsaved]")).to_have_count(0, timeout=LONG)
+        expect(self.page.locator("#draft-state")).to_contain_text("Draft saved", timeout=LONG)
 
     @property
     def answer(self) -> str:
-        return self.page.locator("#response textarea").input_value()
+        """The text of the response as it was written."""
+        box = self.page.locator("#response .response").last
+        raw = box.locator("[data-pane=raw] .raw")
+        return (raw.first if raw.count() else box.locator(".markdown, .raw").first).text_content() or ""
 
     def rate_by_keyboard(self, stars: int) -> None:
         """Focus the first star and press the arrow key until `stars` shine."""
-        first = self.page.locator("#stars input[type=radio]").first
+        first = self.page.locator("#response .stars input[type=radio]").first
         expect(first).to_be_enabled(timeout=LONG)
         first.focus()
         self.page.keyboard.press("Space")
@@ -69,13 +78,13 @@ class Workbench:
         self.expect_saved()
 
     def comment(self, text: str) -> None:
-        self.page.locator("#comment textarea").fill(text)
-        self.page.locator("#comment-save").click()
+        self.page.locator("#response .comment-box summary").click()
+        self.page.locator("#response [name=comment]").fill(text)
+        self.page.locator("#response").get_by_role("button", name="Save comment").click()
         self.expect_saved()
 
     def expect_saved(self) -> None:
-        expect(self.page.locator("#feedback-note")).to_contain_text("aved")
-        self.page.wait_for_timeout(400)
+        expect(self.page.locator("#response .feedback-news")).to_contain_text("Saved", timeout=LONG)
 
     def history_rows(self) -> Locator:
         return self.page.locator("#history-list tbody tr, table.entries tbody tr")

@@ -158,6 +158,15 @@ def test_a_model_that_brings_code_is_refused_and_runs_nothing(start, evil, name)
     assert not canary.exists()
 
 
+def test_a_supported_model_that_also_brings_code_runs_none_of_it(start, evil):
+    folder, canary = evil
+    edit(folder / "config.json", auto_map={"AutoConfig": "modeling_evil.C", "AutoModelForCausalLM": "modeling_evil.M"})
+    child = start("--model", "test/evil", "--offer", f"test/evil={folder}")
+    assert child.wait_until_ready()["state"] == "ready"
+    assert child.generate(text="x", parameters={"max_tokens": 3})[1]["type"] == "done"
+    assert not canary.exists()
+
+
 def test_pickled_weights_are_refused_and_not_read(start, evil):
     folder, canary = evil
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from herding.errors import BadResponseError, NodeBusyError, NoNodeError
+from herding.access.operations import MANAGE_NODES
+from herding.errors import AccessError, BadResponseError, NodeBusyError, NoNodeError
 from herding.nodes.base import AutoSwitch, Node
 from herding.values import Call, Chunk, LoadProgress, Queued, Request
 from tests.support.herding import ADMIN, Clock, Place, herding, outcome_of
@@ -210,3 +212,30 @@ async def test_unloading_is_told_and_needs_a_node_that_can(tmp_path: Path) -> No
         await place.orchestrator.nodes.unload_model("a", "one", ADMIN)
         assert (place.herd.events.latest()[0].kind, place.herd.events.latest()[0].detail) == ("unloaded", "one")
         assert node.serves == ()
+
+
+class TakesAny(Switchable):
+    """Loads models of the hub too."""
+
+    @property
+    def takes_hub_models(self) -> bool:
+        return True
+
+
+async def test_a_model_that_is_not_offered_needs_the_right_to_manage_nodes(tmp_path: Path) -> None:
+    node = TakesAny("a", "one", "two")
+    operator = replace(ADMIN, rights=ADMIN.rights - {MANAGE_NODES})
+    async with herding(tmp_path, node) as place:
+        nodes = place.orchestrator.nodes
+        assert [step.done async for step in nodes.load_model("a", "two", operator)][-1]
+        with pytest.raises(AccessError, match="manage_nodes"):
+            await anext(nodes.load_model("a", "someone/new", operator))
+        assert [step.done async for step in nodes.load_model("a", "someone/new", ADMIN)][-1]
+        assert node.loaded == ["two", "someone/new"]
+
+
+async def test_small_models_name_the_nodes_that_offer_them(tmp_path: Path) -> None:
+    async with herding(tmp_path, Switchable("a", "one", "Qwen/Qwen3-0.6B")) as place:
+        found = {model.id: model.nodes for model in await place.orchestrator.nodes.small_models(ADMIN)}
+        assert found["Qwen/Qwen3-0.6B"] == ("a",)
+        assert found["HuggingFaceTB/SmolLM3-3B"] == ()

@@ -9,7 +9,7 @@ import pytest
 from herding.errors import ConfigError
 from herding.nodes import catalog
 from herding.nodes.base import ON_DEMAND, BuildContext
-from herding.nodes.local import LocalConfig
+from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.small_models import SMALL_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,3 +134,14 @@ def test_the_models_to_choose_from_are_sorted_and_need_more_memory_than_their_do
     assert sizes == sorted(sizes)
     assert all(model.memory > model.download for model in SMALL_MODELS)
     assert len({model.id for model in SMALL_MODELS}) == len(SMALL_MODELS) >= 10
+
+
+def test_a_model_of_the_hub_that_was_added_is_offered_after_a_restart(tmp_path: Path) -> None:
+    config = LocalConfig(kind="local", name="local")
+    node = LocalNode(config, directory=tmp_path / "models")
+    assert node.offers == ("herding/cria",)
+    node._remember("someone/new")
+    node._remember("someone/new")
+    assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria", "someone/new")
+    (tmp_path / "models" / "local.json").write_text("{damaged")
+    assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria",)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 VALUES = {"errors", "values"}
-GROUND = VALUES | {"settings", "yaml_files"}
+GROUND = VALUES | {"plugins", "settings", "yaml_files"}
 LIBRARIES = {"prompts", "access", "routing", "nodes", "store"}
 """Rooms that are blind to each other."""
 
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "errors": {"errors"},
     "values": VALUES,
+    "plugins": VALUES | {"plugins"},
     "yaml_files": GROUND,
     "settings": GROUND,
     **{room: GROUND | {room} for room in LIBRARIES},
@@ -55,6 +56,7 @@ ONLY_IN: dict[str, set[str]] = {
     "fastapi": {"api", "engine", "main"},
     "starlette": {"api", "engine", "main", "mcp", "ui"},
     "mcp": {"mcp"},
+    "pluggy": {"plugins"},
     "mcp_types": {"mcp"},
 }
 """The rooms that may import a package."""

@@ -25,7 +25,7 @@ from herding.main import create
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import GuardedBlocks
 from herding.ui.page import Page
-from herding.values import Gpu, LoadProgress, NodeStatus, Principal, System
+from herding.values import Gpu, LoadProgress, NodeStatus, Outcome, Principal, Request, System
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import Scripted, Switchable, echo
 
@@ -186,6 +186,10 @@ class Desktop:
             response = await client.request(method, f"/ui/{path}", **options)
         assert response.status_code == 200, (path, response.status_code)
         return Piece(response.text, json.loads(response.headers.get("hx-trigger", "{}")))
+
+    async def run(self, prompt: str = "say", **variables: Any) -> Outcome:
+        """Run a prompt to its end."""
+        return await self.place.orchestrator.pipeline.run(Request(prompt, variables), self.who)
 
     async def fire(self, name: str, item: Any = None, *, who: Principal | None = None, **query: str) -> None:
         """Run an event with what the page holds; `item` is the one that a list says was picked."""

@@ -13,7 +13,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.errors import ConflictError, NotFoundError, UserError
-from herding.knowledge.documents import KINDS, MAX_DOCUMENTS, kind_of
+from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, kinds
 from herding.orchestrator import Orchestrator
 from herding.values import Document, FoundChunk, IndexingJob, MetadataValue, NewDocument, TextChunk
 
@@ -303,7 +303,7 @@ def _documents(routes: APIRouter, orchestrator: Orchestrator) -> None:
         Documents whose content is in the collection already are not added again. Files may be .txt, .md, .html, .pdf,
         .docx, .csv and .py.
         """
-        await collections.get(collection, who)  # before the body is read
+        await collections.editable(collection, who)  # before the body is read
         documents = await _read(request)
         job = await collections.add(collection, documents, who)
         if wait:
@@ -372,7 +372,7 @@ async def _read_files(request: Request) -> list[NewDocument]:
         for place, file in enumerate(files):
             name = (file.filename or "").replace("\\", "/").strip("/")
             if (kind := kind_of(name)) is None:
-                message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(KINDS)}."
+                message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(kinds())}."
                 raise UserError(message, param=f"files.{place}")
             documents.append(NewDocument(name, name, kind, await file.read(), metadata))
         return documents

@@ -6,6 +6,7 @@ stdin has one line of JSON and then the bytes of the document. stdout gets one J
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import resource
@@ -69,8 +70,14 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
 
     sys.addaudithook(_refuse)
     chunker = Chunker(tokens=head["tokens"], overlap=head["overlap"], tokenizer=head["tokenizer"])
+    kind = head["kind"]
+    if head.get("loader"):
+        kind, result = "md", _load(head["loader"], content, head["title"])
+        if isinstance(result, str):
+            return {"error": result}
+        content = result
     try:
-        chunks = numbered(read(head["kind"], content, chunker, title=head["title"]))
+        chunks = numbered(read(kind, content, chunker, title=head["title"]))
     except UnreadableError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -82,3 +89,15 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
     if len(chunks) > head["most"]:
         return {"error": f"The document has {len(chunks):,} chunks (max {head['most']:,}). Split it."}
     return {"chunks": [asdict(chunk) for chunk in chunks]}
+
+
+def _load(loader: str, content: bytes, title: str) -> bytes | str:
+    """Return the Markdown that the loader of a plugin makes, or the reason why it can't."""
+    module, _, name = loader.partition(":")
+    try:
+        made: Any = getattr(importlib.import_module(module), name)(content, title)
+    except BaseException as error:  # noqa: BLE001 (a plugin may fail in any way)
+        return f"The loader {loader} failed: {type(error).__name__}: {str(error)[:200]}"
+    if not isinstance(made, str):
+        return f"The loader {loader} returned {type(made).__name__}, not a text."
+    return made.encode("utf-8", "replace")

@@ -31,6 +31,7 @@ class Chunker:
     def __init__(self, *, tokens: int, overlap: int, tokenizer: str | None) -> None:
         self.tokens, self._overlap = tokens, overlap
         self._tokenizer: Any = None
+        self._splitters: dict[Any, Any] = {}
         if tokenizer is not None:
             from tokenizers import Tokenizer
 
@@ -66,8 +67,11 @@ class Chunker:
         return chunks
 
     def _pieces(self, text: str, *, markdown: bool) -> Iterator[tuple[int, str]]:
-        splitter = self._splitter(MarkdownSplitter if markdown else TextSplitter)
         longest = self.tokens * MAX_CHARS_PER_TOKEN
+        if len(text) <= longest and self.count(text) <= self.tokens:
+            yield 0, text
+            return
+        splitter = self._splitter(MarkdownSplitter if markdown else TextSplitter)
         for start, piece in splitter.chunk_indices(text):
             if len(piece) <= longest:
                 yield start, piece
@@ -76,10 +80,15 @@ class Chunker:
             yield from ((start + at, piece[at : at + step]) for at in range(0, len(piece), step))
 
     def _splitter(self, kind: Any) -> Any:
-        if self._tokenizer is None:
-            size = self.tokens * CHARS_PER_TOKEN
-            return kind(size, overlap=self._overlap * CHARS_PER_TOKEN)
-        return kind.from_huggingface_tokenizer(self._tokenizer, self.tokens, overlap=self._overlap)
+        """Return the splitter of a kind; making one copies the tokenizer."""
+        if kind not in self._splitters:
+            if self._tokenizer is None:
+                size = self.tokens * CHARS_PER_TOKEN
+                self._splitters[kind] = kind(size, overlap=self._overlap * CHARS_PER_TOKEN)
+            else:
+                made = kind.from_huggingface_tokenizer(self._tokenizer, self.tokens, overlap=self._overlap)
+                self._splitters[kind] = made
+        return self._splitters[kind]
 
 
 def numbered(chunks: Sequence[TextChunk]) -> list[TextChunk]:

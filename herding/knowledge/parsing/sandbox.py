@@ -28,9 +28,20 @@ _ENVIRONMENT = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OM
 
 
 async def parse(
-    kind: str, content: bytes, *, title: str, tokens: int, overlap: int, seconds: int = SECONDS, memory: int = MEMORY
+    kind: str,
+    content: bytes,
+    *,
+    title: str,
+    tokens: int,
+    overlap: int,
+    seconds: int = SECONDS,
+    memory: int = MEMORY,
+    loader: str | None = None,
 ) -> list[TextChunk]:
-    """Return the chunks of a document; raise UserError with the reason for one that can't be read."""
+    """Return the chunks of a document; raise UserError with the reason for one that can't be read.
+
+    A `loader`, a function of a plugin as `module:function`, makes Markdown of the content first.
+    """
     head = {
         "kind": kind,
         "title": title,
@@ -40,6 +51,7 @@ async def parse(
         "seconds": seconds,
         "memory": memory,
         "most": MAX_CHUNKS,
+        "loader": loader,
     }
     output = await _run(json.dumps(head).encode() + b"\n" + content, seconds=seconds)
     try:

@@ -29,13 +29,31 @@ _TOTAL = ("total_tokens", "totaltokencount", "total_token_count", "totaltokens")
 
 _NAMES = frozenset({*_INPUT, *_OUTPUT, *_TOTAL})
 
+_PLAIN_EVENT = frozenset({"id", "object", "created", "model", "choices", "usage", "system_fingerprint", "service_tier"})
+_PLAIN_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_PLAIN_DETAILS = frozenset({"prompt_tokens_details", "completion_tokens_details"})
+
 
 def read_usage(event: Mapping[str, Any]) -> Usage | None:
     """Return the token counts in an event or a whole response; None if there are no valid ones."""
+    if usage := _plain_usage(event):
+        return usage
     found = None
     for name, fields in _places("", event, 0):
         found = larger(found, _counts(fields, detailed=name == "usage"))
     return found
+
+
+def _plain_usage(event: Mapping[str, Any]) -> Usage | None:
+    """Return the counts of an event in the form that OpenAI documents, which most servers send; None for another."""
+    counts = event.get("usage")
+    if type(counts) is not dict or event.get("choices") or not _PLAIN_EVENT.issuperset(event):
+        return None
+    made_in, made_out, total = (counts.get(name, _INVALID) for name in _PLAIN_COUNTS)
+    if not all(type(count) is int and 0 <= count <= MAX_TOKENS for count in (made_in, made_out, total)):
+        return None
+    details = {name: value for name, value in counts.items() if name not in _PLAIN_COUNTS and value not in (None, {})}
+    return Usage(made_in, made_out, "node", details) if _PLAIN_DETAILS.issuperset(details) else None
 
 
 def larger(one: Usage | None, other: Usage | None) -> Usage | None:

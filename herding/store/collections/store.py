@@ -20,6 +20,9 @@ from herding.store.rows import Row, storable
 from herding.store.writer import Writer
 from herding.values import Collection, Document, FoundChunk, IndexingJob, NewDocument, TextChunk
 
+_TIES = 20
+"""Chunks that are asked for beyond the last one, which may be as near as others."""
+
 _LISTED = [column for column in document.c if column.name not in ("content", "digest", "collection_id", "leased_until")]
 
 
@@ -158,11 +161,15 @@ class CollectionStore:
     async def nearest_chunks(
         self, collection_id: int, vector: bytes, *, count: int, documents: Sequence[str] | None
     ) -> tuple[tuple[int, float], ...]:
-        """Return the chunks that are nearest to a vector, with the cosine of the angle between both."""
+        """Return the chunks that are nearest to a vector, with the cosine of the angle between both.
+
+        The order of equals is that of the chunks on all databases, whose last digits differ.
+        """
         search = self._vectors
-        return await self._reader.run(
-            lambda c: tuple(search.nearest(c, collection_id, vector, count=count, documents=documents))
+        hits = await self._reader.run(
+            lambda c: search.nearest(c, collection_id, vector, count=count + _TIES, documents=documents)
         )
+        return tuple(sorted(((id, round(cosine, 5)) for id, cosine in hits), key=lambda hit: (-hit[1], hit[0]))[:count])
 
     async def chunks_with_words(
         self, collection_id: int, question: str, *, documents: Sequence[str] | None

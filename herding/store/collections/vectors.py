@@ -23,6 +23,9 @@ VectorStore = Literal["auto", "sqlite-vec", "pgvector", "numpy"]
 
 CACHED_COLLECTIONS = 8
 
+_CACHE_KIB = 48 * 1024
+"""Pages that a connection keeps, so that a query of 20,000 vectors reads them from memory."""
+
 _log = logging.getLogger(__name__)
 
 Hit = tuple[int, float]
@@ -82,6 +85,7 @@ class SqliteVec(VectorSearch):
             sqlite_vec.load(driver)
         finally:
             driver.enable_load_extension(False)
+        driver.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.info["sqlite-vec"] = True
 
     def nearest(

@@ -89,7 +89,7 @@
     const response = await plainFetch("gradio_api/app_id").catch(() => null);
     const known = response?.ok && String((await response.json()).app_id) === String(window.gradio_config?.app_id);
     if (known) document.getElementById("away")?.remove();
-    else if (typedAt > sentAt || Date.now() < typedAt + 1_500 || !response?.ok) setTimeout(reloadAfterOutage, 500);
+    else if (document.querySelector("[data-unsaved]") || typedAt > sentAt || Date.now() < typedAt + 1_500 || !response?.ok) setTimeout(reloadAfterOutage, 500);
     else location.reload();
   };
 

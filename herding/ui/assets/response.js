@@ -32,21 +32,24 @@ document.addEventListener("change", ({ target }) => {
   document.querySelectorAll(`.response-body[data-kind="${kind}"]`).forEach(check);
 });
 
-const textToCopy = (button) => {
-  if (button.dataset.copy === "raw") return button.closest(".response-body").querySelector("pre.raw").textContent;
-  return button.closest(".code-block").querySelector("pre").textContent;
+/** Copy the text of an element; false if the browser does not allow it: the text is selected then. */
+export const copyText = async (element) => {
+  try {
+    await navigator.clipboard.writeText(element.textContent);
+    return true;
+  } catch {
+    getSelection().selectAllChildren(element);
+    return document.execCommand("copy"); // the clipboard may be blocked in a frame
+  }
 };
+
 document.addEventListener("click", async ({ target }) => {
   const button = target.closest?.("[data-copy]");
   if (!button) return;
-  const before = button.textContent;
-  try {
-    await navigator.clipboard.writeText(textToCopy(button));
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Can't copy";
-  }
-  setTimeout(() => (button.textContent = before), 1500);
+  const raw = button.dataset.copy === "raw";
+  const text = raw ? button.closest(".response-body").querySelector("pre.raw") : button.closest(".code-block").querySelector("pre");
+  button.textContent = (await copyText(text)) ? "Copied" : "Press Ctrl+C";
+  setTimeout(() => (button.textContent = "Copy"), 2000);
 });
 
 export const start = check;

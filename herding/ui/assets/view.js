@@ -28,6 +28,8 @@ export const openTab = (key, fields = {}) => {
   if (isVisible(host)) open(host);
 };
 
+document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
+
 const tabButton = (key) =>
   [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
 const isVisible = (element) => element.offsetParent !== null;

@@ -11,7 +11,6 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare.state import INITIAL_COLUMNS, LETTERS, Column, CompareState
-from herding.ui.engineer.runner import AUTO, model_picker
 from herding.ui.kit import response
 from herding.ui.kit.events import on, principal_of, requires
 from herding.ui.kit.format import el, empty_state, format_value, join
@@ -20,6 +19,7 @@ from herding.ui.kit.stars import NOT_ON_PAGE, RATING_SAVED, parse_stars, star_ra
 from herding.values import Outcome, Principal, PromptInfo
 
 ENGINEER = "engineer"
+AUTO = ""
 MODEL_DEFAULT = "Model default"
 NO_RESPONSE = empty_state("No response yet", "Select Run all to start every column.")
 
@@ -135,7 +135,7 @@ class ColumnPane:
             gr.update(visible=RATE in who.rights),
             gr.update(choices=prompts, value=config.prompt),
             gr.update(choices=versions, value=config.version),
-            model_picker(info, config.model)[0],
+            _model_picker(info, config.model),
             *(gr.update(**number) for number in numbers),
         ]
 
@@ -176,3 +176,11 @@ class ColumnPane:
             return NOT_ON_PAGE
         await self._orchestrator.feedback.rate(outcome.request_id, parse_stars(stars), principal_of(request))
         return RATING_SAVED
+
+
+def _model_picker(prompt: PromptInfo | None, chosen: str) -> Any:
+    """Return the update of the model picker; `chosen` stays selected while it is available."""
+    served = prompt.served if prompt else {}
+    available = {model: f"{model} · {', '.join(nodes)}" for model, nodes in served.items() if nodes}
+    choices = [("Auto", AUTO), *((label, model) for model, label in available.items())]
+    return gr.update(choices=choices, value=chosen if chosen in available else AUTO)

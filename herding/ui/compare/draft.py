@@ -11,9 +11,9 @@ from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import BODY, Edits, apply_edits
 from herding.ui.compare.state import ColumnConfig
-from herding.ui.engineer.drafts import SessionDrafts
-from herding.ui.engineer.session_state import format_stops, full_yaml, is_edited, reference
-from herding.ui.kit.parameters import to_parameters
+from herding.ui.engineer.edited import editable, require_prompt
+from herding.ui.engineer.form import full_text, is_edited, reference
+from herding.ui.engineer.form_data import to_text
 from herding.values import Parameters, Principal, PromptInfo, Request
 
 
@@ -22,7 +22,6 @@ class OwnDrafts:
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self._keeper = SessionDrafts(orchestrator)
 
     async def find(self, key: str, who: Principal) -> Edits | None:
         """Return the unsaved edits of a prompt, None if there are none or they cannot be read."""
@@ -41,18 +40,21 @@ class OwnDrafts:
     async def info(self, live: PromptInfo, who: Principal) -> PromptInfo:
         """Return the prompt with the draft's edits, the saved one while the draft's YAML is invalid."""
         edits = await self.edits(live.key, who)
-        shown = await self._keeper.editable(live, who)
+        shown = await self._editable(live.key, who)
         if edits.whole is not None:
             with suppress(UserError):
                 shown = await self._orchestrator.prompts.sketch(live.key, edits.whole, who)
         return replace(shown, parameters=_overrides(edits.parameters).over(shown.parameters))
+
+    async def _editable(self, key: str, who: Principal) -> PromptInfo:
+        return require_prompt(await editable(key, who, self._orchestrator), key)
 
     async def request(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> Request:
         """Return the request of a column that runs the draft, with the inputs that the draft declares."""
         live = await self._orchestrator.prompts.get(config.prompt, who)
         edits, info = await self.edits(config.prompt, who), await self.info(live, who)
         return Request(
-            prompt=reference(await self._keeper.editable(live, who)),
+            prompt=reference(await self._editable(live.key, who)),
             variables={name: value for name, value in values.items() if name in info.variables},
             model=config.model or None,
             parameters=config.overrides.over(_overrides(edits.parameters)),
@@ -68,10 +70,15 @@ def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any
     """
     changed, unset = _parameter_changes(target, shown)
     if unset or _other_content(target) != _other_content(shown):
-        return Edits(whole=full_yaml(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
+        return Edits(whole=_whole(shown, apply_edits(target.key, target.content, Edits(parameters=parameters))))
     return Edits(
         template=target.body if is_edited(target.body, shown.body) else None, parameters={**changed, **parameters}
     )
+
+
+def _whole(shown: PromptInfo, data: Mapping[str, Any]) -> str:
+    """Return `data` as YAML, with the comments of the version that is shown."""
+    return to_text(shown.key, full_text(shown), data)
 
 
 def _parameter_changes(target: PromptInfo, shown: PromptInfo) -> tuple[dict[str, Any], bool]:
@@ -93,6 +100,5 @@ def _other_content(prompt: PromptInfo) -> dict[str, Any]:
 
 
 def _overrides(parameters: Mapping[str, Any]) -> Parameters:
-    """Return a draft's parameters, whose stop texts are a list, as parameters of a request."""
-    stop = {"stop": format_stops(parameters["stop"])} if "stop" in parameters else {}
-    return to_parameters({**parameters, **stop})
+    """Return a draft's parameters as those of a request."""
+    return Parameters.of(parameters)

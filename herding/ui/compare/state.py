@@ -8,8 +8,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.engineer.session_state import format_stops
-from herding.ui.kit.parameters import to_parameters
 from herding.ui.kit.response import RunProgress
 from herding.values import Outcome, Parameters, PromptInfo, Request
 
@@ -58,8 +56,7 @@ class ColumnConfig:
     @property
     def overrides(self) -> Parameters:
         """The same as parameters of a request."""
-        given = self.parameters
-        return to_parameters(given | ({"stop": format_stops(given["stop"])} if "stop" in given else {}))
+        return Parameters.of(self.parameters)
 
     def request(self, values: Mapping[str, Any]) -> Request:
         """Return the request of a column for these values of the prompt's variables."""

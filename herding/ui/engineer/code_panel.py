@@ -6,24 +6,19 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import RATE, RUN
+from herding.access.operations import RATE
 from herding.errors import VariableError
 from herding.prompts.variables import parse_number, split_numbers
-from herding.ui.engineer.editor import run_request
-from herding.ui.engineer.session_state import SessionState, is_unsaved
-from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.engineer.form import EditedPrompt, run_request
 from herding.ui.kit.format import el, empty_state, join
-from herding.ui.kit.theme import ASSETS
-from herding.values import Principal
+from herding.ui.kit.views import Call
 
-SCRIPT = (ASSETS / "code_panel.js").read_text(encoding="utf-8")
 TOKEN_VARIABLE = "HERDING_TOKEN"  # noqa: S105 (the name of an environment variable)
 MAX_INTEGER = 2**53 - 1
 """The largest integer that is exact in every language; larger ones stay text."""
@@ -45,53 +40,27 @@ class ApiCall:
     needs_token: bool = True
 
 
-class CodePanel:
-    """Layout and handlers of the panel; while it is closed, nothing is rendered."""
-
-    def __init__(self, session: gr.State, model: gr.Dropdown) -> None:
-        self._session, self._model, self._followed = session, model, 0
-        self.is_open = gr.State(False)
-        with gr.Accordion("API", open=False, elem_id="code-section") as self.section:
-            self.code = gr.HTML(NO_PROMPT, js_on_load=SCRIPT, apply_default_css=False, elem_id="code")
-        inputs, latest = [session, model], {"queue": False, "trigger_mode": "always_last"}
-        on(self.section.expand, self.open, inputs, [self.is_open, self.code], name="code_open", **latest)
-        on(self.section.collapse, self.close, [], [self.is_open], name="code_close", **latest)
-        on(model.input, self.update, [self.is_open, *inputs], [self.code], name="code_model", **latest)
-
-    def update_after(self, event: Any) -> None:
-        """Update the code after an event that changes the prompt, the draft or the response."""
-        self._followed += 1
-        inputs, name = [self.is_open, self._session, self._model], f"code_update_{self._followed}"
-        on(event.then, self.update, inputs, [self.code], name=name, queue=False)
-
-    @requires(RUN)
-    async def open(self, session: SessionState, model: str | None, request: gr.Request) -> list[Any]:
-        """Render the code when the panel opens."""
-        return [True, code_html(session, model or None, principal_of(request), base_url(request))]
-
-    @requires(RUN)
-    async def close(self) -> Any:
-        """Stop rendering when the panel closes."""
-        return False
-
-    @requires(RUN)
-    async def update(self, is_open: bool, session: SessionState, model: str | None, request: gr.Request) -> Any:
-        """Render the code again."""
-        if not is_open:
-            return gr.skip()
-        return code_html(session, model or None, principal_of(request), base_url(request))
+def panel_section() -> Markup:
+    """Return the closed panel; `code_panel.js` asks for the code while it is open."""
+    return el(
+        "details",
+        el("summary", el("h2", "API")),
+        el("div", el("p", "Loading…", cls="muted"), id="code"),
+        id="code-section",
+        cls="code-section",
+        data_module="code_panel",
+    )
 
 
-def base_url(request: gr.Request) -> str:
+def base_url(headers: Mapping[str, str], app_url: str) -> str:
     """Return the address of the app as the browser sees it, without a slash at the end.
 
-    The Referer of the page's events is preferred: no proxy on the way changes it.
+    The Referer of the page's requests is preferred to `app_url`: no proxy on the way changes it.
     """
-    headers = getattr(request, "headers", {})
     page, origin = _split_url(headers.get("referer")), headers.get("origin")
     if page and origin in (None, f"{page.scheme}://{page.netloc}"):
         return f"{page.scheme}://{page.netloc}{page.path.rpartition('/')[0]}"
-    return str(getattr(request, "base_url", "")).rstrip("/")
+    return app_url.rstrip("/")
 
 
 def _split_url(url: str | None) -> SplitResult | None:
@@ -104,19 +73,19 @@ def _split_url(url: str | None) -> SplitResult | None:
     return found if valid else None
 
 
-def code_html(session: SessionState, model: str | None, principal: Principal, base: str) -> Markup:
-    """Return the code in all languages; the page shows the selected one."""
-    if session.prompt is None:
-        return NO_PROMPT
-    if is_unsaved(session.prompt):
-        return NOT_SAVED
-    needs_token, outcome = principal.token is not None, session.draft.outcome
-    run = ApiCall(f"{base}/api/v1/infer", infer_body(session, model), "text", needs_token)
+def code_html(edited: EditedPrompt, values: Mapping[str, Any], call: Call) -> Markup:
+    """Return the code in all languages; the page shows the selected one.
+
+    `rated` in the call is the request on the page, if there is one, and `stars` its rating.
+    """
+    principal, base = call.principal, base_url(call.headers, call.app_url)
+    needs_token, rated = principal.token is not None, call.text("rated")
+    run = ApiCall(f"{base}/api/v1/infer", infer_body(edited, values), "text", needs_token)
     score = None
-    if outcome is not None and RATE in principal.rights:
-        body = {"request_id": outcome.request_id, "score": session.draft.stars or 5}
+    if rated and RATE in principal.rights:
+        body = {"request_id": rated, "score": min(5, call.whole("rated_stars")) or 5}
         score = ApiCall(f"{base}/api/v1/score", body, "score", needs_token)
-    notes = _notes(session, needs_token=needs_token)
+    notes = _notes(edited, needs_token=needs_token)
     panes = []
     for place, (language, (label, write)) in enumerate(LANGUAGES.items()):
         blocks = [_block(write(run), f"{label}: run the prompt"), notes]
@@ -127,12 +96,11 @@ def code_html(session: SessionState, model: str | None, principal: Principal, ba
     return join([_language_picker(), *panes])
 
 
-def infer_body(session: SessionState, model: str | None) -> dict[str, Any]:
+def infer_body(edited: EditedPrompt, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of `POST /api/v1/infer` that runs the saved prompt with the values of the form."""
-    request = run_request(session, model=model)
-    variables = session.prompt.variables if session.prompt else {}
+    request = run_request(replace(edited, error=None))
     more = {
-        "variables": variable_values(variables, session.draft.values),
+        "variables": variable_values(edited.saved.variables, values),
         "model": request.model,
         "parameters": {name: json_value(value) for name, value in request.parameters.given().items()},
     }
@@ -153,14 +121,14 @@ def _block(code: str, label: str) -> Markup:
     return el("div", text, copy, cls="call-text")
 
 
-def _notes(session: SessionState, *, needs_token: bool) -> Markup | None:
+def _notes(edited: EditedPrompt, *, needs_token: bool) -> Markup | None:
     """Return what to do before the code runs the same request as this page."""
     notes: list[object] = []
     if needs_token:
         notes.append(join(["Set ", el("code", TOKEN_VARIABLE), " to an access token; create one in the Access tab."]))
-    if session.draft.template is not None or session.draft.whole is not None:
+    if edited.edits.template is not None or edited.edits.whole is not None:
         notes.append("Your draft is not saved: this code runs the saved version.")
-    if session.prompt and session.prompt.chat:
+    if edited.saved.chat:
         notes.append(join(["Add a ", el("code", "session_id"), " to continue a chat over several requests."]))
     return el("ul", *(el("li", note) for note in notes), cls="call-notes muted") if notes else None
 

@@ -5,6 +5,7 @@ The fields of `<form id="engineer-form">`:
 key, base_version           the prompt, and the version that is edited (0: a new prompt)
 way                         `form`, or `yaml` if the full YAML is edited
 yaml                        the full YAML; with the way `form`, the one that the other fields were made from
+yaml_saved                  `on` if that is the saved version's, whose file may hold another version by now
 part                        the parts of the prompt that the form holds (see `form_data.PARTS`)
 messages.<n>.role, .content the messages, in the order of the page; `prompt_text` for a raw text
 variants.<n>.…              the same for a variant, with `name` and `when`
@@ -23,9 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from herding.access.operations import EDIT, SAVE
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, NotFoundError, UserError, VariableError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import NUMBERS, Edits
+from herding.prompts.parameters import check_parameters
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer.form_data import apply_form, body_of, normalized, parse_data, to_text
 from herding.ui.kit.variable_form import initial_value
@@ -93,7 +95,8 @@ async def read_form(call: Call, orchestrator: Orchestrator) -> EditedPrompt:
         text = given if data is None else _text_of(saved, given, data)
     else:
         text, data = given, parse_data(key, given)
-    edits = edits_of(saved, text, data, typed=way == "yaml", base_text=given, who=who)
+    unchanged = call.text("yaml_saved") == "on" or not is_edited(given, full_text(saved))
+    edits = edits_of(saved, text, data, typed=way == "yaml", same_text=unchanged, who=who)
     prompt, error = await check_edits(saved, edits, text, who, orchestrator)
     values = read_values(call, prompt)
     kept = {
@@ -162,16 +165,15 @@ def edits_of(
     data: Mapping[str, Any] | None,
     *,
     typed: bool,
-    base_text: str,
+    same_text: bool,
     who: Principal,
 ) -> Edits:
     """Return the edits that turn `saved` into `text`, which holds `data`, in the smallest form.
 
-    typed: the text was typed as YAML; `base_text` is the YAML that the page began with.
+    typed: the text was typed as YAML; same_text: the YAML that the page began with is that of the saved version.
     """
     if is_unsaved(saved):
         return Edits(whole=text) if SAVE in who.rights else Edits()
-    same_text = not is_edited(base_text, full_text(saved))
     if data is not None and (same_text or not typed):
         if same_text and data == saved.content:
             return Edits()
@@ -223,17 +225,20 @@ async def check_edits(
     saved: PromptInfo, edits: Edits, text: str, who: Principal, orchestrator: Orchestrator
 ) -> tuple[PromptInfo, HerdingError | None]:
     """Return the prompt with its edits, or the saved one and the error of the edits."""
-    if edits.whole is None and edits.template is None:
+    if not edits.changes_prompt:
         return saved, UserError("This prompt is empty. Add a message first.") if is_unsaved(saved) else None
     try:
         if SAVE in who.rights:
             return await orchestrator.prompts.sketch(saved.key, text, who), None
+        check_parameters(Parameters.of(edits.parameters))
+        if edits.template is None:
+            return saved, None
         values = {name: variable.get("default") or "x" for name, variable in saved.variables.items()}
         request = Request(prompt=reference(saved), variables=values, template=edits.template)
         await orchestrator.pipeline.preview(request, who)
     except HerdingError as error:
-        is_of_text = error.param in ("template", "whole") or SAVE in who.rights
-        return saved, error if is_of_text else None
+        is_of_values = isinstance(error, VariableError)
+        return saved, None if is_of_values else error
     return saved, None
 
 

@@ -17,7 +17,7 @@ from herding.ui.kit.theme import ASSETS
 
 STYLES = "views.css"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
-_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "code_panel.js", "picklist.js", "secret.js", "stars.js"})
+_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "picklist.js", "secret.js", "stars.js"})
 """Scripts that are parts of Gradio's page."""
 
 _HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}

@@ -65,8 +65,13 @@ _ENDED = {"length": "Truncated at max_tokens", "content_filter": "Stopped by the
 _NO_TEXT = "No text"
 
 
-def response_view(outcome: Outcome, *, status: bool = True) -> Markup:
-    """Return a whole response: its status, what came before its text, the text, its error, and its metrics."""
+def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False) -> Markup:
+    """Return a whole response: its status, what came before its text, the text, its error, and its metrics.
+
+    compact: the reason of the routing is among the folded details.
+    """
+    routing = routing_note(outcome)
+    folded = details(outcome, routing if compact else None)
     return el(
         "div",
         final_status(outcome) if status else None,
@@ -74,8 +79,8 @@ def response_view(outcome: Outcome, *, status: bool = True) -> Markup:
         response_text(outcome.answer) if outcome.answer else None,
         error_panel(outcome.error_type, outcome.error) if outcome.error else None,
         metrics_line(outcome),
-        routing_note(outcome),
-        details(outcome),
+        None if compact else routing,
+        folded,
         cls="response",
     )
 
@@ -149,9 +154,9 @@ def routing_note(outcome: Outcome) -> Markup:
     return el("details", el("summary", reason), shares, cls="why") if shares else el("p", reason, cls="muted why")
 
 
-def details(outcome: Outcome) -> Markup:
+def details(outcome: Outcome, more: Markup | None = None) -> Markup:
     """Return all further facts of a request, folded."""
-    return el("details", el("summary", "Details"), facts(outcome), cls="more")
+    return el("details", el("summary", "Details"), facts(outcome), more, cls="more")
 
 
 def queued_status(event: Queued | None, ms: float) -> Markup:

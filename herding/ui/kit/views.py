@@ -44,6 +44,9 @@ class Call:
     form: FormData
     address: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The fields in the address bar of the page that asks."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    app_url: str = ""
+    """The address of the app as the server sees it."""
 
     def text(self, name: str, default: str = "") -> str:
         """Return a field of the form, else of the address, else the default."""
@@ -128,7 +131,15 @@ def _endpoint(handler: Callable[[Call], Any], right: str) -> Callable[[Request],
             raise AccessError(REFUSED)
         async with request.form(max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
             address = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query, max_num_fields=MAX_FIELDS)
-            call = Call(principal, request.path_params, request.query_params, form, address)
+            call = Call(
+                principal,
+                request.path_params,
+                request.query_params,
+                form,
+                address,
+                request.headers,
+                str(request.base_url),
+            )
             result = handler(call)
             if isinstance(result, AsyncIterator):
                 return StreamingResponse(_events(result), media_type="text/event-stream", headers=_UNBUFFERED)

@@ -236,11 +236,6 @@ class VersionsTab(Tab):
         choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
         return [gr.update(choices=choices, value=state.key or None), *await self._draw(state, principal)]
 
-    @requires(RUN)
-    async def to_engineer(self, state: VersionsState) -> list[Any]:
-        """Open the prompt in the Prompt engineer tab."""
-        return [gr.update(selected="engineer"), gr.update(value=state.key) if state.key else gr.skip()]
-
     async def _draw(
         self, state: VersionsState, principal: Principal, *, news: Markup | None = None, note: Markup | None = None
     ) -> list[Any]:

@@ -32,78 +32,57 @@ from herding.ui.engineer.code_panel import (
 from herding.ui.kit.variable_form import initial_value
 from tests.support.people import principal
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
+from tests.ui.engineer.pages import Form, opened
 
 ADA = principal("ada", "user")
 
 
-def code(desktop: Desktop) -> str:
-    return html.unescape(desktop.value(desktop.page.engineer.code_panel.code))
+async def code(form: Form, **fields: str) -> str:
+    """The code that the panel shows."""
+    piece = await form.desktop.post("engineer/code", who=form.who, **{**form.fields, **fields})
+    return html.unescape(piece.html)
 
 
-async def test_a_closed_panel_renders_nothing(desktop: Desktop) -> None:
-    before = code(desktop)
-    await desktop.fire("code_update_1")
-    assert code(desktop) == before
-    await desktop.fire("code_open")
-    assert "curl -sS" in code(desktop)
-    await desktop.fire("code_close")
-    assert desktop.value(desktop.page.engineer.code_panel.is_open) is False
-
-
-async def test_the_code_follows_the_draft(desktop: Desktop) -> None:
-    engineer = desktop.page.engineer
-    await desktop.fire("code_open")
-    assert '"text": "one two three"' in code(desktop)
-    assert '"parameters"' not in code(desktop)
-    desktop.set(engineer.editor.form._fields[0].text, "quite new")
-    desktop.set(engineer.editor.parameters.components[0], 0.9)
-    await desktop.fire("edited")
-    desktop.set(engineer.runner.model, "echo")
-    await desktop.fire("code_model")
-    shown = code(desktop)
+async def test_the_code_follows_the_form(desktop: Desktop) -> None:
+    form = await opened(desktop)
+    shown = await code(form)
+    assert "curl -sS" in shown
+    assert '"text": "one two three"' in shown
+    assert '"parameters"' not in shown
+    form["var.text"] = "quite new"
+    form["param.temperature"] = "0.9"
+    shown = await code(form, model="echo")
     assert '"text": "quite new"' in shown
     assert '"parameters": {\n    "temperature": 0.9\n  }' in shown
     assert '"model": "echo"' in shown
 
 
 async def test_a_response_can_be_rated(desktop: Desktop) -> None:
-    await desktop.fire("code_open")
-    assert "/api/v1/score" not in code(desktop)
-    await desktop.fire("run")
-    await desktop.fire("code_update_1")
-    outcome = desktop.value(desktop.page.engineer.session).draft.outcome
-    assert f'"request_id": "{outcome.request_id}"' in code(desktop)
-    assert '"score": 5' in code(desktop)
-    desktop.set(desktop.page.engineer.runner.pane.stars, 2)
-    await desktop.fire("rate")
-    await desktop.fire("code_update_1")
-    assert '"score": 2' in code(desktop)
+    form = await opened(desktop)
+    assert "/api/v1/score" not in await code(form)
+    assert '"request_id": "abc"' in await code(form, rated="abc")
+    assert '"score": 5' in await code(form, rated="abc", rated_stars="0")
+    assert '"score": 2' in await code(form, rated="abc", rated_stars="2")
 
 
 async def test_only_users_with_a_token_see_its_variable(desktop: Desktop) -> None:
-    await desktop.fire("code_open")
-    assert "HERDING_TOKEN" not in code(desktop)
-    await desktop.fire("code_open", who=replace(ADA, token="public-part"))
-    assert '-H "Authorization: Bearer $HERDING_TOKEN"' in code(desktop)
-    assert "public-part" not in code(desktop)
+    assert "HERDING_TOKEN" not in await code(await opened(desktop))
+    shown = await code(await opened(desktop, who=replace(ADA, token="public-part")))
+    assert '-H "Authorization: Bearer $HERDING_TOKEN"' in shown
+    assert "public-part" not in shown
 
 
 async def test_unsaved_edits_and_chats_have_a_note(desktop: Desktop) -> None:
-    desktop.set(desktop.page.engineer.picker, "chat")
-    await desktop.fire("choose")
-    await desktop.fire("code_open")
-    assert "session_id" in code(desktop)
-    desktop.set(desktop.page.engineer.editor.template, "prompt: new {{message}}")
-    await desktop.fire("edited")
-    await desktop.fire("code_update_1")
-    assert "not saved" in code(desktop)
+    form = await opened(desktop, "chat")
+    assert "session_id" in await code(form)
+    assert '"message": "hi there"' in await code(form, message="hi there")
+    form["messages.0.content"] = "Be brief."
+    assert "not saved" in await code(form)
 
 
 async def test_hostile_texts_stay_text(desktop: Desktop) -> None:
-    desktop.set(desktop.page.engineer.picker, "hostile")
-    await desktop.fire("choose")
-    await desktop.fire("code_open")
-    shown = desktop.value(desktop.page.engineer.code_panel.code)
+    form = await opened(desktop, "hostile")
+    shown = (await desktop.post("engineer/code", **form.fields)).html
     for evil in ("<img", "<script", "${alert", "{{#each"):
         assert evil not in shown
     assert HOSTILE_TEXT in html.unescape(shown)
@@ -126,8 +105,7 @@ async def test_hostile_texts_stay_text(desktop: Desktop) -> None:
     ],
 )
 def test_the_address_is_the_one_that_the_browser_sees(headers: dict[str, str], found: str) -> None:
-    request = SimpleNamespace(headers=headers, base_url="http://inside:7860/")
-    assert base_url(request) == found  # type: ignore[arg-type]
+    assert base_url(headers, "http://inside:7860/") == found
 
 
 BASE = "https://herding.example:8443/a path/'x'"

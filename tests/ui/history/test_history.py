@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from herding.errors import DeadlineError, NotFoundError, UserError
-from herding.prompts.model import dump_body
 from herding.ui.history.filters import download_links, read_filter
 from herding.ui.history.tab import PAGE
 from herding.values import HistoryFilter, Message, Request
@@ -249,10 +248,8 @@ async def test_the_last_choice_is_shown_also_if_its_response_came_first(desktop:
 
 
 def test_the_downloads_work_with_the_filters(served: Served) -> None:
-    session, body = "downloads", dump_body(served.place.library.get("chat").prompt)
-    served.fire(served.id_of("page_load"), [None], session=session)
-    data = served.data("run", form_owner="chat", var_0='a "quoted" & <b>text</b>', template=body)
-    assert served.fire(served.id_of("run"), data, session=session)["success"]
+    asked = {"prompt": "chat", "variables": {"message": 'a "quoted" & <b>text</b>'}}
+    assert served.client.post("/api/v1/infer", json=asked).is_success
     written = str(download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>')))
     addresses = [part.split('"')[0].replace("&amp;", "&") for part in written.split('href="')[1:]]
     assert [urlsplit(address).path for address in addresses] == ["api/v1/history.csv", "api/v1/history.jsonl"]

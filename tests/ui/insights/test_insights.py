@@ -332,11 +332,8 @@ def test_an_answer_tells_who_else_could_have_given_it() -> None:
 
 async def test_a_fresh_answer_shows_it_and_an_old_one_does_not_know_it_any_more(desktop: Desktop) -> None:
     desktop.place.write("duel", "name: Duel\ntarget_models: [echo, slow/model]\nprompt: hi\n")
-    engineer = desktop.page.engineer
-    desktop.set(engineer.picker, "duel")
-    await desktop.fire("choose")
-    await desktop.fire("run")
-    assert "share-bar" in desktop.value(engineer.runner.pane.metrics)
+    outcome = await desktop.run("duel")
+    assert "share-bar" in str(candidate_list(outcome))
     await desktop.fire("history")
     row = (await desktop.place.rows())[0].request_id
     await desktop.fire("history_pick", row)

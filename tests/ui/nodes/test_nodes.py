@@ -31,7 +31,7 @@ async def test_every_node_has_a_card(desktop: Desktop) -> None:
 
 
 async def test_figures_of_the_day_follow_the_requests(desktop: Desktop) -> None:
-    await desktop.fire("run")
+    await desktop.run()
     await desktop.fire("watch")
     assert "<dt>Requests</dt><dd>1</dd>" in desktop.value(desktop.page.nodes.slots[0].card)
 

@@ -11,7 +11,7 @@ from tests.ui.conftest import Desktop
 
 
 async def test_all_prompts_are_listed_with_what_serves_them(desktop: Desktop) -> None:
-    await desktop.fire("run")
+    await desktop.run()
     shown = await desktop.get("overview")
     assert "6 prompts" in shown
     assert 'data-row="varied"' in shown

@@ -130,7 +130,7 @@ async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:
 
 
 async def test_the_last_used_prompt_comes_first(desktop: Desktop) -> None:
-    await desktop.fire("run")
+    await desktop.run()
     shown = (await desktop.get("overview/list", sort=RECENT)).html
     assert shown.index('data-row="say"') < shown.index('data-row="chat"')
     assert "<time" in shown

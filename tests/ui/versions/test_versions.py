@@ -346,10 +346,6 @@ async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
     await save(desktop.place)
     assert 'href="?tab=versions&amp;prompt=say"' in await desktop.get("overview/prompts/say")
     await look(desktop)
-    await desktop.fire("version_open")
-    assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
-    await desktop.fire("opened")
-    assert desktop.value(desktop.page.engineer.editor.form_key) == "say"
     await desktop.fire("version_compare")
     assert desktop.prop(desktop.page.tabs, "selected") == "compare"
     await desktop.fire("version_compared")

@@ -1,0 +1,377 @@
+// The form of the prompt engineer: stores what is typed as a draft, and edits the blocks of messages.
+
+import { insertHtml } from "./view.js";
+
+const PAUSE_MS = 350; // typing pauses: one request then
+const AT_MOST_MS = 900; // while somebody types on, a request is sent this often
+const RETRY_MS = 1_000;
+const PLACEHOLDER = /(\\*)\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}/g;
+
+let current; // the form on the page
+
+/** Start the form on the page; it takes the place of the one before. */
+export const start = (element) => {
+  current?.close();
+  current = new Editor(element);
+};
+
+class Editor {
+  constructor(form) {
+    this.form = form;
+    this.version = 0; // counts edits
+    this.stored = 0; // the edit up to which the server has everything
+    this.off = new AbortController();
+    const on = (name, handler, target = form) => target.addEventListener(name, handler, { signal: this.off.signal });
+    on("input", (event) => this.#input(event));
+    on("change", (event) => event.target.matches("select, [type=checkbox]") && this.#input(event));
+    on("focusout", () => this.#due && this.#send());
+    on("click", (event) => this.#click(event));
+    on("keydown", (event) => this.#key(event));
+    on("submit", (event) => event.preventDefault());
+    on("htmx:confirm", (event) => this.#beforeRequest(event), document.body);
+    on("htmx:afterRequest", () => this.form.removeAttribute("inert"), document.body);
+    on("pagehide", () => this.#leave(), window);
+    for (const text of form.querySelectorAll("textarea")) this.#mark(text);
+    this.#lines();
+    this.#edit(false);
+  }
+
+  close() {
+    this.off.abort();
+    clearTimeout(this.timer);
+  }
+
+  // Typing
+
+  #input(event) {
+    const field = event.target;
+    if (!field.name || field.name === "model" || field.name === "note" || field.name === "message") return;
+    if (field.matches("textarea")) this.#mark(field);
+    if (field.name === "yaml") this.#lines();
+    if (field.name.endsWith(".role")) field.closest(".engineer-block").dataset.role = field.value;
+    this.#follow(field);
+    this.changed();
+  }
+
+  /** Something was edited. */
+  changed() {
+    this.version += 1;
+    this.form.dataset.unsaved = "";
+    for (const step of this.form.querySelectorAll("input[name=redo]")) step.remove();
+    this.form.elements.undo_step.value = "0";
+    const now = performance.now();
+    this.first ||= now;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.#send(), Math.max(0, Math.min(PAUSE_MS, this.first + AT_MOST_MS - now)));
+    this.#due = true;
+  }
+
+  #due = false;
+
+  // The value of a variable follows its default while nobody has typed another one.
+  #follow(field) {
+    const [, name, part] = /^def\.(\w+)\.(\w+)$/.exec(field.name) ?? [];
+    if (!name) return;
+    if (part === "type") this.#showType(name, field.value);
+    if (part === "default") {
+      const value = document.getElementById(`var-${name}`);
+      if (!value) return;
+      const own = value.type === "checkbox" ? String(value.checked) : value.value;
+      if (own.toLowerCase() === value.dataset.default?.toLowerCase()) {
+        if (value.type === "checkbox") value.checked = field.value === "true";
+        else value.value = field.value;
+        if (value.matches("textarea")) this.#mark(value);
+      }
+      value.dataset.default = field.value;
+    }
+  }
+
+  #showType(name, type) {
+    for (const part of document.querySelectorAll(`#variable-${name} [data-of]`)) {
+      const fits = part.dataset.of.split(" ").includes(type);
+      part.hidden = !fits;
+      for (const field of part.querySelectorAll("input, textarea, select")) field.disabled = !fits;
+    }
+  }
+
+  // Storing: one request at a time, again and again until the server has the latest edit.
+
+  async #send() {
+    clearTimeout(this.timer);
+    this.#due = false;
+    this.first = 0;
+    if (this.sending) return;
+    this.sending = true;
+    try {
+      while (this.stored < this.version && !this.off.signal.aborted) await this.#sendOnce();
+    } finally {
+      this.sending = false;
+      if (this.stored >= this.version) delete this.form.dataset.unsaved;
+      for (const wait of this.waiting.splice(0)) wait();
+    }
+  }
+
+  waiting = [];
+
+  async #sendOnce() {
+    const sent = this.version;
+    let response;
+    try {
+      response = await fetch("ui/engineer/edit", { method: "POST", body: new FormData(this.form), cache: "no-store" });
+      if ([502, 503, 504].includes(response.status) && !/json/.test(response.headers.get("content-type"))) throw new TypeError("away");
+    } catch {
+      showOutage();
+      await new Promise((next) => setTimeout(next, RETRY_MS));
+      return;
+    }
+    document.getElementById("away")?.remove();
+    if (response.status === 401) return location.assign("login?ended=1");
+    this.stored = Math.max(this.stored, sent);
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) {
+      insertHtml(document.getElementById("draft-state"), "");
+      document.getElementById("draft-state").textContent = answer.error?.message ?? `Server error ${response.status}.`;
+      return;
+    }
+    // A response to an older edit says nothing about what is on the page now.
+    if (sent === this.version && !this.off.signal.aborted) this.#apply(answer);
+    else if (answer.pieces) this.#piece("draft-state", answer.pieces["draft-state"]);
+  }
+
+  #apply({ pieces, errors, show, controls, added, gone, unused, models }) {
+    for (const [id, html] of Object.entries(pieces)) this.#piece(id, html);
+    for (const [id, visible] of Object.entries(show)) {
+      const element = document.getElementById(id);
+      if (element) element.hidden = !visible;
+    }
+    for (const name of gone) document.getElementById(`variable-${name}`)?.remove();
+    for (const [name, html] of Object.entries(added)) this.#add(name, html);
+    for (const [name, html] of Object.entries(controls)) {
+      const control = document.getElementById(`control-${name}`);
+      if (control && !control.contains(document.activeElement)) this.#swap(control, html);
+    }
+    for (const note of this.form.querySelectorAll("[data-unused]")) note.hidden = !unused.includes(note.dataset.unused);
+    const none = document.getElementById("engineer-no-variables");
+    if (none) none.hidden = Boolean(this.form.querySelector("[data-variable]"));
+    if (models) this.#swap(document.getElementById("engineer-model"), models);
+    this.showErrors(errors);
+  }
+
+  /** Show the errors at their fields; a field without one says nothing. */
+  showErrors(errors) {
+    for (const slot of document.querySelectorAll("[data-error]")) {
+      const message = errors[slot.dataset.error] ?? "";
+      if (slot.textContent !== message) slot.textContent = message;
+      slot.hidden = !message;
+      const field = this.form.elements.namedItem(slot.dataset.error);
+      if (!field?.toggleAttribute) continue;
+      if (message) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
+    for (const part of this.form.querySelectorAll("details")) {
+      part.classList.toggle("has-error", Boolean(part.querySelector("[data-error]:not([hidden])")));
+    }
+  }
+
+  #piece(id, html) {
+    const element = document.getElementById(id);
+    if (!element || element.dataset.html === html) return;
+    element.dataset.html = html;
+    insertHtml(element, html);
+  }
+
+  #swap(element, html) {
+    const holder = document.createElement("template");
+    holder.innerHTML = html;
+    const made = holder.content.firstElementChild;
+    element.replaceWith(made);
+    htmx.process(made);
+    for (const text of made.querySelectorAll("textarea")) this.#mark(text);
+    return made;
+  }
+
+  #add(name, html) {
+    if (document.getElementById(`variable-${name}`)) return;
+    const place = document.createElement("div");
+    document.getElementById("engineer-no-variables").before(place);
+    this.#swap(place, html);
+  }
+
+  /** Resolve once everything typed is stored. */
+  flush() {
+    if (this.stored >= this.version) return Promise.resolve();
+    return new Promise((done) => {
+      this.waiting.push(done);
+      this.#send();
+    });
+  }
+
+  // A request of this tab waits until what was typed is stored; one that replaces the form also stops the typing.
+  #beforeRequest(event) {
+    const { path, elt, issueRequest, question } = event.detail;
+    if (!path?.startsWith("ui/engineer") || event.defaultPrevented || question || path.includes("/prompts")) return;
+    const replaces = elt.matches?.("[data-action]") || elt.matches?.(".view");
+    if (this.stored >= this.version) {
+      if (replaces) this.#hold();
+      return;
+    }
+    event.preventDefault();
+    this.flush().then(() => {
+      if (replaces) this.#hold();
+      issueRequest(true);
+    });
+  }
+
+  #hold() {
+    this.form.setAttribute("inert", "");
+  }
+
+  #leave() {
+    if (this.stored < this.version) navigator.sendBeacon("ui/engineer/edit", new FormData(this.form));
+  }
+
+  // Ask once for errors and marks of a form that has just been opened.
+  #edit(send) {
+    if (send) this.changed();
+    const first = this.form.dataset.errors;
+    if (first) this.showErrors(JSON.parse(first));
+    const unused = JSON.parse(this.form.dataset.unused ?? "[]");
+    for (const note of this.form.querySelectorAll("[data-unused]")) note.hidden = !unused.includes(note.dataset.unused);
+  }
+
+  // Blocks
+
+  #click(event) {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const { add, move, remove, removeVariable, addTarget, removeTarget } = button.dataset;
+    if (add) this.#addBlocks(button.closest(".engineer-template"), add === "pair" ? ["user", "assistant"] : [null]);
+    else if (move) this.#move(button.closest(".engineer-block"), Number(move), button);
+    else if (remove !== undefined) this.#remove(button.closest(".engineer-block"));
+    else if (removeVariable) {
+      document.getElementById(`variable-${removeVariable}`).remove();
+      this.changed();
+    } else if (addTarget) this.#addTarget(addTarget);
+    else if (removeTarget !== undefined) {
+      button.closest("li").remove();
+      this.changed();
+    }
+  }
+
+  #addBlocks(template, roles) {
+    const list = template.querySelector(".engineer-blocks");
+    const blank = document.getElementById("engineer-block");
+    const blocks = [...list.children];
+    // Examples stand before the last message of the user, which is the one to respond to.
+    const pair = roles.length > 1;
+    const last = blocks.at(-1);
+    const before = pair && last?.dataset.role === "user" ? last : null;
+    let first;
+    for (const role of roles) {
+      const made = blank.content.firstElementChild.cloneNode(true);
+      list.insertBefore(made, before);
+      made.querySelector("select").value = role ?? (last?.dataset.role === "user" ? "assistant" : "user");
+      made.dataset.role = made.querySelector("select").value;
+      first ??= made;
+    }
+    this.#renumber(template);
+    for (const text of list.querySelectorAll("textarea")) this.#mark(text);
+    first.querySelector("textarea").focus();
+    this.changed();
+  }
+
+  #move(block, by, button) {
+    const other = by < 0 ? block.previousElementSibling : block.nextElementSibling;
+    if (!other) return;
+    if (by < 0) other.before(block);
+    else other.after(block);
+    this.#renumber(block.closest(".engineer-template"));
+    (button ?? block.querySelector("textarea")).focus();
+    this.changed();
+  }
+
+  #remove(block) {
+    const template = block.closest(".engineer-template");
+    const next = block.nextElementSibling ?? block.previousElementSibling;
+    block.remove();
+    this.#renumber(template);
+    (next?.querySelector("textarea") ?? template.querySelector("[data-add]")).focus();
+    this.changed();
+  }
+
+  #renumber(template) {
+    const { prefix } = template.dataset;
+    [...template.querySelector(".engineer-blocks").children].forEach((block, number) => {
+      const name = `${prefix}messages.${number}`;
+      for (const part of ["role", "content"]) {
+        const field = block.querySelector(part === "role" ? "select" : "textarea");
+        field.name = field.id = `${name}.${part}`;
+        block.querySelector(`[data-error$=".${part}"]`).dataset.error = `${name}.${part}`;
+      }
+    });
+  }
+
+  #key(event) {
+    const block = event.target.closest(".engineer-block");
+    if (!block || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+    event.preventDefault();
+    if (block.parentElement.matches(".engineer-blocks")) this.#move(block, event.key === "ArrowUp" ? -1 : 1, event.target);
+  }
+
+  #addTarget(model) {
+    const list = document.getElementById("engineer-targets");
+    if (!list) return;
+    const made = document.getElementById("engineer-target").content.firstElementChild.cloneNode(true);
+    made.querySelector("input").value = model;
+    made.querySelector(".chip").textContent = model;
+    made.querySelector("button").setAttribute("aria-label", `Remove ${model}`);
+    list.append(made);
+    this.changed();
+    this.#send();
+  }
+
+  // A text area is as high as a copy of its text behind it, which also marks the variables.
+
+  #mark(area) {
+    const marks = area.previousElementSibling;
+    if (!marks?.matches(".engineer-marks")) return;
+    const parts = [];
+    let at = 0;
+    if ("text" in area.parentElement.dataset) {
+      for (const found of area.value.matchAll(PLACEHOLDER)) {
+        if (found[1].length % 2) continue;
+        const mark = document.createElement("mark");
+        const begin = found.index + found[1].length;
+        mark.textContent = area.value.slice(begin, found.index + found[0].length);
+        parts.push(area.value.slice(at, begin), mark);
+        at = found.index + found[0].length;
+      }
+    }
+    marks.replaceChildren(...parts, `${area.value.slice(at)}\n`);
+  }
+
+  #lines() {
+    const area = document.getElementById("engineer-yaml");
+    if (!area) return;
+    const count = area.value.split("\n").length;
+    area.rows = Math.min(Math.max(count + 1, 14), 40);
+    const lines = area.previousElementSibling;
+    lines.textContent = Array.from({ length: count }, (_, number) => number + 1).join("\n");
+    area.onscroll = () => (lines.scrollTop = area.scrollTop);
+  }
+}
+
+const showOutage = () => {
+  if (document.getElementById("away")) return;
+  const body = document.createElement("div");
+  body.id = "away";
+  body.className = "panel warn";
+  body.setAttribute("role", "alert");
+  body.textContent = "Connection lost. Keep this page open: your changes are saved once it is back.";
+  document.body.append(body);
+};
+
+document.addEventListener("engineer-about", ({ detail }) => {
+  const about = document.getElementById("prompt-about");
+  if (about) insertHtml(about, detail.value ?? "");
+});

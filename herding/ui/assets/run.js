@@ -1,0 +1,295 @@
+// Runs the prompt: Run, Stop, the stream of the response, and the turns of a chat.
+// A response stays on the page, also a running one, while other prompts are opened.
+
+import { insertHtml, notify, setAddress } from "./view.js";
+import { Stream } from "./stream.js";
+
+const URL_RUN = "ui/engineer/run";
+const URL_STOP = "ui/engineer/stop";
+const MAX_IDS = 60;
+const panes = new Map(); // the response of each prompt, by its key
+let section; // the part of the page that shows the response now
+
+const form = () => document.getElementById("engineer-form");
+const isIn = (text) => text.closest?.("#engineer-response");
+
+class Pane {
+  constructor(key, box, isChat) {
+    this.key = key;
+    this.box = box;
+    this.isChat = isChat;
+    this.status = document.createElement("div");
+    this.session = "";
+    this.stream = null;
+  }
+
+  get ids() {
+    const turns = [this.box, ...this.box.querySelectorAll("[data-request]")].filter((turn) => turn.dataset.request);
+    return turns.map((turn) => turn.dataset.request).slice(-MAX_IDS);
+  }
+
+  get shown() {
+    return section?.dataset.key === this.key;
+  }
+
+  /** Show what the address names. */
+  async load() {
+    const run = new URL(location.href).searchParams.get("run");
+    if (!run) return;
+    const query = new URLSearchParams({ key: this.key, run, chat: this.isChat ? "1" : "" });
+    const response = await fetch(`ui/engineer/response?${query}`).catch(() => null);
+    const html = response?.ok ? await response.text() : "";
+    if (!html || this.stream) return;
+    insertHtml(this.box, html);
+    const last = this.box.lastElementChild;
+    this.session = last.dataset.session ?? "";
+    if (last.dataset.status) this.status.innerHTML = last.dataset.status;
+    this.follow(true);
+  }
+
+  text(turn) {
+    return turn.querySelector(".turn-content, pre.raw")?.textContent ?? null;
+  }
+
+  async run(message, { removed = [] } = {}) {
+    if (this.stream) return false;
+    const body = new FormData(form());
+    for (const node of removed) node.remove();
+    if (this.isChat) {
+      body.set("turns", JSON.stringify(this.chatTurns()));
+      body.set("session", this.session);
+      body.set("message", message ?? "");
+    }
+    const target = this.isChat ? document.createElement("article") : this.box;
+    if (this.isChat) {
+      target.className = "turn-assistant";
+      target.setAttribute("aria-label", "Model");
+      this.box.querySelector(":scope > .empty")?.remove();
+      this.box.querySelector(":scope > .not-sent")?.remove();
+      this.box.append(target);
+    } else delete target.dataset.request;
+    const stream = (this.stream = new Stream(target, this.status));
+    let ended = null;
+    let asked = null;
+    stream.more = {
+      question: (html) => {
+        target.insertAdjacentHTML("beforebegin", html);
+        asked = target.previousElementSibling;
+        this.follow(true);
+      },
+      ended: (found) => (ended = found),
+    };
+    this.status.innerHTML = '<div class="status-line"><span class="pulse" aria-hidden="true"></span><span>Sending</span><span class="muted clock" aria-hidden="true"></span></div>';
+    showBar();
+    try {
+      await stream.run(URL_RUN, body);
+    } catch (error) {
+      if (!stream.stopped) this.fail(target, error);
+    } finally {
+      this.stream = null;
+    }
+    if (this.isChat) this.endTurn({ target, ended, asked, removed, stopped: stream.stopped });
+    else if (ended) target.dataset.request = ended.request;
+    if (this.shown) {
+      setAddress({ run: this.ids.join("~") });
+      document.dispatchEvent(new CustomEvent("ran"));
+    }
+    showBar();
+    return ended !== null || stream.stopped;
+  }
+
+  chatTurns() {
+    const turns = [...this.box.querySelectorAll(":scope > [data-role]")];
+    return turns.map((turn) => [turn.dataset.role, this.text(turn) ?? ""]).filter(([, text]) => text);
+  }
+
+  endTurn({ target, ended, asked, removed, stopped }) {
+    if (ended) {
+      target.dataset.request = ended.request;
+      target.dataset.role = "assistant";
+      this.session = ended.session;
+      // A turn without a text is no part of the chat.
+      if (this.text(target) === null) {
+        target.removeAttribute("data-role");
+        asked?.removeAttribute("data-role");
+      }
+    } else if (!stopped) {
+      // Not sent: the thread stays as it was, with the error below it.
+      asked?.remove();
+      for (const node of removed) target.before(node);
+      target.classList.add("not-sent");
+    } else asked?.removeAttribute("data-role");
+    this.follow(true);
+  }
+
+  fail(target, error) {
+    const away = error instanceof TypeError;
+    const text = away ? "Can't reach Herding. The request has ended; try again in a moment." : error.message;
+    const panel = document.createElement("div");
+    panel.className = "panel bad";
+    panel.setAttribute("role", "alert");
+    panel.textContent = text;
+    target.querySelector(".running")?.classList.remove("running");
+    target.append(panel);
+    this.status.innerHTML = `<div class="status-line"><span class="chip bad">${away ? "Disconnected" : "Not sent"}</span></div>`;
+  }
+
+  stop() {
+    this.stream?.stop(URL_STOP);
+    showBar();
+  }
+
+  clear(html) {
+    this.session = "";
+    this.box.innerHTML = html;
+    this.status.replaceChildren();
+    setAddress({ run: "" });
+  }
+
+  follow(always = false) {
+    if (!this.isChat) return;
+    const { box } = this;
+    const up = box.scrollHeight - box.scrollTop - box.clientHeight > 120;
+    if (always || !up) box.scrollTop = box.scrollHeight;
+  }
+}
+
+const pane = () => panes.get(section?.dataset.key);
+
+const showBar = () => {
+  const now = pane();
+  const [run, stop, status] = ["run", "stop", "run-status"].map((id) => document.getElementById(id));
+  if (!now || !run || !stop) return;
+  const busy = Boolean(now.stream) && !now.stream.stopped;
+  run.disabled = Boolean(now.stream);
+  stop.disabled = !busy;
+  const send = document.getElementById("send");
+  if (send) send.disabled = Boolean(now.stream);
+  if (status && status.firstChild !== now.status) status.replaceChildren(now.status);
+  const others = [...panes.values()].filter((other) => other !== now && other.stream);
+  let note = document.getElementById("run-others");
+  if (!others.length) return note?.remove();
+  note ??= Object.assign(document.createElement("a"), { id: "run-others" });
+  note.href = `?tab=engineer&prompt=${encodeURIComponent(others[0].key)}`;
+  note.textContent = `Running: ${others[0].key}`;
+  status?.after(note);
+};
+
+export const start = (element) => {
+  section = element;
+  const { key, chat, variable } = element.dataset;
+  const box = element.querySelector("#response");
+  element.dataset.blank = box.innerHTML;
+  const known = panes.get(key);
+  if (known && known.isChat === (chat !== undefined) && (known.stream || known.ids.length)) {
+    box.replaceWith(known.box);
+    if (known.isChat && known.ids.length) element.querySelector("#engineer-message")?.replaceChildren();
+    setAddress({ run: known.ids.join("~") });
+  } else {
+    const made = new Pane(key, box, chat !== undefined);
+    panes.set(key, made);
+    made.load().then(() => {
+      const message = document.getElementById("engineer-message");
+      if (made.shown && made.isChat && made.ids.length && message) message.value = "";
+      if (made.shown) setAddress({ run: made.ids.join("~") });
+    });
+  }
+  hideVariable(variable);
+  showBar();
+};
+
+// The composer takes the place of its variable.
+const hideVariable = (name) => {
+  const field = name && document.getElementById(`control-${name}`);
+  if (field) field.hidden = true;
+};
+
+document.addEventListener("htmx:load", () => {
+  showBar();
+  hideVariable(section?.dataset.variable);
+});
+
+const send = async () => {
+  const now = pane();
+  if (!now || now.stream) return;
+  const message = document.getElementById("engineer-message");
+  if (!now.isChat || !message) return now.run();
+  const text = message.value;
+  if (!text.trim()) return message.focus();
+  message.value = "";
+  message.focus();
+  const sent = await now.run(text);
+  if (!sent && !message.value) message.value = text;
+};
+
+// The turn from which a chat goes on anew, with all turns after it.
+const from = (turn) => {
+  const nodes = [];
+  for (let node = turn; node; node = node.nextElementSibling) nodes.push(node);
+  return nodes;
+};
+
+const edit = (turn) => {
+  const before = turn.innerHTML;
+  const area = Object.assign(document.createElement("textarea"), { className: "input", value: turn.querySelector(".message-text").textContent });
+  area.setAttribute("aria-label", "Edit message");
+  const again = Object.assign(document.createElement("button"), { type: "button", className: "btn primary", textContent: "Send" });
+  const cancel = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Cancel" });
+  const row = Object.assign(document.createElement("div"), { className: "answers" });
+  row.append(again, cancel);
+  const content = turn.querySelector(".turn-content");
+  turn.replaceChildren(content, area, row);
+  area.focus();
+  const close = () => {
+    turn.innerHTML = before;
+    turn.querySelector("[data-edit]").focus();
+  };
+  const go = () => {
+    const text = area.value;
+    if (!text.trim()) return;
+    turn.innerHTML = before;
+    pane().run(text, { removed: from(turn) });
+  };
+  again.addEventListener("click", go);
+  cancel.addEventListener("click", close);
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+    if (isSend(event)) {
+      event.preventDefault();
+      go();
+    }
+  });
+};
+
+const regenerate = (button) => {
+  const answer = button.closest("article");
+  const question = answer.previousElementSibling;
+  if (!question?.matches(".turn-user")) return;
+  pane().run(question.querySelector(".message-text").textContent, { removed: from(question) });
+};
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("button");
+  if (!button || !pane()) return;
+  if (button.id === "run" || button.id === "send") send();
+  else if (button.id === "stop") pane().stop();
+  else if (!isIn(button)) return;
+  else if (button.id === "new-chat") {
+    if (pane().stream) return notify("Stop the running request first.");
+    pane().clear(section.dataset.blank);
+    document.getElementById("engineer-message")?.focus();
+  } else if (pane().stream) return;
+  else if (button.dataset.edit !== undefined) edit(button.closest("article"));
+  else if (button.dataset.regenerate !== undefined) regenerate(button);
+});
+
+// Enter sends; while an input method composes a character, Enter belongs to it.
+const isSend = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
+document.addEventListener("keydown", (event) => {
+  if (event.target.id !== "engineer-message" || !isSend(event) || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  send();
+});
+document.addEventListener("grew", ({ target }) => {
+  for (const one of panes.values()) if (one.box.contains(target)) one.follow();
+});

@@ -1,0 +1,172 @@
+"""Opens prompts for editing: the version to edit, with the draft of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from herding.access.operations import SAVE
+from herding.errors import HerdingError, NotFoundError, UserError
+from herding.orchestrator import Orchestrator
+from herding.prompts.edits import Edits, to_full_edits
+from herding.studio.drafts import DraftStep
+from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, is_unsaved, new_prompt
+from herding.ui.engineer.form_data import body_of, parse_data, to_text
+from herding.ui.kit.variable_form import initial_value
+from herding.values import Principal, PromptInfo
+from herding.yaml_files import YamlDocument
+
+NO_EDITS = Edits()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDraft:
+    """The state of the user's draft: when it was stored (ms), None without one, or why it was not."""
+
+    saved_at: int | None = None
+    error: HerdingError | None = None
+
+
+async def unsaved_keys(who: Principal, orchestrator: Orchestrator) -> list[str]:
+    """Return the keys of the user's new prompts without a saved version."""
+    if SAVE not in who.rights:
+        return []
+    drafts = await orchestrator.drafts.list_all(who)
+    return [draft.key for draft in drafts if draft.base == 0 and draft.edits.whole is not None]
+
+
+async def editable(key: str, who: Principal, orchestrator: Orchestrator) -> PromptInfo | None:
+    """Return the version of a prompt to edit: the newest for those who may save, else the live one.
+
+    None if there is neither a saved version nor a new prompt with this key.
+    """
+    try:
+        live = await orchestrator.prompts.get(key, who)
+    except NotFoundError:
+        return new_prompt(key) if key in await unsaved_keys(who, orchestrator) else None
+    if SAVE in who.rights and live.newest > live.version > 0:
+        try:
+            return await orchestrator.prompts.get(f"{key}@newest", who)
+        except NotFoundError:  # not visible to this role
+            return live
+    return live
+
+
+async def open_draft(
+    saved: PromptInfo, who: Principal, orchestrator: Orchestrator, *, model: str = ""
+) -> tuple[EditedPrompt, StoredDraft]:
+    """Return a version with the user's draft of it; an older version if the draft is based on that."""
+    try:
+        draft = await orchestrator.drafts.get(saved.key, who)
+    except HerdingError as error:
+        return await with_edits(saved, NO_EDITS, who, orchestrator, model=model), StoredDraft(error=error)
+    if draft is None or draft.edits.empty:
+        return await with_edits(saved, NO_EDITS, who, orchestrator, model=model), StoredDraft()
+    if draft.edits.changes_prompt and draft.base not in (saved.version, 0):
+        try:
+            older = await orchestrator.prompts.get(f"{saved.key}@{draft.base}", who)
+            saved = replace(older, text=older.text if older.version == older.newest else None)
+        except NotFoundError:
+            pass
+    return await with_edits(saved, draft.edits, who, orchestrator, model=model), StoredDraft(draft.updated_at)
+
+
+async def with_edits(
+    saved: PromptInfo, edits: Edits, who: Principal, orchestrator: Orchestrator, *, model: str = "", way: str = "form"
+) -> EditedPrompt:
+    """Return a saved version with edits, as the page shows it."""
+    text, data = _edited_text(saved, edits)
+    prompt, error = await check_edits(saved, edits, text, who, orchestrator)
+    return EditedPrompt(
+        saved=saved,
+        prompt=prompt,
+        text=text,
+        data=data,
+        edits=edits,
+        values=shown_values(prompt, edits.variables),
+        model=model,
+        way="yaml" if data is None else way,
+        error=error,
+    )
+
+
+def shown_values(prompt: PromptInfo, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each variable: the typed one, else the default."""
+    return {
+        name: typed[name] if name in typed else initial_value(variable) for name, variable in prompt.variables.items()
+    }
+
+
+def _edited_text(saved: PromptInfo, edits: Edits) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the full YAML with the edits, and its data for a form."""
+    key, own = saved.key, full_text(saved)
+    if edits.whole is None and edits.template is not None:
+        try:
+            body = YamlDocument(edits.template).data
+        except HerdingError:
+            body = None
+        if not isinstance(body, dict) or not body:
+            edits = to_full_edits(saved.content, edits)
+    if edits.whole is not None:
+        return edits.whole, parse_data(key, edits.whole)
+    if not edits.changes_prompt:
+        return own, dict(saved.content)
+    data = dict(saved.content)
+    if edits.template is not None:
+        body = YamlDocument(edits.template).data
+        data = {name: value for name, value in data.items() if name not in body_of(data)} | body
+    if edits.parameters:
+        data["parameters"] = {**(data.get("parameters") or {}), **edits.parameters}
+    text = to_text(key, own, data)
+    return text, parse_data(key, text)
+
+
+async def store(
+    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator, *, before: Edits | None = None
+) -> StoredDraft:
+    """Store the edits as the user's draft if they changed.
+
+    before: the edits that these replace while somebody types; None makes the draft so far a step to go back to.
+    """
+    if who.opt_out:
+        return StoredDraft()
+    try:
+        known = await orchestrator.drafts.get(edited.key, who)
+        stored = NO_EDITS if known is None else known.edits
+        if edited.edits == stored:
+            return StoredDraft(None if known is None or known.edits.empty else known.updated_at)
+        made = await orchestrator.drafts.store(edited.key, edited.edits, who, base=edited.base, before=before)
+    except HerdingError as error:
+        return StoredDraft(error=error)
+    return StoredDraft(None if edited.edits.empty else made.updated_at)
+
+
+async def typed(edited: EditedPrompt, who: Principal, orchestrator: Orchestrator) -> StoredDraft:
+    """Store edits that were typed: many of them are one step."""
+    if who.opt_out:
+        return StoredDraft()
+    try:
+        known = await orchestrator.drafts.get(edited.key, who)
+    except HerdingError as error:
+        return StoredDraft(error=error)
+    return await store(edited, who, orchestrator, before=NO_EDITS if known is None else known.edits)
+
+
+def step_before(steps: tuple[DraftStep, ...], shown: int, edits: Edits) -> DraftStep | None:
+    """Return the latest step that differs from `edits`, before the step `shown` if that is not 0."""
+    found = [step for step in steps if (not shown or step.seq < shown) and step.edits != edits]
+    return found[-1] if found else None
+
+
+def require_prompt(prompt: PromptInfo | None, key: str) -> PromptInfo:
+    """Return the prompt. Raises NotFoundError if there is none."""
+    if prompt is None:
+        raise NotFoundError(f"Prompt '{key}' not found. Select another one.", param="prompt")
+    return prompt
+
+
+def require_saved(saved: PromptInfo) -> None:
+    """Raise UserError for a prompt that was never saved."""
+    if is_unsaved(saved):
+        raise UserError("Save this prompt first.", param="prompt")

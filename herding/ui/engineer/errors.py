@@ -1,0 +1,76 @@
+"""Finds the field of the form that an error belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from herding.errors import ConfigError, HerdingError, VariableError
+from herding.prompts.prompt_file import build
+from herding.prompts.variables import find_errors_async
+from herding.ui.engineer.form import EditedPrompt
+from herding.ui.engineer.setting_fields import CHECKS, PARAMETERS
+from herding.yaml_files import YamlDocument
+
+_OF_DEFINITIONS = ("type", "description", "default", "required", "choices", "min", "max", "max_chars", "pattern")
+
+
+async def find_errors(edited: EditedPrompt) -> tuple[dict[str, str], str]:
+    """Return the errors by the names of their fields, and one that belongs to no field (empty: none)."""
+    values = {name: value for name, value in edited.values.items() if name in edited.prompt.variables}
+    found = await find_errors_async(edited.prompt.variables, values)
+    errors = {f"var.{name}": sentence(message) for name, message in found.items()}
+    if edited.error is None:
+        return errors, ""
+    name, message = _place(edited, edited.error)
+    if name:
+        return errors | {name: message}, ""
+    return errors, message
+
+
+def sentence(text: str) -> str:
+    """Return a message as a sentence."""
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _place(edited: EditedPrompt, error: HerdingError) -> tuple[str, str]:
+    """Return the field of an error, empty if none shows it, and its message."""
+    if isinstance(error, VariableError) and error.param:
+        return f"var.{error.param}", error.message
+    try:
+        build(YamlDocument(edited.text), Path(f"{edited.key}.yaml"), edited.key)
+    except ConfigError as found:
+        line = f"Line {found.line}: " if found.line and edited.way == "yaml" else ""
+        key = f"{found.key}: " if found.key else ""
+        if edited.way == "yaml":
+            return "yaml", f"{line}{key}{found.reason}."
+        field = field_of(found.key or "", edited.data or {}, found.reason)
+        return field, sentence(found.reason) if field else sentence(f"{key}{found.reason}")
+    return "", error.message
+
+
+def field_of(key: str, data: Mapping[str, Any], reason: str = "") -> str:
+    """Return the field of a key of a prompt file such as `parameters.temperature`; empty without one."""
+    first, *rest = key.split(".")
+    match first:
+        case "parameters" if rest and rest[0] in PARAMETERS:
+            return f"param.{rest[0]}"
+        case "checks" if rest and rest[0] in CHECKS:
+            return f"check.{rest[0]}"
+        case "variables" if rest and rest[0] in (data.get("variables") or {}):
+            last = next((part for part in reversed(rest[1:]) if part in _OF_DEFINITIONS), "")
+            other = "default" if reason.startswith("the default") else "min" if reason.startswith("min") else "type"
+            return f"def.{rest[0]}.{last or other}"
+        case "messages" if len(rest) > 1:
+            return f"{first}.{rest[0]}.{rest[1]}"
+        case "prompt":
+            return "prompt_text"
+        case "variants" if len(rest) > 1 and rest[1] in ("name", "when"):
+            return f"variants.{rest[0]}.{rest[1]}"
+        case "target_models":
+            return "target"
+        case "name" | "description" | "tags" | "chat":
+            return f"about.{first}"
+    return ""

@@ -1,0 +1,57 @@
+"""The rendered input as a model gets it, with its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from markupsafe import Markup
+
+from herding.errors import HerdingError, VariableError
+from herding.orchestrator import Orchestrator
+from herding.prompts.compose import RenderedPrompt
+from herding.ui.engineer.form import EditedPrompt, run_request
+from herding.ui.kit import prompt_text
+from herding.ui.kit.format import chip, el, join, plural
+from herding.values import InputSize, Principal
+
+MAX_SHOWN = 20_000
+"""Characters of a message in the preview."""
+
+
+async def preview(
+    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator
+) -> tuple[Markup, Markup, dict[str, str], str]:
+    """Return the summary and the content of the preview, errors by field, and the variant of the values."""
+    if edited.error is not None:
+        return el("span", "The prompt has an error", cls="muted"), Markup(), {}, ""
+    try:
+        request = replace(run_request(edited), turns=())
+        rendered = await orchestrator.pipeline.preview(request, who)
+        size = await orchestrator.pipeline.input_size(request, who)
+    except VariableError as error:
+        return el("span", error.message, cls="muted"), Markup(), {}, ""
+    except HerdingError as error:
+        return el("span", "No preview", cls="muted"), el("p", error.message, cls="wrong"), {}, ""
+    head = join([chip(f"Variant: {rendered.variant}", "accent") if rendered.variant else None, " ", _tokens(size)])
+    notes = prompt_text.notes_panel(rendered.notes)
+    return head, join([notes, _content(rendered)]), {}, rendered.variant or ""
+
+
+def _tokens(size: InputSize) -> Markup:
+    """Return the number of input tokens, and how it was counted."""
+    if size.model is None:
+        return el("span", f"About {plural(size.tokens, 'token')} (estimated)", cls="muted", title="4 bytes per token")
+    share = f" of {size.context:,}" if size.context else ""
+    title = f"Counted by the tokenizer of {size.model}"
+    return el("span", f"{plural(size.tokens, 'token')}{share}", cls="muted", title=title)
+
+
+def _content(rendered: RenderedPrompt) -> Markup:
+    if rendered.messages is None:
+        return _turn("Raw text", rendered.text or "")
+    return el("div", *(_turn(message.role.capitalize(), message.content) for message in rendered.messages))
+
+
+def _turn(title: str, text: str) -> Markup:
+    cut = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"
+    return el("div", el("b", title), el("pre", cut, tabindex="0"), cls="engineer-turn")

@@ -1,0 +1,196 @@
+"""The part of the tab that saves: the state of the draft, the change note, the saved line, and conflicts."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from herding.access.operations import EDIT, PUBLISH, SAVE
+from herding.prompts.diff import PromptDiff
+from herding.studio.importer import SaveResult
+from herding.ui.engineer.edited import StoredDraft
+from herding.ui.engineer.form import EditedPrompt
+from herding.ui.kit.diff_view import render_diff
+from herding.ui.kit.fields import button, checkbox, confirm_button, text_field
+from herding.ui.kit.format import chip, el, join, panel, time_tag
+from herding.values import Principal, PromptVersion
+
+DISCARD = "Discard this draft and its undo history? This can't be undone."
+DELETE = "Delete this prompt and its file? Its versions are kept; save it again to restore it."
+FILE_NOTES = {
+    "unwritable": "Saved in the database only: its file is read-only.",
+    "shared": "Saved in the database only: its file holds several prompts.",
+    "conflict": "Its file was edited at the same time. Choose a version in the Versions tab.",
+}
+NOT_STORED = (
+    "Drafts are not stored because storage of your content is off. Unsaved changes are lost when the page closes."
+)
+
+
+def action(name: str, **fields: str) -> dict[str, Any]:
+    """Return the attributes of a button that replaces the form by the answer of an action."""
+    return {
+        "hx_post": f"ui/engineer/{name}",
+        "hx_include": "#engineer-form",
+        "hx_target": "#engineer-form",
+        "hx_swap": "outerHTML",
+        "hx_sync": "#engineer-form:drop",
+        "data_action": "",
+        **fields,
+    }
+
+
+def save_bar(edited: EditedPrompt, who: Principal, *, result: Markup | None = None) -> Markup:
+    """Return the change note with the button that saves a version, and the result of the last save."""
+    if SAVE not in who.rights:
+        return el("div", result or "", id="save-note", cls="engineer-saved", role="status")
+    shown = edited.new or edited.changed
+    label = "Save as version 1" if edited.new else "Save version"
+    has_values = not edited.new and bool(edited.edits.variables)
+    form = el(
+        "div",
+        text_field("Change note (optional)", "note", maxlength="500", id="save-message", hidden_label=True,
+                   placeholder="Change note (optional)"),
+        button(label, kind="primary", id="save-version", **action("save")),
+        el("div", checkbox("Save these values as defaults", "inputs", checked=False, id="save-inputs"),
+           id="save-inputs-row", hidden=None if has_values else ""),
+        id="save-box",
+        cls="engineer-save",
+        hidden=None if shown else "",
+    )  # fmt: skip
+    return join([form, el("div", result or "", id="save-note", cls="engineer-saved", role="status")])
+
+
+def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Markup:
+    """Return the time when the draft was stored, or why it was not."""
+    if draft.error is not None:
+        return el("p", chip("Draft not saved", "bad"), " ", draft.error.message, cls="wrong", role="alert")
+    if EDIT not in who.rights:
+        text = "Read-only: your role can't edit this prompt. You can change values and run it."
+        return el("p", text, cls="muted")
+    if who.opt_out:
+        return el("p", NOT_STORED, cls="muted")
+    if SAVE not in who.rights and edited.changed:
+        return join(
+            [_saved_at(edited, draft), el("p", "Your role can't save versions. Runs use this draft.", cls="muted")]
+        )
+    return _saved_at(edited, draft)
+
+
+def _saved_at(edited: EditedPrompt, draft: StoredDraft) -> Markup:
+    if draft.saved_at is None:
+        return el("p", "Changes are saved as a draft automatically.", cls="muted")
+    number, newest = edited.base, edited.saved.newest
+    old = 0 < number < newest and edited.changed
+    base = f" · based on v{number}, latest is v{newest}" if old else None
+    state = (
+        chip("New", "accent")
+        if edited.new
+        else chip("Unsaved changes", "accent")
+        if edited.changed
+        else chip("✓", "good")
+    )
+    return el("p", state, " Draft saved ", time_tag(draft.saved_at), base, cls="muted")
+
+
+def draft_buttons(edited: EditedPrompt, who: Principal, *, has_draft: bool, can_redo: bool) -> Markup:
+    """Return the buttons that undo, redo, revert, discard and delete."""
+    changed, values = has_draft or edited.new, bool(edited.edits.variables)
+    return el(
+        "div",
+        button("Undo", kind="quiet", id="draft-undo", hidden=None if changed else "", **action("undo")),
+        button("Redo", kind="quiet", id="draft-redo", hidden=None if can_redo else "", **action("redo")),
+        button("Revert changes", kind="quiet", id="draft-revert",
+               hidden=None if edited.changed and not edited.new else "", **action("revert")),
+        button("Reset values", kind="quiet", id="reset", hidden=None if values else "", **action("reset")),
+        confirm_button("Discard draft", DISCARD, "Discard draft", kind="quiet", id="draft-discard",
+                       hidden=None if changed else "", **action("discard")),
+        confirm_button("Delete prompt", DELETE, "Delete prompt", kind="quiet", id="prompt-delete", **action("delete"))
+        if PUBLISH in who.rights and not edited.new else None,
+        cls="engineer-draft-buttons",
+    )  # fmt: skip
+
+
+def editors_note(others: tuple[str, ...]) -> Markup:
+    """Return the names of the other users who edit the prompt now."""
+    if not others:
+        return Markup()
+    names = [el("strong", name) for name in others]
+    listed = join([join([name, ", "]) for name in names[:-2]] + [join([name, " and "]) for name in names[-2:-1]])
+    verb = "is" if len(names) == 1 else "are"
+    return el("p", chip("Also editing", "busy"), " ", listed, names[-1], f" {verb} editing this prompt.")
+
+
+def saved_line(saved: SaveResult, labels: dict[str, int], who: Principal) -> Markup:
+    """Return what was saved, with the links that lead on: the diff, and publishing."""
+    head = f"Saved v{saved.version}" if saved.changed else f"No changes: v{saved.version} is identical"
+    parts: list[Markup] = [el("span", "✓ ", head, cls="saved")]
+    if saved.version > 1 and "versions" in who.tabs:
+        key = quote(saved.key, safe="")
+        href = f"?tab=versions&prompt={key}&old={saved.version - 1}&new={saved.version}"
+        parts.append(el("a", "View diff", href=href, id="saved-diff"))
+    live = labels.get("prod")
+    if PUBLISH in who.rights and live != saved.version:
+        vals = f'{{"version": "{saved.version}"}}'
+        parts.append(
+            button("Publish to prod", id="saved-publish", hx_post="ui/engineer/publish", hx_include="#engineer-form",
+                   hx_vals=vals, hx_target="#save-note")
+        )  # fmt: skip
+    elif live == saved.version:
+        parts.append(chip("prod", "good"))
+    line = el("p", *_dotted(parts), cls="engineer-saved-line")
+    return join([line, _file_note(saved)])
+
+
+def published_line(key: str, number: int, who: Principal) -> Markup:
+    """Return that a version is live now."""
+    link = (
+        el("a", "View versions", href=f"?tab=versions&prompt={quote(key, safe='')}") if "versions" in who.tabs else None
+    )
+    parts = [el("span", "✓ ", f"v{number} is live (prod)", cls="saved"), link]
+    return el("p", *_dotted([part for part in parts if part]), cls="engineer-saved-line")
+
+
+def _dotted(parts: list[Markup]) -> list[object]:
+    found: list[object] = []
+    for part in parts:
+        found += [" · ", part] if found else [part]
+    return found
+
+
+def _file_note(saved: SaveResult) -> Markup | None:
+    if saved.file == "written":
+        return None
+    href = f"api/v1/prompts/{quote(saved.key)}/yaml?version={saved.version}"
+    link = el("a", "Download YAML", href=href, cls="btn") if saved.file == "unwritable" else None
+    return el("p", FILE_NOTES[saved.file], " ", link, cls="muted")
+
+
+def not_saved(message: str) -> Markup:
+    """Return why a version was not saved."""
+    return panel("bad", "Not saved", el("p", message), role="alert")
+
+
+def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Markup:
+    """Return the conflict with the version `newest` that was saved after version `base`.
+
+    diff: what the own draft would change of `newest`, None if it does not parse on top of it.
+    """
+    began = f"Your draft is based on v{base}." if base else "Your draft is a new prompt."
+    author = el("strong", newest.author or "Another user")
+    text = el("p", author, f" saved v{newest.number} at ", time_tag(newest.created_at), f". {began} Nothing is lost.")
+    note = el("p", "Change note: ", el("q", newest.message)) if newest.message else None
+    legend = el("p", f"Your changes, compared with v{newest.number}:", cls="muted")
+    changes = render_diff(diff, inline=True) if diff else el("p", "Your draft is not valid on top of this version.")
+    details = el("details", el("summary", "Show differences"), legend, changes)
+    vals = f'{{"over": "{newest.number}"}}'
+    buttons = el(
+        "div",
+        button("Save my version", id="save-mine", **action("save", hx_vals=vals)),
+        button("Use their version", id="save-theirs", **action("theirs", hx_vals=vals)),
+        cls="answers",
+    )
+    title = "This prompt was changed by another user"
+    return el("div", panel("warn", title, text, note, details, role="alert"), buttons, id="save-conflict")

@@ -1,0 +1,65 @@
+"""`herding collections`, and the directory whose folders are collections."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from herding.cli import main
+from herding.knowledge.folder import DocumentFolder
+from herding.store import now_ms
+from tests.knowledge.conftest import index_all
+from tests.support.herding import ADMIN, Place
+
+
+def test_the_command_fills_and_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HERDING_HOME", str(tmp_path / "home"))
+    (tmp_path / "files" / "sea").mkdir(parents=True)
+    (tmp_path / "files" / "bread.md").write_text("# Bread\n\nBread is baked.")
+    (tmp_path / "files" / "sea" / "boat.py").write_text("def tack(): ...")
+    (tmp_path / "files" / "tool.exe").write_bytes(b"MZ")
+    (tmp_path / "files" / ".hidden.md").write_text("no")
+    assert main(["collections", "add", "docs", str(tmp_path / "files")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("2 documents wait")
+    assert "files/tool.exe: left out" in printed.err
+    assert main(["collections", "add", "docs", str(tmp_path / "files" / "bread.md")]) == 0
+    assert "1 unchanged" in capsys.readouterr().out
+    assert main(["collections", "documents", "docs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["files/bread.md", "waiting"], ["files/sea/boat.py", "waiting"]]
+    assert main(["collections", "delete", "docs", "--document", "files/bread.md"]) == 0
+    assert main(["collections", "list"]) == 0
+    assert "docs  1 documents, 1 waiting" in capsys.readouterr().out
+    assert main(["collections", "delete", "docs"]) == 0
+    assert main(["collections", "delete", "docs"]) == 1
+    assert main(["collections", "add", "docs", str(tmp_path / "nowhere")]) == 1
+
+
+async def test_a_directory_is_kept_equal(place: Place, tmp_path: Path) -> None:
+    root = tmp_path / "documents"
+    (root / "docs" / "sea").mkdir(parents=True)
+    (root / "docs" / "bread.txt").write_text("Bread is baked.")
+    (root / "docs" / "sea" / "boat.txt").write_text("A boat tacks.")
+    (root / "docs" / "link.txt").symlink_to("/etc/hostname")
+    (root / "docs" / "tool.exe").write_bytes(b"MZ")
+    folder = DocumentFolder(root, store=place.store, clock=now_ms)
+    collections = place.orchestrator.collections
+
+    async def keys() -> list[str]:
+        await folder.refresh()
+        await index_all(place.orchestrator)
+        return [document.key for document in await collections.documents("docs", ADMIN)]
+
+    assert await keys() == ["bread.txt", "sea/boat.txt"]
+    (root / "docs" / "bread.txt").write_text("Rye rises.")
+    os.utime(root / "docs" / "bread.txt", (1, 1))
+    assert await keys() == ["bread.txt", "sea/boat.txt"]
+    texts = [chunk.text for _, chunk in await collections.chunks("docs", "bread.txt", ADMIN)]
+    assert texts == ["Rye rises."]
+    (root / "docs" / "sea" / "boat.txt").unlink()
+    assert await keys() == ["bread.txt"]
