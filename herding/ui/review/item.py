@@ -34,7 +34,7 @@ MAX_SKIPPED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The state of a review, which the page carries: the count of rated requests, the skipped ones, and the last rated."""
+    """The state of a review, which the page carries: how many are rated, the skipped ones, and the last one."""
 
     rated: int = 0
     skipped: tuple[str, ...] = ()
