@@ -104,7 +104,9 @@ PATHS: Final = {
 }
 """The operation of each path of the API, in the form of its routes."""
 
-TABS: Final = ("engineer", "overview", "versions", "history", "compare", "insights", "nodes", "usage", "access")
+TABS: Final = tuple(
+    ["engineer", "overview", "versions", "history", "compare", "insights", "knowledge", "nodes", "usage", "access"]
+)
 """The tabs of the UI."""
 
 OLDER_TABS: Final = {"promptengineer": "engineer", "prompts": "overview", "ownhistory": "history", "llamas": "nodes"}
