@@ -112,6 +112,7 @@ TABS: Final = (
     "review",
     "compare",
     "insights",
+    "knowledge",
     "nodes",
     "usage",
     "access",

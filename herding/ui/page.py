@@ -23,6 +23,7 @@ from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.tab import Tab
 from herding.ui.kit.views import View
+from herding.ui.knowledge.tab import KnowledgeTab
 from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
@@ -40,6 +41,7 @@ TABS: Final[Sequence[type[Tab]]] = (
     ReviewTab,
     CompareTab,
     InsightsTab,
+    KnowledgeTab,
     NodesTab,
     UsageTab,
     AccessTab,

@@ -29,6 +29,7 @@ from herding.ui.kit.format import (
 from herding.ui.kit.json_tree import json_tree, parse_json
 from herding.ui.kit.markdown import MAX_CHARS, render_markdown
 from herding.ui.kit.message_parts import response_parts
+from herding.ui.kit.references import reference_cards
 from herding.values import Considered, Delta, Done, Event, Outcome, Queued, Started
 
 MIN_STREAM_MS = 10
@@ -77,6 +78,7 @@ def response_view(outcome: Outcome, *, status: bool = True, compact: bool = Fals
         final_status(outcome) if status else None,
         response_parts(outcome),
         response_text(outcome.answer) if outcome.answer else None,
+        reference_cards(outcome.references),
         error_panel(outcome.error_type, outcome.error) if outcome.error else None,
         metrics_line(outcome),
         None if compact else routing,

@@ -1,0 +1,60 @@
+"""The tab with collections, their documents and the search in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from herding.errors import AccessError, NotFoundError, UserError
+from herding.prompts.prompt_file import parse_prompt
+from herding.ui.kit.references import reference_cards
+from herding.ui.knowledge.tab import ask_prompt, text_models
+from herding.values import Reference
+from tests.support.herding import ADMIN, GUEST
+from tests.ui.conftest import HOSTILE_TEXT, Desktop
+
+READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
+
+
+async def test_without_collections_the_tab_says_what_one_is(desktop: Desktop) -> None:
+    shown = await desktop.get("knowledge")
+    assert "No collections yet" in shown
+    assert "Nothing selected" in shown
+
+
+async def test_who_may_not_is_refused(desktop: Desktop) -> None:
+    with pytest.raises(AccessError):
+        await desktop.get("knowledge", who=GUEST)
+    with pytest.raises(AccessError):
+        await desktop.post("knowledge/collections", who=READER, name="docs")
+    with pytest.raises(NotFoundError):
+        await desktop.get("knowledge/collections/none/search", text="x")
+
+
+def test_the_prompt_of_a_question_is_a_prompt() -> None:
+    prompt = parse_prompt("ask_documents", ask_prompt("docs", ["a/b"]))
+    assert prompt.retrieval is not None
+    assert prompt.retrieval.collection == "docs"
+
+
+async def test_the_bundled_specialist_is_asked_only_if_there_is_no_other(desktop: Desktop) -> None:
+    nodes = await desktop.place.orchestrator.nodes.list_all(ADMIN)
+    assert "echo" in text_models(nodes)
+    cria = [replace(node, status=replace(node.status, serves=("herding/cria",))) for node in nodes]
+    assert text_models(cria) == ["herding/cria"]
+
+
+def test_references_are_cards_that_open_their_place() -> None:
+    cards = reference_cards([Reference(1, "docs", "a b.md", HOSTILE_TEXT, 7, "line 3", 0.5, HOSTILE_TEXT)])
+    assert cards is not None
+    assert "?tab=knowledge&amp;collection=docs&amp;document=a+b.md&amp;chunk=7" in cards
+    assert "<script" not in cards
+    assert "line 3" in cards
+    assert reference_cards(None) is None
+    assert "No matching text" in (reference_cards([]) or "")
+
+
+async def test_an_empty_question_is_refused(desktop: Desktop) -> None:
+    with pytest.raises(UserError):
+        await desktop.get("knowledge/collections/docs/search", text=" ")
