@@ -104,8 +104,18 @@ PATHS: Final = {
 }
 """The operation of each path of the API, in the form of its routes."""
 
-TABS: Final = tuple(
-    ["engineer", "overview", "versions", "history", "compare", "insights", "knowledge", "nodes", "usage", "access"]
+TABS: Final = (
+    "engineer",
+    "overview",
+    "versions",
+    "history",
+    "review",
+    "compare",
+    "insights",
+    "knowledge",
+    "nodes",
+    "usage",
+    "access",
 )
 """The tabs of the UI."""
 

@@ -258,7 +258,7 @@ def _role(name: str, entry: RoleEntry) -> Role:
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),
         collections=tuple(_collections(entry)),
-        tabs=tuple(tab for tab in TABS if tab in _expand(entry.allow_tabs, TABS)),
+        tabs=tuple(dict.fromkeys(_expand(entry.allow_tabs, TABS))),
         limits=tuple(limit.to_limit() for limit in entry.limits),
     )
 

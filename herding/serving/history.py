@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Collection
 
-from herding.access.roles import only_own, owner_filter
+from herding.access.operations import RATE
+from herding.access.roles import only_own, owner_filter, require
 from herding.errors import NotFoundError
 from herding.store import Facets, Store
-from herding.values import Entry, HistoryFilter, Page, Principal
+from herding.values import Entry, HistoryFilter, Page, Principal, ReviewQueue
 
 MAX_PAGE = 200
+
+REVIEWED = 1_000
+"""Responses that the queue of a review holds at most."""
 
 
 class History:
@@ -38,6 +43,22 @@ class History:
         if entry is None:
             raise NotFoundError("Request not found.", param="request_id")
         return entry
+
+    async def review(
+        self, where: HistoryFilter, who: Principal, *, sample: bool = False, skip: Collection[str] = ()
+    ) -> ReviewQueue:
+        """Return the next response that `who` may see and has not rated: the newest one, or a random one.
+
+        The queue holds the newest responses that match, at most 1,000. Those in `skip` are left out. Raises
+        AccessError without the right to rate, too.
+        """
+        require(who, RATE)
+        found = await self._store.unrated(_restricted(where, who), viewer=who.id, limit=REVIEWED)
+        ids = [request_id for request_id in found if request_id not in skip]
+        if not ids:
+            return ReviewQueue(None, 0)
+        chosen = secrets.choice(ids) if sample else ids[0]
+        return ReviewQueue(await self.entry(chosen, who), len(ids), more=len(found) >= REVIEWED)
 
     async def facets(self, who: Principal) -> Facets:
         """Return the values that occur in the visible history."""

@@ -72,6 +72,11 @@ class HistoryStore:
                 for entry in await self._load_entries(keys[start : start + CHUNK], viewer=viewer):
                     yield entry
 
+    async def unrated(self, where: HistoryFilter, *, viewer: str, limit: int) -> tuple[str, ...]:
+        """Return the ids of the newest succeeded responses with a text that `viewer` has not rated."""
+        limit = max(0, limit)
+        return await self._reader.run(lambda c: _unrated(c, where, viewer=viewer, limit=limit))
+
     async def facets(self, *, principal: str | None) -> Facets:
         """Return the values of all requests, or of those of one principal."""
         return await self._reader.run(lambda c: _facets(c, principal=principal))
@@ -151,6 +156,15 @@ def _session(connection: Connection, principal: str, session_id: str, *, limit: 
     ids = select(request.c.id).where(*here, request.c.status == "succeeded").order_by(*NEWEST_FIRST).limit(limit)
     found = _load(connection, connection.execute(ids).scalars().all(), viewer=principal)
     return tuple(entry.outcome for entry in reversed(found))
+
+
+def _unrated(connection: Connection, where: HistoryFilter, *, viewer: str, limit: int) -> tuple[str, ...]:
+    """Return the newest responses without stars of `viewer`: an index in order of time finds them, up to the limit."""
+    own = select(score.c.stars).where(score.c.request_id == request.c.id, score.c.principal == storable(viewer))
+    fitting = [*conditions(where), request.c.status == "succeeded", request.c.kind != "embeddings", ~own.exists()]
+    newest = _keys(fitting).limit(limit).subquery()
+    written = select(request.c.id).join(newest, newest.c.id == request.c.id).where(request.c.answer != "")
+    return tuple(connection.execute(written.order_by(*NEWEST_FIRST)).scalars())
 
 
 def _facets(connection: Connection, *, principal: str | None) -> Facets:

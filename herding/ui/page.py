@@ -27,6 +27,7 @@ from herding.ui.knowledge.tab import KnowledgeTab
 from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
+from herding.ui.review.tab import ReviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
 from herding.ui.versions_links import VersionsLinks
@@ -37,6 +38,7 @@ TABS: Final[Sequence[type[Tab]]] = (
     OverviewTab,
     VersionsTab,
     HistoryTab,
+    ReviewTab,
     CompareTab,
     InsightsTab,
     KnowledgeTab,
@@ -159,7 +161,9 @@ class Page:
         principal = principal_of(request)
         tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
-        selected = tab if tab in visible else next(iter(visible), TABS[0].key)
+        # The role says by the order of its tabs which one opens first.
+        first = next((name for name in principal.tabs if name in visible), TABS[0].key)
+        selected = tab if tab in visible else first
         user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),

@@ -94,6 +94,18 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewQueue:
+    """The next response to rate, None if there is none, and how many are `left` with it.
+
+    With `more`, `left` counts only those that were looked at: there may be more.
+    """
+
+    entry: Entry | None
+    left: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PromptStats:
     """Statistics of a prompt: its requests, its stars, and when it was used last (None: never)."""
 

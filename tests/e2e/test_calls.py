@@ -31,7 +31,7 @@ def calls_of(page: Page) -> dict[str, list[str]]:
 
 
 def unfold(page: Page) -> None:
-    page.locator("#code-section > button").click()
+    page.locator("#code-section > summary").click()
     expect(page.locator("#code .segments")).to_be_visible(timeout=LONG)
 
 
@@ -88,7 +88,7 @@ def test_calls_with_a_token_say_any_text_word_for_word(open_net: RunningApp, chr
     bench = Workbench(page, open_net.url).open("echoing")
     unfold(page)
     bench.fill("text", DIFFICULT)
-    page.locator("#var-1 textarea, #var-1 input").first.fill("2.5")
+    bench.fill("size", "2.5")
     expect(page.locator("#code [data-call=curl] pre").first).to_contain_text("second line", timeout=LONG)
     expect(page.locator("#code [data-call=curl] pre").first).to_contain_text('"size": 2.5', timeout=LONG)
     bench.run()

@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from herding.store import sqlite
 from tests.e2e.doors import ADMIN_TOKEN, Admin, bearer, open_app
 from tests.e2e.running_app import RunningApp, wait_until
-from tests.e2e.workbench import LONG, Workbench
+from tests.e2e.workbench import Workbench
 
 TEXT = " ".join(["word"] * 2000)
 SLOW = """
@@ -164,7 +164,7 @@ def test_a_run_in_the_page_ends_with_a_reason(app: RunningApp, page: Page) -> No
     process = app._process
     assert process is not None
     process.send_signal(signal.SIGTERM)
-    expect(page.locator("#response-status")).to_contain_text("Interrupted", timeout=LONG)
+    bench.expect_status("Interrupted")
     process.wait(timeout=60)
     assert statuses(app) == {"interrupted": 1}
     assert "Traceback" not in app.log.read_text()

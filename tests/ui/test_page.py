@@ -28,8 +28,8 @@ def test_the_tabs_are_those_that_roles_may_name() -> None:
 
 async def test_a_role_sees_its_tabs(desktop: Desktop) -> None:
     await desktop.fire("page_load", who=RATER, tab="nodes")
-    assert seen(desktop) == ["engineer", "overview", "history", "compare", "usage"]
-    assert desktop.prop(desktop.page.tabs, "selected") == "engineer"
+    assert seen(desktop) == ["engineer", "overview", "history", "review", "compare", "usage"]
+    assert desktop.prop(desktop.page.tabs, "selected") == "review"
     await desktop.fire("page_load")
     assert seen(desktop) == list(TABS)
 

@@ -1,0 +1,1 @@
+"""The Review tab: a queue of responses to rate."""
