@@ -144,7 +144,7 @@ def test_a_conflict_is_shown_with_both_sides_and_decided(app: RunningApp, api: A
     page.goto(f"{app.url}/?tab=overview")
     told = page.locator('.view[data-view="overview"]')
     expect(told).to_contain_text("1 prompt has a conflict", timeout=LONG)
-    told.get_by_role("link", name="greeting").click()
+    told.get_by_role("link", name="greeting", exact=True).click()
     expect(page.locator("#conflict-head")).to_contain_text(f"Saved: v{found['ours']}", timeout=LONG)
     expect(page.locator("#conflict-head")).to_contain_text(f"File: v{found['theirs']}")
     expect(page.locator("#conflict-diff del").first).to_contain_text("saved")

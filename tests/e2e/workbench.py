@@ -76,6 +76,13 @@ class Workbench:
         for _ in range(stars - 1):
             self.page.keyboard.press("ArrowRight")
         self.expect_saved()
+        request = self.page.locator("#engineer-response [data-request]").last.get_attribute("data-request")
+        for _ in range(100):  # each press is a rating, and the news of the first may still be shown
+            entry = self.page.request.get(f"{self.url}/api/v1/history/{request}").json()
+            if entry["score"] == stars:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{entry['score']} stars are stored, not {stars}")
 
     def comment(self, text: str) -> None:
         self.page.locator("#response .comment-box summary").click()

@@ -73,6 +73,7 @@ export const start = (element) => {
     button.textContent = (await copyText(button.parentElement.querySelector("pre"))) ? "Copied" : "Press Ctrl+C";
     setTimeout(() => (button.textContent = "Copy"), 2000);
   });
+  if (element.open) update(); // opened before this script was loaded
 };
 for (const name of ["input", "change"]) {
   document.addEventListener(name, ({ target }) => target.form?.id === "engineer-form" && soon());
