@@ -139,6 +139,9 @@ def test_what_files_leave_around_a_value_is_no_part_of_it(
         "HERDING_MAX_BODY": "20000",
         "HERDING_MAX_GUEST_BODY": "2000",
         "HERDING_GRACE_SECONDS": "1.5",
+        "HERDING_DOCUMENTS": str(tmp_path / "prompts"),
+        "HERDING_VECTOR_STORE": "numpy",
+        "HERDING_PLUGINS_OFF": '["extra"]',
         "DATABASE_URL": "postgresql://db/x",
     }
     assert {name.removeprefix("HERDING_").lower() for name in given} >= Settings.model_fields.keys() - {"database"}

@@ -6,6 +6,7 @@ server must be asked the same.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from tests.e2e.doors import Admin, open_app
 from tests.e2e.running_app import RunningApp
 from tests.support.providers import PROVIDERS, Providers, providers
 from tests.support.upstream import CHAT, EMBEDDER, REASONER, Upstream, upstream
+
+os.environ["LLM_LOAD_PLUGINS"] = ""  # the package with the weights of SmolLM2 is one, and needs llama.cpp
 
 KEY = "sk-upstream"
 WAYS = ("direct", "herding", "prompt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from herding.plugins import Plugins
 from herding.prompts.compose import compose
 from herding.prompts.prompt_file import parse_prompt
 from herding.serving.request import PreparedRequest, RequestRun
@@ -32,7 +33,7 @@ def answered(text: str) -> RequestRun:
 
 async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
     run = answered("x" * 5_000)
-    judging = asyncio.create_task(run.judge())
+    judging = asyncio.create_task(run.judge(Plugins()))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not judging.done()
@@ -44,7 +45,7 @@ async def test_a_pattern_that_takes_long_holds_up_nobody_else() -> None:
 
 async def test_an_answer_that_was_stopped_meanwhile_has_no_verdict() -> None:
     run = answered("xxy")
-    await run.judge()
+    await run.judge(Plugins())
     run.stop()
     run.end("cancelled")
     assert run.outcome().checks.ok is None
