@@ -20,18 +20,6 @@ pytestmark = pytest.mark.browser
 
 GUESTS = ["Prompt engineer", "Overview", "My history", "Compare", "Nodes", "Usage"]
 ADMINS = [*GUESTS[:2], "Versions", "History", "Review", "Compare", "Insights", "Knowledge", *GUESTS[4:], "Access"]
-    "Prompt engineer",
-    "Overview",
-    "Versions",
-    "History",
-    "Review",
-    "Compare",
-    "Insights",
-    "Knowledge",
-    "Nodes",
-    "Usage",
-    "Access",
-]
 SPACE, HUB = "me-space.hf.space", "huggingface.co"
 FRAME = f'<!doctype html><title>A Space</title><iframe src="https://{SPACE}/" width="1200" height="800"></iframe>'
 
