@@ -115,6 +115,7 @@ class Role:
     collections: tuple[str, ...]
     tabs: tuple[str, ...]
     limits: tuple[Limit, ...]
+    first_tab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +236,7 @@ class Roles:
             prompts=found.prompts,
             collections=found.collections,
             tabs=found.tabs,
+            first_tab=found.first_tab,
             limits=tuple(dict.fromkeys((*found.limits, *limits))),
             opt_out=opt_out,
             token=token,
@@ -258,8 +260,9 @@ def _role(name: str, entry: RoleEntry) -> Role:
         nodes=tuple(entry.allow_nodes),
         prompts=tuple(entry.allow_prompts),
         collections=tuple(_collections(entry)),
-        tabs=tuple(dict.fromkeys(_expand(entry.allow_tabs, TABS))),
+        tabs=tuple(tab for tab in TABS if tab in _expand(entry.allow_tabs, TABS)),
         limits=tuple(limit.to_limit() for limit in entry.limits),
+        first_tab=next(iter(_expand(entry.allow_tabs, TABS)), ""),
     )
 
 

@@ -161,9 +161,8 @@ class Page:
         principal = principal_of(request)
         tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
-        # The role says by the order of its tabs which one opens first.
-        first = next((name for name in principal.tabs if name in visible), TABS[0].key)
-        selected = tab if tab in visible else first
+        first = next(iter(visible), TABS[0].key)
+        selected = next((name for name in (tab, principal.first_tab) if name in visible), first)
         user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),

@@ -65,7 +65,8 @@ class LimitUse:
 class Principal:
     """The caller of an operation. `rights` are the operations that the role allows, `limits` the amounts.
 
-    `nodes`, `prompts` and `collections` are glob patterns of what may be used. `token` is the public part of the token
+    `nodes`, `prompts` and `collections` are glob patterns of what may be used. `tabs` are in the order of the page,
+    `first_tab` is the one that opens first. `token` is the public part of the token
     in use, `expires_at` its end. `account` is the account whose limits are used: for anonymous callers it stands
     for their address, since they could take a new id for each request. `session` is the digest of the login session in
     use.
@@ -84,6 +85,7 @@ class Principal:
     account: str = ""
     session: str | None = field(default=None, compare=False)
     collections: tuple[str, ...] = ()
+    first_tab: str = ""
 
 
 @dataclass(frozen=True, slots=True)
