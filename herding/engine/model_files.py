@@ -61,10 +61,14 @@ def packaged_weights(model: str) -> Path | None:
     """Return the file of weights that an installed package carries for a model of the hub."""
     if model not in _PACKAGED:
         return None
-    package, name = _PACKAGED[model]
+    return file_in_package(*_PACKAGED[model])
+
+
+def file_in_package(package: str, name: str) -> Path | None:
+    """Return a file or directory of an installed package, which is not imported; None without it."""
     spec = importlib.util.find_spec(package)
     folders = (spec.submodule_search_locations or ()) if spec else ()
-    return next((file for folder in folders if (file := Path(folder) / name).is_file()), None)
+    return next((file for folder in folders if (file := Path(folder) / name).exists()), None)
 
 
 def is_packaged(model: str) -> bool:
@@ -131,8 +135,8 @@ def _check_directory(path: Path) -> None:
 
 
 def _check_config(file: Path) -> None:
-    config = _read_json(file)
-    if _has_key(config, "auto_map") and not (file.name == "config.json" and _is_supported(config)):
+    config = read_json(file)
+    if has_key(config, "auto_map") and not (file.name == "config.json" and _is_supported(config)):
         raise UnsafeModelError(
             f"{file} requires custom model code (auto_map), which is never run. Choose a model that the transformers "
             "library supports without custom code."
@@ -147,23 +151,31 @@ def _is_supported(config: dict[str, Any]) -> bool:
 
 
 def _check_weights(path: Path) -> None:
+    if not has_weights(path):
+        raise LoadError(f"{path} has no weights (*.safetensors).")
+
+
+def has_weights(path: Path) -> bool:
+    """Return whether a directory has weights; raise UnsafeModelError if all of them are pickled."""
     if any(path.glob("*.safetensors")):
-        return
+        return True
     pickles = sorted(file.name for pattern in _PICKLES for file in path.glob(pattern))
     if pickles:
         raise UnsafeModelError(
             f"{path} has only pickled weights ({pickles[0]}), which can run code and are never read. Convert them to "
             "safetensors."
         )
-    raise LoadError(f"{path} has no weights (*.safetensors).")
+    return False
 
 
-def _read_json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """Return the content of a JSON file; raise LoadError for a damaged one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise LoadError(f"{file} is not valid JSON: {error}") from error
 
 
-def _has_key(value: Any, key: str) -> bool:
-    return isinstance(value, dict) and (key in value or any(_has_key(item, key) for item in value.values()))
+def has_key(value: Any, key: str) -> bool:
+    """Return whether an object has a key, at any depth."""
+    return isinstance(value, dict) and (key in value or any(has_key(item, key) for item in value.values()))

