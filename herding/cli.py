@@ -18,7 +18,7 @@ from herding.access.keys import signing_key
 from herding.access.role_file import ADMIN, Roles
 from herding.errors import ConfigError, HerdingError, NotFoundError, UserError
 from herding.knowledge.collections import is_name
-from herding.knowledge.documents import KINDS, add_documents, kind_of
+from herding.knowledge.documents import add_documents, kind_of, kinds
 from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
@@ -167,7 +167,7 @@ async def _add_files(store: Store, options: argparse.Namespace) -> None:
     for name in (name for name, _ in files if kind_of(name) is None):
         print(f"{name}: left out, this kind is not read", file=sys.stderr)
     if not documents:
-        raise UserError(f"No document to add. Files of these kinds are read: {', '.join(KINDS)}.")
+        raise UserError(f"No document to add. Files of these kinds are read: {', '.join(kinds())}.")
     try:
         collection = await store.collection(options.name)
     except NotFoundError:

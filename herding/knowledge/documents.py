@@ -80,6 +80,18 @@ def kind_of(name: str) -> str | None:
     return _ENDINGS.get(suffix) or (suffix[1:] if suffix[1:] in _LOADERS else None)
 
 
+def uploaded_document(
+    filename: str | None, content: bytes, *, param: str, metadata: Mapping[str, Any] | None = None
+) -> NewDocument:
+    """Return an uploaded file as a document. Raise UserError, of the field `param`, for a kind that is not read."""
+    name = (filename or "").replace("\\", "/").strip("/")
+    kind = kind_of(name)
+    if kind is None:
+        message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(kinds())}."
+        raise UserError(message, param=param)
+    return NewDocument(name, name, kind, content, dict(metadata or {}))
+
+
 def _check(document: NewDocument, param: str) -> None:
     """Raise UserError for a document that is refused as it stands."""
     key = document.key

@@ -13,7 +13,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller
 from herding.errors import ConflictError, NotFoundError, UserError
-from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, kinds
+from herding.knowledge.documents import MAX_DOCUMENTS, kind_of, uploaded_document
 from herding.orchestrator import Orchestrator
 from herding.values import Document, FoundChunk, IndexingJob, MetadataValue, NewDocument, TextChunk
 
@@ -368,14 +368,10 @@ async def _read_files(request: Request) -> list[NewDocument]:
         metadata = _metadata(form.get("metadata"))
         if not files:
             raise UserError("Send at least one file in the field 'files'.", param="files")
-        documents = []
-        for place, file in enumerate(files):
-            name = (file.filename or "").replace("\\", "/").strip("/")
-            if (kind := kind_of(name)) is None:
-                message = f"'{name[:100]}' is of a kind that is not read. Use one of: {', '.join(kinds())}."
-                raise UserError(message, param=f"files.{place}")
-            documents.append(NewDocument(name, name, kind, await file.read(), metadata))
-        return documents
+        return [
+            uploaded_document(file.filename, await file.read(), param=f"files.{place}", metadata=metadata)
+            for place, file in enumerate(files)
+        ]
 
 
 def _metadata(text: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import { notify } from "./view.js";
 import { Stream } from "./stream.js";
 
-const URL_STOP = "ui/knowledge/stop";
+const URL_STOP = "ui/engineer/stop";
 
 export const start = (form) => {
   const ask = form.querySelector("[data-ask]");

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
-from herding.knowledge.documents import KINDS, MAX_DOCUMENT_BYTES
+from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, select_field, text_field
 from herding.ui.kit.format import byte_size, chip, date_tag, el, empty_state, join, plural, state_chip
 from herding.ui.kit.references import join_place
@@ -132,8 +132,8 @@ def question_form(found: Collection, *, may_ask: bool) -> Markup:
 
 def upload_form(found: Collection) -> Markup:
     """Return the form that adds files."""
-    kinds = ", ".join(f".{kind}" for kind in KINDS)
-    info = f"{kinds}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
+    read = ", ".join(f".{kind}" for kind in kinds())
+    info = f"{read}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
     field = el(
         "label",
         el("span", "Add documents", cls="label"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ from markupsafe import Markup
 from starlette.datastructures import UploadFile
 
 from herding.access.operations import COLLECTIONS, RUN, SAVE
-from herding.errors import HerdingError, NotFoundError, UserError
-from herding.knowledge.documents import KINDS, kind_of
+from herding.errors import HerdingError, UserError
+from herding.knowledge.documents import uploaded_document
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.response import error_panel, not_sent_status, response_view
 from herding.ui.kit.response_stream import response_events
@@ -27,7 +26,7 @@ from herding.ui.knowledge.pages import (
     matches,
     new_collection,
 )
-from herding.values import NewDocument, NodeInfo, Outcome, Principal, Request
+from herding.values import NodeInfo, Outcome, Principal, Request
 
 TOP_K = 8
 CHUNKS = 20
@@ -107,7 +106,8 @@ class KnowledgeTab(View):
         """Add the uploaded files."""
         name, who = call.path["name"], call.principal
         await self._orchestrator.collections.get(name, who)
-        documents = [await _read(item) for item in call.form.getlist("files") if isinstance(item, UploadFile)]
+        files = [item for item in call.form.getlist("files") if isinstance(item, UploadFile)]
+        documents = [uploaded_document(file.filename, await file.read(), param="files") for file in files]
         job = await self._orchestrator.collections.add(name, documents, who)
         table = await self._documents(name, 0, who)
         told = f"Added {plural(job.documents, 'document')}."
@@ -158,13 +158,6 @@ class KnowledgeTab(View):
         async for event in response_events(self._orchestrator.pipeline.stream(request, who), finish):
             yield event
 
-    @fragment("POST", "/stop", RUN)
-    async def stop(self, call: Call) -> Markup:
-        """Stop a running response."""
-        with contextlib.suppress(NotFoundError):  # it has just ended
-            await self._orchestrator.pipeline.cancel(call.text("request"), call.principal)
-        return Markup()
-
     async def _page(self, name: str, who: Principal) -> Markup:
         found = await self._orchestrator.collections.get(name, who)
         documents = await self._orchestrator.collections.documents(name, who, limit=PAGE_SIZE)
@@ -213,12 +206,3 @@ def text_models(nodes: Sequence[NodeInfo]) -> list[str]:
 
 def _address(name: str, document: str = "", chunk: str = "") -> dict[str, str]:
     return {"collection": name, "document": document, "chunk": chunk}
-
-
-async def _read(file: UploadFile) -> NewDocument:
-    name = (file.filename or "").replace("\\", "/").strip("/")
-    kind = kind_of(name)
-    if kind is None:
-        kinds = ", ".join(KINDS)
-        raise UserError(f"'{name[:100]}' is of a kind that is not read. Use one of: {kinds}.", param="files")
-    return NewDocument(name, name, kind, await file.read())
