@@ -120,7 +120,7 @@ class Editor {
       response = await fetch("ui/engineer/edit", { method: "POST", body: new FormData(this.form), cache: "no-store" });
       if ([502, 503, 504].includes(response.status) && !/json/.test(response.headers.get("content-type"))) throw new TypeError("away");
     } catch {
-      showOutage();
+      document.dispatchEvent(new Event("herding:outage")); // page.js tells it
       await new Promise((next) => setTimeout(next, RETRY_MS));
       return;
     }
@@ -360,16 +360,6 @@ class Editor {
     area.onscroll = () => (lines.scrollTop = area.scrollTop);
   }
 }
-
-const showOutage = () => {
-  if (document.getElementById("away")) return;
-  const body = document.createElement("div");
-  body.id = "away";
-  body.className = "panel warn";
-  body.setAttribute("role", "alert");
-  body.textContent = "Connection lost. Keep this page open: your changes are saved once it is back.";
-  document.body.append(body);
-};
 
 document.addEventListener("engineer-about", ({ detail }) => {
   const about = document.getElementById("prompt-about");

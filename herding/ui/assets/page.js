@@ -47,11 +47,9 @@
     return response;
   };
 
-  // While the app restarts or the network is down, edits are retried: a failed event would end all other events, and
+  // While the app restarts or the network is down, updates are retried: a failed event would end all other events, and
   // Gradio would reload the page without the text. These events may arrive twice.
-  const RETRIED = /^(edited|update_models_\d+|code_update_\d+|follow|follow_engineer|watch|watch_on|version_watch|usage_open)$/;
-  let typedAt = 0;
-  let sentAt = 0;
+  const RETRIED = /^(follow|watch|watch_on|version_watch|usage_open)$/;
   const eventOf = ([url, options]) => {
     if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return "";
     const number = /"fn_index":\s*(\d+)/.exec(String(options.body).slice(-2_000))?.[1];
@@ -60,12 +58,10 @@
   };
   const isProxyError = ({ status, headers }) => [502, 503, 504].includes(status) && !/json/.test(headers.get("content-type"));
   const fetchWithRetry = async (...args) => {
-    const begun = Date.now();
     for (let failed = false; ; failed = true) {
       try {
         const response = await plainFetch(...args);
         if (isProxyError(response)) throw new TypeError("away");
-        if (response.ok && eventOf(args) === "edited") sentAt = Math.max(sentAt, begun);
         if (failed) setTimeout(reloadAfterOutage, 1_500);
         return response;
       } catch (error) {
@@ -84,12 +80,13 @@
     body.textContent = "Connection lost. Keep this page open: your changes are saved once it is back.";
     document.body.append(body);
   };
+  document.addEventListener("herding:outage", showOutage);
   // A restarted app does not know this page: reload it once the edits are saved.
   const reloadAfterOutage = async () => {
     const response = await plainFetch("gradio_api/app_id").catch(() => null);
     const known = response?.ok && String((await response.json()).app_id) === String(window.gradio_config?.app_id);
     if (known) document.getElementById("away")?.remove();
-    else if (document.querySelector("[data-unsaved]") || typedAt > sentAt || Date.now() < typedAt + 1_500 || !response?.ok) setTimeout(reloadAfterOutage, 500);
+    else if (document.querySelector("[data-unsaved]") || !response?.ok) setTimeout(reloadAfterOutage, 500);
     else location.reload();
   };
 
@@ -109,55 +106,15 @@
     true,
   );
 
-  // Edits are sent 250 ms after the last key, after 500 ms of typing, and when the field loses focus.
-  const typing = "#variables, #template, #parameters-section";
-  const isTyped = (field) => field.closest?.(typing) && field.matches("textarea, input:not([role], [type=checkbox]), .cm-content");
-  let timer = 0;
-  let firstInput = 0;
-  const sendEdits = () => {
-    if (!timer) return;
-    clearTimeout(timer);
-    timer = 0;
-    document.querySelector("#form-typed")?.click();
-  };
-  const onInput = (event) => {
-    if (!isTyped(event.target)) return;
-    typedAt = Date.now();
-    if (!timer) firstInput = typedAt;
-    clearTimeout(timer);
-    timer = setTimeout(sendEdits, Math.max(0, Math.min(250, firstInput + 500 - Date.now())));
-  };
-  document.addEventListener("input", onInput);
-  // The code editor handles many keys and the clipboard itself, without input events.
-  const NAVIGATION = /^(Arrow|Page|Home|End|Shift|Control|Alt|Meta|Escape|Caps)/;
-  const inCode = (event) => {
-    if (event.target.matches?.(".cm-content") && !NAVIGATION.test(event.key ?? "")) onInput(event);
-  };
-  for (const kind of ["keydown", "paste", "cut", "drop"]) document.addEventListener(kind, inCode, true);
-  document.addEventListener("focusout", sendEdits);
-
   // Focusing a picker selects its text, so that typing searches at once.
   document.addEventListener("focusin", (event) => {
     if (event.target.matches?.("input[role=combobox]")) event.target.select();
   });
 
-  // A chat stays at its newest turn, unless the user scrolled up.
-  document.addEventListener(
-    "scroll",
-    ({ target: box }) => {
-      if (box.id === "response-chat") box.dataset.up = box.scrollHeight - box.scrollTop - box.clientHeight > 80 ? "1" : "";
-    },
-    true,
-  );
-  const follow = (node) => {
-    const box = node.closest?.("#response-chat");
-    if (box && !box.dataset.up) box.scrollTop = box.scrollHeight;
-  };
-
   // Responses can be focused and scrolled by keyboard: read-only instead of disabled. Their label would be that of the
   // copy button before them. The list of a picker is not a tab stop.
   const makeReadable = () =>
-    document.querySelectorAll(":is(#response, .column-response) textarea:disabled").forEach((area) => {
+    document.querySelectorAll(".column-response textarea:disabled").forEach((area) => {
       area.disabled = false;
       area.readOnly = true;
       area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
@@ -169,18 +126,6 @@
       editor.ariaLabel = `${editor.ariaLabel ?? "Code"}. Press Escape, then Tab to leave the editor.`;
     });
   const skipLists = () => document.querySelectorAll("ul[role=listbox]:not([tabindex])").forEach((list) => (list.tabIndex = -1));
-
-  // Measure the height of the response, so that it can stay visible beside a long form.
-  const measure = new ResizeObserver(([{ target, borderBoxSize }]) => {
-    target.style.setProperty("--tall", `${borderBoxSize[0].blockSize}px`);
-  });
-  const measured = new WeakSet();
-  const watchResponse = () => {
-    const side = document.querySelector(".response-pane");
-    if (!side || measured.has(side)) return;
-    measured.add(side);
-    measure.observe(side);
-  };
 
   // Times are sent in UTC; show them in the user's time zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -195,13 +140,11 @@
       const date = new Date(time.dateTime);
       time.textContent = formatFor(time.dataset.form, date).format(date);
     });
-  new MutationObserver((changes) => {
-    changes.forEach((change) => follow(change.target));
+  new MutationObserver(() => {
     localize(document.body); // a list that renders again may keep its elements and lose only our text in them
     makeReadable();
     skipLists();
     labelEditors();
-    watchResponse();
   }).observe(document.body, { childList: true, characterData: true, subtree: true });
   localize(document.body);
 }

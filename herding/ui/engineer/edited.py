@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.operations import SAVE
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits, to_full_edits
 from herding.studio.drafts import DraftStep
-from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, is_unsaved, new_prompt
+from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, new_prompt
 from herding.ui.engineer.form_data import body_of, parse_data, to_text
 from herding.ui.kit.variable_form import initial_value
 from herding.values import Principal, PromptInfo
@@ -164,9 +164,3 @@ def require_prompt(prompt: PromptInfo | None, key: str) -> PromptInfo:
     if prompt is None:
         raise NotFoundError(f"Prompt '{key}' not found. Select another one.", param="prompt")
     return prompt
-
-
-def require_saved(saved: PromptInfo) -> None:
-    """Raise UserError for a prompt that was never saved."""
-    if is_unsaved(saved):
-        raise UserError("Save this prompt first.", param="prompt")

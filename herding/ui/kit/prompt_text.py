@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from herding.errors import ConfigError, HerdingError
+from herding.errors import ConfigError
 from herding.ui.kit.format import chip, el, empty_state, join, panel
 from herding.values import PromptInfo
 
@@ -80,25 +80,3 @@ def no_model(prompt: PromptInfo) -> Markup:
     models = ", ".join(prompt.target_models)
     body = f"Target models: {models}. Load one of them in the Nodes tab, or wait if one is loading."
     return panel("warn", "No target model is available", el("p", body))
-
-
-def edit_note(edited: bool, *, can_edit: bool = True) -> Markup:
-    """Return the note above a part of the prompt that has unsaved changes."""
-    if edited:
-        return el("p", chip("Unsaved changes", "accent"), " Runs use this draft.")
-    return Markup() if can_edit else el("p", "Read-only: your role can't edit the template.", cls="muted")
-
-
-def new_prompt_note() -> Markup:
-    """Return the note above a prompt without a saved version."""
-    return el("p", chip("New", "accent"), " Only you can see this until you save it.")
-
-
-def variant_note(name: str | None) -> Markup:
-    """Return the variant selected by the values."""
-    return el("p", "Variant: ", chip(name, "accent")) if name else Markup()
-
-
-def error_note(error: HerdingError) -> Markup:
-    """Return an error that prevents a run."""
-    return el("p", error.message, cls="wrong")
