@@ -1,4 +1,4 @@
-"""How the shares of the models of a prompt moved: the evidence of the record, added once more in its order."""
+"""Replays the evidence of a prompt, to tell how the shares of its models moved."""
 
 from __future__ import annotations
 
