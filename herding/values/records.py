@@ -83,7 +83,7 @@ class HistoryFilter:
 
 
 SortName = Literal["time", "stars", "latency", "tokens", "cost"]
-"""What the history can be sorted by. Stars are the mean of all principals, tokens those of input and output."""
+"""The sort keys of the history. Stars are the mean of all principals; tokens are those of input and output."""
 
 
 @dataclass(frozen=True, slots=True)
