@@ -91,6 +91,7 @@ from herding.values.records import (
     Reset,
     ReviewQueue,
     Score,
+    StepEntry,
     UsageGroup,
     UsageSum,
 )
@@ -108,6 +109,9 @@ from herding.values.requests import (
     Request,
     Started,
     Status,
+    StepChanged,
+    StepRun,
+    StepState,
     Timings,
     new_id,
 )
@@ -199,6 +203,10 @@ __all__ = [
     "Source",
     "Started",
     "Status",
+    "StepChanged",
+    "StepEntry",
+    "StepRun",
+    "StepState",
     "System",
     "TextChunk",
     "Timings",
