@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,7 +30,7 @@ from herding.ui.kit.format import (
 from herding.ui.kit.message_parts import response_parts
 from herding.ui.kit.references import reference_cards
 from herding.ui.kit.request_input import request_input
-from herding.values import Attempt, Entry, Outcome, Principal
+from herding.values import Attempt, Entry, Outcome, Principal, StepEntry
 
 DELETE_QUESTION = (
     "This deletes the variables, input, response, error and comments of this request. "
@@ -62,9 +62,28 @@ def sections(entry: Entry, who: Principal) -> list[tuple[str, Markup | None]]:
     return [
         ("Input", request_input(row) if has_content(row) else None),
         ("Response", _response(row)),
+        ("Steps", step_list(entry.children) if entry.children else None),
         ("Rating", rating),
         ("Request", _request(row)),
     ]
+
+
+def step_list(steps: Sequence[StepEntry]) -> Markup:
+    """Return the requests of the steps of a chain, each with a link to it."""
+    rows = [
+        el(
+            "li",
+            el("a", step.step, href=_link("history", {"request": step.request_id})),
+            el("span", f"{step.prompt}{f' v{step.version}' if step.version else ''}", cls="muted"),
+            status_chip(step.status),
+            chip("Check failed", "warn") if step.checks_passed is False else None,
+            el("span", f"{step.model or ''} · {step.input_tokens:,} → {step.output_tokens:,} tokens · "
+                       f"{duration(step.total_ms)}", cls="muted"),
+            el("p", step.error, cls="history-error") if step.error else None,
+        )
+        for step in steps
+    ]  # fmt: skip
+    return el("ol", *rows, cls="plain history-steps-list")
 
 
 def not_found(message: str) -> Markup:
@@ -78,7 +97,9 @@ def _head(row: Outcome) -> Markup:
     title = el("h2", request_name(row), " ", el("span", version, cls="muted") if version else None)
     about = el("div", status_chip(row.status), checks_chip(row.checks), edited, datetime_tag(row.created_at),
                el("span", row.principal, cls="muted"), cls="chips history-about")  # fmt: skip
-    return el("header", _bar(), title, about, cls="history-head")
+    chain = el("a", "Open the chain", href=_link("history", {"request": row.parent})) if row.parent else None
+    step = el("p", f"Step {row.step} of a chain. ", chain, cls="muted") if chain else None
+    return el("header", _bar(), title, about, step, cls="history-head")
 
 
 def _bar() -> Markup:

@@ -24,6 +24,9 @@ MAX_TEXT = 1000
 KIND = ":"
 """In front of a kind of request among the prompts; no key of a prompt begins with it."""
 
+FILTER_KINDS = {**KINDS, "chain": "Chains", "step": "Steps of chains"}
+"""The kinds of requests that can be filtered for. The steps of chains are listed only then."""
+
 RATED, COMMENTED = "rated", "commented"
 RATINGS = [
     ("Any rating", ANY),
@@ -65,6 +68,7 @@ _NAMES = {
     "since": "from",
     "until": "to",
     "text": "text",
+    "steps": "steps",
 }
 """The fields of a filter that the page has, and the parameter of the API for each."""
 
@@ -77,7 +81,8 @@ def read_filter(call: Call) -> HistoryFilter:
     return HistoryFilter(
         principal=call.text("user") or None,
         prompt=None if kind else prompt or None,
-        kind=kind if kind in KINDS else None,  # type: ignore[arg-type]  # a key of KINDS is a kind
+        kind=kind if kind in FILTER_KINDS else None,  # type: ignore[arg-type]  # a key of FILTER_KINDS is a kind
+        steps=None if kind == "step" else False,
         version=call.whole("version") or None,
         model=call.text("model") or None,
         node=call.text("node") or None,
@@ -114,7 +119,7 @@ def address(call: Call) -> dict[str, str]:
 
 def form(call: Call, facets: Facets, who: Principal) -> Markup:
     """Return the fields; those of a narrow screen are folded."""
-    kinds = [f"{KIND}{kind}" for kind in KINDS if kind in facets.kinds]
+    kinds = [f"{KIND}{kind}" for kind in FILTER_KINDS if kind in facets.kinds]
     statuses = [("Any status", ANY), *((label, status) for status, (label, _) in STATUS.items())]
     more = [
         _select(call, "Prompt", "prompt", (*kinds, *facets.prompts)),
@@ -208,7 +213,7 @@ def _select(call: Call, label: str, name: str, found: tuple[str, ...]) -> Markup
 
 
 def _label(item: str) -> str:
-    return KINDS.get(item.removeprefix(KIND), item) if item.startswith(KIND) else item
+    return FILTER_KINDS.get(item.removeprefix(KIND), item) if item.startswith(KIND) else item
 
 
 def _day(call: Call, label: str, name: str) -> Markup:

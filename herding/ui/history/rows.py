@@ -17,6 +17,7 @@ from herding.ui.kit.format import (
     duration,
     el,
     empty_state,
+    escape,
     join,
     rating_summary,
     request_name,
@@ -158,9 +159,9 @@ def marked(content: str, text: str) -> Markup:
     line = line if len(line) <= LINE else f"{line[:LINE].rstrip()} …"
     found = line.casefold().find(text.casefold()) if text else -1
     if found < 0:
-        return el("bdi", line)
+        return escape(line)
     until = found + len(text)
-    return el("bdi", line[:found], el("mark", line[found:until]), line[until:])
+    return join([line[:found], el("mark", line[found:until]), line[until:]])
 
 
 def has_content(outcome: Outcome) -> bool:

@@ -86,7 +86,7 @@ class HistoryTab(View):
         counted = await history.count(where, who)
         newest = _newest(found, sort, began)
         if not found.entries:
-            table = rows.no_requests(filtered=where != HistoryFilter(), engineer="engineer" in who.tabs)
+            table = rows.no_requests(filtered=where != HistoryFilter(steps=False), engineer="engineer" in who.tabs)
         else:
             table = rows.table(found.entries, sort, _shown(call, selected), end=found.end)
         whose = "" if HISTORY_ALL in who.rights else "Your requests only · "
