@@ -18,7 +18,9 @@ export const setAddress = (fields) => {
 };
 
 // The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
-// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it.
+// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
+// than one prompt.
+const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
 let byLink = false;
 const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
 const switchAddress = (key, fields) => {
@@ -31,9 +33,8 @@ const switchAddress = (key, fields) => {
   history.replaceState(history.state, "", url);
 };
 const sharedFields = (key) => {
-  const own = document.querySelector(`.view[data-view="${key}"]`)?.dataset.own !== undefined;
   const prompt = new URL(location.href).searchParams.get("prompt");
-  return own || !prompt ? {} : { prompt };
+  return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
 };
 document.addEventListener(
   "click",

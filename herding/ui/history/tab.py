@@ -34,7 +34,6 @@ class HistoryTab(View):
     key = "history"
     label = "History"
     rights = frozenset({HISTORY})
-    own_address = True
 
     @classmethod
     def title(cls, principal: Principal) -> str:

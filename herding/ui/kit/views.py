@@ -10,7 +10,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
@@ -105,23 +105,12 @@ def fragment(method: str, path: str, right: str) -> Callable[[Handler], Handler]
 
 
 class View(Tab):
-    """The base of tabs that are views. The route with the path "" returns the whole content.
-
-    own_address: True if the tab does not open with the prompt that the address names for the tab before it.
-    """
-
-    own_address: ClassVar[bool] = False
+    """The base of tabs that are views. The route with the path "" returns the whole content."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self.host = gr.HTML(
-            el(
-                "div",
-                el("p", "Loading…", cls="opening muted", role="status"),
-                cls="view",
-                data_view=self.key,
-                data_own="" if self.own_address else None,
-            ),
+            el("div", el("p", "Loading…", cls="opening muted", role="status"), cls="view", data_view=self.key),
             apply_default_css=False,
             elem_id=f"{self.key}-view",
             elem_classes=["view-host"],
