@@ -131,9 +131,9 @@ class EngineClient:
     ) -> AsyncGenerator[LoadProgress, None]:
         """Load `model` and stream progress; after a NodeError the loaded models keep serving.
 
-        With `from_hub`, it may be a model of the hub that the engine does not offer; with a `path`, it is the one in that
-        directory or file of the engine's machine. Raises NodeBusyError while there
-        is no room because of running requests.
+        With `from_hub`, it may be a model of the hub that the engine does not offer; with a `path`, it is the one in
+        that directory or file of the engine's machine. Raises NodeBusyError while there is no room because of running
+        requests.
         """
         body: dict[str, Any] = {"model": model} | ({"from_hub": True} if from_hub else {})
         body |= {} if path is None else {"path": path}
