@@ -85,7 +85,7 @@ def manage(name: str, key: str) -> Markup:
         **patch(TARGET),
     )
     buttons = fixed("div", f"{key}-buttons", edit, remove, cls="answers")
-    return fixed("footer", f"{key}-manage", buttons, el("div", id=f"{key}-form"), cls="node-manage")
+    return fixed("div", f"{key}-manage", buttons, el("div", id=f"{key}-form"), cls="node-manage")
 
 
 def off_line(node: NodeInfo, *, added: bool) -> Markup:

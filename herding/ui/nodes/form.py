@@ -56,8 +56,8 @@ _NOT_SENT = ("name", "kind", "secrets", "api_key_env", "secret_env", "ca_file", 
 """Keys of a stored configuration that the fields of the form or the secrets take the place of."""
 
 
-def new_form() -> Markup:
-    """Return the form of a new node."""
+def new_form(result: Markup | None = None) -> Markup:
+    """Return the empty form of a new node, with the result of the one before."""
     kinds = [(label, kind) for kind, label in KINDS.items()]
     kind = select_field(
         "Kind",
@@ -76,11 +76,11 @@ def new_form() -> Markup:
         el("div", kind_fields(OPENAI, {}), id="node-fields", cls="node-fields"),
         _test("node"),
         el("div", _test_button("node"), button("Add node", kind="primary", submit=True, id="node-add"), cls="answers"),
-        el("div", id="node-result", cls="node-result", aria_live="polite"),
+        el("div", result, id="node-result", cls="node-result", aria_live="polite"),
         id="node-form-new",
         cls="node-form",
         hx_post="ui/nodes",
-        hx_target="#node-result",
+        hx_target="#node-new-form",
         hx_disabled_elt="#node-add",
     )
 

@@ -116,8 +116,7 @@ class NodesTab(View):
         """Add a node, and clear the form."""
         node = await self._orchestrator.registry.add(read_node(call), call.principal)
         text = f"{node.name} ({KINDS[node.kind]}) added. State: {node.status.state}."
-        form = el("div", new_form(), id="node-new-form", hx_swap_oob="true")
-        return Reply(join([success(text), form]), notice=text, events={"nodes-changed": ""})
+        return Reply(new_form(success(text)), notice=text, events={"nodes-changed": ""})
 
     @fragment("GET", "/{node}/form", MANAGE_NODES)
     async def form(self, call: Call) -> Markup:
