@@ -92,7 +92,7 @@ class Page:
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
         self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
-        self.compare, self.insights = self.get(CompareTab), self.get(InsightsTab)
+        self.compare = self.get(CompareTab)
         self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
@@ -112,8 +112,7 @@ class Page:
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
         on(demo.load, self.load, [], frame, name="page_load", queue=False)
         on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
-        for picker in (self.versions.picker, self.insights.picker):
-            picker.change(None, [picker], None, js=_SET_QUERY % "prompt")
+        self.versions.picker.change(None, [self.versions.picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
         """Fill a tab when it is opened, and pause the others."""
@@ -148,10 +147,8 @@ class Page:
     async def load(self, request: gr.Request) -> list[Any]:
         """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
-        tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
-        first = next(iter(visible), TABS[0].key)
-        selected = next((name for name in (tab, principal.first_tab) if name in visible), first)
+        selected = first_tab(principal, request.query_params.get("tab", ""))
         user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),
@@ -179,6 +176,13 @@ class Page:
 def visible_tabs(principal: Principal) -> list[str]:
     """Return the keys of the tabs that a principal sees."""
     return [tab.key for tab in TABS if tab.is_visible(principal)]
+
+
+def first_tab(principal: Principal, asked: str) -> str:
+    """Return the tab that opens first: the one that the address names, else that of the role."""
+    visible = visible_tabs(principal)
+    first = next(iter(visible), TABS[0].key)
+    return next((name for name in (asked, principal.first_tab) if name in visible), first)
 
 
 def _no_tabs(principal: Principal) -> Markup:
