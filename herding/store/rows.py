@@ -9,7 +9,18 @@ from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
 
-from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Reference, Timings, Usage, bounded
+from herding.values import (
+    Attempt,
+    CheckResult,
+    Choice,
+    FilterResult,
+    Outcome,
+    Parameters,
+    Reference,
+    Timings,
+    Usage,
+    bounded,
+)
 
 Row = dict[str, Any]
 """The columns of one row by name."""
@@ -117,13 +128,16 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
 def _response(outcome: Outcome) -> Row | None:
     """Return what a response has besides its text, None if that is nothing."""
     choices, details = outcome.choices, outcome.usage.details
-    if not (choices or outcome.extra or details or outcome.ignored or outcome.references is not None):
+    if not (
+        choices or outcome.extra or details or outcome.ignored or outcome.filters or outcome.references is not None
+    ):
         return None
     found = {
         "choices": [_choice(choice) for choice in choices],
         "extra": outcome.extra,
         "usage": details,
         "ignored": outcome.ignored,
+        "filters": [asdict(result) for result in outcome.filters],
     }
     given = {name: value for name, value in found.items() if value}
     if outcome.references is not None:
@@ -144,6 +158,7 @@ def _read_response(stored: Mapping[str, Any] | None) -> Row:
         "extra": stored.get("extra", {}),
         "ignored": tuple(stored.get("ignored", ())),
         "references": _references(stored.get("references")),
+        "filters": tuple(FilterResult(**result) for result in stored.get("filters", ())),
     }
 
 

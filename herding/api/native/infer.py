@@ -32,6 +32,7 @@ from herding.values import (
     Delta,
     Done,
     Event,
+    FilterResult,
     FinishReason,
     Message,
     Outcome,
@@ -154,7 +155,8 @@ class RunPromptResponse(ResponseModel):
 
     `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
     response that has more than one text. `ignored_parameters` are those that the node does not take. `references` are
-    the chunks of documents that filled a variable, null for a prompt without retrieval.
+    the chunks of documents that filled a variable, null for a prompt without retrieval. `filters` tell what the
+    response filters of the prompt did.
     """
 
     request_id: str
@@ -177,6 +179,7 @@ class RunPromptResponse(ResponseModel):
     choices: list[ResponseChoice] | None = None
     ignored_parameters: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -202,6 +205,7 @@ class RunPromptResponse(ResponseModel):
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
+            filters=outcome.filters,
         )
 
 
