@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from herding.errors import PluginFailedError, UserError
 from herding.orchestrator import built_in
@@ -97,7 +98,7 @@ class Example:
             "last": lambda query: query.models[-1],
             "worst": lambda query: RoutingChoice(
                 tuple(sorted(query.models, key=query.quality.__getitem__)),
-                {name: 0.5 for name in query.models},
+                dict.fromkeys(query.models, 0.5),
                 "worst",
             ),
             "ghost": lambda query: "ghost",
@@ -219,12 +220,12 @@ async def test_a_refused_response_is_neither_returned_nor_kept(tmp_path: Path, m
 async def test_stream_filters_pass_on_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = Scripted("paced", ["tel. 0", "1", "7", " soon"])
     async with place_with(tmp_path, monkeypatch, node) as place:
-        write(place, "masked", 'filters: [{name: mask, argument: "*"}]', text="x", models="[paced]")
+        write(place, "masked", 'filters: [{name: mask, argument: "*"}]', text="x")
         texts, outcome = await stream(place, "masked")
         assert len(texts) > 2
         assert "".join(texts) == outcome.answer == "tel. *** soon"
-        write(place, "refused", "filters: [refuse]", text="x", models="[paced]")
-        node.chunks = ["the ", "price ", "is 5"]
+        write(place, "refused", "filters: [refuse]", text="x")
+        node._words = ["the ", "price ", "is 5"]
         texts, outcome = await stream(place, "refused")
         assert (texts, outcome.answer, outcome.finish_reason) == (["the "], "the ", "content_filter")
 
@@ -260,18 +261,19 @@ async def test_what_filters_do_not_read_is_refused(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("policy", "model", "told", "words"),
+    ("policy", "expected"),
     [
-        ("last", "b", "last", "b is the choice of the policy last"),
-        ("worst", "a", "worst", "worst"),
-        ("ghost", None, "stars", "it chose 'ghost', which is none of the models: a, b"),
-        ("exits", None, "stars", "SystemExit: 3"),
-        ("slow", None, "stars", "took longer than 0.05 seconds"),
+        ("last", ("b", "last", "b is the choice of the policy last")),
+        ("worst", ("a", "worst", "worst")),
+        ("ghost", (None, "stars", "it chose 'ghost', which is none of the models: a, b")),
+        ("exits", (None, "stars", "SystemExit: 3")),
+        ("slow", (None, "stars", "took longer than 0.05 seconds")),
     ],
 )
 async def test_policies_of_plugins_choose_and_stars_replace_those_that_fail(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, model: str | None, told: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, expected: tuple[str | None, str, str]
 ) -> None:
+    model, told, words = expected
     async with place_with(tmp_path, monkeypatch, echo("one", "a"), echo("two", "b")) as place:
         write(place, "p", f"{TEXT}routing: {{policy: {policy}}}", models="[a, b]")
         outcome = await run(place, "p", text="x")
@@ -300,10 +302,10 @@ async def test_a_file_that_names_what_is_not_installed_does_not_load(
         (error,) = await place.orchestrator.prompts.broken(ADMIN)
         assert (error.key, words in error.reason) == (place_of_it, True)
         assert "Installed: " in error.reason
-        whole = {"variables: {text": TEXT}.get(more[:15], more)
-        text = f"name: x\ntarget_models: [echo]\nmessages: [{{role: user, content: x}}]\n{more or whole}"
-        with pytest.raises(UserError, match="is not installed"):
-            await place.orchestrator.studio.save("new", text, ADMIN)
+        text = f"name: x\ntarget_models: [echo]\nmessages: [{{role: user, content: x}}]\n{more}"
+        with pytest.raises(UserError, match="is not installed") as caught:
+            await place.orchestrator.studio.save("new", yaml.safe_load(text), ADMIN)
+        assert caught.value.param == place_of_it
 
 
 async def test_a_stored_version_without_its_plugin_is_refused_by_name(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ Loader = Callable[..., Any] | str
 
 @dataclass(frozen=True, slots=True)
 class SourceCall:
-    """What a variable source gets: the arguments of the prompt file, with their placeholders filled.
+    """The input of a variable source: the arguments of the prompt file, with their placeholders filled.
 
     `variables` are the other values of the request, `prompt` is the key of its prompt. `user` and `role` are those of
     the caller.
@@ -69,7 +69,7 @@ Filter = Callable[[str, Any], Any] | type[StreamFilter]
 
 
 class Evidence(Protocol):
-    """What is known of models on a prompt."""
+    """The evidence on models for a prompt."""
 
     def quality(self) -> Mapping[str, float]:
         """Return the expected quality of a response of each model, 0-1."""
@@ -88,7 +88,7 @@ class Evidence(Protocol):
 
 
 class RoutingQuery:
-    """What a routing policy gets. `models` can respond now, in the order of the prompt; there are at least two.
+    """The input of a routing policy. `models` can respond now, in the order of the prompt; there are at least two.
 
     `busy` is the share of taken places of each model (0-1), where it is known; `random` is for draws. With `explore`
     false, the best model is wanted.
@@ -155,7 +155,7 @@ class RoutingQuery:
 
 @dataclass(frozen=True, slots=True)
 class RoutingChoice:
-    """What a policy decides: the chosen model, first in `order`, and those to try next if it fails.
+    """The decision of a routing policy: the chosen model, first in `order`, and those to try next if it fails.
 
     `shares` are the probabilities with which the models were to be chosen, where there was a draw; `why` is one
     sentence.

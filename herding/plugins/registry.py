@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Provided:
-    """What one plugin adds: its node kinds, and all else by name."""
+    """The parts that one plugin adds: its node kinds, and all else by name."""
 
     node_kinds: tuple[type, ...] = ()
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -28,7 +28,7 @@ ORDER = (
 """The keys of a prompt file in their order, including those of the older format."""
 
 _FIRST_KEYS = {
-    "variables": ("type", "source", "default"),
+    "variables": ("type", "default"),
     "messages": ("role", "content"),
     "variants": ("name", "when"),
 }

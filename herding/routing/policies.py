@@ -274,7 +274,7 @@ class Policies:
 
 
 class _Evidence:
-    """What is known of models on a prompt, computed where a policy asks for it."""
+    """The evidence on models for a prompt, computed where a policy asks for it."""
 
     def __init__(self, policies: Policies, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> None:
         self._policies, self._prompt, self._models, self._settings = policies, prompt, models, settings

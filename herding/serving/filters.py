@@ -40,7 +40,7 @@ class ResponseFilters:
         self._chains = _Chain(uses, plugins), _Chain(uses, plugins)
         self._refusal = ""
         self.refused: str | None = None
-        """Why a filter refused the response, None if none did."""
+        """The reason of a filter that refused the response, None if none did."""
 
     @property
     def text(self) -> str:
@@ -54,7 +54,7 @@ class ResponseFilters:
 
     @property
     def results(self) -> tuple[FilterResult, ...]:
-        """What each filter did so far."""
+        """The result of each filter so far."""
         pairs = zip(*(chain.results for chain in self._chains), strict=True)
         return tuple(max(pair, key=lambda result: _WEIGHT[result.action]) for pair in pairs)
 
