@@ -159,6 +159,45 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// The swap "patch" replaces only what changed, so that focus, open details and typed text stay: elements with the same
+// id and data-v are left alone, and of others the children are compared where all of them have ids.
+const patch = (old, now, added) => {
+  if (old.dataset.v && old.dataset.v === now.dataset.v) return;
+  if (!now.children.length || [...now.children, ...old.children].some((child) => !child.id)) {
+    old.replaceWith(now);
+    return added.push(now);
+  }
+  old.dataset.v = now.dataset.v;
+  old.className = now.className;
+  patchChildren(old, now, added);
+};
+const patchChildren = (old, now, added) => {
+  const before = new Map([...old.children].map((child) => [child.id, child]));
+  const wanted = [...now.children];
+  for (const [id, child] of before) if (!wanted.some((part) => part.id === id)) child.remove();
+  wanted.forEach((part, place) => {
+    const there = old.children[place] ?? null;
+    const kept = before.get(part.id);
+    if (!kept) return old.insertBefore(part, there), added.push(part);
+    if (kept !== there) old.insertBefore(kept, there);
+    patch(kept, part, added);
+  });
+};
+htmx.defineExtension("patch", {
+  handleSwap: (style, target, fragment) => {
+    if (style !== "patch") return false;
+    const added = [];
+    const whole = document.createElement("div");
+    whole.append(...fragment.childNodes);
+    patchChildren(target, whole, added);
+    return added;
+  },
+});
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+  const version = detail.fragment.firstElementChild?.dataset.v;
+  if (version && version === detail.target.dataset.v) detail.shouldSwap = false;
+});
+
 /** Read the server-sent events of a POST: calls `on[event](data)` for each, until the end or `signal`. */
 export const readEvents = async (url, body, on, signal) => {
   const response = await fetch(url, { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
