@@ -29,7 +29,6 @@ from herding.ui.overview.tab import OverviewTab
 from herding.ui.review.tab import ReviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
-from herding.ui.versions_links import VersionsLinks
 from herding.values import NodeInfo, Principal
 
 TABS: Final[Sequence[type[Tab]]] = (
@@ -56,9 +55,6 @@ _SET_QUERY = """(value) => {
   url.searchParams.set("%s", value ?? "");
   window.history.replaceState(null, "", url);
 }"""
-
-# The prompt is the one that the address names.
-_OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
 
 # The drafts on the page are gone: the tab is filled anew when it is opened next.
 _FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
@@ -91,7 +87,6 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions = self.get(VersionsTab)
         self.compare = self.get(CompareTab)
         self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
@@ -112,7 +107,6 @@ class Page:
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
         on(demo.load, self.load, [], frame, name="page_load", queue=False)
         on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
-        self.versions.picker.change(None, [self.versions.picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
         """Fill a tab when it is opened, and pause the others."""
@@ -126,9 +120,7 @@ class Page:
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
-        self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
         CompareLinks(self._orchestrator, compare=self.compare)
-        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
