@@ -18,7 +18,7 @@ from herding.ui.kit.format import (
     key_values,
     mean_rating,
 )
-from herding.ui.kit.variable_form import help_text
+from herding.ui.kit.variables import help_text
 from herding.values import PromptInfo
 
 
