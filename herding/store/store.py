@@ -27,7 +27,7 @@ from herding.store.login_sessions import LoginSessionStore
 from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.store.rows import attempt_rows, request_row, usage_row
 from herding.store.scores import ScoreStore
 from herding.store.statistics import StatisticsStore

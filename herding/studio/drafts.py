@@ -15,7 +15,7 @@ from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.directory import KeySpellings
 from herding.prompts.edits import Edits, apply_edits, load_edits, to_full_edits
 from herding.prompts.model import check_key, prompt_not_found
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.studio.catalog import PromptCatalog, require_drafts
 from herding.studio.importer import SaveResult
 from herding.studio.studio import Studio

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from herding.errors import ConfigError, HerdingError, UserError
 from herding.prompts.library import Library, Snapshot
 from herding.prompts.prompt_file import LoadedPrompt
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.studio.version_cache import Head, RunnableVersion, VersionCache
 from herding.values import FileState, PromptState
 

@@ -12,7 +12,7 @@ from herding.errors import AccessError, ConflictError, HerdingError
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.prompt_file import LoadedPrompt
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.studio.file_writer import FileStatus
 from herding.studio.permissions import PromptPermissions
 from herding.studio.sync import Sync

@@ -17,7 +17,7 @@ from herding.prompts import bundle
 from herding.prompts.diff import PromptDiff, compare
 from herding.prompts.library import Library
 from herding.prompts.yaml_dump import dump_file
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.studio.file_writer import FileStatus
 from herding.studio.importer import Importer, SaveRequest, SaveResult, check_version
 from herding.studio.permissions import PromptPermissions, version_not_found

@@ -17,7 +17,7 @@ from herding.errors import HerdingError, StoreError, VersionConflictError
 from herding.prompts.library import Library, Snapshot
 from herding.prompts.model import Prompt
 from herding.prompts.prompt_file import LoadedPrompt
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.studio.file_writer import FileWriter, SyncState, gather_all, raise_first_error
 from herding.studio.version_cache import RunnableVersion, VersionCache
 from herding.values import FileState, NewVersion, PromptConflict, PromptState

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from herding.errors import NotFoundError, StoreError
 from herding.prompts.model import Prompt, prompt_not_found
-from herding.store.prompt_store import PromptStore
+from herding.store.prompts.store import PromptStore
 from herding.values import PromptState
 
 MAX_OLDER = 64

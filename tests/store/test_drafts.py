@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
 from herding.errors import UserError
-from herding.store import Store, drafts, sqlite
+from herding.store import Store, sqlite
+from herding.store.prompts import drafts
 from herding.store.rows import storable
 from herding.values import Draft, DraftStep
 

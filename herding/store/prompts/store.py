@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from herding.errors import HerdingError
-from herding.store import drafts, labels, prompt_files, versions
 from herding.store.database import Reader
 from herding.store.ledger import lock_number
+from herding.store.prompts import drafts, files, labels, versions
 from herding.store.writer import Writer
 from herding.values import (
     Draft,
@@ -41,7 +41,7 @@ class PromptStore:
         with the next number; both 0 and its newest version are a valid base.
         """
         new = NewVersion(key, content, author=author, message=message, source=source, at=at, base=base)
-        return await self._writer.call(lambda c: prompt_files.save_version(c, new), locks=[_lock(key)])
+        return await self._writer.call(lambda c: files.save_version(c, new), locks=[_lock(key)])
 
     async def save_versions(self, new_versions: Sequence[NewVersion]) -> list[PromptVersion | HerdingError]:
         """Save many versions, each with its label and the state of its file, and return a result for each.
@@ -50,8 +50,7 @@ class PromptStore:
         rows wait behind them, so pass some hundreds at once.
         """
         writes = [
-            self._writer.call(partial(prompt_files.save_version, new=new), locks=[_lock(new.key)])
-            for new in new_versions
+            self._writer.call(partial(files.save_version, new=new), locks=[_lock(new.key)]) for new in new_versions
         ]
         results: list[PromptVersion | HerdingError] = []
         for result in await asyncio.gather(*writes, return_exceptions=True):
@@ -145,11 +144,11 @@ class PromptStore:
     async def record_files(self, states: Sequence[FileState]) -> None:
         """Note which version each prompt file holds; this ends their conflicts."""
         if states:
-            await self._writer.call(lambda c: prompt_files.record(c, states))
+            await self._writer.call(lambda c: files.record(c, states))
 
     async def forget_file(self, key: str) -> None:
         """Delete the state of a prompt's file, and its conflict, if there is any."""
-        await self._writer.call(lambda c: prompt_files.forget(c, key))
+        await self._writer.call(lambda c: files.forget(c, key))
 
     async def save_conflict(
         self, conflict: PromptConflict, content: str, *, author: str, message: str
@@ -160,13 +159,13 @@ class PromptStore:
         `record_files` or `forget_file` ends it. Raises VersionConflictError if another version is the newest by now.
         """
         return await self._writer.call(
-            lambda c: prompt_files.save_conflict(c, conflict, content, author=author, message=message),
+            lambda c: files.save_conflict(c, conflict, content, author=author, message=message),
             locks=[_lock(conflict.key)],
         )
 
     async def prompt_states(self, keys: Collection[str] | None = None) -> dict[str, PromptState]:
         """Return the state of every prompt, deleted ones included, at one moment; or of a few, by their keys."""
-        return await self._reader.run(lambda c: prompt_files.states(c, keys))
+        return await self._reader.run(lambda c: files.states(c, keys))
 
 
 def _lock(key: str) -> int:

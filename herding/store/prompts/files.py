@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, select
 
-from herding.store import labels, versions
+from herding.store.prompts import labels, versions
 from herding.store.rows import storable
 from herding.store.tables import prompt_conflict, prompt_file, prompt_retired, prompt_version, upsert
 from herding.values import FileState, NewVersion, PromptConflict, PromptState, PromptVersion, Retired

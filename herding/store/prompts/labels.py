@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from herding.errors import NotFoundError, UserError
-from herding.store import versions
+from herding.store.prompts import versions
 from herding.store.rows import storable
 from herding.store.tables import prompt_label, prompt_label_move, upsert
 from herding.values import LabelMove

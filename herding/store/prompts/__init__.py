@@ -1,0 +1,1 @@
+"""Prompts in the database: versions, labels, drafts and the state of their files."""
