@@ -17,9 +17,10 @@ export const setAddress = (fields) => {
   history.replaceState(history.state, "", url);
 };
 
-/** Open a tab by its key, with the fields of the address that it reads. */
+/** Open a tab by its key, with the fields of the address that it reads; those of the tab before are removed. */
 export const openTab = (key, fields = {}) => {
-  setAddress({ ...fields, tab: key });
+  const before = [...new URL(location.href).searchParams.keys()].filter((name) => name !== "prompt" && !name.startsWith("__"));
+  setAddress({ ...Object.fromEntries(before.map((name) => [name, ""])), ...fields, tab: key });
   const host = document.querySelector(`.view[data-view="${key}"]`);
   const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
   if (!host || !tab) return location.assign(location.href);

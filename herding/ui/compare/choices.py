@@ -1,4 +1,4 @@
-"""What the pickers of the columns offer: prompts that take the same inputs, their versions, and models."""
+"""The options of the pickers of columns: prompts that take the same inputs, their versions, and models."""
 
 from __future__ import annotations
 

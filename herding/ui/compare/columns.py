@@ -1,4 +1,4 @@
-"""The columns of a comparison: what each runs, as the form and the address hold it."""
+"""The columns of a comparison and their settings, as the form and the address hold it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_ADDRESS = 8_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnConfig:
-    """What a column runs. An empty version means the live one, an empty model means automatic routing.
+    """The settings of a column. An empty version means the live one, an empty model means automatic routing.
 
     `parameters` are those that replace the prompt's own; `stop` is a list of texts.
     """

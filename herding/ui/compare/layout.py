@@ -151,7 +151,7 @@ def _foot(column: Column) -> Markup:
         hx_include=f"#{FORM}",
         hx_swap="none",
     )
-    return el("footer", copy, cls="compare-foot")
+    return el("div", copy, cls="compare-foot")
 
 
 def past_column(entry: Entry, board: Board, who: Principal) -> Markup:

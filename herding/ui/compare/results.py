@@ -61,7 +61,7 @@ def status(outcome: Outcome, *, hidden: bool = False) -> Markup:
     if hidden:
         note = chip("No text", "warn") if outcome.note else None
         return el("div", status_chip(outcome.status), note, cls="status-line")
-    return join([response.final_status(outcome), response.metrics_line(outcome)])
+    return join([response.final_status(outcome, time=False), response.metrics_line(outcome)])
 
 
 def waiting(*, streaming: bool) -> Markup:

@@ -34,7 +34,7 @@ class RunFact:
 
     @property
     def settings(self) -> tuple[str, str, str, str]:
-        """What ran."""
+        """The settings of the run."""
         return self.column, self.prompt, self.parameters, self.model
 
 

@@ -31,7 +31,7 @@ OF_ONESELF = {"usage", "usage_open", "opt_out", "usage_statistics", "usage_check
 }
 OF_HISTORY = {"history", *(f"history_{what}" for what in ("filter", "newer", "older", "refresh", "pick", "forget"))}
 OF_HISTORY |= {f"{what}{step}" for what in ("forget", "forget_all") for step in ("_ask", "_keep")} | {"forget_all"}
-OF_HISTORY |= {"history_compare", "history_check", "history_period"}
+OF_HISTORY |= {"history_check", "history_period"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
