@@ -51,10 +51,11 @@ class HerdingError(Exception):
     """Root of all errors that Herding raises on purpose.
 
     `message` is one or two sentences for the person who reads it; `param` names the input at fault;
-    `request_id` is set once the failing request has an id.
+    `request_id` is set once the failing request has an id, and `step` is the step of a chain that failed.
     """
 
     type: ClassVar[str] = "internal_error"
+    step: str | None = None
 
     def __init__(self, message: str, *, param: str | None = None, request_id: str | None = None) -> None:
         super().__init__(message)

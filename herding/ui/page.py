@@ -158,10 +158,8 @@ class Page:
     async def load(self, request: gr.Request) -> list[Any]:
         """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
-        tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
-        first = next(iter(visible), TABS[0].key)
-        selected = next((name for name in (tab, principal.first_tab) if name in visible), first)
+        selected = first_tab(principal, request.query_params.get("tab", ""))
         user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),
@@ -207,6 +205,13 @@ class Page:
 def visible_tabs(principal: Principal) -> list[str]:
     """Return the keys of the tabs that a principal sees."""
     return [tab.key for tab in TABS if tab.is_visible(principal)]
+
+
+def first_tab(principal: Principal, asked: str) -> str:
+    """Return the tab that opens first: the one that the address names, else that of the role."""
+    visible = visible_tabs(principal)
+    first = next(iter(visible), TABS[0].key)
+    return next((name for name in (asked, principal.first_tab) if name in visible), first)
 
 
 def _no_tabs(principal: Principal) -> Markup:

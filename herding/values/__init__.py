@@ -96,6 +96,7 @@ from herding.values.records import (
     ReviewQueue,
     Score,
     SortName,
+    StepEntry,
     UsageGroup,
     UsageSum,
 )
@@ -113,6 +114,9 @@ from herding.values.requests import (
     Request,
     Started,
     Status,
+    StepChanged,
+    StepRun,
+    StepState,
     Timings,
     new_id,
 )
@@ -209,6 +213,10 @@ __all__ = [
     "Source",
     "Started",
     "Status",
+    "StepChanged",
+    "StepEntry",
+    "StepRun",
+    "StepState",
     "System",
     "TextChunk",
     "Timings",

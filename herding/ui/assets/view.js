@@ -34,11 +34,39 @@ const tabButton = (key) =>
   [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
 const isVisible = (element) => element.offsetParent !== null;
 
+// The content of the tab that opens first is asked for at once: it comes while Gradio's page still starts.
+const askFirst = async (key) => {
+  const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+  const response = await fetch(`ui/${key}${location.search}`, { headers });
+  if (!response.ok) return null;
+  const html = await response.text();
+  for (const [, name] of html.matchAll(/ data-module="(\w+)"/g)) load(name);
+  return { html, told: JSON.parse(response.headers.get("HX-Trigger") ?? "{}") };
+};
+const load = (name) => {
+  if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
+  return modules.get(name);
+};
+const firstKey = document.querySelector("meta[name=first-tab]")?.content;
+let first = firstKey ? askFirst(firstKey).catch(() => null) : null;
+
+const showFirst = async (host) => {
+  const asked = first;
+  first = null;
+  const found = await asked;
+  if (!found) return false;
+  for (const [name, told] of Object.entries(found.told))
+    htmx.trigger(host, name, typeof told === "object" ? told : { value: told });
+  htmx.swap(host, found.html, { swapStyle: "innerHTML" });
+  return true;
+};
+
 // The content of a view is asked for once, when its tab is first opened; later openings are an event of its own.
 const open = async (host) => {
   if (host.dataset.opened) return htmx.trigger(host, "shown");
   host.dataset.opened = "1";
   const key = host.dataset.view;
+  if (first && key === firstKey && (await showFirst(host))) return;
   await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host });
 };
 
@@ -62,11 +90,8 @@ findViews();
 // A fragment with data-module has a script of its own, which is loaded with the first of them.
 const startModules = async (root) => {
   const elements = [root, ...root.querySelectorAll("[data-module]")].filter((one) => one.dataset?.module);
-  for (const element of elements) {
-    const name = element.dataset.module;
-    if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
-    (await modules.get(name)).start(element);
-  }
+  const loaded = await Promise.all(elements.map((one) => load(one.dataset.module)));
+  elements.forEach((element, index) => loaded[index].start(element));
 };
 document.addEventListener("htmx:load", ({ detail }) => startModules(detail.elt));
 
