@@ -28,6 +28,6 @@ def calls(prompt: PromptInfo, call: Call) -> Markup:
 
 
 def _code(label: str, code: str, *, first: bool = False) -> Markup:
-    text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=f"{label}: run the prompt")
-    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
+    text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=f"Run the prompt with {label}")
+    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy {label} call")
     return el("details", el("summary", label), el("div", text, copy, cls="call-text"), open="" if first else None)

@@ -47,7 +47,7 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
         cls="drawer-head",
     )
     copy = el("button", "Copy", type="button", cls="copy", aria_label="Copy prompt ID")
-    key = el("p", el("code", prompt.key), " ", copy, cls="call-text inline")
+    key = el("p", el("code", prompt.key), " ", copy, cls="drawer-id")
     description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
     sections = [
         ("Models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
@@ -85,7 +85,7 @@ def _numbers(prompt: PromptInfo) -> Markup:
 
 def _versions(prompt: PromptInfo, versions: Sequence[PromptVersion], who: Principal) -> Markup | None:
     """Return the labels, and the latest versions with their notes."""
-    if not versions:
+    if not versions and not prompt.labels:
         return None
     key = quote(prompt.key, safe="")
     named: dict[int, list[str]] = {}

@@ -136,7 +136,7 @@ def published(prompt: PromptInfo) -> Markup:
     """Return the published version, and the latest one if that is another."""
     live = prompt.labels.get("prod")
     if live is None:
-        return el("span", f"v{prompt.newest}" if prompt.newest else "–", " ", chip("not published"), cls="muted")
+        return el("span", f"latest v{prompt.newest}" if prompt.newest else "–", cls="muted", title="Not published")
     latest = el("span", f" latest v{prompt.newest}", cls="muted") if prompt.newest > live else None
     return el("span", chip(f"v{live}", "good", title="Published: the label prod stands for this version"), latest)
 
