@@ -21,9 +21,9 @@ FOLDER = Path("screenshots")
 TABS = {
     "overview": "#overview-list [data-row]",
     "versions": "#version-diff :is(ins, del)",
-    "history": "table.entries tbody tr",
+    "history": "#history-list tr[data-row]",
     "compare": "#compare-columns",
-    "insights": "#insights-outlook li",
+    "insights": "#insights-routing li",
     "nodes": ".node h3",
 }
 """The tabs, each with what it shows once it is loaded."""

@@ -39,10 +39,15 @@ def is_missing(variables: Variables, values: Mapping[str, Any]) -> bool:
     """Return whether a required value is missing."""
     return any(
         variable["type"] != "boolean"
-        and is_required(variable)
+        and needs_value(variable)
         and str(shown_value(name, variable, values)).strip() == ""
         for name, variable in variables.items()
     )
+
+
+def needs_value(variable: Mapping[str, Any]) -> bool:
+    """Return whether a variable has neither a default nor a source that fills it."""
+    return is_required(variable) and not variable.get("source")
 
 
 def input_line(variables: Variables, values: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from herding.ui.compare.blind import shuffled
 from herding.ui.compare.choices import Board
 from herding.ui.compare.columns import PAST, Column
 from herding.ui.compare.draft import OwnDrafts
+from herding.ui.compare.inputs import needs_value
 from herding.ui.compare.merge_streams import PageEvents, merge_streams
 from herding.ui.compare.preference import Candidate, preference_bar
 from herding.ui.compare.summary import fact_of, read_facts, summary
@@ -142,8 +143,7 @@ async def _input_errors(board: Board) -> dict[str, str]:
     missing = {
         name: f"Enter a value for {name}."
         for name, variable in variables.items()
-        if values.get(name) in (None, "") and variable.get("default") is None and variable.get("required") is not False
-        and variable["type"] != "boolean"
+        if values.get(name) in (None, "") and needs_value(variable) and variable["type"] != "boolean"
     }  # fmt: skip
     return {name: sentence(message) for name, message in (missing | found).items()}
 
