@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
-from herding.access.roles import require
+from herding.access.prompt_patterns import allows_all
+from herding.access.roles import allows, require
 from herding.errors import UserError
 from herding.evaluation.learning import Learning, settings
-from herding.evaluation.version_matrix import RequestBucket, VersionModelStats, build_matrix, count_over_time
+from herding.evaluation.version_matrix import (
+    NodeModelStats,
+    RequestBucket,
+    VersionModelStats,
+    build_matrix,
+    count_by_node,
+    count_over_time,
+)
 from herding.herd.fleet import Fleet
 from herding.prompts.model import Prompt
 from herding.routing.policies import LEAST_BUSY, RoutingSettings
-from herding.store.statistics import StatisticsStore
+from herding.routing.share_history import Evidence, ShareStep, copy_evidence, replay_shares
+from herding.store.statistics import PromptRequests, StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
 from herding.values import AttemptStats, ModelStats, Principal, Reset
@@ -22,6 +31,9 @@ from herding.values.durations import DAY_MS, HOUR_MS
 
 MAX_REQUESTS = 20_000
 """Maximum number of requests of a prompt in its statistics; the newest count."""
+
+MAX_RECENT = 200
+"""Attempts of a report that are shown one by one."""
 
 SPANS = {7: 12 * HOUR_MS, 30: DAY_MS, 90: 3 * DAY_MS}
 """The periods of a report in days, with the width of their time buckets in milliseconds."""
@@ -45,7 +57,8 @@ class RoutingPrediction:
 class PromptInsights:
     """The report on a prompt. `version` is the live one. Times are in Unix milliseconds.
 
-    `total` requests ended in the period; the statistics include the newest `read` of them.
+    `total` requests ended in the period; the statistics include the newest `read` of them. `recent` are the newest
+    attempts, oldest first; `shares` is how the shares of the models moved, up to now.
     """
 
     prompt: str
@@ -61,6 +74,9 @@ class PromptInsights:
     total: int
     read: int
     reset: Reset | None
+    nodes: tuple[NodeModelStats, ...] = ()
+    shares: tuple[ShareStep, ...] = ()
+    recent: tuple[AttemptStats, ...] = ()
 
 
 class Insights:
@@ -85,7 +101,8 @@ class Insights:
     async def get(self, prompt: str, who: Principal, *, days: int = 30) -> PromptInsights:
         """Return the report on a prompt over the last `days` (one of SPANS). Raises NotFoundError.
 
-        It includes the requests of all users, but none of their texts.
+        It includes the requests of all users, but none of their texts, on the versions that `who` may see. Runs of
+        unsaved changes are left out for those who may not see all versions.
         """
         require(who, INSIGHTS)
         if days not in SPANS:
@@ -93,25 +110,53 @@ class Insights:
         found = await self._prompts.resolve(prompt.partition("@")[0], who)
         now = self._clock()
         since = now - days * DAY_MS
-        total, tries = await self._store.attempts(found.key, since=since, limit=self._max_requests)
-        predictions = self._predict(found, who)
-        served = {model.model: model.share for model in predictions}
-        cells, buckets = await asyncio.to_thread(_compute, tries, SPANS[days], found.number, served)
-        return PromptInsights(
+        total, tries = await self._read(found, since, who)
+        predictions, said = self._predict(found, who), settings(found.prompt)
+        able = [model.model for model in predictions if model.against is None]
+        # The evidence of all versions decides: its course would tell a limited role when the others are used.
+        whole = allows_all(who.prompts, found.key)
+        evidence = copy_evidence(self._learning.record, found.key, able) if whole else Evidence((), {})
+        shown = [one for one in tries if allows(who.nodes, one.node)]
+        report = PromptInsights(
             prompt=found.key,
             version=found.number,
             days=days,
             since=since,
             until=now,
-            routing=settings(found.prompt),
-            cells=cells,
+            routing=said,
+            cells=(),
             models=predictions,
-            buckets=buckets,
+            buckets=(),
             bucket_ms=SPANS[days],
             total=total,
             read=min(total, self._max_requests),
             reset=(await self._store.learning_resets()).get(found.key),
+            recent=tuple(tries[-MAX_RECENT:]),
         )
+
+        def compute() -> PromptInsights:
+            served = {model.model: model.share for model in predictions}
+            return replace(
+                report,
+                cells=build_matrix(tries, found.number, served),
+                buckets=count_over_time(tries, SPANS[days]),
+                nodes=count_by_node(shown),
+                shares=replay_shares(evidence, able, said, now=now),
+            )
+
+        return await asyncio.to_thread(compute)
+
+    async def _read(self, found: RunnableVersion, since: int, who: Principal) -> tuple[int, list[AttemptStats]]:
+        """Return the number of the requests that `who` may see, and the attempts of the newest of them."""
+        key, most = found.key, self._max_requests
+        versions = await self._prompts.visible_versions(key, who)
+        where = PromptRequests(key, since, versions, edited=versions is None)
+        total, tries = await self._store.attempts(where, limit=most)
+        tried = {one.version for one in tries}
+        if not (hidden := await self._prompts.hidden_versions(key, tried, who)):
+            return total, tries
+        newest = max(tried | {found.number})
+        return await self._store.attempts(replace(where, versions=frozenset(range(newest + 1)) - hidden), limit=most)
 
     async def reset(self, prompt: str, who: Principal) -> Reset:
         """Reset the routing data of a prompt: the policy ignores earlier requests from now on. Durable on return.
@@ -162,9 +207,3 @@ class Insights:
             return "draining"
         state = self._fleet.health.status(name).state
         return "being retried" if state == "trial" else state
-
-
-def _compute(
-    tries: Sequence[AttemptStats], width: int, version: int, shares: Mapping[str, float | None]
-) -> tuple[tuple[VersionModelStats, ...], tuple[RequestBucket, ...]]:
-    return build_matrix(tries, version, shares), count_over_time(tries, width)

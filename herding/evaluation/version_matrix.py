@@ -76,12 +76,54 @@ def build_matrix(
     return tuple(_stats(row, found[row], live.get(row)) for row in sorted(found, key=place))
 
 
+@dataclass(frozen=True, slots=True)
+class NodeModelStats:
+    """The results of one model on one node: attempts, failed ones, ratings, and the times of those that succeeded."""
+
+    node: str
+    model: str
+    requests: int
+    errors: int
+    error_rate: float
+    rated: int
+    mean_stars: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+def count_by_node(tries: Iterable[AttemptStats]) -> tuple[NodeModelStats, ...]:
+    """Return the results of each model on each node that was tried, the most used first."""
+    found: dict[tuple[str, str], list[AttemptStats]] = defaultdict(list)
+    for one in tries:
+        if one.node:
+            found[one.node, one.model].append(one)
+    ranked = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(_node_stats(node, model, given) for (node, model), given in ranked)
+
+
+def _node_stats(node: str, model: str, tries: Sequence[AttemptStats]) -> NodeModelStats:
+    times, stars = [one.total_ms for one in tries if one.ok], [given for one in tries for given in one.stars]
+    errors = len(tries) - len(times)
+    return NodeModelStats(
+        node=node,
+        model=model,
+        requests=len(tries),
+        errors=errors,
+        error_rate=errors / len(tries),
+        rated=len(stars),
+        mean_stars=_rate(sum(stars), len(stars)),
+        p50_ms=percentile(times, 0.5),
+        p95_ms=percentile(times, 0.95),
+    )
+
+
 def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> VersionModelStats:
     version, edited, model = row
     good = [one for one in tries if one.ok]
     judged = [one for one in good if one.checks_passed is not None]
-    rated, stars, squares = (sum(one.stars[part] for one in tries) for part in range(3))
-    mean, low, high = ModelCounts(rated=rated, stars=stars, squares=squares).stars_interval()
+    stars = [given for one in tries for given in one.stars]
+    squares = sum(given * given for given in stars)
+    mean, low, high = ModelCounts(rated=len(stars), stars=sum(stars), squares=squares).stars_interval()
     times, errors = [one.total_ms for one in good], len(tries) - len(good)
     return VersionModelStats(
         version=version,
@@ -91,7 +133,7 @@ def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> Vers
         errors=errors,
         error_rate=_rate(errors, len(tries)),
         check_failure_rate=_rate(sum(one.checks_passed is False for one in judged), len(judged)),
-        rated=rated,
+        rated=len(stars),
         mean_stars=mean,
         low=low,
         high=high,

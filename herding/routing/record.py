@@ -6,8 +6,8 @@ import math
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from herding.errors import UserError
@@ -191,6 +191,12 @@ class SampleWindow:
                 for principal in sorted(given):
                     yield Vote(principal, sample.model, given[principal], sample.at)
 
+    def ratings(self, sample: Sample) -> Mapping[str, int]:
+        """Return the stars on the response of a sample by rater; none if the model failed."""
+        if self._response(sample.request_id) is not sample:
+            return {}
+        return dict(self._stars.get(sample.request_id, {}))
+
     def stars(self, sample: Sample) -> tuple[int, ...]:
         """Return the stars on the response of a sample; none if the model failed."""
         if self._response(sample.request_id) is not sample:
@@ -262,14 +268,17 @@ class Rating(NamedTuple):
 class Record:
     """Keeps samples and ratings of all prompts. The order in which samples come does not matter.
 
-    `evictions` counts the prompts that were dropped to make room for others.
+    `evictions` counts the prompts that were dropped to make room for others. `others` are counts by model of prompts
+    that the record does not keep itself.
     """
 
-    def __init__(self, *, window: int = WINDOW, most: int = MAX_SAMPLES) -> None:
+    def __init__(
+        self, *, window: int = WINDOW, most: int = MAX_SAMPLES, others: Mapping[str, ModelCounts] | None = None
+    ) -> None:
         self._window, self._most = window, most
         self._windows: OrderedDict[str, SampleWindow] = OrderedDict()
         self._prompts: dict[str, str] = {}
-        self._totals: dict[str, ModelCounts] = {}
+        self._totals: dict[str, ModelCounts] = {model: replace(counts) for model, counts in (others or {}).items()}
         self._held = 0
         self.evictions = 0
         self._empty = SampleWindow({}, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select, Subquery, case, desc, func, select, union
@@ -13,6 +14,19 @@ from herding.store.tables import attempt, learning_reset, request, score, upsert
 from herding.store.writer import Writer
 from herding.values import CONCLUSIVE_STATUSES, AttemptEvidence, AttemptStats, ModelStats, NodeStats, PromptStats, Reset
 from herding.values.durations import DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequests:
+    """The requests of a prompt since an instant (Unix ms).
+
+    `versions` are those that count, None for all of them. Without `edited`, only runs of saved texts count.
+    """
+
+    prompt: str
+    since: int
+    versions: frozenset[int] | None = None
+    edited: bool = True
 
 
 class StatisticsStore:
@@ -35,12 +49,12 @@ class StatisticsStore:
         """Return the attempts of the newest `limit` requests, and of as many rated last, oldest request first."""
         return await self._reader.run(lambda c: _trials(c, limit))
 
-    async def attempts(self, prompt: str, *, since: int, limit: int) -> tuple[int, list[AttemptStats]]:
-        """Return the number of requests of a prompt since an instant (Unix ms), and the attempts of the newest `limit`.
+    async def attempts(self, where: PromptRequests, *, limit: int) -> tuple[int, list[AttemptStats]]:
+        """Return the number of requests of a prompt, and the attempts of the newest `limit`.
 
         Oldest first. Requests that were stopped are not counted, since they say nothing about a model.
         """
-        return await self._reader.run(lambda c: (_count(c, prompt, since), _prompt_attempts(c, prompt, since, limit)))
+        return await self._reader.run(lambda c: (_count(c, where), _prompt_attempts(c, where, limit)))
 
     async def prompt_stats(self) -> dict[str, PromptStats]:
         """Return uses, stars (of all principals) and last use of every prompt, by key."""
@@ -58,23 +72,30 @@ class StatisticsStore:
         return await self._reader.run(lambda c: _model_stats(c, since))
 
 
-def _matching(query: Select[Any], prompt: str, since: int) -> Select[Any]:
+def _matching(query: Select[Any], where: PromptRequests) -> Select[Any]:
     """Restrict a query to the requests of a prompt that count; an index answers it."""
     columns = request.c
-    return query.where(
-        columns.created_at >= since, columns.prompt == storable(prompt), columns.status.in_(CONCLUSIVE_STATUSES)
+    found = query.where(
+        columns.created_at >= where.since,
+        columns.prompt == storable(where.prompt),
+        columns.status.in_(CONCLUSIVE_STATUSES),
     )
+    if where.versions is not None:
+        found = found.where(columns.version.in_(sorted(where.versions)))
+    return found if where.edited else found.where(columns.edited.is_(False))
 
 
-def _count(connection: Connection, prompt: str, since: int) -> int:
-    query = _matching(select(func.count()).select_from(request), prompt, since)
+def _count(connection: Connection, where: PromptRequests) -> int:
+    query = _matching(select(func.count()).select_from(request), where)
     return int(connection.execute(query).scalar_one())
 
 
-def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int) -> list[AttemptStats]:
-    newest = _matching(select(request.c.id), prompt, since).order_by(desc(request.c.created_at), desc(request.c.id))
+def _prompt_attempts(connection: Connection, where: PromptRequests, limit: int) -> list[AttemptStats]:
+    newest = _matching(select(request.c.id), where).order_by(desc(request.c.created_at), desc(request.c.id))
     ids = newest.limit(limit).subquery()
-    stars = {row.request_id: tuple(row[1:]) for row in connection.execute(_stars(ids))}
+    stars: dict[str, tuple[int, ...]] = defaultdict(tuple)
+    for request_id, given in connection.execute(_stars(ids)):
+        stars[request_id] += (given,)
     rows = connection.execute(_attempt_rows(ids)).all()
     last = {row.id: row.number for row in rows}
     return [
@@ -88,8 +109,9 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
             total_ms=row.total_ms,
             input_tokens=row.input_tokens,
             output_tokens=row.output_tokens,
-            stars=(0, 0, 0) if row.error_type else stars.get(row.id, (0, 0, 0)),
+            stars=() if row.error_type else stars.get(row.id, ()),
             cost=row.cost if row.number == last[row.id] else None,
+            node=row.node or "",
         )
         for row in rows
     ]
@@ -98,17 +120,16 @@ def _prompt_attempts(connection: Connection, prompt: str, since: int, limit: int
 def _attempt_rows(ids: Subquery) -> Select[Any]:
     asked = (request.c.id, request.c.version, request.c.edited, request.c.created_at, request.c.checks_passed)
     tokens = (request.c.input_tokens, request.c.output_tokens, request.c.cost)
-    tried = (attempt.c.number, attempt.c.model, attempt.c.error_type, attempt.c.total_ms)
+    tried = (attempt.c.number, attempt.c.model, attempt.c.node, attempt.c.error_type, attempt.c.total_ms)
     whole = ids.join(request, request.c.id == ids.c.id).join(attempt, attempt.c.request_id == ids.c.id)
     ordered = (request.c.created_at, request.c.id, attempt.c.number)
     return select(*asked, *tokens, *tried).select_from(whole).order_by(*ordered)
 
 
 def _stars(ids: Subquery) -> Select[Any]:
-    """Return the number of ratings of each request, the sum of its stars and that of their squares."""
-    sums = (func.count(), func.sum(score.c.stars), func.sum(score.c.stars * score.c.stars))
+    """Return each rating of each request."""
     whole = ids.join(score, score.c.request_id == ids.c.id)
-    return select(score.c.request_id, *sums).select_from(whole).group_by(score.c.request_id)
+    return select(score.c.request_id, score.c.stars).select_from(whole).order_by(score.c.updated_at)
 
 
 def _model_stats(connection: Connection, since: int) -> dict[str, ModelStats]:

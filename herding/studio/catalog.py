@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -124,6 +124,14 @@ class PromptCatalog:
             check_key(key)
             return RunnableVersion(key, 0, prompt), prompt
         return saved, saved.prompt if prompt.digest == saved.prompt.digest else prompt
+
+    async def visible_versions(self, key: str, who: Principal) -> frozenset[int] | None:
+        """Return the numbers of the versions that `who` may see; None for those who may see all, and drafts."""
+        return None if allows_all(who.prompts, key) else await self._visibility.versions(key, who)
+
+    async def hidden_versions(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
+        """Return which of some versions `who` may not see, by their own roles or by those of the prompt."""
+        return await self._visibility.hidden(key, [number for number in numbers if number], who)
 
     def resolve_alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
         """Return the key of the prompt with this short address, and its variables by their names in the query."""

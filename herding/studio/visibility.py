@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from herding.access.prompt_patterns import allows_all, allows_some, allows_version
@@ -41,6 +41,20 @@ class Visibility:
                 if found is not None and has_role(who, found.prompt.roles):
                     return found
         return None
+
+    async def versions(self, key: str, who: Principal) -> frozenset[int]:
+        """Return the numbers of all saved versions that `who` may see."""
+        head = self._version_cache.heads.get(key, Head(0))
+        allowed = [number for number in range(1, head.newest + 1) if self._allows(key, number, who)]
+        return frozenset([number for number in allowed if await self._has_role(key, number, who)])
+
+    async def hidden(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
+        """Return which of some saved versions `who` may not see."""
+        return frozenset([n for n in numbers if not (self._allows(key, n, who) and await self._has_role(key, n, who))])
+
+    async def _has_role(self, key: str, number: int, who: Principal) -> bool:
+        found = await self._version_cache.get(key, number)
+        return found is not None and has_role(who, found.prompt.roles)
 
     def labels(self, key: str, head: Head, who: Principal) -> Mapping[str, int]:
         """Return the labels of the versions that `who` may see."""

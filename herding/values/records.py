@@ -185,8 +185,8 @@ class AttemptStats:
     """One attempt of a model on a prompt, with the metrics of its request.
 
     `at` is when the request arrived (Unix ms). `ok` is False where the model failed. Tokens are of the whole request;
-    `stars` are the number of ratings of the response, their sum, and the sum of their squares. `cost` is in
-    nano-dollars, None if it is unknown; the last attempt has that of the request.
+    `stars` are the ratings of the response, one for each rater. `cost` is in nano-dollars, None if it is unknown; the
+    last attempt has that of the request.
     """
 
     version: int
@@ -198,8 +198,9 @@ class AttemptStats:
     total_ms: float
     input_tokens: int
     output_tokens: int
-    stars: tuple[int, int, int] = (0, 0, 0)
+    stars: tuple[int, ...] = ()
     cost: int | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

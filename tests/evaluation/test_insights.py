@@ -46,7 +46,7 @@ def test_the_figures_of_a_cell_are_those_of_its_tries() -> None:
         tried("m", total_ms=100.0 * number, input_tokens=10, output_tokens=number, checks_passed=number != 1)
         for number in range(1, 11)
     ]
-    tries[0] = tried("m", total_ms=100.0, input_tokens=10, output_tokens=1, checks_passed=False, stars=(2, 9, 41))
+    tries[0] = tried("m", total_ms=100.0, input_tokens=10, output_tokens=1, checks_passed=False, stars=(5, 4))
     tries += [tried("m", ok=False, total_ms=60_000.0, input_tokens=999, output_tokens=999)] * 2
     (cell,) = build_matrix(tries, 1, {"m": 0.25})
     assert (cell.requests, cell.errors, cell.error_rate) == (12, 2, pytest.approx(1 / 6))
@@ -203,6 +203,78 @@ async def test_other_policies_tell_their_shares_where_they_have_some(
         found = await place.orchestrator.insights.get("duel", USER)
     assert [model.share for model in found.models] == [share, share]
     assert found.routing.policy == policy
+
+
+async def versioned(place: Place) -> None:
+    """A prompt with two versions, of which `prod` is the first, and requests of both and of unsaved changes."""
+    place.write("duel", DUEL)
+    studio, pipeline = place.orchestrator.studio, place.orchestrator.pipeline
+    content = (await place.orchestrator.prompts.get("duel", ADMIN)).content
+    await studio.move_label("duel", "prod", 1, ADMIN)
+    await studio.save("duel", {**content, "parameters": {"temperature": 0.5}}, ADMIN)
+    for reference in ("duel@1", "duel@2", "duel@2"):
+        outcome = await pipeline.run(Request(reference, model="good"), ADMIN)
+        await place.orchestrator.feedback.rate(outcome.request_id, 4, ADMIN)
+    await pipeline.run(Request("duel@1", model="good", template="prompt: edited {{text}}"), ADMIN)
+
+
+async def test_a_role_limited_to_a_label_sees_nothing_of_other_versions(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo("one", "good"), echo("two", "bad")) as place:
+        await versioned(place)
+        insights = place.orchestrator.insights
+        whole = await insights.get("duel", ADMIN)
+        limited = await insights.get("duel", replace(USER, prompts=("duel@prod",)))
+        newest = await insights.get("duel", replace(USER, prompts=("duel@newest",)))
+    assert (whole.total, {cell.version for cell in whole.cells}) == (4, {1, 2})
+    assert len(whole.shares) > 1
+    assert (limited.version, limited.total) == (1, 1)
+    assert {(cell.version, cell.edited) for cell in limited.cells} == {(1, False)}
+    assert sum(bucket.requests for bucket in limited.buckets) == 1
+    assert [(one.version, one.edited) for one in limited.recent] == [(1, False)]
+    assert [(node.node, node.requests, node.rated) for node in limited.nodes] == [("one", 1, 1)]
+    assert limited.shares == ()
+    assert (newest.version, newest.total) == (2, 2)
+
+
+async def test_a_version_for_other_roles_is_left_out(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo("one", "good")) as place:
+        place.write("duel", dedent(DUEL) + "roles: [admin]\n")
+        for _ in range(2):
+            await place.orchestrator.pipeline.run(Request("duel", model="good"), ADMIN)
+        place.write("duel", DUEL)
+        await place.orchestrator.pipeline.run(Request("duel", model="good"), ADMIN)
+        seen = await place.orchestrator.insights.get("duel", USER)
+        whole = await place.orchestrator.insights.get("duel", ADMIN)
+    assert (seen.total, [cell.version for cell in seen.cells if cell.requests]) == (1, [2])
+    assert (whole.total, [cell.version for cell in whole.cells if cell.requests]) == (3, [2, 1])
+
+
+async def test_nodes_are_told_apart_and_only_those_of_the_role(tmp_path: Path) -> None:
+    failing = Scripted("three", [StatusError("It said 500.", status=500)], models=["bad"])
+    async with herding(tmp_path, echo("one", "good"), failing) as place:
+        place.write("duel", DUEL)
+        await run(place, "good", 5, times=2)
+        with pytest.raises(StatusError):
+            await run(place, "bad")
+        found = await place.orchestrator.insights.get("duel", USER)
+        few = await place.orchestrator.insights.get("duel", replace(USER, nodes=("one",)))
+    assert [(node.node, node.model, node.requests, node.errors, node.mean_stars) for node in found.nodes] == [
+        ("one", "good", 2, 0, 5.0),
+        ("three", "bad", 1, 1, None),
+    ]
+    assert [node.node for node in few.nodes] == ["one"]
+
+
+async def test_the_course_of_the_shares_ends_at_those_of_now(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo("one", "good"), echo("two", "bad")) as place:
+        place.write("duel", DUEL)
+        await run(place, "good", 5, times=4)
+        await run(place, "bad", 1, times=4)
+        found = await place.orchestrator.insights.get("duel", USER)
+    assert [step.responses for step in found.shares] == list(range(9))
+    last = found.shares[-1].shares
+    assert last == pytest.approx({model.model: model.share for model in found.models if model.against is None})
+    assert [one.stars for one in found.recent] == [(5,)] * 4 + [(1,)] * 4
 
 
 async def test_no_more_than_the_newest_are_read(place: Place) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from herding.store import Store
-from herding.store.statistics import _matching
+from herding.store.statistics import PromptRequests, _matching
 from herding.store.tables import request
 from herding.values import Attempt, AttemptStats, CheckResult, ModelStats, Reset, Usage
 
@@ -17,7 +17,7 @@ def answered(number: int, model: str, at: int = 500) -> Attempt:
     return Attempt(number, "b", model, at, 30.0)
 
 
-async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store: Store, outcome) -> None:
+async def test_the_tries_of_a_prompt_are_told_with_their_stars(store: Store, outcome) -> None:
     facts = {"version": 3, "usage": Usage(7, 2), "checks": CheckResult(False, "too long")}
     await store.finish(outcome(1, attempts=(FAILED, answered(2, "m2")), **facts))
     await store.finish(outcome(2, attempts=(answered(1, "m1"),), edited=True, principal="bob"))
@@ -26,12 +26,12 @@ async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store
     await store.finish(outcome(5, attempts=(), status="failed"))
     for principal, stars in (("ada", 5), ("bob", 2)):
         await store.rate(request_id=outcome(1).request_id, principal=principal, stars=stars, at=9)
-    assert await store.attempts("greet", since=0, limit=10) == (
+    assert await store.attempts(PromptRequests("greet", 0), limit=10) == (
         3,
         [
-            AttemptStats(3, False, "m1", 1_001, False, None, 900.0, 7, 2),
-            AttemptStats(3, False, "m2", 1_001, True, False, 30.0, 7, 2, (2, 7, 29)),
-            AttemptStats(0, True, "m1", 1_002, True, None, 30.0, 0, 0),
+            AttemptStats(3, False, "m1", 1_001, False, None, 900.0, 7, 2, node="a"),
+            AttemptStats(3, False, "m2", 1_001, True, False, 30.0, 7, 2, (5, 2), node="b"),
+            AttemptStats(0, True, "m1", 1_002, True, None, 30.0, 0, 0, node="b"),
         ],
     )
 
@@ -39,14 +39,25 @@ async def test_the_tries_of_a_prompt_are_told_with_the_sums_of_their_stars(store
 async def test_only_the_span_and_the_newest_of_it_are_read(store: Store, outcome) -> None:
     for number in range(6):
         await store.finish(outcome(number, attempts=(answered(1, "m"),)))
-    total, tries = await store.attempts("greet", since=1_002, limit=3)
+    total, tries = await store.attempts(PromptRequests("greet", 1_002), limit=3)
     assert (total, [one.at for one in tries]) == (4, [1_003, 1_004, 1_005])
-    assert (await store.attempts("greet", since=1_006, limit=3)) == (0, [])
+    assert (await store.attempts(PromptRequests("greet", 1_006), limit=3)) == (0, [])
+
+
+async def test_versions_and_unsaved_changes_can_be_left_out(store: Store, outcome) -> None:
+    for number, (version, edited) in enumerate(((1, False), (2, False), (2, True), (3, False), (0, True))):
+        await store.finish(outcome(number, attempts=(answered(1, "m"),), version=version, edited=edited))
+    total, tries = await store.attempts(PromptRequests("greet", 0, frozenset({2, 3})), limit=10)
+    assert (total, [(one.version, one.edited) for one in tries]) == (3, [(2, False), (2, True), (3, False)])
+    total, tries = await store.attempts(PromptRequests("greet", 0, frozenset({2, 3}), edited=False), limit=10)
+    assert (total, [one.version for one in tries]) == (2, [2, 3])
 
 
 @pytest.mark.sqlite
 async def test_the_newest_requests_are_found_in_their_index(store: Store) -> None:
-    query = str(_matching(select(request.c.id), "greet", 5).compile(compile_kwargs={"literal_binds": True}))
+    query = str(
+        _matching(select(request.c.id), PromptRequests("greet", 5)).compile(compile_kwargs={"literal_binds": True})
+    )
     plan = await store._reader.run(lambda c: [row[-1] for row in c.execute(text(f"EXPLAIN QUERY PLAN {query}"))])
     assert any("COVERING INDEX ix_request_newest (created_at>?" in step for step in plan), plan
 

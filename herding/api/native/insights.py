@@ -11,7 +11,7 @@ from herding.api.http.models import Instant, ResponseModel
 from herding.api.http.request import Caller
 from herding.errors import NotFoundError, UserError
 from herding.evaluation.insights import RoutingPrediction
-from herding.evaluation.version_matrix import VersionModelStats
+from herding.evaluation.version_matrix import NodeModelStats, VersionModelStats
 from herding.orchestrator import Orchestrator
 from herding.routing.policies import RoutingSettings
 
@@ -29,6 +29,14 @@ class BucketResponse(ResponseModel):
     requests: int
 
 
+class ShareStepResponse(ResponseModel):
+    """The probabilities of the models after some responses with their ratings; `at` is the last of these requests."""
+
+    responses: int
+    at: Instant
+    shares: dict[str, float]
+
+
 class ResetResponse(ResponseModel):
     """A reset of the routing data of a prompt."""
 
@@ -41,7 +49,8 @@ class InsightsResponse(ResponseModel):
     """Statistics of a prompt over the last `days`. `version` is the live one.
 
     `cells` has the statistics of each version and model, `models` the routing of the next request, `buckets` the
-    requests over time in spans of `bucket_ms`. `read` of `total` requests are counted, the newest.
+    requests over time in spans of `bucket_ms`. `read` of `total` requests are counted, the newest. `nodes` has the
+    statistics of each model on each node, `shares` how the probabilities of `models` moved with the evidence.
     """
 
     prompt: str
@@ -57,6 +66,8 @@ class InsightsResponse(ResponseModel):
     total: int
     read: int
     reset: ResetResponse | None
+    nodes: tuple[NodeModelStats, ...] = ()
+    shares: tuple[ShareStepResponse, ...] = ()
 
 
 def router(orchestrator: Orchestrator) -> APIRouter:
@@ -79,7 +90,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         among responses of prompts that have checks. `low` and `high` are the 95 % interval of the mean stars. Times
         are of attempts that succeeded, tokens the means of their requests. `share` is the probability to be chosen
         next, `quality` the expected value of a request (0 to 1), `why` the evidence: the last 1,000 attempts since
-        the last reset. A value is null without data.
+        the last reset. A value is null without data. Only versions and nodes that the caller may use are counted.
         """
         return InsightsResponse.model_validate(await insights.get(prompt, who, days=days))
 

@@ -198,10 +198,18 @@ export const start = (element) => {
   showBar();
 };
 
-// The composer takes the place of its variable.
+// The composer takes the place of its variable, whose definition stays.
 const hideVariable = (name) => {
   const field = name && document.getElementById(`control-${name}`);
-  if (field) field.hidden = true;
+  if (!field || field.hidden) return;
+  field.hidden = true;
+  const note = document.createElement("p");
+  note.className = "engineer-composed";
+  const label = document.createElement("span");
+  label.className = "label";
+  label.textContent = name;
+  note.append(label, " Written in the chat");
+  field.before(note);
 };
 
 document.addEventListener("htmx:load", () => {

@@ -50,8 +50,12 @@ async def response_section(edited: EditedPrompt, who: Principal, orchestrator: O
     composed = chat.chat_variable(edited) if is_chat else None
     return el(
         "section",
-        el("h2", "Chat" if is_chat else "Response", cls="response-title"),
-        chat.new_chat_button() if is_chat else None,
+        el(
+            "div",
+            el("h2", "Chat" if is_chat else "Response"),
+            chat.new_chat_button() if is_chat else None,
+            cls="response-head",
+        ),
         el("div", chat.NO_TURNS if is_chat else NO_RESPONSE, id="response", cls="response-box"),
         chat.composer(edited, composed) if composed else None,
         code_panel.panel_section(),

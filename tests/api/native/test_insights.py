@@ -37,6 +37,8 @@ async def test_what_was_run_is_told_in_figures(api: httpx.AsyncClient) -> None:
     assert model["why"].startswith("4.0 stars from 1 rating; no failures in 2 requests; mean latency ")
     assert [bucket["requests"] for bucket in found["buckets"]] == [2]
     assert found["buckets"][0]["at"].endswith("+00:00")
+    assert [(node["node"], node["model"], node["requests"]) for node in found["nodes"]] == [("echo", "echo", 2)]
+    assert found["shares"] == []  # one model has no course
     assert found["routing"]["policy"] == "stars"
     assert (found["total"], found["read"], found["days"], found["reset"]) == (2, 2, 7, None)
 
