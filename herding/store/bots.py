@@ -62,7 +62,7 @@ class BotStore:
     async def direct_channels(self) -> tuple[str, ...]:
         """Return the channels of the direct messages that are stored."""
         query = select(bot_message.c.channel).where(bot_message.c.server.is_(None)).distinct()
-        return tuple((await self._reader.run(lambda c: c.execute(query).scalars().all())))
+        return tuple(await self._reader.run(lambda c: c.execute(query).scalars().all()))
 
     async def bot_position(self, bot: str) -> int | None:
         """Return up to which position a bot has seen everything; None before its first start."""
