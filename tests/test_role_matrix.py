@@ -366,6 +366,7 @@ ARGUMENTS: dict[str, Any] = {
     "request": Request("say"),
     "stars": 5,
     "texts": ["x"],
+    "than": None,
     "user": User("new", "New", "user"),
     "where": HistoryFilter(),
 }

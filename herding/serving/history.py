@@ -9,9 +9,22 @@ from herding.access.operations import RATE
 from herding.access.roles import only_own, owner_filter, require
 from herding.errors import NotFoundError
 from herding.store import Facets, Store
-from herding.values import Entry, HistoryFilter, Page, Principal, ReviewQueue
+from herding.values import (
+    Entry,
+    HistoryCount,
+    HistoryFilter,
+    HistoryPosition,
+    HistorySlice,
+    HistorySort,
+    Page,
+    Principal,
+    ReviewQueue,
+)
 
 MAX_PAGE = 200
+
+MAX_NEWER = 100
+"""New requests that are counted at most."""
 
 REVIEWED = 1_000
 """Responses that the queue of a review holds at most."""
@@ -32,6 +45,32 @@ class History:
         return await self._store.history(
             where, viewer=who.id, offset=max(0, offset), limit=max(1, min(limit, MAX_PAGE))
         )
+
+    async def slice(
+        self,
+        where: HistoryFilter,
+        who: Principal,
+        *,
+        sort: HistorySort | None = None,
+        after: HistoryPosition | None = None,
+        limit: int = 25,
+    ) -> HistorySlice:
+        """Return the next matching requests in an order, newest first without one; `limit` is at most 200."""
+        return await self._store.slice(
+            _restricted(where, who),
+            viewer=who.id,
+            sort=sort or HistorySort(),
+            after=after,
+            limit=max(1, min(limit, MAX_PAGE)),
+        )
+
+    async def count(self, where: HistoryFilter, who: Principal) -> HistoryCount:
+        """Return the number of the matching requests."""
+        return await self._store.count(_restricted(where, who))
+
+    async def newer(self, where: HistoryFilter, than: tuple[int, str] | None, who: Principal) -> int:
+        """Return the number of matching requests that arrived after the instant and id of one, at most 100."""
+        return await self._store.newer(_restricted(where, who), than=than, limit=MAX_NEWER)
 
     def export(self, where: HistoryFilter, who: Principal) -> AsyncIterator[Entry]:
         """Yield all matching requests, newest first."""

@@ -8,20 +8,37 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Float, FromClause, Select, cast, func, select, tuple_
 
 from herding.store import search
 from herding.store.database import Reader
 from herding.store.rows import storable, to_attempt, to_outcome
 from herding.store.search import KEY, NEWEST_FIRST, Key
 from herding.store.tables import attempt, comment, request, score
-from herding.values import Attempt, Entry, HistoryFilter, Outcome, Page, Score
+from herding.values import (
+    Attempt,
+    Entry,
+    HistoryCount,
+    HistoryFilter,
+    HistoryPosition,
+    HistorySlice,
+    HistorySort,
+    Outcome,
+    Page,
+    Score,
+    SortName,
+)
 
 CHUNK = 500
 """Entries that one statement loads."""
 
 COUNTED = 2_500
 """Requests that a search reads at least before it leaves off counting."""
+
+SORTED = 5_000
+"""Requests with a text that are sorted by anything else than their time."""
+
+NEWEST = HistorySort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,43 @@ class HistoryStore:
             return await self._reader.run(lambda c: _page(c, where, viewer=viewer, offset=offset, limit=limit))
         return await self._search(where, viewer=viewer, offset=offset, limit=limit)
 
+    async def slice(
+        self, where: HistoryFilter, *, viewer: str, sort: HistorySort, after: HistoryPosition | None, limit: int
+    ) -> HistorySlice:
+        """Return the next `limit` requests of a sorted history; no page before them is read.
+
+        Of the requests with a text only the newest SORTED are sorted by anything else than their time.
+        """
+        cut, limit = False, max(0, limit)
+        if not where.text:
+            found = await self._reader.run(lambda c: _sorted(c, conditions(where), sort, after=after, size=limit + 1))
+        elif sort == NEWEST:
+            found = await self._newest_with_text(where, after=after, size=limit + 1)
+        else:
+            found, cut = await self._sorted_with_text(where, sort, after=after)
+        shown = found[:limit]
+        end = shown[-1] if shown and len(found) > limit else None
+        entries = await self._load_entries([Key(position.created_at, position.id) for position in shown], viewer=viewer)
+        return HistorySlice(tuple(entries), end, cut)
+
+    async def count(self, where: HistoryFilter) -> HistoryCount:
+        """Return the number of matching requests. A search for a text leaves off when enough requests are read."""
+        if not where.text:
+            counted = select(func.count()).select_from(request).where(*conditions(where))
+            return HistoryCount(await self._reader.run(lambda c: c.execute(counted).scalar_one()))
+        page = await self._search(where, viewer="", offset=0, limit=0)
+        return HistoryCount(page.total, page.more)
+
+    async def newer(self, where: HistoryFilter, *, than: tuple[int, str] | None, limit: int) -> int:
+        """Return the number of matching requests that arrived after one, at most `limit`; None counts all."""
+        fitting = conditions(where)
+        if than is not None:
+            fitting.append(tuple_(*than) < KEY)
+        if not where.text:
+            some = _keys(fitting).limit(limit).subquery()
+            return await self._reader.run(lambda c: c.execute(select(func.count()).select_from(some)).scalar_one())
+        return len(await self._matches(fitting, where.text, size=limit))
+
     async def export(self, where: HistoryFilter, *, viewer: str) -> AsyncIterator[Entry]:
         """Iterate over all matching entries, newest first, in short reads: no transaction stays open in between.
 
@@ -97,6 +151,36 @@ class HistoryStore:
                     more = True
                     break
         return Page(tuple(await self._load_entries(wanted, viewer=viewer)), total, more)
+
+    async def _matches(self, fitting: Sequence[ColumnElement[bool]], text: str, *, size: int) -> list[Key]:
+        """Return the newest `size` requests that contain a text."""
+        keys: list[Key] = []
+        async with aclosing(search.find(self._reader, fitting, text)) as parts:
+            async for part in parts:
+                keys += part.keys
+                if len(keys) >= size:
+                    break
+        return keys[:size]
+
+    async def _newest_with_text(
+        self, where: HistoryFilter, *, after: HistoryPosition | None, size: int
+    ) -> list[HistoryPosition]:
+        fitting = conditions(where)
+        if after is not None:
+            fitting.append(tuple_(after.created_at, after.id) > KEY)
+        keys = await self._matches(fitting, where.text or "", size=size)
+        return [HistoryPosition(key.created_at, key.created_at, key.id) for key in keys]
+
+    async def _sorted_with_text(
+        self, where: HistoryFilter, sort: HistorySort, *, after: HistoryPosition | None
+    ) -> tuple[list[HistoryPosition], bool]:
+        """Return the newest SORTED requests with a text that come after a position, and whether there are more."""
+        keys = await self._matches(conditions(where), where.text or "", size=SORTED + 1)
+        ids, found = [key.id for key in keys[:SORTED]], list[HistoryPosition]()
+        for start in range(0, len(ids), CHUNK):
+            some = [request.c.id.in_(ids[start : start + CHUNK])]
+            found += await self._reader.run(partial(_sorted, fitting=some, sort=sort, after=after, size=CHUNK))
+        return sorted(found, reverse=not sort.ascending), len(keys) > SORTED
 
     async def _all_keys(self, where: HistoryFilter) -> AsyncIterator[list[Key]]:
         if where.text:
@@ -138,6 +222,46 @@ def _slice(connection: Connection, where: HistoryFilter, *, before: Key | None, 
     return _Slice(keys, keys[-1] if len(keys) == size else None)
 
 
+def _sorted(
+    connection: Connection,
+    fitting: Sequence[ColumnElement[bool]],
+    sort: HistorySort,
+    *,
+    after: HistoryPosition | None,
+    size: int,
+) -> list[HistoryPosition]:
+    """Return the next `size` positions of a sorted history without a text filter."""
+    table, value = _sort_value(sort.by, last=_BEYOND if sort.ascending else -1)
+    keys = [*KEY] if sort.by == "time" else [value, *KEY]
+    wanted = list(fitting)
+    if after is not None:
+        place = after[1:] if sort.by == "time" else after
+        wanted.append(tuple_(*keys) > tuple_(*place) if sort.ascending else tuple_(*keys) < tuple_(*place))
+    order = [key.asc() if sort.ascending else key.desc() for key in keys]
+    columns = (value.label("value"), request.c.created_at, request.c.id)
+    rows = connection.execute(select(*columns).select_from(table).where(*wanted).order_by(*order).limit(size))
+    return [HistoryPosition(*row) for row in rows]
+
+
+def _sort_value(by: SortName, *, last: float) -> tuple[FromClause, ColumnElement[float]]:
+    """Return the tables of a sorted history, and what it is sorted by; `last` stands for a missing value."""
+    if by == "stars":
+        mean = cast(func.avg(score.c.stars), Float).label("mean")
+        means = select(score.c.request_id, mean).group_by(score.c.request_id).subquery()
+        return request.outerjoin(means, means.c.request_id == request.c.id), func.coalesce(means.c.mean, last)
+    columns: dict[SortName, ColumnElement[float]] = {
+        "time": request.c.created_at,
+        "latency": request.c.total_ms,
+        "tokens": request.c.input_tokens + request.c.output_tokens,
+        "cost": func.coalesce(request.c.cost, int(last)),
+    }
+    return request, columns[by]
+
+
+_BEYOND = 2**62
+"""Larger than any value that is sorted by."""
+
+
 def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[Entry]:
     """Return the entries of `ids` in that order, without those that are gone."""
     found: dict[str, Entry] = {}
@@ -176,7 +300,7 @@ def _facets(connection: Connection, *, principal: str | None) -> Facets:
     return Facets(tuple(prompt for prompt in prompts if prompt), *others)
 
 
-_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token")
+_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token", "version")
 """Filters for one value of the column of that name."""
 
 

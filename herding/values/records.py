@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from herding.values.requests import Kind, Outcome, Status
 
@@ -79,6 +79,47 @@ class HistoryFilter:
     max_stars: float | None = None
     rated: bool | None = None
     commented: bool | None = None
+    version: int | None = None
+
+
+SortName = Literal["time", "stars", "latency", "tokens", "cost"]
+"""The sort keys of the history. Stars are the mean of all principals; tokens are those of input and output."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySort:
+    """An order of the history, the largest value first unless `ascending`. Requests without a value come last."""
+
+    by: SortName = "time"
+    ascending: bool = False
+
+
+class HistoryPosition(NamedTuple):
+    """A position in a sorted history: the value that it is sorted by, the instant and the id of a request."""
+
+    value: float
+    created_at: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySlice:
+    """The next requests of a sorted history. The following ones come after `end`, None if there are none.
+
+    `cut` is True if more requests match a text than can be sorted: only the newest of them were.
+    """
+
+    entries: tuple[Entry, ...]
+    end: HistoryPosition | None = None
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCount:
+    """The number of matching requests, and the newest of them. With `more`, there may be more than were counted."""
+
+    total: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

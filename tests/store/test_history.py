@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from herding.store import Facets, Store
-from herding.values import HistoryFilter
+from herding.values import HistoryCount, HistoryFilter, HistorySort, SortName, Timings, Usage
 
 
 async def listed(store: Store, *, viewer: str = "ada", offset: int = 0, limit: int = 100, **where: Any) -> list[int]:
@@ -160,3 +160,66 @@ async def test_facets_list_what_occurs(filled: Store) -> None:
     )
     assert await filled.facets(principal="bob") == Facets(("b",), ("m1",), ("n2",), kinds=kinds, users=("bob",))
     assert await filled.facets(principal="nobody") == Facets()
+
+
+@pytest.fixture
+async def measured(store: Store, outcome) -> Store:
+    """Five requests with a text; the first two share their values, and the last has no cost and no rating."""
+    values = [(30.0, 5, 200), (30.0, 5, 200), (10.0, 9, 100), (20.0, 7, 300), (40.0, 1, None)]
+    for number, (total_ms, tokens, cost) in enumerate(values, 1):
+        more = {"usage": Usage(tokens, 0), "timings": Timings(total_ms=total_ms), "cost": cost, "answer": "A text"}
+        await store.finish(outcome(number, version=number % 2 + 1, **more))
+    for number, stars in ((1, 4), (2, 4), (3, 5), (3, 2), (4, 1)):
+        rating = {"principal": f"user {stars}", "stars": stars, "at": 1}
+        await store.rate(request_id=outcome(number).request_id, **rating)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("by", "descending", "ascending"),
+    [
+        ("time", [5, 4, 3, 2, 1], [1, 2, 3, 4, 5]),
+        ("latency", [5, 2, 1, 4, 3], [3, 4, 1, 2, 5]),
+        ("tokens", [3, 4, 2, 1, 5], [5, 1, 2, 4, 3]),
+        ("cost", [4, 2, 1, 3, 5], [3, 1, 2, 4, 5]),
+        ("stars", [2, 1, 3, 4, 5], [4, 3, 1, 2, 5]),
+    ],
+)
+@pytest.mark.parametrize("text", [None, "a text"])
+async def test_a_sorted_history_comes_in_slices_without_gaps(
+    measured: Store, by: SortName, descending: list[int], ascending: list[int], text: str | None
+) -> None:
+    for sort, expected in ((HistorySort(by), descending), (HistorySort(by, ascending=True), ascending)):
+        found, after, slices = list[int](), None, 0
+        while slices == 0 or after is not None:
+            part = await measured.slice(HistoryFilter(text=text), viewer="ada", sort=sort, after=after, limit=2)
+            found += [int(entry.outcome.request_id, 16) for entry in part.entries]
+            after, slices = part.end, slices + 1
+        assert (found, slices) == (expected, 3)
+
+
+async def test_a_request_that_arrives_meanwhile_moves_no_slice(measured: Store, outcome) -> None:
+    first = await measured.slice(HistoryFilter(), viewer="ada", sort=HistorySort(), after=None, limit=2)
+    await measured.finish(outcome(9))
+    following = await measured.slice(HistoryFilter(), viewer="ada", sort=HistorySort(), after=first.end, limit=9)
+    assert [int(entry.outcome.request_id, 16) for entry in following.entries] == [3, 2, 1]
+
+
+async def test_matching_requests_are_counted_and_the_newer_ones_too(measured: Store, outcome) -> None:
+    newest = outcome(4)
+    place = (newest.created_at, newest.request_id)
+    for text in (None, "text"):
+        where = HistoryFilter(text=text)
+        assert await measured.count(where) == HistoryCount(5)
+        assert await measured.newer(where, than=place, limit=9) == 1
+        assert await measured.newer(where, than=None, limit=3) == 3
+    assert await measured.count(HistoryFilter(version=2)) == HistoryCount(3)
+    assert await measured.newer(HistoryFilter(version=1), than=place, limit=9) == 0
+
+
+async def test_of_many_requests_with_a_text_the_newest_are_sorted(measured: Store, monkeypatch) -> None:
+    monkeypatch.setattr("herding.store.history.SORTED", 2)
+    where, sort = HistoryFilter(text="text"), HistorySort("tokens")
+    found = await measured.slice(where, viewer="ada", sort=sort, after=None, limit=9)
+    assert [int(entry.outcome.request_id, 16) for entry in found.entries] == [4, 5]
+    assert found.cut

@@ -114,6 +114,7 @@ class ForgetResponse(ResponseModel):
 async def history_filter(
     where: RequestFilter,
     *,
+    version: Annotated[int | None, Query(ge=1, description="of the prompt"), EMPTY_TO_NONE] = None,
     stars: Annotated[int | None, Query(ge=0, le=5, description="given by any user; 0: unrated"), EMPTY_TO_NONE] = None,
     min_stars: Annotated[float | None, Query(ge=1, le=5, description="of the mean of all users"), EMPTY_TO_NONE] = None,
     max_stars: Annotated[float | None, Query(ge=1, le=5, description="of the mean of all users"), EMPTY_TO_NONE] = None,
@@ -126,6 +127,7 @@ async def history_filter(
     """Return the filter of a query string; an empty value matches all."""
     return replace(
         where,
+        version=version,
         stars=stars,
         min_stars=min_stars,
         max_stars=max_stars,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +15,12 @@ from herding.ui.kit.format import (
     datetime_tag,
     el,
     empty_state,
-    format_value,
     join,
-    key_values,
     request_name,
     star_marks,
 )
-from herding.ui.kit.message_parts import message_body, response_parts
+from herding.ui.kit.message_parts import response_parts
+from herding.ui.kit.request_input import request_input
 from herding.values import Entry, Outcome, ReviewQueue
 
 SHORTCUTS = (("1–5", "rate"), ("N or Enter", "next"), ("S", "skip"), ("C", "comment"), ("U", "undo"))
@@ -73,25 +70,6 @@ def verdict(entry: Entry, *, names: bool) -> Markup:
         where = f"{row.model or 'No model'} on {row.node or 'no node'}"
         shown = join([el("p", saved, " ", el("code", where)), response.metrics_line(row), response.routing_note(row)])
     return el("div", shown, id="review-verdict", cls="review-verdict", role="status")
-
-
-def request_input(row: Outcome) -> Markup:
-    """Return the variables of a request, and its messages."""
-    variables = _variables(row.variables) if row.variables else None
-    try:
-        turns = [(str(message["role"]), message_body(message)) for message in json.loads(row.input)]
-    except (ValueError, TypeError, KeyError):
-        messages = el("pre", row.input, cls="raw", tabindex="0") if row.input else None
-    else:
-        messages = join(el("div", chip(role), body, cls="turn") for role, body in turns)
-    if variables and messages:
-        return join([variables, el("details", el("summary", "Exact input"), messages, cls="more")])
-    return variables or messages or el("p", "No input stored.", cls="muted")
-
-
-def _variables(variables: Mapping[str, Any]) -> Markup:
-    pairs = [(name, el("span", format_value(given) or "(empty)", cls="given")) for name, given in variables.items()]
-    return key_values(pairs, cls="facts wide")
 
 
 def _response(row: Outcome) -> Markup:
