@@ -33,11 +33,11 @@ class BotStore:
         *,
         state: MessageState | None = None,
         request_id: str | None = None,
+        place: str | None = None,
         replies: Sequence[str] | None = None,
-        leased_until: int | None = None,
     ) -> None:
         """Change what is given of a message, if it is there."""
-        given: dict[str, Any] = {"state": state, "request_id": request_id, "leased_until": leased_until}
+        given: dict[str, Any] = {"state": state, "request_id": request_id, "place": place}
         given["replies"] = None if replies is None else list(replies)
         values = {name: value for name, value in given.items() if value is not None}
         change = update(bot_message).where(bot_message.c.id == storable(message_id)).values(**values)

@@ -439,6 +439,7 @@ class BotMessageRow(Base, table=True):
     leased_until: int = Field(sa_type=BigInteger)
     state: str
     request_id: str | None
+    place: str | None
     replies: list[str] = Field(sa_type=JSON)
 
 

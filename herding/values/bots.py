@@ -20,7 +20,7 @@ class BotMessage:
     """A message that a bot accepted, without its text: `id`, `channel` and `server` are those of the platform.
 
     `server` is None for a direct message. `replies` are the ids of the bot's own messages that hold the response, in
-    their order. The process that works on it holds a lease until `leased_until`. Times are in Unix milliseconds.
+    their order, in the channel or thread `place`. The process that works on it holds a lease until `leased_until`. Times are in Unix milliseconds.
     """
 
     id: str
@@ -32,4 +32,5 @@ class BotMessage:
     leased_until: int
     state: MessageState = "accepted"
     request_id: str | None = None
+    place: str | None = None
     replies: tuple[str, ...] = ()

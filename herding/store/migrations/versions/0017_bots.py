@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("leased_until", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("request_id", sa.String(), nullable=True),
+        sa.Column("place", sa.String(), nullable=True),
         sa.Column("replies", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_bot_message"),
     )
