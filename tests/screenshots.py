@@ -23,7 +23,7 @@ TABS = {
     "versions": "#version-diff :is(ins, del)",
     "history": "table.entries tbody tr",
     "compare": "#compare-variables :is(textarea, input)",
-    "insights": "#insights-outlook li",
+    "insights": "#insights-routing li",
     "nodes": ".node h3",
 }
 """The tabs, each with what it shows once it is loaded."""

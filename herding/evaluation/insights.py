@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from herding.access.operations import INSIGHTS, MODELS, PUBLISH
@@ -18,6 +18,7 @@ from herding.evaluation.version_matrix import (
     build_matrix,
     count_by_node,
     count_over_time,
+    summarize,
 )
 from herding.herd.fleet import Fleet
 from herding.prompts.model import Prompt
@@ -27,13 +28,17 @@ from herding.store.statistics import PromptRequests, StatisticsStore
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
 from herding.values import AttemptStats, ModelStats, Principal, Reset
-from herding.values.durations import DAY_MS, HOUR_MS
+from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 MAX_REQUESTS = 20_000
 """Maximum number of requests of a prompt in its statistics; the newest count."""
 
 MAX_RECENT = 200
 """Attempts of a report that are shown one by one."""
+
+TIMELINE_WIDTHS = (5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 3 * HOUR_MS, 12 * HOUR_MS)
+MAX_TIMELINE = 36
+"""Periods into which a timeline is split at most, if it does not cover the whole report."""
 
 SPANS = {7: 12 * HOUR_MS, 30: DAY_MS, 90: 3 * DAY_MS}
 """The periods of a report in days, with the width of their time buckets in milliseconds."""
@@ -58,7 +63,8 @@ class PromptInsights:
     """The report on a prompt. `version` is the live one. Times are in Unix milliseconds.
 
     `total` requests ended in the period; the statistics include the newest `read` of them. `recent` are the newest
-    attempts, oldest first; `shares` is how the shares of the models moved, up to now.
+    attempts, oldest first; `shares` is how the shares of the models moved, up to now. `whole` has the statistics of all
+    attempts together. `timeline` counts them in periods of `timeline_ms`, which are short while all of them are recent.
     """
 
     prompt: str
@@ -77,6 +83,9 @@ class PromptInsights:
     nodes: tuple[NodeModelStats, ...] = ()
     shares: tuple[ShareStep, ...] = ()
     recent: tuple[AttemptStats, ...] = ()
+    whole: VersionModelStats | None = None
+    timeline: tuple[RequestBucket, ...] = ()
+    timeline_ms: int = DAY_MS
 
 
 class Insights:
@@ -136,12 +145,16 @@ class Insights:
 
         def compute() -> PromptInsights:
             served = {model.model: model.share for model in predictions}
+            width = _timeline_width(tries, now, SPANS[days])
             return replace(
                 report,
                 cells=build_matrix(tries, found.number, served),
                 buckets=count_over_time(tries, SPANS[days]),
                 nodes=count_by_node(shown),
                 shares=replay_shares(evidence, able, said, now=now),
+                whole=summarize(tries),
+                timeline=count_over_time(tries, width),
+                timeline_ms=width,
             )
 
         return await asyncio.to_thread(compute)
@@ -207,3 +220,9 @@ class Insights:
             return "draining"
         state = self._fleet.health.status(name).state
         return "being retried" if state == "trial" else state
+
+
+def _timeline_width(tries: Sequence[AttemptStats], now: int, longest: int) -> int:
+    """Return the shortest period (ms) that splits the time since the first attempt into few enough parts."""
+    since = now - tries[0].at if tries else 0
+    return next((width for width in TIMELINE_WIDTHS if since <= MAX_TIMELINE * width < MAX_TIMELINE * longest), longest)

@@ -16,10 +16,10 @@ from herding.values import AttemptStats, to_dollars
 class VersionModelStats:
     """The statistics of one version of a prompt on one model. `edited` runs used unsaved changes of the version.
 
-    `requests` are attempts on the model, `errors` those that failed. Rates are 0-1; the check failure rate is among
-    responses with checks. `low` and `high` are the 95 % interval of the mean stars. Times and mean tokens are those of
-    successful attempts. `share` is the chance to be chosen next. `cost` is the sum of those requests whose cost is
-    known, in US dollars. A value is None if there is no data for it.
+    `requests` are attempts on the model, `errors` those that failed. Rates are 0-1; the check failure rate is among the
+    `judged` responses, those with checks. `low` and `high` are the 95 % interval of the mean stars. Times and mean
+    tokens are those of successful attempts. `share` is the chance to be chosen next. `cost` is the sum of those
+    requests whose cost is known, in US dollars. A value is None if there is no data for it.
     """
 
     version: int
@@ -39,6 +39,7 @@ class VersionModelStats:
     output_tokens: float | None
     share: float | None = None
     cost: float | None = None
+    judged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def _stats(row: Row, tries: Sequence[AttemptStats], share: float | None) -> Vers
         output_tokens=_rate(sum(one.output_tokens for one in good), len(good)),
         share=share,
         cost=_cost(tries),
+        judged=len(judged),
     )
 
 
@@ -159,6 +161,11 @@ def _rate(count: int, total: int) -> float | None:
 def percentile(values: Sequence[float], fraction: float) -> float | None:
     """Return a percentile by the nearest rank, with `fraction` 0-1, or None without values."""
     return float(np.quantile(values, fraction, method="inverted_cdf")) if values else None
+
+
+def summarize(tries: Sequence[AttemptStats]) -> VersionModelStats:
+    """Return the statistics of all attempts together; the version is 0 and the model empty."""
+    return _stats((0, False, ""), tries, None)
 
 
 def count_over_time(tries: Iterable[AttemptStats], width: int) -> tuple[RequestBucket, ...]:

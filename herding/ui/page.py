@@ -93,7 +93,7 @@ class Page:
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
         self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
-        self.compare, self.insights = self.get(CompareTab), self.get(InsightsTab)
+        self.compare = self.get(CompareTab)
         self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
@@ -114,8 +114,7 @@ class Page:
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
         on(demo.load, self.load, [], frame, name="page_load", queue=False)
         on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
-        for picker in (self.versions.picker, self.insights.picker):
-            picker.change(None, [picker], None, js=_SET_QUERY % "prompt")
+        self.versions.picker.change(None, [self.versions.picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
         """Fill a tab when it is opened, and pause the others."""

@@ -1,11 +1,13 @@
-"""The metrics of a prompt by version and model, and its routing, as HTML."""
+"""The metrics of a prompt as HTML: totals, the table by version and model, nodes, and the routing."""
 
 from __future__ import annotations
+
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from herding.evaluation.insights import PromptInsights, RoutingPrediction
-from herding.evaluation.version_matrix import VersionModelStats
+from herding.evaluation.version_matrix import NodeModelStats, VersionModelStats
 from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.kit.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
@@ -28,6 +30,10 @@ HEADS = (
 FIRST_NUMBER = 2
 """Columns from this one on are numbers."""
 
+NODE_HEADS = ("Node", "Model", "Attempts", "Mean rating", "Error rate", "Latency p50", "Latency p95")
+SMALL = 10
+"""Attempts or ratings below which a number says little."""
+
 NOTES = (
     "Mean rating: shown with its 95% interval. Error rate: failed attempts. "
     "Check failures: responses that failed a check. Latency excludes time in the queue. "
@@ -43,21 +49,97 @@ POLICIES = {
 NO_VALUE = el("span", "–", cls="muted")
 
 
+def totals(report: PromptInsights) -> Markup:
+    """Return the totals of all versions and models, each with the number that it is made from."""
+    whole = report.whole
+    if whole is None:
+        return Markup()
+    success = None if whole.error_rate is None else 1 - whole.error_rate
+    passed = None if whole.check_failure_rate is None else 1 - whole.check_failure_rate
+    tiles = [
+        ("Requests", f"{report.total:,}", f"last {report.days} days"),
+        ("Mean rating", _stars(whole.mean_stars), _interval_text(whole) or "no ratings yet"),
+        ("Success", percent_text(success), f"n={whole.requests:,}"),
+        ("Checks passed", percent_text(passed), f"n={whole.judged:,}" if whole.judged else "no checks"),
+        ("Latency p50", duration(whole.p50_ms), f"p95 {duration(whole.p95_ms)}"),
+        ("Tokens", f"{_tokens(whole.input_tokens)} → {_tokens(whole.output_tokens)}", "input → output, mean"),
+        ("Cost", "–" if whole.cost is None else format_dollars(to_nano(whole.cost)), _cost_text(whole)),
+    ]
+    shown = [
+        el("div", el("dt", name), el("dd", value), el("dd", note, cls="muted") if note else None)
+        for name, value, note in tiles
+    ]
+    return el("dl", *shown, cls="insights-totals")
+
+
+def _cost_text(whole: VersionModelStats) -> str:
+    return "no known price" if whole.cost is None else "known prices only"
+
+
+def _stars(mean: float | None) -> Markup | str:
+    return "–" if mean is None else join([f"{mean:.1f}", el("span", " ★", cls="lit", aria_hidden="true")])
+
+
+def sample_note(report: PromptInsights) -> Markup | None:
+    """Return that the numbers are small, or that they do not cover all requests."""
+    if report.read < report.total:
+        text = f"{plural(report.total, 'request')}; metrics cover the latest {report.read:,}"
+        return chip(text, "warn")
+    if 0 < report.total < SMALL:
+        title = "Differences between versions or models may be chance."
+        return chip(f"Small sample: n={report.total}", "busy", title=title)
+    return None
+
+
 def version_table(report: PromptInsights) -> Markup:
     """Return a table with a row for each version and model; on narrow screens each row is a card."""
     head = el("thead", el("tr", *(el("th", name, scope="col", cls=_align(n)) for n, name in enumerate(HEADS))))
-    body = el("tbody", *(_row(cell, live=cell.version == report.version) for cell in report.cells))
+    body = el("tbody", *(_row(cell, report) for cell in report.cells))
     table = el("table", el("caption", "Metrics by version and model", cls="sr"), head, body, cls="matrix")
     title = el("div", el("h2", "Versions and models"), _request_count(report), cls="page-head")
     frame = el("div", table, cls="matrix-frame", role="region", tabindex="0", aria_label="Versions and models")
-    return join([title, frame, el("p", NOTES, cls="muted why")])
+    return join([title, frame, el("p", NOTES, cls="muted notes")])
+
+
+def node_table(report: PromptInsights) -> Markup | None:
+    """Return a table with a row for each node and model; None for less than two."""
+    if len(report.nodes) < 2:
+        return None
+    head = el("thead", el("tr", *(el("th", name, scope="col", cls=_align(n)) for n, name in enumerate(NODE_HEADS))))
+    body = el("tbody", *map(_node_row, report.nodes))
+    table = el("table", el("caption", "Metrics by node", cls="sr"), head, body, cls="matrix")
+    frame = el("div", table, cls="matrix-frame", role="region", tabindex="0", aria_label="Nodes")
+    return join([el("h2", "Nodes"), frame])
+
+
+def _node_row(node: NodeModelStats) -> Markup:
+    rating = NO_VALUE
+    if node.mean_stars is not None:
+        rating = join([_stars(node.mean_stars), el("small", plural(node.rated, "rating"), cls="muted")])
+    values: tuple[object, ...] = (
+        el("b", node.node),
+        el("span", node.model, cls="model"),
+        f"{node.requests:,}",
+        rating,
+        percent_text(node.error_rate),
+        duration(node.p50_ms),
+        duration(node.p95_ms),
+    )
+    return el("tr", *_cells(NODE_HEADS, values))
+
+
+def _cells(heads: tuple[str, ...], values: tuple[object, ...]) -> list[Markup]:
+    return [
+        el("td", el("span", value, cls="held"), data_label=name, cls=_align(n))
+        for n, (name, value) in enumerate(zip(heads, values, strict=True))
+    ]
 
 
 def routing(report: PromptInsights) -> Markup:
     """Return the routing policy, and each model with its share of the traffic."""
     reset = report.reset
     since = el("span", "Data since ", datetime_tag(reset.at), f", reset by {reset.by}", cls="muted") if reset else None
-    title = el("div", el("h2", "Routing"), since, cls="page-head")
+    title = el("div", el("h2", "Routing now"), since, cls="page-head")
     rows = el("ul", *(_model(model) for model in report.models), cls="plain outlook")
     return join([title, policy(report.routing), rows])
 
@@ -84,11 +166,12 @@ def _request_count(report: PromptInsights) -> Markup:
     return el("span", text, cls="muted")
 
 
-def _row(cell: VersionModelStats, *, live: bool) -> Markup:
+def _row(cell: VersionModelStats, report: PromptInsights) -> Markup:
+    live = cell.version == report.version
     values: tuple[object, ...] = (
         _version(cell, live=live),
         el("span", cell.model, cls="model"),
-        f"{cell.requests:,}",
+        _requests(cell, report),
         _rating(cell),
         percent_text(cell.error_rate),
         percent_text(cell.check_failure_rate),
@@ -99,11 +182,15 @@ def _row(cell: VersionModelStats, *, live: bool) -> Markup:
         NO_VALUE if cell.cost is None else format_dollars(to_nano(cell.cost)),
         NO_VALUE if cell.share is None else share_bar(cell.share),
     )
-    data = [
-        el("td", el("span", value, cls="held"), data_label=name, cls=_align(n))
-        for n, (name, value) in enumerate(zip(HEADS, values, strict=True))
-    ]
-    return el("tr", *data, cls="served" if live and not cell.edited else "")
+    return el("tr", *_cells(HEADS, values), cls="served" if live and not cell.edited else "")
+
+
+def _requests(cell: VersionModelStats, report: PromptInsights) -> object:
+    """Return the number of requests, as a link to them in the history."""
+    if not cell.requests:
+        return "0"
+    href = f"?tab=history&prompt={quote(report.prompt, safe='')}&model={quote(cell.model, safe='')}"
+    return el("a", f"{cell.requests:,}", href=href, title="Show them in the history")
 
 
 def _version(cell: VersionModelStats, *, live: bool) -> Markup:
@@ -114,10 +201,14 @@ def _version(cell: VersionModelStats, *, live: bool) -> Markup:
 
 
 def _rating(cell: VersionModelStats) -> Markup:
+    text = _interval_text(cell)
+    return join([_stars(cell.mean_stars), el("small", text, cls="muted")]) if text else NO_VALUE
+
+
+def _interval_text(cell: VersionModelStats) -> str:
     if cell.mean_stars is None or cell.low is None or cell.high is None:
-        return NO_VALUE
-    small = el("small", f"{cell.low:.1f} to {cell.high:.1f} · {plural(cell.rated, 'rating')}", cls="muted")
-    return join([el("span", f"{cell.mean_stars:.1f}", el("span", " ★", cls="lit", aria_hidden="true")), small])
+        return ""
+    return f"{cell.low:.1f} to {cell.high:.1f} · {plural(cell.rated, 'rating')}"
 
 
 def _tokens(mean: float | None) -> str:

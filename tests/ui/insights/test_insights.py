@@ -6,21 +6,21 @@ import re
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
 import pytest
 
 from herding.access.operations import INSIGHTS, PROMPTS, PUBLISH
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.evaluation.insights import PromptInsights, RequestBucket, RoutingPrediction
-from herding.evaluation.version_matrix import VersionModelStats
+from herding.evaluation.version_matrix import VersionModelStats, build_matrix, count_by_node
 from herding.routing.policies import RoutingSettings
-from herding.ui.insights import plot, report
-from herding.ui.insights.tab import InsightsTab
+from herding.routing.share_history import ShareStep
+from herding.ui.insights import report
+from herding.ui.insights.strips import latency_chart, rating_chart, scale_of
+from herding.ui.insights.tab import report_view
 from herding.ui.kit.bars import percent_text
-from herding.ui.kit.day_plot import OTHERS
 from herding.ui.kit.response import candidate_list
 from herding.ui.page import visible_tabs
-from herding.values import Considered, Outcome, Principal, Request, Reset
+from herding.values import AttemptStats, Considered, Outcome, Request, Reset
 from tests.support.herding import ADMIN
 from tests.support.people import principal
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
@@ -59,10 +59,11 @@ def insights(**facts: Any) -> PromptInsights:
     return PromptInsights(**given | facts)
 
 
-async def look(desktop: Desktop, key: str = "say", who: Principal | None = None) -> InsightsTab:
-    """The tab is opened with a prompt."""
-    await desktop.fire("insights", prompt=key, who=who)
-    return desktop.page.insights
+def part(html: str, name: str) -> str:
+    """A section of the report by its id."""
+    found = re.search(rf'<section [^>]*id="{name}".*?</section>', html, re.DOTALL)
+    assert found, name
+    return found[0]
 
 
 async def run(desktop: Desktop, stars: int | None = None, key: str = "say") -> Outcome:
@@ -76,99 +77,117 @@ async def run(desktop: Desktop, stars: int | None = None, key: str = "say") -> O
 async def test_it_opens_with_the_prompt_of_the_address_and_its_figures(desktop: Desktop) -> None:
     await run(desktop, 5)
     await run(desktop, 4)
-    tab = await look(desktop)
-    assert desktop.value(tab.picker) == "say"
-    shown = desktop.value(tab.matrix)
+    shown = await desktop.get("insights", prompt="say")
+    assert '<option value="say" selected="">' in shown
+    assert shown.told["address"] == {"prompt": "say", "days": ""}
     assert "2 requests in the last 30 days" in shown
     assert "4.5" in shown
     assert "3.5 to 5.0 · 2 ratings" in shown
     assert "100 %" in shown
-    outlook = desktop.value(tab.routing)
-    assert "4.5 stars from 2 ratings" in outlook
-    assert "Policy: <b>stars</b>" in outlook
-    assert "Pinned: <b>none</b>" in outlook
-    data = desktop.value(tab.plot)["data"]
-    assert [requests for _, requests, _ in data] == [*[0] * 30, 2]
-    assert {(at % DAY, model) for at, _, model in data} == {(DAY // 2, "echo")}
-    assert desktop.prop(tab.plot, "visible") is True
+    assert "4.5 stars from 2 ratings" in shown
+    assert "Policy: <b>stars</b>" in shown
+    assert "Pinned: <b>none</b>" in shown
+    for link in ("engineer", "history", "compare", "versions"):
+        assert f'href="?tab={link}&amp;prompt=say"' in shown
+
+
+async def test_two_requests_are_plotted_one_by_one_and_called_few(desktop: Desktop) -> None:
+    await run(desktop, 5)
+    await run(desktop)
+    shown = await desktop.get("insights/report", prompt="say", days="7")
+    assert "Small sample: n=2" in shown
+    assert "5.0 ★ · n=1" in shown
+    assert "5 stars: 1. Mean 5.0 ★ · n=1." in shown
+    latency = part(shown.html, "insights-latency")
+    assert latency.count("<circle") == 2
+    assert "per 5 minutes" in part(shown.html, "insights-requests")
+    assert "last 7 days" in shown
+    assert shown.told["address"] == {"prompt": "say", "days": "7"}
 
 
 async def test_a_prompt_that_never_ran_says_so_and_still_tells_who_answers(desktop: Desktop) -> None:
-    tab = await look(desktop, "varied")
-    assert "No requests in this period" in desktop.value(tab.matrix)
-    assert desktop.prop(tab.plot, "visible") is False
-    assert desktop.value(tab.when) == ""
-    assert "no node serves it now" in desktop.value(tab.routing)
+    shown = await desktop.get("insights", prompt="varied")
+    assert "No requests in this period" in shown
+    assert "Run this prompt" in shown
+    assert "<svg" not in shown
+    assert "no node serves it now" in shown
     await run(desktop, key="varied")
-    await desktop.fire("insights_open")
-    assert "1 request in the last 30 days" in desktop.value(tab.matrix)
-    assert desktop.prop(tab.plot, "visible") is True
+    shown = await desktop.get("insights", prompt="varied")
+    assert "1 request in the last 30 days" in shown
+    assert "<svg" in shown
 
 
-async def test_another_prompt_and_another_time_are_looked_at(desktop: Desktop) -> None:
-    tab = await look(desktop)
-    desktop.set(tab.picker, "failing")
-    desktop.set(tab.days, 7)
+async def test_failures_are_seen_in_the_figures_and_the_plot(desktop: Desktop) -> None:
     for _ in range(2):
         with pytest.raises(Exception, match="Too slow"):
             await run(desktop, key="failing")
-    await desktop.fire("insights_open")
-    shown = desktop.value(tab.matrix)
+    shown = await desktop.get("insights/report", prompt="failing", days="7")
     assert "2 requests in the last 7 days" in shown
     assert "broken/model" in shown
-    assert "fails 100 % of the time" in desktop.value(tab.routing)
+    assert "fails 100 % of the time" in shown
+    assert part(shown.html, "insights-latency").count('class="cross"') == 3  # and the one of the legend
 
 
 async def test_a_prompt_that_is_not_there_is_named_and_another_one_shown(desktop: Desktop) -> None:
-    tab = await look(desktop, "ghost")
-    assert "Prompt &#x27;ghost&#x27; not found" in desktop.value(tab.note)
-    assert desktop.value(tab.picker) == "chat"
-    desktop.set(tab.picker, "ghost")
+    shown = await desktop.get("insights", prompt="ghost")
+    assert "Prompt &#x27;ghost&#x27; not found" in shown
+    assert shown.told["address"]["prompt"] == "chat"
     with pytest.raises(NotFoundError, match="no prompt 'ghost'"):
-        await desktop.fire("insights_open")
+        await desktop.get("insights/report", prompt="ghost")
 
 
-@pytest.mark.parametrize("days", [8, None, "30", HOSTILE_TEXT, [7]])
-async def test_a_time_that_is_none_is_refused(desktop: Desktop, days: Any) -> None:
-    tab = await look(desktop)
-    desktop.set(tab.days, days)
-    with pytest.raises(UserError, match="7, 30, 90 days"):
-        await desktop.fire("insights_open")
+@pytest.mark.parametrize("days", ["8", "x", HOSTILE_TEXT, "-7"])
+async def test_a_period_that_is_none_is_refused(desktop: Desktop, days: str) -> None:
+    with pytest.raises(UserError):
+        await desktop.get("insights/report", prompt="say", days=days)
 
 
 async def test_without_prompts_there_is_nothing_to_look_at(desktop: Desktop) -> None:
-    nobody = replace(ADMIN, rights=frozenset({INSIGHTS}))
-    tab = await look(desktop, who=nobody)
-    assert "No prompts yet" in desktop.value(tab.note)
-    assert desktop.prop(tab.body, "visible") is False
-    desktop.set(tab.picker, None)
+    nobody = replace(ADMIN, rights=frozenset({INSIGHTS, PUBLISH}))
+    assert "No prompts yet" in await desktop.get("insights", who=nobody)
     with pytest.raises(UserError, match="Choose a prompt"):
-        await desktop.fire("insights_reset")
+        await desktop.post("insights/reset", who=nobody)
 
 
 async def test_what_is_learned_is_reset_by_those_who_publish(desktop: Desktop) -> None:
     await run(desktop, 5)
-    tab = await look(desktop)
-    assert desktop.prop(tab.reset.box, "visible") is True
-    assert desktop.prop(tab.reset.row, "visible") is False
-    await desktop.fire("insights_reset_ask")
-    assert desktop.prop(tab.reset.row, "visible") is True
-    await desktop.fire("insights_reset")
-    assert "Routing data reset" in desktop.value(tab.note)
-    assert desktop.prop(tab.reset.row, "visible") is False
-    outlook = desktop.value(tab.routing)
-    assert "no data for this prompt yet" in outlook
-    assert "reset by admin" in outlook
-    assert "1 rating" in desktop.value(tab.matrix)
+    assert "insights-reset" in await desktop.get("insights", prompt="say")
+    shown = await desktop.post("insights/reset", prompt="say", days="30")
+    assert shown.told["notice"] == "Routing data reset."
+    assert "no data for this prompt yet" in shown
+    assert "reset by admin" in shown
+    assert "1 rating" in shown
     assert set(await desktop.place.store.learning_resets()) == {"say"}
 
 
 async def test_who_may_not_publish_sees_no_reset_and_cannot_do_it(desktop: Desktop) -> None:
-    tab = await look(desktop, who=USER)
-    assert desktop.prop(tab.reset.box, "visible") is False
-    with pytest.raises(AccessError, match=f"'{PUBLISH}'"):
-        await desktop.fire("insights_reset", who=USER)
+    assert "insights-reset" not in await desktop.get("insights", prompt="say", who=USER)
+    with pytest.raises(AccessError):
+        await desktop.post("insights/reset", prompt="say", who=USER)
     assert await desktop.place.store.learning_resets() == {}
+
+
+async def test_a_role_limited_to_a_label_sees_its_version_only(desktop: Desktop) -> None:
+    studio, content = desktop.place.orchestrator.studio, await desktop.place.orchestrator.prompts.get("say", ADMIN)
+    await studio.move_label("say", "prod", 1, ADMIN)
+    await studio.save("say", {**content.content, "description": "Second"}, ADMIN)
+    for reference in ("say@1", "say@2"):
+        await run(desktop, 3, key=reference)
+    assert "<b>v2</b>" in await desktop.get("insights", prompt="say", who=USER)
+    limited = await desktop.get("insights", prompt="say", who=replace(USER, prompts=("say@prod",)))
+    assert "1 request in the last 30 days" in limited
+    assert "v2" not in limited
+
+
+async def test_the_course_of_the_shares_is_drawn_with_its_table(desktop: Desktop) -> None:
+    desktop.place.write("duel", "name: Duel\ntarget_models: [echo, slow/model]\nprompt: hi\n")
+    for stars in (5, 5, 4):
+        await run(desktop, stars, key="duel")
+    shown = part((await desktop.get("insights", prompt="duel")).html, "insights-shares")
+    assert "last 3 responses" in shown
+    assert shown.count('class="dot-mark series-') == 8
+    assert "50 %" in shown
+    assert shown.count("<tr>") == 5
 
 
 def test_users_and_admins_see_the_tab() -> None:
@@ -256,53 +275,82 @@ def test_every_policy_is_told_with_what_it_goes_by() -> None:
     assert "reset by ada" in shown
 
 
-def test_the_plot_has_colours_for_the_models_that_were_tried_most_and_one_for_the_rest() -> None:
-    buckets = tuple(RequestBucket(day * DAY, f"m{number}", 20 - number) for day in (1, 2) for number in range(10))
-    found = insights(buckets=buckets)
-    update = plot.update(found)
-    assert list(update["color_map"]) == [f"m{number}" for number in range(7)] + [OTHERS]
-    assert len(set(update["color_map"].values())) == 8
-    drawn = gr.BarPlot(x="time", y="value", color="name").postprocess(update["value"])
-    assert drawn["columns"] == list(drawn["datatypes"]) == ["time", "value", "name"]
-    assert sum(row[1] for row in drawn["data"]) == sum(bucket.requests for bucket in buckets)
-    assert {row[2] for row in drawn["data"]} == set(update["color_map"])
-    assert drawn["data"][:3] == [[DAY // 2, 0, "m0"], [DAY * 3 // 2, 20, "m0"], [DAY * 5 // 2, 20, "m0"]]
-    assert len(drawn["data"]) == 31 * 8
-    assert (update["x_bin"], update["x_lim"]) == ("24h", [0, 31 * DAY / 1000])
+def tried(number: int = 0, **facts: Any) -> AttemptStats:
+    """An attempt that succeeded, unless `facts` say otherwise."""
+    given: dict[str, Any] = {"version": 2, "edited": False, "model": "m", "at": number * DAY, "ok": True}
+    given |= {"checks_passed": None, "total_ms": 100.0, "input_tokens": 1, "output_tokens": 1}
+    return AttemptStats(**given | facts)
 
 
-def test_the_bar_of_a_day_that_has_just_begun_is_as_wide_as_the_others() -> None:
-    until = 31 * DAY + 5_000
-    found = insights(since=until - 30 * DAY, until=until, buckets=(RequestBucket(31 * DAY, "m", 3),))
-    update = plot.update(found)
-    assert update["x_lim"] == [DAY / 1000, 32 * DAY / 1000]
-    assert update["value"]["data"][-1] == [31 * DAY + DAY // 2, 3, "m"]
-    assert update["visible"] is True
+def rated(*tries: AttemptStats) -> PromptInsights:
+    """The report on some attempts."""
+    return insights(cells=build_matrix(tries, 2, {"m": 1.0}), recent=tries, total=len(tries), read=len(tries))
 
 
-async def test_the_last_choice_is_shown_also_if_its_response_came_first(desktop: Desktop) -> None:
-    await run(desktop)
-    tab = await look(desktop)
-    late = {component._id: dict(desktop.shown[component._id]) for component in tab.content}
-    desktop.set(tab.picker, "varied")
-    await desktop.fire("insights_open")
-    assert "No requests in this period" in desktop.value(tab.matrix)
-    desktop.shown.update(late)
-    assert "1 request in the last 30 days" in desktop.value(tab.matrix)
-    await desktop.fire("insights_check")
-    assert "No requests in this period" in desktop.value(tab.matrix)
-    desktop.set(tab.matrix, "unchanged")
-    await desktop.fire("insights_check")
-    assert desktop.value(tab.matrix) == "unchanged"
+def test_each_rating_is_a_dot_until_they_are_too_many() -> None:
+    few = rating_chart(rated(*(tried(stars=(5,)) for _ in range(7)), tried(stars=(2, 3))))
+    assert few.count("<circle") == 9
+    assert "9 ratings; line: mean and 95 % interval" in few
+    assert "2 stars: 1, 3 stars: 1, 5 stars: 7" in few
+    many = rating_chart(rated(*(tried(stars=(5,)) for _ in range(30)), tried(stars=(1,))))
+    assert "<circle" not in many
+    assert many.count("<rect") == 2
+    assert "5 stars: 30" in many
+    assert "No ratings yet" in rating_chart(rated(tried()))
+
+
+def test_latencies_far_apart_stand_on_a_logarithmic_axis() -> None:
+    near = scale_of([100.0, 900.0])
+    assert (near.logarithmic, near.high, near.ticks()) == (False, 1000.0, [0, 250, 500, 750, 1000])
+    far = scale_of([0.0, 40.0, 9_000.0])
+    assert (far.logarithmic, far.ticks()) == (True, [1, 10, 100, 1_000, 10_000])
+    assert far.at(0.5) == far.at(1) < far.at(40) < far.at(10_000) <= 1
+    assert latency_chart(rated()) is None
+    drawn = latency_chart(rated(tried(total_ms=5), tried(total_ms=3_000, ok=False), tried(checks_passed=False)))
+    assert drawn is not None
+    assert "logarithmic" in drawn
+    assert "1 failed." in drawn
+    assert [word for word in ("succeeded", "failed a check") if f"<span>{word}</span>" in drawn] == [
+        "succeeded",
+        "failed a check",
+    ]
+
+
+def test_more_rows_than_fit_are_counted() -> None:
+    drawn = rating_chart(rated(*(tried(version=number, stars=(4,)) for number in range(1, 12))))
+    assert drawn.count('class="strip"') == 8
+    assert "3 more rows in the table below" in drawn
+
+
+def test_charts_tell_their_data_without_the_drawing() -> None:
+    drawn = latency_chart(rated(tried(total_ms=250, stars=(4,))))
+    assert drawn is not None
+    assert '<title id="' in drawn
+    assert '<desc id="' in drawn
+    assert re.search(r'role="img" aria-labelledby="chart-\w+-title chart-\w+-desc"', drawn)
+    assert "Show as table" in drawn
+    assert "<td>250 ms</td>" in drawn
 
 
 def test_hostile_names_are_characters() -> None:
     hostile = RoutingPrediction(HOSTILE_TEXT, 0.5, 0.5, HOSTILE_TEXT, HOSTILE_TEXT)
-    found = insights(cells=(cell(model=HOSTILE_TEXT),), models=(hostile,), reset=Reset("say", 5, HOSTILE_TEXT))
+    tries = (tried(model=HOSTILE_TEXT, stars=(5,), node=HOSTILE_TEXT), tried(model="m", node="n"))
+    steps = tuple(ShareStep(number, 0, {HOSTILE_TEXT: 0.5, "m": 0.5}) for number in range(3))
+    found = insights(
+        cells=build_matrix(tries, 2, {HOSTILE_TEXT: 0.5}),
+        models=(hostile, RoutingPrediction("m", 0.5, 0.5, "")),
+        reset=Reset("say", 5, HOSTILE_TEXT),
+        recent=tries,
+        total=2,
+        shares=steps,
+        nodes=count_by_node(tries),
+        timeline=(RequestBucket(DAY, HOSTILE_TEXT, 2),),
+        prompt=HOSTILE_TEXT,
+    )
     considered = (Considered(HOSTILE_TEXT, HOSTILE_TEXT, 0.5, HOSTILE_TEXT), Considered("m", None, None, "no"))
     outcome = Outcome("1", "ada", "say", 5, candidates=considered)
     tags = Tags()
-    for shown in (report.version_table(found), report.routing(found), candidate_list(outcome)):
+    for shown in (report_view(found, ADMIN), candidate_list(outcome)):
         assert shown
         assert "${" not in shown
         tags.feed(shown)
