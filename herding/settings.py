@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     )
     discord_api: str = Field(
         default="https://discord.com/api/v10",
-        description="Base URL of Discord's API, for those who reach it through a proxy of its own kind.",
+        description="Base URL of Discord's API, where an API proxy stands in front of it.",
     )
     discord_bot_token: SecretStr | None = Field(
         default=None,

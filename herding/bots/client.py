@@ -8,11 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakValueDictionary
 
 import discord
+from discord.gateway import DiscordWebSocket
 from discord.http import Route
+from yarl import URL
 
 from herding.bots.commands import LEASE_MS, Commands, user_of
 from herding.bots.config import ChannelEntry
@@ -35,6 +37,10 @@ PRUNE_SECONDS = 3_600.0
 MAX_MISSED = 500
 """Messages of one channel that are read after a pause."""
 
+SPARE_STARTS = 5
+FINISH_SECONDS = 2.0
+"""The time in which complete responses are sent when the app stops."""
+
 THREAD_NAME = 90
 RETRY_SECONDS = 5.0
 STORE_SECONDS = 2.0
@@ -45,7 +51,7 @@ INTERRUPTED = "Herding restarted before this response was complete. Send the mes
 
 log = logging.getLogger(__name__)
 
-Told = Callable[[str, str], None]
+Told = Callable[[Literal["connected", "reconnecting"], str], None]
 
 
 class DiscordBot(discord.Client):
@@ -66,11 +72,12 @@ class DiscordBot(discord.Client):
         self._service, self._told = service, told
         self._works: set[asyncio.Task[None]] = set()
         self._active: set[str] = set()
+        self._delivering: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._entering: set[int] = set()
         self._newest = self._saved = 0
         self._catching_up, self._caught_up = asyncio.Lock(), False
-        self._commands = Commands(self, service)
+        self._commands = Commands(self, self, service)
 
     @property
     def bot_id(self) -> int:
@@ -78,12 +85,19 @@ class DiscordBot(discord.Client):
         return self.user.id if self.user else 0
 
     async def setup_hook(self) -> None:
-        """Start the work beside the events."""
+        """Find the gateway, and start the work beside the events."""
+        _, url, limit = await self.http.get_bot_gateway()
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(url)
+        if limit["remaining"] < SPARE_STARTS:  # Discord resets the token of a bot that starts too often
+            log.warning("Discord bot waits (%.0f s): it started too often today", limit["reset_after"] / 1000)
+            await asyncio.sleep(limit["reset_after"] / 1000)
         for work in (self._commands.register(), self._hold_leases(), self._recover(), self._keep_position()):
             self.spawn(work)
 
     async def close(self) -> None:
         """End all work, give up its leases and disconnect."""
+        if self._delivering:
+            await asyncio.wait(self._delivering, timeout=FINISH_SECONDS)
         works, active = list(self._works), list(self._active)
         for work in works:
             work.cancel()
@@ -124,7 +138,7 @@ class DiscordBot(discord.Client):
             self._told("reconnecting", "the connection was lost")
 
     async def on_message(self, message: discord.Message) -> None:
-        """Accept a message to the bot, and respond to it if nobody did."""
+        """Accept a message to the bot, and respond to it unless that was done before."""
         if not self._is_asked(message):
             self._newest = max(self._newest, message.id)
             return
@@ -274,17 +288,19 @@ class DiscordBot(discord.Client):
                             reply.add(event.text)
                         case Done():
                             reply.finish(event.outcome)
-            await delivery
         except ShuttingDownError:
             if request_id is None:
+                delivery.cancel()
                 raise asyncio.CancelledError from None
             reply.fail(INTERRUPTED)
-            await delivery
         except HerdingError as error:
             reply.fail(self._words(error), rated=request_id)
-            await delivery
-        finally:
+        except BaseException:
             delivery.cancel()
+            raise
+        self._delivering.add(delivery)
+        delivery.add_done_callback(self._delivering.discard)
+        await delivery
 
     @asynccontextmanager
     async def _working(self, accepted: BotMessage) -> AsyncIterator[None]:
@@ -446,8 +462,9 @@ class DiscordBot(discord.Client):
 
 
 def use_api(base: str) -> None:
-    """Send all calls to the API at `base`; the address of the gateway follows from it."""
+    """Send all calls to the API at `base`, which tells the address of the gateway."""
     Route.BASE = base.rstrip("/")
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it needs no voice
 
 
 def _snowflake(at: int) -> int:

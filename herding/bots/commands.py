@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Protocol
 
 import discord
 from discord import app_commands
 
+from herding.bots.config import ChannelEntry
 from herding.bots.controls import PREFIX, comment_dialog, question_dialog, typed_text
 from herding.bots.service import BotService, DiscordUser, Question
 from herding.errors import HerdingError, NotFoundError
 from herding.values import DISCORD, BotMessage
-
-if TYPE_CHECKING:
-    from herding.bots.client import DiscordBot
 
 LEASE_MS = 60_000
 REGISTER_SECONDS = 60.0
@@ -38,15 +36,35 @@ Interaction = discord.Interaction[Any]
 log = logging.getLogger(__name__)
 
 
+class Responder(Protocol):
+    """The part of the bot that accepts questions and responds to them."""
+
+    def entry(self, channel: Any) -> ChannelEntry:
+        """Return what the file says for a channel."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside the events."""
+        ...
+
+    async def accept(self, message: BotMessage) -> bool:
+        """Store a message durably; return False if it was accepted before."""
+        ...
+
+    async def respond_to_command(self, interaction: Interaction, question: Question, accepted: BotMessage) -> None:
+        """Respond to a slash command."""
+        ...
+
+
 class Commands:
     """Registers the commands with Discord, and handles what users click and type.
 
     Discord must get a first response within three seconds; it comes before all else.
     """
 
-    def __init__(self, bot: DiscordBot, service: BotService) -> None:
+    def __init__(self, client: discord.Client, bot: Responder, service: BotService) -> None:
         self._bot, self._service = bot, service
-        self._tree = app_commands.CommandTree(bot)
+        self._tree = app_commands.CommandTree(client)
         for command in self._commands():
             self._tree.add_command(command)
 
@@ -213,7 +231,7 @@ def user_of(interaction: Interaction) -> DiscordUser:
 
 
 async def _quietly(answer: Awaitable[Any]) -> None:
-    """Send something to Discord that nobody waits for if it fails: the user sees that and clicks again."""
+    """Send something to Discord; if that fails, the user sees it and clicks again."""
     try:
         await answer
     except (discord.DiscordException, OSError, TimeoutError) as error:

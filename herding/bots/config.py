@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from herding import yaml_files
+from herding.errors import ConfigError
 from herding.yaml_files import StrictModel
 
 Snowflake = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
@@ -17,7 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class ChannelEntry(StrictModel):
-    """What responds in one channel and its threads; what is not given is as at the top of the file.
+    """The settings of one channel and its threads; what is not given is as at the top of the file.
 
     `prompt` is `id`, `id@version` or `id@label`. `variable` gets the text of the message, by default the one that looks
     like it. `variables` are fixed values of others. `collection` replaces the one that the prompt retrieves from.
@@ -76,7 +78,11 @@ class DiscordFile(ChannelEntry):
         return next((role for id, role in self.roles.items() if int(id) in server_roles), self.role)
 
 
-def read_discord_file(path: Path) -> DiscordFile:
-    """Return the content of the file. Blocks. Raises ConfigError with file, line and key."""
+def read_discord_file(path: Path, roles: Sequence[str]) -> DiscordFile:
+    """Return the content of the file. Blocks. Raises ConfigError with file and key, also for an unknown role."""
     source = yaml_files.read(path)
-    return source.build(DiscordFile) if source.data is not None else DiscordFile()
+    file = source.build(DiscordFile) if source.data is not None else DiscordFile()
+    for key, role in (("role", file.role), *(("roles", role) for role in file.roles.values())):
+        if role not in roles:
+            raise ConfigError(f"the role '{role}' does not exist. Roles: {', '.join(roles)}", file=path, key=key)
+    return file

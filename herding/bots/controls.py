@@ -1,4 +1,4 @@
-"""What a message of the bot looks like on Discord: text, embeds and buttons.
+"""The looks of the bot's messages on Discord: text, embeds and buttons.
 
 The buttons carry the id of their request, so that they work after a restart and on any process.
 """

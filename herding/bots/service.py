@@ -1,4 +1,4 @@
-"""What bots ask of Herding, each time as the user of the chat platform."""
+"""Requests of bots to Herding, each as the user of the chat platform."""
 
 from __future__ import annotations
 

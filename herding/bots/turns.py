@@ -1,4 +1,4 @@
-"""What a message asks, and the conversation before it."""
+"""The question of a message, and the conversation before it."""
 
 from __future__ import annotations
 

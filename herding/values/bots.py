@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 DISCORD = "discord:"
-"""What the ids of Discord's users begin with, as principals."""
+"""The beginning of the ids of Discord's users, as principals."""
 
 MessageKind = Literal["message", "command"]
 """A message of a channel, or a slash command."""
@@ -20,7 +20,8 @@ class BotMessage:
     """A message that a bot accepted, without its text: `id`, `channel` and `server` are those of the platform.
 
     `server` is None for a direct message. `replies` are the ids of the bot's own messages that hold the response, in
-    their order, in the channel or thread `place`. The process that works on it holds a lease until `leased_until`. Times are in Unix milliseconds.
+    their order, in the channel or thread `place`. The process that works on it holds a lease until `leased_until`.
+    Times are in Unix milliseconds.
     """
 
     id: str
