@@ -32,16 +32,29 @@ def owned_requests(connection: Connection, principal: str) -> list[str]:
 
 
 def blank_requests(connection: Connection, principal: str, request_ids: Sequence[str]) -> int:
-    """Erase the content of those of the requests that are the principal's, and return their number."""
+    """Erase the content of those of the requests that are the principal's, and return their number.
+
+    That of a chain's steps, which has the same texts, goes with it; they are not counted.
+    """
     ids = [storable(request_id) for request_id in request_ids]
     owned = select(request.c.id).where(request.c.id.in_(ids), request.c.principal == storable(principal))
-    found = list(connection.execute(owned).scalars())
+    given = list(connection.execute(owned).scalars())
+    found = [*given, *_steps(connection, given)]
     connection.execute(update(request).where(request.c.id.in_(found)).values(**_BLANK))
     _drop_text_parameters(connection, found)
     connection.execute(update(attempt).where(attempt.c.request_id.in_(found)).values(error=None))
     connection.execute(delete(comment).where(comment.c.request_id.in_(found)))
     search_index.remove(connection, found)
-    return len(found)
+    return len(given)
+
+
+def _steps(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Return the steps of chains, and those of the chains among them."""
+    found: list[str] = []
+    while ids:
+        ids = connection.execute(select(request.c.id).where(request.c.parent.in_(ids))).scalars().all()
+        found += ids
+    return found
 
 
 def delete_drafts(connection: Connection, principal: str) -> int:

@@ -27,6 +27,7 @@ from herding.values import (
     Page,
     Score,
     SortName,
+    StepEntry,
 )
 
 CHUNK = 500
@@ -271,6 +272,9 @@ def _load(connection: Connection, ids: Sequence[str], *, viewer: str) -> list[En
         for row in connection.execute(select(request).where(request.c.id.in_(some))):
             outcome = to_outcome(row._asdict(), attempts.get(row.id, ()))
             found[row.id] = _entry(outcome, ratings.get(row.id, {}), storable(viewer))
+    chains = [request_id for request_id, entry in found.items() if entry.outcome.kind == "chain"]
+    for parent, children in _children(connection, chains).items():
+        found[parent] = replace(found[parent], children=tuple(children))
     return [found[request_id] for request_id in ids if request_id in found]
 
 
@@ -285,7 +289,8 @@ def _session(connection: Connection, principal: str, session_id: str, *, limit: 
 def _unrated(connection: Connection, where: HistoryFilter, *, viewer: str, limit: int) -> tuple[str, ...]:
     """Return the newest responses without stars of `viewer`: an index in order of time finds them, up to the limit."""
     own = select(score.c.stars).where(score.c.request_id == request.c.id, score.c.principal == storable(viewer))
-    fitting = [*conditions(where), request.c.status == "succeeded", request.c.kind != "embeddings", ~own.exists()]
+    listed = request.c.kind.not_in(("embeddings", "step"))
+    fitting = [*conditions(where), request.c.status == "succeeded", listed, ~own.exists()]
     newest = _keys(fitting).limit(limit).subquery()
     written = select(request.c.id).join(newest, newest.c.id == request.c.id).where(request.c.answer != "")
     return tuple(connection.execute(written.order_by(*NEWEST_FIRST)).scalars())
@@ -300,7 +305,7 @@ def _facets(connection: Connection, *, principal: str | None) -> Facets:
     return Facets(tuple(prompt for prompt in prompts if prompt), *others)
 
 
-_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token", "version")
+_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token", "version", "parent")
 """Filters for one value of the column of that name."""
 
 
@@ -312,6 +317,8 @@ def conditions(where: HistoryFilter) -> list[ColumnElement[bool]]:
         fitting.append(request.c.created_at >= where.since)
     if where.until is not None:
         fitting.append(request.c.created_at < where.until)
+    if where.steps is not None:
+        fitting.append(request.c.parent.is_not(None) if where.steps else request.c.parent.is_(None))
     return [*fitting, *_rating_conditions(where)]
 
 
@@ -358,6 +365,25 @@ def _ratings(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, 
         stars = of.get(row.principal, Score(row.request_id, row.principal))
         at = max(row.updated_at, stars.updated_at)
         of[row.principal] = replace(stars, comment=row.text, updated_at=at)
+    return found
+
+
+_CHILD = {
+    **{name: request.c[name] for name in ("step", "kind", "prompt", "version", "status", "model", "node")},
+    **{name: request.c[name] for name in ("input_tokens", "output_tokens", "cost", "total_ms", "checks_passed")},
+    "request_id": request.c.id,
+    "error": request.c.error,
+}
+
+
+def _children(connection: Connection, parents: Sequence[str]) -> dict[str, list[StepEntry]]:
+    """Return the requests of the steps of chains, by chain, in the order in which they began."""
+    columns = [column.label(name) for name, column in _CHILD.items()]
+    found: dict[str, list[StepEntry]] = {}
+    for start in range(0, len(parents), CHUNK):
+        some = request.c.parent.in_(parents[start : start + CHUNK])
+        for row in connection.execute(select(request.c.parent, *columns).where(some).order_by(request.c.id)):
+            found.setdefault(row.parent, []).append(StepEntry(**{name: getattr(row, name) for name in _CHILD}))
     return found
 
 

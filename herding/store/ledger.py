@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, delete, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, delete, func, select
 
 from herding.errors import LimitError
 from herding.store.rows import Row, storable
@@ -34,7 +34,7 @@ Clock = Callable[[], int]
 _MINE = ledger.c.principal == bindparam("holder")
 _LATEST = select(func.max(ledger.c.at)).where(_MINE)
 _AMOUNT: dict[str, ColumnElement[int]] = {
-    "request": literal(1),
+    "request": ledger.c.requests,
     "token": ledger.c.tokens,
     "cost": ledger.c.cost,
 }
@@ -61,21 +61,29 @@ def lock_number(name: str) -> int:
 
 
 def reserve(
-    batch: Batch, row: Row, *, account: str, limits: Sequence[Limit], tokens: int, cost: int, clock: Clock
+    batch: Batch,
+    row: Row,
+    *,
+    account: str,
+    limits: Sequence[Limit],
+    tokens: int,
+    cost: int,
+    requests: int,
+    clock: Clock,
 ) -> None:
     """Enter a request with its first row, if all limits of `account` allow it. Raises LimitError.
 
-    `cost` is in nano-dollars. An entry is never earlier than the account's latest one: a clock that goes back frees
-    nothing.
+    `cost` is in nano-dollars; `requests` is the number that it counts for. An entry is never earlier than the account's
+    latest one: a clock that goes back frees nothing.
     """
-    account, tokens, cost = storable(account), max(0, tokens), max(0, cost)
+    account = storable(account)
     windows = Windows.of(batch)
     if windows.contains(row["id"]):  # entered by a commit whose acknowledgement was lost
         return
     clocked = clock()
     now = windows.now(account, clocked)
-    entry = {"request_id": row["id"], "principal": account, "at": now, "tokens": tokens, "cost": cost}
-    entry["settled"] = False
+    entry: Row = {"request_id": row["id"], "principal": account, "at": now, "settled": False}
+    entry |= {"tokens": max(0, tokens), "cost": max(0, cost), "requests": max(1, requests)}
     refusals = _too_large_for(entry, limits) or [_refusal(batch, windows, entry, limit, clocked) for limit in limits]
     if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):
         raise worst
@@ -86,7 +94,7 @@ def reserve(
 def settle(batch: Batch, rows: Rows) -> None:
     """Write the rows of a request that ended; reserved tokens and money are replaced by those that were used."""
     for row in rows["settle"]:
-        Windows.of(batch).settle(row["settled_id"], row["used"], row["spent"])
+        Windows.of(batch).settle(row["settled_id"], row["called"], row["used"], row["spent"])
     batch.add(rows)
 
 
@@ -144,7 +152,7 @@ def _too_large_for(entry: Row, limits: Sequence[Limit]) -> list[LimitError | Non
 
 def _amount(entry: Row, limit: Limit) -> int:
     """Return the amount that an entry takes of a limit."""
-    return int({"request": 1, "token": entry["tokens"], "cost": entry["cost"]}[limit.type])
+    return int({"request": entry["requests"], "token": entry["tokens"], "cost": entry["cost"]}[limit.type])
 
 
 def _refusal(batch: Batch, windows: Windows, entry: Row, limit: Limit, clocked: int) -> LimitError | None:

@@ -9,7 +9,19 @@ from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any
 
-from herding.values import Attempt, CheckResult, Choice, Outcome, Parameters, Reference, Timings, Usage, bounded
+from herding.values import (
+    Attempt,
+    CheckResult,
+    Choice,
+    FilterResult,
+    Outcome,
+    Parameters,
+    Reference,
+    StepRun,
+    Timings,
+    Usage,
+    bounded,
+)
 
 Row = dict[str, Any]
 """The columns of one row by name."""
@@ -19,7 +31,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _TEXTS = (
     *("principal", "prompt", "variant", "session_id", "model", "node"),
-    *("policy", "reason", "error_type", "error", "input", "answer", "token"),
+    *("policy", "reason", "error_type", "error", "input", "answer", "token", "parent", "step"),
 )
 _COLUMNS = (*_TEXTS, "created_at", "version", "edited", "status", "finish_reason", "kind", "cost")
 """Fields of an outcome that are columns of the same name."""
@@ -91,7 +103,12 @@ def usage_row(outcome: Outcome) -> Row:
     """Return the tokens and the money that an outcome used, for its entry in table `ledger`."""
     used = outcome.usage.total if outcome.charged_tokens is None else outcome.charged_tokens
     spent = outcome.cost if outcome.charged_cost is None else outcome.charged_cost
-    return {"settled_id": storable(outcome.request_id), "used": used, "spent": spent or 0}
+    return {
+        "settled_id": storable(outcome.request_id),
+        "used": used,
+        "spent": spent or 0,
+        "called": outcome.charged_requests,
+    }
 
 
 def to_attempt(row: Mapping[str, Any]) -> Attempt:
@@ -117,17 +134,21 @@ def to_outcome(row: Mapping[str, Any], attempts: Sequence[Attempt] = ()) -> Outc
 def _response(outcome: Outcome) -> Row | None:
     """Return what a response has besides its text, None if that is nothing."""
     choices, details = outcome.choices, outcome.usage.details
-    if not (choices or outcome.extra or details or outcome.ignored or outcome.references is not None):
+    more = outcome.references is not None or outcome.steps is not None
+    if not (choices or outcome.extra or details or outcome.ignored or outcome.filters or more):
         return None
     found = {
         "choices": [_choice(choice) for choice in choices],
         "extra": outcome.extra,
         "usage": details,
         "ignored": outcome.ignored,
+        "filters": [asdict(result) for result in outcome.filters],
     }
     given = {name: value for name, value in found.items() if value}
     if outcome.references is not None:
         given["references"] = [asdict(reference) for reference in outcome.references]
+    if outcome.steps is not None:
+        given["steps"] = [asdict(step) for step in outcome.steps]
     stored: Row = storable(bounded(given))
     return stored
 
@@ -144,11 +165,19 @@ def _read_response(stored: Mapping[str, Any] | None) -> Row:
         "extra": stored.get("extra", {}),
         "ignored": tuple(stored.get("ignored", ())),
         "references": _references(stored.get("references")),
+        "filters": tuple(FilterResult(**result) for result in stored.get("filters", ())),
+        "steps": _steps(stored.get("steps")),
     }
 
 
 def _references(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Reference, ...] | None:
     return None if stored is None else tuple(Reference(**reference) for reference in stored)
+
+
+def _steps(stored: Sequence[Mapping[str, Any]] | None) -> tuple[StepRun, ...] | None:
+    if stored is None:
+        return None
+    return tuple(StepRun(**{**step, "request_ids": tuple(step["request_ids"])}) for step in stored)
 
 
 def _usage_details(stored: Mapping[str, Any] | None) -> Row:

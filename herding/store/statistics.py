@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, case, desc, func, select, union
+from sqlalchemy import Connection, ScalarSelect, Select, Subquery, case, desc, func, or_, select, union
 
 from herding.store.database import Reader
 from herding.store.rows import storable
@@ -73,12 +73,13 @@ class StatisticsStore:
 
 
 def _matching(query: Select[Any], where: PromptRequests) -> Select[Any]:
-    """Restrict a query to the requests of a prompt that count; an index answers it."""
+    """Restrict a query to the requests of a prompt that count, for a chain to its steps; an index answers it."""
     columns = request.c
     found = query.where(
         columns.created_at >= where.since,
         columns.prompt == storable(where.prompt),
         columns.status.in_(CONCLUSIVE_STATUSES),
+        columns.kind != "chain",
     )
     if where.versions is not None:
         found = found.where(columns.version.in_(sorted(where.versions)))
@@ -145,14 +146,29 @@ def _prompt_stats(connection: Connection) -> dict[str, PromptStats]:
     rated = (
         select(request.c.prompt, func.count(), func.avg(score.c.stars))
         .select_from(score.join(request, request.c.id == score.c.request_id))
+        .where(or_(request.c.parent.is_(None), request.c.prompt != _chain_prompt()))
         .group_by(request.c.prompt)
     )
     stars = {prompt: (count, float(mean)) for prompt, count, mean in connection.execute(rated)}
+    own = {prompt: count for prompt, count in connection.execute(_own_steps())}
     found = {}
     for prompt, count, last in connection.execute(uses):
         rated_by, mean = stars.get(prompt, (0, None))
-        found[prompt] = PromptStats(count, rated_by, mean, last)
+        found[prompt] = PromptStats(count - own.get(prompt, 0), rated_by, mean, last)
     return found
+
+
+def _chain_prompt() -> ScalarSelect[str]:
+    """Select the prompt of the chain that a request is a step of."""
+    chain = request.alias()
+    return select(chain.c.prompt).where(chain.c.id == request.c.parent).scalar_subquery()
+
+
+def _own_steps() -> Select[Any]:
+    """Count the requests by which chains ran their own text: they belong to a use that is counted already."""
+    chain = request.alias()
+    both = request.join(chain, (chain.c.id == request.c.parent) & (chain.c.prompt == request.c.prompt))
+    return select(request.c.prompt, func.count()).select_from(both).group_by(request.c.prompt)
 
 
 def _node_stats(connection: Connection, since: int) -> dict[str, NodeStats]:

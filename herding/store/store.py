@@ -29,7 +29,7 @@ from herding.store.migrate import migrate
 from herding.store.nodes import NodeStore
 from herding.store.presence import Presence
 from herding.store.prompts.store import PromptStore
-from herding.store.rows import attempt_rows, request_row, usage_row
+from herding.store.rows import Row, attempt_rows, request_row, usage_row
 from herding.store.scores import ScoreStore
 from herding.store.statistics import StatisticsStore
 from herding.store.tables import insert_into, upsert
@@ -152,18 +152,26 @@ class Store(
                 self._lock.release()
 
     async def reserve(
-        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int = 0, account: str | None = None
+        self,
+        outcome: Outcome,
+        *,
+        limits: Sequence[Limit],
+        tokens: int,
+        cost: int = 0,
+        requests: int = 1,
+        account: str | None = None,
     ) -> None:
         """Enter a starting request into the limits of `account` (default: its principal), with its first row.
 
-        `tokens` and `cost` (nano-dollars) are the most that the request may use; they count until `finish` replaces
-        them, for good if the app dies. The entry survives a crash of the app; since no response was sent yet, it does
-        not wait for a disk sync, so a power cut may undo it. If the caller is cancelled while it waits, nothing stays.
+        `tokens`, `cost` (nano-dollars) and `requests` (more than one for a chain) are the most that the request may
+        use; they count until `finish` replaces them, for good if the app dies. The entry survives a crash of the app;
+        since no response was sent yet, it does not wait for a disk sync, so a power cut may undo it. If the caller is
+        cancelled while it waits, nothing stays.
 
         Raises LimitError if a limit is used up.
         """
         try:
-            await self._enter(outcome, limits=limits, tokens=tokens, cost=cost, account=account)
+            await self._enter(outcome, limits=limits, tokens=tokens, cost=cost, requests=requests, account=account)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # closed: the reservation stays, which is the safe side
                 request_id = outcome.request_id
@@ -171,26 +179,54 @@ class Store(
                 cancelled.add_done_callback(_log_failure)
             raise
 
-    async def begin(self, outcome: Outcome, *, tokens: int, cost: int = 0, account: str | None = None) -> None:
+    async def begin(
+        self, outcome: Outcome, *, tokens: int, cost: int = 0, requests: int = 1, account: str | None = None
+    ) -> None:
         """Enter a starting request as `reserve` does, for an account without limits: there is nothing to wait for.
 
         While the database fails it waits nevertheless, and raises StoreError: a response that cannot be recorded would
         be paid in vain.
         """
-        entered = self._enter(outcome, limits=(), tokens=tokens, cost=cost, account=account)
+        entered = self._enter(outcome, limits=(), tokens=tokens, cost=cost, requests=requests, account=account)
+        await self._begun(entered)
+
+    async def begin_step(self, outcome: Outcome) -> None:
+        """Write the first row of a step of a chain, as `begin` does; the limits have the entry of the whole chain."""
+        row = self._first_row(outcome)
+        await self._begun(self._writer.add(lambda batch: batch.add({"begin": [row]}), durable=False))
+
+    async def _begun(self, entered: asyncio.Future[None]) -> None:
         if self._writer.failing:
             await entered
         else:
             entered.add_done_callback(_log_failure)
 
-    def _enter(
-        self, outcome: Outcome, *, limits: Sequence[Limit], tokens: int, cost: int, account: str | None
-    ) -> asyncio.Future[None]:
-        payer, row = account or outcome.principal, request_row(outcome)
+    def _first_row(self, outcome: Outcome) -> Row:
+        row = request_row(outcome)
         row["process"] = self._presence.number if self._presence else None
+        return row
+
+    def _enter(
+        self,
+        outcome: Outcome,
+        *,
+        limits: Sequence[Limit],
+        tokens: int,
+        cost: int,
+        requests: int,
+        account: str | None,
+    ) -> asyncio.Future[None]:
+        payer, row = account or outcome.principal, self._first_row(outcome)
         return self._writer.add(
             lambda batch: ledger.reserve(
-                batch, row, account=payer, limits=limits, tokens=tokens, cost=cost, clock=self._clock
+                batch,
+                row,
+                account=payer,
+                limits=limits,
+                tokens=tokens,
+                cost=cost,
+                requests=requests,
+                clock=self._clock,
             ),
             locks=[ledger.lock_number(payer)] if limits else (),
             durable=False,
@@ -199,9 +235,11 @@ class Store(
     def finish(self, outcome: Outcome) -> asyncio.Future[None]:
         """Write the outcome with its attempts in one transaction; the future is done when it is durable.
 
-        Reserved tokens and money are replaced by what was used. The row is written even if the caller is cancelled.
+        Reserved tokens and money are replaced by what was used; a step of a chain has no entry of its own. The row is
+        written even if the caller is cancelled.
         """
-        rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome), "settle": [usage_row(outcome)]}
+        rows = {"finish": [request_row(outcome)], "attempt": attempt_rows(outcome)}
+        rows["settle"] = [usage_row(outcome)] if outcome.parent is None else []
         rows["search"] = [{"request_id": rows["finish"][0]["id"]}]
         return self._writer.add(lambda batch: ledger.settle(batch, rows))
 
@@ -328,7 +366,7 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
         "attempt": upsert(dialect, tables.attempt),
         "settle": update(tables.ledger)
         .where(entry)
-        .values(tokens=bindparam("used"), cost=bindparam("spent"), settled=True),
+        .values(tokens=bindparam("used"), cost=bindparam("spent"), requests=bindparam("called"), settled=True),
         "search": search_index.enqueue(dialect),
     }
 

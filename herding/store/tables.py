@@ -38,6 +38,7 @@ row_id = Integer().with_variant(BigInteger(), "postgresql")
 """64 bits on both databases. On SQLite only INTEGER is the number of the row itself."""
 
 _WITHIN = text("session_id IS NOT NULL")
+_IS_STEP = text("parent IS NOT NULL")
 IS_RUNNING = text("status = 'running'")
 """The condition of the index of running requests, in the words by which a database recognizes it."""
 
@@ -58,6 +59,7 @@ class RequestRow(Base, table=True):
     `kind` is that of the request (a prompt, a chat, ...). `token` is the public part of the access token that was used.
     `cost` is in nano-dollars, null if it is unknown. `response` is null for a response that is only text. `process` is
     the number of the process that a running request is in (`presence`), null on SQLite and once the request has ended.
+    `parent` is the request of the chain that a request is a step of, and `step` the name of that step.
     """
 
     __tablename__ = "request"
@@ -65,7 +67,17 @@ class RequestRow(Base, table=True):
         Index(
             "ix_request_newest",
             *("created_at", "id", "principal", "prompt", "model", "node", "status"),
-            *("kind", "token", "input_tokens", "output_tokens", "cost", "first_token_ms", "total_ms", "version"),
+            *(
+                "kind",
+                "token",
+                "input_tokens",
+                "output_tokens",
+                "cost",
+                "first_token_ms",
+                "total_ms",
+                "version",
+                "parent",
+            ),
         ),
         Index("ix_request_principal", "principal", "created_at", "id", "prompt", "model", "node", "status"),
         Index(
@@ -75,6 +87,7 @@ class RequestRow(Base, table=True):
             postgresql_where=_WITHIN,
         ),
         Index("ix_request_running", "process", "id", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
+        Index("ix_request_parent", "parent", "id", "prompt", sqlite_where=_IS_STEP, postgresql_where=_IS_STEP),
     )
 
     id: str = Field(primary_key=True)
@@ -110,6 +123,8 @@ class RequestRow(Base, table=True):
     token: str | None
     cost: int | None = Field(sa_type=BigInteger)
     process: int | None = Field(sa_type=BigInteger)
+    parent: str | None
+    step: str | None
 
 
 class AttemptRow(Base, table=True):
@@ -219,12 +234,12 @@ class LedgerRow(Base, table=True):
     """The use of a principal's limits by one request: reserved tokens and money, replaced by the used ones at its end.
 
     It is independent of the request's row, which may be deleted while its use still counts. An index holds all that
-    adding up a window reads.
+    adding up a window reads. `requests` is 1, or for a chain the number of its steps' calls.
     """
 
     __tablename__ = "ledger"
     __table_args__ = (
-        Index("ix_ledger_principal", "principal", "at", "tokens", "cost"),
+        Index("ix_ledger_principal", "principal", "at", "tokens", "cost", "requests"),
         {"sqlite_with_rowid": False},
     )
 
@@ -234,6 +249,7 @@ class LedgerRow(Base, table=True):
     tokens: int = Field(sa_type=BigInteger)
     settled: bool
     cost: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    requests: int = Field(sa_column_kwargs={"server_default": "1"})
 
 
 class PromptVersionRow(Base, table=True):

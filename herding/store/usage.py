@@ -47,6 +47,8 @@ class UsageStore:
     async def usage_sums(self, where: HistoryFilter, by: Sequence[GroupName]) -> GroupedUsage:
         """Return the sums of the matching requests, all together and by group; running ones count.
 
+        A chain is counted by its steps; the request of the chain itself only where the filter asks for that kind.
+
         Groups are in the order of their keys. Without names there is none. Raises UserError above 10,000 groups.
         """
         names = tuple(by)
@@ -74,7 +76,10 @@ def _query(where: HistoryFilter, by: tuple[GroupName, ...]) -> Select[Any]:
         func.sum(case((_SUCCEEDED, request.c.first_token_ms))),
         func.count(case((_SUCCEEDED, request.c.first_token_ms))),
     )
-    return select(*names, *sums).where(*conditions(where)).group_by(*names).limit(MAX_GROUPS + 1)
+    fitting = conditions(where)
+    if where.kind is None and where.parent is None:
+        fitting.append(request.c.kind != "chain")
+    return select(*names, *sums).where(*fitting).group_by(*names).limit(MAX_GROUPS + 1)
 
 
 def _add(values: Sequence[Any]) -> Any:

@@ -22,14 +22,17 @@ _CACHE_KEY = "herding ledger windows"
 _MINE = ledger.c.principal == bindparam("holder")
 _LATEST = select(func.max(ledger.c.at)).where(_MINE)
 _BETWEEN = select(
-    func.count(), func.coalesce(func.sum(ledger.c.tokens), 0), func.coalesce(func.sum(ledger.c.cost), 0)
+    func.coalesce(func.sum(ledger.c.requests), 0),
+    func.coalesce(func.sum(ledger.c.tokens), 0),
+    func.coalesce(func.sum(ledger.c.cost), 0),
 ).where(_MINE, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
-_ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.tokens, ledger.c.cost)
+_ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.requests, ledger.c.tokens, ledger.c.cost)
 
 
 class _Entry(NamedTuple):
     account: str
     at: int
+    requests: int
     tokens: int
     cost: int
 
@@ -106,22 +109,22 @@ class Windows:
 
     def enter(self, entry: Row) -> None:
         """Add an entry that is about to be written."""
-        made = _Entry(entry["principal"], entry["at"], entry["tokens"], entry["cost"])
+        made = _Entry(entry["principal"], entry["at"], entry["requests"], entry["tokens"], entry["cost"])
         self._running[entry["request_id"]] = made
         self._latest[made.account] = made.at
-        self._add(made, 1, made.tokens, made.cost)
+        self._add(made, made.requests, made.tokens, made.cost)
 
-    def settle(self, request_id: str, used: int, spent: int) -> None:
-        """Replace the reserved tokens and nano-dollars of an entry by those that were used."""
+    def settle(self, request_id: str, called: int, used: int, spent: int) -> None:
+        """Replace the reserved requests, tokens and nano-dollars of an entry by those that were used."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, 0, used - found.tokens, spent - found.cost)
+            self._add(found, called - found.requests, used - found.tokens, spent - found.cost)
 
     def cancel(self, request_id: str) -> None:
         """Subtract an entry that is about to be deleted."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, -1, -found.tokens, -found.cost)
+            self._add(found, -found.requests, -found.tokens, -found.cost)
             self._latest.pop(found.account, None)
 
     def _add(self, entry: _Entry, requests: int, tokens: int, cost: int) -> None:
@@ -138,7 +141,7 @@ class Windows:
     def _between(self, account: str, after: int, until: int) -> tuple[int, int, int]:
         between = {"holder": account, "after": after, "until": until}
         requests, tokens, cost = self._batch.flush().execute(_BETWEEN, between).one()
-        return requests, int(tokens), int(cost)
+        return int(requests), int(tokens), int(cost)
 
     def _find_foreign(self, request_id: str) -> _Entry | None:
         """Read an entry that another process made; it matters only if there are sums that may include it."""

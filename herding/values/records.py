@@ -32,16 +32,38 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class StepEntry:
+    """The request of a step of a chain, without its texts. `cost` is in nano-dollars, None if it is unknown."""
+
+    request_id: str
+    step: str
+    kind: Kind
+    prompt: str
+    version: int
+    status: Status
+    model: str | None
+    node: str | None
+    input_tokens: int
+    output_tokens: int
+    cost: int | None
+    total_ms: float
+    checks_passed: bool | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One row of the history: a request's outcome, with its ratings.
 
     `stars` and `comment` are those of the viewing principal. `ratings` are those of all principals, oldest first.
+    `children` are the requests of the steps of a chain, in the order in which they began.
     """
 
     outcome: Outcome
     stars: int | None = None
     comment: str | None = None
     ratings: tuple[Score, ...] = ()
+    children: tuple[StepEntry, ...] = ()
 
     @property
     def rated(self) -> int:
@@ -61,7 +83,8 @@ class HistoryFilter:
 
     `since` (inclusive) and `until` (exclusive) are in Unix milliseconds. `stars`: a number 1-5 that any principal gave,
     or 0 for unrated. `min_stars` and `max_stars` bound the mean of all stars, and leave out what is unrated. `text` is
-    searched in variables, input, answer, error and comments, ignoring case; its characters are literal.
+    searched in variables, input, answer, error and comments, ignoring case; its characters are literal. `parent` is the
+    request of a chain, to find its steps; with `steps` False, the steps of all chains are left out.
     """
 
     principal: str | None = None
@@ -80,6 +103,8 @@ class HistoryFilter:
     rated: bool | None = None
     commented: bool | None = None
     version: int | None = None
+    parent: str | None = None
+    steps: bool | None = None
 
 
 SortName = Literal["time", "stars", "latency", "tokens", "cost"]

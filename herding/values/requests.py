@@ -18,8 +18,11 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 `cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app stopped while it ran.
 """
 
-Kind = Literal["prompt", "chat", "completion", "embeddings"]
-"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed."""
+Kind = Literal["prompt", "chat", "completion", "embeddings", "chain", "step"]
+"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed.
+
+A `chain` is a run of a prompt with steps: it adds up its steps, each of which is a request of the kind `step`.
+"""
 
 CONCLUSIVE_STATUSES: tuple[Status, ...] = ("succeeded", "partial", "failed")
 """The final statuses that count for a model; in the others, people stopped the request."""
@@ -97,6 +100,18 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterResult:
+    """The effect of a response filter, with the plugin that it is of. `before` and `after` count characters."""
+
+    name: str
+    plugin: str
+    action: Literal["passed", "changed", "refused", "failed"]
+    reason: str | None = None
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Considered:
     """A model that could have answered, on a node that serves it (None: none does).
 
@@ -110,19 +125,42 @@ class Considered:
     excluded: str | None = None
 
 
+StepState = Literal["waiting", "running", "succeeded", "failed", "skipped", "stopped"]
+"""The state of a step of a chain. One that did not begin before the chain ended stays `waiting`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """A step of a chain: its prompt as `key@version`, its state, and its requests, one for each item of a list.
+
+    `repeated` is true for a step that runs once for each item. `error` says why it failed.
+    """
+
+    name: str
+    prompt: str
+    state: StepState = "waiting"
+    request_ids: tuple[str, ...] = ()
+    repeated: bool = False
+    error: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """All that is known of a request; one row of the history, and the final answer of the front door.
 
-    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
-    after the stop marker trimmed it: what streamed is what is stored. `choices` are the whole choices of a response
-    that has more than one text: reasoning, tool calls, a refusal, or several choices; the first one's text is `answer`.
+    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text after the
+    stop marker trimmed it: what streamed is what is stored. `choices` are the whole choices of a response that has
+    more than one text: reasoning, tool calls, a refusal, or several choices; the first one's text is `answer`.
     `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
     `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
     the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
     nano-dollars, None if it is unknown. `references` are the chunks of documents that filled a variable of the prompt,
     None for a prompt without retrieval. `charged_tokens` and `charged_cost` are what the limits count, None for the
-    usage and the cost themselves; the history does not keep them.
+    usage and the cost themselves, and `charged_requests` is the number of requests that they count; the history does
+    not keep them.
+
+    `parent` is the request of the chain that this one is a step of, and `step` the name of that step. `steps` are
+    those of a chain, None for other requests. `filters` tell what the response filters of the prompt did.
     """
 
     request_id: str
@@ -159,6 +197,11 @@ class Outcome:
     extra: Fields = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
+    parent: str | None = None
+    step: str | None = None
+    steps: tuple[StepRun, ...] | None = None
+    charged_requests: int = field(default=1, compare=False)
 
     @property
     def first(self) -> Choice:
@@ -194,6 +237,8 @@ class Outcome:
         if self.reasoning:
             cut = " It ended at the maximum of output tokens." if self.finish_reason == "length" else ""
             return f"The response has reasoning and no text.{cut}"
+        if refused := next((found for found in self.filters if found.action == "refused"), None):
+            return f"The response filter '{refused.name}' refused the response: {refused.reason}."
         if self.finish_reason == "content_filter":
             return "The content filter of the node removed the response."
         return None if self.choices and self.choices[0].fields else "The response is empty."
@@ -238,11 +283,29 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class StepChanged:
+    """A step of the chain `request_id` has another state, or with `position` (from 1), its run for that item has.
+
+    `step_id` is the request of the step, empty where it has none. `text` is its response once it succeeded, `error`
+    why it failed.
+    """
+
+    request_id: str
+    name: str
+    prompt: str
+    state: StepState
+    step_id: str = ""
+    position: int | None = None
+    text: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The end of a request: its row is durable when this arrives."""
 
     outcome: Outcome
 
 
-Event = Queued | Started | Delta | Done
-"""An event of a stream, in this order: Queued*, Started, Delta*, Done."""
+Event = Queued | Started | Delta | StepChanged | Done
+"""An event of a stream, in this order: Queued*, Started, Delta*, Done. A chain has StepChanged before Started, too."""

@@ -1,7 +1,7 @@
 """Errors as HTTP responses.
 
-The native shape is `{"error": {"type", "message", "param", "request_id"}}`. Under `/v1` it is OpenAI's,
-`{"error": {"message", "type", "param", "code"}}`, with OpenAI's statuses.
+The native shape is `{"error": {"type", "message", "param", "request_id"}}`, with `step` for a chain. Under `/v1` it is
+OpenAI's, `{"error": {"message", "type", "param", "code"}}`, with OpenAI's statuses.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from herding.errors import (
     NoNodeError,
     NotFoundError,
     OverloadedError,
+    PluginFailedError,
     ReportedError,
     ShuttingDownError,
     StatusError,
@@ -52,6 +53,7 @@ _STATUS: list[tuple[type[HerdingError], int]] = [
     (NoNodeError, 503),
     (DeadlineError, 504),
     (NodeError, 502),
+    (PluginFailedError, 502),
     (ShuttingDownError, 503),
     (StoreError, 503),
     (ConfigError, 503),
@@ -84,6 +86,9 @@ class ErrorDetail(BaseModel):
     message: str
     param: str | None = Field(description="the field that is wrong")
     request_id: str | None = Field(description="the request in the history, if it was recorded")
+    step: str | None = Field(
+        default=None, description="the step of a chain that failed", exclude_if=lambda step: step is None
+    )
 
 
 class ErrorResponse(BaseModel):
@@ -117,12 +122,15 @@ class Problem:
     param: str | None = None
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    step: str | None = None
     reported: ReportedError | None = None
     """The words of a node that a client of the OpenAI-compatible API gets as they came."""
 
     def native(self) -> ErrorResponse:
         """Return the body of the native API."""
-        detail = ErrorDetail(type=self.type, message=self.message, param=self.param, request_id=self.request_id)
+        detail = ErrorDetail(
+            type=self.type, message=self.message, param=self.param, request_id=self.request_id, step=self.step
+        )
         return ErrorResponse(error=detail)
 
     def openai(self) -> OpenAIErrorResponse:
@@ -167,7 +175,7 @@ def problem_of(error: HerdingError) -> Problem:
         wait = 1.0 if wait is None and isinstance(error, NodeBusyError) else wait
     if wait is not None:
         headers["Retry-After"] = str(max(1, ceil(wait)))
-    return Problem(status, error.type, error.message, error.param, error.request_id, headers, reported)
+    return Problem(status, error.type, error.message, error.param, error.request_id, headers, error.step, reported)
 
 
 def error_responses(*examples: HerdingError, openai: bool = False) -> Responses:

@@ -21,7 +21,11 @@ async def request_filter(
     node: str | None = None,
     user: Annotated[str | None, Query(max_length=200, description="others with the right `history_all`")] = None,
     token: Annotated[str | None, Query(max_length=200, description="the id of a token")] = None,
-    kind: Annotated[Kind | None, EMPTY_TO_NONE] = None,
+    kind: Annotated[
+        Kind | None,
+        Query(description="a run of a prompt with steps is a `chain`, each of its steps a `step`"),
+        EMPTY_TO_NONE,
+    ] = None,
     status: Annotated[Status | None, EMPTY_TO_NONE] = None,
     begin: From = None,
     end: To = None,

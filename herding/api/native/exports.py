@@ -46,6 +46,8 @@ COLUMNS = (
     "cost",
     "ratings",
     "references",
+    "parent",
+    "step",
 )
 """The columns of the exports. `stars` is the mean of all stars, `comment` all comments, `ratings` each by its user."""
 

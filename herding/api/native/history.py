@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -18,7 +18,7 @@ from herding.api.native.infer import RunPromptResponse
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.serving.history import MAX_PAGE
-from herding.values import Entry, HistoryFilter, Kind, Score, Status
+from herding.values import Entry, HistoryFilter, Kind, Score, Status, StepEntry, to_dollars
 
 MAX_OFFSET = 2**31
 _NO_REQUEST = NotFoundError("Request not found.", param="request_id")
@@ -49,8 +49,37 @@ class RatingEntry(ResponseModel):
         )
 
 
+class StepRequest(ResponseModel):
+    """The request of a step of a chain. `cost` is in US dollars, null if it is unknown."""
+
+    request_id: str
+    step: str
+    kind: Kind
+    prompt: str
+    version: int
+    status: Status
+    model: str | None
+    node: str | None
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    total_ms: float
+    checks_passed: bool | None
+    error: str | None
+
+    @classmethod
+    def from_step(cls, step: StepEntry) -> StepRequest:
+        """Return the request of a step."""
+        found = asdict(step) | {"cost": None if step.cost is None else to_dollars(step.cost)}
+        return cls(**found | {"total_ms": round(step.total_ms, 3)})
+
+
 class HistoryEntry(RunPromptResponse):
-    """One request of the history. `score` and `comment` are yours, `ratings` those of all users."""
+    """One request of the history. `score` and `comment` are yours, `ratings` those of all users.
+
+    `children` are the requests of the steps of a chain. Such a request has the `parent` that is the chain's, and the
+    name of its `step`.
+    """
 
     status: Status
     error: RequestError | None
@@ -67,6 +96,9 @@ class HistoryEntry(RunPromptResponse):
     token: str | None
     mean_score: float | None
     ratings: list[RatingEntry]
+    parent: str | None
+    step: str | None
+    children: list[StepRequest] | None
 
     @classmethod
     def from_entry(cls, entry: Entry) -> HistoryEntry:
@@ -89,6 +121,9 @@ class HistoryEntry(RunPromptResponse):
             token=outcome.token,
             mean_score=entry.mean_stars,
             ratings=[RatingEntry.from_score(rating) for rating in entry.ratings],
+            parent=outcome.parent,
+            step=outcome.step,
+            children=[StepRequest.from_step(step) for step in entry.children] if outcome.kind == "chain" else None,
         )
 
 
@@ -123,6 +158,8 @@ async def history_filter(
     text: Annotated[
         str | None, Query(max_length=1000, description="in variables, input, response, error, comment")
     ] = None,
+    parent: Annotated[str | None, Query(max_length=100, description="the request of a chain: finds its steps")] = None,
+    steps: Annotated[bool | None, Query(description="false: without the steps of chains"), EMPTY_TO_NONE] = None,
 ) -> HistoryFilter:
     """Return the filter of a query string; an empty value matches all."""
     return replace(
@@ -134,6 +171,8 @@ async def history_filter(
         rated=rated,
         commented=commented,
         text=text or None,
+        parent=parent or None,
+        steps=steps,
     )
 
 

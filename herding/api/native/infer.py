@@ -32,12 +32,15 @@ from herding.values import (
     Delta,
     Done,
     Event,
+    FilterResult,
     FinishReason,
     Message,
     Outcome,
     Queued,
     Reference,
     Started,
+    StepChanged,
+    StepRun,
     Timings,
     Usage,
 )
@@ -158,7 +161,8 @@ class RunPromptResponse(ResponseModel):
 
     `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
     response that has more than one text. `ignored_parameters` are those that the node does not take. `references` are
-    the chunks of documents that filled a variable, null for a prompt without retrieval.
+    the chunks of documents that filled a variable, null for a prompt without retrieval. `steps` are those of a chain,
+    null for other prompts. `filters` tell what the response filters of the prompt did.
     """
 
     request_id: str
@@ -181,6 +185,8 @@ class RunPromptResponse(ResponseModel):
     choices: list[ResponseChoice] | None = None
     ignored_parameters: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
+    steps: tuple[StepRun, ...] | None = None
 
     @classmethod
     def from_outcome(cls, outcome: Outcome) -> RunPromptResponse:
@@ -206,6 +212,8 @@ class RunPromptResponse(ResponseModel):
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
+            filters=outcome.filters,
+            steps=outcome.steps,
         )
 
 
@@ -251,6 +259,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MAX_KEY)] = None,
     ) -> Response:
         """Run a prompt. With `stream`, send the events `queued`, `start`, `delta`, and `done` or `error`.
+
+        A chain sends a `step` for each change of one of its steps, too.
 
         Requests with the same `Idempotency-Key` and body run once and get the same response for 24 hours, until this
         process restarts. A client that disconnects ends its run.
@@ -336,6 +346,8 @@ def _encode(event: Event, to_body: Callable[[Outcome], BaseModel]) -> bytes:
             return encode_event(asdict(event), "queued")
         case Started():
             return encode_event(asdict(event), "start")
+        case StepChanged():
+            return encode_event(asdict(event), "step")
         case Done(outcome):
             return encode_event(to_body(outcome).model_dump(), "done")
 
