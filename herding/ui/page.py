@@ -13,7 +13,6 @@ from herding.access.operations import NODES
 from herding.orchestrator import Orchestrator
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
-from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
@@ -87,7 +86,6 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.compare = self.get(CompareTab)
         self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
@@ -120,7 +118,6 @@ class Page:
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
-        CompareLinks(self._orchestrator, compare=self.compare)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
