@@ -3,7 +3,7 @@
 import { insertHtml } from "./view.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
-const AT_MOST_MS = 900; // while somebody types on, a request is sent this often
+const AT_MOST_MS = 2_500; // while somebody types on, a request is sent this often
 const RETRY_MS = 1_000;
 const PLACEHOLDER = /(\\*)\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}/g;
 
@@ -94,20 +94,21 @@ class Editor {
     }
   }
 
-  // Storing: one request at a time, again and again until the server has the latest edit.
+  // Storing: one request at a time, until the server has the latest edit; one made meanwhile waits for the next pause.
 
   async #send() {
     clearTimeout(this.timer);
     this.#due = false;
     this.first = 0;
-    if (this.sending) return;
+    if (this.sending || this.stored >= this.version) return;
     this.sending = true;
     try {
-      while (this.stored < this.version && !this.off.signal.aborted) await this.#sendOnce();
+      do await this.#sendOnce();
+      while (this.stored < this.version && !this.off.signal.aborted && (!this.#due || this.waiting.length));
     } finally {
       this.sending = false;
       if (this.stored >= this.version) delete this.form.dataset.unsaved;
-      for (const wait of this.waiting.splice(0)) wait();
+      if (this.stored >= this.version || this.off.signal.aborted) for (const wait of this.waiting.splice(0)) wait();
     }
   }
 
