@@ -35,17 +35,16 @@ from herding.api.site import not_found
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
-from herding.knowledge.documents import reserved_endings
 from herding.mcp.endpoint import PATH, McpEndpoint
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext, Node
 from herding.nodes.network import Network
 from herding.nodes.ssrf_guard import SsrfGuard
-from herding.orchestrator import WAIT_SECONDS, Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.people.open_responses import OpenResponses
-from herding.plugins import BUILT_IN, Plugins
+from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -107,10 +106,8 @@ class Parts:
 
 
 def load_plugins(off: Sequence[str] = ()) -> Plugins:
-    """Return the plugins of this installation; the kinds of this package are registered like theirs."""
-    plugins = Plugins(off=off)
-    plugins.register(catalog.BuiltInKinds(), BUILT_IN)
-    plugins.reserve(f"loader .{ending}" for ending in reserved_endings())
+    """Return the plugins of this installation; the parts of this package are registered like theirs."""
+    plugins = Plugins(off=off, built_in=built_in())
     plugins.load()
     return plugins
 
@@ -140,7 +137,7 @@ async def assemble(
         nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
-    library = Library(settings.prompts)
+    library = Library(settings.prompts, missing=plugins.missing)
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, _value(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)

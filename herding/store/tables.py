@@ -67,7 +67,17 @@ class RequestRow(Base, table=True):
         Index(
             "ix_request_newest",
             *("created_at", "id", "principal", "prompt", "model", "node", "status"),
-            *("kind", "token", "input_tokens", "output_tokens", "cost", "first_token_ms", "total_ms", "version"),
+            *(
+                "kind",
+                "token",
+                "input_tokens",
+                "output_tokens",
+                "cost",
+                "first_token_ms",
+                "total_ms",
+                "version",
+                "parent",
+            ),
         ),
         Index("ix_request_principal", "principal", "created_at", "id", "prompt", "model", "node", "status"),
         Index(

@@ -24,7 +24,6 @@ from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.tab import Tab
 from herding.ui.kit.views import View
 from herding.ui.knowledge.tab import KnowledgeTab
-from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
 from herding.ui.review.tab import ReviewTab
@@ -92,12 +91,11 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
+        self.versions = self.get(VersionsTab)
         self.compare = self.get(CompareTab)
-        self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
+        self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
-        self._wire_nodes()
         self._wire_links()
 
     def routes(self) -> Iterator[Route]:
@@ -126,19 +124,10 @@ class Page:
             on(item.select, self._pause_others(tab), [], paused, name=f"pause_others_{tab.key}", queue=False)
             item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
 
-    def _wire_nodes(self) -> None:
-        """Update the header together with the Nodes tab."""
-        nodes, state = self.nodes, [self.nodes.state]
-        outputs = [self.head, self.timer, *nodes.outputs]
-        on(self.items["nodes"].select, self.watch, state, outputs, name="watch", queue=False)
-        on(nodes.timer.tick, self.watch, state, outputs, name="watch_on", queue=False)
-        on(nodes.earlier.click, self.earlier, state, outputs, name="nodes_earlier", queue=False)
-        on(nodes.later.click, self.later, state, outputs, name="nodes_later", queue=False)
-
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
         self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
-        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
+        CompareLinks(self._orchestrator, compare=self.compare)
         VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
@@ -182,24 +171,6 @@ class Page:
         """Update the header while a node is starting or loading."""
         principal = principal_of(request)
         return self._header(await self._nodes(principal), principal)
-
-    @requires(NODES)
-    async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Update the Nodes tab and the header."""
-        principal = principal_of(request)
-        herd = await self._nodes(principal)
-        events = await self._orchestrator.nodes.events(principal)
-        return [*self._header(herd, principal), *self.nodes.show(herd, events, state, principal)]
-
-    @requires(NODES)
-    async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Show the previous page of nodes."""
-        return await self.watch(state.turn_page(-1), request)
-
-    @requires(NODES)
-    async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Show the next page of nodes."""
-        return await self.watch(state.turn_page(1), request)
 
 
 def visible_tabs(principal: Principal) -> list[str]:

@@ -32,6 +32,7 @@ from herding.values import (
     Delta,
     Done,
     Event,
+    FilterResult,
     FinishReason,
     Message,
     Outcome,
@@ -157,7 +158,7 @@ class RunPromptResponse(ResponseModel):
     `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
     response that has more than one text. `ignored_parameters` are those that the node does not take. `references` are
     the chunks of documents that filled a variable, null for a prompt without retrieval. `steps` are those of a chain,
-    null for other prompts.
+    null for other prompts. `filters` tell what the response filters of the prompt did.
     """
 
     request_id: str
@@ -180,6 +181,7 @@ class RunPromptResponse(ResponseModel):
     choices: list[ResponseChoice] | None = None
     ignored_parameters: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
     steps: tuple[StepRun, ...] | None = None
 
     @classmethod
@@ -206,6 +208,7 @@ class RunPromptResponse(ResponseModel):
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
+            filters=outcome.filters,
             steps=outcome.steps,
         )
 
