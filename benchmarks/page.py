@@ -27,11 +27,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests import browser
-from tests.e2e.running_app import RunningApp
+from tests.e2e.running_app import ROOT, RunningApp
 
 WORDS, PAUSE = 130, 0.06
 TEXT = " ".join(f"word{number}" for number in range(WORDS))

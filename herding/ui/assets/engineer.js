@@ -1,5 +1,6 @@
 // The form of the prompt engineer: stores what is typed as a draft, and edits the blocks of messages.
 
+import { addShortcuts } from "./shortcuts.js";
 import { insertHtml } from "./view.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
@@ -15,6 +16,15 @@ export const start = (element) => {
   current = new Editor(element);
 };
 
+const moving = (by) => (event) => current.moveMessage(event, by);
+addShortcuts({
+  title: "Messages of a prompt",
+  shortcuts: [
+    { keys: ["Alt+ArrowUp"], label: "Move the message up", on: ".engineer-block *", run: moving(-1) },
+    { keys: ["Alt+ArrowDown"], label: "Move the message down", on: ".engineer-block *", run: moving(1) },
+  ],
+});
+
 class Editor {
   constructor(form) {
     this.form = form;
@@ -26,7 +36,6 @@ class Editor {
     on("change", (event) => event.target.matches("select, [type=checkbox]") && this.#input(event));
     on("focusout", () => this.#due && this.#send());
     on("click", (event) => this.#click(event));
-    on("keydown", (event) => this.#key(event));
     on("submit", (event) => event.preventDefault());
     on("htmx:confirm", (event) => this.#beforeRequest(event), document.body);
     on("htmx:afterRequest", () => this.form.removeAttribute("inert"), document.body);
@@ -312,11 +321,11 @@ class Editor {
     });
   }
 
-  #key(event) {
-    const block = event.target.closest(".engineer-block");
-    if (!block || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
-    event.preventDefault();
-    if (block.parentElement.matches(".engineer-blocks")) this.#move(block, event.key === "ArrowUp" ? -1 : 1, event.target);
+  /** Move the message around a field up or down. */
+  moveMessage({ target }, by) {
+    const block = target.closest(".engineer-block");
+    if (!block?.parentElement.matches(".engineer-blocks")) return false;
+    this.#move(block, by, target);
   }
 
   #addTarget(model) {
