@@ -297,6 +297,14 @@ def find_fault(key: str, steps_of: StepsOf, path: tuple[str, ...] = ()) -> str |
     return None
 
 
+def as_given(variables: Mapping[str, Variable], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as the variables of a prompt take them: a list or a truth value as a text for a text."""
+    return {
+        name: show(value) if isinstance(value, list | bool) and isinstance(variables.get(name), TextVariable) else value
+        for name, value in values.items()
+    }
+
+
 def parse_json(response: str) -> Any:
     """Return the JSON of a response, also of one that has it in a fenced block. Raises UserError."""
     fenced = _FENCED.search(response)
