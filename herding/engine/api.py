@@ -128,11 +128,11 @@ class _Routes:
         return JSONResponse({"models": self._engine.models()})
 
     async def load(self, request: Request) -> StreamingResponse:
-        model, from_hub = parse_load(await _read_json(request))
-        return _stream(self._engine.load(model, from_hub=from_hub).events())
+        wanted = parse_load(await _read_json(request))
+        return _stream(self._engine.load(wanted.model, from_hub=wanted.from_hub, path=wanted.path).events())
 
     async def unload(self, request: Request) -> JSONResponse:
-        model, _ = parse_load(await _read_json(request))
+        model = parse_load(await _read_json(request)).model
         await self._engine.unload(model)
         return JSONResponse({"model": model})
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from herding.engine.errors import OverloadedError, WorkerError
@@ -14,7 +15,7 @@ from herding.engine.model_files import ModelCatalog, ModelSource, is_hub_id, par
 from herding.engine.model_manager import Event, LoadedModel, ModelLoad, ModelManager
 from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
-from herding.errors import UserError
+from herding.errors import ConfigError, UserError
 from herding.values import Parameters
 
 _DEFAULT_MAX_TOKENS = 1024
@@ -48,16 +49,30 @@ class Engine:
             catalog=catalog, loader=loader, max_active=max_active, keep_alive=keep_alive, **more
         )
 
-    def load(self, model: str, *, from_hub: bool = False) -> ModelLoad:
+    def load(self, model: str, *, from_hub: bool = False, path: str | None = None) -> ModelLoad:
         """Start loading `model`; the load continues whether or not its events are read.
 
-        With `from_hub`, it may be a model of the hub that was not available before.
+        With `from_hub`, it may be a model of the hub that was not available before; with a `path`, it is the one in
+        that directory or GGUF file.
         """
+        if path is not None:
+            self._add_path(model, path)
         if from_hub and model not in self._manager.catalog:
             if not is_hub_id(model):
                 raise UserError(f"'{model}' is no id of a model at the hub. Enter owner/name.", param="model")
             self._manager.catalog.add(parse_source(model))
         return self._manager.load(model)
+
+    def _add_path(self, model: str, path: str) -> None:
+        catalog = self._manager.catalog
+        try:
+            source = parse_source(f"{model}={Path(path).expanduser().absolute()}")
+        except ConfigError as error:
+            raise UserError(error.message, param="model") from None
+        if model in catalog and catalog.get(model).path != source.path:
+            message = f"Another model is named '{model}' here. Enter a name of its own, such as {model}-2={path}."
+            raise UserError(message, param="model")
+        catalog.add(source)
 
     def load_initial(self, sources: Iterable[ModelSource]) -> None:
         """Start loading models that stay loaded."""
@@ -148,6 +163,7 @@ class Engine:
                 "used": manager.used,
                 "free": max(0, manager.budget - manager.used),
             },
+            "keep_alive": manager.keep_alive,
         }
 
     def models(self) -> list[dict[str, Any]]:
@@ -190,6 +206,8 @@ class Engine:
                 "features": _features(loaded.model),
                 "device": properties.device,
                 "dtype": properties.dtype,
+                "resident": loaded.keep,
+                "chat": properties.chat,
             }
         elif load := manager.loads.get(id):
             status |= {"state": "loading", "progress": load.fraction, "stage": load.stage}

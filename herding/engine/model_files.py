@@ -86,13 +86,22 @@ class ModelCatalog:
 
     def __init__(self, sources: Iterable[ModelSource] = ()) -> None:
         self._by_id = {CRIA: parse_source(CRIA)} | {source.id: source for source in sources}
+        self._added: set[str] = set()
 
     def __iter__(self) -> Iterator[ModelSource]:
         return iter(self._by_id.values())
 
     def add(self, source: ModelSource) -> None:
         """Make a model available."""
-        self._by_id.setdefault(source.id, source)
+        if source.id not in self._by_id:
+            self._by_id[source.id] = source
+            self._added.add(source.id)
+
+    def forget(self, model: str) -> None:
+        """Remove a model that was added later; the others stay."""
+        if model in self._added:
+            self._added.discard(model)
+            del self._by_id[model]
 
     def __contains__(self, model: str) -> bool:
         return model in self._by_id

@@ -131,7 +131,7 @@ class ModelManager:
         self.loads: dict[str, ModelLoad] = {}
         self.errors: dict[str, str] = {}
         self._loader, self._available = loader, available
-        self._max_active, self._keep_alive = max_active, keep_alive
+        self._max_active, self.keep_alive = max_active, keep_alive
         self._opening = asyncio.Lock()
 
     @property
@@ -171,7 +171,10 @@ class ModelManager:
         return load
 
     async def unload(self, model: str) -> None:
-        """Free the memory of a model, or cancel its load; raise BusyError while requests use it."""
+        """Free the memory of a model, or cancel its load; raise BusyError while requests use it.
+
+        A model that was added while the engine ran and could not be loaded is available no longer.
+        """
         self.catalog.get(model)
         if load := self.loads.get(model):
             if load.task is not None:
@@ -182,7 +185,8 @@ class ModelManager:
             if loaded.users:
                 raise BusyError(f"'{model}' has {_requests(loaded.users)}. Unload it when they have ended.")
             await self._close(loaded)
-        self.errors.pop(model, None)
+        if self.errors.pop(model, None):
+            self.catalog.forget(model)
 
     async def hold(self, model: str | None) -> LoadedModel:
         """Return a loaded model that stays until its `release`; load it first if necessary.
@@ -212,11 +216,11 @@ class ModelManager:
 
     async def unload_idle(self) -> None:
         """Unload the models that have rested for the time of keep-alive."""
-        if self._keep_alive is None:
+        if self.keep_alive is None:
             return
         now = asyncio.get_running_loop().time()
         for loaded in list(self.loaded.values()):
-            if not loaded.keep and not loaded.users and now - loaded.used_at > self._keep_alive:
+            if not loaded.keep and not loaded.users and now - loaded.used_at > self.keep_alive:
                 _log.info("unload idle model (%s)", loaded.source.id)
                 await self._close(loaded)
 

@@ -71,6 +71,7 @@ class _GenerateBody(_StrictModel):
 class _LoadBody(_StrictModel):
     model: _Text
     from_hub: bool = False
+    path: _Text | None = None
 
 
 class _EmbedBody(_StrictModel):
@@ -141,12 +142,19 @@ def parse_embedding(body: object) -> EmbeddingRequest:
     return EmbeddingRequest(given.model, inputs, given.dimensions, given.truncate)
 
 
-def parse_load(body: object) -> tuple[str, bool]:
-    """Validate the decoded JSON body of `POST /load`; return the model id, and whether any model of the hub may be
-    loaded.
-    """
-    request = _validate(_LoadBody, body)
-    return request.model, request.from_hub
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """A model to load: one that is available, any one of the hub (`from_hub`), or the one in a directory or file."""
+
+    model: str
+    from_hub: bool = False
+    path: str | None = None
+
+
+def parse_load(body: object) -> LoadRequest:
+    """Validate the decoded JSON body of `POST /load`."""
+    given = _validate(_LoadBody, body)
+    return LoadRequest(given.model, given.from_hub, given.path)
 
 
 def _validate(kind: type[_Body], body: object) -> _Body:

@@ -46,6 +46,7 @@ from herding.values import (
     System,
     Usage,
 )
+from herding.values.model_paths import split_path
 
 STATUS_TIMEOUT = 5.0
 REFRESH_WHEN_READY = 10
@@ -125,13 +126,17 @@ class EngineClient:
             raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
         return Embeddings(vectors, found.input_tokens, "node")
 
-    async def load(self, model: str, *, from_hub: bool = False) -> AsyncGenerator[LoadProgress, None]:
+    async def load(
+        self, model: str, *, from_hub: bool = False, path: str | None = None
+    ) -> AsyncGenerator[LoadProgress, None]:
         """Load `model` and stream progress; after a NodeError the loaded models keep serving.
 
-        With `from_hub`, it may be a model of the hub that the engine does not offer. Raises NodeBusyError while there
-        is no room because of running requests.
+        With `from_hub`, it may be a model of the hub that the engine does not offer; with a `path`, it is the one in
+        that directory or file of the engine's machine. Raises NodeBusyError while there is no room because of running
+        requests.
         """
-        body = {"model": model} | ({"from_hub": True} if from_hub else {})
+        body: dict[str, Any] = {"model": model} | ({"from_hub": True} if from_hub else {})
+        body |= {} if path is None else {"path": path}
         with http.node_errors(self._name):
             async with (
                 self._http.stream("POST", "/load", json=body, timeout=None) as response,
@@ -300,15 +305,19 @@ class EngineNode(Node):
         return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
+        model, path = split_path(model)
         known = model in self._offers
-        if not known and "/" not in model:
+        if not known and path is None and "/" not in model:
             available = ", ".join(self._offers)
-            message = f"Node '{self.name}' can't load {model}. Choose one of {available}, or a hub model (owner/name)."
+            message = (
+                f"Node '{self.name}' can't load {model}. Choose one of {available}, enter a hub model (owner/name), or "
+                "the path of a directory or a .gguf file."
+            )
             raise UserError(message, param="model")
         engine = self._engine()
         self._requested[model] += 1
         try:
-            async with aclosing(engine.load(model, from_hub=not known)) as steps:
+            async with aclosing(engine.load(model, from_hub=not known and path is None, path=path)) as steps:
                 async for progress in steps:
                     if progress.done:
                         self._offers = tuple(dict.fromkeys([*self._offers, model]))
@@ -352,6 +361,7 @@ class _StatusBody(BaseModel):
     system: System | None = None
     models: tuple[EngineModel, ...] = ()
     memory: ModelMemory | None = None
+    keep_alive: float | None = None
 
     @field_validator("system", mode="before")
     @classmethod
@@ -409,6 +419,7 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
         detail=body.detail,
         models=tuple(sorted(models, key=lambda model: _ORDER.index(model.state))),
         memory=body.memory,
+        keep_alive=body.keep_alive,
         loading=body.loading,
         progress=body.progress,
         context_length=body.context_length,

@@ -19,7 +19,7 @@ from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine_client import EngineClient, EngineNode
 from herding.values import LoadProgress, NodeStatus
-from herding.values.model_paths import is_model_path, model_id_of
+from herding.values.model_paths import is_model_path, model_id_of, split_path
 from herding.values.sizes import parse_size
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,10 @@ class LocalConfig(NodeConfig):
             found["model"] = id_of(self.model)
         return self.model_copy(update=found)
 
+    def with_path(self, model: str, path: str) -> LocalConfig:
+        """Return the configuration with the path of one more model; a path that is given already stays."""
+        return self.model_copy(update={"paths": {model: path, **self.paths}})
+
     def source(self, model: str) -> str:
         """Return a model as the engine's command line takes it: its id, with its path if it has one."""
         return f"{model}={self.paths[model]}" if model in self.paths else model
@@ -114,7 +118,11 @@ class LocalNode(EngineNode):
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None, directory: Path | None = None) -> None:
         config = config.with_paths_from(Path())
         self._directory = directory.absolute() if directory else None
-        added = _read_added(self._added_file(config.name))
+        added = []
+        for model in _read_added(self._added_file(config.name)):
+            id, path = split_path(model)
+            added.append(id)
+            config = config.with_path(id, path) if path else config
         super().__init__(
             config.name,
             deadlines=config.deadlines,
@@ -161,10 +169,14 @@ class LocalNode(EngineNode):
             await self._client.close()
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
-        known = model in self._offers
+        id, path = split_path(model)
+        known = id in self._offers
+        path = path and _absolute(Path(), path)
+        model = f"{id}={path}" if path else id
         async for progress in super().load(model):
             yield progress
         if not known:
+            self._config = self._config.with_path(id, path) if path else self._config
             self._remember(model)
 
     async def status(self) -> NodeStatus:
@@ -237,7 +249,7 @@ class LocalNode(EngineNode):
         return self._directory / f"{name}.json" if self._directory else None
 
     def _remember(self, model: str) -> None:
-        """Offer a model of the hub also after a restart of the app."""
+        """Offer a model of the hub or of a path also after a restart of the app."""
         if file := self._added_file(self.name):
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(".part")

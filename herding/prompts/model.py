@@ -18,6 +18,7 @@ from herding.prompts.foreign_syntax import find_foreign_syntax
 from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.retrieval import Retrieval, with_filled_variable
+from herding.prompts.sources import check_source
 from herding.prompts.steps import MAX_STEPS, Step, check_steps, output_variables
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
@@ -125,7 +126,9 @@ class Body(Template):
         yield from self.variants or ()
 
 
-PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]
+PluginName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
+"""The name of what a plugin adds."""
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -136,7 +139,7 @@ class Routing(StrictModel):
     higher, those that take longer than `slow_seconds` lower.
     """
 
-    policy: PolicyName = "stars"
+    policy: PluginName = "stars"
     pinned: Annotated[str, Field(min_length=1)] | None = None
     explore: bool = True
     fast_seconds: Seconds = 0.9
@@ -149,11 +152,24 @@ class Routing(StrictModel):
         return self
 
 
+class FilterUse(StrictModel):
+    """A response filter with its argument; the name alone is enough."""
+
+    name: PluginName
+    argument: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+
 class Prompt(Body):
     """A named template with typed variables, target models, parameters and checks.
 
-    Only `roles`, if given, may see and run it. Web pages of the origins `cors` may call it, `alias` gives it a short
-    path, and `routing` sets how a target model is chosen (by default by the stars of its responses).
+    `filters` change or refuse responses, one after the other. Only `roles`, if given, may see and run it. Web pages
+    of the origins `cors` may call it, `alias` gives it a short path, and `routing` sets how a target model is chosen
+    (by default by the stars of its responses).
 
     A prompt with `steps` is a chain: they run first and fill variables of its text. Without a text, the last step gives
     the response, and the models are those of the steps' prompts.
@@ -173,6 +189,7 @@ class Prompt(Body):
     routing: Routing | None = None
     alias: Alias | None = None
     retrieval: Retrieval | None = None
+    filters: list[FilterUse] | None = Field(default=None, min_length=1, max_length=20)
     steps: list[Step] | None = Field(default=None, min_length=1, max_length=MAX_STEPS)
 
     @property
@@ -228,7 +245,7 @@ class Prompt(Body):
         if self.chat:
             raise FieldError("a prompt with steps can't be a chat. Remove it", "chat")
         if not self.has_text:
-            for name in ("parameters", "checks", "routing", "retrieval"):
+            for name in ("parameters", "checks", "filters", "routing", "retrieval"):
                 if name in self.model_fields_set:
                     message = "this belongs to a text of the prompt's own. Move it to the prompt of the last step"
                     raise FieldError(message, name)
@@ -253,6 +270,8 @@ class Prompt(Body):
             raise FieldError("this is not one of the target_models", "routing", "pinned")
         if self.retrieval:
             self.retrieval.check(self.all_variables)
+        for name, variable in self.variables.items():
+            check_source(name, variable, self.variables)
         for name in (self.alias.variables if self.alias else {}).values():
             if name not in self.variables:
                 raise FieldError(f"'{name}' is not declared under variables", "alias", "variables")
@@ -269,6 +288,19 @@ class Prompt(Body):
             if variant.name in (other.name for other in variants[:number]):
                 raise FieldError(f"another variant has the name '{variant.name}'", "variants", number, "name")
         return self
+
+    def extensions(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+        """Yield what the prompt takes from plugins: what it is, its name, and its place in the file.
+
+        Checks of plugins are left out: without them, a response has no verdict.
+        """
+        for name, variable in self.variables.items():
+            if variable.source:
+                yield "variable source", variable.source, ("variables", name, "source")
+        for number, used in enumerate(self.filters or ()):
+            yield "response filter", used.name, ("filters", number)
+        if self.routing:
+            yield "routing policy", self.routing.policy, ("routing", "policy")
 
     @cached_property
     def all_variables(self) -> Mapping[str, Variable]:

@@ -24,7 +24,7 @@ ORDER = (
         "retrieval",
         "steps",
     ),
-    *("messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
+    *("messages", "prompt", "templates", "variants", "parameters", "param", "filters", "checks", "routing"),
 )
 """The keys of a prompt file in their order, including those of the older format."""
 

@@ -148,6 +148,7 @@ class ChainRun(RequestRun):
             candidates=last.candidates,
             references=last.references,
             ignored=last.ignored,
+            filters=last.filters,
             checks=last.checks if is_whole else made.checks,
             finish_reason=last.finish_reason if is_whole else made.finish_reason,
             choices=last.choices if is_whole else (),
@@ -209,8 +210,8 @@ class _Part:
 class ChainRunner:
     """Runs the steps of chains. `process` takes the request of a step to its end, as any other request."""
 
-    def __init__(self, preparer: Preparer, process: Process) -> None:
-        self._preparer, self._process = preparer, process
+    def __init__(self, preparer: Preparer, process: Process, plugins: Plugins) -> None:
+        self._preparer, self._process, self._plugins = preparer, process, plugins
 
     async def run(self, run: ChainRun) -> AsyncGenerator[Event, None]:
         """Run all steps and yield their changes, and the response of the last one as it comes.
@@ -360,7 +361,7 @@ class ChainRunner:
             prepared = await self._preparer.prepare_step(
                 run.request, call.planned, call.values, name=call.step_name, is_last=call.is_last
             )
-        return new_run(prepared)
+        return new_run(prepared, self._plugins)
 
     def _ended(self, run: ChainRun, call: _StepCall, outcome: Outcome) -> StepChanged:
         """Record the end of a call. Raises UserError for a response without the fields of the step."""
@@ -374,9 +375,9 @@ class ChainRunner:
         return _change(run, call.name, state, call, shown="succeeded", text=outcome.answer)
 
 
-def new_run(prepared: PreparedRequest) -> RequestRun:
+def new_run(prepared: PreparedRequest, plugins: Plugins) -> RequestRun:
     """Return the record of a request that starts."""
-    return RequestRun(prepared) if prepared.chain is None else ChainRun(prepared)
+    return RequestRun(prepared, plugins) if prepared.chain is None else ChainRun(prepared)
 
 
 def _holds(step: Step, values: Mapping[str, Any]) -> bool:

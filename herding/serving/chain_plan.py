@@ -161,7 +161,7 @@ def _check_variables(step: Step, found: RunnableVersion) -> None:
             known = ", ".join(variables) or "none"
             raise UserError(f"The prompt '{found.key}' has no variable '{name}'. Its variables: {known}.")
     for name, variable in variables.items():
-        if variable.must_be_given and name not in step.variables:
+        if variable.must_be_given and not variable.source and name not in step.variables:
             raise UserError(f"The prompt '{found.key}' needs a value for '{name}'. Add it to the step's variables.")
 
 

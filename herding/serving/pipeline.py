@@ -7,7 +7,7 @@ admit       `Store.reserve` enters the request into its caller's limits
 queue       `RequestQueue` grants a place on a node that the `Selector` picks
 dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place.
             `ChainRunner` takes each step of a chain through these stages instead, as a request of its own
-judge       `RequestRun.judge` runs the checks of the prompt
+judge       `RequestRun.judge` runs the checks of the prompt, on what its response filters let through
 record      `Store.finish` writes the row, however the request ended
 """
 
@@ -51,6 +51,7 @@ from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
     Call,
+    Delta,
     Done,
     EmbeddingInput,
     Embeddings,
@@ -95,12 +96,12 @@ class Pipeline:
         self._selector, self._queue, self._learning = selector, queue, learning
         self._active, self._metrics, self._clock = active, metrics, clock
         self._budget = RetryBudget(fleet.clock)
-        self._chains = ChainRunner(preparer, self._process)
+        self._chains = ChainRunner(preparer, self._process, plugins)
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
         require(who, RUN if request.prompt else CHAT)
-        return await self._finish(new_run(await self._preparer.prepare(request, who)))
+        return await self._finish(new_run(await self._preparer.prepare(request, who), self._plugins))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
@@ -112,7 +113,7 @@ class Pipeline:
         ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
-        run = new_run(await self._preparer.prepare(request, who))
+        run = new_run(await self._preparer.prepare(request, who), self._plugins)
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 yield event
@@ -188,7 +189,7 @@ class Pipeline:
         self._selector.check(run.request)
         await self._admit(run)
         try:
-            async with aclosing(self._chains.run(run) if isinstance(run, ChainRun) else self._dispatch(run)) as events:
+            async with aclosing(self._events(run)) as events:
                 async for event in events:
                     yield event
             if run.interrupted:
@@ -232,6 +233,26 @@ class Pipeline:
             self._metrics.over_limit()
             raise
         self._active.add(run)
+
+    def _events(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Return the events of an admitted run."""
+        if isinstance(run, ChainRun):
+            return self._chains.run(run)
+        return self._filtered(run) if run.filters else self._dispatch(run)
+
+    async def _filtered(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Dispatch, and pass on what the response filters of the prompt let through; a refusal ends the call."""
+        if run.filters is None:
+            raise AssertionError("the run has filters")
+        async with aclosing(self._dispatch(run)) as events:
+            async for event in events:
+                shown = await run.filters.add(event) if isinstance(event, Delta) else event
+                if shown is not None:
+                    yield shown
+                if run.filters.refused is not None:
+                    return
+        if not run.stopped and (rest := await run.filters.end()):
+            yield rest
 
     async def _dispatch(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Queue for a node and call it; after a failure before the first token, try another candidate.

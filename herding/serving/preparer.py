@@ -11,6 +11,7 @@ from herding.errors import UserError
 from herding.knowledge.retrieval import Retrieved, Retriever
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
+from herding.plugins import Plugins
 from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.model import Prompt
 from herding.prompts.parameters import PromptParameters, check_parameters
@@ -18,7 +19,9 @@ from herding.prompts.steps import RESPONSE, OutputType, as_given
 from herding.prompts.variables import Value, clean_parameter, fill_async
 from herding.serving.chain_plan import ChainPlan, ChainPlanner, PlannedStep
 from herding.serving.conversation import recall
+from herding.serving.filters import check_filters
 from herding.serving.request import PreparedRequest
+from herding.serving.sources import VariableSources
 from herding.serving.usage_bounds import ANSWER_TOKENS
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
@@ -36,8 +39,18 @@ class Preparer:
     Every method raises UserError, which names what is wrong, and AccessError where an unsaved edit takes a right.
     """
 
-    def __init__(self, *, prompts: PromptCatalog, retriever: Retriever, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        prompts: PromptCatalog,
+        retriever: Retriever,
+        store: Store,
+        clock: Callable[[], int],
+        plugins: Plugins,
+    ) -> None:
         self._prompts, self._retriever, self._store, self._clock = prompts, retriever, store, clock
+        self._sources = VariableSources(plugins)
+        self._plugins = plugins
         self._planner = ChainPlanner(prompts)
 
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
@@ -61,7 +74,7 @@ class Preparer:
                 needs=_needs(rendered, parameters, parameters, request.prompts),
             )
         found, prompt = await self._prompts.resolve_request(request, who)
-        values = await fill_async(prompt.variables, request.variables)
+        values = await self._values(found.key, prompt, request, who)
         if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
         if prompt.steps:
@@ -72,11 +85,13 @@ class Preparer:
         self, request: Request, found: RunnableVersion, prompt: Prompt, values: dict[str, Value], who: Principal
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
-        retrieved = await self._retrieve(prompt, values, who)
+        retrieved = await self._retrieve(prompt, values, who, request.collection)
         if prompt.retrieval and retrieved:
             values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
+        if prompt.filters:
+            check_filters(prompt.filters, parameters, self._plugins)
         turns = _checked_turns(request)
         rendered = compose(
             prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
@@ -112,6 +127,8 @@ class Preparer:
         """Return a run of a prompt with steps. `plan` is that of a chain which is a step itself."""
         own = check_parameters(request.parameters)
         _refuse_for_chain(request, own)
+        if prompt.filters:
+            check_filters(prompt.filters, own, self._plugins)
         plan = plan or await self._planner.plan(found.key, prompt, values, request, who)
         return PreparedRequest(
             id=new_id(),
@@ -139,9 +156,9 @@ class Preparer:
         """
         found, who = planned.found, chain.principal
         asked = chain.chain.request if chain.chain and is_last else Request()
-        given = planned.step.given(values)
+        given = as_given(found.prompt.variables, planned.step.given(values))
         request = replace(_response_of(asked), prompt=planned.reference, variables=given)
-        checked = await fill_async(found.prompt.variables, as_given(found.prompt.variables, given))
+        checked = await self._values(found.key, found.prompt, request, who)
         if planned.plan:
             made = await self._prepare_chain(request, found, found.prompt, checked, who, plan=planned.plan)
         else:
@@ -182,16 +199,35 @@ class Preparer:
 
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
-        _, prompt = await self._prompts.resolve_request(request, who)
-        return await self._retrieve(prompt, await fill_async(prompt.variables, request.variables), who)
+        found, prompt = await self._prompts.resolve_request(request, who)
+        values = await self._values(found.key, prompt, request, who)
+        return await self._retrieve(prompt, values, who, request.collection)
 
-    async def _retrieve(self, prompt: Prompt, values: Mapping[str, Value], who: Principal) -> Retrieved | None:
-        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller."""
-        if prompt.retrieval is None:
+    async def _values(self, key: str, prompt: Prompt, request: Request, who: Principal) -> dict[str, Value]:
+        """Return a value for each variable, with those that their sources give."""
+        values = await fill_async(prompt.variables, request.variables)
+        if any(variable.source for variable in prompt.variables.values()):
+            await self._sources.fill(key, prompt.variables, request.variables, values, who)
+        return values
+
+    async def _retrieve(
+        self, prompt: Prompt, values: Mapping[str, Value], who: Principal, collection: str | None
+    ) -> Retrieved | None:
+        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller.
+
+        `collection` is searched instead of the prompt's own.
+        """
+        retrieval = prompt.retrieval
+        if retrieval is None:
+            if collection:
+                message = f"The prompt '{prompt.name}' does not search a collection. Choose one with 'retrieval'."
+                raise UserError(message, param="collection")
             return None
-        if values[prompt.retrieval.into]:
+        if values[retrieval.into]:
             return Retrieved()
-        return await self._retriever.retrieve(prompt.retrieval, values, who)
+        if collection:
+            retrieval = retrieval.model_copy(update={"collection": clean_parameter(collection, "collection")})
+        return await self._retriever.retrieve(retrieval, values, who)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
@@ -208,7 +244,12 @@ class Preparer:
 
 def _response_of(request: Request) -> Request:
     """Return what the caller of a chain asked of the call that makes the response."""
-    return Request(model=request.model, parameters=request.parameters, response_format=request.response_format)
+    return Request(
+        model=request.model,
+        parameters=request.parameters,
+        response_format=request.response_format,
+        collection=request.collection,
+    )
 
 
 def _refuse_for_chain(request: Request, own: Parameters) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -16,8 +17,16 @@ def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
     """Return the header; without the principal (before the page has loaded) it has no nodes."""
     brand = el("div", Markup(LOGO), el("h1", "Herding"), cls="brand")  # noqa: S704 (our own file)
     visible = principal is not None and NODES in principal.rights
-    state = el("span", herd_summary(herd), cls="herd-line", role="status") if visible else None
+    state = herd_line(herd) if visible else None
     return el("header", brand, state, cls="top")
+
+
+def herd_line(herd: Sequence[NodeInfo], *, swap: bool = False) -> Markup:
+    """Return the state of the nodes as one line; with `swap` for a reply, to take the place of the line on the page."""
+    more = {"hx_swap_oob": "true"} if swap else {}
+    summary = herd_summary(herd)
+    version = f"{zlib.crc32(summary.encode()):x}"
+    return el("span", summary, id="herd-line", cls="herd-line", role="status", data_v=version, **more)
 
 
 def herd_summary(herd: Sequence[NodeInfo]) -> Markup:

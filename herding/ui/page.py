@@ -13,7 +13,6 @@ from herding.access.operations import NODES
 from herding.orchestrator import Orchestrator
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
-from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
@@ -24,13 +23,11 @@ from herding.ui.kit.identity import find_user, identity, login_link
 from herding.ui.kit.tab import Tab
 from herding.ui.kit.views import View
 from herding.ui.knowledge.tab import KnowledgeTab
-from herding.ui.nodes.state import NodesState
 from herding.ui.nodes.tab import NodesTab
 from herding.ui.overview.tab import OverviewTab
 from herding.ui.review.tab import ReviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
-from herding.ui.versions_links import VersionsLinks
 from herding.values import NodeInfo, Principal
 
 TABS: Final[Sequence[type[Tab]]] = (
@@ -60,6 +57,11 @@ _SET_QUERY = """(value) => {
 
 # The prompt is the one that the address names.
 _OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
+
+_COMPARE_VERSIONS = """(prompt, before, after) => {
+  const fields = { prompt, old: before, new: after };
+  document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "compare", fields } }));
+}"""
 
 # The drafts on the page are gone: the tab is filled anew when it is opened next.
 _FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
@@ -92,12 +94,10 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
-        self.compare = self.get(CompareTab)
-        self.nodes, self.usage, self.access = self.get(NodesTab), self.get(UsageTab), self.get(AccessTab)
+        self.versions = self.get(VersionsTab)
+        self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
-        self._wire_nodes()
         self._wire_links()
 
     def routes(self) -> Iterator[Route]:
@@ -126,20 +126,11 @@ class Page:
             on(item.select, self._pause_others(tab), [], paused, name=f"pause_others_{tab.key}", queue=False)
             item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
 
-    def _wire_nodes(self) -> None:
-        """Update the header together with the Nodes tab."""
-        nodes, state = self.nodes, [self.nodes.state]
-        outputs = [self.head, self.timer, *nodes.outputs]
-        on(self.items["nodes"].select, self.watch, state, outputs, name="watch", queue=False)
-        on(nodes.timer.tick, self.watch, state, outputs, name="watch_on", queue=False)
-        on(nodes.earlier.click, self.earlier, state, outputs, name="nodes_earlier", queue=False)
-        on(nodes.later.click, self.later, state, outputs, name="nodes_later", queue=False)
-
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
         self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
-        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
-        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
+        compared = [self.versions.picker, self.versions.diff.old, self.versions.diff.new]
+        self.versions.compare.click(None, compared, None, js=_COMPARE_VERSIONS)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
@@ -158,10 +149,8 @@ class Page:
     async def load(self, request: gr.Request) -> list[Any]:
         """Show the tabs of the role, with the tab and the prompt that the address names."""
         principal = principal_of(request)
-        tab = request.query_params.get("tab")
         visible = visible_tabs(principal)
-        first = next(iter(visible), TABS[0].key)
-        selected = next((name for name in (tab, principal.first_tab) if name in visible), first)
+        selected = first_tab(principal, request.query_params.get("tab", ""))
         user = await find_user(principal, self._orchestrator.accounts)
         return [
             *(gr.update(visible=tab.is_visible(principal), label=tab.title(principal)) for tab in TABS),
@@ -185,28 +174,17 @@ class Page:
         principal = principal_of(request)
         return self._header(await self._nodes(principal), principal)
 
-    @requires(NODES)
-    async def watch(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Update the Nodes tab and the header."""
-        principal = principal_of(request)
-        herd = await self._nodes(principal)
-        events = await self._orchestrator.nodes.events(principal)
-        return [*self._header(herd, principal), *self.nodes.show(herd, events, state, principal)]
-
-    @requires(NODES)
-    async def earlier(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Show the previous page of nodes."""
-        return await self.watch(state.turn_page(-1), request)
-
-    @requires(NODES)
-    async def later(self, state: NodesState, request: gr.Request) -> list[Any]:
-        """Show the next page of nodes."""
-        return await self.watch(state.turn_page(1), request)
-
 
 def visible_tabs(principal: Principal) -> list[str]:
     """Return the keys of the tabs that a principal sees."""
     return [tab.key for tab in TABS if tab.is_visible(principal)]
+
+
+def first_tab(principal: Principal, asked: str) -> str:
+    """Return the tab that opens first: the one that the address names, else that of the role."""
+    visible = visible_tabs(principal)
+    first = next(iter(visible), TABS[0].key)
+    return next((name for name in (asked, principal.first_tab) if name in visible), first)
 
 
 def _no_tabs(principal: Principal) -> Markup:

@@ -18,3 +18,11 @@ def model_id_of(path: Path) -> str:
     """Return the id of the model at a path: the name of the directory, or of the file without `.gguf`."""
     name = path.stem if path.suffix.lower() == GGUF else path.name
     return _OTHER_CHARACTERS.sub("-", name).lstrip(".-") or "model"
+
+
+def split_path(model: str) -> tuple[str, str | None]:
+    """Return the id and the path of a model that is written as `PATH` or `ID=PATH`; no path for an id alone."""
+    id, separator, path = model.partition("=")
+    if separator and path and not is_model_path(id):
+        return id, path
+    return (model_id_of(Path(model)), model) if is_model_path(model) else (model, None)

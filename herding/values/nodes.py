@@ -50,7 +50,8 @@ class EngineModel:
     `size` is what it takes of the engine's memory budget in bytes: weights and the most that its cache may grow to,
     None if unknown. While it loads, `progress` is the fraction of `stage`, 0-1, None if unknown; `error` says why the
     last load failed. `idle_seconds` is the time since its last response, `running` the requests that run or wait.
-    `on_disk` is false for a model that is downloaded first.
+    `on_disk` is false for a model that is downloaded first. A `resident` one is not unloaded when it rests; one without
+    `chat` has no chat template, and takes raw templates and text completions only.
     """
 
     id: str
@@ -66,6 +67,8 @@ class EngineModel:
     device: str | None = None
     dtype: str | None = None
     on_disk: bool = True
+    resident: bool = False
+    chat: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class NodeStatus:
     `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
     can load; `features`: what it can do besides text; `loading`: the model that is on its way, with `progress` 0-1
     where that is known. `system` is None where the node does not tell. An engine also has its `models`, those that are
-    loaded first, and their `memory`.
+    loaded first, and their `memory`; one that is not resident is unloaded after `keep_alive` seconds without requests.
     """
 
     state: NodeState
@@ -102,6 +105,7 @@ class NodeStatus:
     features: tuple[str, ...] = ()
     models: tuple[EngineModel, ...] = ()
     memory: ModelMemory | None = None
+    keep_alive: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -391,6 +391,35 @@ async def test_any_model_of_the_hub_can_be_added_but_no_path():
     assert "someone/new" in loaded(engine)
 
 
+async def test_a_path_can_be_added_under_a_name_of_its_own(tmp_path: Path):
+    engine = await ready(Stage(bad=1))
+    assert engine.status()["keep_alive"] is None
+    for _ in range(2):
+        end = [event async for event in engine.load("mine", path=str(tmp_path / "mine")).events()][-1]
+        assert end["type"] == "done"
+    assert "mine" in loaded(engine)
+    assert state_of(engine, "mine")["resident"] is False
+    with pytest.raises(UserError, match=r"Another model is named 'mine' here.*mine-2=/other"):
+        engine.load("mine", path="/other")
+    with pytest.raises(UserError, match="Invalid model id"):
+        engine.load("a b", path="/other")
+    with pytest.raises(UserError, match="Another model is named 'a' here"):
+        engine.load("a", path=str(tmp_path))
+
+
+async def test_a_model_that_was_added_and_failed_is_gone_when_its_error_is_dismissed(tmp_path: Path):
+    engine = await ready(Stage(bad=1, b=1))
+    bad = [event async for event in engine.load("bad", from_hub=False, path=str(tmp_path / "bad")).events()][-1]
+    assert bad["error_type"] == "load_failed"
+    assert state_of(engine, "bad")["state"] == "failed"
+    await follow(engine, "b")
+    for model in ("bad", "b"):
+        await engine.unload(model)
+    assert [one["id"] for one in engine.status()["models"] if one["state"] == "failed"] == []
+    assert "bad" not in {one["id"] for one in engine.status()["models"]}
+    assert state_of(engine, "b")["state"] == "available"
+
+
 async def test_the_context_bounds_the_answer():
     engine = await ready(Stage())
     job = await engine.admit(GenerationRequest(text="x" * 90, parameters=Parameters(max_tokens=50)))

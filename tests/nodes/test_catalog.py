@@ -136,6 +136,14 @@ def test_the_models_to_choose_from_are_sorted_and_need_more_memory_than_their_do
     assert len({model.id for model in SMALL_MODELS}) == len(SMALL_MODELS) >= 10
 
 
+def test_a_path_that_was_added_is_offered_after_a_restart(tmp_path: Path) -> None:
+    config = LocalConfig(kind="local", name="local")
+    LocalNode(config, directory=tmp_path / "models")._remember("mine=/models/my=model")
+    node = LocalNode(config, directory=tmp_path / "models")
+    assert node.offers == ("herding/cria", "mine")
+    assert "mine=/models/my=model" in node._command()
+
+
 def test_a_model_of_the_hub_that_was_added_is_offered_after_a_restart(tmp_path: Path) -> None:
     config = LocalConfig(kind="local", name="local")
     node = LocalNode(config, directory=tmp_path / "models")

@@ -175,6 +175,10 @@ class Desktop:
         """The same with the fields of a form."""
         return await self._ask("POST", path, who, data=fields)
 
+    async def delete(self, path: str, *, who: Principal | None = None, **fields: Any) -> Piece:
+        """The same to delete something; the fields are in the address."""
+        return await self._ask("DELETE", path, who, params=fields)
+
     async def _ask(self, method: str, path: str, who: Principal | None, **options: Any) -> Piece:
         asker = who or self.who
 

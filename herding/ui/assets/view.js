@@ -17,14 +17,44 @@ export const setAddress = (fields) => {
   history.replaceState(history.state, "", url);
 };
 
+// The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
+// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
+// than one prompt.
+const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
+let byLink = false;
+const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
+const switchAddress = (key, fields) => {
+  const url = new URL(location.href);
+  const before = url.searchParams.get("tab");
+  const own = [...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__"));
+  if (before && before !== key) sessionStorage.setItem(`fields-${before}`, JSON.stringify(Object.fromEntries(own)));
+  for (const [name] of own) url.searchParams.delete(name);
+  for (const [name, value] of Object.entries({ ...fields, tab: key })) if (value) url.searchParams.set(name, value);
+  history.replaceState(history.state, "", url);
+};
+const sharedFields = (key) => {
+  const prompt = new URL(location.href).searchParams.get("prompt");
+  return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
+};
+document.addEventListener(
+  "click",
+  ({ target }) => {
+    const [key] = /(?<=^tab-)\w+/.exec(target.closest?.("#tabs button[role=tab]")?.getAttribute("aria-controls")) ?? [];
+    if (key && !byLink) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
+  },
+  true,
+);
+
 /** Open a tab by its key, with the fields of the address that it reads. */
 export const openTab = (key, fields = {}) => {
-  setAddress({ ...fields, tab: key });
+  switchAddress(key, { ...sharedFields(key), ...fields });
   const host = document.querySelector(`.view[data-view="${key}"]`);
   const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
   if (!host || !tab) return location.assign(location.href);
   delete host.dataset.opened;
+  byLink = true;
   tab.click();
+  byLink = false;
   if (isVisible(host)) open(host);
 };
 
@@ -34,11 +64,39 @@ const tabButton = (key) =>
   [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
 const isVisible = (element) => element.offsetParent !== null;
 
+// The content of the tab that opens first is asked for at once: it comes while Gradio's page still starts.
+const askFirst = async (key) => {
+  const headers = { "HX-Request": "true", "HX-Current-URL": location.href };
+  const response = await fetch(`ui/${key}${location.search}`, { headers });
+  if (!response.ok) return null;
+  const html = await response.text();
+  for (const [, name] of html.matchAll(/ data-module="(\w+)"/g)) load(name);
+  return { html, told: JSON.parse(response.headers.get("HX-Trigger") ?? "{}") };
+};
+const load = (name) => {
+  if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
+  return modules.get(name);
+};
+const firstKey = document.querySelector("meta[name=first-tab]")?.content;
+let first = firstKey ? askFirst(firstKey).catch(() => null) : null;
+
+const showFirst = async (host) => {
+  const asked = first;
+  first = null;
+  const found = await asked;
+  if (!found) return false;
+  for (const [name, told] of Object.entries(found.told))
+    htmx.trigger(host, name, typeof told === "object" ? told : { value: told });
+  htmx.swap(host, found.html, { swapStyle: "innerHTML" });
+  return true;
+};
+
 // The content of a view is asked for once, when its tab is first opened; later openings are an event of its own.
 const open = async (host) => {
   if (host.dataset.opened) return htmx.trigger(host, "shown");
   host.dataset.opened = "1";
   const key = host.dataset.view;
+  if (first && key === firstKey && (await showFirst(host))) return;
   await htmx.ajax("GET", `ui/${key}${location.search}`, { target: host, swap: "innerHTML", source: host });
 };
 
@@ -62,11 +120,8 @@ findViews();
 // A fragment with data-module has a script of its own, which is loaded with the first of them.
 const startModules = async (root) => {
   const elements = [root, ...root.querySelectorAll("[data-module]")].filter((one) => one.dataset?.module);
-  for (const element of elements) {
-    const name = element.dataset.module;
-    if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
-    (await modules.get(name)).start(element);
-  }
+  const loaded = await Promise.all(elements.map((one) => load(one.dataset.module)));
+  elements.forEach((element, index) => loaded[index].start(element));
 };
 document.addEventListener("htmx:load", ({ detail }) => startModules(detail.elt));
 
@@ -134,6 +189,45 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// The swap "patch" replaces only what changed, so that focus, open details and typed text stay: elements with the same
+// id and data-v are left alone, and of others the children are compared where all of them have ids.
+const patch = (old, now, added) => {
+  if (old.dataset.v && old.dataset.v === now.dataset.v) return;
+  if (!now.children.length || [...now.children, ...old.children].some((child) => !child.id)) {
+    old.replaceWith(now);
+    return added.push(now);
+  }
+  old.dataset.v = now.dataset.v;
+  old.className = now.className;
+  patchChildren(old, now, added);
+};
+const patchChildren = (old, now, added) => {
+  const before = new Map([...old.children].map((child) => [child.id, child]));
+  const wanted = [...now.children];
+  for (const [id, child] of before) if (!wanted.some((part) => part.id === id)) child.remove();
+  wanted.forEach((part, place) => {
+    const there = old.children[place] ?? null;
+    const kept = before.get(part.id);
+    if (!kept) return old.insertBefore(part, there), added.push(part);
+    if (kept !== there) old.insertBefore(kept, there);
+    patch(kept, part, added);
+  });
+};
+htmx.defineExtension("patch", {
+  handleSwap: (style, target, fragment) => {
+    if (style !== "patch") return false;
+    const added = [];
+    const whole = document.createElement("div");
+    whole.append(...fragment.childNodes);
+    patchChildren(target, whole, added);
+    return added;
+  },
+});
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+  const version = detail.fragment.firstElementChild?.dataset.v;
+  if (version && version === detail.target.dataset.v) detail.shouldSwap = false;
+});
+
 /** Read the server-sent events of a POST: calls `on[event](data)` for each, until the end or `signal`. */
 export const readEvents = async (url, body, on, signal) => {
   const response = await fetch(url, { method: "POST", body, signal, headers: { Accept: "text/event-stream" } });
@@ -161,7 +255,9 @@ export const readEvents = async (url, body, on, signal) => {
 document.addEventListener("click", ({ target }) => {
   const row = target.closest?.(".rows tbody tr");
   if (!row || target.closest("a, button, input, label, select")) return;
-  row.querySelector(".row-name")?.click();
+  const name = row.querySelector(".row-name");
+  name?.focus({ preventScroll: true }); // arrow keys go on from here
+  name?.click();
 });
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
   if (!target.matches?.(".row-name")) return;
@@ -177,4 +273,21 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   name.focus();
   name.click();
+});
+
+// Details that stand beside a table: on a narrow screen they take its place until they are closed.
+document.addEventListener("click", ({ target }) => {
+  if (target.closest?.("[data-close-drawer]")) closeDrawer(target.closest(".drawer"));
+});
+const closeDrawer = (drawer) => {
+  const row = drawer.querySelector("tr[aria-current]");
+  drawer.querySelector(".detail").replaceChildren();
+  row?.removeAttribute("aria-current");
+  row?.querySelector(".row-name")?.focus();
+  drawer.dispatchEvent(new CustomEvent("drawer-closed", { bubbles: true }));
+};
+document.addEventListener("keydown", (event) => {
+  const drawer = event.target.closest?.(".drawer");
+  if (event.key !== "Escape" || !drawer?.querySelector(".detail > *") || event.target.matches("input, textarea, select")) return;
+  closeDrawer(drawer);
 });

@@ -8,23 +8,28 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from herding.ui.kit.compression import StaticFile
+from herding.ui.kit.format import el, join
+from herding.ui.kit.gradio_files import FOREVER, TYPES
 from herding.ui.kit.theme import ASSETS
 
 STYLES = "views.css"
-_TYPES = {".js": "text/javascript", ".css": "text/css"}
 _NO_SCRIPTS = frozenset({"page.js", "bundle.js", "picklist.js", "secret.js", "stars.js"})
 """Scripts that are parts of Gradio's page."""
+
+_FIRST = frozenset({"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"})
+"""Scripts of the tab that opens first for most roles."""
 
 _HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}
 """Pages are not kept in the browser's storage: they hold what people wrote."""
 
 _IMPORT = re.compile(rb'from "\./([\w.]+\.js)"')
-_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 _CHECKED = {"Cache-Control": "no-cache"}
 
 
@@ -46,23 +51,29 @@ class ViewAssets:
     def __init__(self) -> None:
         scripts = {path.name: path.read_bytes() for path in ASSETS.glob("*.js") if path.name not in _NO_SCRIPTS}
         styles = b"\n".join(path.read_bytes() for path in sorted((ASSETS / "views").glob("*.css"), key=_base_first))
-        # Gradio adds these elements to its page by script, so that separate scripts could run in any order.
         scripts["view.js"] = b"\n".join((_htmx(), b"window.htmx = htmx;", scripts["view.js"]))
         files = {STYLES: styles, **scripts}
         whole = b"".join(name.encode() + content for name, content in sorted(files.items()))
         self.version = hashlib.sha256(whole).hexdigest()[:12]
         # An import of another script names its version too: under two addresses it would be two modules.
         versioned = rb'from "./\1?v=' + self.version.encode() + b'"'
-        self._files = {name: _IMPORT.sub(versioned, content) for name, content in files.items()}
+        self._files = {
+            name: StaticFile(_IMPORT.sub(versioned, content), TYPES[Path(name).suffix])
+            for name, content in files.items()
+        }
 
-    def head(self) -> str:
-        """Return the elements that load the files into the page."""
-        v = f"?v={self.version}"
-        return (
-            f'<link rel="stylesheet" href="ui/assets/{STYLES}{v}">'
-            f"<meta name='htmx-config' content='{json.dumps(_HTMX)}'>"
-            f'<script type="module" src="ui/assets/view.js{v}"></script>'
-        )
+    def early(self) -> Markup:
+        """Return the elements that load the scripts; those that a view needs later are only fetched."""
+        meta = el("meta", name="htmx-config", content=json.dumps(_HTMX))
+        later = [el("link", rel="modulepreload", href=self._address(name)) for name in self._files if name in _FIRST]
+        return join([meta, el("script", type="module", src=self._address("view.js")), *later])
+
+    def late(self) -> Markup:
+        """Return the element that loads the styles."""
+        return el("link", rel="stylesheet", href=self._address(STYLES))
+
+    def _address(self, name: str) -> str:
+        return f"ui/assets/{name}?v={self.version}"
 
     def route(self) -> Route:
         """Return the route that serves the files."""
@@ -72,6 +83,5 @@ class ViewAssets:
         name = request.path_params["file"]
         if name not in self._files:
             raise HTTPException(404)
-        headers = _FOREVER if request.query_params.get("v") == self.version else _CHECKED
-        kind = _TYPES[Path(name).suffix]
-        return Response(self._files[name], media_type=f"{kind}; charset=utf-8", headers=headers)
+        headers = FOREVER if request.query_params.get("v") == self.version else _CHECKED
+        return self._files[name].response(request.headers, headers)

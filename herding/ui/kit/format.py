@@ -13,7 +13,7 @@ from herding.values import CheckResult, Entry, Outcome, Score, format_dollars
 
 # A Gradio template would interpret `{{` and `${`; as entities they stay plain characters.
 _ENTITIES = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
-_VOID = frozenset({"img", "input"})
+_VOID = frozenset({"link", "meta", "img", "input"})
 
 STATUS = {
     "running": ("Running", "busy"),

@@ -1,20 +1,21 @@
-"""The form that adds a node, with a test request."""
+"""The form that adds or changes a node, with a test request."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import gradio as gr
+import yaml
 from markupsafe import Markup
 
-from herding.access.operations import MANAGE_NODES
-from herding.errors import ConfigError, HerdingError, UserError
-from herding.orchestrator import Orchestrator
-from herding.ui.kit.events import on, principal_of, requires
+from herding.errors import ConfigError, UserError
+from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import duration, el, join, panel, success
-from herding.values import Exchange
+from herding.ui.kit.live import patch
+from herding.ui.kit.views import Call
+from herding.ui.nodes.models import TARGET, slug
+from herding.values import Exchange, NodeRecord
 from herding.yaml_files import YamlDocument
 
 OPENAI, ENGINE, TEMPLATE = "openai", "herding", "template"
@@ -33,6 +34,7 @@ SECRET_HELP = {
     ENGINE: "HERDING_NODE_SECRET of the engine",
     TEMPLATE: "Replaces {SECRET} in the template",
 }
+KEEP_SECRET = "Leave empty to keep the saved one."  # noqa: S105 (help)
 EXAMPLE = """# Required: {USER_PROMPT} or {MESSAGES}. Write placeholders in quotes.
 # Optional: {MODEL_NAME} {MODEL_TEMPERATURE} {MAX_TOKENS} {SYSTEM_PROMPT} {SECRET}
 method: POST
@@ -47,101 +49,117 @@ stream: false         # or sse, or lines
 FIELDS = ("kind", "name", "url", "base_url", "models", "secret", "owner")
 """Keys that have a field of their own and must not be in the template."""
 
+PARTS = ("method", "headers", "query", "body", "response_extract", "stream")
+"""Keys of a template."""
 
-class NodeForm:
-    """The form and its handlers."""
-
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self._registry = orchestrator.registry
-        with gr.Accordion("Add node", open=False, visible=False, elem_id="node-form") as self.box:
-            with gr.Row(elem_classes=["field-row"]):
-                kinds = [(label, kind) for kind, label in KINDS.items()]
-                self.kind = gr.Dropdown(
-                    kinds, value=OPENAI, label="Kind", interactive=True, min_width=240, elem_id="node-kind"
-                )
-                self.name = _text("Name", "node-name", info="Letters, digits and . _ -", max_length=64)
-            with gr.Row(elem_classes=["field-row"]):
-                self.url = _text("URL", "node-url", placeholder=URLS[OPENAI])
-                self.models = _text("Models", "node-models", info="Model IDs, comma-separated")
-            self.secret = _text("Secret", "node-secret", info=SECRET_HELP[OPENAI], type="password")
-            self.template = gr.Code(
-                EXAMPLE,
-                language="yaml",
-                label="Template",
-                lines=12,
-                max_lines=24,
-                wrap_lines=True,
-                interactive=True,
-                visible=False,
-                elem_id="node-template",
-            )
-            self.prompt = _text("Test prompt", "node-prompt", value="Hello! Who are you?")
-            with gr.Row(elem_classes=["answers"]):
-                self.test = gr.Button("Test node", size="sm", elem_id="node-test")
-                self.add = gr.Button("Add node", variant="primary", size="sm", elem_id="node-add")
-            self.note = gr.HTML(elem_id="node-note", elem_classes=["note"])
-            self.exchange = gr.HTML(elem_id="node-exchange", elem_classes=["note"])
-        self._wire()
-
-    def _wire(self) -> None:
-        by_kind = [self.url, self.models, self.secret, self.template]
-        on(self.kind.change, self.choose_kind, [self.kind], by_kind, name="node_kind", queue=False)
-        results = [self.note, self.exchange]
-        on(self.test.click, self.test_node, [*self.fields, self.prompt], [self.test, *results], name="node_test")
-        on(self.add.click, self.add_node, self.fields, [self.add, self.name, self.secret, *results], name="node_add")
-
-    @property
-    def fields(self) -> list[Any]:
-        return [self.kind, self.name, self.url, self.models, self.secret, self.template]
-
-    @requires(MANAGE_NODES)
-    async def choose_kind(self, kind: str | None) -> list[Any]:
-        """Show the fields of a kind."""
-        kind = kind if kind in URLS else OPENAI
-        return [
-            gr.update(placeholder=URLS[kind]),
-            gr.update(visible=kind != ENGINE),
-            gr.update(info=SECRET_HELP[kind]),
-            gr.update(visible=kind == TEMPLATE),
-        ]
-
-    @requires(MANAGE_NODES)
-    async def test_node(self, request: gr.Request, *given: Any) -> AsyncGenerator[list[Any], None]:
-        """Send the test prompt, and show the request and the response."""
-        yield [gr.update(value="Testing …", interactive=False), "", ""]
-        *fields, prompt = given
-        note, shown = "", ""
-        try:
-            node = read_node(fields, "test")
-            shown = _exchange(await self._registry.test_call(node, str(prompt or "Hello!"), principal_of(request)))
-        except HerdingError as error:
-            note = panel("bad", "Test failed", el("p", error.message), role="alert")
-        yield [gr.update(value="Test node", interactive=True), note, shown]
-
-    @requires(MANAGE_NODES)
-    async def add_node(self, request: gr.Request, *fields: Any) -> AsyncGenerator[list[Any], None]:
-        """Add the node, then clear its name and secret."""
-        yield [gr.update(value="Adding …", interactive=False), gr.skip(), gr.skip(), "", gr.skip()]
-        button = gr.update(value="Add node", interactive=True)
-        try:
-            node = await self._registry.add(read_node(fields), principal_of(request))
-        except HerdingError as error:
-            failed = panel("bad", "Node not added", el("p", error.message), role="alert")
-            yield [button, gr.skip(), gr.skip(), failed, gr.skip()]
-            return
-        yield [button, "", "", success(f"{node.name} ({KINDS[node.kind]}) added. State: {node.status.state}."), ""]
+_NOT_SENT = ("name", "kind", "secrets", "api_key_env", "secret_env", "ca_file", "proxy", *PARTS)
+"""Keys of a stored configuration that the fields of the form or the secrets take the place of."""
 
 
-def read_node(fields: Sequence[Any], default_name: str = "") -> dict[str, Any]:
-    """Return the node of the form as an entry of the nodes file; raise UserError for an invalid template."""
-    kind, name, url, models, secret, template = ("" if field is None else str(field) for field in fields)
-    node: dict[str, Any] = {"kind": kind, "name": name.strip() or default_name}
-    node["url" if kind == TEMPLATE else "base_url"] = url.strip()
+def new_form(result: Markup | None = None) -> Markup:
+    """Return the empty form of a new node, with the result of the one before."""
+    kinds = [(label, kind) for kind, label in KINDS.items()]
+    kind = select_field(
+        "Kind",
+        "kind",
+        kinds,
+        OPENAI,
+        id="node-kind",
+        hx_get="ui/nodes/fields",
+        hx_include="#node-form-new",
+        hx_target="#node-fields",
+    )
+    name = text_field("Name", "name", id="node-name", required="", maxlength="64", info="Letters, digits and . _ -")
+    return el(
+        "form",
+        el("div", kind, name, cls="node-fields"),
+        el("div", kind_fields(OPENAI, {}), id="node-fields", cls="node-fields"),
+        _test("node"),
+        el("div", _test_button("node"), button("Add node", kind="primary", submit=True, id="node-add"), cls="answers"),
+        el("div", result, id="node-result", cls="node-result", aria_live="polite"),
+        id="node-form-new",
+        cls="node-form",
+        hx_post="ui/nodes",
+        hx_target="#node-new-form",
+        hx_disabled_elt="#node-add",
+    )
+
+
+def edit_form(record: NodeRecord) -> Markup:
+    """Return the form of a node that was added at run time."""
+    config, key = record.config, f"node-{slug(record.name)}"
+    given = {
+        "url": str(config.get("url" if record.kind == TEMPLATE else "base_url", "")),
+        "models": ", ".join(config.get("models") or ()),
+        "template": _written({part: config[part] for part in PARTS if part in config}),
+    }
+    close = button("Close", kind="quiet", hx_get=f"ui/nodes/{record.name}/form?close=1", hx_target=f"#{key}-form")
+    return el(
+        "form",
+        el("input", type="hidden", name="kind", value=record.kind),
+        el("input", type="hidden", name="name", value=record.name),
+        el("div", kind_fields(record.kind, given, key=key, saved=True), cls="node-fields"),
+        _test(key),
+        el("div", _test_button(key), button("Save node", kind="primary", submit=True), close, cls="answers"),
+        el("div", id=f"{key}-result", cls="node-result", aria_live="polite"),
+        cls="node-form",
+        hx_post=f"ui/nodes/{record.name}/save",
+        hx_disabled_elt="find [type=submit]",
+        **patch(TARGET),
+    )
+
+
+def kind_fields(kind: str, given: Mapping[str, str], *, key: str = "node", saved: bool = False) -> Markup:
+    """Return the fields of a kind of nodes; `saved`: there may be a secret already."""
+    kind = kind if kind in KINDS else OPENAI
+    url = text_field("URL", "url", given.get("url", ""), id=f"{key}-url", required="", placeholder=URLS[kind])
+    models = None
     if kind != ENGINE:
-        node["models"] = [model.strip() for model in re.split(r"[,\n]", models) if model.strip()]
+        shown = given.get("models", "")
+        models = text_field("Models", "models", shown, id=f"{key}-models", info="Model IDs, comma-separated")
+    help_text = f"{SECRET_HELP[kind]}. {KEEP_SECRET}" if saved else SECRET_HELP[kind]
+    secret = text_field("Secret", "secret", kind="password", id=f"{key}-secret", info=help_text, maxlength="4000")
+    template = None
+    if kind == TEMPLATE:
+        text = given.get("template") or EXAMPLE
+        template = text_field("Template (YAML)", "template", text, lines=12, id=f"{key}-template", spellcheck="false")
+        template = el("div", template, cls="node-template")
+    return join([url, models, secret, template])
+
+
+def _test(key: str) -> Markup:
+    return text_field("Test prompt", "prompt", "Hello! Who are you?", id=f"{key}-prompt", maxlength="4000")
+
+
+def _test_button(key: str) -> Markup:
+    return button(
+        "Test node",
+        id=f"{key}-test",
+        hx_post="ui/nodes/test",
+        hx_target=f"#{key}-result",
+        hx_swap="innerHTML",
+        hx_include="closest form",
+        hx_disabled_elt="this",
+    )
+
+
+def read_node(call: Call, default_name: str = "") -> dict[str, Any]:
+    """Return the node of the form as an entry of the nodes file; raise UserError for an invalid template."""
+    kind, secret = call.text("kind"), call.text("secret")
+    node: dict[str, Any] = {"kind": kind, "name": call.text("name").strip() or default_name}
+    node["url" if kind == TEMPLATE else "base_url"] = call.text("url").strip()
+    if kind != ENGINE:
+        node["models"] = [model.strip() for model in re.split(r"[,\n]", call.text("models")) if model.strip()]
     if secret:
         node["secret"] = secret
-    return {**node, **_parse_template(template)} if kind == TEMPLATE else node
+    return {**node, **_parse_template(call.text("template"))} if kind == TEMPLATE else node
+
+
+def read_change(call: Call, record: NodeRecord) -> dict[str, Any]:
+    """Return a changed node: the fields of the form, and of its stored configuration those that are not in it."""
+    kept = {key: value for key, value in record.config.items() if key not in _NOT_SENT}
+    owner = {"owner": record.owner} if record.owner else {}
+    return {**kept, **owner, **read_node(call), "kind": record.kind, "name": record.name}
 
 
 def _parse_template(text: str) -> Mapping[str, Any]:
@@ -161,7 +179,11 @@ def _parse_template(text: str) -> Mapping[str, Any]:
     return data | texts
 
 
-def _exchange(exchange: Exchange) -> Markup:
+def _written(template: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(template), sort_keys=False, allow_unicode=True) if template else ""
+
+
+def exchange_view(exchange: Exchange) -> Markup:
     """Return the result of a test request, then the request and the response as they were."""
     if exchange.error:
         result = panel("bad", "No response", el("p", exchange.error), role="alert")
@@ -181,16 +203,3 @@ def _message(title: str, first: str, headers: tuple[str, ...], body: str) -> Mar
 
 def _code(text: str, label: str) -> Markup:
     return el("pre", text, cls="code", tabindex="0", role="region", aria_label=label)
-
-
-def _text(label: str, elem_id: str, *, info: str = "", max_length: int = 4000, **options: Any) -> gr.Textbox:
-    return gr.Textbox(
-        label=label,
-        info=info or None,
-        max_length=max_length,
-        max_lines=1,
-        interactive=True,
-        min_width=240,
-        elem_id=elem_id,
-        **options,
-    )

@@ -2,137 +2,207 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from herding.errors import AccessError, MisconfiguredError, UserError
+from herding.access.operations import MANAGE_NODES
+from herding.errors import AccessError, HerdingError, MisconfiguredError, NodeError, NotFoundError, UserError
+from herding.nodes.small_models import SMALL_MODELS
 from herding.ui.header import herd_summary, is_settled
-from herding.ui.nodes.card import card, progress_bar
-from herding.ui.nodes.state import PAGE
-from herding.values import NodeHealth, NodeInfo, NodeStats, NodeStatus
-from tests.support.herding import GUEST
-from tests.support.nodes import echo
+from herding.ui.kit.live import fixed, live
+from herding.ui.nodes.card import card
+from herding.ui.nodes.models import model_section, progress_bar, small_models
+from herding.ui.nodes.sections import plugin_list
+from herding.ui.nodes.tab import PAGE_SIZE
+from herding.values import EngineModel, ModelMemory, NodeHealth, NodeInfo, NodeStats, NodeStatus, PluginInfo
+from tests.support.herding import ADMIN, GUEST
+from tests.support.nodes import Switchable, echo
 from tests.ui.conftest import MACHINE, Desktop
 
 READY = NodeInfo("a", "local", NodeStatus("ready", serves=("m",)), NodeStats())
 LOADING = NodeInfo("b", "local", NodeStatus("loading", progress=0.45, detail="reading"), NodeStats())
+SMALL = {model.id: model for model in SMALL_MODELS}
+GB = 10**9
+
+MODELS = (
+    EngineModel("owner/used", "loaded", size=GB, running=2, context_length=8192, device="cpu", features=("tools",)),
+    EngineModel("owner/idle", "loaded", size=2 * GB, idle_seconds=300.0),
+    EngineModel("owner/first", "loaded", size=GB, idle_seconds=20.0, resident=True, chat=False),
+    EngineModel("owner/coming", "loading", progress=0.43, stage="downloading"),
+    EngineModel("owner/broken", "failed", error="broken.gguf is not a GGUF file."),
+    EngineModel("owner/there", "available"),
+    EngineModel("Qwen/Qwen3-0.6B", "available", on_disk=False),
+    EngineModel("Qwen/Qwen3-4B-Instruct-2507", "available", on_disk=False),
+)
+ENGINE = NodeInfo(
+    "gpu.box",
+    "herding",
+    NodeStatus("ready", models=MODELS, memory=ModelMemory(8 * GB, 4 * GB, 4 * GB), keep_alive=1800, system=MACHINE),
+    NodeStats(),
+)
 
 
-async def test_every_node_has_a_card(desktop: Desktop) -> None:
-    await desktop.fire("watch")
-    nodes = desktop.page.nodes
-    boxes = [desktop.prop(slot.box, "visible") for slot in nodes.slots]
-    assert boxes == [True] * 4 + [False] * (PAGE - 4)
-    assert "4 of 4 nodes ready" in desktop.value(nodes.summary)
-    assert "This node reports no metrics." in desktop.value(nodes.slots[0].card)
-    assert "7.9 GB of 8.0 GB" in desktop.value(nodes.slots[3].card)
-    assert desktop.prop(nodes.timer, "active") is True
+def words(html: object) -> str:
+    """The text of a piece of HTML."""
+    return " ".join(re.sub(r"<[^>]+>", " ", str(html)).split())
+
+
+def rows(html: str) -> dict[str, str]:
+    """The words of each row of models, by the model."""
+    found = re.findall(r'<li [^>]*class="model-row.*?</li>', html, re.DOTALL)
+    return {words(row).split()[0]: words(row) for row in found}
+
+
+def names(html: str) -> list[str]:
+    """The nodes with a card."""
+    return re.findall(r"<h3>(.*?)</h3>", html)
+
+
+async def test_every_node_has_a_card_and_those_that_are_off_a_line(desktop: Desktop) -> None:
+    desktop.place.herd.add(Off("hosted", ["m"]))
+    shown = await desktop.get("nodes")
+    assert names(shown.html) == ["echo", "slow", "broken", "other"]
+    assert "4 of 5 nodes ready" in shown
+    assert "7.9 GB of 8.0 GB" in shown
+    off = shown.html.split("Not configured")[1]
+    assert "hosted" in off
+    assert "Set THE_KEY to enable this node." in off
+
+
+class Off(Switchable):
+    """Has no key."""
+
+    async def status(self) -> NodeStatus:
+        return NodeStatus("off", detail="Set THE_KEY to enable this node.")
 
 
 async def test_figures_of_the_day_follow_the_requests(desktop: Desktop) -> None:
     await desktop.run()
-    await desktop.fire("watch")
-    assert "<dt>Requests</dt><dd>1</dd>" in desktop.value(desktop.page.nodes.slots[0].card)
+    assert "<dt>Requests (24 h)</dt><dd>1</dd>" in await desktop.get("nodes/live")
 
 
-async def test_the_refreshing_ends_with_the_tab(desktop: Desktop) -> None:
-    await desktop.fire("watch")
-    await desktop.fire("pause_others_history")
-    assert desktop.prop(desktop.page.nodes.timer, "active") is False
+async def test_failed_attempts_lead_to_the_history(desktop: Desktop) -> None:
+    with pytest.raises(HerdingError):
+        await desktop.run("failing")
+    shown = await desktop.get("nodes/live")
+    assert 'href="?tab=history&amp;node=broken&amp;status=failed"' in shown
+    assert "history&amp;node" not in await desktop.get("nodes/live", who=replace(ADMIN, rights=frozenset({"nodes"})))
 
 
-async def test_only_nodes_that_offer_models_have_a_switch_and_only_for_those_who_may(desktop: Desktop) -> None:
-    slots = desktop.page.nodes.slots
-    await desktop.fire("watch")
-    assert [desktop.prop(slot.control, "visible") for slot in slots[:4]] == [False, False, False, True]
-    await desktop.fire("watch_on", who=GUEST)
-    assert not any(desktop.prop(slot.control, "visible") for slot in slots[:4])
+async def test_only_nodes_that_offer_models_can_load_them_and_only_for_those_who_may(desktop: Desktop) -> None:
+    shown = await desktop.get("nodes")
+    assert shown.html.count('hx-post="ui/nodes/other/load?model=new%2Fmodel"') == 1
+    assert shown.html.count("/load?model=") == 2
+    assert "/load?" not in await desktop.get("nodes", who=GUEST)
 
 
-async def test_a_refresh_leaves_a_choice_alone_that_is_being_made(desktop: Desktop) -> None:
-    slot = desktop.page.nodes.slots[3]
-    await desktop.fire("watch")
-    desktop.set(slot.model, "bad/model")
-    await desktop.fire("watch_on")
-    assert desktop.value(slot.model) == "bad/model"
+async def test_a_model_is_loaded(desktop: Desktop) -> None:
+    await desktop.post("nodes/other/load?model=new/model")
+    shown = await desktop.get("nodes/live")
+    assert rows(shown.html)["new/model"].startswith("new/model Loaded")
+    assert "Loaded other new/model" in words(shown.html)
 
 
-async def test_a_switch_shows_its_progress_and_its_end(desktop: Desktop) -> None:
-    slot, seen = desktop.page.nodes.slots[3], []
-    await desktop.fire("watch")
-    desktop.set(slot.model, "new/model")
-    async for _ in desktop.steps("nodes_switch_3"):
-        seen.append(desktop.value(slot.progress))
-    assert 'aria-valuenow="50"' in seen[1]
-    assert "new/model is loaded" in seen[-1]
-    assert desktop.prop(slot.load, "interactive") is True
+async def test_a_load_that_fails_says_why(desktop: Desktop) -> None:
+    with pytest.raises(NodeError, match="There is no file of bad/model"):
+        await desktop.post("nodes/other/load", model="bad/model")
+    assert "Not loaded other bad/model: There is no file" in words((await desktop.get("nodes/live")).html)
 
 
-async def test_a_switch_that_fails_says_why(desktop: Desktop) -> None:
-    slot = desktop.page.nodes.slots[3]
-    await desktop.fire("watch")
-    desktop.set(slot.model, "bad/model")
-    await desktop.fire("nodes_switch_3")
-    assert "There is no file of bad/model" in desktop.value(slot.progress)
-    assert desktop.prop(slot.load, "interactive") is True
-
-
-async def test_a_switch_without_node_or_model_or_right_is_refused(desktop: Desktop) -> None:
-    await desktop.fire("watch")
-    with pytest.raises(UserError, match="Choose a model"):
-        await desktop.fire("nodes_switch_3")
-    desktop.set(desktop.page.nodes.slots[9].model, "new/model")
-    with pytest.raises(UserError):
-        await desktop.fire("nodes_switch_9")
-    desktop.set(desktop.page.nodes.slots[3].model, "new/model")
-    await desktop.fire("nodes_switch_3", who=GUEST)
-    assert "lacks the right" in desktop.value(desktop.page.nodes.slots[3].progress)
+async def test_a_load_without_model_or_node_or_right_is_refused(desktop: Desktop) -> None:
+    with pytest.raises(UserError, match="Enter a model"):
+        await desktop.post("nodes/other/load", model=" ")
+    with pytest.raises(NotFoundError):
+        await desktop.post("nodes/nowhere/load", model="new/model")
+    for path in ("other/load", "other/retry", "test"):
+        with pytest.raises(AccessError):
+            await desktop.post(f"nodes/{path}", who=GUEST, model="new/model")
+    with pytest.raises(AccessError):
+        await desktop.delete("nodes/other/model", who=GUEST, model="new/model")
     with pytest.raises(AccessError):
         await anext(desktop.place.orchestrator.nodes.load_model("other", "new/model", GUEST))
 
 
-def heads(desktop: Desktop) -> list[str]:
-    """The nodes on the page."""
-    slots = [slot for slot in desktop.page.nodes.slots if desktop.prop(slot.box, "visible")]
-    return [str(desktop.value(slot.card)).split("<h3>")[1].split("<")[0] for slot in slots]
+def test_an_engine_shows_its_memory_and_what_each_model_does() -> None:
+    html = str(card(ENGINE, SMALL, ADMIN, added=False))
+    assert "4.0 GB of 8.0 GB used · 4.0 GB free" in html
+    assert "unloaded after 30 min without requests" in html
+    shown = rows(html)
+    assert list(shown) == [model.id for model in MODELS]
+    assert "context 8,192 tokens · cpu · tools Loaded 2 requests 1.0 GB Unload" in shown["owner/used"]
+    assert "Idle 5 min · unloads in 25 min" in shown["owner/idle"]
+    assert "Idle under a minute · stays loaded" in shown["owner/first"]
+    assert "No chat template: it takes raw templates and text completions, but no chats." in shown["owner/first"]
+    assert shown["owner/coming"].endswith("Downloading 43% Cancel")
+    assert "Not loaded broken.gguf is not a GGUF file. Try again Dismiss" in shown["owner/broken"]
+    assert shown["owner/there"] == "owner/there Available Load"
+    assert "Not downloaded about 2.0 GB Load" in shown["Qwen/Qwen3-0.6B"]
+    assert "Does not fit Budget 8.0 GB" in shown["Qwen/Qwen3-4B-Instruct-2507"]
+    assert html.count("memory-part") == 3
 
 
-async def test_more_nodes_than_places_are_on_more_pages(desktop: Desktop) -> None:
-    nodes, fleet = desktop.page.nodes, desktop.place.herd
-    await desktop.fire("watch")
-    assert desktop.prop(nodes.pager, "visible") is False
-    for number in range(PAGE):
-        fleet.add(echo(f"n{number}"))
-    await desktop.fire("watch_on")
-    first = heads(desktop)
-    assert len(first) == PAGE
-    assert (desktop.prop(nodes.earlier, "interactive"), desktop.prop(nodes.later, "interactive")) == (False, True)
-    assert f"1–12 of {PAGE + 4} nodes" in desktop.value(nodes.place)
-    await desktop.fire("nodes_later")
-    await desktop.fire("watch_on")
-    assert heads(desktop) == ["n8", "n9", "n10", "n11"]
-    assert (desktop.prop(nodes.earlier, "interactive"), desktop.prop(nodes.later, "interactive")) == (True, False)
-    await desktop.fire("nodes_later")
-    assert heads(desktop) == ["n8", "n9", "n10", "n11"]
-    for number in range(8, PAGE):
-        await fleet.remove(f"n{number}")
-    await desktop.fire("watch_on")
-    assert heads(desktop) == first
-    assert desktop.prop(nodes.pager, "visible") is False
+def test_what_cannot_be_loaded_has_no_button() -> None:
+    html = str(model_section(ENGINE, SMALL, ADMIN))
+    buttons = {label: tag for tag, label in re.findall(r'(<button[^>]*aria-label="([^"]*)"[^>]*>)', html)}
+    assert "disabled" in buttons["Load: Qwen/Qwen3-4B-Instruct-2507"].split("hx-")[0]
+    assert "disabled=" not in buttons["Load: Qwen/Qwen3-0.6B"].replace("hx-disabled-elt=", "")
+    assert "<button" not in str(model_section(ENGINE, SMALL, GUEST))
 
 
-async def test_what_was_said_of_a_node_does_not_stand_below_another(desktop: Desktop) -> None:
-    slot = desktop.page.nodes.slots[3]
-    await desktop.fire("watch")
-    desktop.set(slot.model, "new/model")
-    await desktop.fire("nodes_switch_3")
-    await desktop.fire("watch_on")
-    assert "new/model is loaded on other" in desktop.value(slot.progress)
-    await desktop.place.herd.remove("slow")
-    desktop.place.herd.add(echo("last", "m"))
-    await desktop.fire("watch_on")
-    assert desktop.value(slot.progress) == ""
+def test_a_list_of_small_models_says_which_fit() -> None:
+    html = str(small_models(ENGINE, SMALL_MODELS))
+    fitting, larger = html.split("<details")
+    assert "Qwen/Qwen3-0.6B" in fitting
+    assert "download 1.5 GB" in fitting
+    assert "Needs HF_TOKEN" in fitting
+    assert "Unloads idle models" in fitting
+    assert "microsoft/Phi-4-mini-instruct" in larger
+    assert "larger models do not fit in 8.0 GB" in larger
+    assert larger.count("Does not fit") == larger.count('disabled=""') == larger.count("<li")
+
+
+async def test_only_those_who_manage_nodes_get_models_that_a_node_does_not_offer(desktop: Desktop) -> None:
+    operator = replace(ADMIN, rights=ADMIN.rights - {MANAGE_NODES})
+    desktop.place.herd.add(Switchable("engine", [], models=["Qwen/Qwen3-0.6B"]))
+    assert "Phi-4" in await desktop.get("nodes/engine/small")
+    few = await desktop.get("nodes/engine/small", who=operator)
+    assert "Phi-4" not in few
+    assert "Add node" not in await desktop.get("nodes", who=operator)
+
+
+async def test_more_nodes_than_a_page_shows_are_on_request(desktop: Desktop) -> None:
+    assert "nodes-more" not in await desktop.get("nodes")
+    for number in range(PAGE_SIZE):
+        desktop.place.herd.add(echo(f"n{number}"))
+    first = await desktop.get("nodes/live")
+    assert len(names(first.html)) == PAGE_SIZE
+    assert "Show 4 more" in first
+    more = await desktop.get("nodes/live", limit=2 * PAGE_SIZE)
+    assert len(names(more.html)) == PAGE_SIZE + 4
+    assert 'hx-get="ui/nodes/live?limit=28"' in more
+
+
+async def test_it_asks_more_often_while_a_model_loads(desktop: Desktop) -> None:
+    assert "every 3000ms" in await desktop.get("nodes/live")
+    desktop.place.herd.add(Busy("busy", [], models=["m"]))
+    shown = await desktop.get("nodes/live")
+    assert "every 1000ms" in shown
+    assert 'aria-valuenow="20"' in shown
+
+
+class Busy(Switchable):
+    async def status(self) -> NodeStatus:
+        return NodeStatus("loading", loading="m", progress=0.2, detail="Loading m", offers=self.models)
+
+
+def test_what_did_not_change_has_the_same_version() -> None:
+    assert live("p", "x", "same") == live("p", "x", "same")
+    assert live("p", "x", "same") != live("p", "x", "other")
+    versions = {re.findall('data-v="(.*?)"', live("p", "x", "same", cls=name))[0] for name in ("a", "b")}
+    assert len(versions) == 2
+    assert 'data-v="fixed"' in fixed("p", "x", "same")
 
 
 def test_the_header_tells_of_the_node_that_matters_most() -> None:
@@ -149,25 +219,43 @@ def test_the_header_tells_of_the_node_that_matters_most() -> None:
     assert not is_settled([READY, LOADING])
 
 
+async def test_the_line_in_the_header_follows(desktop: Desktop) -> None:
+    shown = (await desktop.get("nodes/live")).html
+    assert re.search(r'<span [^>]*id="herd-line"[^>]*hx-swap-oob="true"', shown)
+
+
 def test_a_card_shows_what_is_known_and_nothing_else() -> None:
-    assert "Swap" in card(replace(READY, status=replace(READY.status, system=MACHINE)))
-    assert "meter" not in card(READY)
-    assert 'aria-valuenow="45"' in card(LOADING)
+    def shown(node: NodeInfo) -> str:
+        return str(card(node, {}, ADMIN, added=False))
+
+    assert "Swap" not in shown(replace(READY, status=replace(READY.status, system=MACHINE)))
+    assert "7.9 GB of 8.0 GB" in shown(replace(READY, status=replace(READY.status, system=MACHINE)))
+    assert "Machine" not in shown(READY)
+    assert 'aria-valuenow="45"' in shown(LOADING)
     busy = NodeStats(requests=2, failures=1, busy_ms=8_640_000, mean_ms=1500)
-    assert "10.0 %" in card(replace(READY, stats=busy))
-    assert "1.5 s" in card(replace(READY, stats=busy))
+    assert "10.0 %" in shown(replace(READY, stats=busy))
+    assert "1.5 s" in shown(replace(READY, stats=busy))
+    assert "2 of 8" in shown(replace(READY, running=2, concurrency=8))
+    assert "Draining" in shown(replace(READY, draining=True))
 
 
-def test_a_card_says_that_a_node_that_is_down_is_offline() -> None:
-    assert "<dt>Models</dt>" in card(READY)
-    assert "<dt>Models (offline)</dt>" in card(replace(READY, status=replace(READY.status, state="down")))
+def test_a_card_says_what_to_do_about_a_node_that_is_out() -> None:
+    out = replace(READY, kind="openai", health=NodeHealth("ejected", 5.0, "answers HTTP 500"))
+    shown = words(card(out, {}, ADMIN, added=False))
+    assert "Unavailable" in shown
+    assert "The node answers HTTP 500. Next attempt in 5 s. Check that its server runs" in shown
+    down = NodeInfo("d", "openai", NodeStatus("down", detail="It is away."), NodeStats())
+    assert "It is away. Check its URL" in words(card(down, {}, ADMIN, added=False))
 
 
-def test_a_card_names_some_of_many_prompts_and_counts_the_others() -> None:
-    shown = card(replace(READY, prompts=tuple(f"p{number}" for number in range(1_500))))
+def test_a_card_names_some_of_many_prompts_and_models_and_counts_the_others() -> None:
+    many = replace(READY, prompts=tuple(f"p{number}" for number in range(1_500)))
+    shown = str(card(many, {}, ADMIN, added=False))
     assert "p0<" in shown
     assert "p1499" not in shown
-    assert "and 1,488 more" in shown
+    assert "and 1,492 more" in shown
+    models = replace(READY, status=replace(READY.status, serves=tuple(f"m{number}" for number in range(20))))
+    assert "8 more models" in str(card(models, {}, ADMIN, added=False))
 
 
 def test_progress_of_unknown_length_has_no_number() -> None:
@@ -176,27 +264,41 @@ def test_progress_of_unknown_length_has_no_number() -> None:
 
 
 async def test_a_node_that_failed_says_so_and_is_tried_again_by_whoever_may(desktop: Desktop) -> None:
-    fleet, slot = desktop.place.herd, desktop.page.nodes.slots[3]
+    fleet = desktop.place.herd
     name = list(fleet)[3]
     permit = fleet.health.acquire(name)
     assert permit is not None
     permit.failed(MisconfiguredError("401"))
-    await desktop.fire("watch", who=GUEST)
-    assert desktop.prop(slot.retry, "visible") is False
-    await desktop.fire("watch")
-    assert "Key rejected" in desktop.value(slot.card)
-    assert "an operator must check its key" in desktop.value(slot.card)
-    assert desktop.prop(slot.retry, "visible") is True
-    assert "misconfigured" in desktop.value(desktop.page.nodes.events)
-    with pytest.raises(AccessError):
-        await desktop.fire("nodes_retry_3", who=GUEST)
-    await desktop.fire("nodes_retry_3")
+    assert "Retry now" not in await desktop.get("nodes", who=GUEST)
+    shown = await desktop.get("nodes")
+    assert "Key rejected" in shown
+    assert "Check its API key, then retry." in shown
+    assert "Retry now" in shown
+    told = await desktop.post(f"nodes/{name}/retry")
+    assert told.told["notice"] == f"The next request goes to {name} again."
     assert fleet.health.allows(name)
-    await desktop.fire("watch")
-    assert "Retrying" in desktop.value(slot.card)
-    assert "mended" in desktop.value(desktop.page.nodes.events)
+    assert "Retrying" in told
 
 
 async def test_a_herd_to_which_nothing_happened_says_so(desktop: Desktop) -> None:
-    await desktop.fire("watch")
-    assert "No events since the app started" in desktop.value(desktop.page.nodes.events)
+    assert "No events since the app started" in await desktop.get("nodes")
+
+
+async def test_without_nodes_it_says_what_to_do(desktop: Desktop) -> None:
+    for name in list(desktop.place.herd):
+        await desktop.place.herd.remove(name)
+    assert "Add one above, or to the nodes file" in await desktop.get("nodes")
+
+
+async def test_plugins_are_listed_with_their_state(desktop: Desktop) -> None:
+    assert "No plugins installed" in await desktop.get("nodes")
+    assert "Plugins" not in await desktop.get("nodes", who=GUEST)
+    found = (
+        PluginInfo("polite", "herding-polite", "1.2", "loaded", ("check polite",)),
+        PluginInfo("rude", "herding-rude", "0.1", "failed", problem="it has no hooks"),
+        PluginInfo("quiet", "herding-quiet", "3", "off"),
+    )
+    shown = words(plugin_list(found))
+    assert "polite herding-polite 1.2 Loaded check polite" in shown
+    assert "rude herding-rude 0.1 Failed it has no hooks" in shown
+    assert "quiet herding-quiet 3 Off" in shown
