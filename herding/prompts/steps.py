@@ -42,7 +42,7 @@ _VARIABLES: Mapping[OutputType, Variable] = {
     "boolean": BooleanVariable(type="boolean"),
     "list": NumberListVariable(type="number_list"),
 }
-"""What conditions may do with an output: a list has a length."""
+"""The variables that stand for outputs in conditions: a list has a length."""
 
 
 class OutputField(StrictModel):

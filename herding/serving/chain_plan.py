@@ -23,7 +23,7 @@ OUTPUT_BYTES_PER_TOKEN = 6
 """Few tokens of a response have more, so that what it fills in later steps is not estimated too small."""
 
 MESSAGE_BYTES = 60
-"""What a message of a chat has around its text."""
+"""The size of a message of a chat without its text."""
 
 Sizes = Mapping[str, int]
 """The size of each variable in bytes, at most."""
