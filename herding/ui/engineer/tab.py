@@ -19,6 +19,7 @@ from herding.errors import HerdingError, NotFoundError, UserError, VersionConfli
 from herding.prompts.edits import Edits, load_edits
 from herding.studio.drafts import DisplayedEdits
 from herding.ui.engineer import layout, models, saving
+from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.edited import (
     NO_EDITS,
     StoredDraft,
@@ -65,8 +66,11 @@ class EngineerTab(RunRoutes, View):
         errors = prompt_text.load_errors(await self._orchestrator.prompts.broken(who))
         note: Markup | None = None
         address = {"prompt": key, "request": "", "new": ""}
+        run = ""
         if request_id := call.text("request"):
             key, note = await self._open_request(request_id, who)
+            run = await self._run_of(request_id, who)
+            address["run"] = run
         saved = await editable(key, who, self._orchestrator) if key else None
         if saved is None and key:
             note = prompt_text.not_opened(key, exists=False, running=False)
@@ -80,7 +84,7 @@ class EngineerTab(RunRoutes, View):
         shown = await self._open(saved, who, model=call.text("model"))
         edited = shown.edited
         top = layout.head(edited.prompt, who, new=edited.new, note=notes or None, starter=call.text("new"))
-        response = await response_section(edited, who, self._orchestrator)
+        response = response_section(edited, run=run)
         whole = layout.page(top, layout.form(shown, who, run=run_buttons(edited, who)), response)
         return Reply(whole, address={**address, "prompt": edited.key})
 
@@ -380,6 +384,11 @@ class EngineerTab(RunRoutes, View):
         available = [model for prompt in prompts for model, nodes in prompt.served.items() if nodes]
         targets = [model for prompt in prompts for model in prompt.target_models]
         return list(dict.fromkeys(available or targets))[:3]
+
+    async def _run_of(self, request_id: str, who: Principal) -> str:
+        """Return the ids of the requests to show: this one, after the turns of a chat before it."""
+        branches = Branches(await self._orchestrator.history.chat(request_id, who))
+        return "~".join(outcome.request_id for outcome in branches.until(request_id)) or request_id
 
     async def _open_request(self, request_id: str, who: Principal) -> tuple[str, Markup | None]:
         """Fill in what a request of the history ran with; return its prompt, and a note on what is missing."""
