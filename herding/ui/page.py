@@ -60,9 +60,6 @@ _SET_QUERY = """(value) => {
 # The prompt is the one that the address names.
 _OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
 
-# The drafts on the page are gone: the tab is filled anew when it is opened next.
-_FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
-
 T = TypeVar("T", bound=Tab)
 
 
@@ -93,7 +90,7 @@ class Page:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
         self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
         self.compare = self.get(CompareTab)
-        self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
+        self.access = self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
         self._wire_links()
@@ -129,8 +126,6 @@ class Page:
         self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
         CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
         VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
-        for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
-            deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
     def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
         @requires(ANY_ROLE)

@@ -7,9 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import UserError
 from herding.ui.kit.events import on, requires
+from herding.ui.kit.fields import select_field, text_field
+from herding.ui.kit.format import el, join
 from herding.values.durations import DAY_MS
 
 ALL, TODAY, CUSTOM = "", "0", "custom"
@@ -63,6 +66,19 @@ class PeriodPicker:
     def events(self) -> list[Any]:
         """The events that change the period."""
         return [self.preset.input, self.begin.change, self.end.change]
+
+
+def period_fields(id: str, preset: str, begin: str, end: str, *, optional: bool = True) -> Markup:
+    """Return the fields `period`, `from` and `to`; the days are only visible with the preset Custom.
+
+    `id` is the beginning of their ids. Without `optional`, the period has a preset or days.
+    """
+    presets = [("Any time", ALL), *PRESETS] if optional else PRESETS
+    days = (
+        el("div", text_field(label, name, value, kind="date", id=f"{id}-{name}"), cls="period-day")
+        for label, name, value in (("From (UTC)", "from", begin), ("To (UTC)", "to", end))
+    )
+    return join([el("div", select_field("Period", "period", presets, preset, id=f"{id}-period"), cls="period"), *days])
 
 
 def read_period(preset: Any, begin: Any, end: Any, now: int) -> tuple[int | None, int | None]:
