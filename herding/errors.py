@@ -25,6 +25,7 @@ HerdingError                      the root; its message says what to do next
 │   ├── MisconfiguredError        the node refuses our credentials (401): the operator must act
 │   └── NoNodeError               no node can serve the request now
 │       └── QueueTimeoutError     ... none became free before the request's deadline
+├── PluginFailedError             a plugin that the prompt uses failed: its author or the operator must act
 ├── ShuttingDownError             the app stops: send the request again after `retry_after` seconds
 └── StoreError                    the database could not read or write the data
 
@@ -298,6 +299,12 @@ class QueueTimeoutError(NoNodeError):
     """No node became free before the request's deadline."""
 
     type = "no_turn"
+
+
+class PluginFailedError(HerdingError):
+    """A variable source or a response filter of a plugin failed, so that the request can't be completed."""
+
+    type = "plugin_failed"
 
 
 class ShuttingDownError(HerdingError):

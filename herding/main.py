@@ -32,20 +32,22 @@ from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
+from herding.bots.config import read_discord_file
+from herding.bots.door import DiscordDoor
+from herding.bots.service import BotService
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
-from herding.knowledge.documents import reserved_endings
 from herding.mcp.endpoint import PATH, McpEndpoint
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext, Node
 from herding.nodes.network import Network
 from herding.nodes.ssrf_guard import SsrfGuard
-from herding.orchestrator import WAIT_SECONDS, Orchestrator
+from herding.orchestrator import WAIT_SECONDS, Orchestrator, built_in
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.people.open_responses import OpenResponses
-from herding.plugins import BUILT_IN, Plugins
+from herding.plugins import Plugins
 from herding.prompts.library import Library
 from herding.settings import (
     Settings,
@@ -104,13 +106,12 @@ class Parts:
     registry: Registry
     orchestrator: Orchestrator
     open_responses: OpenResponses
+    clock: Callable[[], int] = now_ms
 
 
 def load_plugins(off: Sequence[str] = ()) -> Plugins:
-    """Return the plugins of this installation; the kinds of this package are registered like theirs."""
-    plugins = Plugins(off=off)
-    plugins.register(catalog.BuiltInKinds(), BUILT_IN)
-    plugins.reserve(f"loader .{ending}" for ending in reserved_endings())
+    """Return the plugins of this installation; the parts of this package are registered like theirs."""
+    plugins = Plugins(off=off, built_in=built_in())
     plugins.load()
     return plugins
 
@@ -140,7 +141,7 @@ async def assemble(
         nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
-    library = Library(settings.prompts)
+    library = Library(settings.prompts, missing=plugins.missing)
     await asyncio.to_thread(library.refresh)
     key = signing_key(settings.home, _value(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
@@ -169,7 +170,7 @@ async def assemble(
             documents=settings.documents,
             plugins=plugins,
         )
-        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses(), clock)
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
@@ -190,8 +191,30 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         watched = parts.open_responses.watch(authenticator)
         for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep(), watched):
             await tasks.enter_async_context(background(work))
+        if door := discord_door(parts, settings):
+            await tasks.enter_async_context(door.open())
         yield
         await authenticator.flush()
+
+
+def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
+    """Return the Discord bot, None without its token. Raises ConfigError if its file is wrong."""
+    token = _value(settings.discord_bot_token)
+    if token is None:
+        return None
+    file = read_discord_file(settings.discord, parts.roles.names)
+    orchestrator = parts.orchestrator
+    service = BotService(
+        orchestrator=orchestrator, authenticator=parts.authenticator, store=parts.store, file=file, clock=parts.clock
+    )
+    network = Network.from_environment(network_environment())
+    return DiscordDoor(
+        service,
+        token=token,
+        api=settings.discord_api,
+        proxy=network.proxy_of(settings.discord_api),
+        on_change=lambda status: orchestrator.tell_bot("discord", status.state, status.detail),
+    )
 
 
 async def _print_first_token(accounts: Accounts) -> None:

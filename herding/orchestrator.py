@@ -23,16 +23,20 @@ from herding.herd.nodes import Nodes
 from herding.herd.prober import Prober
 from herding.herd.registry import Registry
 from herding.knowledge.collections import Collections
-from herding.knowledge.documents import register_loaders
+from herding.knowledge.documents import BuiltInLoaders, register_loaders
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.folder import DocumentFolder
 from herding.knowledge.indexer import Indexer
 from herding.knowledge.retrieval import Retriever
 from herding.knowledge.search import CollectionSearch
+from herding.nodes.catalog import BuiltInKinds
 from herding.people.accounts import Accounts
 from herding.people.authenticator import Authenticator
 from herding.plugins import Plugins
+from herding.prompts.checks import BuiltInChecks
 from herding.prompts.library import Library
+from herding.routing.event_log import EventKind
+from herding.routing.policies import BuiltInPolicies
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
 from herding.serving.pipeline import Pipeline
@@ -40,6 +44,7 @@ from herding.serving.preparer import Preparer
 from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests
 from herding.serving.selector import Selector
+from herding.serving.sources import BuiltInSources
 from herding.store import Store, now_ms
 from herding.studio.catalog import CachedStats, PromptCatalog
 from herding.studio.drafts import Drafts
@@ -60,6 +65,11 @@ DEMAND_SECONDS = 0.5
 """Seconds between two looks at the models that requests wait for."""
 
 log = logging.getLogger(__name__)
+
+
+def built_in() -> tuple[object, ...]:
+    """Return the parts of this package that register through the hooks of plugins."""
+    return BuiltInKinds(), BuiltInChecks(), BuiltInLoaders(), BuiltInSources(), BuiltInPolicies()
 
 
 class Orchestrator:
@@ -97,11 +107,12 @@ class Orchestrator:
         documents: Path | None = None,
         plugins: Plugins | None = None,
     ) -> None:
-        plugins = plugins or Plugins()
+        plugins = plugins or Plugins(built_in=built_in())
         register_loaders(plugins.loaders)
         self._store, self._fleet, self._clock = store, fleet, clock
         self._active = ActiveRequests()
-        self._learning = Learning(store=store, rng=fleet.rng, clock=clock)
+        self._bots: dict[str, str] = {}
+        self._learning = Learning(store=store, rng=fleet.rng, clock=clock, plugins=plugins)
         self._prober, self._switcher = Prober(fleet), ModelSwitcher(fleet)
         self._version_cache = cache = VersionCache(store)
         self._sync = Sync(library=library, store=store, version_cache=cache, clock=clock)
@@ -132,7 +143,11 @@ class Orchestrator:
         )
         self.pipeline = Pipeline(
             preparer=Preparer(
-                prompts=self.prompts, retriever=Retriever(store=store, search=search), store=store, clock=clock
+                prompts=self.prompts,
+                retriever=Retriever(store=store, search=search),
+                store=store,
+                clock=clock,
+                plugins=plugins,
             ),
             store=store,
             fleet=fleet,
@@ -169,6 +184,21 @@ class Orchestrator:
             return problem
         able = any(node.serves or node.embeds for node in self._fleet.values())
         return None if able else "No node serves a model yet."
+
+    def tell_bot(self, name: str, state: str, detail: str = "") -> None:
+        """Note the state of a bot, which health shows; a change of its connection is an event of the Nodes tab."""
+        self._bots[name] = state
+        kinds: dict[str, EventKind] = {
+            "connected": "connected",
+            "reconnecting": "disconnected",
+            "failed": "misconfigured",
+        }
+        if kind := kinds.get(state):
+            self._fleet.events.record(name, kind, detail)
+
+    def bots(self) -> dict[str, str]:
+        """Return the state of each bot by its name."""
+        return dict(self._bots)
 
     def running(self) -> int:
         """The number of requests that run or wait."""

@@ -21,7 +21,7 @@ FOLDER = Path("screenshots")
 TABS = {
     "overview": "#overview-list [data-row]",
     "versions": "#version-diff :is(ins, del)",
-    "history": "table.entries tbody tr",
+    "history": "#history-list tr[data-row]",
     "compare": "#compare-variables :is(textarea, input)",
     "insights": "#insights-routing li",
     "nodes": ".node h3",

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from herding import plugins as module
 from herding.errors import ConfigError, UserError
 from herding.knowledge.documents import kind_of, loader_of, register_loaders
 from herding.knowledge.parsing.sandbox import parse
 from herding.main import load_plugins
 from herding.nodes import catalog
 from herding.nodes.base import BuildContext
+from herding.orchestrator import built_in
 from herding.plugins import Plugins, hookimpl
 from herding.prompts.checks import Checks, judge
+from herding.routing.policies import POLICIES
 from herding.values import PluginInfo, Request
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
@@ -32,6 +33,13 @@ GOOD = """
     def herding_checks():
         return {"polite": lambda text, argument: None if "please" in text else "not polite"}
     """
+
+
+def hook(name: str, result: str) -> str:
+    """The source of a plugin with one hook."""
+    return GOOD.replace("herding_checks", name).replace("return {", f"return {result} #")
+
+
 BROKEN = {
     "raises": ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
     "missing": ("import a_package_that_is_not_there", "No module named 'a_package_that_is_not_there'"),
@@ -60,16 +68,37 @@ BROKEN = {
     "taken_ending": (
         GOOD.replace("herding_checks", "herding_document_loaders")
         .replace("return {", "return {'PDF': hookspec} #")
-        .replace("import hookimpl", "import hookimpl, kind_name as hookspec"),
+        .replace("import hookimpl", "import hookimpl, SourceCall as hookspec"),
         "there is a loader .pdf already",
     ),
     "lambda_loader": (
         GOOD.replace("herding_checks", "herding_document_loaders").replace("return {", "return {'x': lambda *_: ''} #"),
         "a loader must be a function of a module",
     ),
+    "no_stream_filter": (hook("herding_response_filters", "{'x': int}"), "'x' is not a function or a StreamFilter"),
+    "filters_list": (hook("herding_response_filters", "['x']"), "herding_response_filters returned list"),
+    "sources_none": (
+        hook("herding_variable_sources", "{'x': None}"),
+        "herding_variable_sources: 'x' is not a function",
+    ),
+    "taken_source": (
+        hook("herding_variable_sources", "{'now': str}"),
+        "there is a variable source now already, of the plugin 'herding'",
+    ),
+    "taken_policy": (
+        hook("herding_routing_policies", "{'stars': str}"),
+        "there is a routing policy stars already, of the plugin 'herding'",
+    ),
+    "taken_check": (hook("herding_checks", "{'regex': str}"), "there is a check regex already"),
+    "async_policy": (
+        hook("herding_routing_policies", "{'x': x}") + "\n    async def x(query): ...",
+        "'x' is a coroutine function",
+    ),
 }
 
 Install = Callable[..., None]
+OWN = Plugins(built_in=built_in())
+"""Without any plugin of another package."""
 
 
 @pytest.fixture
@@ -91,19 +120,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def loaded(seconds: float = 5.0, off: tuple[str, ...] = ()) -> Plugins:
-    plugins = Plugins(off=off, seconds=seconds)
-    plugins.register(catalog.BuiltInKinds(), "herding")
-    plugins.reserve(["loader .pdf"])
+    plugins = Plugins(off=off, built_in=built_in(), seconds=seconds)
     plugins.load()
     return plugins
 
 
-def test_a_plugin_is_found_and_what_it_adds_is_named(install: Install) -> None:
+async def test_a_plugin_is_found_and_what_it_adds_is_named(install: Install) -> None:
     install("good", GOOD)
     plugins = loaded()
     assert plugins.infos == (PluginInfo("good", "package-good", "1.2", "loaded", ("check polite",)),)
-    assert plugins.check("polite", "please", None) == (True, None)
-    assert plugins.check("polite", "now", None) == (False, "not polite")
+    assert await plugins.check("polite", "please", None) == (True, None)
+    assert await plugins.check("polite", "now", None) == (False, "not polite")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -116,7 +143,7 @@ def test_a_broken_plugin_is_named_and_harms_no_other(install: Install, name: str
     assert (infos[name].state, infos[name].package) == ("failed", f"package-{name}")
     assert problem in (infos[name].problem or "")
     assert infos["good"].state == "loaded"
-    assert set(plugins.checks) == {"polite"}
+    assert set(plugins.checks) == {"polite", *OWN.checks}
     assert plugins.node_kinds.keys() == catalog.KINDS.keys()
 
 
@@ -125,12 +152,10 @@ def test_a_plugin_is_switched_off_by_its_name_or_its_package(install: Install) -
     for name in ("good", "package-good"):
         plugins = loaded(off=(name,))
         assert [info.state for info in plugins.infos] == ["off"]
-        assert plugins.checks == {}
+        assert plugins.checks == OWN.checks
 
 
-def test_a_check_that_fails_gives_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CALL_SECONDS", 0.2)
-
+async def test_a_check_that_fails_gives_no_verdict() -> None:
     class Bad:
         @hookimpl
         def herding_checks(self) -> dict[str, Callable[..., object]]:
@@ -141,7 +166,7 @@ def test_a_check_that_fails_gives_no_verdict(monkeypatch: pytest.MonkeyPatch) ->
 
             return {"exits": exits, "hangs": lambda *_: time.sleep(30), "types": lambda *_: 5, "args": lambda: None}
 
-    plugins = Plugins()
+    plugins = Plugins(call_seconds=0.2)
     plugins.register(Bad(), "bad")
     for name, words in (
         ("exits", "SystemExit: 1"),
@@ -149,12 +174,12 @@ def test_a_check_that_fails_gives_no_verdict(monkeypatch: pytest.MonkeyPatch) ->
         ("types", "returned int"),
         ("args", "TypeError"),
     ):
-        ok, reason = plugins.check(name, "text", None)
+        ok, reason = await plugins.check(name, "text", None)
         assert ok is None
         assert reason is not None
         assert reason.startswith(f"the check '{name}' of the plugin 'bad' failed: ")
         assert words in reason
-    assert plugins.check("ghost", "text", None) == (None, "the check 'ghost' is not installed")
+    assert await plugins.check("ghost", "text", None) == (None, "the check 'ghost' is not installed")
 
 
 def test_the_own_checks_leave_those_of_plugins_alone() -> None:
@@ -297,12 +322,18 @@ async def test_documents_are_read_by_loaders_in_the_child_process(install: Insta
             with pytest.raises(UserError, match=words):
                 await read(kind)
     finally:
-        register_loaders({})
+        register_loaders(OWN.loaders)
     assert kind_of("a.shout") is None
 
 
-def test_the_built_in_kinds_are_registered_by_the_hook() -> None:
-    assert load_plugins().node_kinds.items() >= catalog.KINDS.items()
+def test_the_own_parts_are_registered_by_the_hooks() -> None:
+    plugins = load_plugins()
+    assert plugins.node_kinds.items() >= catalog.KINDS.items()
+    assert plugins.checks.keys() >= {"max_words", "max_chars", "choices", "regex", "json_schema"}
+    assert plugins.loaders.keys() >= {"txt", "md", "html", "pdf", "docx", "csv", "py"}
+    assert plugins.sources.keys() >= {"now", "user"}
+    assert plugins.policies.keys() >= set(POLICIES)
+    assert {plugins.owner(what) for what in ("check regex", "loader .pdf", "routing policy stars")} == {"herding"}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from herding.evaluation.version_matrix import (
 )
 from herding.herd.fleet import Fleet
 from herding.prompts.model import Prompt
-from herding.routing.policies import LEAST_BUSY, RoutingSettings
+from herding.routing.policies import RoutingSettings
 from herding.routing.share_history import Evidence, ShareStep, copy_evidence, replay_shares
 from herding.store.statistics import PromptRequests, StatisticsStore
 from herding.studio.catalog import PromptCatalog
@@ -195,7 +195,7 @@ class Insights:
         able = [model for model, reason in against.items() if reason is None]
         estimates = self._learning.policies.estimates
         lines = {line.model: line for models in (list(against), able) for line in estimates(found.key, models, said)}
-        open_yet = said.policy == LEAST_BUSY and len(able) > 1
+        open_yet = self._learning.policies.is_open(said.policy) and len(able) > 1
         shares = {model: None if open_yet else lines[model].share for model in able}
         return tuple(
             RoutingPrediction(model, shares.get(model, 0.0), lines[model].quality, lines[model].why, reason)

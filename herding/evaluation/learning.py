@@ -12,6 +12,7 @@ from herding.errors import (
     StatusError,
     StreamInterruptedError,
 )
+from herding.plugins import Plugins
 from herding.prompts.model import Prompt, Routing
 from herding.routing.policies import Choice, Policies, RoutingSettings
 from herding.routing.quality import Sample
@@ -31,10 +32,10 @@ MODEL_FAULTS = frozenset(
 class Learning:
     """Keeps the evidence of the store in memory, and lets the policies of the prompts choose by it."""
 
-    def __init__(self, *, store: Store, rng: Random, clock: Callable[[], int]) -> None:
+    def __init__(self, *, store: Store, rng: Random, clock: Callable[[], int], plugins: Plugins | None = None) -> None:
         self._store = store
         self.record = Record()
-        self.policies = Policies(self.record, rng, clock)
+        self.policies = Policies(self.record, rng, clock, plugins)
 
     async def load(self) -> None:
         """Read the evidence of the store, before the first choice."""

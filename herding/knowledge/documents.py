@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from herding.errors import UserError
+from herding.plugins import hookimpl
 from herding.store import Store
 from herding.values import Collection, IndexingJob, NewDocument, new_id
 
@@ -20,8 +21,20 @@ MAX_DOCUMENTS = 1_000
 
 MAX_METADATA = 50
 
-KINDS = ("txt", "md", "html", "pdf", "docx", "csv", "py")
-"""The kinds of documents that are read."""
+_READERS = "herding.knowledge.parsing.formats"
+"""The module of the readers, which only the child process imports."""
+
+_BUILT_IN = {
+    "txt": f"{_READERS}:read_text",
+    "md": f"{_READERS}:read_markdown",
+    "html": f"{_READERS}:read_html",
+    "pdf": f"{_READERS}:read_pdf",
+    "docx": f"{_READERS}:read_docx",
+    "csv": f"{_READERS}:read_csv",
+    "py": f"{_READERS}:read_python",
+}
+KINDS = tuple(_BUILT_IN)
+"""The kinds of documents that this package reads."""
 
 _ENDINGS = {
     **{f".{kind}": kind for kind in KINDS},
@@ -33,28 +46,35 @@ _ENDINGS = {
 }
 
 
-_LOADERS: dict[str, str] = {}
+class BuiltInLoaders:
+    """The readers of documents of this package, as a plugin like any other."""
+
+    @hookimpl
+    def herding_document_loaders(self) -> dict[str, str]:
+        """Return the readers by the ending of file names."""
+        return {ending.removeprefix("."): _BUILT_IN[kind] for ending, kind in _ENDINGS.items()}
+
+
+_LOADERS = dict(_BUILT_IN)
 
 
 def register_loaders(loaders: Mapping[str, str]) -> None:
-    """Read more kinds of documents: those of plugins, by the ending of file names, each as `module:function`."""
+    """Read the kinds of documents that loaders are registered for, by the ending of file names.
+
+    Each is a `module:function`. Endings of one kind, such as htm and html, are that kind.
+    """
     _LOADERS.clear()
-    _LOADERS.update(loaders)
+    _LOADERS.update({kind: loader for kind, loader in loaders.items() if _ENDINGS.get(f".{kind}", kind) == kind})
 
 
 def loader_of(kind: str) -> str | None:
-    """Return the loader of a kind that a plugin reads, None for all others."""
+    """Return the loader of a kind, None for one that is not read any more."""
     return _LOADERS.get(kind)
 
 
 def kinds() -> tuple[str, ...]:
     """Return the kinds of documents that are read, those of plugins last."""
-    return (*KINDS, *_LOADERS)
-
-
-def reserved_endings() -> tuple[str, ...]:
-    """Return the endings that this package reads, without a dot."""
-    return tuple(ending.removeprefix(".") for ending in _ENDINGS)
+    return tuple(_LOADERS)
 
 
 async def add_documents(

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Sequence
 
 from herding.errors import HerdingError, LimitError, NodeError, StoreError, UserError
-from herding.knowledge.documents import loader_of
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.parsing.sandbox import SECONDS, parse
 from herding.store import Store
@@ -80,7 +79,6 @@ class Indexer:
             title=claimed.title,
             tokens=collection.chunk_tokens,
             overlap=collection.overlap_tokens,
-            loader=loader_of(claimed.kind),
         )
         stored = await self._store.begin_indexing(claimed, total=len(chunks))
         dimensions: int | None = None

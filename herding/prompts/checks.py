@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from herding.plugins import hookimpl
+from herding.plugins.hooks import Check
 from herding.prompts.json_schema import check_schema, find_mismatch
 from herding.prompts.patterns import check_pattern, matches_anywhere
 from herding.values import CheckResult
@@ -48,6 +50,15 @@ class Checks(StrictModel):
         if self.ignore_case is not None and self.choices is None:
             raise FieldError("this needs choices", "ignore_case")
         return self
+
+
+class BuiltInChecks:
+    """The checks of this package that judge by the text alone, as a plugin like any other."""
+
+    @hookimpl
+    def herding_checks(self) -> dict[str, Check]:
+        """Return the checks by the names that they have in prompt files."""
+        return dict(_BY_NAME)
 
 
 _NO_CHECKS = Checks()
@@ -103,18 +114,34 @@ def judge(checks: Checks, answer: str, *, marker_seen: bool) -> CheckResult:
 
 
 def _failure(checks: Checks, answer: str, *, marker_seen: bool) -> str | None:
-    words = len(answer.split())
     if checks.stop_marker and not marker_seen:
         return f"the stop marker {checks.stop_marker} is missing"
-    if checks.max_words and words > checks.max_words:
-        return f"{words} words (max {checks.max_words})"
-    if checks.max_chars and len(answer) > checks.max_chars:
-        return f"{len(answer)} characters (max {checks.max_chars})"
-    if checks.choices and not _is_a_choice(checks.choices, answer, ignore_case=bool(checks.ignore_case)):
-        return f"not one of the choices: {', '.join(checks.choices)}"[:300]
-    if checks.regex and (failure := _pattern_failure(checks.regex, answer)):
-        return failure
-    return _json_failure(checks.json_schema, answer) if checks.json_schema is not None else None
+    for name, check in _BY_NAME.items():
+        argument = getattr(checks, name)
+        if name == "choices" and argument and checks.ignore_case:
+            argument = _IgnoringCase(argument)
+        if argument is not None and (failure := check(answer, argument)):
+            return failure
+    return None
+
+
+class _IgnoringCase(list[str]):
+    """Choices that are compared without regard to case."""
+
+
+def _word_failure(answer: str, most: int) -> str | None:
+    words = len(answer.split())
+    return f"{words} words (max {most})" if words > most else None
+
+
+def _length_failure(answer: str, most: int) -> str | None:
+    return f"{len(answer)} characters (max {most})" if len(answer) > most else None
+
+
+def _choice_failure(answer: str, choices: Sequence[str]) -> str | None:
+    if _is_a_choice(choices, answer, ignore_case=isinstance(choices, _IgnoringCase)):
+        return None
+    return f"not one of the choices: {', '.join(choices)}"[:300]
 
 
 def _is_a_choice(choices: Sequence[str], answer: str, *, ignore_case: bool) -> bool:
@@ -125,14 +152,14 @@ def _is_a_choice(choices: Sequence[str], answer: str, *, ignore_case: bool) -> b
     return text in (choice.strip() for choice in choices)
 
 
-def _pattern_failure(pattern: str, answer: str) -> str | None:
+def _pattern_failure(answer: str, pattern: str) -> str | None:
     try:
         return None if matches_anywhere(pattern, answer) else "does not match the pattern"
     except TimeoutError:
         return "matching the pattern took too long"
 
 
-def _json_failure(schema: dict[str, Any], answer: str) -> str | None:
+def _json_failure(answer: str, schema: dict[str, Any]) -> str | None:
     fenced = _FENCE.match(answer)
     try:
         data = json.loads(fenced["inside"] if fenced else answer, parse_constant=_refuse)
@@ -144,6 +171,16 @@ def _json_failure(schema: dict[str, Any], answer: str) -> str | None:
 def _refuse(constant: str) -> None:
     """Refuse NaN and the infinities, which Python accepts but JSON does not."""
     raise ValueError(constant)
+
+
+_BY_NAME: dict[str, Check] = {
+    "max_words": _word_failure,
+    "max_chars": _length_failure,
+    "choices": _choice_failure,
+    "regex": _pattern_failure,
+    "json_schema": _json_failure,
+}
+"""The checks that judge by the text alone, in the order in which they are made."""
 
 
 def _overlap(text: str, marker: str) -> int:

@@ -34,6 +34,9 @@ class Snapshot:
 Stamp = tuple[int, int, int]
 """Modification time, size and inode of a file. A changed file has another stamp."""
 
+Missing = Callable[[str, str], str | None]
+"""Returns why a part of a kind and a name is not installed, None where it is."""
+
 Approve = Callable[[LoadedPrompt | None, LoadedPrompt | None], None]
 """Checks a change from one prompt to another (None: no prompt) and raises to prevent it."""
 
@@ -46,10 +49,12 @@ class Library:
     """The prompts of a directory by key. The key of `folder/name.yaml` is `folder/name`.
 
     `refresh`, `check_all`, `save`, `text` and `delete` block: call them from a thread. They run one at a time.
+    `missing` returns why a part of a prompt that comes from plugins, such as the `response filter` of a name, is not
+    there; a file that needs it does not load then.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *, missing: Missing | None = None) -> None:
+        self._directory, self._missing = directory, missing
         self._lock = threading.RLock()
         self._stamps: dict[Path, Stamp] | None = None
         self._known: dict[Path, tuple[Stamp, list[LoadedPrompt]]] = {}
@@ -230,7 +235,9 @@ class Library:
             source = yaml_files.YamlDocument(text, file=self._shown(path))
             if source.data != wanted:
                 raise source.error("it cannot be written as YAML without changing it")
-            return prompt_file.build(source, path, key, numbers_as_written=False)
+            found = prompt_file.build(source, path, key, numbers_as_written=False)
+            self._check_extensions(source, found)
+            return found
         except ConfigError as error:
             where = f"{error.key}: " if error.key else ""
             raise UserError(f"The prompt has an error: {where}{error.reason}.", param=error.key) from None
@@ -283,11 +290,19 @@ class Library:
         return path.relative_to(self._directory.parent)
 
     def _load(self, path: Path) -> list[LoadedPrompt]:
-        loaded = self._prompts(yaml_files.read(path, shown=self._shown(path)), path)
+        source = yaml_files.read(path, shown=self._shown(path))
+        loaded = self._prompts(source, path)
         for found in loaded:
+            self._check_extensions(source, found)
             for note in (*found.notes, *found.prompt.notes):
                 log.warning("prompt has a note (%s): %s", found.key, note)
         return loaded
+
+    def _check_extensions(self, source: yaml_files.YamlDocument, found: LoadedPrompt) -> None:
+        """Raise ConfigError for a part of plugins that is not installed."""
+        for noun, name, at in found.prompt.extensions() if self._missing else ():
+            if self._missing and (problem := self._missing(noun, name)):
+                raise source.error(problem.rstrip("."), (*((found.key,) if found.shared else ()), *at))
 
     def _prompts(self, source: yaml_files.YamlDocument, path: Path) -> list[LoadedPrompt]:
         """Return the prompts of a document."""

@@ -18,6 +18,7 @@ from herding.prompts.foreign_syntax import find_foreign_syntax
 from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.retrieval import Retrieval, with_filled_variable
+from herding.prompts.sources import check_source
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
 from herding.prompts.yaml_dump import dump
@@ -110,7 +111,9 @@ class Body(Template):
         yield from self.variants or ()
 
 
-PolicyName = Literal["stars", "success_share", "round_robin", "random", "least_busy"]
+PluginName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
+"""The name of what a plugin adds."""
+
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -121,7 +124,7 @@ class Routing(StrictModel):
     higher, those that take longer than `slow_seconds` lower.
     """
 
-    policy: PolicyName = "stars"
+    policy: PluginName = "stars"
     pinned: Annotated[str, Field(min_length=1)] | None = None
     explore: bool = True
     fast_seconds: Seconds = 0.9
@@ -134,11 +137,24 @@ class Routing(StrictModel):
         return self
 
 
+class FilterUse(StrictModel):
+    """A response filter with its argument; the name alone is enough."""
+
+    name: PluginName
+    argument: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+
 class Prompt(Body):
     """A named template with typed variables, target models, parameters and checks.
 
-    Only `roles`, if given, may see and run it. Web pages of the origins `cors` may call it, `alias` gives it a short
-    path, and `routing` sets how a target model is chosen (by default by the stars of its responses).
+    `filters` change or refuse responses, one after the other. Only `roles`, if given, may see and run it. Web pages
+    of the origins `cors` may call it, `alias` gives it a short path, and `routing` sets how a target model is chosen
+    (by default by the stars of its responses).
     """
 
     name: str = Field(min_length=1, max_length=200)
@@ -155,6 +171,7 @@ class Prompt(Body):
     routing: Routing | None = None
     alias: Alias | None = None
     retrieval: Retrieval | None = None
+    filters: list[FilterUse] | None = Field(default=None, min_length=1, max_length=20)
 
     @model_validator(mode="before")
     @classmethod
@@ -202,6 +219,8 @@ class Prompt(Body):
             raise FieldError("this is not one of the target_models", "routing", "pinned")
         if self.retrieval:
             self.retrieval.check(self.variables)
+        for name, variable in self.variables.items():
+            check_source(name, variable, self.variables)
         for name in (self.alias.variables if self.alias else {}).values():
             if name not in self.variables:
                 raise FieldError(f"'{name}' is not declared under variables", "alias", "variables")
@@ -218,6 +237,19 @@ class Prompt(Body):
             if variant.name in (other.name for other in variants[:number]):
                 raise FieldError(f"another variant has the name '{variant.name}'", "variants", number, "name")
         return self
+
+    def extensions(self) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+        """Yield what the prompt takes from plugins: what it is, its name, and its place in the file.
+
+        Checks of plugins are left out: without them, a response has no verdict.
+        """
+        for name, variable in self.variables.items():
+            if variable.source:
+                yield "variable source", variable.source, ("variables", name, "source")
+        for number, used in enumerate(self.filters or ()):
+            yield "response filter", used.name, ("filters", number)
+        if self.routing:
+            yield "routing policy", self.routing.policy, ("routing", "policy")
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

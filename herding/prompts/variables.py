@@ -33,11 +33,16 @@ Value = str | int | float | bool | list[int | float]
 
 
 class _Variable(StrictModel):
-    """The base of all types. A variable without a default is required unless `required` is false."""
+    """The base of all types. A variable without a default is required unless `required` is false.
+
+    One that the caller leaves empty is filled by the variable source `source`, if there is one, with `arguments`.
+    """
 
     description: str = ""
     required: bool | None = None
     default: Any = None
+    source: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")] | None = None
+    arguments: dict[str, Any] | None = Field(default=None, max_length=50)
 
     @model_validator(mode="after")
     def _default_fits(self) -> _Variable:
@@ -67,7 +72,8 @@ class _Variable(StrictModel):
 
     @property
     def must_be_given(self) -> bool:
-        return self.default is None if self.required is None else self.required and self.default is None
+        missing = self.default is None and self.source is None
+        return missing if self.required is None else self.required and missing
 
     @property
     def start(self) -> Value:
@@ -250,7 +256,7 @@ def find_errors(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, 
     found = {}
     for name, variable in _VARIABLES.validate_python(dict(variables)).items():
         value = given.get(name)
-        if value is None or (value in ("", []) and variable.must_be_given):
+        if value is None or (value in ("", []) and (variable.must_be_given or variable.source)):
             continue
         try:
             variable.check(value)
@@ -260,6 +266,8 @@ def find_errors(variables: Mapping[str, Mapping[str, Any]], given: Mapping[str, 
 
 
 def _value(name: str, variable: Variable, given: Any) -> Value:
+    if variable.source and given in (None, "", []):
+        return variable.start
     if given is None or (given in ("", []) and variable.must_be_given):
         if variable.must_be_given:
             raise VariableError(f"Variable '{name}' needs a value.", param=name)

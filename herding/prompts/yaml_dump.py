@@ -23,11 +23,15 @@ ORDER = (
         "variables",
         "retrieval",
     ),
-    *("messages", "prompt", "templates", "variants", "parameters", "param", "checks", "routing"),
+    *("messages", "prompt", "templates", "variants", "parameters", "param", "filters", "checks", "routing"),
 )
 """The keys of a prompt file in their order, including those of the older format."""
 
-_FIRST_KEYS = {"variables": ("type", "default"), "messages": ("role", "content"), "variants": ("name", "when")}
+_FIRST_KEYS = {
+    "variables": ("type", "default"),
+    "messages": ("role", "content"),
+    "variants": ("name", "when"),
+}
 _ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _LINE = 100
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from random import Random
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from herding.errors import ConfigError
+from herding.plugins import Plugins, RoutingChoice, RoutingQuery, hookimpl
+from herding.plugins.calls import PluginError
+from herding.plugins.hooks import Policy
 from herding.routing.quality import Targets
 from herding.routing.rater_weights import RaterWeights, weigh_ratings
 from herding.routing.record import ModelCounts, Record
@@ -25,6 +28,7 @@ RANDOM = "random"
 LEAST_BUSY = "least_busy"
 
 POLICIES = (STARS, SUCCESS_SHARE, ROUND_ROBIN, RANDOM, LEAST_BUSY)
+"""The policies of this package."""
 
 PINNED = "pinned"
 ONLY = "only"
@@ -62,8 +66,6 @@ class RoutingSettings:
     fast_ms: float = 900
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
-            raise ConfigError(f"there is no policy '{self.policy}'; choose one of: {', '.join(POLICIES)}", key="policy")
         if not 0 < self.fast_ms <= self.slow_ms < float("inf"):
             raise ConfigError("fast_ms must be above 0 and at most slow_ms; both are milliseconds", key="fast_ms")
 
@@ -100,11 +102,19 @@ class ModelEstimate:
     why: str
 
 
-class _Query(NamedTuple):
-    prompt: str
-    models: tuple[str, ...]
-    settings: RoutingSettings
-    busy: Mapping[str, float]
+class BuiltInPolicies:
+    """The policies of this package, as a plugin like any other."""
+
+    @hookimpl
+    def herding_routing_policies(self) -> dict[str, Policy]:
+        """Return the policies."""
+        return {
+            STARS: by_stars,
+            SUCCESS_SHARE: by_success,
+            ROUND_ROBIN: in_turn,
+            RANDOM: at_random,
+            LEAST_BUSY: by_load,
+        }
 
 
 class ResultCache(Generic[V]):
@@ -128,22 +138,16 @@ class ResultCache(Generic[V]):
 class Policies:
     """Chooses models by the policy of each prompt, from the record of how they performed.
 
-    `clock` is in Unix milliseconds.
+    `clock` is in Unix milliseconds. `plugins` have the policies.
     """
 
-    def __init__(self, record: Record, rng: Random, clock: Callable[[], int]) -> None:
+    def __init__(self, record: Record, rng: Random, clock: Callable[[], int], plugins: Plugins | None = None) -> None:
         self._record, self._rng, self._clock = record, rng, clock
+        self._plugins = plugins or Plugins(built_in=[BuiltInPolicies()])
         self._posteriors = ResultCache[Posterior]()
         self._ratings = ResultCache[RaterWeights]()
         self._success = ResultCache[tuple[float, ...]]()
         self._rotations: dict[str, count[int]] = {}
-        self._by_name = {
-            STARS: self._stars,
-            SUCCESS_SHARE: self._success_share,
-            ROUND_ROBIN: self._round_robin,
-            RANDOM: self._random,
-            LEAST_BUSY: self._least_busy,
-        }
 
     def choose(
         self,
@@ -164,7 +168,40 @@ class Policies:
             return Choice(ONLY, (models[0],), {models[0]: 1.0}, f"{models[0]} is the only available model")
         if not models:
             raise ValueError("a choice needs at least one model")
-        return self._by_name[settings.policy](_Query(prompt, tuple(models), settings, busy))
+        names = tuple(models)
+        query = RoutingQuery(
+            prompt,
+            names,
+            busy=busy,
+            explore=settings.explore,
+            random=self._rng,
+            evidence=_Evidence(self, prompt, names, settings),
+        )
+        return self._choose(settings.policy, query)
+
+    def _choose(self, policy: str, query: RoutingQuery) -> Choice:
+        """Return the choice of a policy; that of `stars`, with the reason, where a plugin's can't choose."""
+        problem = None
+        try:
+            if problem := self._plugins.missing("routing policy", policy):
+                raise PluginError(problem)
+            made = self._plugins.choose(policy, query)
+        except PluginError as error:
+            made, problem, policy = self._plugins.choose(STARS, query), str(error), STARS
+        first = made.order[0]
+        shares = _one_hot(0, len(made.order)) if made.shares is None else [made.shares[name] for name in made.order]
+        why = made.why or f"{first} is the choice of the policy {policy}"
+        why = f"{problem}; {why}" if problem else why
+        return Choice(policy, made.order, dict(zip(made.order, shares, strict=True)), why)
+
+    def next_turn(self, prompt: str) -> int:
+        """Return the number of choices of a prompt before that took turns, and count this one."""
+        return next(self._rotations.setdefault(prompt, count()))
+
+    def is_open(self, policy: str) -> bool:
+        """Return whether a policy decides only when a request comes, so that it has no shares before."""
+        is_own = policy in POLICIES or self._plugins.missing("routing policy", policy) is not None
+        return policy == LEAST_BUSY or not is_own
 
     def posterior(self, prompt: str, models: Sequence[str], settings: RoutingSettings) -> Posterior:
         """Return what stars and signals say about models on a prompt; cached until the evidence changes."""
@@ -189,10 +226,10 @@ class Policies:
         names = tuple(models)
         if settings.pinned in names:
             return {name: float(name == settings.pinned) for name in names}
-        if settings.policy == STARS:
-            shares = self._star_shares(prompt, names, settings)
-        elif settings.policy == SUCCESS_SHARE:
-            shares = self._success_shares(prompt, names, settings)
+        if settings.policy == SUCCESS_SHARE:
+            shares = self.success_shares(prompt, names, settings)
+        elif settings.policy == STARS or self._plugins.missing("routing policy", settings.policy):
+            shares = self.star_shares(prompt, names, settings)
         else:
             shares = (1 / len(names),) * len(names)
         return dict(zip(names, shares, strict=True))
@@ -204,38 +241,24 @@ class Policies:
         shares = self.shares(prompt, models, settings)
         quality = self.posterior(prompt, models, settings).mean
         return tuple(
-            ModelEstimate(model, shares[model], expected, self._describe(prompt, model, settings))
+            ModelEstimate(model, shares[model], expected, self.describe(prompt, model, settings))
             for model, expected in zip(models, quality, strict=True)
         )
 
-    def _describe(self, prompt: str, model: str, settings: RoutingSettings) -> str:
+    def describe(self, prompt: str, model: str, settings: RoutingSettings) -> str:
+        """Return the evidence on a model in words."""
         counts = self._record.window(prompt).counts.get(model, ModelCounts())
         return counts.describe(self._record.other_prompts(prompt, model), settings.targets)
 
-    def _stars(self, query: _Query) -> Choice:
-        prompt, names, settings, _ = query
-        drawn = self._star_shares(prompt, names, settings)
-        first = names[draw(drawn, self._rng.random())]
-        mean = dict(zip(names, self.posterior(prompt, names, settings).mean, strict=True))
-        shares = dict(zip(names, drawn, strict=True))
-        why = f"{_describe_share(first, shares)}: {self._describe(prompt, first, settings)}"
-        return Choice(STARS, _order(first, mean), shares, why)
-
-    def _star_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
+    def star_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
+        """Return the probability of each model under the policy `stars`."""
         posterior = self.posterior(prompt, models, settings)
         if settings.explore:
             return posterior.shares
         return _one_hot(posterior.mean.index(max(posterior.mean)), len(models))
 
-    def _success_share(self, query: _Query) -> Choice:
-        drawn = self._success_shares(query.prompt, query.models, query.settings)
-        first = query.models[draw(drawn, self._rng.random())]
-        shares = dict(zip(query.models, drawn, strict=True))
-        why = f"{_describe_share(first, shares)} by its success"
-        evidence = self._describe(query.prompt, first, query.settings)
-        return Choice(SUCCESS_SHARE, _order(first, shares), shares, f"{why}: {evidence}")
-
-    def _success_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
+    def success_shares(self, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> tuple[float, ...]:
+        """Return the probability of each model under the policy `success_share`."""
         window = self._record.window(prompt)
         window.set_targets(settings.targets)
 
@@ -249,19 +272,65 @@ class Policies:
         revision = (self._record.evictions, window.revision, settings.targets)
         return self._success.get((prompt, models), revision, self._clock(), make)
 
-    def _round_robin(self, query: _Query) -> Choice:
-        turn = next(self._rotations.setdefault(query.prompt, count())) % len(query.models)
-        order = query.models[turn:] + query.models[:turn]
-        return Choice(ROUND_ROBIN, order, _equal_shares(order), f"{order[0]} is next in turn")
 
-    def _random(self, query: _Query) -> Choice:
-        order = tuple(self._rng.sample(query.models, len(query.models)))
-        return Choice(RANDOM, order, _equal_shares(order), f"{order[0]} was chosen at random")
+class _Evidence:
+    """The evidence on models for a prompt, computed where a policy asks for it."""
 
-    def _least_busy(self, query: _Query) -> Choice:
-        order = tuple(sorted(query.models, key=lambda model: query.busy.get(model, 0.0)))
-        why = f"{order[0]} is the least busy model"
-        return Choice(LEAST_BUSY, order, dict(zip(order, _one_hot(0, len(order)), strict=True)), why)
+    def __init__(self, policies: Policies, prompt: str, models: tuple[str, ...], settings: RoutingSettings) -> None:
+        self._policies, self._prompt, self._models, self._settings = policies, prompt, models, settings
+
+    def quality(self) -> Mapping[str, float]:
+        mean = self._policies.posterior(self._prompt, self._models, self._settings).mean
+        return dict(zip(self._models, mean, strict=True))
+
+    def star_shares(self) -> Mapping[str, float]:
+        found = self._policies.star_shares(self._prompt, self._models, self._settings)
+        return dict(zip(self._models, found, strict=True))
+
+    def success_shares(self) -> Mapping[str, float]:
+        found = self._policies.success_shares(self._prompt, self._models, self._settings)
+        return dict(zip(self._models, found, strict=True))
+
+    def describe(self, model: str) -> str:
+        return self._policies.describe(self._prompt, model, self._settings)
+
+    def next_turn(self) -> int:
+        return self._policies.next_turn(self._prompt)
+
+
+def by_stars(query: RoutingQuery) -> RoutingChoice:
+    """Choose by the stars of the responses."""
+    shares = query.star_shares
+    first = query.models[draw(tuple(shares.values()), query.random.random())]
+    why = f"{_describe_share(first, shares)}: {query.describe(first)}"
+    return RoutingChoice(_order(first, query.quality), shares, why)
+
+
+def by_success(query: RoutingQuery) -> RoutingChoice:
+    """Choose in proportion to the share of successful requests."""
+    shares = query.success_shares
+    first = query.models[draw(tuple(shares.values()), query.random.random())]
+    why = f"{_describe_share(first, shares)} by its success: {query.describe(first)}"
+    return RoutingChoice(_order(first, shares), shares, why)
+
+
+def in_turn(query: RoutingQuery) -> RoutingChoice:
+    """Choose one model after the other."""
+    turn = query.turn % len(query.models)
+    order = query.models[turn:] + query.models[:turn]
+    return RoutingChoice(order, _equal_shares(order), f"{order[0]} is next in turn")
+
+
+def at_random(query: RoutingQuery) -> RoutingChoice:
+    """Choose any model with the same probability."""
+    order = tuple(query.random.sample(query.models, len(query.models)))
+    return RoutingChoice(order, _equal_shares(order), f"{order[0]} was chosen at random")
+
+
+def by_load(query: RoutingQuery) -> RoutingChoice:
+    """Choose the model with the least load."""
+    order = tuple(sorted(query.models, key=lambda model: query.busy.get(model, 0.0)))
+    return RoutingChoice(order, None, f"{order[0]} is the least busy model")
 
 
 def _order(first: str, quality: Mapping[str, float]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ prepare     `Preparer` resolves the prompt, checks the input and renders it
 admit       `Store.reserve` enters the request into its caller's limits
 queue       `RequestQueue` grants a place on a node that the `Selector` picks
 dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place
-judge       `RequestRun.judge` runs the checks of the prompt
+judge       `RequestRun.judge` runs the checks of the prompt, on what its response filters let through
 record      `Store.finish` writes the row, however the request ended
 """
 
@@ -49,6 +49,7 @@ from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
     Call,
+    Delta,
     Done,
     EmbeddingInput,
     Embeddings,
@@ -97,7 +98,7 @@ class Pipeline:
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
         require(who, RUN if request.prompt else CHAT)
-        return await self._finish(RequestRun(await self._preparer.prepare(request, who)))
+        return await self._finish(RequestRun(await self._preparer.prepare(request, who), self._plugins))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
@@ -107,7 +108,7 @@ class Pipeline:
         ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
-        run = RequestRun(await self._preparer.prepare(request, who))
+        run = RequestRun(await self._preparer.prepare(request, who), self._plugins)
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 yield event
@@ -183,7 +184,7 @@ class Pipeline:
         self._selector.check(run.request)
         await self._admit(run)
         try:
-            async with aclosing(self._dispatch(run)) as events:
+            async with aclosing(self._filtered(run) if run.filters else self._dispatch(run)) as events:
                 async for event in events:
                     yield event
             if run.interrupted:
@@ -222,6 +223,20 @@ class Pipeline:
             self._metrics.over_limit()
             raise
         self._active.add(run)
+
+    async def _filtered(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Dispatch, and pass on what the response filters of the prompt let through; a refusal ends the call."""
+        if run.filters is None:
+            raise AssertionError("the run has filters")
+        async with aclosing(self._dispatch(run)) as events:
+            async for event in events:
+                shown = await run.filters.add(event) if isinstance(event, Delta) else event
+                if shown is not None:
+                    yield shown
+                if run.filters.refused is not None:
+                    return
+        if not run.stopped and (rest := await run.filters.end()):
+            yield rest
 
     async def _dispatch(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Queue for a node and call it; after a failure before the first token, try another candidate.

@@ -11,12 +11,15 @@ from herding.errors import UserError
 from herding.knowledge.retrieval import Retrieved, Retriever
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
+from herding.plugins import Plugins
 from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.model import Prompt
 from herding.prompts.parameters import PromptParameters, check_parameters
 from herding.prompts.variables import Value, clean_parameter, fill_async
 from herding.serving.conversation import recall
+from herding.serving.filters import check_filters
 from herding.serving.request import ANSWER_TOKENS, PreparedRequest
+from herding.serving.sources import VariableSources
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, new_id
@@ -32,8 +35,18 @@ class Preparer:
     Every method raises UserError, which names what is wrong, and AccessError where an unsaved edit takes a right.
     """
 
-    def __init__(self, *, prompts: PromptCatalog, retriever: Retriever, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        prompts: PromptCatalog,
+        retriever: Retriever,
+        store: Store,
+        clock: Callable[[], int],
+        plugins: Plugins,
+    ) -> None:
         self._prompts, self._retriever, self._store, self._clock = prompts, retriever, store, clock
+        self._sources = VariableSources(plugins)
+        self._plugins = plugins
 
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
         """Return the request with its prompt rendered, the turns of its session and its parameters."""
@@ -54,14 +67,16 @@ class Preparer:
                 needs=_needs(rendered, parameters, parameters, request.prompts),
             )
         found, prompt = await self._prompts.resolve_request(request, who)
-        values = await fill_async(prompt.variables, request.variables)
-        retrieved = await self._retrieve(prompt, values, who)
+        values = await self._values(found.key, prompt, request, who)
+        retrieved = await self._retrieve(prompt, values, who, request.collection)
         if prompt.retrieval and retrieved:
             values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
         if request.session_id is not None:
             request = await recall(request, who, store=self._store, prompt=found)
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
+        if prompt.filters:
+            check_filters(prompt.filters, parameters, self._plugins)
         turns = _checked_turns(request)
         rendered = compose(
             prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
@@ -111,16 +126,35 @@ class Preparer:
 
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
-        _, prompt = await self._prompts.resolve_request(request, who)
-        return await self._retrieve(prompt, await fill_async(prompt.variables, request.variables), who)
+        found, prompt = await self._prompts.resolve_request(request, who)
+        values = await self._values(found.key, prompt, request, who)
+        return await self._retrieve(prompt, values, who, request.collection)
 
-    async def _retrieve(self, prompt: Prompt, values: Mapping[str, Value], who: Principal) -> Retrieved | None:
-        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller."""
-        if prompt.retrieval is None:
+    async def _values(self, key: str, prompt: Prompt, request: Request, who: Principal) -> dict[str, Value]:
+        """Return a value for each variable, with those that their sources give."""
+        values = await fill_async(prompt.variables, request.variables)
+        if any(variable.source for variable in prompt.variables.values()):
+            await self._sources.fill(key, prompt.variables, request.variables, values, who)
+        return values
+
+    async def _retrieve(
+        self, prompt: Prompt, values: Mapping[str, Value], who: Principal, collection: str | None
+    ) -> Retrieved | None:
+        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller.
+
+        `collection` is searched instead of the prompt's own.
+        """
+        retrieval = prompt.retrieval
+        if retrieval is None:
+            if collection:
+                message = f"The prompt '{prompt.name}' does not search a collection. Choose one with 'retrieval'."
+                raise UserError(message, param="collection")
             return None
-        if values[prompt.retrieval.into]:
+        if values[retrieval.into]:
             return Retrieved()
-        return await self._retriever.retrieve(prompt.retrieval, values, who)
+        if collection:
+            retrieval = retrieval.model_copy(update={"collection": clean_parameter(collection, "collection")})
+        return await self._retriever.retrieve(retrieval, values, who)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""

@@ -18,6 +18,7 @@ from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
+from herding.serving.filters import ResponseFilters
 from herding.serving.response import ResponseRecord
 from herding.serving.usage_bounds import UsageBounds
 from herding.values import (
@@ -151,15 +152,17 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
-    `embeddings` is set by a request for embeddings.
+    `embeddings` is set by a request for embeddings. `filters` are those of the prompt, None without any.
     """
 
-    def __init__(self, request: PreparedRequest) -> None:
+    def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
         self.request = request
         self.rendered = request.rendered
         self.price: Price | None = None
         self.embeddings: Embeddings | None = None
         self.stopped = self.revoked = self.interrupted = False
+        uses = request.prompt.filters
+        self.filters = ResponseFilters(uses, plugins) if uses and plugins else None
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
@@ -270,7 +273,10 @@ class RequestRun:
         `plugins` come last.
         """
         self._total_ms = self.elapsed_ms
-        checks, text, marked = self.request.prompt.checks, self._response.answer, self._response.marked
+        checks, text, marked = self.request.prompt.checks, self._answer, self._response.marked
+        if self.filters and self.filters.refused is not None:
+            self._check_result = CheckResult(ok=False, reason=f"refused by a response filter: {self.filters.refused}")
+            return
         if not text and self._response.has_calls:
             return
         if checks.regex is None and checks.json_schema is None:
@@ -288,7 +294,7 @@ class RequestRun:
         """Run the checks of plugins until one fails. One that could not judge leaves the response without a verdict."""
         unjudged: str | None = None
         for name, argument in checks.items():
-            ok, reason = await asyncio.to_thread(plugins.check, name, text, argument)
+            ok, reason = await plugins.check(name, text, argument)
             if ok is False:
                 self._check_result = CheckResult(ok=False, reason=f"{name}: {reason}")
                 return
@@ -302,6 +308,7 @@ class RequestRun:
             self._finish = "error"
         else:
             ended = "stop" if self._response.trimmed else self._finish or "stop"
+            ended = "content_filter" if self.filters and self.filters.refused is not None else ended
             self._finish = "cancelled" if status in ("cancelled", "abandoned") else ended
         broke_off = isinstance(error, NodeError) and self.has_text
         self._status, self._error = ("partial" if broke_off else status), error
@@ -326,7 +333,7 @@ class RequestRun:
             variables=request.variables,
             parameters=self._parameters,
             input=self.rendered.stored_text,
-            answer=self._response.answer,
+            answer=self._answer,
             model=candidate.model if candidate else request.model,
             node=candidate.node if candidate else None,
             status=self._status,
@@ -338,8 +345,9 @@ class RequestRun:
             reason=reason,
             attempts=tuple(self._attempts),
             candidates=self._considered,
-            choices=self._response.choices(self._finish),
-            extra=self._response.extra,
+            choices=(self.filters or self._response).choices(self._finish),
+            extra={} if self.filters else self._response.extra,
+            filters=self.filters.results if self.filters else (),
             ignored=self._ignored,
             references=request.references,
             kind=request.kind,
@@ -350,6 +358,11 @@ class RequestRun:
             error_type=self._error.type if self._error else None,
             error=self._error.message if self._error else None,
         )
+
+    @property
+    def _answer(self) -> str:
+        """The text of the response as its caller gets it."""
+        return self.filters.text if self.filters else self._response.answer
 
     def stored(self, outcome: Outcome) -> Outcome:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
@@ -455,6 +468,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         choices=(),
         extra={},
         references=None,
+        filters=tuple(replace(result, reason=None) for result in outcome.filters),
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
         error=None,

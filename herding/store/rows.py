@@ -13,6 +13,7 @@ from herding.values import (
     Attempt,
     CheckResult,
     Choice,
+    FilterResult,
     Outcome,
     Parameters,
     Reference,
@@ -134,13 +135,14 @@ def _response(outcome: Outcome) -> Row | None:
     """Return what a response has besides its text, None if that is nothing."""
     choices, details = outcome.choices, outcome.usage.details
     more = outcome.references is not None or outcome.steps is not None
-    if not (choices or outcome.extra or details or outcome.ignored or more):
+    if not (choices or outcome.extra or details or outcome.ignored or outcome.filters or more):
         return None
     found = {
         "choices": [_choice(choice) for choice in choices],
         "extra": outcome.extra,
         "usage": details,
         "ignored": outcome.ignored,
+        "filters": [asdict(result) for result in outcome.filters],
     }
     given = {name: value for name, value in found.items() if value}
     if outcome.references is not None:
@@ -163,6 +165,7 @@ def _read_response(stored: Mapping[str, Any] | None) -> Row:
         "extra": stored.get("extra", {}),
         "ignored": tuple(stored.get("ignored", ())),
         "references": _references(stored.get("references")),
+        "filters": tuple(FilterResult(**result) for result in stored.get("filters", ())),
         "steps": _steps(stored.get("steps")),
     }
 

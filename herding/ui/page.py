@@ -88,7 +88,7 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
+        self.versions = self.get(VersionsTab)
         self.compare = self.get(CompareTab)
         self.access = self.get(AccessTab)
         self._wire_load(demo)
@@ -124,7 +124,7 @@ class Page:
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
         self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
-        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
+        CompareLinks(self._orchestrator, compare=self.compare)
         VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
 
     def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:

@@ -46,6 +46,8 @@ class Request:
     has (`name`), and `after` are the messages that follow it, such as tool calls and their results. `prompts` are raw
     inputs that `text` can't hold: token ids, or several texts.
 
+    `collection` is searched instead of the one that the prompt retrieves from.
+
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
 
@@ -64,6 +66,7 @@ class Request:
     fields: Fields = field(default_factory=dict)
     after: tuple[Message, ...] = ()
     prompts: tuple[Any, ...] | None = None
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,18 @@ class CheckResult:
 
     ok: bool | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterResult:
+    """The effect of a response filter, with the plugin that it is of. `before` and `after` count characters."""
+
+    name: str
+    plugin: str
+    action: Literal["passed", "changed", "refused", "failed"]
+    reason: str | None = None
+    before: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +148,9 @@ class StepRun:
 class Outcome:
     """All that is known of a request; one row of the history, and the final answer of the front door.
 
-    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text
-    after the stop marker trimmed it: what streamed is what is stored. `choices` are the whole choices of a response
-    that has more than one text: reasoning, tool calls, a refusal, or several choices; the first one's text is `answer`.
+    `input` is exactly what the node got: the raw text, or the messages as a JSON list. `answer` is the text after the
+    stop marker trimmed it: what streamed is what is stored. `choices` are the whole choices of a response that has
+    more than one text: reasoning, tool calls, a refusal, or several choices; the first one's text is `answer`.
     `extra` are further fields of the response as the node sent them. `parameters` are those that the node got, and
     `ignored` names those that it does not take. `candidates` are who could have answered when the last attempt began;
     the history does not keep them. `token` is the public part of the access token, if one was used. `cost` is in
@@ -145,7 +160,7 @@ class Outcome:
     not keep them.
 
     `parent` is the request of the chain that this one is a step of, and `step` the name of that step. `steps` are
-    those of a chain, None for other requests.
+    those of a chain, None for other requests. `filters` tell what the response filters of the prompt did.
     """
 
     request_id: str
@@ -182,6 +197,7 @@ class Outcome:
     extra: Fields = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
     parent: str | None = None
     step: str | None = None
     steps: tuple[StepRun, ...] | None = None
@@ -221,6 +237,8 @@ class Outcome:
         if self.reasoning:
             cut = " It ended at the maximum of output tokens." if self.finish_reason == "length" else ""
             return f"The response has reasoning and no text.{cut}"
+        if refused := next((found for found in self.filters if found.action == "refused"), None):
+            return f"The response filter '{refused.name}' refused the response: {refused.reason}."
         if self.finish_reason == "content_filter":
             return "The content filter of the node removed the response."
         return None if self.choices and self.choices[0].fields else "The response is empty."

@@ -99,7 +99,7 @@ def test_the_tab_opens_from_the_overview_and_shows_what_is_written_in_the_file(
 ) -> None:
     page.goto(f"{app.url}/?tab=overview&prompt=sentiment")
     page.locator('#overview-list [data-row="keep_it_short"]').click()
-    page.get_by_role("link", name="Show versions").click()
+    page.get_by_role("link", name="Versions", exact=True).click()
     expect(page.locator("#version-prompt input")).to_have_value(re.compile("keep_it_short"), timeout=LONG)
     assert "prompt=keep_it_short" in page.url
     expect(page.locator("#version-list .row-pick")).to_have_count(1)

@@ -27,7 +27,7 @@ def test_routing_has_the_policies_by_name() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"routing": {"policy": "best"}},
+        {"routing": {"policy": "the best"}},
         {"routing": {"pinned": "e/f"}},
         {"routing": {"fast_seconds": 3, "slow_seconds": 2}},
         {"routing": {"slow_seconds": 0}},

@@ -173,9 +173,7 @@ def test_the_reason_tells_stars_failures_and_share() -> None:
     assert chooser.choose("q", ("x", "y"), RoutingSettings(), busy={}).why.endswith("no data for this prompt yet")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"policy": "best"}, {"slow_ms": 10, "fast_ms": 20}, {"fast_ms": 0}, {"slow_ms": float("nan")}]
-)
+@pytest.mark.parametrize("wrong", [{"slow_ms": 10, "fast_ms": 20}, {"fast_ms": 0}, {"slow_ms": float("nan")}])
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         RoutingSettings(**wrong)  # type: ignore[arg-type]

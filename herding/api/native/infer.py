@@ -32,6 +32,7 @@ from herding.values import (
     Delta,
     Done,
     Event,
+    FilterResult,
     FinishReason,
     Message,
     Outcome,
@@ -97,6 +98,9 @@ class RunPromptRequest(RequestModel):
         max_length=MAX_TURNS,
         description="earlier turns of a chat, oldest first, instead of the remembered ones",
     )
+    collection: str | None = Field(
+        default=None, max_length=64, description="searched instead of the one that the prompt retrieves from"
+    )
     stream: StrictBool = False
     prompt_key: SkipJsonSchema[str | None] = None
     raw_inputs: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, max_length=MAX_VARIABLES)
@@ -118,6 +122,7 @@ class RunPromptRequest(RequestModel):
             parameters=self.parameters.value(),
             turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,
+            collection=self.collection,
         )
 
 
@@ -157,7 +162,7 @@ class RunPromptResponse(ResponseModel):
     `text` is the answer without its `reasoning`. `note` says why there is no text. `choices` are all choices of a
     response that has more than one text. `ignored_parameters` are those that the node does not take. `references` are
     the chunks of documents that filled a variable, null for a prompt without retrieval. `steps` are those of a chain,
-    null for other prompts.
+    null for other prompts. `filters` tell what the response filters of the prompt did.
     """
 
     request_id: str
@@ -180,6 +185,7 @@ class RunPromptResponse(ResponseModel):
     choices: list[ResponseChoice] | None = None
     ignored_parameters: tuple[str, ...] = ()
     references: tuple[Reference, ...] | None = None
+    filters: tuple[FilterResult, ...] = ()
     steps: tuple[StepRun, ...] | None = None
 
     @classmethod
@@ -206,6 +212,7 @@ class RunPromptResponse(ResponseModel):
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
+            filters=outcome.filters,
             steps=outcome.steps,
         )
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import resource
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +21,9 @@ _USER = 0x10000000
 """Flags of `unshare`: a network and a user of its own."""
 
 _REFUSED = ("socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "urllib.")
+_LOADER_PARAMETERS = 2
+"""Parameters of a loader that makes Markdown; one with more gets the chunker as well, and returns chunks."""
+
 _DEPTH = 3_000
 """Nesting of a document that is read."""
 
@@ -66,18 +71,23 @@ def _refuse(event: str, _arguments: object) -> None:
 
 def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
     from herding.knowledge.parsing.chunks import Chunker, numbered
-    from herding.knowledge.parsing.formats import UnreadableError, read
+    from herding.knowledge.parsing.formats import UnreadableError, read, read_markdown
 
     sys.addaudithook(_refuse)
     chunker = Chunker(tokens=head["tokens"], overlap=head["overlap"], tokenizer=head["tokenizer"])
-    kind = head["kind"]
-    if head.get("loader"):
-        kind, result = "md", _load(head["loader"], content, head["title"])
+    module, _, name = head["loader"].partition(":")
+    try:
+        loader = getattr(importlib.import_module(module), name)
+        reader = loader if len(inspect.signature(loader).parameters) > _LOADER_PARAMETERS else read_markdown
+    except BaseException as error:  # noqa: BLE001 (a plugin may fail in any way)
+        return {"error": f"The loader {head['loader']} failed: {type(error).__name__}: {str(error)[:200]}"}
+    if reader is read_markdown and loader is not read_markdown:
+        result = _load(head["loader"], loader, content, head["title"])
         if isinstance(result, str):
             return {"error": result}
         content = result
     try:
-        chunks = numbered(read(kind, content, chunker, title=head["title"]))
+        chunks = numbered(read(reader, content, chunker, title=head["title"]))
     except UnreadableError as error:
         return {"error": str(error)}
     except MemoryError:
@@ -91,13 +101,12 @@ def _read(head: dict[str, Any], content: bytes) -> dict[str, Any]:
     return {"chunks": [asdict(chunk) for chunk in chunks]}
 
 
-def _load(loader: str, content: bytes, title: str) -> bytes | str:
-    """Return the Markdown that the loader of a plugin makes, or the reason why it can't."""
-    module, _, name = loader.partition(":")
+def _load(name: str, loader: Callable[[bytes, str], Any], content: bytes, title: str) -> bytes | str:
+    """Return the Markdown that a loader makes, or the reason why it can't."""
     try:
-        made: Any = getattr(importlib.import_module(module), name)(content, title)
+        made: Any = loader(content, title)
     except BaseException as error:  # noqa: BLE001 (a plugin may fail in any way)
-        return f"The loader {loader} failed: {type(error).__name__}: {str(error)[:200]}"
+        return f"The loader {name} failed: {type(error).__name__}: {str(error)[:200]}"
     if not isinstance(made, str):
-        return f"The loader {loader} returned {type(made).__name__}, not a text."
+        return f"The loader {name} returned {type(made).__name__}, not a text."
     return made.encode("utf-8", "replace")

@@ -42,11 +42,15 @@ class UnreadableError(Exception):
     """The document can't be read; the message says why, for the person who added it."""
 
 
-def read(kind: str, content: bytes, chunker: Chunker, *, title: str) -> list[TextChunk]:
+Reader = Callable[[bytes, str, Chunker], list[TextChunk]]
+"""Returns the chunks of a document's content, which has a title."""
+
+
+def read(reader: Reader, content: bytes, chunker: Chunker, *, title: str) -> list[TextChunk]:
     """Return the chunks of a document. Raises UnreadableError."""
     if not content:
         raise UnreadableError("The document is empty.")
-    chunks = _READERS[kind](content, chunker, title)
+    chunks = reader(content, title, chunker)
     if not any(chunk.text.strip() for chunk in chunks):
         raise UnreadableError("The document has no text.")
     return chunks
@@ -72,15 +76,18 @@ def _checked(text: str) -> str:
     return text
 
 
-def _read_text(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_text(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of plain text."""
     return chunker.cut(decode(content))
 
 
-def _read_markdown(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_markdown(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of Markdown."""
     return chunker.cut(decode(content), markdown=True)
 
 
-def _read_html(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_html(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of a page's text, without scripts, forms and links."""
     from bs4 import BeautifulSoup
     from markdownify import MarkdownConverter
 
@@ -92,7 +99,8 @@ def _read_html(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]
     return [_without_lines(chunk) for chunk in chunker.cut(text, markdown=True)]
 
 
-def _read_pdf(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_pdf(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of a PDF, page by page."""
     import pypdfium2
 
     try:
@@ -116,7 +124,8 @@ def _read_pdf(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
     return [chunk for number, text in enumerate(texts, start=1) for chunk in chunker.cut(text, page=number)]
 
 
-def _read_docx(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_docx(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of a Word document."""
     import docx
     from docx.table import Table
 
@@ -171,7 +180,8 @@ def _table(item: Any) -> str:
     return "\n".join(f"| {row} |" for row in rows)
 
 
-def _read_csv(content: bytes, chunker: Chunker, _title: str) -> list[TextChunk]:
+def read_csv(content: bytes, _title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return chunks of whole rows of a table, each value with the name of its column."""
     csv.field_size_limit(MAX_FIELD)
     text = decode(content)
     try:
@@ -213,7 +223,8 @@ def _rows(chunker: Chunker, group: list[str], first: int, last: int) -> list[Tex
     return [TextChunk(0, chunk.text, "", None, first, max(first, last), chunk.tokens) for chunk in found]
 
 
-def _read_python(content: bytes, chunker: Chunker, title: str) -> list[TextChunk]:
+def read_python(content: bytes, title: str, chunker: Chunker) -> list[TextChunk]:
+    """Return the chunks of Python source, one for each definition."""
     path = PurePosixPath(title.replace("\\", "/"))
     parts = [part for part in path.with_suffix("").parts if part not in ("/", "..", ".")]
     module = ".".join(parts[:-1] if parts and parts[-1] == "__init__" else parts)
@@ -223,14 +234,3 @@ def _read_python(content: bytes, chunker: Chunker, title: str) -> list[TextChunk
 def _without_lines(chunk: TextChunk) -> TextChunk:
     """Return a chunk without its lines, which are those of the converted text."""
     return TextChunk(chunk.number, chunk.text, chunk.heading, tokens=chunk.tokens)
-
-
-_READERS: dict[str, Callable[[bytes, Chunker, str], list[TextChunk]]] = {
-    "txt": _read_text,
-    "md": _read_markdown,
-    "html": _read_html,
-    "pdf": _read_pdf,
-    "docx": _read_docx,
-    "csv": _read_csv,
-    "py": _read_python,
-}

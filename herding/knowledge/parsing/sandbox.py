@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from herding.errors import UserError
+from herding.knowledge.documents import loader_of
 from herding.values import TextChunk
 
 SECONDS = 60
@@ -40,10 +41,12 @@ async def parse(
 ) -> list[TextChunk]:
     """Return the chunks of a document; raise UserError with the reason for one that can't be read.
 
-    A `loader`, a function of a plugin as `module:function`, makes Markdown of the content first.
+    It is read by `loader`, a function as `module:function`; by default by the one that is registered for the kind.
     """
+    loader = loader or loader_of(kind)
+    if loader is None:
+        raise UserError(f"Documents of the kind '{kind[:50]}' can't be read: the plugin that reads them is not loaded.")
     head = {
-        "kind": kind,
         "title": title,
         "tokens": tokens,
         "overlap": overlap,

@@ -17,14 +17,44 @@ export const setAddress = (fields) => {
   history.replaceState(history.state, "", url);
 };
 
+// The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
+// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
+// than one prompt.
+const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
+let byLink = false;
+const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
+const switchAddress = (key, fields) => {
+  const url = new URL(location.href);
+  const before = url.searchParams.get("tab");
+  const own = [...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__"));
+  if (before && before !== key) sessionStorage.setItem(`fields-${before}`, JSON.stringify(Object.fromEntries(own)));
+  for (const [name] of own) url.searchParams.delete(name);
+  for (const [name, value] of Object.entries({ ...fields, tab: key })) if (value) url.searchParams.set(name, value);
+  history.replaceState(history.state, "", url);
+};
+const sharedFields = (key) => {
+  const prompt = new URL(location.href).searchParams.get("prompt");
+  return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
+};
+document.addEventListener(
+  "click",
+  ({ target }) => {
+    const [key] = /(?<=^tab-)\w+/.exec(target.closest?.("#tabs button[role=tab]")?.getAttribute("aria-controls")) ?? [];
+    if (key && !byLink) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
+  },
+  true,
+);
+
 /** Open a tab by its key, with the fields of the address that it reads. */
 export const openTab = (key, fields = {}) => {
-  setAddress({ ...fields, tab: key });
+  switchAddress(key, { ...sharedFields(key), ...fields });
   const host = document.querySelector(`.view[data-view="${key}"]`);
   const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
   if (!host || !tab) return location.assign(location.href);
   delete host.dataset.opened;
+  byLink = true;
   tab.click();
+  byLink = false;
   if (isVisible(host)) open(host);
 };
 
@@ -229,7 +259,9 @@ export const readEvents = async (url, body, on, signal) => {
 document.addEventListener("click", ({ target }) => {
   const row = target.closest?.(".rows tbody tr");
   if (!row || target.closest("a, button, input, label, select")) return;
-  row.querySelector(".row-name")?.click();
+  const name = row.querySelector(".row-name");
+  name?.focus({ preventScroll: true }); // arrow keys go on from here
+  name?.click();
 });
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
   if (!target.matches?.(".row-name")) return;
@@ -245,4 +277,21 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   name.focus();
   name.click();
+});
+
+// Details that stand beside a table: on a narrow screen they take its place until they are closed.
+document.addEventListener("click", ({ target }) => {
+  if (target.closest?.("[data-close-drawer]")) closeDrawer(target.closest(".drawer"));
+});
+const closeDrawer = (drawer) => {
+  const row = drawer.querySelector("tr[aria-current]");
+  drawer.querySelector(".detail").replaceChildren();
+  row?.removeAttribute("aria-current");
+  row?.querySelector(".row-name")?.focus();
+  drawer.dispatchEvent(new CustomEvent("drawer-closed", { bubbles: true }));
+};
+document.addEventListener("keydown", (event) => {
+  const drawer = event.target.closest?.(".drawer");
+  if (event.key !== "Escape" || !drawer?.querySelector(".detail > *") || event.target.matches("input, textarea, select")) return;
+  closeDrawer(drawer);
 });

@@ -254,7 +254,7 @@ def shown_default(variable: Data) -> str:
 def is_required(variable: Data) -> bool:
     """Return whether a request must give a variable."""
     required = variable.get("required")
-    return variable.get("default") is None and required is not False
+    return variable.get("default") is None and variable.get("source") is None and required is not False
 
 
 def _set_required(made: dict[str, Any], *, required: bool) -> None:

@@ -149,7 +149,8 @@ def policy(routing: RoutingSettings) -> Markup:
     exploring = ""
     if routing.policy == STARS:
         exploring = ", exploring" if routing.explore else ", not exploring (always the best model so far)"
-    parts = ["Policy: ", el("b", routing.policy), " (", POLICIES[routing.policy], ")", exploring, ". "]
+    words = POLICIES.get(routing.policy, "of a plugin")
+    parts = ["Policy: ", el("b", routing.policy), " (", words, ")", exploring, ". "]
     pinned = ["Pinned: ", el("b", routing.pinned or "none"), ". "]
     hint = el("span", "To change it, edit ", el("code", "routing:"), " in the prompt's YAML.", cls="muted")
     return el("p", *parts, *pinned, hint, cls="policy")

@@ -6,11 +6,9 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import gradio as gr
 from markupsafe import Markup
 
 from herding.errors import UserError
-from herding.ui.kit.events import on, requires
 from herding.ui.kit.fields import select_field, text_field
 from herding.ui.kit.format import el, join
 from herding.values.durations import DAY_MS
@@ -20,52 +18,6 @@ PRESETS = [("Today", TODAY), ("Last 7 days", "6"), ("Last 30 days", "29"), ("Las
 """The presets, each with its number of days before today. All days are in UTC."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-class PeriodPicker:
-    """A dropdown of presets, and two fields for days that only the preset Custom shows."""
-
-    def __init__(self, elem_id: str, *, right: str, name: str, preset: str = ALL, optional: bool = True) -> None:
-        presets = [("Any time", ALL), *PRESETS] if optional else PRESETS
-        self.preset = gr.Dropdown(
-            presets,
-            value=preset,
-            label="Period",
-            filterable=False,
-            interactive=True,
-            min_width=130,
-            elem_id=f"{elem_id}-period",
-        )
-        self.begin, self.end = (
-            gr.DateTime(
-                label=label,
-                include_time=False,
-                type="string",
-                timezone="UTC",
-                visible=False,
-                interactive=True,
-                min_width=130,
-                elem_id=f"{elem_id}-{end}",
-            )
-            for label, end in (("From (UTC)", "from"), ("To (UTC)", "to"))
-        )
-
-        @requires(right)
-        async def show_days(chosen: str | None) -> list[Any]:
-            """Show the fields for days with the preset Custom."""
-            return [gr.update(visible=chosen == CUSTOM)] * 2
-
-        on(self.preset.input, show_days, [self.preset], [self.begin, self.end], name=f"{name}_period", queue=False)
-
-    @property
-    def fields(self) -> list[Any]:
-        """The fields that `read_period` reads."""
-        return [self.preset, self.begin, self.end]
-
-    @property
-    def events(self) -> list[Any]:
-        """The events that change the period."""
-        return [self.preset.input, self.begin.change, self.end.change]
 
 
 def period_fields(id: str, preset: str, begin: str, end: str, *, optional: bool = True) -> Markup:

@@ -30,7 +30,7 @@ from herding.ui.kit.json_tree import json_tree, parse_json
 from herding.ui.kit.markdown import MAX_CHARS, render_markdown
 from herding.ui.kit.message_parts import response_parts
 from herding.ui.kit.references import reference_cards
-from herding.values import Considered, Delta, Done, Event, Outcome, Queued, Started
+from herding.values import Considered, Delta, Done, Event, FilterResult, Outcome, Queued, Started
 
 MIN_STREAM_MS = 10
 """A response that arrives within this time came in one piece and has no speed."""
@@ -185,7 +185,8 @@ def final_status(outcome: Outcome) -> Markup:
     """Return the status of a finished request."""
     time = el("span", duration(outcome.timings.total_ms), cls="muted")
     ended = _ENDED.get(outcome.finish_reason or "")
-    chips = (chip(ended, "warn") if ended else None, chip(_NO_TEXT, "warn") if outcome.note else None)
+    chips = [chip(ended, "warn") if ended else None, chip(_NO_TEXT, "warn") if outcome.note else None]
+    chips += [chip(f"Changed by {found.name}", "accent") for found in outcome.filters if found.action == "changed"]
     return el("div", status_chip(outcome.status), checks_chip(outcome.checks), *chips, time, cls="status-line")
 
 
@@ -225,12 +226,21 @@ def facts(outcome: Outcome) -> Markup:
             ("First token", duration(times.first_token_ms)),
             ("Total", duration(times.total_ms)),
             ("Speed", speed(outcome)),
+            ("Response filters", "; ".join(map(_filter_text, outcome.filters))),
             ("Queued", duration(times.queued_ms) if times.queued_ms >= 100 else ""),
             ("Cost", cost_text(outcome.cost) if outcome.node and outcome.status != "running" else None),
             ("Request ID", el("code", outcome.request_id)),
         ],
         cls="facts metrics",
     )
+
+
+def _filter_text(result: FilterResult) -> str:
+    """Return what a response filter did, in words."""
+    words = f"{result.action} ({result.before:,} to {result.after:,} characters)"
+    words = words if result.action == "changed" else result.action
+    reason = f": {result.reason}" if result.reason else ""
+    return f"{result.name} of {result.plugin}: {words}{reason}"
 
 
 def speed(outcome: Outcome) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from herding.access.operations import RATE
-from herding.errors import AccessError, NotFoundError, UserError
+from herding.errors import AccessError, UserError
 from herding.prompts.edits import Edits
 from herding.ui.compare.column import ColumnPane
 from herding.ui.compare.state import DRAFT, LETTERS, CompareState
-from herding.values import Outcome, Parameters, Request
+from herding.values import Outcome
 from tests.support.herding import ADMIN, GUEST
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 
@@ -236,63 +236,6 @@ async def test_a_column_goes_to_the_first_tab_with_all_that_it_is(desktop: Deskt
     assert (kept.edits.variables["error"], kept.edits.parameters) == ("900", {"max_tokens": 7})
 
 
-async def test_a_request_of_the_history_is_run_again_on_other_models(desktop: Desktop) -> None:
-    history, columns = desktop.page.history, desktop.page.compare.columns
-    await opened(desktop, "varied", 3)
-    desktop.set(desktop.page.compare.form.components[0], "700")
-    desktop.set(columns[2].max_tokens, 2)
-    await desktop.fire("compare_remove_0")
-    await desktop.fire("compare_remove_1")
-    await desktop.fire("compare_run")
-    (row,) = await rows(desktop)
-    await desktop.fire("history_pick", row.request_id)
-    assert desktop.prop(history.compare, "visible") is True
-    await desktop.fire("compare_choose")
-    await desktop.fire("history_compare")
-    await desktop.fire("compare_replayed")
-    assert desktop.prop(desktop.page.tabs, "selected") == "compare"
-    assert desktop.value(desktop.page.compare.form.components[0]) == "700"
-    assert seen(desktop) == ["A", "B"]
-    assert [desktop.value(field) for field in columns[0].fields] == ["varied", "", "echo", None, 2]
-    assert desktop.value(columns[2].text) == ""
-    with pytest.raises(NotFoundError):
-        await desktop.fire("history_compare", who=GUEST)
-
-
-async def test_a_replay_keeps_every_parameter_in_all_columns(desktop: Desktop) -> None:
-    compare, columns = desktop.page.compare, desktop.page.compare.columns
-    own = Parameters(temperature=0.9, top_p=0.3, top_k=7, max_tokens=9, stop=("\n", "END"), seed=5)
-    ran = await desktop.place.orchestrator.pipeline.run(Request("say", {"text": "a b"}, parameters=own), ADMIN)
-    await desktop.fire("history_pick", ran.request_id)
-    await desktop.fire("history_compare")
-    await desktop.fire("compare_replayed")
-    for column in columns[:2]:
-        assert [desktop.value(field) for field in (column.temperature, column.max_tokens)] == [0.9, 9]
-    about = str(desktop.value(compare.about))
-    assert "top p 0.3, top k 7, seed 5, stop &#x27;\\n&#x27;, &#x27;END&#x27;" in about
-    desktop.set(columns[1].max_tokens, 8)
-    await desktop.fire("compare_run")
-    both = {row.parameters for row in (await rows(desktop))[:2]}
-    assert both == {own, replace(own, max_tokens=8)}
-    assert "seed 5" in str(desktop.value(compare.summary))
-    await desktop.fire("compare_use_1")
-    kept = await desktop.place.orchestrator.drafts.get("say", ADMIN)
-    assert kept is not None
-    assert kept.edits.parameters == {
-        **{"temperature": 0.9, "max_tokens": 8},
-        **{"top_p": 0.3, "top_k": 7, "seed": 5, "stop": ["\n", "END"]},
-    }
-
-
-async def test_a_request_without_texts_is_not_compared(desktop: Desktop) -> None:
-    await opened(desktop)
-    await desktop.fire("compare_run", who=GUEST)
-    row = (await desktop.place.rows(GUEST))[0]
-    await desktop.place.accounts.forget([row.request_id], GUEST)
-    await desktop.fire("history_pick", row.request_id, who=GUEST)
-    assert desktop.prop(desktop.page.history.compare, "visible") is False
-
-
 async def test_what_prompts_and_models_write_stays_text(desktop: Desktop) -> None:
     compare = desktop.page.compare
     await opened(desktop, "hostile")
@@ -465,17 +408,3 @@ async def test_a_version_with_other_checks_becomes_a_whole_draft(desktop: Deskto
     assert kept is not None
     assert "max_words: 5" in str(kept.edits.whole)
     assert "temperature: 0.5" in str(kept.edits.whole)
-
-
-async def test_the_replay_of_an_edited_run_says_that_its_text_is_not_there(desktop: Desktop) -> None:
-    place, about = desktop.place, desktop.page.compare.about
-    edited = await place.orchestrator.pipeline.run(Request("say", template="prompt: 'edited {{text}}'"), desktop.who)
-    plain = await place.orchestrator.pipeline.run(Request("say"), desktop.who)
-    for row, told in ((edited, True), (plain, False)):
-        await desktop.fire("history_pick", row.request_id)
-        await desktop.fire("history_compare")
-        await desktop.fire("compare_replayed")
-        assert ("ran an unsaved edit" in desktop.value(about)) is told
-        assert (f"Column A runs the saved version {row.version} instead" in desktop.value(about)) is told
-    await desktop.fire("compare_run")
-    assert desktop.value(desktop.page.compare.columns[0].text) == "one two three"
