@@ -21,7 +21,7 @@ from herding.ui.kit.format import (
     mean_rating,
     plural,
 )
-from herding.ui.kit.variable_form import help_text
+from herding.ui.kit.variables import help_text
 from herding.ui.kit.views import Call
 from herding.ui.overview.calls import calls
 from herding.values import Principal, PromptInfo, PromptVersion
