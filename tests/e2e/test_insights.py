@@ -135,7 +135,7 @@ def test_another_prompt_and_period_are_chosen_and_stay_in_the_address(app: Runni
     expect(report).to_contain_text("in the last 7 days", timeout=LONG)
     requests = page.locator("#insights-report dl dd").first
     before = int(requests.text_content() or "")
-    report.get_by_role("link", name="Open in editor").click()
+    report.get_by_role("link", name="Open in engineer").click()
     bench = Workbench(page, app.url)
     expect(page.locator("#prompt-picker")).to_contain_text("Duel", timeout=LONG)
     bench.run()
