@@ -151,7 +151,7 @@ class RunRoutes:
                 switch = branches.switch(request_id) if branches else None
                 shown += [chat.recorded_question(outcome, switch), chat.assistant_turn(outcome, html)]
             else:
-                shown.append(el("div", html, data_request=request_id, data_status=response.final_status(outcome)))
+                shown.append(el("div", html, data_request=request_id, data_status=str(response.final_status(outcome))))
         return join(shown)
 
     async def _branches(self, ids: Sequence[str], who: Principal) -> Branches | None:
