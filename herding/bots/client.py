@@ -226,7 +226,7 @@ class DiscordBot(discord.Client):
             await reply.deliver()
             return
         if in_thread:
-            turns = await thread_turns(message.channel, message, self.bot_id)
+            turns = await thread_turns(message.channel, message, asker=message.author.id, bot_id=self.bot_id)
         else:
             turns = await reply_turns(message, self.bot_id)
         question = Question(
@@ -252,7 +252,9 @@ class DiscordBot(discord.Client):
             else:  # Discord did not take our acknowledgement in time
                 target = MessageTarget(place, bot_id=self.bot_id, asked=interaction.id, replies_to=None)
             if isinstance(interaction.channel, discord.Thread):
-                turns = await thread_turns(interaction.channel, interaction, self.bot_id)
+                turns = await thread_turns(
+                    interaction.channel, interaction, asker=interaction.user.id, bot_id=self.bot_id
+                )
                 question = replace(question, turns=turns, session_id=f"{BOT}:{interaction.channel.id}")
             reply = self._reply(target, accepted, question=question.text)
             await self._run(question, user_of(interaction), reply, accepted)

@@ -36,7 +36,10 @@ ENDLESS = """
 
 @pytest.fixture
 def endless() -> Scripted:
-    return Scripted("endless", ["one ", "two "], models=("endless",), ends=False)
+    """A node for one request at a time, which ends only when it is stopped."""
+    node = Scripted("endless", ["one ", "two "], models=("endless",), ends=False)
+    node.concurrency = 1
+    return node
 
 
 @pytest.fixture
