@@ -21,7 +21,7 @@ from herding.ui.kit.format import (
     mean_rating,
     plural,
 )
-from herding.ui.kit.variable_form import help_text
+from herding.ui.kit.variables import help_text
 from herding.ui.kit.views import Call
 from herding.ui.overview.calls import calls
 from herding.values import Principal, PromptInfo, PromptVersion
@@ -69,7 +69,7 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
 def links(prompt: PromptInfo, who: Principal) -> Markup:
     """Return the links to the tabs that the role sees."""
     key = quote(prompt.key, safe="")
-    opens = el("a", "Open in editor", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
+    opens = el("a", "Open in engineer", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
     others = [
         el("a", label, href=f"?tab={tab}&prompt={key}", cls="btn") for tab, label in LINKS.items() if tab in who.tabs
     ]
