@@ -130,6 +130,7 @@ def test_the_main_job_by_keyboard_alone(app: RunningApp, page: Page, width: int)
 
     field = bench.variable("text")
     tab_to(page, field)
+    keys.press("Control+a")
     keys.type("Is it ? one two three " + "and on it goes " * 40)  # a field takes every key
     expect(dialog).to_have_count(0)
     keys.press("Control+Enter")
