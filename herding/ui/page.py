@@ -95,7 +95,7 @@ class Page:
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
         self.versions = self.get(VersionsTab)
-        self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
+        self.usage = self.get(UsageTab)
         self._wire_load(demo)
         self._wire_tabs()
         self._wire_links()
