@@ -24,7 +24,7 @@ TABS = {
     "history": "#history-list tr[data-row]",
     "compare": "#compare-columns",
     "insights": "#insights-routing li",
-    "nodes": ".node h3",
+    "nodes": ".node h2",
 }
 """The tabs, each with what it shows once it is loaded."""
 

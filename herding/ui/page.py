@@ -180,6 +180,11 @@ def visible_tabs(principal: Principal) -> list[str]:
     return [tab.key for tab in TABS if tab.is_visible(principal)]
 
 
+def tab_names(principal: Principal) -> dict[str, str]:
+    """Return the names of the tabs that a principal sees, by their keys."""
+    return {tab.key: tab.title(principal) for tab in TABS if tab.is_visible(principal)}
+
+
 def first_tab(principal: Principal, asked: str) -> str:
     """Return the tab that opens first: the one that the address names, else that of the role."""
     visible = visible_tabs(principal)

@@ -90,22 +90,6 @@
     else location.reload();
   };
 
-  // Ctrl+Enter (or Cmd+Enter) runs the prompt, or all columns, from anywhere in the tab.
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-      const seen = (button) => button.offsetParent !== null && !button.disabled;
-      const run = [...document.querySelectorAll("#run, #compare-run")].find(seen);
-      if (!run) return;
-      event.preventDefault();
-      event.stopPropagation();
-      // A field sends its value when it loses focus.
-      setTimeout(() => run.click(), 60);
-    },
-    true,
-  );
-
   // Focusing a picker selects its text, so that typing searches at once.
   document.addEventListener("focusin", (event) => {
     if (event.target.matches?.("input[role=combobox]")) event.target.select();

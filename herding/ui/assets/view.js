@@ -1,7 +1,11 @@
 // Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
 
+import { addShortcuts, showShortcuts } from "./shortcuts.js";
+
 const version = new URL(import.meta.url).searchParams.get("v");
 const modules = new Map();
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
+const tabs = new Map(JSON.parse(meta("tabs") ?? "[]")); // the names of the tabs of this role, by their keys
 
 /** Show a message for some seconds; page.js draws it. */
 export const notify = (message, kind = "info") =>
@@ -49,7 +53,7 @@ document.addEventListener(
 export const openTab = (key, fields = {}) => {
   switchAddress(key, { ...sharedFields(key), ...fields });
   const host = document.querySelector(`.view[data-view="${key}"]`);
-  const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
+  const tab = tabButton(key);
   if (!host || !tab) return location.assign(location.href);
   delete host.dataset.opened;
   byLink = true;
@@ -60,8 +64,13 @@ export const openTab = (key, fields = {}) => {
 
 document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
 
-const tabButton = (key) =>
-  [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
+// Tabs for which a narrow page has no room are in a menu; its entries have only their names.
+const tabButton = (key) => {
+  const shown = document.querySelector(`#tabs button[role=tab][data-tab-id="${key}"]`);
+  if (shown) return shown;
+  const inMenu = document.querySelectorAll("#tabs button:not([role=tab], [aria-label])");
+  return [...inMenu].find((button) => button.textContent.trim() === tabs.get(key) && !button.closest("[aria-hidden=true]"));
+};
 const isVisible = (element) => element.offsetParent !== null;
 
 // The content of the tab that opens first is asked for at once: it comes while Gradio's page still starts.
@@ -77,7 +86,7 @@ const load = (name) => {
   if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
   return modules.get(name);
 };
-const firstKey = document.querySelector("meta[name=first-tab]")?.content;
+const firstKey = meta("first-tab");
 let first = firstKey ? askFirst(firstKey).catch(() => null) : null;
 
 const showFirst = async (host) => {
@@ -264,30 +273,53 @@ document.addEventListener("htmx:beforeRequest", ({ target }) => {
   target.closest("tbody").querySelectorAll("[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
   target.closest("tr").setAttribute("aria-current", "true");
 });
-document.addEventListener("keydown", (event) => {
-  if (!event.target.matches?.(".row-name") || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+const goToRow = (step) => (event) => {
   const row = event.target.closest("tr");
-  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
   const name = next?.querySelector(".row-name");
-  if (!name) return;
-  event.preventDefault();
+  if (!name) return false;
   name.focus();
   name.click();
+};
+
+// Keys.
+const isUsable = (button) => button.offsetParent !== null && !button.disabled;
+const press = (selector) => () => {
+  const button = [...document.querySelectorAll(selector)].find(isUsable);
+  if (!button || document.querySelector(":popover-open")) return false;
+  button.click();
+};
+const openNumber = ({ code }) => {
+  const key = [...tabs.keys()][(Number(code.at(-1)) + 9) % 10];
+  if (!key) return false;
+  openTab(key);
+};
+const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
+addShortcuts({
+  title: "Everywhere",
+  shortcuts: [
+    { keys: ["?"], label: "Show the keyboard shortcuts", run: showShortcuts },
+    { keys: DIGITS.map((digit) => `Alt+${digit}`), label: "Open a tab by its place", run: openNumber },
+    { keys: ["Ctrl+Enter"], label: "Run the prompt, or all columns of Compare", run: press("#run, #compare-run") },
+    { keys: ["Escape"], label: "Stop what is running", run: press("#stop, #compare-stop") },
+  ],
+});
+addShortcuts({
+  title: "Tables",
+  shortcuts: [
+    { keys: ["ArrowDown"], label: "Open the next row", on: ".row-name", run: goToRow(1) },
+    { keys: ["ArrowUp"], label: "Open the previous row", on: ".row-name", run: goToRow(-1) },
+  ],
 });
 
-// Details that stand beside a table: on a narrow screen they take its place until they are closed.
-document.addEventListener("click", ({ target }) => {
-  if (target.closest?.("[data-close-drawer]")) closeDrawer(target.closest(".drawer"));
+// The first stop of the Tab key leads past the header and the strip of tabs.
+const skip = Object.assign(document.createElement("a"), { className: "skip-link", href: "#tabs", textContent: "Skip to the content" });
+skip.addEventListener("click", (event) => {
+  event.preventDefault(); // the page's base would make another address of it
+  const view = [...document.querySelectorAll(".view")].find(isVisible);
+  if (!view) return;
+  view.tabIndex = -1;
+  view.focus();
+  view.scrollIntoView();
 });
-const closeDrawer = (drawer) => {
-  const row = drawer.querySelector("tr[aria-current]");
-  drawer.querySelector(".detail").replaceChildren();
-  row?.removeAttribute("aria-current");
-  row?.querySelector(".row-name")?.focus();
-  drawer.dispatchEvent(new CustomEvent("drawer-closed", { bubbles: true }));
-};
-document.addEventListener("keydown", (event) => {
-  const drawer = event.target.closest?.(".drawer");
-  if (event.key !== "Escape" || !drawer?.querySelector(".detail > *") || event.target.matches("input, textarea, select")) return;
-  closeDrawer(drawer);
-});
+document.body.prepend(skip);
