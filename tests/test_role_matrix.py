@@ -287,7 +287,7 @@ async def test_every_event_is_open_exactly_to_the_roles_with_its_right(
 
     monkeypatch.setattr(gr.Blocks, "process_api", passed)
     events = list(demo.fns.values())
-    assert len(events) > 30
+    assert events
     found: set[str] = set()
     for event in events:
         right = required_right(event)
