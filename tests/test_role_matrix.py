@@ -266,7 +266,7 @@ async def test_the_mounts_are_closed_to_a_wrong_token(site: Site) -> None:
 
 
 EVENT_RIGHTS = set(PATHS.values()) | RIGHTS
-OPEN_EVENTS = {"Page.load", "Page.follow", "Page._pause_others.<locals>.pause_others"}
+OPEN_EVENTS = {"Page.load", "Page.follow"}
 """Handlers for everybody: they show nobody more than the role allows, or only fold something away."""
 
 

@@ -73,14 +73,6 @@ async def test_whoever_may_not_see_the_nodes_works_without_them(desktop: Desktop
     assert 'id="run"' in await desktop.get("engineer", who=RATER, prompt="say")
 
 
-@pytest.mark.parametrize("tab", TABS)
-async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
-    page = desktop.page
-    await desktop.fire("usage")
-    await desktop.fire(f"pause_others_{tab}")
-    assert desktop.prop(page.usage.timer, "active") is (tab == "usage")
-
-
 async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:
     """Events for everybody show what the role allows, which may be nothing."""
     who: Principal = NOBODY

@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from herding.access.operations import HISTORY, TABS, USAGE
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, required_right, requires
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
@@ -16,14 +15,7 @@ from tests.support.people import RIGHTS
 from tests.ui.conftest import Desktop, Served
 
 OPEN = {"page_load", "follow"}
-OPEN |= {f"pause_others_{tab}" for tab in TABS}
 """Events for everybody: what they show depends on the role."""
-
-
-OF_ONESELF = {"usage", "usage_open", "opt_out", "usage_statistics", "usage_check", "usage_period"} | {
-    f"{what}{step}" for what in ("end_sessions", "forget_drafts") for step in ("", "_ask", "_keep")
-}
-OF_HISTORY = {"forget_all", "forget_all_ask", "forget_all_keep"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
@@ -37,11 +29,6 @@ def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop)
     for event in desktop.demo.fns.values():
         assert event.api_visibility == "private"
         assert event.concurrency_limit is None or event.fn is None
-
-
-@pytest.mark.parametrize(("right", "events"), [(USAGE, OF_ONESELF), (HISTORY, OF_HISTORY)])
-def test_what_is_about_people_needs_its_right(desktop: Desktop, right: str, events: set[str]) -> None:
-    assert {event.api_name for event in desktop.demo.fns.values() if required_right(event) == right} == events
 
 
 @pytest.mark.parametrize("who", ["guest", "admin"])
