@@ -39,7 +39,9 @@ _POSTGRES = (
     "GENERATED ALWAYS AS (to_tsvector('simple', words)) STORED",
     "CREATE INDEX ix_chunk_lexemes ON chunk USING gin (lexemes) WITH (fastupdate = off)",
 )
-_POSTGRES_TUNED = "SELECT coalesce('fastupdate=off' = ANY (reloptions), false) FROM pg_class WHERE relname = 'ix_chunk_lexemes'"
+_POSTGRES_TUNED = (
+    "SELECT coalesce('fastupdate=off' = ANY (reloptions), false) FROM pg_class WHERE relname = 'ix_chunk_lexemes'"
+)
 _POSTGRES_TUNING = (
     # Else each query reads all that was added since the last vacuum, word by word.
     "ALTER INDEX ix_chunk_lexemes SET (fastupdate = off)",
@@ -108,7 +110,9 @@ def find(
     if not words:
         return []
     is_sqlite = connection.dialect.name == "sqlite"
-    query: str | list[str] = " OR ".join(f'"{word}"' for word in words) if is_sqlite else [f"'{word}'" for word in words]
+    query: str | list[str] = (
+        " OR ".join(f'"{word}"' for word in words) if is_sqlite else [f"'{word}'" for word in words]
+    )
     if not is_sqlite:  # a scan of all chunks seems cheaper than it is: it reads their lexemes
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
     statement = _FIND_SQLITE if is_sqlite else _FIND_POSTGRES
