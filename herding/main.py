@@ -32,6 +32,9 @@ from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
+from herding.bots.config import read_discord_file
+from herding.bots.door import DiscordDoor
+from herding.bots.service import BotService
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -103,6 +106,7 @@ class Parts:
     registry: Registry
     orchestrator: Orchestrator
     open_responses: OpenResponses
+    clock: Callable[[], int] = now_ms
 
 
 def load_plugins(off: Sequence[str] = ()) -> Plugins:
@@ -166,7 +170,7 @@ async def assemble(
             documents=settings.documents,
             plugins=plugins,
         )
-        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses())
+        yield Parts(library, store, fleet, roles, authenticator, registry, orchestrator, OpenResponses(), clock)
     finally:
         await asyncio.gather(*(node.close() for node in fleet.values()), return_exceptions=True)
         await store.close()
@@ -187,8 +191,30 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         watched = parts.open_responses.watch(authenticator)
         for work in (*orchestrator.background_tasks(), parts.roles.watch(), authenticator.keep(), watched):
             await tasks.enter_async_context(background(work))
+        if door := discord_door(parts, settings):
+            await tasks.enter_async_context(door.open())
         yield
         await authenticator.flush()
+
+
+def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
+    """Return the Discord bot, None without its token. Raises ConfigError if its file is wrong."""
+    token = _value(settings.discord_bot_token)
+    if token is None:
+        return None
+    file = read_discord_file(settings.discord, parts.roles.names)
+    orchestrator = parts.orchestrator
+    service = BotService(
+        orchestrator=orchestrator, authenticator=parts.authenticator, store=parts.store, file=file, clock=parts.clock
+    )
+    network = Network.from_environment(network_environment())
+    return DiscordDoor(
+        service,
+        token=token,
+        api=settings.discord_api,
+        proxy=network.proxy_of(settings.discord_api),
+        on_change=lambda status: orchestrator.tell_bot("discord", status.state, status.detail),
+    )
 
 
 async def _print_first_token(accounts: Accounts) -> None:

@@ -35,6 +35,7 @@ from herding.people.authenticator import Authenticator
 from herding.plugins import Plugins
 from herding.prompts.checks import BuiltInChecks
 from herding.prompts.library import Library
+from herding.routing.event_log import EventKind
 from herding.routing.policies import BuiltInPolicies
 from herding.serving.history import History
 from herding.serving.metrics import Metrics
@@ -110,6 +111,7 @@ class Orchestrator:
         register_loaders(plugins.loaders)
         self._store, self._fleet, self._clock = store, fleet, clock
         self._active = ActiveRequests()
+        self._bots: dict[str, str] = {}
         self._learning = Learning(store=store, rng=fleet.rng, clock=clock, plugins=plugins)
         self._prober, self._switcher = Prober(fleet), ModelSwitcher(fleet)
         self._version_cache = cache = VersionCache(store)
@@ -182,6 +184,21 @@ class Orchestrator:
             return problem
         able = any(node.serves or node.embeds for node in self._fleet.values())
         return None if able else "No node serves a model yet."
+
+    def tell_bot(self, name: str, state: str, detail: str = "") -> None:
+        """Note the state of a bot, which health shows; a change of its connection is an event of the Nodes tab."""
+        self._bots[name] = state
+        kinds: dict[str, EventKind] = {
+            "connected": "connected",
+            "reconnecting": "disconnected",
+            "failed": "misconfigured",
+        }
+        if kind := kinds.get(state):
+            self._fleet.events.record(name, kind, detail)
+
+    def bots(self) -> dict[str, str]:
+        """Return the state of each bot by its name."""
+        return dict(self._bots)
 
     def running(self) -> int:
         """The number of requests that run or wait."""

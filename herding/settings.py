@@ -164,6 +164,18 @@ class Settings(BaseSettings):
     roles: Path = Field(
         default_factory=lambda: shipped_files() / "config" / "roles.yaml", description="File of the roles."
     )
+    discord: Path = Field(
+        default_factory=lambda: shipped_files() / "config" / "discord.yaml", description="File of the Discord bot."
+    )
+    discord_api: str = Field(
+        default="https://discord.com/api/v10",
+        description="Base URL of Discord's API, where an API proxy stands in front of it.",
+    )
+    discord_bot_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DISCORD_BOT_TOKEN", "HERDING_DISCORD_BOT_TOKEN"),
+        description="`DISCORD_BOT_TOKEN`: token of the Discord bot, which runs in the app if it is set.",
+    )
     admin_token: SecretStr | None = Field(
         default=None, description="Token of the operator. If it is set, visitors without a token are guests."
     )
@@ -246,7 +258,7 @@ class Settings(BaseSettings):
             raise ValueError("the value has a line break or another control character; remove it")
         return given
 
-    @field_validator("home", "prompts", "documents", "nodes", "roles")
+    @field_validator("home", "prompts", "documents", "nodes", "roles", "discord")
     @classmethod
     def _expand_user(cls, given: Path | None) -> Path | None:
         try:

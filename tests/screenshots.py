@@ -21,10 +21,10 @@ FOLDER = Path("screenshots")
 TABS = {
     "overview": "#overview-list [data-row]",
     "versions": "#version-diff :is(ins, del)",
-    "history": "table.entries tbody tr",
-    "compare": "#compare-variables :is(textarea, input)",
+    "history": "#history-list tr[data-row]",
+    "compare": "#compare-columns",
     "insights": "#insights-routing li",
-    "nodes": ".node h3",
+    "nodes": ".node h2",
 }
 """The tabs, each with what it shows once it is loaded."""
 
@@ -156,14 +156,13 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
 
 def compare(page: Page) -> None:
     """Three columns with their answers."""
-    page.locator("#compare-variables textarea").first.wait_for()
     page.locator("#compare-add").click()
-    page.locator("#compare-b-temperature input").fill("1.4")
-    page.locator("#compare-c-max-tokens input").fill("12")
+    page.locator("#compare-c .compare-settings > summary").click()
+    page.locator("#compare-c-max-tokens").fill("12")
     page.locator("#compare-run").click()
     page.get_by_text("3 of 3 columns succeeded").wait_for()
-    page.locator("#compare-prefer-right").click()
-    page.get_by_text("B is better than A").wait_for()
+    page.locator("#compare-prefer-b").click()
+    page.get_by_text("B is the best").first.wait_for()
 
 
 def take_access(page: Page, url: str, end: str) -> None:

@@ -53,6 +53,8 @@ def test_a_planted_cycle_is_found(tmp_path: Path) -> None:
         ("herding/api/x.py", "from herding.ui import page"),
         ("herding/mcp/x.py", "from herding.api.app import create_app"),
         ("herding/api/x.py", "from mcp.server.lowlevel import Server"),
+        ("herding/bots/x.py", "from herding.api.app import create_app"),
+        ("herding/api/x.py", "import discord"),
         ("herding/prompts/x.py", "from herding.settings import secret; import gradio as gr"),
         ("herding/api/x.py", "def f():\n    import gradio"),
         ("herding/orchestrator.py", "from sqlalchemy.exc import DatabaseError"),

@@ -337,9 +337,11 @@ def _one(path: str) -> dict[str, Any]:
 
 WITHOUT_PRINCIPAL = {
     "background_tasks": "main.py runs them beside the requests",
+    "bots": "tells /healthz the states of bots, and nothing else",
     "load": "main.py calls it at the start",
     "ready": "tells /readyz whether requests can be served, and nothing else",
     "running": "main.py asks while the app stops",
+    "tell_bot": "the bots tell their state",
     "stop_accepting": "main.py calls it when the app stops",
     "interrupt_all": "main.py calls it when the app stops",
     "accounts.first_token": "main.py calls it at the first start",

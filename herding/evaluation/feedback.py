@@ -23,23 +23,25 @@ class Feedback:
     """Stores the feedback of each principal on the requests that they may see; all of it is durable on return.
 
     Every method raises AccessError without the right to rate, and NotFoundError where there is no such request.
+    `shown` is for front doors that show the response of one principal to others, such as a channel of a chat platform:
+    who saw it there may rate it.
     """
 
     def __init__(self, *, store: Store, learning: Learning, clock: Callable[[], int]) -> None:
         self._store, self._learning, self._clock = store, learning, clock
 
-    async def rate(self, request_id: str, stars: int | None, who: Principal) -> Score:
+    async def rate(self, request_id: str, stars: int | None, who: Principal, *, shown: bool = False) -> Score:
         """Give a request 1-5 stars; None removes them."""
-        await self._check_request(request_id, who)
+        await self._check_request(request_id, who, shown=shown)
         if stars is not None and (isinstance(stars, bool) or stars not in (1, 2, 3, 4, 5)):
             raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
         score = await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
         self._learning.rated(request_id, who.id, stars)
         return score
 
-    async def comment(self, request_id: str, text: str, who: Principal) -> Score:
+    async def comment(self, request_id: str, text: str, who: Principal, *, shown: bool = False) -> Score:
         """Comment on a request; an empty text removes the comment."""
-        await self._check_request(request_id, who)
+        await self._check_request(request_id, who, shown=shown)
         if len(text) > MAX_COMMENT:
             raise UserError(f"A comment has at most {MAX_COMMENT:,} characters.", param="comment")
         if text and who.opt_out:
@@ -71,7 +73,7 @@ class Feedback:
         await self._check_request(one, who)
         await self._check_request(other, who)
 
-    async def _check_request(self, request_id: str, who: Principal) -> None:
+    async def _check_request(self, request_id: str, who: Principal, *, shown: bool = False) -> None:
         require(who, RATE)
-        if await self._store.entry(request_id, viewer=who.id, owner=owner(who)) is None:
+        if await self._store.entry(request_id, viewer=who.id, owner=None if shown else owner(who)) is None:
             raise NotFoundError("Request not found.", param="request_id")

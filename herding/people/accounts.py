@@ -19,6 +19,7 @@ from herding.prompts.variables import clean_parameter
 from herding.serving.request import ActiveRequests
 from herding.store import Store, now_ms
 from herding.values import (
+    DISCORD,
     MAX_DOLLARS,
     MAX_INTERVAL_HOURS,
     MAX_LIMIT,
@@ -43,7 +44,7 @@ MINUTE_MS = 60_000
 MAX_DELETIONS_PER_MINUTE = 10
 MAX_TRACKED_ACCOUNTS = 10_000
 MAX_NAME = 100
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_USER = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.@-]{{0,63}}|{DISCORD}[0-9]{{1,20}}", re.ASCII)
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the writing direction of the text after a name."""
 
@@ -89,6 +90,7 @@ class Accounts:
         self._check_role(user.role)
         user = replace(self._checked(user, who), created_at=self._clock())
         await self._store.add_user(user)
+        self._authenticator.forget_user(user.id)
         return user
 
     async def change_user(self, user: User, who: Principal) -> User:
@@ -209,7 +211,8 @@ class Accounts:
     async def me(self, who: Principal) -> User | None:
         """Return the principal's user; None for guests and for an admin without a user."""
         require(who, USAGE)
-        return await self._store.user(who.id) if who.token not in (None, OPERATOR) else None
+        has_user = who.token not in (None, OPERATOR) or who.id.startswith(DISCORD)
+        return await self._store.user(who.id) if has_user else None
 
     async def opt_out(self, opted_out: bool, who: Principal, *, delete_drafts: bool = False) -> User:
         """Choose whether the content of this user's requests and drafts is stored, from now on.
@@ -219,6 +222,9 @@ class Accounts:
         require(who, USAGE)
         async with self._changing:  # else this would undo a concurrent change by an admin
             user = await self.me(who)
+            if user is None and who.id.startswith(DISCORD):  # they have a user from their first choice on
+                user = User(who.id, who.id, who.role, created_at=self._clock())
+                await self._store.add_user(user)
             if user is None:
                 raise UserError("Only users who have a token can choose this.", param="opt_out_history_content")
             changed = replace(user, opt_out=opted_out)

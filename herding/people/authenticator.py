@@ -19,7 +19,7 @@ from herding.access.tokens import Secret, parse
 from herding.errors import AuthenticationError, StoreError
 from herding.people.login_sessions import LoginSessions
 from herding.store import Store, now_ms
-from herding.values import LoginSession, Principal, Token, User
+from herding.values import DISCORD, LoginSession, Principal, Token, User
 
 CACHE_SECONDS = 2.0
 """The time a token is trusted without asking the database. A revocation by another process takes that long."""
@@ -72,6 +72,7 @@ class Authenticator:
         self._token_key, self._session_key = derive_key(key, "tokens"), derive_key(key, "sessions")
         self._admin_digest = self.operator_digest(admin_token) if admin_token else None
         self._cache: dict[str, _CachedToken] = {}
+        self._discord: dict[str, tuple[User | None, float]] = {}
         self.token_origins, self._origins_at = frozenset[str](), monotonic()
         self._invalidations = 0
         self._used: dict[str, int] = {}
@@ -127,6 +128,20 @@ class Authenticator:
         """Return a new guest, for pages of other origins whose cookies are ignored."""
         return self._guest(new_guest(), address)
 
+    async def authenticate_discord(self, user_id: int, role: str) -> Principal:
+        """Return the principal of a user whom Discord has authenticated, with a role.
+
+        A user of that id that an admin added, or that chose to opt out, has the role, limits and choice stored there.
+        Raises AuthenticationError for one that is disabled.
+        """
+        principal_id = f"{DISCORD}{user_id}"
+        user = await self._discord_user(principal_id)
+        if user is None:
+            return self._roles.principal(principal_id, role)
+        if user.disabled:
+            raise AuthenticationError("Your access is disabled. Ask an admin.")
+        return self._roles.principal(user.id, user.role, limits=user.limits, opt_out=user.opt_out)
+
     async def create_session(self, who: Principal) -> Session:
         """Open a session for a principal who logged in with a token."""
         if who.token is None:
@@ -149,9 +164,12 @@ class Authenticator:
 
     async def still_valid(self, who: Principal) -> bool:
         """Return whether a principal is still logged in with the rights of their token, which may have changed."""
-        if who.token is None:
+        if who.token is None and not who.id.startswith(DISCORD):
             return True
         try:
+            if who.token is None:
+                user = await self._discord_user(who.id)
+                return user is None or not user.disabled
             if who.session is not None and await self.sessions.find(who.session) is None:
                 return False
             if who.token == OPERATOR:
@@ -171,6 +189,7 @@ class Authenticator:
     def forget_user(self, user_id: str) -> None:
         """Remove the tokens of a user from the cache."""
         self._invalidations += 1
+        self._discord.pop(user_id, None)
         for token_id in [token_id for token_id, known in self._cache.items() if known.user.id == user_id]:
             del self._cache[token_id]
 
@@ -249,6 +268,17 @@ class Authenticator:
         if excess_privileges(less, whole):  # the user has a lesser role than this token now
             return replace(less, rights=frozenset(), nodes=(), prompts=(), collections=(), tabs=())
         return less
+
+    async def _discord_user(self, principal_id: str) -> User | None:
+        """Return the stored user of Discord, who may be some seconds old, or None."""
+        now, known = self._monotonic(), self._discord.get(principal_id)
+        if known is not None and now - known[1] <= CACHE_SECONDS:
+            return known[0]
+        user = await self._store.user(principal_id)
+        if len(self._discord) >= MAX_CACHED:
+            self._discord.clear()
+        self._discord[principal_id] = user, now
+        return user
 
     def _guest(self, session: Session, address: str) -> Principal:
         return replace(self._roles.principal(f"guest:{session.id}", GUEST), account=self._account(address))

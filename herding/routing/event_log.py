@@ -12,8 +12,20 @@ from herding.values import NodeEvent
 CAPACITY = 500
 
 EventKind = Literal[
-    "added", "changed", "removed", "switched", "unloaded", "ejected", "recovered", "resting", "misconfigured", "mended"
+    "added",
+    "changed",
+    "removed",
+    "switched",
+    "unloaded",
+    "ejected",
+    "recovered",
+    "resting",
+    "misconfigured",
+    "mended",
+    "connected",
+    "disconnected",
 ]
+"""The kinds of events; the last two are of bots, which are in the same log."""
 
 
 class EventLog:

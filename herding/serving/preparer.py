@@ -68,7 +68,7 @@ class Preparer:
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await self._values(found.key, prompt, request, who)
-        retrieved = await self._retrieve(prompt, values, who)
+        retrieved = await self._retrieve(prompt, values, who, request.collection)
         if prompt.retrieval and retrieved:
             values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
         if request.session_id is not None:
@@ -127,7 +127,8 @@ class Preparer:
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
         found, prompt = await self._prompts.resolve_request(request, who)
-        return await self._retrieve(prompt, await self._values(found.key, prompt, request, who), who)
+        values = await self._values(found.key, prompt, request, who)
+        return await self._retrieve(prompt, values, who, request.collection)
 
     async def _values(self, key: str, prompt: Prompt, request: Request, who: Principal) -> dict[str, Value]:
         """Return a value for each variable, with those that their sources give."""
@@ -136,13 +137,24 @@ class Preparer:
             await self._sources.fill(key, prompt.variables, request.variables, values, who)
         return values
 
-    async def _retrieve(self, prompt: Prompt, values: Mapping[str, Value], who: Principal) -> Retrieved | None:
-        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller."""
-        if prompt.retrieval is None:
+    async def _retrieve(
+        self, prompt: Prompt, values: Mapping[str, Value], who: Principal, collection: str | None
+    ) -> Retrieved | None:
+        """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller.
+
+        `collection` is searched instead of the prompt's own.
+        """
+        retrieval = prompt.retrieval
+        if retrieval is None:
+            if collection:
+                message = f"The prompt '{prompt.name}' does not search a collection. Choose one with 'retrieval'."
+                raise UserError(message, param="collection")
             return None
-        if values[prompt.retrieval.into]:
+        if values[retrieval.into]:
             return Retrieved()
-        return await self._retriever.retrieve(prompt.retrieval, values, who)
+        if collection:
+            retrieval = retrieval.model_copy(update={"collection": clean_parameter(collection, "collection")})
+        return await self._retriever.retrieve(retrieval, values, who)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from herding.errors import HerdingError, StoreError
 from herding.store import database, erase, ledger, presence, search_index, sqlite, tables
 from herding.store.accounts import AccountStore
+from herding.store.bots import BotStore
 from herding.store.collections import words
 from herding.store.collections.store import CollectionStore
 from herding.store.collections.vectors import NumpySearch, VectorSearch, VectorStore, choose
@@ -65,6 +66,7 @@ class Store(
     UsageStore,
     ScoreStore,
     CollectionStore,
+    BotStore,
 ):
     """Keeps requests with attempts and feedback, prompts, users, tokens, nodes, and the use of limits.
 

@@ -67,7 +67,17 @@ class RequestRow(Base, table=True):
         Index(
             "ix_request_newest",
             *("created_at", "id", "principal", "prompt", "model", "node", "status"),
-            *("kind", "token", "input_tokens", "output_tokens", "cost", "first_token_ms", "total_ms", "version"),
+            *(
+                "kind",
+                "token",
+                "input_tokens",
+                "output_tokens",
+                "cost",
+                "first_token_ms",
+                "total_ms",
+                "version",
+                "parent",
+            ),
         ),
         Index("ix_request_principal", "principal", "created_at", "id", "prompt", "model", "node", "status"),
         Index(
@@ -430,6 +440,34 @@ class SearchQueueRow(Base, table=True):
     request_id: str = Field(primary_key=True)
 
 
+class BotMessageRow(Base, table=True):
+    """A message that a bot accepted, without its text. Only the process with the lease works on it."""
+
+    __tablename__ = "bot_message"
+    __table_args__ = (Index("ix_bot_message_state", "state", "leased_until"),)
+
+    id: str = Field(primary_key=True)
+    kind: str
+    author: str
+    channel: str
+    server: str | None
+    received_at: int = Field(sa_type=BigInteger)
+    leased_until: int = Field(sa_type=BigInteger)
+    state: str
+    request_id: str | None
+    place: str | None
+    replies: list[str] = Field(sa_type=JSON)
+
+
+class BotPositionRow(Base, table=True):
+    """Up to which message of its platform a bot has seen everything."""
+
+    __tablename__ = "bot_position"
+
+    bot: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+
+
 request = Base.metadata.tables["request"]
 attempt = Base.metadata.tables["attempt"]
 score = Base.metadata.tables["score"]
@@ -451,6 +489,8 @@ learning_reset = Base.metadata.tables["learning_reset"]
 preference = Base.metadata.tables["preference"]
 search_text = Base.metadata.tables["search_text"]
 search_queue = Base.metadata.tables["search_queue"]
+bot_message = Base.metadata.tables["bot_message"]
+bot_position = Base.metadata.tables["bot_position"]
 
 
 def insert_into(dialect: str, table: Table) -> Any:

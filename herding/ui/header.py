@@ -18,7 +18,16 @@ def header(herd: Sequence[NodeInfo], principal: Principal | None) -> Markup:
     brand = el("div", Markup(LOGO), el("h1", "Herding"), cls="brand")  # noqa: S704 (our own file)
     visible = principal is not None and NODES in principal.rights
     state = herd_line(herd) if visible else None
-    return el("header", brand, state, cls="top")
+    keys = el(
+        "button",
+        "?",
+        type="button",
+        cls="keys",
+        data_shortcuts="",
+        aria_label="Keyboard shortcuts",
+        title="Keyboard shortcuts (?)",
+    )
+    return el("header", brand, state, keys, cls="top")
 
 
 def herd_line(herd: Sequence[NodeInfo], *, swap: bool = False) -> Markup:

@@ -15,7 +15,7 @@ from herding.ui.kit.gradio_files import GradioFiles, early_links
 from herding.ui.kit.page_head import PageHead
 from herding.ui.kit.route_filter import RouteFilter
 from herding.ui.kit.theme import ASSETS, HEAD, herding_theme
-from herding.ui.page import build, first_tab
+from herding.ui.page import build, first_tab, tab_names
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,7 +63,7 @@ def mount(app: FastAPI, orchestrator: Orchestrator, *, private: list[Path]) -> F
     scripts, styles = early_links(files.needed({block.get_block_name() for block in demo.blocks.values()}))
     theme = el("link", rel="stylesheet", href=f"theme.css?v={demo.theme_hash}")
     early, late = assets.early() + scripts, join([styles, theme, assets.late()])
-    page.add_middleware(PageHead, early=early, late=late, first_tab=first_tab)
+    page.add_middleware(PageHead, early=early, late=late, first_tab=first_tab, tabs=tab_names)
     # Only `launch` sets this; without it Gradio does not check posted paths, and any file could be read.
     demo.has_launched = True
     return page

@@ -13,7 +13,6 @@ from herding.access.operations import NODES
 from herding.orchestrator import Orchestrator
 from herding.ui.access.tab import AccessTab
 from herding.ui.compare.tab import CompareTab
-from herding.ui.compare_links import CompareLinks
 from herding.ui.engineer.tab import EngineerTab
 from herding.ui.header import header, is_settled
 from herding.ui.history.tab import HistoryTab
@@ -29,7 +28,6 @@ from herding.ui.overview.tab import OverviewTab
 from herding.ui.review.tab import ReviewTab
 from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
-from herding.ui.versions_links import VersionsLinks
 from herding.values import NodeInfo, Principal
 
 TABS: Final[Sequence[type[Tab]]] = (
@@ -59,6 +57,11 @@ _SET_QUERY = """(value) => {
 
 # The prompt is the one that the address names.
 _OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
+
+_COMPARE_VERSIONS = """(prompt, before, after) => {
+  const fields = { prompt, old: before, new: after };
+  document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "compare", fields } }));
+}"""
 
 # The drafts on the page are gone: the tab is filled anew when it is opened next.
 _FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
@@ -91,8 +94,7 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions, self.history = self.get(VersionsTab), self.get(HistoryTab)
-        self.compare = self.get(CompareTab)
+        self.versions = self.get(VersionsTab)
         self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
@@ -127,8 +129,8 @@ class Page:
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
         self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
-        CompareLinks(self._orchestrator, tabs=self.tabs, compare=self.compare, history=self.history)
-        VersionsLinks(self._orchestrator, tabs=self.tabs, versions=self.versions, compare=self.compare)
+        compared = [self.versions.picker, self.versions.diff.old, self.versions.diff.new]
+        self.versions.compare.click(None, compared, None, js=_COMPARE_VERSIONS)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
@@ -176,6 +178,11 @@ class Page:
 def visible_tabs(principal: Principal) -> list[str]:
     """Return the keys of the tabs that a principal sees."""
     return [tab.key for tab in TABS if tab.is_visible(principal)]
+
+
+def tab_names(principal: Principal) -> dict[str, str]:
+    """Return the names of the tabs that a principal sees, by their keys."""
+    return {tab.key: tab.title(principal) for tab in TABS if tab.is_visible(principal)}
 
 
 def first_tab(principal: Principal, asked: str) -> str:

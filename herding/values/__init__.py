@@ -1,5 +1,6 @@
 """Frozen values that travel between the rooms. Times are milliseconds; instants are Unix milliseconds (UTC)."""
 
+from herding.values.bots import DISCORD, BotMessage, MessageKind, MessageState
 from herding.values.bounds import bounded
 from herding.values.calls import (
     COMPLETION_TOKENS,
@@ -125,6 +126,7 @@ from herding.values.requests import (
 __all__ = [
     "COMPLETION_TOKENS",
     "CONCLUSIVE_STATUSES",
+    "DISCORD",
     "MAX_DOLLARS",
     "MAX_INTERVAL_HOURS",
     "MAX_LIMIT",
@@ -135,6 +137,7 @@ __all__ = [
     "Attempt",
     "AttemptEvidence",
     "AttemptStats",
+    "BotMessage",
     "Call",
     "CheckResult",
     "Choice",
@@ -177,6 +180,8 @@ __all__ = [
     "LoadProgress",
     "LoginSession",
     "Message",
+    "MessageKind",
+    "MessageState",
     "MetadataValue",
     "ModelCapabilities",
     "ModelInfo",

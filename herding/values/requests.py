@@ -46,6 +46,8 @@ class Request:
     has (`name`), and `after` are the messages that follow it, such as tool calls and their results. `prompts` are raw
     inputs that `text` can't hold: token ids, or several texts.
 
+    `collection` is searched instead of the one that the prompt retrieves from.
+
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
 
@@ -64,6 +66,7 @@ class Request:
     fields: Fields = field(default_factory=dict)
     after: tuple[Message, ...] = ()
     prompts: tuple[Any, ...] | None = None
+    collection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     nodes = [
         {"kind": "local", "name": "local"},
         {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},
-        {"kind": "echo", "name": "echo", "models": others},
+        {"kind": "echo", "name": "echo", "models": [*others, "quick-echo"]},
     ]
     (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
     running = RunningApp(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,64 +12,144 @@ from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG
 
 pytestmark = pytest.mark.browser
+QUESTION = "What is the capital of Italy?"
 
 
-def open_tab(page: Page, app: RunningApp, prompt: str) -> None:
-    page.goto(f"{app.url}/?tab=compare&prompt={prompt}")
+def prompt_of(app: RunningApp, key: str, models: list[str]) -> str:
+    """A prompt of one test alone, which says its text again."""
+    body = {"name": key, "target_models": models, "variables": {"text": {"type": "text"}}, "prompt": "{{text}}"}
+    httpx.put(f"{app.url}/api/v1/prompts/{key}", json=body, trust_env=False, timeout=60).raise_for_status()
+    return key
+
+
+def open_tab(page: Page, app: RunningApp, **address: str) -> None:
+    page.goto(f"{app.url}/?tab=compare&" + "&".join(f"{name}={value}" for name, value in address.items()))
     expect(page.locator("#compare-run")).to_be_enabled(timeout=LONG)
-    expect(page.locator("#compare-variables textarea, #compare-variables input").first).to_be_visible(timeout=LONG)
-    page.wait_for_timeout(500)
 
 
-def add(page: Page, letter: str) -> None:
-    page.locator("#compare-add").click()
-    expect(page.locator(f"#compare-{letter}")).to_be_visible(timeout=LONG)
-    page.wait_for_timeout(300)
+def type_input(page: Page, text: str) -> None:
+    """Type into the only variable, and wait until the draft has it."""
+    with page.expect_response(lambda response: response.url.endswith("ui/compare/edit")):
+        page.locator("#compare-var-text").fill(text)
+
+
+def column(page: Page, letter: str) -> Any:
+    return page.locator(f"#compare-{letter}")
+
+
+def finish(page: Page) -> None:
+    expect(page.locator("#compare-note")).to_contain_text("succeeded", timeout=LONG)
+
+
+def history(app: RunningApp, key: str) -> list[str]:
+    return httpx.get(f"{app.url}/api/v1/history.jsonl?prompt={key}", trust_env=False, timeout=60).text.splitlines()
 
 
 def test_four_columns_run_at_once_are_rated_and_leave_four_rows(app: RunningApp, page: Page) -> None:
-    open_tab(page, app, "keep_it_short")
+    key = prompt_of(app, "compared", ["quick-echo", "slow-echo"])
+    open_tab(page, app, prompt=key)
     for letter in "cd":
-        add(page, letter)
-    page.locator("#compare-variables textarea").first.fill("What is the capital of Italy?")
-    for tokens, letter in enumerate("abcd", start=3):
-        page.locator(f"#compare-{letter}-max-tokens input").fill(str(tokens))
+        page.locator("#compare-add").click()
+        expect(column(page, letter)).to_be_visible(timeout=LONG)
+    type_input(page, QUESTION)
+    page.locator("#compare-c .compare-settings > summary").click()
+    page.locator("#compare-c-max-tokens").fill("2")
+    expect(page.locator("#compare-c-line")).to_contain_text("max_tokens 2", timeout=LONG)
     page.keyboard.press("Control+Enter")
-    for letter in "abcd":
-        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Succeeded", timeout=LONG)
-        expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("")
-        expect(page.locator(f"#compare-{letter}-metrics")).to_contain_text("Output tokens")
-    expect(page.locator("#compare-note")).to_contain_text("4 of 4 columns succeeded")
-    page.locator("#compare-b-stars input").first.focus()
+    expect(page.locator("#compare-note")).to_contain_text("4 of 4 columns succeeded", timeout=LONG)
+    for letter in "abd":
+        expect(page.locator(f"#compare-{letter}-response .markdown")).to_have_text(QUESTION)
+        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("tokens")
+    expect(page.locator("#compare-c-response .markdown")).to_have_text("What is")
+    column(page, "b").locator(".stars input").first.focus()
     page.keyboard.press("Space")
-    expect(page.locator("#compare-b-note")).to_contain_text("Saved", timeout=LONG)
-    lines = httpx.get(
-        f"{app.url}/api/v1/history.jsonl?prompt=keep_it_short", trust_env=False, timeout=60
-    ).text.splitlines()
+    expect(column(page, "b").locator(".feedback-news")).to_contain_text("Saved", timeout=LONG)
+    page.locator("#compare-prefer-b").click()
+    expect(page.locator("#compare-prefer")).to_contain_text("B is the best", timeout=LONG)
+    lines = history(app, key)
     assert len([line for line in lines if "capital of Italy" in line]) == 4
     assert len([line for line in lines if '"stars": 1' in line]) == 1
-    page.locator("#compare-prefer-right").click()
-    expect(page.locator("#compare-prefer-note")).to_contain_text("B is better than A", timeout=LONG)
-    page.get_by_role("tab", name="History").click()
-    page.get_by_role("tab", name="Compare").click()
-    expect(page.locator("#compare-prefer-note")).to_contain_text("B is better than A", timeout=LONG)
+    page.reload()
+    expect(page.locator("#compare-prefer")).to_contain_text("B is the best", timeout=LONG)
+    expect(page.locator("#compare-input-line")).to_contain_text(QUESTION)
+    expect(page.locator("#compare-diff")).to_contain_text("No differences", timeout=LONG)
     page.locator("#compare-c-use").click()
     expect(page.locator("#run")).to_be_visible(timeout=LONG)
-    expect(page.locator("#variables textarea").first).to_have_value("What is the capital of Italy?")
+    expect(page.locator("#var-text")).to_have_value(QUESTION)
 
 
-def test_stop_ends_all_columns_and_a_request_of_the_history_comes_back(app: RunningApp, page: Page) -> None:
-    open_tab(page, app, "say_slowly")
-    page.locator("#compare-variables textarea").first.fill("and on it goes " * 200)
+def test_stop_ends_all_columns_at_once(app: RunningApp, page: Page) -> None:
+    open_tab(page, app, prompt=prompt_of(app, "stopped", ["slow-echo"]))
+    type_input(page, "and on it goes " * 200)
     page.locator("#compare-run").click()
     for letter in "ab":
-        expect(page.locator(f"#compare-{letter}-answer textarea")).not_to_have_value("", timeout=LONG)
-    page.locator("#compare-stop").click()
+        expect(page.locator(f"#compare-{letter}-response .tail")).to_contain_text("goes", timeout=LONG)
+    took = page.evaluate(
+        """() => new Promise((done) => {
+          const began = performance.now();
+          document.getElementById("compare-stop").click();
+          const check = () => {
+            const shown = [..."ab"].map((letter) => document.getElementById(`compare-${letter}-status`).textContent);
+            if (shown.every((text) => text.startsWith("Stopped"))) done(performance.now() - began);
+            else requestAnimationFrame(check);
+          };
+          check();
+        })"""
+    )
+    assert took < 300
+    expect(page.locator("#compare-a-response .stars")).to_be_visible(timeout=LONG)
+    expect(page.locator("#compare-run")).to_be_enabled()
+    assert len([line for line in history(app, "stopped") if '"status": "cancelled"' in line]) == 2
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_past_response_stands_beside_a_new_run(app: RunningApp, page: Page, width: int) -> None:
+    key = prompt_of(app, f"replayed_{width}", ["quick-echo", "slow-echo"])
+    sent = {"prompt": key, "variables": {"text": QUESTION}, "model": "quick-echo"}
+    ran = httpx.post(f"{app.url}/api/v1/infer", json=sent, trust_env=False, timeout=60).json()
+    page.set_viewport_size({"width": width, "height": 900 if width > 700 else 844})
+    open_tab(page, app, request=ran["request_id"])
+    expect(page.locator("#compare-past-response .markdown")).to_have_text(QUESTION, timeout=LONG)
+    expect(page.locator("#compare-input-line")).to_contain_text(QUESTION)
+    expect(page.locator("#compare-a-differs")).to_contain_text("quick-echo → slow-echo")
+    page.locator("#compare-run").click()
+    finish(page)
+    answer = page.locator("#compare-a-response .markdown")
+    expect(answer).to_have_text(QUESTION)
+    answer.scroll_into_view_if_needed()
+    for letter in ("past", "a"):
+        box = column(page, letter).locator(".markdown").bounding_box()
+        assert box
+        assert box["y"] + box["height"] < page.viewport_size["height"]  # type: ignore[index]
+    page.locator("#compare-prefer-past").click()
+    expect(page.locator("#compare-prefer")).to_contain_text("Past response is better than A", timeout=LONG)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_are_hidden_until_the_choice(app: RunningApp, page: Page, width: int) -> None:
+    key = prompt_of(app, f"blind_{width}", ["quick-echo", "slow-echo"])
+    page.set_viewport_size({"width": width, "height": 844})
+    open_tab(page, app, prompt=key)
+    page.locator("#compare-blind").check()
+    type_input(page, QUESTION)
+    page.locator("#compare-run").click()
+    finish(page)
+    names = page.get_by_text("slow-echo")
+    for _ in range(2):
+        expect(page.locator("#compare-a .compare-concealed")).to_be_visible(timeout=LONG)
+        assert not any(names.nth(number).is_visible() for number in range(names.count()))
+        for letter in "ab":
+            expect(page.locator(f"#compare-{letter}-status")).to_have_text("Succeeded")
+        page.reload()
+        expect(page.locator("#compare-prefer-a")).to_be_visible(timeout=LONG)
+    page.locator("#compare-prefer-a").click()
+    expect(page.locator("#compare-prefer")).to_contain_text("A is better than B", timeout=LONG)
+    lines = page.locator(".compare-line").all_text_contents()
+    assert sorted("slow-echo" in line for line in lines) == [False, True]
     for letter in "ab":
-        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("Stopped", timeout=LONG)
-    page.get_by_role("tab", name="History").click()
-    page.locator("#history-list .row-pick").first.click()
-    page.locator("#history-compare").click()
-    expect(page.locator("#compare-a-status")).to_contain_text("No response yet", timeout=LONG)
-    expect(page.locator("#compare-a-model input")).to_have_value("slow-echo · slow")
-    expect(page.locator("#compare-a-answer")).to_be_hidden()
+        model = page.locator(f"#compare-{letter}-model").input_value()
+        request = page.locator(f"[name='{letter}.request']").input_value()
+        entry = httpx.get(f"{app.url}/api/v1/history/{request}", trust_env=False, timeout=60).json()
+        assert entry["model"] == model
+        expect(page.locator(f"#compare-{letter}-status")).to_contain_text("tokens")

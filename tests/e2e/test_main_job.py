@@ -52,11 +52,12 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     expect(rows.nth(0)).to_contain_text("Stopped")
     expect(rows.nth(1)).to_contain_text("Succeeded")
     rows.nth(1).get_by_role("button").click()
-    expect(page.locator("#history-page")).to_contain_text("The harbour walk was lovely", timeout=LONG)
-    expect(page.locator("#history-comment textarea")).to_have_value("Right, and quick.")
-    expect(page.locator("#history-stars input:checked")).to_have_value("4")
-    rows.nth(0).get_by_role("button").click()
-    expect(page.locator("#history-page")).to_contain_text("one two three", timeout=LONG)
+    opened = page.locator("#history-detail")
+    expect(opened).to_contain_text("The harbour walk was lovely", timeout=LONG)
+    expect(opened.locator("[name=comment]")).to_have_value("Right, and quick.")
+    expect(opened.locator(".stars input:checked")).to_have_value("4")
+    page.keyboard.press("ArrowUp")
+    expect(opened).to_contain_text("one two three", timeout=LONG)
     lines = httpx.get(f"{app.url}/api/v1/history.jsonl?status=cancelled", trust_env=False, timeout=60).text.splitlines()
     assert stopped in [json.loads(line)["answer"] for line in lines]
 

@@ -94,7 +94,7 @@ class Workbench:
         expect(self.page.locator("#response .feedback-news")).to_contain_text("Saved", timeout=LONG)
 
     def history_rows(self) -> Locator:
-        return self.page.locator("#history-list tbody tr, table.entries tbody tr")
+        return self.page.locator("#history-list tr[data-row]")
 
     def open_history(self) -> None:
         self.tab("History")

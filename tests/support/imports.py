@@ -23,7 +23,7 @@ SERVICES: dict[str, set[str]] = {
 """The rooms of services, with those of their own storey that each may import: one way only."""
 
 BELOW_DOORS = GROUND | LIBRARIES | set(SERVICES) | {"orchestrator"}
-DOORS = {"api", "ui", "mcp"}
+DOORS = {"api", "bots", "ui", "mcp"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
@@ -56,6 +56,7 @@ ONLY_IN: dict[str, set[str]] = {
     "fastapi": {"api", "engine", "main"},
     "starlette": {"api", "engine", "main", "mcp", "ui"},
     "mcp": {"mcp"},
+    "discord": {"bots"},
     "pluggy": {"plugins"},
     "mcp_types": {"mcp"},
 }

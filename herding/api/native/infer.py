@@ -98,6 +98,9 @@ class RunPromptRequest(RequestModel):
         max_length=MAX_TURNS,
         description="earlier turns of a chat, oldest first, instead of the remembered ones",
     )
+    collection: str | None = Field(
+        default=None, max_length=64, description="searched instead of the one that the prompt retrieves from"
+    )
     stream: StrictBool = False
     prompt_key: SkipJsonSchema[str | None] = None
     raw_inputs: SkipJsonSchema[dict[str, Any] | None] = Field(default=None, max_length=MAX_VARIABLES)
@@ -119,6 +122,7 @@ class RunPromptRequest(RequestModel):
             parameters=self.parameters.value(),
             turns=tuple(Message(turn.role, turn.content) for turn in self.turns) or None,
             session_id=self.session_id,
+            collection=self.collection,
         )
 
 

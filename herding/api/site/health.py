@@ -15,10 +15,11 @@ from herding.serving.metrics import CONTENT_TYPE
 
 
 class HealthResponse(ResponseModel):
-    """The app listens."""
+    """The app listens. `bots` are the states of its bots, null without any."""
 
     status: Literal["ok"] = "ok"
     version: str = __version__
+    bots: dict[str, str] | None = None
 
 
 class ReadyResponse(ResponseModel):
@@ -38,10 +39,10 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of operations."""
     routes = APIRouter(tags=["operations"])
 
-    @routes.get("/healthz")
+    @routes.get("/healthz", response_model_exclude_none=True)
     async def check_health() -> HealthResponse:
-        """Return that the app listens."""
-        return HealthResponse()
+        """Return that the app listens, and the states of its bots."""
+        return HealthResponse(bots=orchestrator.bots() or None)
 
     @routes.get(
         "/readyz",

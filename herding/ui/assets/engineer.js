@@ -1,9 +1,10 @@
 // The form of the prompt engineer: stores what is typed as a draft, and edits the blocks of messages.
 
+import { addShortcuts } from "./shortcuts.js";
 import { insertHtml } from "./view.js";
 
 const PAUSE_MS = 350; // typing pauses: one request then
-const AT_MOST_MS = 900; // while somebody types on, a request is sent this often
+const AT_MOST_MS = 2_500; // while somebody types on, a request is sent this often
 const RETRY_MS = 1_000;
 const PLACEHOLDER = /(\\*)\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}/g;
 
@@ -14,6 +15,15 @@ export const start = (element) => {
   current?.close();
   current = new Editor(element);
 };
+
+const moving = (by) => (event) => current.moveMessage(event, by);
+addShortcuts({
+  title: "Messages of a prompt",
+  shortcuts: [
+    { keys: ["Alt+ArrowUp"], label: "Move the message up", on: ".engineer-block *", run: moving(-1) },
+    { keys: ["Alt+ArrowDown"], label: "Move the message down", on: ".engineer-block *", run: moving(1) },
+  ],
+});
 
 class Editor {
   constructor(form) {
@@ -26,7 +36,6 @@ class Editor {
     on("change", (event) => event.target.matches("select, [type=checkbox]") && this.#input(event));
     on("focusout", () => this.#due && this.#send());
     on("click", (event) => this.#click(event));
-    on("keydown", (event) => this.#key(event));
     on("submit", (event) => event.preventDefault());
     on("htmx:confirm", (event) => this.#beforeRequest(event), document.body);
     on("htmx:afterRequest", () => this.form.removeAttribute("inert"), document.body);
@@ -94,20 +103,21 @@ class Editor {
     }
   }
 
-  // Storing: one request at a time, again and again until the server has the latest edit.
+  // Storing: one request at a time, until the server has the latest edit; one made meanwhile waits for the next pause.
 
   async #send() {
     clearTimeout(this.timer);
     this.#due = false;
     this.first = 0;
-    if (this.sending) return;
+    if (this.sending || this.stored >= this.version) return;
     this.sending = true;
     try {
-      while (this.stored < this.version && !this.off.signal.aborted) await this.#sendOnce();
+      do await this.#sendOnce();
+      while (this.stored < this.version && !this.off.signal.aborted && (!this.#due || this.waiting.length));
     } finally {
       this.sending = false;
       if (this.stored >= this.version) delete this.form.dataset.unsaved;
-      for (const wait of this.waiting.splice(0)) wait();
+      if (this.stored >= this.version || this.off.signal.aborted) for (const wait of this.waiting.splice(0)) wait();
     }
   }
 
@@ -311,11 +321,11 @@ class Editor {
     });
   }
 
-  #key(event) {
-    const block = event.target.closest(".engineer-block");
-    if (!block || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
-    event.preventDefault();
-    if (block.parentElement.matches(".engineer-blocks")) this.#move(block, event.key === "ArrowUp" ? -1 : 1, event.target);
+  /** Move the message around a field up or down. */
+  moveMessage({ target }, by) {
+    const block = target.closest(".engineer-block");
+    if (!block?.parentElement.matches(".engineer-blocks")) return false;
+    this.#move(block, by, target);
   }
 
   #addTarget(model) {

@@ -90,35 +90,12 @@
     else location.reload();
   };
 
-  // Ctrl+Enter (or Cmd+Enter) runs the prompt, or all columns, from anywhere in the tab.
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
-      const seen = (button) => button.offsetParent !== null && !button.disabled;
-      const run = [...document.querySelectorAll("#run, #compare-run")].find(seen);
-      if (!run) return;
-      event.preventDefault();
-      event.stopPropagation();
-      // A field sends its value when it loses focus.
-      setTimeout(() => run.click(), 60);
-    },
-    true,
-  );
-
   // Focusing a picker selects its text, so that typing searches at once.
   document.addEventListener("focusin", (event) => {
     if (event.target.matches?.("input[role=combobox]")) event.target.select();
   });
 
-  // Responses can be focused and scrolled by keyboard: read-only instead of disabled. Their label would be that of the
-  // copy button before them. The list of a picker is not a tab stop.
-  const makeReadable = () =>
-    document.querySelectorAll(".column-response textarea:disabled").forEach((area) => {
-      area.disabled = false;
-      area.readOnly = true;
-      area.ariaLabel = area.closest("label")?.querySelector("[data-testid=block-info]")?.textContent.trim() ?? "";
-    });
+  // The list of a picker is not a tab stop.
   // In a code editor Tab indents: tell keyboard users how to leave it.
   const labelEditors = () =>
     document.querySelectorAll(".cm-content:not([data-told])").forEach((editor) => {
@@ -142,7 +119,6 @@
     });
   new MutationObserver(() => {
     localize(document.body); // a list that renders again may keep its elements and lose only our text in them
-    makeReadable();
     skipLists();
     labelEditors();
   }).observe(document.body, { childList: true, characterData: true, subtree: true });

@@ -1,6 +1,7 @@
-// Review by keyboard: 1-5 rates, N or Enter goes on, S skips, C comments, U takes the last rating back.
+// Review by keyboard.
 
-const typing = (target) => target.matches?.("textarea, select, input:not([type=radio], [type=checkbox])");
+import { addShortcuts } from "./shortcuts.js";
+
 const click = (selector) => document.querySelector(selector)?.click();
 // A quick key is for what comes next: it waits for the reply that is on its way, and until its buttons are connected.
 const press = (element, selector) => {
@@ -15,29 +16,27 @@ const press = (element, selector) => {
 };
 
 export const start = (element) => {
-  if (element.dataset.keys) return;
-  element.dataset.keys = "1";
-  const pressed = (event) => {
-    if (!element.isConnected) return document.removeEventListener("keydown", pressed);
-    if (element.offsetParent === null || document.querySelector("dialog[open]")) return;
-    const { key, target } = event;
-    if (typing(target)) {
-      if (target.id !== "review-comment") return;
-      if (key === "Escape") target.blur();
-      if (key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        target.blur(); // the next comment would get the focus, and with it the keys
-        press(element, "#review-next");
-      }
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^[1-5]$/.test(key)) press(element, `#review-item .stars input[value="${key}"]`);
-    else if (key === "n" || (key === "Enter" && !target.closest?.("a, button, summary"))) press(element, "#review-next");
-    else if (key === "s") press(element, "#review-skip");
-    else if (key === "u") press(element, "#review-undo");
-    else if (key === "c") document.getElementById("review-comment")?.focus();
-    else return;
-    event.preventDefault();
+  const pressing = (selector) => () => press(element, selector);
+  const goOn = ({ key, target }) => (key === "Enter" && target.closest?.("a, button, summary") ? false : press(element, "#review-next"));
+  const leave = ({ target }) => {
+    target.blur(); // the next comment would get the focus, and with it the keys
+    press(element, "#review-next");
   };
-  document.addEventListener("keydown", pressed);
+  addShortcuts({
+    title: "Review",
+    works: () => element.isConnected && element.offsetParent !== null,
+    shortcuts: [
+      {
+        keys: ["1", "2", "3", "4", "5"],
+        label: "Rate the response",
+        run: ({ key }) => press(element, `#review-item .stars input[value="${key}"]`),
+      },
+      { keys: ["N", "Enter"], label: "Next response", run: goOn },
+      { keys: ["S"], label: "Skip the response", run: pressing("#review-skip") },
+      { keys: ["U"], label: "Undo the last rating", run: pressing("#review-undo") },
+      { keys: ["C"], label: "Write a comment", run: () => document.getElementById("review-comment")?.focus() },
+      { keys: ["Ctrl+Enter"], label: "Save the comment and go on", on: "#review-comment", run: leave },
+      { keys: ["Escape"], label: "Leave the comment", on: "#review-comment", run: ({ target }) => target.blur() },
+    ],
+  });
 };

@@ -2,6 +2,7 @@
 // A response stays on the page, also a running one, while other prompts are opened.
 
 import { insertHtml, notify, setAddress } from "./view.js";
+import { addShortcuts } from "./shortcuts.js";
 import { Stream } from "./stream.js";
 
 const URL_RUN = "ui/engineer/run";
@@ -237,9 +238,12 @@ const from = (turn) => {
   return nodes;
 };
 
+const EDITED = "#response .turn-edited";
+const ends = new WeakMap(); // what ends the editing of a turn, by its field
+
 const edit = (turn) => {
   const before = turn.innerHTML;
-  const area = Object.assign(document.createElement("textarea"), { className: "input", value: turn.querySelector(".message-text").textContent });
+  const area = Object.assign(document.createElement("textarea"), { className: "input turn-edited", value: turn.querySelector(".message-text").textContent });
   area.setAttribute("aria-label", "Edit message");
   const again = Object.assign(document.createElement("button"), { type: "button", className: "btn primary", textContent: "Send" });
   const cancel = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Cancel" });
@@ -260,13 +264,7 @@ const edit = (turn) => {
   };
   again.addEventListener("click", go);
   cancel.addEventListener("click", close);
-  area.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
-    if (isSend(event)) {
-      event.preventDefault();
-      go();
-    }
-  });
+  ends.set(area, { go, close });
 };
 
 const regenerate = (button) => {
@@ -291,12 +289,13 @@ document.addEventListener("click", ({ target }) => {
   else if (button.dataset.regenerate !== undefined) regenerate(button);
 });
 
-// Enter sends; while an input method composes a character, Enter belongs to it.
-const isSend = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229;
-document.addEventListener("keydown", (event) => {
-  if (event.target.id !== "engineer-message" || !isSend(event) || event.ctrlKey || event.metaKey) return;
-  event.preventDefault();
-  send();
+addShortcuts({
+  title: "Chat",
+  shortcuts: [
+    { keys: ["Enter"], label: "Send the message (Shift+Enter: new line)", on: "#engineer-message", run: () => void send() },
+    { keys: ["Enter", "Ctrl+Enter"], label: "Send the edited message", on: EDITED, run: ({ target }) => ends.get(target).go() },
+    { keys: ["Escape"], label: "Leave the message unedited", on: EDITED, run: ({ target }) => ends.get(target).close() },
+  ],
 });
 document.addEventListener("grew", ({ target }) => {
   for (const one of panes.values()) if (one.box.contains(target)) one.follow();

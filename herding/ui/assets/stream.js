@@ -12,12 +12,18 @@ const node = (tag, cls, ...children) => {
   return made;
 };
 
-/** One running response in `box`; `status` is the element of its status line. */
+/**
+ * One running response in `box`; `status` is the element of its status line.
+ *
+ * Streams that come over one connection share its AbortController, `connection`; their events are in `events`, and
+ * `tell(id)` stops one of them on the server.
+ */
 export class Stream {
-  constructor(box, status) {
+  constructor(box, status, { connection = null, tell = null } = {}) {
     this.box = box;
     this.status = status;
-    this.abort = new AbortController();
+    this.abort = connection ?? new AbortController();
+    this.tell = tell;
     this.id = "";
     this.text = "";
     this.pending = "";
@@ -28,26 +34,41 @@ export class Stream {
 
   /** Send `body` to `url` and show the events until the end; returns true if the final response came. */
   async run(url, body) {
+    this.begin();
+    try {
+      await readEvents(url, body, { ...this.more, ...this.events }, this.abort.signal);
+    } finally {
+      this.close();
+    }
+    return this.ended;
+  }
+
+  /** Clear the box for the response. */
+  begin() {
     this.#begin();
-    const began = performance.now();
-    const clock = setInterval(() => this.#tick(performance.now() - began), 200);
-    const on = {
-      status: (html) => this.stopped || this.#show(html, began),
+    this.began = performance.now();
+    this.clock = setInterval(() => this.#tick(performance.now() - this.began), 200);
+  }
+
+  /** The handlers of the events by name. */
+  get events() {
+    return {
+      // After Stop only the final status is news.
+      status: (html) => (this.stopped && html.includes("pulse")) || this.#show(html, this.began),
       started: (id) => this.#start(id),
       reasoning: (text) => this.stopped || this.#think(text),
       text: (text) => this.stopped || this.#write(text),
       blocks: (complete) => this.stopped || this.#complete(complete),
       done: (html) => this.#end(html),
     };
-    try {
-      await readEvents(url, body, { ...this.more, ...on }, this.abort.signal);
-    } finally {
-      clearInterval(clock);
-      clearTimeout(this.late);
-      this.#flush();
-      this.box.removeAttribute("aria-busy");
-    }
-    return this.ended;
+  }
+
+  /** No more events come. */
+  close() {
+    clearInterval(this.clock);
+    clearTimeout(this.late);
+    this.#flush();
+    this.box.removeAttribute("aria-busy");
   }
 
   /** Stop at once; the text so far stays. `url` is where the server is told. */
@@ -56,15 +77,24 @@ export class Stream {
     this.#flush();
     this.stopped = true;
     this.status.replaceChildren(node("div", "status-line", node("span", "chip calm", "Stopped")));
-    if (!this.id) return this.abort.abort();
     this.stopUrl = url;
-    this.#tell();
+    if (this.id) return this.#tell();
+    if (!this.tell) return this.abort.abort();
+    this.#wait();
   }
 
   #tell() {
-    const body = new FormData();
-    body.set("request", this.id);
-    fetch(this.stopUrl, { method: "POST", body }).catch(() => {});
+    if (this.tell) this.tell(this.id);
+    else {
+      const body = new FormData();
+      body.set("request", this.id);
+      fetch(this.stopUrl, { method: "POST", body }).catch(() => {});
+    }
+    this.#wait();
+  }
+
+  #wait() {
+    clearTimeout(this.late);
     this.late = setTimeout(() => this.abort.abort(), STOPPED_MS);
   }
 
@@ -80,6 +110,7 @@ export class Stream {
 
   #start(id) {
     this.id = id;
+    if (this.stopped) this.#tell();
   }
 
   #show(html, began) {
@@ -144,6 +175,7 @@ export class Stream {
     this.ended = true;
     this.pending = "";
     insertHtml(this.box, html);
+    if (this.tell) this.close();
     this.box.dispatchEvent(new CustomEvent("grew", { bubbles: true }));
   }
 }

@@ -1,7 +1,11 @@
 // Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
 
+import { addShortcuts, showShortcuts } from "./shortcuts.js";
+
 const version = new URL(import.meta.url).searchParams.get("v");
 const modules = new Map();
+const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
+const tabs = new Map(JSON.parse(meta("tabs") ?? "[]")); // the names of the tabs of this role, by their keys
 
 /** Show a message for some seconds; page.js draws it. */
 export const notify = (message, kind = "info") =>
@@ -17,21 +21,56 @@ export const setAddress = (fields) => {
   history.replaceState(history.state, "", url);
 };
 
+// The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
+// after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
+// than one prompt.
+const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
+let byLink = false;
+const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
+const switchAddress = (key, fields) => {
+  const url = new URL(location.href);
+  const before = url.searchParams.get("tab");
+  const own = [...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__"));
+  if (before && before !== key) sessionStorage.setItem(`fields-${before}`, JSON.stringify(Object.fromEntries(own)));
+  for (const [name] of own) url.searchParams.delete(name);
+  for (const [name, value] of Object.entries({ ...fields, tab: key })) if (value) url.searchParams.set(name, value);
+  history.replaceState(history.state, "", url);
+};
+const sharedFields = (key) => {
+  const prompt = new URL(location.href).searchParams.get("prompt");
+  return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
+};
+document.addEventListener(
+  "click",
+  ({ target }) => {
+    const [key] = /(?<=^tab-)\w+/.exec(target.closest?.("#tabs button[role=tab]")?.getAttribute("aria-controls")) ?? [];
+    if (key && !byLink) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
+  },
+  true,
+);
+
 /** Open a tab by its key, with the fields of the address that it reads. */
 export const openTab = (key, fields = {}) => {
-  setAddress({ ...fields, tab: key });
+  switchAddress(key, { ...sharedFields(key), ...fields });
   const host = document.querySelector(`.view[data-view="${key}"]`);
-  const tab = document.querySelector(`button[role=tab][id="tab-${key}-button"]`) ?? tabButton(key);
+  const tab = tabButton(key);
   if (!host || !tab) return location.assign(location.href);
   delete host.dataset.opened;
+  byLink = true;
   tab.click();
+  byLink = false;
   if (isVisible(host)) open(host);
 };
 
 document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
 
-const tabButton = (key) =>
-  [...document.querySelectorAll("button[role=tab]")].find((button) => button.getAttribute("aria-controls") === `tab-${key}`);
+// Tabs for which a narrow page has no room are in a menu; its entries have only their names.
+const tabButton = (key) => {
+  const shown = document.querySelector(`#tabs button[role=tab][data-tab-id="${key}"]`);
+  if (shown) return shown;
+  const inMenu = document.querySelectorAll("#tabs button:not([role=tab], [aria-label])");
+  return [...inMenu].find((button) => button.textContent.trim() === tabs.get(key) && !button.closest("[aria-hidden=true]"));
+};
 const isVisible = (element) => element.offsetParent !== null;
 
 // The content of the tab that opens first is asked for at once: it comes while Gradio's page still starts.
@@ -47,7 +86,7 @@ const load = (name) => {
   if (!modules.has(name)) modules.set(name, import(`./${name}.js?v=${version}`));
   return modules.get(name);
 };
-const firstKey = document.querySelector("meta[name=first-tab]")?.content;
+const firstKey = meta("first-tab");
 let first = firstKey ? askFirst(firstKey).catch(() => null) : null;
 
 const showFirst = async (host) => {
@@ -225,20 +264,62 @@ export const readEvents = async (url, body, on, signal) => {
 document.addEventListener("click", ({ target }) => {
   const row = target.closest?.(".rows tbody tr");
   if (!row || target.closest("a, button, input, label, select")) return;
-  row.querySelector(".row-name")?.click();
+  const name = row.querySelector(".row-name");
+  name?.focus({ preventScroll: true }); // arrow keys go on from here
+  name?.click();
 });
 document.addEventListener("htmx:beforeRequest", ({ target }) => {
   if (!target.matches?.(".row-name")) return;
   target.closest("tbody").querySelectorAll("[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
   target.closest("tr").setAttribute("aria-current", "true");
 });
-document.addEventListener("keydown", (event) => {
-  if (!event.target.matches?.(".row-name") || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+const goToRow = (step) => (event) => {
   const row = event.target.closest("tr");
-  const next = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+  const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
   const name = next?.querySelector(".row-name");
-  if (!name) return;
-  event.preventDefault();
+  if (!name) return false;
   name.focus();
   name.click();
+};
+
+// Keys.
+const isUsable = (button) => button.offsetParent !== null && !button.disabled;
+const press = (selector) => () => {
+  const button = [...document.querySelectorAll(selector)].find(isUsable);
+  if (!button || document.querySelector(":popover-open")) return false;
+  button.click();
+};
+const openNumber = ({ code }) => {
+  const key = [...tabs.keys()][(Number(code.at(-1)) + 9) % 10];
+  if (!key) return false;
+  openTab(key);
+};
+const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
+addShortcuts({
+  title: "Everywhere",
+  shortcuts: [
+    { keys: ["?"], label: "Show the keyboard shortcuts", run: showShortcuts },
+    { keys: DIGITS.map((digit) => `Alt+${digit}`), label: "Open a tab by its place", run: openNumber },
+    { keys: ["Ctrl+Enter"], label: "Run the prompt, or all columns of Compare", run: press("#run, #compare-run") },
+    { keys: ["Escape"], label: "Stop what is running", run: press("#stop, #compare-stop") },
+  ],
 });
+addShortcuts({
+  title: "Tables",
+  shortcuts: [
+    { keys: ["ArrowDown"], label: "Open the next row", on: ".row-name", run: goToRow(1) },
+    { keys: ["ArrowUp"], label: "Open the previous row", on: ".row-name", run: goToRow(-1) },
+  ],
+});
+
+// The first stop of the Tab key leads past the header and the strip of tabs.
+const skip = Object.assign(document.createElement("a"), { className: "skip-link", href: "#tabs", textContent: "Skip to the content" });
+skip.addEventListener("click", (event) => {
+  event.preventDefault(); // the page's base would make another address of it
+  const view = [...document.querySelectorAll(".view")].find(isVisible);
+  if (!view) return;
+  view.tabIndex = -1;
+  view.focus();
+  view.scrollIntoView();
+});
+document.body.prepend(skip);

@@ -1,4 +1,4 @@
-"""A column that runs the user's own draft: its prompt and its request."""
+"""The drafts of the user: a column that runs one, a column that becomes one, and the typed inputs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
+from herding.access.operations import EDIT, SAVE
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.edits import BODY, Edits, apply_edits
-from herding.ui.compare.state import ColumnConfig
-from herding.ui.engineer.edited import editable, require_prompt
+from herding.ui.compare.columns import ColumnConfig
+from herding.ui.engineer.edited import editable, require_prompt, store, with_edits
 from herding.ui.engineer.form import full_text, is_edited, reference
 from herding.ui.engineer.form_data import to_text
+from herding.ui.kit.variables import initial_value
 from herding.values import Parameters, Principal, PromptInfo, Request
 
 
@@ -61,6 +63,58 @@ class OwnDrafts:
             template=edits.template,
             whole=edits.whole,
         )
+
+    async def values(self, key: str, who: Principal) -> dict[str, Any]:
+        """Return the inputs in the draft of a prompt; empty without one."""
+        with suppress(HerdingError):
+            draft = await self._orchestrator.drafts.get(key, who)
+            return dict(draft.edits.variables) if draft else {}
+        return {}
+
+    async def store_values(
+        self, key: str, variables: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any], who: Principal
+    ) -> bool:
+        """Store typed inputs in the draft of a prompt; return False for users whose content is not stored."""
+        if who.opt_out:
+            return False
+        draft = await self._orchestrator.drafts.get(key, who)
+        before = draft.edits if draft else Edits()
+        typed = {name: value for name, value in values.items() if value != initial_value(variables[name])}
+        others = {name: value for name, value in before.variables.items() if name not in values}
+        edits = replace(before, variables={**others, **typed})
+        if edits != before:
+            base = draft.base if draft else (await self._editable(key, who)).version
+            await self._orchestrator.drafts.store(key, edits, who, base=base, before=before)
+        return True
+
+    async def fill(self, config: ColumnConfig, values: Mapping[str, Any], who: Principal) -> None:
+        """Store a column with its inputs as the draft of its prompt; Undo brings the draft before back."""
+        live = await self._orchestrator.prompts.get(config.prompt, who)
+        shown = await self._editable(config.prompt, who)
+        target, edits = await self._target(config, live, shown, who)
+        given = {
+            name: value
+            for name, value in values.items()
+            if name in target.variables and value != initial_value(target.variables[name])
+        }
+        made = await with_edits(shown, replace(edits, variables=given), who, self._orchestrator)
+        stored = await store(made, who, self._orchestrator)
+        if stored.error:
+            raise stored.error
+
+    async def _target(
+        self, config: ColumnConfig, live: PromptInfo, shown: PromptInfo, who: Principal
+    ) -> tuple[PromptInfo, Edits]:
+        """Return the prompt that a column runs, and the edits that turn `shown` into it."""
+        if config.is_draft:
+            edits = await self.edits(config.prompt, who)
+            parameters = {**edits.parameters, **config.parameters}
+            return await self.info(live, who), replace(edits, parameters=parameters)
+        target = await self._orchestrator.prompts.get(config.reference, who) if config.version else live
+        edits = edits_to(target, shown, config.parameters)
+        if (edits.template and EDIT not in who.rights) or (edits.whole and SAVE not in who.rights):
+            raise UserError("Your role can only use the live version there. Choose it in this column first.")
+        return target, edits
 
 
 def edits_to(target: PromptInfo, shown: PromptInfo, parameters: Mapping[str, Any]) -> Edits:

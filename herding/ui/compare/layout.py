@@ -1,80 +1,197 @@
-"""The components of the Compare tab, and reading them into the session's state."""
+"""The layout of the tab, and the pieces of it that change."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import gradio as gr
+from markupsafe import Markup
 
-from herding.errors import UserError
-from herding.orchestrator import Orchestrator
-from herding.ui.compare.column import ColumnPane
-from herding.ui.compare.diff import DiffPane
-from herding.ui.compare.state import LETTERS, ColumnConfig, CompareState
-from herding.ui.compare.summary import EMPTY
-from herding.ui.kit.format import el
-from herding.ui.kit.variable_form import VariableForm
+from herding.access.operations import HISTORY, RATE
+from herding.ui.compare import replay
+from herding.ui.compare.choices import Board, Pickers
+from herding.ui.compare.columns import LETTERS, PAST, Column
+from herding.ui.compare.inputs import FORM, inputs_section
+from herding.ui.compare.preference import Candidate, preference_bar
+from herding.ui.compare.results import NO_RESPONSE, NOT_STORED, result, status
+from herding.ui.compare.settings import changed_inputs, differences, settings_fields, settings_line
+from herding.ui.kit import prompt_text
+from herding.ui.kit.fields import button, checkbox, select_field
+from herding.ui.kit.format import el, empty_state, join
+from herding.values import Entry, Principal, PromptInfo
 
-STALE = "This page is out of date. Reload it and try again."
+ENGINEER = "engineer"
+NO_PROMPTS = empty_state("No prompts yet", "Create one in the Prompt engineer tab, or add a YAML file to the folder.")
 
 
-class CompareLayout:
-    """The components; the hidden field `owner` holds the key of the form's prompt."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A comparison as the page shows it.
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self.state = gr.State(CompareState())
-        self.owner = gr.Textbox(visible=False, interactive=True, elem_id="compare-owner")
-        with gr.Column(elem_classes=["sheet"]):
-            self.picker = gr.Dropdown(
-                [], label="Prompt", info="Type to search", interactive=True, elem_id="compare-prompt"
-            )
-            self.about = gr.HTML(elem_id="compare-about")
-            with gr.Column(elem_id="compare-variables", elem_classes=["fields"]):
-                self.form = VariableForm("compare-var")
-        with gr.Row(elem_classes=["compare-bar"]):
-            self.run = gr.Button("Run all", variant="primary", scale=0, min_width=120, elem_id="compare-run")
-            self.stop = gr.Button(
-                "Stop all", variant="stop", interactive=False, scale=0, min_width=100, elem_id="compare-stop"
-            )
-            self.add = gr.Button("Add column", scale=0, min_width=130, elem_id="compare-add")
-            self.note = gr.HTML(elem_id="compare-note")
-        with gr.Row(elem_classes=["compare-columns"], elem_id="compare-columns"):
-            self.columns = [ColumnPane(orchestrator, self.state, number) for number in range(len(LETTERS))]
-        with gr.Column(elem_classes=["sheet"]):
-            self.diff = DiffPane(orchestrator, self.state)
-        with gr.Column(elem_classes=["sheet"]):
-            gr.HTML(el("h2", "Session summary"))
-            self.summary = gr.HTML(EMPTY, elem_id="compare-summary")
+    responses: recorded requests by the letters of their columns; `choice` is the stored preference between them.
+    blind: the next run is in blind mode; hidden: the names of the responses are hidden now.
+    """
 
-    @property
-    def setup(self) -> list[Any]:
-        """The components that configure the columns."""
-        return [part for column in self.columns for part in column.setup]
+    board: Board
+    pickers: Mapping[str, Pickers]
+    responses: Mapping[str, Entry] = field(default_factory=dict)
+    among: Sequence[Candidate] = ()
+    choice: str = ""
+    blind: bool = False
+    hidden: bool = False
+    note: Markup | None = None
 
-    @property
-    def inputs(self) -> list[Any]:
-        """The state, the form and the fields of the columns, in the order of `read`."""
-        fields = [field for column in self.columns for field in column.fields]
-        return [self.state, self.owner, *self.form.components, *fields]
 
-    @property
-    def outputs(self) -> list[Any]:
-        """All components that follow the chosen prompt."""
-        head = [self.state, self.owner, self.picker, self.about, self.run, self.add, self.note]
-        responses = [part for column in self.columns for part in column.response]
-        return [*head, *self.form.components, *self.setup, *responses, *self.diff.outputs]
+def page(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
+    """Return the whole tab."""
+    board = shown.board
+    past = board.past
+    hidden_fields = [
+        el("input", type="hidden", name="prompt", value=board.prompt.key),
+        el("input", type="hidden", name="hidden", value="on" if shown.hidden else ""),
+        el("input", type="hidden", name="request", value=past.outcome.request_id) if past else None,
+    ]
+    columns = [column_html(column, shown, who) for column in board.columns]
+    if past is not None:
+        columns.insert(0, past_column(past, board, who))
+    bar = preference_bar(shown.among, shown.choice, hidden=shown.hidden) if RATE in who.rights else None
+    return el(
+        "div",
+        el("form", *hidden_fields, id=FORM, autocomplete="off"),
+        _bar(shown, prompts, who),
+        shown.note,
+        inputs_section(board.variables, board.values),
+        el("div", input_note(board), id="compare-input-note", role="status"),
+        el("div", *columns, id="compare-columns", cls="compare-columns"),
+        el("div", bar, id="compare-prefer", cls="compare-prefer-box"),
+        el("section", id="compare-diff", cls="compare-section", aria_label="Differences"),
+        el("section", id="compare-summary", cls="compare-section", aria_label="Session summary"),
+        id="compare",
+        cls="compare",
+        data_module="compare",
+        data_hidden="" if shown.hidden else None,
+    )
 
-    def read(self, state: CompareState, owner: str | None, fields: Sequence[Any], *, strict: bool = False) -> None:
-        """Read the page into the state; raise UserError if the page shows another prompt than the state."""
-        if state.prompt is None or owner != state.prompt.key:
-            raise UserError(STALE, param="prompt")
-        size = len(self.form.components)
-        state.values[state.key] = self.form.read(state.prompt.variables, fields[:size], strict=strict)
-        for number, column in enumerate(state.columns):
-            start = size + number * len(self.columns[number].fields)
-            config = ColumnConfig.from_fields(fields[start : start + len(self.columns[number].fields)])
-            # A version belongs to its prompt: with another prompt it is meaningless.
-            same = config.prompt == column.config.prompt
-            column.config = replace(config, extra=column.config.extra) if same else replace(config, version="")
+
+def _bar(shown: Shown, prompts: Sequence[PromptInfo], who: Principal) -> Markup:
+    board = shown.board
+    options = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
+    picker = select_field(
+        "Prompt",
+        "compare-prompt",
+        options,
+        board.prompt.key,
+        hidden_label=True,
+        id="compare-prompt",
+        title=board.prompt.description or None,
+    )
+    blind = None
+    if board.past is None and {RATE, HISTORY} <= who.rights:
+        blind = checkbox("Blind", "blind", checked=shown.blind, id="compare-blind", form=FORM)
+    return el(
+        "div",
+        el("div", picker, cls="compare-pick"),
+        button("Run all", kind="primary", id="compare-run", title="Ctrl+Enter"),
+        button("Stop all", kind="danger", id="compare-stop", disabled=""),
+        button("Add column", id="compare-add", hx_post="ui/compare/add", hx_include=f"#{FORM}",
+               hx_target="#compare-columns", hx_swap="beforeend",
+               disabled="" if len(board.columns) >= len(LETTERS) else None),
+        el("div", blind, title="Shuffle the columns and hide names and settings until you choose.") if blind else None,
+        el("div", id="compare-note", cls="muted", role="status"),
+        cls="compare-bar",
+        role="group",
+        aria_label="Run",
+    )  # fmt: skip
+
+
+def column_html(column: Column, shown: Shown, who: Principal) -> Markup:
+    """Return a column with its settings and its response."""
+    letter, board = column.letter, shown.board
+    entry = shown.responses.get(letter)
+    box, state = NO_RESPONSE, Markup()
+    if entry is not None:
+        state = status(entry.outcome, hidden=shown.hidden)
+        box = result(letter, entry.outcome, who, hidden=shown.hidden, stars=entry.stars)
+    pieces = column_pieces(column, board, shown.pickers[letter])
+    head = el("span", pieces[f"compare-{letter}-line"], id=f"compare-{letter}-line", cls="one-line compare-line")
+    remove = button("×", kind="quiet", cls="compare-remove", id=f"compare-{letter}-remove", data_remove=letter,
+                    aria_label=f"Remove column {column.label}", title="Remove column")  # fmt: skip
+    settings = el(
+        "details",
+        el("summary", el("b", column.label, cls="compare-letter"), head),
+        el("div", pieces[f"compare-{letter}-fields"], id=f"compare-{letter}-fields", cls="compare-fields"),
+        cls="compare-settings",
+    )
+    concealed = el(
+        "p", el("b", column.label, cls="compare-letter"), el("span", "Hidden until you choose", cls="muted"),
+        cls="compare-concealed",
+    )  # fmt: skip
+    return el(
+        "article",
+        el("input", type="hidden", name="column", value=letter, form=FORM),
+        el("header", settings, concealed, remove, cls="compare-head"),
+        el("div", pieces[f"compare-{letter}-differs"], id=f"compare-{letter}-differs", cls="compare-differs"),
+        el("div", state, id=f"compare-{letter}-status", cls="compare-status", role="status"),
+        el("div", box, id=f"compare-{letter}-response", cls="compare-response"),
+        _foot(column) if ENGINEER in who.tabs else None,
+        id=f"compare-{letter}",
+        cls="compare-column",
+        data_letter=letter,
+        aria_label=f"Column {column.label}",
+    )
+
+
+def _foot(column: Column) -> Markup:
+    copy = button(
+        f"Copy {column.label} to draft",
+        kind="quiet",
+        id=f"compare-{column.letter}-use",
+        title="Open these settings and inputs in the Prompt engineer tab",
+        hx_post=f"ui/compare/use/{column.letter}",
+        hx_include=f"#{FORM}",
+        hx_swap="none",
+    )
+    return el("div", copy, cls="compare-foot")
+
+
+def past_column(entry: Entry, board: Board, who: Principal) -> Markup:
+    """Return the fixed column with the response of the replayed request."""
+    row = entry.outcome
+    name = row.prompt if row.prompt != board.prompt.key else ""
+    box = result(PAST, row, who, stars=entry.stars) if replay.has_content(row) else NOT_STORED
+    return el(
+        "article",
+        el("header", replay.past_head(entry, name), cls="compare-head"),
+        el("div", status(row), id="compare-past-status", cls="compare-status"),
+        el("div", box, id="compare-past-response", cls="compare-response"),
+        id="compare-past",
+        cls="compare-column compare-past",
+        data_letter=PAST,
+        aria_label="Past response",
+    )
+
+
+def column_pieces(column: Column, board: Board, pickers: Pickers) -> dict[str, Markup]:
+    """Return the parts of a column that follow its settings, by their ids."""
+    prefix = f"compare-{column.letter}"
+    return {**line_pieces(column, board), f"{prefix}-fields": settings_fields(column, pickers)}
+
+
+def line_pieces(column: Column, board: Board) -> dict[str, Markup]:
+    """Return the settings of a column in one line, and how they differ from the past request, by their ids."""
+    prefix = f"compare-{column.letter}"
+    line = settings_line(column, board)
+    return {f"{prefix}-line": el("span", line, title=line), f"{prefix}-differs": differences(column, board)}
+
+
+def input_note(board: Board) -> Markup | None:
+    """Return which inputs differ from those of the past request."""
+    changed = changed_inputs(board)
+    if not changed:
+        return None
+    return el("p", f"The past response had another input: {', '.join(changed)} changed.", cls="compare-input-note")
+
+
+def out_of_band(pieces: Mapping[str, Markup | None]) -> Markup:
+    """Return pieces that replace the content of the elements with their ids, beside the target of a request."""
+    return join(el("div", html, id=name, hx_swap_oob="innerHTML") for name, html in pieces.items())

@@ -1,39 +1,33 @@
-"""Several streams merged into one, in batches that an eye can follow."""
+"""Several streams of page events merged into one, so that all columns need one connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 
-from herding.errors import HerdingError
-from herding.ui.kit.event_batches import HEARTBEAT_S, drain
-from herding.values import Event
+PENDING = 64
+"""Events that may wait for a slow page; the streams pause then."""
 
-INTERVAL = 0.08
-"""Seconds between batches."""
-
-Item = tuple[int, Event | HerdingError]
-"""The number of a stream, and its event or the error that ended it."""
+PageEvents = AsyncGenerator[tuple[str, Any], None]
 
 
-async def merge_streams(
-    streams: Mapping[int, AsyncGenerator[Event, None]], *, every: float = INTERVAL, beat: float = HEARTBEAT_S
-) -> AsyncGenerator[list[Item], None]:
-    """Yield the events of all streams in batches, at most one per `every` seconds.
+async def merge_streams(streams: Mapping[str, PageEvents]) -> PageEvents:
+    """Yield the events of all streams as they come, each named `<key of the stream>.<name>`.
 
-    After `beat` seconds without an event an empty batch is yielded. A stream that fails yields its error and leaves the
-    others running. Closing the generator closes all streams.
+    Closing the generator closes all streams. An error that a stream raises ends the others, too.
     """
-    queue: asyncio.Queue[Item | None] = asyncio.Queue()
-    pumps = [asyncio.create_task(_pump(n, events, queue), name=f"column {n}") for n, events in streams.items()]
-    open_streams = len(pumps)
+    queue: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue(PENDING)
+    pumps = [asyncio.create_task(_pump(key, events, queue), name=f"column {key}") for key, events in streams.items()]
     try:
-        while open_streams:
-            batch = await drain(queue, beat)
-            open_streams -= batch.count(None)
-            yield [item for item in batch if item is not None]
-            await asyncio.sleep(every if open_streams else 0)
+        left = len(pumps)
+        while left:
+            event = await queue.get()
+            if event is None:
+                left -= 1
+            else:
+                yield event
         for pump in pumps:
             await pump
     finally:
@@ -42,12 +36,16 @@ async def merge_streams(
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(number: int, events: AsyncGenerator[Event, None], queue: asyncio.Queue[Item | None]) -> None:
+async def _pump(key: str, events: PageEvents, queue: asyncio.Queue[tuple[str, Any] | None]) -> None:
     try:
         async with contextlib.aclosing(events):
-            async for event in events:
-                queue.put_nowait((number, event))
-    except HerdingError as error:
-        queue.put_nowait((number, error))
+            async for name, data in events:
+                await queue.put((f"{key}.{name}", data))
     finally:
-        queue.put_nowait(None)
+        if not _is_cancelled():
+            await queue.put(None)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,126 +1,149 @@
-"""The preference between two responses: three buttons below the column pickers, and the saved choice."""
+"""Which of the responses is better: the question with its buttons, and the stored preferences."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import RATE
-from herding.errors import HerdingError
-from herding.orchestrator import Orchestrator
-from herding.ui.compare.state import Column, CompareState
-from herding.ui.kit.events import on, principal_of, requires
+from herding.errors import NotFoundError, UserError
+from herding.evaluation.feedback import Feedback
+from herding.ui.compare.columns import PAST, Column, column_label
+from herding.ui.compare.inputs import FORM
+from herding.ui.kit.fields import button
 from herding.ui.kit.format import el
-from herding.ui.kit.stars import NOT_ON_PAGE
-from herding.values import Preference, Principal
+from herding.ui.kit.views import Call
+from herding.values import Principal
 
-LEFT, EQUAL, RIGHT, NOTHING = "left", "equal", "right", "nothing"
-QUESTION = el("span", "Which response is better?", cls="muted")
+EQUAL, CLEAR = "equal", "clear"
+NOT_ON_PAGE = "This response is no longer on this page. Run the columns again."
 
 
-class PreferencePane:
-    """The buttons and their handlers; `left` and `right` are the pickers of the two columns."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finished response: the letter of its column, and the id of its request."""
 
-    def __init__(self, orchestrator: Orchestrator, state: gr.State, left: Any, right: Any) -> None:
-        self._feedback = orchestrator.feedback
-        with gr.Row(elem_id="compare-prefer", elem_classes=["prefer-row"]) as self.box:
-            self.left = _button("A is better", LEFT)
-            self.equal = _button("Equal", EQUAL)
-            self.right = _button("B is better", RIGHT)
-            self.clear = _button("Clear choice", NOTHING)
-            self.note = gr.HTML(QUESTION, elem_id="compare-prefer-note")
-        inputs = [state, left, right]
-        for choice, button in {LEFT: self.left, EQUAL: self.equal, RIGHT: self.right, NOTHING: self.clear}.items():
-            on(button.click, self._save(choice), inputs, self.outputs, name=f"compare_prefer_{choice}", queue=False)
+    letter: str
+    request_id: str
 
     @property
-    def buttons(self) -> list[Any]:
-        return [self.left, self.equal, self.right, self.clear]
+    def label(self) -> str:
+        """The name of the column."""
+        return column_label(self.letter)
 
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.box, *self.buttons, self.note]
 
-    async def show(self, state: CompareState, left: str | None, right: str | None, who: Principal) -> list[Any]:
-        """Return updates of `outputs` for the responses of two columns, with the preference that `who` saved."""
-        pair = _pair(state, left, right)
-        if pair is None or RATE not in who.rights:
-            disabled = [gr.update(interactive=False) for _ in self.buttons]
-            return [gr.update(visible=RATE in who.rights), *disabled, QUESTION]
+def candidates(call: Call, columns: Sequence[Column]) -> list[Candidate]:
+    """Return the responses on the page, in the order of their columns."""
+    past = call.text("request")
+    found = [Candidate(PAST, past)] if past else []
+    for column in columns:
+        if request_id := call.text(f"{column.letter}.request"):
+            found.append(Candidate(column.letter, request_id))
+    return found
+
+
+def pair_of(text: str, found: Sequence[Candidate]) -> list[Candidate]:
+    """Return the two candidates whose letters a text names. Raises UserError if one is not on the page."""
+    pair = [one for letter in text.split() for one in found if one.letter == letter]
+    if len(pair) != 2:
+        raise UserError(NOT_ON_PAGE, param="pair")
+    return pair
+
+
+async def save(feedback: Feedback, choice: str, among: Sequence[Candidate], who: Principal) -> None:
+    """Store that one response is better than each of the others, that all are equal, or remove what was stored."""
+    if len(among) < 2 or choice not in (EQUAL, CLEAR, *(one.letter for one in among)):
+        raise UserError(NOT_ON_PAGE, param="choice")
+    best = next((one for one in among if one.letter == choice), None)
+    for one, other in combinations(among, 2):
+        if choice == CLEAR:
+            await feedback.remove_preference(one.request_id, other.request_id, who)
+        elif choice == EQUAL:
+            await feedback.prefer(one.request_id, other.request_id, who, equal=True)
+        elif best in (one, other):
+            better, worse = (one, other) if best is one else (other, one)
+            await feedback.prefer(better.request_id, worse.request_id, who)
+        else:  # what was said of two others before does not depend on this
+            continue
+
+
+async def saved_choice(feedback: Feedback, among: Sequence[Candidate], who: Principal) -> str:
+    """Return the letter of the response that is stored as the best, EQUAL, or an empty text."""
+    wins: dict[str, int] = {}
+    equal = 0
+    for one, other in combinations(among, 2):
         try:
-            saved = await self._feedback.preference(_id(pair[0]), _id(pair[1]), who)
-        except HerdingError as error:
-            saved, note = None, el("span", error.message, cls="wrong", role="alert")
-        else:
-            note = _note(saved, pair)
-        choice = _choice(saved, pair)
-        return [
-            gr.update(visible=True),
-            _mark(f"{pair[0].letter} is better", choice == LEFT),
-            _mark("Equal", choice == EQUAL),
-            _mark(f"{pair[1].letter} is better", choice == RIGHT),
-            gr.update(interactive=saved is not None),
-            note,
-        ]
-
-    def _save(self, choice: str) -> Callable[..., Awaitable[list[Any]]]:
-        @requires(RATE)
-        async def save(state: CompareState, left: str | None, right: str | None, request: gr.Request) -> list[Any]:
-            """Save the preference between the two shown responses, or remove it."""
-            who, pair = principal_of(request), _pair(state, left, right)
-            if pair is None:
-                return [*(gr.skip() for _ in (self.box, *self.buttons)), NOT_ON_PAGE]
-            first, second = _id(pair[0]), _id(pair[1])
-            if choice == NOTHING:
-                await self._feedback.remove_preference(first, second, who)
-            elif choice == RIGHT:
-                await self._feedback.prefer(second, first, who)
-            else:
-                await self._feedback.prefer(first, second, who, equal=choice == EQUAL)
-            return await self.show(state, left, right, who)
-
-        return save
+            found = await feedback.preference(one.request_id, other.request_id, who)
+        except NotFoundError:
+            continue
+        if found is None:
+            continue
+        equal += found.equal
+        if not found.equal:
+            letter = one.letter if found.better == one.request_id else other.letter
+            wins[letter] = wins.get(letter, 0) + 1
+    if equal and equal == len(among) * (len(among) - 1) // 2:
+        return EQUAL
+    return next((letter for letter, count in wins.items() if count == len(among) - 1), "")
 
 
-def _pair(state: CompareState, left: str | None, right: str | None) -> tuple[Column, Column] | None:
-    """Return the two columns if they differ and both have a finished response."""
-    columns = {column.letter: column for column in state.open_columns if column.answer and column.outcome is not None}
-    if left == right or left not in columns or right not in columns:
-        return None
-    return columns[left], columns[right]
+def preference_bar(
+    among: Sequence[Candidate], choice: str, *, hidden: bool = False, target: str = "compare-prefer"
+) -> Markup:
+    """Return the question with its buttons; empty for less than two responses.
+
+    `choice` is what is stored; with `hidden` names there is a button that shows them. `target` is the id of the
+    element that holds the bar.
+    """
+    if len(among) < 2:
+        return Markup()
+    is_pair = len(among) == 2
+    question = "Which response is better?" if is_pair else "Which response is best?"
+    vals = {} if target == "compare-prefer" else {"pair": " ".join(one.letter for one in among)}
+    suffix = "is better" if is_pair else "is best"
+    labels = [(one.letter, f"{one.label} {suffix}") for one in among]
+    labels.insert(1 if is_pair else len(labels), (EQUAL, "Equal" if is_pair else "All equal"))
+    buttons = [_button(label, value, choice, vals, target) for value, label in labels]
+    clear = _button("Clear choice", CLEAR, "", vals, target, kind="quiet") if choice else None
+    show = button("Show names", kind="quiet", id="compare-reveal", hx_post="ui/compare/reveal",
+                  hx_include=f"#{FORM}", hx_target=f"#{target}")  # fmt: skip
+    note = _note(choice, among) if choice else el("span", question, cls="compare-question", id=f"{target}-question")
+    return el(
+        "div",
+        el("div", note, role="status"),
+        el("div", *buttons, clear, show if hidden else None, cls="answers", role="group", aria_label=question),
+        cls="compare-prefer",
+    )
 
 
-def _note(saved: Preference | None, pair: tuple[Column, Column]) -> Markup:
-    first, second = pair[0].letter, pair[1].letter
-    match _choice(saved, pair):
-        case "left":
-            text = f"✓ Saved: {first} is better than {second}."
-        case "right":
-            text = f"✓ Saved: {second} is better than {first}."
-        case "equal":
-            text = f"✓ Saved: {first} and {second} are equal."
-        case _:
-            return QUESTION
-    return el("span", text, cls="saved", role="status")
+def _button(
+    label: str, value: str, choice: str, vals: dict[str, str], target: str, *, kind: str | None = None
+) -> Markup:
+    chosen = value == choice
+    shared: dict[str, Any] = {"aria_pressed": None if value == CLEAR else "true" if chosen else "false"}
+    return button(
+        label,
+        kind=kind if kind is not None else "primary" if chosen else "",
+        id=f"{target}-{value}",
+        hx_post="ui/compare/prefer",
+        hx_include=f"#{FORM}",
+        hx_vals=json.dumps(vals | {"choice": value}),
+        hx_target=f"#{target}",
+        hx_sync=f"#{target}:queue last",
+        **shared,
+    )
 
 
-def _choice(saved: Preference | None, pair: tuple[Column, Column]) -> str:
-    if saved is None:
-        return NOTHING
-    return EQUAL if saved.equal else LEFT if saved.better == _id(pair[0]) else RIGHT
-
-
-def _id(column: Column) -> str:
-    return column.outcome.request_id if column.outcome else ""
-
-
-def _mark(label: str, chosen: bool) -> Any:
-    return gr.update(value=label, interactive=True, variant="primary" if chosen else "secondary")
-
-
-def _button(label: str, choice: str) -> Any:
-    elem_id = f"compare-prefer-{choice}"
-    return gr.Button(label, size="sm", interactive=False, scale=0, min_width=90, elem_id=elem_id)
+def _note(choice: str, among: Sequence[Candidate]) -> Markup:
+    if choice == EQUAL:
+        names = f"{among[0].label} and {among[1].label}" if len(among) == 2 else "all responses"
+        text = f"✓ Saved: {names} are equal."
+    else:
+        better = column_label(choice)
+        other = next(one.label for one in among if one.letter != choice)
+        text = f"✓ Saved: {better} is {f'better than {other}' if len(among) == 2 else 'the best'}."
+    return el("span", text, cls="saved")

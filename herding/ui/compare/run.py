@@ -3,158 +3,165 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import RUN
-from herding.errors import HerdingError, NotFoundError
+from herding.access.operations import HISTORY, RATE, RUN
+from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.ui.compare.column import Updates
+from herding.prompts.parameters import check_parameters
+from herding.prompts.variables import find_errors_async
+from herding.ui.compare import results
+from herding.ui.compare.blind import shuffled
+from herding.ui.compare.choices import Board
+from herding.ui.compare.columns import PAST, Column
 from herding.ui.compare.draft import OwnDrafts
-from herding.ui.compare.layout import CompareLayout
-from herding.ui.compare.merge_streams import merge_streams
-from herding.ui.compare.state import Column, ColumnConfig, ColumnRun, CompareState
-from herding.ui.compare.summary import last_run, table
-from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import el
-from herding.ui.kit.response import RunProgress
-from herding.values import Principal, Request
+from herding.ui.compare.inputs import needs_value
+from herding.ui.compare.merge_streams import PageEvents, merge_streams
+from herding.ui.compare.preference import Candidate, preference_bar
+from herding.ui.compare.summary import fact_of, read_facts, summary
+from herding.ui.engineer.errors import sentence
+from herding.ui.kit import response
+from herding.ui.kit.format import plural
+from herding.ui.kit.response_stream import response_events
+from herding.ui.kit.views import Call, fragment
+from herding.values import Outcome, Principal, Request
 
 
-class CompareRunner:
-    """The handlers of Run all and Stop all."""
+class RunRoutes:
+    """The routes of a run; the tab inherits them."""
 
-    def __init__(self, orchestrator: Orchestrator, layout: CompareLayout) -> None:
-        self._orchestrator, self._layout = orchestrator, layout
-        self._drafts = OwnDrafts(orchestrator)
-        diff = layout.diff
-        responses = [part for column in layout.columns for part in (column.remove, *column.response)]
-        buttons = [layout.picker, layout.run, layout.stop, layout.add]
-        on(
-            layout.run.click,
-            self.start,
-            [diff.left, diff.right, *layout.inputs],
-            [*buttons, layout.note, layout.summary, *diff.outputs, *responses],
-            name="compare_run",
-        )
-        on(layout.stop.click, self.stop, [layout.state], [layout.stop], name="compare_stop", queue=False)
+    _orchestrator: Orchestrator
+    _drafts: OwnDrafts
 
-    @requires(RUN)
-    async def start(
-        self,
-        left: str | None,
-        right: str | None,
-        state: CompareState,
-        owner: str | None,
-        request: gr.Request,
-        *fields: Any,
-    ) -> AsyncGenerator[Updates, None]:
-        """Run every column and stream the responses; an error is shown in its own column."""
-        principal, layout = principal_of(request), self._layout
-        if state.running:
-            return
-        layout.read(state, owner, fields, strict=True)
-        state.running, state.stopped = True, False
+    async def _board(self, call: Call) -> Board:
+        raise NotImplementedError
+
+    @fragment("POST", "/run", RUN)
+    async def run(self, call: Call) -> AsyncIterator[tuple[str, Any]]:
+        """Run every column and yield the events of all of them; leaving ends the requests.
+
+        Those of a column are named `<letter>.<name>`; `errors` are those of the inputs, with which nothing runs,
+        and `finished` has what the page shows around the responses.
+        """
+        who = call.principal
         try:
-            async with contextlib.aclosing(self._run(state, principal)) as updates:
-                async for update in updates:
-                    yield update
-        finally:
-            state.running = False
-        diff = zip(layout.diff.outputs, await layout.diff.show(state, principal, left, right), strict=True)
-        end = {layout.summary: table(state), layout.note: _note(last_run(state))}
-        yield {**self._set_busy(state, busy=False), **end, **dict(diff)}
-
-    async def _run(self, state: CompareState, principal: Principal) -> AsyncGenerator[Updates, None]:
-        columns = {number: column for number, column in enumerate(state.columns) if column.open}
-        begin = self._set_busy(state, busy=True) | {self._layout.note: _note("Running all columns.")}
-        for number, column in columns.items():
-            column.progress = RunProgress()
-            begin |= self._layout.columns[number].show_started()
-        yield begin
-        values = state.values[state.key]
-        streams = {number: self._stream(column, values, principal) for number, column in columns.items()}
-        ended: set[int] = set()
-        async with contextlib.aclosing(merge_streams(streams)) as batches:
-            async for batch in batches:
-                updates: Updates = {}
-                for number in columns.keys() - ended:
-                    events = [event for source, event in batch if source == number]
-                    updates |= await self._advance(number, columns[number], events, principal, ended)
-                if state.stopped:
-                    await self._cancel(state, principal)
-                yield updates
-
-    async def _stream(self, column: Column, values: dict[str, Any], principal: Principal) -> AsyncGenerator[Any, None]:
-        request = await self._request(column.config, values, principal)
-        async with contextlib.aclosing(self._orchestrator.pipeline.stream(request, principal)) as events:
+            board = await self._board(call)
+            errors = await _input_errors(board)
+            if not board.columns:
+                raise UserError("Add a column first.")
+        except HerdingError as error:
+            yield "failed", error.message
+            return
+        if errors:
+            yield "errors", errors
+            return
+        hidden = is_blind(call)
+        columns = shuffled(board.columns) if hidden else list(board.columns)
+        ended: dict[str, Outcome] = {}
+        streams = {column.letter: self._column(column, board, who, ended, hidden=hidden) for column in columns}
+        async with contextlib.aclosing(merge_streams(streams)) as events:
             async for event in events:
                 yield event
+        yield "finished", _finished(call, columns, ended, hidden=hidden)
 
-    async def _request(self, config: ColumnConfig, values: dict[str, Any], principal: Principal) -> Request:
+    async def _column(
+        self, column: Column, board: Board, who: Principal, ended: dict[str, Outcome], *, hidden: bool
+    ) -> PageEvents:
+        """Yield the events of one column; its outcome is added to `ended`."""
+        letter, streaming = column.letter, False
+
+        async def finish(outcome: Outcome | None, error: HerdingError | None, text: str) -> Markup:
+            outcome = outcome or await self._recorded(error, who)
+            if outcome is None:
+                return results.failure(error, text)
+            ended[letter] = outcome
+            return results.result(letter, outcome, who, hidden=hidden)
+
+        try:
+            request = await self._request(column, board.values, who)
+        except HerdingError as error:
+            yield "status", response.not_sent_status(error.type)
+            yield "done", results.failure(error, "")
+            return
+        stream = self._orchestrator.pipeline.stream(request, who)
+        async with contextlib.aclosing(response_events(stream, finish)) as events:
+            async for name, data in events:
+                if name == "status" and hidden:
+                    yield "status", results.waiting(streaming=streaming)
+                    continue
+                if name in ("text", "reasoning") and not streaming:
+                    streaming = True
+                    if hidden:
+                        yield "status", results.waiting(streaming=True)
+                if name == "done":
+                    outcome = ended.get(letter)
+                    yield (
+                        "status",
+                        (results.status(outcome, hidden=hidden) if outcome else response.not_sent_status("")),
+                    )
+                yield name, data
+
+    async def _request(self, column: Column, values: Mapping[str, Any], who: Principal) -> Request:
         """Return the request of a column, with the inputs that its prompt declares."""
+        config = column.config
+        check_parameters(config.overrides)
         if config.is_draft:
-            return await self._drafts.request(config, values, principal)
-        found = await self._orchestrator.prompts.find(config.reference, principal)
+            return await self._drafts.request(config, values, who)
+        found = await self._orchestrator.prompts.find(config.reference, who)
         return config.request({name: value for name, value in values.items() if name in found.prompt.variables})
 
-    async def _advance(
-        self, number: int, column: Column, events: Sequence[Any], principal: Principal, ended: set[int]
-    ) -> Updates:
-        """Feed new events to a column and return its updates; a finished column is added to `ended`."""
-        pane, progress = self._layout.columns[number], column.progress
-        if progress is None:
-            return {}
-        error = next((event for event in events if isinstance(event, HerdingError)), None)
-        grew = progress.update([event for event in events if not isinstance(event, HerdingError)])
-        updates: Updates = {pane.text: progress.text} if grew else {}
-        if error is None and progress.outcome is None:
-            return {pane.status: progress.status, **updates}
-        ended.add(number)
-        if error is not None:
-            updates |= pane.show_error(error)
-            await self._load_outcome(error, progress, principal)
-        if progress.outcome is not None:
-            column.runs.append(ColumnRun(column.config, progress.outcome))
-            updates |= pane.show_outcome(progress.outcome)
-        return updates
+    async def _recorded(self, error: HerdingError | None, who: Principal) -> Outcome | None:
+        """Return the outcome of a request that failed, if it was recorded and `who` may read it."""
+        if error is None or not error.request_id:
+            return None
+        with contextlib.suppress(HerdingError):  # the first error is the one to show
+            return (await self._orchestrator.history.entry(error.request_id, who)).outcome
+        return None
 
-    async def _load_outcome(self, error: HerdingError, progress: RunProgress, principal: Principal) -> None:
-        """Read the recorded outcome of a failed request."""
-        if error.request_id:
-            with contextlib.suppress(HerdingError):  # the first error is the one to report
-                progress.outcome = (await self._orchestrator.history.entry(error.request_id, principal)).outcome
-
-    @requires(RUN)
-    async def stop(self, state: CompareState, request: gr.Request) -> Any:
-        """Stop all columns, including those that have not started yet."""
-        state.stopped = state.running
-        await self._cancel(state, principal_of(request))
-        return gr.update(interactive=False)
-
-    async def _cancel(self, state: CompareState, principal: Principal) -> None:
-        for column in state.open_columns:
-            progress = column.progress
-            if progress is not None and progress.outcome is None and progress.request_id:
-                with contextlib.suppress(NotFoundError):
-                    await self._orchestrator.pipeline.cancel(progress.request_id, principal)
-
-    def _set_busy(self, state: CompareState, *, busy: bool) -> Updates:
-        """Return updates that lock the prompt, the columns and the preference during a run."""
-        layout = self._layout
-        preference = layout.diff.preference.buttons if busy else []
-        return {
-            **{button: gr.update(interactive=False) for button in preference},
-            layout.picker: gr.update(interactive=not busy),
-            layout.run: gr.update(value="Running …" if busy else "Run all", interactive=not busy),
-            layout.stop: gr.update(interactive=busy),
-            layout.add: gr.update(interactive=not busy and state.has_room),
-            **{column.remove: gr.update(interactive=not busy) for column in layout.columns},
-        }
+    @fragment("POST", "/stop", RUN)
+    async def stop(self, call: Call) -> Markup:
+        """Stop the running requests that the form names; the texts received so far stay."""
+        for request_id in call.texts("request"):
+            with contextlib.suppress(NotFoundError):  # it has just ended
+                await self._orchestrator.pipeline.cancel(request_id, call.principal)
+        return Markup()
 
 
-def _note(text: str) -> Markup:
-    return el("span", text, cls="muted", role="status")
+def is_blind(call: Call) -> bool:
+    """Return whether a run hides the names of its columns: a replay never does, nor a role that cannot rate."""
+    return call.text("blind") == "on" and not call.text("request") and {RATE, HISTORY} <= call.principal.rights
+
+
+async def _input_errors(board: Board) -> dict[str, str]:
+    """Return the errors of the shared inputs by variable."""
+    variables = board.variables
+    values = {name: value for name, value in board.values.items() if name in variables}
+    found = await find_errors_async(variables, values)
+    missing = {
+        name: f"Enter a value for {name}."
+        for name, variable in variables.items()
+        if values.get(name) in (None, "") and needs_value(variable) and variable["type"] != "boolean"
+    }  # fmt: skip
+    return {name: sentence(message) for name, message in (missing | found).items()}
+
+
+def _finished(call: Call, columns: list[Column], ended: Mapping[str, Outcome], *, hidden: bool) -> dict[str, Any]:
+    """Return what the page shows around the responses of a finished run."""
+    who = call.principal
+    succeeded = sum(outcome.status == "succeeded" for outcome in ended.values())
+    among = [Candidate(column.letter, ended[column.letter].request_id) for column in columns if column.letter in ended]
+    if past := call.text("request"):
+        among.insert(0, Candidate(PAST, past))
+    ids = [ended[column.letter].request_id if column.letter in ended else "" for column in columns]
+    facts = read_facts(call)
+    if not hidden:
+        facts += [fact_of(column, ended[column.letter]) for column in columns if column.letter in ended]
+    return {
+        "note": f"{succeeded} of {plural(len(columns), 'column')} succeeded.",
+        "prefer": preference_bar(among, "", hidden=hidden) if RATE in who.rights else "",
+        "summary": summary(facts),
+        "address": {"runs": "~".join(ids) if HISTORY in who.rights else "", "hidden": "1" if hidden else ""},
+    }

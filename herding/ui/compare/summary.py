@@ -1,62 +1,99 @@
-"""The runs of this session by column, as a table."""
+"""The runs on this page by column, as a table. The form holds what it is made from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
-from herding.ui.kit.format import duration, el, empty_state, format_value, join, plural
+from herding.ui.compare.columns import Column, list_parameters
+from herding.ui.compare.inputs import FORM
+from herding.ui.kit.format import duration, el, join
+from herding.ui.kit.views import Call
+from herding.values import Outcome
 
-EMPTY = empty_state("No runs yet", "The runs of this session are summarized here.")
+MAX_FACTS = 300
 HEADS = ("Column", "Prompt", "Model", "Runs", "Mean time", "Mean output tokens", "Check failures")
 
 
-def table(state: CompareState) -> Markup:
-    """Return a row for each column and configuration; means cover the runs that succeeded."""
-    rows = [
-        _row(column.letter, config, [run for run in column.runs if run.config == config])
-        for column in state.columns
-        for config in dict.fromkeys(run.config for run in column.runs)
-    ]
-    if not rows:
-        return EMPTY
+@dataclass(frozen=True, slots=True)
+class RunFact:
+    """A finished run: what ran, and how it went. `ok` is the result of the checks, None without any."""
+
+    column: str
+    prompt: str
+    parameters: str
+    model: str
+    status: str
+    ms: float
+    tokens: int
+    ok: bool | None
+
+    @property
+    def settings(self) -> tuple[str, str, str, str]:
+        """The settings of the run."""
+        return self.column, self.prompt, self.parameters, self.model
+
+
+def fact_of(column: Column, outcome: Outcome) -> RunFact:
+    """Return the fact of a finished run of a column."""
+    return RunFact(
+        column=column.label,
+        prompt=column.config.reference,
+        parameters=list_parameters(column.config.parameters),
+        model=column.config.model,
+        status=outcome.status,
+        ms=outcome.timings.total_ms,
+        tokens=outcome.usage.output_tokens,
+        ok=outcome.checks.ok,
+    )
+
+
+def read_facts(call: Call) -> list[RunFact]:
+    """Return the facts of a form; what cannot be read is left out."""
+    found = []
+    for text in call.texts("fact")[-MAX_FACTS:]:
+        try:
+            fact = RunFact(**json.loads(text))
+        except (ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(fact.ms, int | float) and isinstance(fact.tokens, int):
+            found.append(fact)
+    return found
+
+
+def summary(facts: Sequence[RunFact]) -> Markup:
+    """Return the table with the facts that it is made from; empty before the first run.
+
+    There is a row for each column and its settings; means cover the runs that succeeded.
+    """
+    if not facts:
+        return Markup()
+    kept = [el("input", type="hidden", name="fact", value=json.dumps(asdict(fact)), form=FORM) for fact in facts]
+    order = dict.fromkeys(fact.settings for fact in sorted(facts, key=lambda fact: fact.column))
+    rows = [_row(settings, [fact for fact in facts if fact.settings == settings]) for settings in order]
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in HEADS)))
-    caption = el("caption", "Runs of this session by column", cls="sr")
-    return el("table", caption, head, el("tbody", *rows), cls="entries sums")
+    caption = el("caption", "Runs on this page by column", cls="sr")
+    table = el("table", caption, head, el("tbody", *rows), cls="compare-table")
+    return join([*kept, el("h2", "Session summary"), el("div", table, cls="compare-table-frame")])
 
 
-def _row(letter: str, config: ColumnConfig, runs: Sequence[ColumnRun]) -> Markup:
-    succeeded = [run.outcome for run in runs if run.outcome.status == "succeeded"]
-    checked = [outcome for outcome in succeeded if outcome.checks.ok is not None]
-    failures = sum(outcome.checks.ok is False for outcome in checked)
-    others = len(runs) - len(succeeded)
-    parameters = list_parameters(config.parameters)
+def _row(settings: tuple[str, str, str, str], facts: Sequence[RunFact]) -> Markup:
+    column, prompt, parameters, model = settings
+    succeeded = [fact for fact in facts if fact.status == "succeeded"]
+    checked = [fact for fact in succeeded if fact.ok is not None]
+    failures = sum(fact.ok is False for fact in checked)
+    others = len(facts) - len(succeeded)
     cells = (
-        el("b", letter),
-        join([el("code", config.reference), el("span", f" {parameters}", cls="muted") if parameters else None]),
-        config.model or "auto",
-        f"{len(runs)}" + (f" ({others} unsuccessful)" if others else ""),
-        duration(fmean(outcome.timings.total_ms for outcome in succeeded)) if succeeded else "–",
-        f"{fmean(outcome.usage.output_tokens for outcome in succeeded):,.1f}" if succeeded else "–",
+        el("b", column),
+        join([el("code", prompt), el("span", f" {parameters}", cls="muted") if parameters else None]),
+        model or "Auto",
+        f"{len(facts)}" + (f" ({others} unsuccessful)" if others else ""),
+        duration(fmean(fact.ms for fact in succeeded)) if succeeded else "–",
+        f"{fmean(fact.tokens for fact in succeeded):,.1f}" if succeeded else "–",
         f"{failures} of {len(checked)}" if checked else "no checks" if succeeded else "–",
     )
-    pairs = zip(HEADS, cells, strict=True)
-    return el("tr", *(el("td", el("span", cell), data_label=name) for name, cell in pairs))
-
-
-def list_parameters(parameters: Mapping[str, Any]) -> str:
-    """Return parameters on one line, such as `top p 0.3, seed 5`."""
-    texts = {
-        name: ", ".join(map(repr, held)) if name == "stop" else format_value(held) for name, held in parameters.items()
-    }
-    return ", ".join(f"{name.replace('_', ' ')} {held}" for name, held in texts.items())
-
-
-def last_run(state: CompareState) -> str:
-    """Return how many columns succeeded in the last run."""
-    succeeded = sum(column.outcome.status == "succeeded" for column in state.open_columns if column.outcome)
-    return f"{succeeded} of {plural(len(state.open_columns), 'column')} succeeded."
+    return el("tr", *(el("td", cell, data_label=name) for name, cell in zip(HEADS, cells, strict=True)))

@@ -1,33 +1,64 @@
-"""The handlers of the Compare tab, and their events."""
+"""The tab "Compare": the same input for several prompts, versions, models or parameters, side by side.
+
+The address has `prompt` (a key), `columns` (what they run, as JSON), `request` (an entry of the history that is
+replayed), `old` and `new` (two versions of the prompt), `runs` (the requests whose responses are on the page), `blind`
+and `hidden` (blind mode, and whether the names are hidden now). The inputs are in the user's draft of the prompt.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-import gradio as gr
+from markupsafe import Markup
+from starlette.responses import JSONResponse, Response
 
-from herding.access.operations import PROMPTS, RUN
-from herding.errors import UserError
+from herding.access.operations import HISTORY, PROMPTS, RATE, RUN
+from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
-from herding.ui.compare.choices import Choices
-from herding.ui.compare.layout import CompareLayout
-from herding.ui.compare.run import CompareRunner
-from herding.ui.compare.state import CompareState
+from herding.ui.compare import replay, results
+from herding.ui.compare.blind import assign
+from herding.ui.compare.choices import Board, Choices, default_configs
+from herding.ui.compare.columns import (
+    LETTERS,
+    PAST,
+    Column,
+    ColumnConfig,
+    dump_columns,
+    load_columns,
+    next_letter,
+    read_columns,
+)
+from herding.ui.compare.diff import diff_section, word_diff
+from herding.ui.compare.draft import OwnDrafts
+from herding.ui.compare.inputs import input_fields, input_line
+from herding.ui.compare.layout import (
+    NO_PROMPTS,
+    Shown,
+    column_html,
+    column_pieces,
+    input_note,
+    line_pieces,
+    out_of_band,
+    page,
+)
+from herding.ui.compare.preference import Candidate, candidates, pair_of, preference_bar, save, saved_choice
+from herding.ui.compare.run import RunRoutes
+from herding.ui.compare.settings import model_note
+from herding.ui.compare.summary import fact_of, read_facts, summary
+from herding.ui.engineer.form import read_values
+from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
-from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.format import join
-from herding.ui.kit.tab import Tab
-from herding.values import Principal
+from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.views import Call, Reply, View, fragment
+from herding.values import Entry, Principal, PromptInfo
 
-# The pressed button disappears: focus moves to the one that brings a column back.
-_FOCUS_ADD = "() => setTimeout(() => document.getElementById('compare-add')?.focus(), 300)"
+SAVED = el("span", "✓ Saved", cls="saved")
 
 
-class CompareTab(CompareLayout, Tab):
-    """The tab: its layout and its handlers."""
+class CompareTab(RunRoutes, View):
+    """The routes of the tab."""
 
     key = "compare"
     label = "Compare"
@@ -35,117 +66,265 @@ class CompareTab(CompareLayout, Tab):
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         super().__init__(orchestrator)
-        self._orchestrator = orchestrator
         self._choices = Choices(orchestrator)
-        self._wire()
-        CompareRunner(orchestrator, self)
+        self._drafts = OwnDrafts(orchestrator)
 
-    @property
-    def open_inputs(self) -> list[Any]:
-        return [self.state, self.owner]
+    # Opening
 
-    def _wire(self) -> None:
-        now: dict[str, Any] = {"queue": False}
-        on(self.picker.input, self.choose, [self.picker, *self.inputs], self.outputs, name="compare_choose", **now)
-        pickers = [field.input for column in self.columns for field in (column.prompt, column.version, column.model)]
-        configured = [self.state, *self.setup]
-        last: dict[str, Any] = {"trigger_mode": "always_last"}
-        on(pickers, self.refresh_columns, self.inputs, configured, name="compare_models", **last, **now)
-        on(self.add.click, self.add_column, self.inputs, [*configured, self.add], name="compare_add", **now)
-        for number, column in enumerate(self.columns):
-            changed = [self.state, column.box, self.add, *self.diff.outputs]
-            handler = self._remove_column(number)
-            on(column.remove.click, handler, [self.state], changed, name=f"compare_remove_{number}", **now)
-            column.remove.click(None, None, None, js=_FOCUS_ADD)
+    @fragment("GET", "", RUN)
+    async def open(self, call: Call) -> Reply:
+        """Return the whole tab for what the address names, else for the first prompt."""
+        who, key = call.principal, call.text("prompt")
+        prompts = await self._orchestrator.prompts.list_all(who)
+        past, notes = await self._past(call)
+        if past is not None:
+            key = past.outcome.prompt
+        live = next((prompt for prompt in prompts if prompt.key == key), None)
+        if past is not None and live is None:
+            past, missing = None, panel("warn", "This request has no prompt to run", el("p", "Select a prompt."))
+            notes.append(missing)
+        elif key and live is None:
+            notes.append(prompt_text.not_opened(key, exists=False, running=False))
+        live = live or next(iter(prompts), None)
+        if live is None:
+            return Reply(NO_PROMPTS)
+        configs = await self._configs(call, live, past)
+        columns = [Column(letter, config) for letter, config in zip(LETTERS, configs, strict=False)]
+        resolved = await self._choices.resolve(columns, live, who)
+        if past is not None:
+            notes.append(replay.replay_note(past.outcome, resolved[0].config if resolved else ColumnConfig()))
+        typed = past.outcome.variables if past else await self._drafts.values(live.key, who)
+        board = Board(live, resolved, dict(typed), past)
+        address = {
+            "prompt": live.key if key or past else "",
+            "columns": dump_columns(resolved, live.key) if configs != default_configs(live) else "",
+            "old": "",
+            "new": "",
+        }
+        return Reply(page(await self._shown(call, board, join(notes)), prompts, who), address=address)
 
-    @requires(RUN)
-    async def opened(self, state: CompareState, owner: str | None, request: gr.Request) -> list[Any]:
-        """Open the tab with the prompt in the page's address, or as it was left."""
-        if state.prompt is None and owner:
-            state.shape = None
-        key = request.query_params.get("prompt") if state.prompt is None else state.key
-        return await self.show(key, state, principal_of(request))
+    async def _past(self, call: Call) -> tuple[Entry | None, list[Markup | None]]:
+        """Return the request to replay, and why there is none although the address names one."""
+        request_id = call.text("request")
+        if not request_id:
+            return None, []
+        try:
+            return await self._orchestrator.history.entry(request_id, call.principal), []
+        except HerdingError as error:
+            return None, [panel("warn", "Can't replay this request", el("p", error.message), role="status")]
 
-    @requires(RUN)
-    async def choose(
-        self, key: str | None, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
-    ) -> list[Any]:
-        """Switch all columns to another prompt; the inputs of the previous one are remembered."""
-        if state.prompt is None:
-            state.shape = None
-        else:
-            with contextlib.suppress(UserError):
-                self.read(state, owner, fields)
-        if not state.running:
-            state.prompt = None
-        return await self.show(key, state, principal_of(request))
+    async def _configs(self, call: Call, live: PromptInfo, past: Entry | None) -> list[ColumnConfig]:
+        if found := load_columns(call.text("columns"), live.key):
+            return found
+        if past is not None:
+            return [await replay.first_config(past.outcome, live, call.principal, self._orchestrator)]
+        if call.text("old") or call.text("new"):
+            pair = (call.text("old"), call.text("new"))
+            return [ColumnConfig(live.key, "" if name == str(live.version) else name) for name in pair]
+        return default_configs(live)
 
-    async def show(self, key: str | None, state: CompareState, principal: Principal) -> list[Any]:
-        """Return updates of `outputs`; fields and responses are only redrawn if the state asks for it."""
-        prompts = await self._orchestrator.prompts.list_all(principal)
-        if state.prompt is None:
-            known = {prompt.key: prompt for prompt in prompts}
-            state.start(known.get(key or "") or next(iter(prompts), None))
-        redraw, state.redraw = state.redraw, False
-        choices = [(prompt_text.picker_option(prompt), prompt.key) for prompt in prompts]
-        responses = [part for column in self.columns for part in column.show_empty()]
-        return [
-            state,
-            state.key,
-            gr.update(choices=choices, value=state.key or None, interactive=not state.running),
-            join([state.notice, prompt_text.summary(state.prompt)]),
-            gr.update(interactive=state.prompt is not None and not state.running),
-            self._add_button(state),
-            "" if redraw else gr.skip(),
-            *(self._form(state) if redraw else [gr.skip() for _ in self.form.components]),
-            *await self._choices.updates(state, self.columns, prompts, principal, fill=redraw),
-            *(responses if redraw else [gr.skip() for _ in responses]),
-            *(await self.diff.show(state, principal) if redraw else [gr.skip() for _ in self.diff.outputs]),
-        ]
+    async def _shown(self, call: Call, board: Board, note: Markup) -> Shown:
+        """Return a comparison with the responses that the address names."""
+        who = call.principal
+        responses = {}
+        ids = call.text("runs").split("~") if HISTORY in who.rights else []
+        for column, request_id in zip(board.columns, ids, strict=False):
+            if request_id:
+                try:
+                    responses[column.letter] = await self._orchestrator.history.entry(request_id, who)
+                except NotFoundError:
+                    continue
+        among = [Candidate(PAST, board.past.outcome.request_id)] if board.past else []
+        among += [Candidate(letter, entry.outcome.request_id) for letter, entry in responses.items()]
+        hidden = bool(responses) and call.text("hidden") == "1"
+        choice = await saved_choice(self._orchestrator.feedback, among, who) if RATE in who.rights else ""
+        pickers = await self._choices.pickers(board, who)
+        return Shown(board, pickers, responses, among, choice, call.text("blind") == "1", hidden, note)
 
-    def _form(self, state: CompareState) -> list[Any]:
-        if state.prompt is None:
-            return [gr.skip() for _ in self.form.components]
-        variables = state.prompt.variables
-        updates = self.form.show(variables, state.values.get(state.key, {}), before=state.shape)
-        state.shape = self.form.shape(variables)
-        return updates
+    async def _board(self, call: Call) -> Board:
+        """Return the comparison of a form."""
+        who = call.principal
+        live = await self._orchestrator.prompts.get(call.text("prompt"), who)
+        columns = await self._choices.resolve(read_columns(call), live, who)
+        past = None
+        if call.text("request"):
+            past = await self._orchestrator.history.entry(call.text("request"), who)
+        board = Board(live, columns, {}, past)
+        return replace(board, values=read_values(call, board.form_prompt))
 
-    @requires(RUN)
-    async def refresh_columns(
-        self, state: CompareState, owner: str | None, request: gr.Request, *fields: Any
-    ) -> list[Any]:
-        """Update versions, models and defaults after a column changed what it runs."""
-        if state.prompt is not None and owner != state.key:
-            return [gr.skip() for _ in (state, *self.setup)]  # sent before another prompt was chosen
-        self.read(state, owner, fields)
-        return [state, *await self._column_updates(state, principal_of(request))]
+    # Editing
 
-    async def _column_updates(self, state: CompareState, principal: Principal, *, fill: bool = False) -> list[Any]:
-        prompts = await self._orchestrator.prompts.list_all(principal)
-        return await self._choices.updates(state, self.columns, prompts, principal, fill=fill)
+    @fragment("POST", "/edit", RUN)
+    async def edit(self, call: Call) -> Response:
+        """Return the pieces that follow a change of the field `changed`, and store typed inputs in the draft.
 
-    @requires(RUN)
-    async def add_column(self, state: CompareState, owner: str | None, request: gr.Request, *fields: Any) -> list[Any]:
-        """Add a column as a copy of the last one."""
-        self.read(state, owner, fields)
-        column = next((column for column in state.columns if not column.open), None)
-        if column is not None and not state.running:
-            last = state.open_columns[-1].config if state.open_columns else column.config
-            column.open, column.config = True, replace(last)
-        return [state, *await self._column_updates(state, principal_of(request), fill=True), self._add_button(state)]
+        It is JSON: `pieces` has HTML by element ids, `address` the fields of the address, `stored` the key of the
+        prompt whose draft has changed.
+        """
+        who, changed = call.principal, call.text("changed")
+        letter, _, name = changed.partition(".")
+        notice = ""
+        if name == "model" and letter in LETTERS:
+            notice = await try_load(call.text(changed), who, self._orchestrator)
+        board = await self._board(call)
+        stored = ""
+        if letter == "var" and board.past is None:
+            values = {name: value for name, value in board.values.items() if name in board.variables}
+            if await self._drafts.store_values(board.prompt.key, board.variables, values, who):
+                stored = board.prompt.key
+        pieces: dict[str, Markup | None] = {"compare-input-line": el("span", input_line(board.variables, board.values))}
+        pieces["compare-input-note"] = input_note(board)
+        for column in board.columns:
+            pieces |= line_pieces(column, board)
+        if name in ("prompt", "version") or changed == "shown":
+            pieces |= await self._pickers(board, letter, who)
+        elif name == "model":
+            pieces |= await self._model_notes(board, letter, who)
+        if changed == "shown" and board.past is None and not who.opt_out:
+            values = await self._drafts.values(board.prompt.key, who)
+            pieces["compare-input-fields"] = input_fields(board.variables, values)
+            pieces["compare-input-line"] = el("span", input_line(board.variables, values))
+        if changed == "columns":
+            pieces["compare-prefer"] = await self._preference(call, board.columns)
+        address = {
+            "prompt": board.prompt.key,
+            "columns": dump_columns(board.columns, board.prompt.key),
+            "blind": "1" if call.text("blind") == "on" else "",
+        }
+        shown = {key: str(html or "") for key, html in pieces.items()}
+        told = {"pieces": shown, "address": address, "stored": stored, "notice": notice}
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
 
-    def _remove_column(self, number: int) -> Callable[[CompareState, gr.Request], Awaitable[list[Any]]]:
-        @requires(RUN)
-        async def remove(state: CompareState, request: gr.Request) -> list[Any]:
-            """Remove the column; its runs stay in the summary."""
-            if not state.running:
-                state.columns[number].open = False
-            box = gr.update(visible=state.columns[number].open)
-            return [state, box, self._add_button(state), *await self.diff.show(state, principal_of(request))]
+    async def _pickers(self, board: Board, letter: str, who: Principal) -> dict[str, Markup | None]:
+        """Return the fields of the column with this letter, of all columns without one, and those of the inputs."""
+        pickers = await self._choices.pickers(board, who)
+        pieces: dict[str, Markup | None] = {}
+        for column in board.columns:
+            if letter in (column.letter, "shown"):
+                pieces |= column_pieces(column, board, pickers[column.letter])
+        pieces["compare-input-fields"] = input_fields(board.variables, board.values)
+        return pieces
 
-        return remove
+    async def _model_notes(self, board: Board, letter: str, who: Principal) -> dict[str, Markup | None]:
+        pickers = await self._choices.pickers(board, who)
+        found: dict[str, Markup | None] = {}
+        for column in board.columns:
+            if column.letter == letter:
+                chosen = column.config.model
+                known = next((choice for choice in pickers[letter].models if choice.id == chosen), None)
+                found[f"compare-{letter}-model-note"] = model_note(known) if chosen else None
+        return found
 
-    @staticmethod
-    def _add_button(state: CompareState) -> Any:
-        return gr.update(interactive=state.has_room and not state.running and state.prompt is not None)
+    @fragment("POST", "/add", RUN)
+    async def add(self, call: Call) -> Reply:
+        """Return another column, a copy of the last one."""
+        who, board = call.principal, await self._board(call)
+        letter = next_letter(board.columns)
+        last = board.columns[-1] if board.columns else Column(letter, ColumnConfig(board.prompt.key), board.prompt)
+        made = replace(last, letter=letter)
+        board = replace(board, columns=[*board.columns, made])
+        pickers = await self._choices.pickers(board, who)
+        html = column_html(made, Shown(board, pickers), who)
+        return Reply(html, address={"columns": dump_columns(board.columns, board.prompt.key)})
+
+    @fragment("POST", "/use/{letter}", RUN)
+    async def use(self, call: Call) -> Reply:
+        """Copy a column and the inputs to the draft of its prompt, and open it in the Prompt engineer tab."""
+        board = await self._board(call)
+        column = next((column for column in board.columns if column.letter == call.path["letter"]), None)
+        if column is None:
+            raise NotFoundError("This column is no longer on this page.", param="column")
+        await self._drafts.fill(column.config, board.values, call.principal)
+        fields = {"prompt": column.config.prompt, "model": column.config.model}
+        return Reply(Markup(), events={"open-tab": {"tab": "engineer", "fields": fields}})
+
+    # Judging
+
+    @fragment("POST", "/rate/{request_id}", RATE)
+    async def rate(self, call: Call) -> Reply:
+        """Save the stars of a response; 0 removes them. Once all responses have stars, hidden names are shown."""
+        stars, who = call.whole("stars"), call.principal
+        if not 0 <= stars <= 5:
+            raise UserError("Select 1 to 5 stars.", param="score")
+        await self._orchestrator.feedback.rate(call.path["request_id"], stars or None, who)
+        if call.text("hidden") != "on":
+            return Reply(SAVED)
+        entries = await self._entries(call)
+        if any(entry.stars is None for entry in entries.values()):
+            return Reply(SAVED)
+        return await self._revealed(call, SAVED, with_bar=True)
+
+    @fragment("POST", "/prefer", RATE)
+    async def prefer(self, call: Call) -> Reply:
+        """Save which response is better; hidden names are shown then."""
+        who, columns, feedback = call.principal, read_columns(call), self._orchestrator.feedback
+        found = candidates(call, columns)
+        among = pair_of(call.text("pair"), found) if call.text("pair") else found
+        await save(feedback, call.text("choice"), among, who)
+        target = "compare-pair" if call.text("pair") else "compare-prefer"
+        bar = preference_bar(among, await saved_choice(feedback, among, who), target=target)
+        if call.text("hidden") == "on":
+            return await self._revealed(call, bar, with_bar=bool(call.text("pair")))
+        more = {"compare-prefer": await self._preference(call, columns)} if call.text("pair") else {}
+        return Reply(join([bar, out_of_band(more)]))
+
+    @fragment("POST", "/reveal", RATE)
+    async def reveal(self, call: Call) -> Reply:
+        """Show the hidden names."""
+        return await self._revealed(call, Markup(), with_bar=True)
+
+    async def _revealed(self, call: Call, html: Markup, *, with_bar: bool) -> Reply:
+        """Return a reply that also shows which column each response came from: each gets its settings back."""
+        who, board, entries = call.principal, await self._board(call), await self._entries(call)
+        outcomes = {letter: entry.outcome for letter, entry in entries.items()}
+        columns = assign(board.columns, outcomes)
+        board = replace(board, columns=columns)
+        pickers = await self._choices.pickers(board, who)
+        pieces: dict[str, Markup | None] = {}
+        for column in columns:
+            pieces |= column_pieces(column, board, pickers[column.letter])
+            if outcome := outcomes.get(column.letter):
+                pieces[f"compare-{column.letter}-status"] = results.status(outcome)
+                pieces[results.more_id(column.letter)] = results.more(outcome)
+        facts = read_facts(call)
+        facts += [fact_of(column, outcomes[column.letter]) for column in columns if column.letter in outcomes]
+        pieces["compare-summary"] = summary(facts)
+        if with_bar:
+            pieces["compare-prefer"] = await self._preference(call, columns)
+        address = {"hidden": "", "columns": dump_columns(columns, board.prompt.key)}
+        return Reply(join([html, out_of_band(pieces)]), address=address, events={"compare-revealed": {}})
+
+    async def _entries(self, call: Call) -> dict[str, Entry]:
+        """Return the requests of the responses on the page by the letters of their columns."""
+        found = {}
+        for one in candidates(call, read_columns(call)):
+            found[one.letter] = await self._orchestrator.history.entry(one.request_id, call.principal)
+        return found
+
+    async def _preference(self, call: Call, columns: Sequence[Column]) -> Markup | None:
+        if RATE not in call.principal.rights:
+            return None
+        among = candidates(call, columns)
+        return preference_bar(among, await saved_choice(self._orchestrator.feedback, among, call.principal))
+
+    @fragment("POST", "/diff", RUN)
+    async def diff(self, call: Call) -> Markup:
+        """Return the differences of two responses, whose texts the page sends: not all users' texts are stored."""
+        letters = [letter for letter in call.texts("letter") if letter in (*LETTERS, PAST)]
+        texts: Mapping[str, str] = {letter: call.text(f"text.{letter}") for letter in letters}
+        if len(letters) < 2:
+            return Markup()
+        left = call.text("left") if call.text("left") in letters else letters[0]
+        others = [letter for letter in letters if letter != left]
+        right = call.text("right") if call.text("right") in letters else others[0]
+        diff = await asyncio.to_thread(word_diff, texts[left], texts[right])
+        return diff_section(letters, left, right, diff, await self._pair(call, left, right))
+
+    async def _pair(self, call: Call, left: str, right: str) -> Markup:
+        """Return the preference between two of more than two responses."""
+        found = candidates(call, read_columns(call))
+        pair = [one for letter in (left, right) for one in found if one.letter == letter]
+        if len(found) < 3 or len(pair) != 2 or left == right or RATE not in call.principal.rights:
+            return Markup()
+        choice = await saved_choice(self._orchestrator.feedback, pair, call.principal)
+        return preference_bar(pair, choice, target="compare-pair")

@@ -12,7 +12,7 @@ from herding.ui.engineer.form import EditedPrompt
 from herding.ui.engineer.form_data import used_names
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state
-from herding.ui.kit.variable_form import initial_value
+from herding.ui.kit.variables import initial_value
 from herding.values import Outcome
 
 NO_TURNS = empty_state("No messages yet", "Write a message below. Enter sends it.")

@@ -13,7 +13,7 @@ from herding.prompts.edits import Edits, to_full_edits
 from herding.studio.drafts import DraftStep
 from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, new_prompt
 from herding.ui.engineer.form_data import body_of, parse_data, to_text
-from herding.ui.kit.variable_form import initial_value
+from herding.ui.kit.variables import initial_value
 from herding.values import Principal, PromptInfo
 from herding.yaml_files import YamlDocument
 

@@ -14,12 +14,17 @@ from herding.values import Entry, Principal
 SAVED = el("span", "✓ Saved", cls="saved")
 
 
-def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal | None = None) -> Markup:
-    """Return the fields to rate a response; `entry` has what was given already."""
-    target: dict[str, Any] = {"hx_target": "next .feedback-news", "hx_swap": "innerHTML"}
-    stars = star_field(
-        entry.stars if entry else None, "Rate this response", hx_post=f"ui/engineer/rate/{request_id}", **target
+def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal | None = None, path: str = "") -> Markup:
+    """Return the fields to rate a response; `entry` has what was given already.
+
+    path: the route of requests, with `<request_id>/rate` and `<request_id>/comment`, of another tab than this one.
+    """
+    rate, write = (
+        f"{path}/{request_id}/{action}" if path else f"ui/engineer/{action}/{request_id}"
+        for action in ("rate", "comment")
     )
+    target: dict[str, Any] = {"hx_target": "next .feedback-news", "hx_swap": "innerHTML"}
+    stars = star_field(entry.stars if entry else None, "Rate this response", hx_post=rate, **target)
     text = (entry.comment if entry else None) or ""
     comment = el(
         "form",
@@ -28,7 +33,7 @@ def feedback(request_id: str, *, entry: Entry | None = None, reader: Principal |
         ),
         button("Save comment", submit=True),
         cls="comment-form",
-        hx_post=f"ui/engineer/comment/{request_id}",
+        hx_post=write,
         **target,
     )
     commented = el("details", el("summary", "Comment"), comment, open="" if text else None, cls="comment-box")

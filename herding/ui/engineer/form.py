@@ -30,7 +30,7 @@ from herding.prompts.edits import NUMBERS, Edits
 from herding.prompts.parameters import check_parameters
 from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer.form_data import apply_form, body_of, normalized, parse_data, to_text
-from herding.ui.kit.variable_form import initial_value
+from herding.ui.kit.variables import initial_value
 from herding.ui.kit.views import Call
 from herding.values import Message, Parameters, Principal, PromptInfo, PromptStats, Request
 

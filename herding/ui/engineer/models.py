@@ -100,13 +100,11 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
     if chosen and chosen not in by_id:
         by_id[chosen] = ModelChoice(chosen, target=False)
     targets = [choice for choice in by_id.values() if choice.target]
-    others = [choice for choice in by_id.values() if not choice.target]
-    groups = [_group("Target models", targets, chosen), _group("Other models", others, chosen)]
     auto = el("option", "Auto", value="", selected=None if chosen else "")
     select = el(
         "select",
         auto,
-        *groups,
+        *model_options(choices, chosen),
         name="model",
         id="model-picker",
         cls="input",
@@ -138,6 +136,15 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
 def targets_key(prompt: PromptInfo) -> str:
     """Return the target models as one text."""
     return " ".join(prompt.target_models)
+
+
+def model_options(choices: Sequence[ModelChoice], chosen: str) -> list[Markup | None]:
+    """Return the options of a picker in two groups, with the selected model even if no node offers it."""
+    if chosen and all(choice.id != chosen for choice in choices):
+        choices = [*choices, ModelChoice(chosen, target=False)]
+    targets = [choice for choice in choices if choice.target]
+    others = [choice for choice in choices if not choice.target]
+    return [_group("Target models", targets, chosen), _group("Other models", others, chosen)]
 
 
 def _group(label: str, choices: Sequence[ModelChoice], chosen: str) -> Markup | None:

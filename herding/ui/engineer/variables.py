@@ -12,7 +12,7 @@ from herding.ui.engineer.form_data import is_required, shown_default
 from herding.ui.engineer.messages import error_slot
 from herding.ui.kit.fields import button, checkbox, select_field, text_field
 from herding.ui.kit.format import el, format_value
-from herding.ui.kit.variable_form import UNSET, help_text, initial_value
+from herding.ui.kit.variables import UNSET, help_text, initial_value
 
 TYPES = (
     ("Text", "text"),

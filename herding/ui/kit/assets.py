@@ -23,7 +23,9 @@ STYLES = "views.css"
 _NO_SCRIPTS = frozenset({"page.js", "bundle.js", "picklist.js", "secret.js", "stars.js"})
 """Scripts that are parts of Gradio's page."""
 
-_FIRST = frozenset({"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"})
+_FIRST = frozenset(
+    {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"} | {"shortcuts.js"}
+)
 """Scripts of the tab that opens first for most roles."""
 
 _HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}

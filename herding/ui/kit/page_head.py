@@ -6,7 +6,8 @@ responds with; nothing else of it changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 
 from markupsafe import Markup
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -19,16 +20,20 @@ from herding.values import Principal
 FirstTab = Callable[[Principal, str], str]
 """Returns the key of the tab that opens first, for a role and the tab that the address names."""
 
+Tabs = Callable[[Principal], Mapping[str, str]]
+"""Returns the names of the tabs of a role by their keys."""
+
 
 class PageHead:
     """ASGI middleware around Gradio's app.
 
     early: elements before the first script; late: elements at the end of the head.
-    The scripts of the page learn which tab opens first, so that its content comes while Gradio still starts.
+    The scripts of the page learn the tabs of the role, and the one that opens first, so that its content comes while
+    Gradio still starts.
     """
 
-    def __init__(self, app: ASGIApp, *, early: Markup, late: Markup, first_tab: FirstTab) -> None:
-        self._app, self._early, self._late, self._first_tab = app, early, late, first_tab
+    def __init__(self, app: ASGIApp, *, early: Markup, late: Markup, first_tab: FirstTab, tabs: Tabs) -> None:
+        self._app, self._early, self._late, self._first_tab, self._tabs = app, early, late, first_tab, tabs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET" or not _is_page(scope):
@@ -49,7 +54,8 @@ class PageHead:
     def _with_elements(self, html: str, scope: Scope) -> str:
         principal: Principal = scope["state"]["principal"]
         first = self._first_tab(principal, _tab(scope))
-        early = el("meta", name="first-tab", content=first) + self._early
+        tabs = el("meta", name="tabs", content=json.dumps(list(self._tabs(principal).items())))
+        early = el("meta", name="first-tab", content=first) + tabs + self._early
         html = html.replace("<script", f"{early}<script", 1)
         return html.replace("</head>", f"{self._late}</head>", 1)
 

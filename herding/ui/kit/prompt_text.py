@@ -20,7 +20,12 @@ def picker_option(prompt: PromptInfo) -> str:
 
 def label_chip(prompt: PromptInfo) -> Markup:
     """Return the label of a prompt as a badge."""
-    return chip(prompt.label, _TONES.get(prompt.label, "plain"), title="Label")
+    return label_name(prompt.label)
+
+
+def label_name(label: str) -> Markup:
+    """Return a label as a badge."""
+    return chip(label, _TONES.get(label, "plain"), title="Label")
 
 
 def tag_chips(prompt: PromptInfo) -> Markup:

@@ -181,13 +181,13 @@ def running_status(event: Started, ms: float, *, streaming: bool, first_token_ms
     return el("div", _pulse(), text, _clock(ms), cls="status-line")
 
 
-def final_status(outcome: Outcome) -> Markup:
-    """Return the status of a finished request."""
-    time = el("span", duration(outcome.timings.total_ms), cls="muted")
+def final_status(outcome: Outcome, *, time: bool = True) -> Markup:
+    """Return the status of a finished request, with its total time unless that is shown beside it."""
+    total = el("span", duration(outcome.timings.total_ms), cls="muted") if time else None
     ended = _ENDED.get(outcome.finish_reason or "")
     chips = [chip(ended, "warn") if ended else None, chip(_NO_TEXT, "warn") if outcome.note else None]
     chips += [chip(f"Changed by {found.name}", "accent") for found in outcome.filters if found.action == "changed"]
-    return el("div", status_chip(outcome.status), checks_chip(outcome.checks), *chips, time, cls="status-line")
+    return el("div", status_chip(outcome.status), checks_chip(outcome.checks), *chips, total, cls="status-line")
 
 
 def not_sent_status(error_type: str) -> Markup:

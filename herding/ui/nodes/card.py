@@ -63,7 +63,7 @@ def head(node: NodeInfo, key: str) -> Markup:
     return live(
         "header",
         f"{key}-head",
-        el("h3", node.name),
+        el("h2", node.name),
         el("span", KINDS.get(node.kind, node.kind), cls="muted"),
         state_chip(node.status.state) if node.status.state != "ready" or node.answers else None,
         _health(node.health),

@@ -1,9 +1,10 @@
-"""The details of one prompt, as HTML."""
+"""The drawer with the details of one prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from markupsafe import Markup
@@ -11,48 +12,98 @@ from markupsafe import Markup
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import (
     chip,
+    date_tag,
     datetime_tag,
     el,
     format_value,
     join,
     key_values,
     mean_rating,
+    plural,
 )
-from herding.ui.kit.variable_form import help_text
-from herding.values import PromptInfo
+from herding.ui.kit.variables import help_text
+from herding.ui.kit.views import Call
+from herding.ui.overview.calls import calls
+from herding.values import Principal, PromptInfo, PromptVersion
+
+VERSIONS = 3
+"""Versions that the drawer lists."""
+
+LINKS = {
+    "compare": "Compare",
+    "history": "History",
+    "versions": "Versions",
+    "insights": "Insights",
+}
+"""Tabs that a prompt can be opened in, beside the editor."""
 
 
-def prompt_details(prompt: PromptInfo) -> Markup:
-    """Return the variables, template, parameters, checks, models and notes of a prompt."""
-    head = el("div", el("h2", prompt.name), el("code", prompt.key), cls="page-head")
-    stats = prompt.stats
-    last = datetime_tag(stats.last_used_at) if stats.last_used_at is not None else None
-    used = key_values(
-        [
-            ("Runs", f"{stats.uses:,}"),
-            ("Last used", last),
-            ("Rating", mean_rating(stats.mean_stars, stats.rated)),
-        ]
+def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) -> Markup:
+    """Return the details of a prompt, with the links that lead on."""
+    head = el(
+        "div",
+        el("h2", prompt.name),
+        el("button", "×", type="button", cls="btn quiet drawer-close", data_close="", aria_label="Close details"),
+        cls="drawer-head",
     )
+    copy = el("button", "Copy", type="button", cls="copy", aria_label="Copy prompt ID")
+    key = el("p", el("code", prompt.key), " ", copy, cls="drawer-id")
+    description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
     sections = [
-        ("Target models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
+        ("Models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
         ("Variables", _variables(prompt.variables)),
+        ("Versions", _versions(prompt, versions, call.principal)),
         ("Template", el("pre", prompt.body, cls="code", tabindex="0")),
         ("Parameters", _pairs(prompt.parameters.given())),
         ("Checks", _pairs(prompt.checks)),
+        ("API", calls(prompt, call)),
     ]
     written = [el("section", el("h3", title), body) for title, body in sections if body]
-    description = el("p", prompt.description) if prompt.description else None
+    chips = el("div", prompt_text.label_chip(prompt), prompt_text.tag_chips(prompt), cls="chips")
     return join(
-        [
-            head,
-            description,
-            el("div", prompt_text.label_chip(prompt), prompt_text.tag_chips(prompt), cls="chips"),
-            used,
-            prompt_text.notes_panel(prompt.notes),
-            *written,
-        ]
-    )
+        [head, key, description, chips, links(prompt, call.principal), _numbers(prompt),
+         prompt_text.notes_panel(prompt.notes), *written]
+    )  # fmt: skip
+
+
+def links(prompt: PromptInfo, who: Principal) -> Markup:
+    """Return the links to the tabs that the role sees."""
+    key = quote(prompt.key, safe="")
+    opens = el("a", "Open in editor", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
+    others = [
+        el("a", label, href=f"?tab={tab}&prompt={key}", cls="btn") for tab, label in LINKS.items() if tab in who.tabs
+    ]
+    return el("div", opens if "engineer" in who.tabs else None, *others, cls="answers drawer-links")
+
+
+def _numbers(prompt: PromptInfo) -> Markup:
+    stats = prompt.stats
+    last = datetime_tag(stats.last_used_at) if stats.last_used_at is not None else "never"
+    rated = mean_rating(stats.mean_stars, stats.rated)
+    return key_values([("Runs", f"{stats.uses:,}"), ("Rating", rated), ("Last run", last)], cls="facts")
+
+
+def _versions(prompt: PromptInfo, versions: Sequence[PromptVersion], who: Principal) -> Markup | None:
+    """Return the labels, and the latest versions with their notes."""
+    if not versions and not prompt.labels:
+        return None
+    key = quote(prompt.key, safe="")
+    named: dict[int, list[str]] = {}
+    for label, number in prompt.labels.items():
+        named.setdefault(number, []).append(label)
+    numbers = {version.number for version in versions}
+    rows = [_version(version.number, named, version) for version in versions]
+    older = [_version(number, named) for number in sorted(named, reverse=True) if number not in numbers]
+    more = el("a", f"All {plural(prompt.newest, 'version')}", href=f"?tab=versions&prompt={key}")
+    return join([el("ul", *rows, *older, cls="plain drawer-versions"), more if "versions" in who.tabs else None])
+
+
+def _version(number: int, named: Mapping[int, Sequence[str]], version: PromptVersion | None = None) -> Markup:
+    """Return a version with its labels, its note and its date."""
+    labels = map(prompt_text.label_name, named.get(number, ()))
+    note = el("span", version.message, cls="version-note") if version and version.message else None
+    date = el("span", date_tag(version.created_at), cls="muted") if version else None
+    return el("li", el("b", f"v{number}"), *labels, note, date)
 
 
 def _model(model: str, nodes: tuple[str, ...]) -> Markup:

@@ -11,43 +11,73 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.kit.format import el, plural
+from herding.ui.kit.format import el, join, plural
 from herding.values import PromptInfo
 
-PAGE_SIZE = 20
-"""Cards drawn at first, and added by "Show more"."""
+PAGE_SIZE = 50
+"""Rows drawn at first, and added by "Show more"."""
 
 _DIGITS = re.compile(r"([0-9]+)")
 MAX_FOLDERS = 30
 MAX_SEARCH = 500
+EXCERPT = 40
+"""Characters before a match that an excerpt shows."""
+
 ANY_TAG = ""
 TOP = "/"
 """The folder of all prompts; no key starts like this."""
 
-NAME, USE, STARS, RECENT = "name", "use", "stars", "recent"
-ORDERS: Mapping[str, tuple[str, Callable[[PromptInfo], tuple[Any, ...]]]] = {
-    NAME: ("Name", lambda _: ()),
-    USE: ("Most used", lambda prompt: (-prompt.stats.uses,)),
-    STARS: ("Best rated", lambda prompt: (-(prompt.stats.mean_stars or 0), -prompt.stats.rated)),
-    RECENT: ("Last used", lambda prompt: (-(prompt.stats.last_used_at or 0),)),
+NAME, MODELS, USE, STARS, RECENT, PUBLISHED = "name", "models", "use", "stars", "recent", "published"
+SortKey = Callable[[PromptInfo], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A column to sort by: its label, its sort key before the name, and whether large values come first."""
+
+    label: str
+    key: SortKey
+    descending: bool = False
+
+
+ORDERS: Mapping[str, Order] = {
+    NAME: Order("Prompt", lambda _: ()),
+    MODELS: Order("Models", lambda prompt: (natural_key((*prompt.target_models, "")[0].rpartition("/")[2]),)),
+    USE: Order("Runs", lambda prompt: (prompt.stats.uses,), descending=True),
+    STARS: Order("Rating", lambda prompt: (prompt.stats.mean_stars or 0, prompt.stats.rated), descending=True),
+    RECENT: Order("Last run", lambda prompt: (prompt.stats.last_used_at or 0,), descending=True),
+    PUBLISHED: Order("Published", lambda prompt: (prompt.labels.get("prod", 0), prompt.newest), descending=True),
 }
-"""The label of each order, and its sort key before the name."""
+"""The orders by their names in the address; a minus before the name reverses one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """The filters of the list."""
+    """The filters of the list. `reverse` turns the direction in which an order begins."""
 
     search: str = ""
     tag: str = ANY_TAG
     order: str = NAME
     folder: str = TOP
+    reverse: bool = False
 
     @classmethod
     def parse(cls, search: object, tag: object, order: object, folder: object) -> SearchQuery:
         """Return the filters that a page sent; invalid values become the defaults."""
-        known = str(order) if order in ORDERS else NAME
-        return cls(str(search or "")[:MAX_SEARCH], str(tag or ANY_TAG), known, str(folder or TOP))
+        given = str(order or "")
+        name = given.removeprefix("-")
+        known, reverse = (name, given != name) if name in ORDERS else (NAME, False)
+        return cls(str(search or "")[:MAX_SEARCH], str(tag or ANY_TAG), known, str(folder or TOP), reverse)
+
+    @property
+    def sort(self) -> str:
+        """The order as the address names it."""
+        return f"-{self.order}" if self.reverse else self.order
+
+    @property
+    def descending(self) -> bool:
+        """True if large values come first."""
+        return ORDERS[self.order].descending != self.reverse
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +89,36 @@ class SearchResult:
 
 
 def find(prompts: Iterable[PromptInfo], query: SearchQuery) -> SearchResult:
-    """Return the prompts that have the tag and contain all words of the search."""
-    words, before = normalize(query.search).split(), ORDERS[query.order][1]
+    """Return the prompts that have the tag and contain all words of the search.
+
+    Sorted by name, those with all words in the name or the ID come first.
+    """
+    words = normalize(query.search).split()
     matches = [prompt for prompt in prompts if _matches(prompt, words, query.tag)]
-    matches.sort(key=lambda prompt: (*before(prompt), natural_key(prompt.name), prompt.key))
+    matches.sort(
+        key=lambda prompt: (natural_key(prompt.name), prompt.key), reverse=query.order == NAME and query.reverse
+    )
+    if query.order != NAME:
+        matches.sort(key=ORDERS[query.order].key, reverse=query.descending)
+    elif words:
+        matches.sort(key=lambda prompt: not _contains(f"{prompt.name}\n{prompt.key}", words))
     return SearchResult([prompt for prompt in matches if in_folder(prompt.key, query.folder)], matches)
+
+
+def excerpt(prompt: PromptInfo, search: str) -> Markup | None:
+    """Return where a search was found in the text of a prompt; None if a row shows it anyway, or nothing was found."""
+    words = normalize(search).split()
+    shown = "\n".join((prompt.name, prompt.key, prompt.description, *prompt.tags))
+    missing = next((word for word in words if word not in normalize(shown)), None)
+    if missing is None:
+        return None
+    text = " ".join(prompt.body.split())
+    at = normalize(text).find(missing) if text.isascii() else text.lower().find(missing)
+    if at < 0:
+        return None
+    begin, end = max(0, at - EXCERPT), at + len(missing)
+    before = f"{'… ' if begin else ''}{text[begin:at]}"
+    return join([before, el("mark", text[at:end]), text[end : end + 2 * EXCERPT]])
 
 
 def normalize(text: str) -> str:
@@ -126,7 +181,7 @@ def _folder(path: str, label: str, count: int, *, current: bool = False) -> Mark
         value=path,
         aria_current=mark,
         hx_get="ui/overview/list",
-        hx_include="#overview-filters",
+        hx_include="#overview-filters, #overview-sort",
         hx_target="#overview-list",
     )
 
@@ -136,5 +191,9 @@ def _matches(prompt: PromptInfo, words: Sequence[str], tag: str) -> bool:
         return False
     if not words:
         return True
-    text = normalize("\n".join((prompt.key, prompt.name, prompt.description, *prompt.tags, prompt.body)))
-    return all(word in text for word in words)
+    return _contains("\n".join((prompt.key, prompt.name, prompt.description, *prompt.tags, prompt.body)), words)
+
+
+def _contains(text: str, words: Sequence[str]) -> bool:
+    found = normalize(text)
+    return all(word in found for word in words)

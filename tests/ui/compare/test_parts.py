@@ -1,65 +1,70 @@
-"""The parts of the comparison: streams side by side, differences, and the summary."""
+"""The parts of the comparison: merged streams, differences, and the summary."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
-from herding.errors import NodeError
+from herding.ui.compare.columns import Column, ColumnConfig, dump_columns, load_columns
 from herding.ui.compare.diff import MAX_WORDS, word_diff
 from herding.ui.compare.merge_streams import merge_streams
-from herding.ui.compare.state import ColumnConfig, ColumnRun, CompareState
-from herding.ui.compare.summary import table
+from herding.ui.compare.summary import fact_of, summary
 from herding.ui.kit.response import speed
-from herding.values import CheckResult, Delta, Event, Outcome, Timings, Usage
+from herding.values import CheckResult, Outcome, Timings, Usage
 
 
-async def said(*texts: str | Exception, closed: list[str] | None = None) -> AsyncGenerator[Event, None]:
-    try:
-        for text in texts:
-            await asyncio.sleep(0)
-            if isinstance(text, Exception):
-                raise text
-            yield Delta(text)
-    finally:
-        if closed is not None:
-            closed.append("closed")
+async def said(*texts: str) -> AsyncGenerator[tuple[str, Any], None]:
+    for text in texts:
+        await asyncio.sleep(0)
+        yield "text", text
 
 
-async def test_streams_are_told_apart_and_one_that_fails_ends_alone() -> None:
-    error = NodeError("broken")
-    found = [
-        pair
-        async for batch in merge_streams({0: said("a", "b"), 1: said("x", error), 4: said("q", "r", "s")}, every=0)
-        for pair in batch
-    ]
-    assert [event for number, event in found if number == 0] == [Delta("a"), Delta("b")]
-    assert [event for number, event in found if number == 1] == [Delta("x"), error]
-    assert [event for number, event in found if number == 4] == [Delta("q"), Delta("r"), Delta("s")]
+async def test_streams_are_told_apart() -> None:
+    found = [event async for event in merge_streams({"a": said("x", "y"), "b": said("q", "r", "s")})]
+    assert [data for name, data in found if name == "a.text"] == ["x", "y"]
+    assert [data for name, data in found if name == "b.text"] == ["q", "r", "s"]
 
 
-async def test_closing_ends_all_streams() -> None:
+async def test_closing_ends_all_streams_also_those_that_wait_for_a_slow_page() -> None:
     closed: list[str] = []
 
-    async def endless() -> AsyncGenerator[Event, None]:
+    async def endless() -> AsyncGenerator[tuple[str, Any], None]:
         try:
-            yield Delta("a")
-            await asyncio.sleep(60)
+            while True:
+                yield "text", "a"
+                await asyncio.sleep(0)
         finally:
             closed.append("closed")
 
-    batches = merge_streams({0: endless(), 1: endless()}, every=0, beat=0.01)
-    await anext(batches)
-    await batches.aclose()
+    events = merge_streams({"a": endless(), "b": endless()})
+    await anext(events)
+    await asyncio.sleep(0.05)
+    await events.aclose()
     assert closed == ["closed", "closed"]
 
 
-async def test_what_nobody_expects_comes_out() -> None:
+async def test_an_error_of_a_stream_comes_out() -> None:
+    async def failing() -> AsyncGenerator[tuple[str, Any], None]:
+        raise ZeroDivisionError
+        yield "text", ""
+
     with pytest.raises(ZeroDivisionError):
-        async for _ in merge_streams({0: said(ZeroDivisionError()), 1: said("a")}, every=0):
+        async for _ in merge_streams({"a": failing(), "b": said("x")}):
             pass
+
+
+def test_columns_survive_the_address() -> None:
+    configs = [
+        ColumnConfig("say"),
+        ColumnConfig("other", "3", "m", {"temperature": 0.5, "stop": ["\n", "ü"]}),
+    ]
+    columns = [Column(letter, config) for letter, config in zip("ab", configs, strict=True)]
+    assert load_columns(dump_columns(columns, "say"), "say") == configs
+    for text in ("", "{", "[1]", "{}", "[" * 9_000, '[{"parameters": {"temperature": {}, "x": 1}}]'):
+        assert all(config == ColumnConfig("say") for config in load_columns(text, "say"))
 
 
 @pytest.mark.parametrize(
@@ -91,18 +96,19 @@ def _outcome(ms: float, tokens: int, *, ok: bool | None = None, status: str = "s
 
 
 def test_the_summary_counts_by_column_and_by_what_it_ran() -> None:
-    state, warm = CompareState(), ColumnConfig("say", "3", "m", temperature=1.5)
-    first, second = state.columns[:2]
-    first.runs += [
-        ColumnRun(ColumnConfig("say"), _outcome(100, 10, ok=True)),
-        ColumnRun(ColumnConfig("say"), _outcome(300, 20, ok=False)),
+    first = Column("a", ColumnConfig("say"))
+    second = Column("b", ColumnConfig("say", "3", "m", {"temperature": 1.5}))
+    facts = [
+        fact_of(first, _outcome(100, 10, ok=True)),
+        fact_of(first, _outcome(300, 20, ok=False)),
+        fact_of(second, _outcome(50, 5)),
+        fact_of(first, _outcome(9000, 1, status="failed")),
     ]
-    first.runs += [ColumnRun(ColumnConfig("say"), _outcome(9000, 1, status="failed"))]
-    second.runs += [ColumnRun(warm, _outcome(50, 5))]
-    shown = table(state)
+    shown = summary(facts)
     for part in ("3 (1 unsuccessful)", "200 ms", "15.0", "1 of 2", "say@3", "temperature 1.5", "no checks"):
         assert part in shown, part
     assert shown.count("<tr>") == 3
+    assert summary([]) == ""
 
 
 def test_speed_is_told_where_it_can_be() -> None:

@@ -14,7 +14,7 @@ from tests.support.herding import ADMIN
 from tests.ui.conftest import Desktop, Piece
 
 
-class _Fields(HTMLParser):
+class FieldReader(HTMLParser):
     """Collects the fields of a form that a browser would send."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Form:
         self.html, found = html, re.search(r'<form class="engineer-form".*?</form>', html, re.DOTALL)
         if found is None:
             return
-        parser = _Fields()
+        parser = FieldReader()
         parser.feed(found[0])
         self.fields = {}
         for name, value in parser.fields:
@@ -94,7 +94,7 @@ class Form:
             self[name.replace("__", ".")] = value
         self.answer = json.loads((await self._post("edit")).html)
         for name, card in self.answer["added"].items():
-            parser = _Fields()
+            parser = FieldReader()
             parser.feed(card)
             assert name
             self.fields |= {key: [value] for key, value in parser.fields}

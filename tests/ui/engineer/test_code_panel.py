@@ -29,7 +29,7 @@ from herding.ui.engineer.code_panel import (
     python,
     variable_values,
 )
-from herding.ui.kit.variable_form import initial_value
+from herding.ui.kit.variables import initial_value
 from tests.support.people import principal
 from tests.ui.conftest import HOSTILE_TEXT, Desktop
 from tests.ui.engineer.pages import Form, opened

@@ -1,159 +1,138 @@
-"""The tab with every request: pages, filters, details, feedback and exports."""
+"""The tab with every request: rows, orders, filters, the open request, ratings and exports."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from starlette.datastructures import FormData, QueryParams
 
-from herding.errors import DeadlineError, NotFoundError, UserError
-from herding.ui.history.filters import download_links, read_filter
-from herding.ui.history.tab import PAGE
-from herding.values import HistoryFilter, Message, Request
-from tests.support.herding import GUEST, OTHER
-from tests.ui.conftest import Desktop, Served
+from herding.errors import AccessError, DeadlineError, NotFoundError, UserError
+from herding.ui.history.filters import download_links, read_filter, read_sort
+from herding.ui.history.rows import PAGE, marked
+from herding.ui.kit.views import Call
+from herding.values import HistoryFilter, HistorySort, Message, Outcome, Request
+from tests.support.herding import ADMIN, GUEST, OTHER
+from tests.ui.conftest import HOSTILE_TEXT, Desktop, Piece, Served
 
 NOON = 1796040000000
 TODAY = {"since": 1795996800000, "until": 1796083200000}
 
 
-async def run(desktop: Desktop, count: int = 1, **more: Any) -> None:
-    for number in range(count):
-        await desktop.place.orchestrator.pipeline.run(
-            Request("say", {"text": f"number {number}"}), **{"who": desktop.who, **more}
-        )
+async def run(desktop: Desktop, count: int = 1, **more: Any) -> list[Outcome]:
+    """Runs of a prompt, the oldest first."""
+    pipeline, who = desktop.place.orchestrator.pipeline, {"who": desktop.who, **more}
+    return [await pipeline.run(Request("say", {"text": f"number {number}"}), **who) for number in range(count)]
 
 
-def rows(desktop: Desktop) -> int:
-    return str(desktop.value(desktop.page.history.list)).count("data-pick=")
+def ids(piece: Piece) -> list[str]:
+    return re.findall(r'data-row="(\w+)"', piece.html)
 
 
 async def test_an_empty_history_says_what_to_do(desktop: Desktop) -> None:
-    await desktop.fire("history")
-    assert "No requests yet" in desktop.value(desktop.page.history.list)
-    assert "No requests" in desktop.value(desktop.page.history.place)
+    shown = await desktop.get("history")
+    assert "No requests yet" in shown
+    assert 'href="?tab=engineer"' in shown
+    assert "0 requests" in shown
 
 
-async def test_pages_go_from_new_to_old_and_back(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, PAGE + 3)
-    await desktop.fire("history")
-    assert rows(desktop) == PAGE
-    assert f"1–{PAGE} of {PAGE + 3}" in desktop.value(history.place)
-    assert [desktop.prop(button, "interactive") for button in (history.newer, history.older)] == [False, True]
-    await desktop.fire("history_older")
-    assert rows(desktop) == 3
-    assert "number 0" in desktop.value(history.list)
-    assert [desktop.prop(button, "interactive") for button in (history.newer, history.older)] == [True, False]
-    await desktop.fire("history_newer")
-    assert rows(desktop) == PAGE
+async def test_rows_have_input_and_response_side_by_side(desktop: Desktop) -> None:
+    await run(desktop)
+    direct = Request(messages=(Message("system", "Be kind."), Message("user", "hi there")), model="echo")
+    await desktop.place.orchestrator.pipeline.run(direct, desktop.who)
+    shown = await desktop.get("history")
+    assert re.search(r'class="history-input">.*?hi there.*?class="history-response">.*?history-line', shown.html)
+    assert re.search(r'class="history-input">.*?number 0', shown.html)
+    assert ">Chat<" in shown
+    assert '<option value=":chat">Chat</option>' in shown
+    assert "Be kind." not in shown
 
 
-async def test_a_page_beyond_the_end_shows_the_last_one(desktop: Desktop) -> None:
-    await run(desktop, 2)
-    desktop.set(desktop.page.history.offset, 10_000)
-    await desktop.fire("history")
-    assert rows(desktop) == 2
-    assert desktop.value(desktop.page.history.offset) == 0
+async def test_more_rows_come_after_the_last_one(desktop: Desktop) -> None:
+    all_ids = [outcome.request_id for outcome in await run(desktop, PAGE + 3)][::-1]
+    shown = await desktop.get("history")
+    assert ids(shown) == all_ids[:PAGE]
+    assert f"{PAGE + 3} requests" in shown
+    (after,) = re.findall(r"history/more\?after=([\w%.~]+)", shown.html)
+    await run(desktop)  # a new request moves no row
+    more = await desktop.get("history/more", after=after.replace("%7E", "~"))
+    assert ids(more) == all_ids[PAGE:]
+    assert 'id="history-rest" hx-swap-oob="true"></div>' in more
+    assert len(ids(await desktop.get("history/list", rows=PAGE + 2))) == PAGE + 2
+    with pytest.raises(UserError, match="out of date"):
+        await desktop.get("history/more", after="nonsense")
 
 
-async def test_filters_narrow_the_list_and_the_downloads(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, 3)
+async def test_a_column_sorts_and_the_address_names_it(desktop: Desktop) -> None:
+    first, second = await run(desktop, 2)
+    await desktop.place.orchestrator.feedback.rate(first.request_id, 5, desktop.who)
+    shown = await desktop.get("history/list", sort="stars")
+    assert ids(shown) == [first.request_id, second.request_id]
+    assert shown.told["address"]["sort"] == "stars"
+    assert 'aria-sort="descending"' in shown
+    assert '"sort": "stars-asc"' in shown.html.replace("&#123;", "{").replace("&quot;", '"')
+    assert 'value="stars" selected' in shown  # the list of a narrow screen follows
+    assert ids(await desktop.get("history/list", sort="time-asc")) == [first.request_id, second.request_id]
+    assert ids(await desktop.get("history", sort="nonsense")) == [second.request_id, first.request_id]
+
+
+async def test_filters_narrow_the_rows_and_the_downloads_and_are_in_the_address(desktop: Desktop) -> None:
+    outcomes = await run(desktop, 3)
     await desktop.place.orchestrator.pipeline.run(Request("varied"), desktop.who)
-    await desktop.fire("history")
-    assert ("varied", "varied") in desktop.prop(history.prompt, "choices")
-    desktop.set(history.prompt, "say")
-    desktop.set(history.text, "number 1 & more")
-    await desktop.fire("history_filter")
-    assert "No matching requests" in desktop.value(history.list)
-    desktop.set(history.text, "NUMBER 1")
-    await desktop.fire("history_filter")
-    assert rows(desktop) == 1
-    assert "prompt=say&amp;text=NUMBER+1" in desktop.value(history.links)
+    shown = await desktop.get("history/list", prompt="say", text=" NUMBER 1 ", version="1", to="2020-01-01")
+    assert ids(shown) == [outcomes[1].request_id]
+    assert "<mark>number 1</mark>" in shown
+    assert "prompt=say&amp;version=1&amp;text=NUMBER+1" in shown
+    kept = {name: value for name, value in shown.told["address"].items() if value}
+    assert kept == {"prompt": "say", "text": "NUMBER 1", "version": "1"}
+    assert ids(await desktop.get("history", prompt="say", text="number 1")) == [outcomes[1].request_id]
+    none = await desktop.get("history/list", prompt="say", version="2")
+    assert "No matching requests" in none
+    assert 'href="?tab=history"' in none
+
+
+async def test_a_wrong_field_is_told_beside_the_fields(desktop: Desktop) -> None:
+    shown = await desktop.get("history", period="custom", **{"from": "yesterday"})
+    assert "Fix &quot;From&quot;" in shown
+    assert 'id="history-from"' in shown
+    shown = await desktop.get("history", who=GUEST, user="ada")
+    assert "sees only your own requests" in shown
 
 
 async def test_the_stars_filter_knows_the_unrated(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, 2)
-    first = (await desktop.place.rows())[0]
+    first, _ = await run(desktop, 2)
     await desktop.place.orchestrator.feedback.rate(first.request_id, 5, desktop.who)
-    counts = {}
-    for stars in ("", "0", "5", "1"):
-        desktop.set(history.stars_given, stars)
-        await desktop.fire("history_filter")
-        counts[stars] = rows(desktop)
+    counts = {stars: len(ids(await desktop.get("history/list", stars=stars))) for stars in ("", "0", "5", "1")}
     assert counts == {"": 2, "0": 1, "5": 1, "1": 0}
-
-
-async def test_the_details_of_a_request_tell_everything(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop)
-    row = await desktop.place.row()
-    await desktop.place.orchestrator.feedback.comment(row.request_id, "well done", desktop.who)
-    await desktop.fire("history_pick", row.request_id)
-    assert "Succeeded" in desktop.value(history.head)
-    for part in ("number 0", "user", "echo is the only available model", "succeeded", row.request_id):
-        assert part in desktop.value(history.page), part
-    assert desktop.value(history.comment) == "well done"
-    assert desktop.prop(history.stars, "enabled") is True
-
-
-async def test_a_request_is_rated_and_commented_later(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop)
-    row = await desktop.place.row()
-    await desktop.fire("history")
-    await desktop.fire("history_pick", row.request_id)
-    desktop.set(history.stars, 3)
-    await desktop.fire("history_rate")
-    assert "3 stars" in desktop.value(history.list)
-    assert 'aria-current="true"' in desktop.value(history.list)
-    desktop.set(history.comment, "late")
-    await desktop.fire("history_comment")
-    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
-    assert (entry.stars, entry.comment) == (3, "late")
-
-
-async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, 2, who=GUEST)
-    await run(desktop, 1, who=OTHER)
-    await desktop.fire("history", who=GUEST)
-    assert rows(desktop) == 2
-    assert "Your requests only" in desktop.value(history.scope)
-    (theirs,) = await desktop.place.rows(OTHER)
-    with pytest.raises(NotFoundError):
-        await desktop.fire("history_pick", theirs.request_id, who=GUEST)
-    desktop.set(history.chosen, theirs.request_id)
-    desktop.set(history.stars, 1)
-    with pytest.raises(NotFoundError):
-        await desktop.fire("history_rate", who=GUEST)
-    await desktop.fire("history")
-    assert rows(desktop) == 3
-    assert "All users&#x27; requests" in desktop.value(history.scope)
 
 
 @pytest.mark.parametrize(
     ("fields", "where"),
     [
-        (("", None, "", "", "", "", "", None, None, "  "), HistoryFilter()),
+        ({"text": "  "}, HistoryFilter()),
         (
-            ("p", "m", "n", "u", "0", "failed", "", None, None, " x "),
+            {"prompt": "p", "model": "m", "node": "n", "user": "u", "stars": "0", "status": "failed", "text": " x "},
             HistoryFilter("u", "p", "m", "n", 0, "failed", "x"),
         ),
-        ((None, None, None, None, "9", "no status", "9", "x", "y", None), HistoryFilter()),
-        ((":chat", "", "", "", "rated", "", "0", "", "", ""), HistoryFilter(kind="chat", rated=True, **TODAY)),
+        ({"stars": "9", "status": "no status", "period": "9", "from": "x", "version": "3"}, HistoryFilter(version=3)),
         (
-            (":nothing", "", "", "", "commented", "", "custom", "2026-11-01", "2026-11-02", ""),
+            {"prompt": ":chat", "stars": "rated", "period": "0"},
+            HistoryFilter(kind="chat", rated=True, **TODAY),
+        ),
+        (
+            {"prompt": ":no", "stars": "commented", "period": "custom", "from": "2026-11-01", "to": "2026-11-02"},
             HistoryFilter(commented=True, since=1793491200000, until=1793664000000),
         ),
     ],
 )
-def test_the_filter_says_what_the_fields_say(fields: tuple[Any, ...], where: HistoryFilter) -> None:
-    assert read_filter(*fields, now=NOON) == where
+def test_the_filter_says_what_the_fields_say(
+    fields: dict[str, str], where: HistoryFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("herding.ui.history.filters.now_ms", lambda: NOON)
+    assert read_filter(Call(ADMIN, {}, QueryParams(fields), FormData())) == replace(where, steps=False)
 
 
 @pytest.mark.parametrize(
@@ -161,133 +140,158 @@ def test_the_filter_says_what_the_fields_say(fields: tuple[Any, ...], where: His
     [("yesterday", "", '"From"'), ("", "2026-13-01", '"To"'), ("2026-11-02", "2026-11-01", '"To"')],
 )
 def test_a_day_that_is_none_is_named(begin: str, end: str, named: str) -> None:
+    fields = {"period": "custom", "from": begin, "to": end}
     with pytest.raises(UserError, match=named):
-        read_filter("", "", "", "", "", "", "custom", begin, end, "", now=NOON)
+        read_filter(Call(ADMIN, {}, QueryParams(fields), FormData()))
+
+
+def test_an_order_is_read_from_the_address() -> None:
+    orders = [read_sort(Call(ADMIN, {}, QueryParams(sort=sort), FormData())) for sort in ("", "time-asc", "cost", "x")]
+    assert orders == [HistorySort(), HistorySort("time", True), HistorySort("cost"), HistorySort()]
+
+
+def test_a_searched_text_far_inside_is_shown() -> None:
+    assert str(marked(f"{'x ' * 400}The Needle <b>", "needle")).endswith("The <mark>Needle</mark> &lt;b&gt;")
+    assert len(marked("word " * 900, "")) < 300
+
+
+async def test_the_open_request_tells_everything(desktop: Desktop) -> None:
+    (row,) = await run(desktop)
+    await desktop.place.orchestrator.feedback.comment(row.request_id, "well done", desktop.who)
+    shown = await desktop.get(f"history/entries/{row.request_id}")
+    assert shown.told["address"] == {"request": row.request_id}
+    parts = ("number 0", "Succeeded", "user", "echo is the only available model", "succeeded", row.request_id, "tokens")
+    for part in parts:
+        assert part in shown, part
+    assert ">\nwell done</textarea>" in shown
+    assert f'href="?tab=engineer&amp;prompt=say&amp;request={row.request_id}&amp;model=echo"' in shown
+    assert f'href="?tab=compare&amp;prompt=say&amp;request={row.request_id}"' in shown
+    assert 'type="radio" name="stars" value="5"' in shown
+
+
+async def test_a_link_to_a_request_opens_it_beside_the_first_rows(desktop: Desktop) -> None:
+    old = (await run(desktop, PAGE + 1))[0].request_id
+    shown = await desktop.get("history", request=old)
+    assert old not in ids(shown)
+    assert f'data-entry="{old}"' in shown
+    newest = ids(shown)[0]
+    assert f'data-row="{newest}" aria-current="true"' in await desktop.get("history", request=newest)
+    assert "Request not found" in await desktop.get("history", request="0" * 32)
+    assert "Request not found" in await desktop.get("history", request=old, who=GUEST)
+
+
+async def test_a_request_is_rated_and_commented_and_its_row_follows(desktop: Desktop) -> None:
+    (row,) = await run(desktop)
+    path = f"history/entries/{row.request_id}"
+    rated = await desktop.post(f"{path}/rate", stars=3)
+    assert "Saved" in rated
+    assert "3 stars" in rated.told["history-row"]["html"]
+    await desktop.post(f"{path}/comment", comment="late\r\nwords")
+    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
+    assert (entry.stars, entry.comment) == (3, "late\nwords")
+    await desktop.post(f"{path}/rate", stars=0)
+    assert (await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)).stars is None
+
+
+async def test_a_guest_sees_and_opens_only_what_is_theirs(desktop: Desktop) -> None:
+    await run(desktop, 2, who=GUEST)
+    (theirs,) = await run(desktop, 1, who=OTHER)
+    shown = await desktop.get("history", who=GUEST)
+    assert len(ids(shown)) == 2
+    assert "Your requests only" in shown
+    assert 'id="history-user"' not in shown
+    for method, path in (("get", ""), ("post", "/rate"), ("post", "/comment"), ("post", "/forget")):
+        with pytest.raises(NotFoundError):
+            await getattr(desktop, method)(f"history/entries/{theirs.request_id}{path}", who=GUEST)
+    with pytest.raises(NotFoundError):
+        await desktop.get(f"history/rows/{theirs.request_id}", who=GUEST)
+    shown = await desktop.get("history")
+    assert len(ids(shown)) == 3
+    assert 'id="history-user"' in shown
+    with pytest.raises(AccessError):
+        await desktop.get("history", who=replace(GUEST, rights=frozenset()))
 
 
 async def test_an_admin_sees_the_ratings_and_comments_of_others(desktop: Desktop) -> None:
-    history, feedback = desktop.page.history, desktop.place.orchestrator.feedback
-    await run(desktop, who=GUEST)
-    row = await desktop.place.row()
+    (row,) = await run(desktop, who=GUEST)
+    feedback = desktop.place.orchestrator.feedback
     await feedback.rate(row.request_id, 4, GUEST)
     await feedback.comment(row.request_id, "<b>too long</b>", GUEST)
-    await desktop.fire("history")
-    listed = desktop.value(history.list)
-    assert "4 stars" in listed
-    assert "1 comment" in listed
-    assert GUEST.id in listed
-    await desktop.fire("history_pick", row.request_id)
-    assert "&lt;b&gt;too long&lt;/b&gt;" in desktop.value(history.page)
-    assert desktop.value(history.comment) == ""
-    desktop.set(history.stars, 1)
-    await desktop.fire("history_rate")
-    desktop.set(history.comment, "fine")
-    await desktop.fire("history_comment")
-    assert '2.5 <span class="muted">(2<span' in desktop.value(history.list)
-    assert "2 comments" in desktop.value(history.list)
-    for part in (GUEST.id, "too long", desktop.who.id, "fine", "you"):
-        assert part in desktop.value(history.page), part
-    entry = await desktop.place.orchestrator.history.entry(row.request_id, desktop.who)
-    assert [(one.principal, one.stars, one.comment) for one in entry.ratings] == [
-        (GUEST.id, 4, "<b>too long</b>"),
-        (desktop.who.id, 1, "fine"),
-    ]
+    listed = await desktop.get("history")
+    for part in ("4 stars", "1 comment", GUEST.id):
+        assert part in listed, part
+    shown = await desktop.get(f"history/entries/{row.request_id}")
+    assert "&lt;b&gt;too long&lt;/b&gt;" in shown
+    assert "Delete content" not in shown  # of another user
+    rated = await desktop.post(f"history/entries/{row.request_id}/rate", stars=1)
+    assert '2.5 <span class="muted">(2<span' in rated.told["history-row"]["html"]
+    for part in (GUEST.id, "too long", desktop.who.id, "you"):
+        assert part in rated, part
 
 
-async def test_requests_without_a_prompt_have_a_name_and_a_filter(desktop: Desktop) -> None:
-    history = desktop.page.history
+async def test_new_requests_are_told_and_shown_when_asked_for(desktop: Desktop) -> None:
     await run(desktop)
-    direct = Request(messages=(Message("user", "hi"),), model="echo")
-    await desktop.place.orchestrator.pipeline.run(direct, desktop.who)
-    await desktop.fire("history")
-    assert "request to Chat:" in desktop.value(history.list)
-    assert ("Chat", ":chat") in desktop.prop(history.prompt, "choices")
-    desktop.set(history.prompt, ":chat")
-    await desktop.fire("history_filter")
-    assert rows(desktop) == 1
-    assert "kind=chat" in desktop.value(history.links)
-
-
-async def test_requests_of_one_user_in_a_period(desktop: Desktop) -> None:
-    history = desktop.page.history
+    (than,) = re.findall(r"history/news\?than=([\w~]+)", (await desktop.get("history")).html)
+    assert (await desktop.get("history/news", than=than)).html == ""
     await run(desktop, 2)
-    await run(desktop, 1, who=GUEST)
-    await desktop.fire("history")
-    assert desktop.prop(history.user, "visible") is True
-    desktop.set(history.user, GUEST.id)
-    desktop.set(history.period.preset, "0")
-    await desktop.fire("history_filter")
-    assert rows(desktop) == 1
-    assert "user=guest%3A1&amp;from=" in desktop.value(history.links)
-    desktop.set(history.period.preset, "custom")
-    await desktop.fire("history_period")
-    assert desktop.prop(history.period.begin, "visible") is True
-    desktop.set(history.period.end, "2020-01-01")
-    await desktop.fire("history_filter")
-    assert "No matching requests" in desktop.value(history.list)
-    await desktop.fire("history", who=GUEST)
-    assert desktop.prop(history.user, "visible") is False
+    assert "2 new requests · Show" in await desktop.get("history/news", than=than)
+    assert "1 new request · Show" in await desktop.get("history/news", than=than, text="number 1")
+    assert (await desktop.get("history/news", than=than, status="failed")).html == ""
+    assert "3 new requests" in await desktop.get("history/news", than="nonsense")
 
 
-async def test_the_last_choice_is_shown_also_if_its_response_came_first(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, 2)
-    desktop.set(history.text, "number 1")
-    await desktop.fire("history_filter")
-    late = {component._id: dict(desktop.shown[component._id]) for component in history.listing}
-    desktop.set(history.text, "")
-    await desktop.fire("history_filter")
-    assert rows(desktop) == 2
-    desktop.shown.update(late)
-    assert rows(desktop) == 1
-    await desktop.fire("history_check")
-    assert rows(desktop) == 2
-    before = dict(desktop.shown[history.list._id])
-    await desktop.fire("history_check")
-    assert desktop.shown[history.list._id] == before
+async def test_a_running_request_is_followed_until_it_ends(desktop: Desktop) -> None:
+    stream = desktop.place.orchestrator.pipeline.stream(
+        Request("say", {"text": "one two three"}, model="slow/model"), desktop.who
+    )
+    async for _ in stream:
+        (request_id,) = ids(await desktop.get("history")) or [""]
+        if request_id:
+            break
+    row = await desktop.get(f"history/rows/{request_id}")
+    assert f'hx-get="ui/history/rows/{request_id}" hx-trigger="every 2s' in row
+    assert 'follow=1" hx-trigger="every 2s' in await desktop.get(f"history/entries/{request_id}")
+    async for _ in stream:
+        pass
+    assert "every 2s" not in await desktop.get(f"history/rows/{request_id}")
+    shown = await desktop.get(f"history/entries/{request_id}", follow="1")
+    assert "every 2s" not in shown
+    assert shown.told == {}
 
 
 def test_the_downloads_work_with_the_filters(served: Served) -> None:
     asked = {"prompt": "chat", "variables": {"message": 'a "quoted" & <b>text</b>'}}
     assert served.client.post("/api/v1/infer", json=asked).is_success
-    written = str(download_links(HistoryFilter(prompt="chat", stars=0, text='"quoted" & <b>')))
+    written = str(download_links(HistoryFilter(prompt="chat", version=1, stars=0, steps=False, text='"quoted" & <b>')))
     addresses = [part.split('"')[0].replace("&amp;", "&") for part in written.split('href="')[1:]]
     assert [urlsplit(address).path for address in addresses] == ["api/v1/history.csv", "api/v1/history.jsonl"]
-    assert parse_qs(urlsplit(addresses[0]).query) == {"prompt": ["chat"], "stars": ["0"], "text": ['"quoted" & <b>']}
+    fields = {"prompt": ["chat"], "version": ["1"], "stars": ["0"], "text": ['"quoted" & <b>'], "steps": ["false"]}
+    assert parse_qs(urlsplit(addresses[0]).query) == fields
     for address in addresses:
         answer = served.client.get(f"/{address}")
         assert answer.status_code == 200
         assert len(answer.text.splitlines()) == (2 if ".csv" in address else 1)
 
 
-async def test_the_texts_of_an_own_request_are_deleted_after_a_question(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, 2, who=GUEST)
-    first, second = await desktop.place.rows(GUEST)
+async def test_the_texts_of_an_own_request_are_deleted(desktop: Desktop) -> None:
+    second, first = await run(desktop, 2, who=GUEST)
     await desktop.place.orchestrator.feedback.comment(first.request_id, "with words", GUEST)
-    await desktop.fire("history_pick", first.request_id, who=GUEST)
-    assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [True, False]
-    await desktop.fire("forget_ask", who=GUEST)
-    assert desktop.prop(history.forget.row, "visible") is True
-    await desktop.fire("history_forget", who=GUEST)
-    assert "Content deleted" in desktop.value(history.note)
-    assert "Content not stored" in desktop.value(history.page)
-    assert "number" not in desktop.value(history.page)
-    assert desktop.value(history.comment) == ""
-    assert desktop.value(history.list).count("Content not stored") == 1
-    assert [desktop.prop(part, "visible") for part in history.forget.outputs] == [False, False]
+    path = f"history/entries/{first.request_id}"
+    assert "This can&#x27;t be undone." in await desktop.get(path, who=GUEST)
+    shown = await desktop.post(f"{path}/forget", who=GUEST)
+    assert shown.told["notice"] == "Content deleted."
+    assert "Content not stored" in shown.told["history-row"]["html"]
+    assert "Content not stored" in shown
+    for part in ("number 1", "with words", "Delete content", "Open in engineer"):
+        assert part not in shown, part
     assert (await desktop.place.orchestrator.history.entry(second.request_id, GUEST)).outcome.answer
 
 
 async def test_nobody_deletes_the_texts_of_others(desktop: Desktop) -> None:
-    history = desktop.page.history
-    await run(desktop, who=GUEST)
-    (row,) = await desktop.place.rows(GUEST)
-    await desktop.fire("history_pick", row.request_id)
-    assert desktop.prop(history.forget.box, "visible") is False
+    (row,) = await run(desktop, who=GUEST)
     for who in (desktop.who, OTHER):
         with pytest.raises(NotFoundError):
-            await desktop.fire("history_forget", who=who)
+            await desktop.post(f"history/entries/{row.request_id}/forget", who=who)
     assert (await desktop.place.row()).answer
 
 
@@ -295,9 +299,18 @@ async def test_a_request_of_somebody_who_keeps_no_texts_is_shown_without(desktop
     quiet = replace(GUEST, opt_out=True)
     with pytest.raises(DeadlineError):
         await desktop.place.orchestrator.pipeline.run(Request("failing"), quiet)
-    await desktop.fire("history", who=quiet)
-    assert "Content not stored" in desktop.value(desktop.page.history.list)
+    assert "Content not stored" in await desktop.get("history", who=quiet)
     row = await desktop.place.row()
-    await desktop.fire("history_pick", row.request_id, who=quiet)
-    assert "The error message was not stored" in desktop.value(desktop.page.history.page)
-    assert "Exact input" not in desktop.value(desktop.page.history.page)
+    shown = await desktop.get(f"history/entries/{row.request_id}", who=quiet)
+    assert "The error message was not stored" in shown
+    assert "Exact input" not in shown
+
+
+async def test_texts_of_users_and_models_stay_texts(desktop: Desktop) -> None:
+    asked = Request("say", {"text": HOSTILE_TEXT})
+    row = await desktop.place.orchestrator.pipeline.run(asked, desktop.who)
+    await desktop.place.orchestrator.feedback.comment(row.request_id, HOSTILE_TEXT, desktop.who)
+    for shown in (await desktop.get("history", text="script"), await desktop.get(f"history/entries/{row.request_id}")):
+        assert "<script" not in shown
+        assert "<img" not in shown
+        assert "&lt;img" in shown

@@ -117,11 +117,11 @@ async def test_a_node_is_added_has_a_card_and_is_removed(desktop: Desktop, serve
     assert "chatglm2-6b" not in told  # the fields are empty again
     assert SECRET not in told
     shown = await desktop.get("nodes/live")
-    assert "<h3>mine</h3>" in shown
+    assert "<h2>mine</h2>" in shown
     assert shown.html.count(">Remove node<") == 1
     request = Request(model="chatglm2-6b", messages=(Message("user", "hi"),))
     assert (await place.orchestrator.pipeline.run(request, ADMIN)).answer == "You said: hi"
-    assert "<h3>mine</h3>" not in await desktop.delete("nodes/mine")
+    assert "<h2>mine</h2>" not in await desktop.delete("nodes/mine")
     assert place.orchestrator.registry.names(ADMIN) == frozenset()
 
 
@@ -178,4 +178,4 @@ async def test_a_node_that_was_added_is_in_the_tab_after_a_restart(tmp_path: Pat
         await first.post("nodes", **given(f"{server.url}/api/generate"))
     async with opened(tmp_path) as again:
         await again.place.orchestrator.registry.load()
-        assert "<h3>mine</h3>" in await again.get("nodes")
+        assert "<h2>mine</h2>" in await again.get("nodes")

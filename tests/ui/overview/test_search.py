@@ -9,16 +9,41 @@ from typing import Any
 import pytest
 
 from herding.ui.overview import search as finding
-from herding.ui.overview.search import NAME, PAGE_SIZE, RECENT, STARS, TOP, USE, SearchQuery, find, folders
+from herding.ui.overview.search import (
+    MODELS,
+    NAME,
+    PAGE_SIZE,
+    PUBLISHED,
+    RECENT,
+    STARS,
+    TOP,
+    USE,
+    SearchQuery,
+    find,
+    folders,
+)
 from herding.values import Parameters, PromptInfo, PromptStats
 from tests.ui.conftest import Desktop
 
 EMPTY = PromptInfo("", "", "", (), "dev", False, ("echo",), {}, "", Parameters(), {}, {}, PromptStats())
 PROMPTS = [
     replace(
-        EMPTY, key="cafe", name="Café Crème", description="Menus", tags=("food",), stats=PromptStats(1, 1, 5.0, 30)
+        EMPTY,
+        key="cafe",
+        name="Café Crème",
+        description="Menus",
+        tags=("food",),
+        stats=PromptStats(1, 1, 5.0, 30),
+        target_models=("org/zebra",),
     ),
-    replace(EMPTY, key="team/jay", name="jay", body="You are Jay, a TRAINER.", stats=PromptStats(9, 4, 5.0, 10)),
+    replace(
+        EMPTY,
+        key="team/jay",
+        name="jay",
+        body="You are Jay, a TRAINER.",
+        labels={"prod": 3},
+        stats=PromptStats(9, 4, 5.0, 10),
+    ),
     replace(EMPTY, key="team/game/zoo", name="Zoo", tags=("game", "food"), stats=PromptStats(3, 2, 2.0, 20)),
     replace(EMPTY, key="teams", name="Ährenfeld"),
 ]
@@ -52,10 +77,37 @@ def test_all_words_occur_somewhere_without_case_and_accents(search: str, found: 
         (USE, ["team/jay", "team/game/zoo", "cafe", "teams"]),
         (STARS, ["team/jay", "cafe", "team/game/zoo", "teams"]),
         (RECENT, ["cafe", "team/game/zoo", "team/jay", "teams"]),
+        (MODELS, ["teams", "team/jay", "team/game/zoo", "cafe"]),
+        (PUBLISHED, ["team/jay", "teams", "cafe", "team/game/zoo"]),
     ],
 )
 def test_the_orders(order: str, found: list[str]) -> None:
     assert keys(order=order) == found
+
+
+def test_an_order_is_reversed_and_equal_ones_stay_by_name() -> None:
+    assert keys(order=NAME, reverse=True) == ["team/game/zoo", "team/jay", "cafe", "teams"]
+    assert keys(order=USE, reverse=True) == ["teams", "cafe", "team/game/zoo", "team/jay"]
+    assert keys(order=MODELS, reverse=True) == ["cafe", "teams", "team/jay", "team/game/zoo"]
+    assert SearchQuery.parse("", "", "-use", "").sort == "-use"
+    assert SearchQuery.parse("", "", "-nothing", "").sort == NAME
+
+
+def test_names_come_before_texts_in_a_search() -> None:
+    prompts = [replace(EMPTY, key="a", name="Alpha", body="say hello"), replace(EMPTY, key="hello", name="Zeta")]
+    found = find(prompts, SearchQuery("hello"))
+    assert [prompt.key for prompt in found.prompts] == ["hello", "a"]
+    assert [prompt.key for prompt in find(prompts, SearchQuery("hello", order=USE)).prompts] == ["a", "hello"]
+
+
+def test_an_excerpt_shows_the_place_that_was_found() -> None:
+    prompt = replace(EMPTY, key="a", name="Alpha", body="x " * 60 + "needle <b> " + "y " * 90)
+    found = str(finding.excerpt(prompt, "alpha NEEDLE"))
+    assert "<mark>needle</mark> &lt;b&gt;" in found
+    assert found.startswith("… x")
+    assert len(found) < 200
+    assert finding.excerpt(prompt, "alpha") is None
+    assert finding.excerpt(prompt, "") is None
 
 
 def test_numbers_in_names_count_as_numbers() -> None:
@@ -98,7 +150,7 @@ def test_a_thousand_prompts_are_searched_at_once() -> None:
     assert time.thread_time() - began < 10
 
 
-async def many(desktop: Desktop, count: int = 45) -> None:
+async def many(desktop: Desktop, count: int = 95) -> None:
     text = (desktop.place.prompts / "say.yaml").read_text(encoding="utf-8")
     for number in range(count):
         path = desktop.place.prompts / "lot" / f"p{number:02}.yaml"
@@ -110,14 +162,14 @@ async def test_only_a_page_of_prompts_is_drawn(desktop: Desktop) -> None:
     await many(desktop)
     shown = await desktop.get("overview")
     assert shown.html.count("data-row=") == PAGE_SIZE
-    assert "51 prompts · first 20 shown" in shown
+    assert "101 prompts · first 50 shown" in shown
     more = await desktop.get("overview/list", limit=2 * PAGE_SIZE)
     assert more.html.count("data-row=") == 2 * PAGE_SIZE
-    assert "Show 11 more" in more
+    assert "Show 1 more" in more
     everything = await desktop.get("overview/list", limit=3 * PAGE_SIZE)
-    assert everything.html.count("data-row=") == 51
+    assert everything.html.count("data-row=") == 101
     assert "more<" not in everything
-    assert "1 of 51 prompts" in await desktop.get("overview/list", q="lot 07")
+    assert "1 of 101 prompts" in await desktop.get("overview/list", q="lot 07")
 
 
 async def test_a_folder_is_entered_and_left(desktop: Desktop) -> None:

@@ -345,12 +345,6 @@ async def test_the_texts_of_prompts_stay_texts(desktop: Desktop) -> None:
 async def test_the_ways_to_the_tab_and_out_of_it(desktop: Desktop) -> None:
     await save(desktop.place)
     assert 'href="?tab=versions&amp;prompt=say"' in await desktop.get("overview/prompts/say")
-    await look(desktop)
-    await desktop.fire("version_compare")
-    assert desktop.prop(desktop.page.tabs, "selected") == "compare"
-    await desktop.fire("version_compared")
-    lanes = desktop.page.compare.columns
-    assert [desktop.value(lane.version) for lane in lanes[:2]] == ["1", ""]
     assert "?tab=versions" not in await desktop.get("overview/prompts/say", who=GUEST)
 
 

@@ -1,0 +1,1 @@
+"""Bots on chat platforms, over the services of the orchestrator."""

@@ -1,0 +1,477 @@
+"""The Discord bot: takes each message and command once, and brings its response to the channel."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Literal
+from weakref import WeakValueDictionary
+
+import discord
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from yarl import URL
+
+from herding.bots.commands import LEASE_MS, Commands, user_of
+from herding.bots.config import ChannelEntry
+from herding.bots.reply import TEMPORARY, GoneError, Reply, Target
+from herding.bots.service import BotService, DiscordUser, Question
+from herding.bots.targets import CommandTarget, MessageTarget
+from herding.bots.turns import question_of, reply_turns, thread_turns
+from herding.errors import HerdingError, LimitError, NoNodeError, ShuttingDownError, StoreError
+from herding.values import DISCORD, BotMessage, Delta, Done, Queued, Started
+
+BOT = "discord"
+RENEW_SECONDS = 15.0
+RECOVER_SECONDS = 10.0
+POSITION_SECONDS = 5.0
+OVERLAP_MS = 120_000
+"""Messages that are older than the newest one by this much may still arrive."""
+
+KEPT_MS = 7 * 24 * 3_600_000
+PRUNE_SECONDS = 3_600.0
+MAX_MISSED = 500
+"""Messages of one channel that are read after a pause."""
+
+SPARE_STARTS = 5
+FINISH_SECONDS = 2.0
+"""The time in which complete responses are sent when the app stops."""
+
+THREAD_NAME = 90
+RETRY_SECONDS = 5.0
+STORE_SECONDS = 2.0
+"""Seconds between two attempts to store something while the database fails."""
+
+EMPTY = "Write your question after the mention."
+INTERRUPTED = "Herding restarted before this response was complete. Send the message again."
+
+log = logging.getLogger(__name__)
+
+Told = Callable[[Literal["connected", "reconnecting"], str], None]
+
+
+class DiscordBot(discord.Client):
+    """The client. `told` gets the state of the connection and a detail as it changes."""
+
+    def __init__(self, service: BotService, *, content: bool, told: Told, proxy: str | None = None) -> None:
+        intents = discord.Intents.none()
+        intents.guilds = intents.guild_messages = intents.dm_messages = True
+        intents.message_content = content
+        super().__init__(
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+            max_messages=None,
+            proxy=proxy,
+        )
+        self._service, self._told = service, told
+        self._works: set[asyncio.Task[None]] = set()
+        self._active: set[str] = set()
+        self._delivering: set[asyncio.Task[None]] = set()
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._entering: set[int] = set()
+        self._newest = self._saved = 0
+        self._catching_up, self._caught_up = asyncio.Lock(), False
+        self._commands = Commands(self, self, service)
+
+    @property
+    def bot_id(self) -> int:
+        """The id of the bot's own user."""
+        return self.user.id if self.user else 0
+
+    async def setup_hook(self) -> None:
+        """Find the gateway, and start the work beside the events."""
+        _, url, limit = await self.http.get_bot_gateway()
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(url)
+        if limit["remaining"] < SPARE_STARTS:  # Discord resets the token of a bot that starts too often
+            log.warning("Discord bot waits (%.0f s): it started too often today", limit["reset_after"] / 1000)
+            await asyncio.sleep(limit["reset_after"] / 1000)
+        for work in (self._commands.register(), self._hold_leases(), self._recover(), self._keep_position()):
+            self.spawn(work)
+
+    async def close(self) -> None:
+        """End all work, give up its leases and disconnect."""
+        if self._delivering:
+            await asyncio.wait(self._delivering, timeout=FINISH_SECONDS)
+        works, active = list(self._works), list(self._active)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+        with suppress(StoreError):
+            await self._service.store.lease_messages(active, 0)
+            await self._save_position()
+        await super().close()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside the events, and log its error."""
+        task = asyncio.create_task(work)
+        self._works.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._works.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("Discord task failed", exc_info=error)
+
+    # Events of the connection
+
+    async def on_ready(self) -> None:
+        """Read what was missed: after a new session, Discord does not send it."""
+        self._caught_up = False
+        self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
+        self.spawn(self._catch_up())
+
+    async def on_resumed(self) -> None:
+        """Note that the connection is back; Discord has sent what was missed."""
+        self._caught_up = not self._catching_up.locked()
+        self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
+
+    async def on_disconnect(self) -> None:
+        """Note that the connection is lost; the library reconnects."""
+        self._caught_up = False
+        if not self.is_closed():
+            self._told("reconnecting", "the connection was lost")
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Accept a message to the bot, and respond to it unless that was done before."""
+        if not self._is_asked(message):
+            self._newest = max(self._newest, message.id)
+            return
+        accepted = BotMessage(
+            id=str(message.id),
+            kind="message",
+            author=f"{DISCORD}{message.author.id}",
+            channel=str(message.channel.id),
+            server=str(message.guild.id) if message.guild else None,
+            received_at=self._service.clock(),
+            leased_until=self._service.clock() + LEASE_MS,
+        )
+        if await self.accept(accepted):
+            self.spawn(self._respond(message, accepted))
+
+    async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
+        """Handle buttons and dialogs, also those of messages from before a restart."""
+        await self._commands.handle(interaction)
+
+    async def accept(self, message: BotMessage) -> bool:
+        """Store a message durably; return False if it was accepted before. Waits while the database fails."""
+        at = int(message.id)
+        if message.id in self._active or at in self._entering:
+            return False
+        self._entering.add(at)
+        try:
+            while True:
+                try:
+                    return await self._service.store.accept_message(message)
+                except StoreError as error:
+                    log.warning("Discord message waits for the database (%s): %s", message.id, error)
+                    await asyncio.sleep(STORE_SECONDS)
+        finally:
+            self._entering.discard(at)
+            if message.kind == "message":
+                self._newest = max(self._newest, at)
+
+    def _is_asked(self, message: discord.Message) -> bool:
+        """Return whether a message is to the bot: it mentions it, is in a thread of it, or a direct message."""
+        if message.author.bot or message.webhook_id or not self.entry(message.channel).enabled:
+            return False
+        if message.type not in (discord.MessageType.default, discord.MessageType.reply):
+            return False
+        if not self._service.file.serves(message.guild.id if message.guild else None):
+            return False
+        if message.guild is None or any(user.id == self.bot_id for user in message.mentions):
+            return True
+        role = message.guild.self_role
+        if role and role.id in message.raw_role_mentions:
+            return True
+        own = isinstance(message.channel, discord.Thread) and message.channel.owner_id == self.bot_id
+        return own and not message.mentions and not message.mention_everyone
+
+    def entry(self, channel: Any) -> ChannelEntry:
+        """Return what the file says for a channel, or for the channel of a thread."""
+        return self._service.file.channel(getattr(channel, "id", None), getattr(channel, "parent_id", None))
+
+    # Responses
+
+    async def _respond(self, message: discord.Message, accepted: BotMessage) -> None:
+        """Respond to a message, one after the other in a thread."""
+        async with self._working(accepted):
+            channel = message.channel
+            in_thread = isinstance(channel, discord.Thread) or message.guild is None
+            lock = self._locks.setdefault(channel.id if in_thread else message.id, asyncio.Lock())
+            async with lock:
+                await self._respond_in(message, accepted, in_thread=in_thread)
+
+    async def _respond_in(self, message: discord.Message, accepted: BotMessage, *, in_thread: bool) -> None:
+        entry, text = self.entry(message.channel), question_of(message, self.bot_id)
+        place = int(accepted.place or 0)
+        if not place and not in_thread and entry.threads and text and not message.reference:
+            place = await self._start_thread(message, text) or 0
+        if place:
+            await self._change(accepted.id, place=str(place))
+        target = MessageTarget(
+            self._place(accepted, place),
+            bot_id=self.bot_id,
+            asked=message.id,
+            replies_to=None if place else message.id,
+        )
+        reply = self._reply(target, accepted)
+        if not text:
+            reply.fail(EMPTY)
+            await reply.deliver()
+            return
+        if in_thread:
+            turns = await thread_turns(message.channel, message, self.bot_id)
+        else:
+            turns = await reply_turns(message, self.bot_id)
+        question = Question(
+            text=text,
+            prompt=entry.prompt or "",
+            variable=entry.variable,
+            variables=entry.variables,
+            collection=entry.collection,
+            turns=turns,
+            session_id=f"{BOT}:{place or message.channel.id}" if place or in_thread else None,
+        )
+        await self._run(question, await self._user(message), reply, accepted)
+
+    async def respond_to_command(
+        self, interaction: discord.Interaction[Any], question: Question, accepted: BotMessage
+    ) -> None:
+        """Respond to a slash command; Discord made the first message when it was acknowledged."""
+        async with self._working(accepted):
+            place = self._place(accepted)
+            target: Target
+            if accepted.replies:
+                target = CommandTarget(interaction, place, bot_id=self.bot_id, original=int(accepted.replies[0]))
+            else:  # Discord did not take our acknowledgement in time
+                target = MessageTarget(place, bot_id=self.bot_id, asked=interaction.id, replies_to=None)
+            if isinstance(interaction.channel, discord.Thread):
+                turns = await thread_turns(interaction.channel, interaction, self.bot_id)
+                question = replace(question, turns=turns, session_id=f"{BOT}:{interaction.channel.id}")
+            reply = self._reply(target, accepted, question=question.text)
+            await self._run(question, user_of(interaction), reply, accepted)
+
+    def _place(self, accepted: BotMessage, thread: int = 0) -> discord.PartialMessageable:
+        """Return the channel or thread of a response."""
+        server = int(accepted.server) if accepted.server else None
+        return self.get_partial_messageable(thread or int(accepted.channel), guild_id=server)
+
+    def _reply(self, target: Target, accepted: BotMessage, *, question: str | None = None) -> Reply:
+        async def note(replies: Any) -> None:
+            await self._change(accepted.id, replies=replies)
+
+        return Reply(target, question=question, sent=[int(id) for id in accepted.replies], on_sent=note)
+
+    async def _run(self, question: Question, user: DiscordUser, reply: Reply, accepted: BotMessage) -> None:
+        """Run a request and show it. What was interrupted before a node took it stays, and is run after the restart."""
+        delivery = asyncio.create_task(reply.deliver())
+        request_id: str | None = None
+        try:
+            async with aclosing(self._service.ask(question, user)) as events:
+                async for event in events:
+                    match event:
+                        case Queued():
+                            reply.wait(
+                                event.request_id, f"Waiting in the queue, position {event.position}: {event.reason}."
+                            )
+                        case Started():
+                            request_id = event.request_id
+                            reply.wait(request_id, "Writing the response.")
+                            await self._change(accepted.id, state="started", request_id=request_id)
+                        case Delta():
+                            reply.add(event.text)
+                        case Done():
+                            reply.finish(event.outcome)
+        except ShuttingDownError:
+            if request_id is None:
+                delivery.cancel()
+                raise asyncio.CancelledError from None
+            reply.fail(INTERRUPTED)
+        except HerdingError as error:
+            reply.fail(self._words(error), rated=request_id)
+        except BaseException:
+            delivery.cancel()
+            raise
+        self._delivering.add(delivery)
+        delivery.add_done_callback(self._delivering.discard)
+        await delivery
+
+    @asynccontextmanager
+    async def _working(self, accepted: BotMessage) -> AsyncIterator[None]:
+        """Hold the lease of a message, and mark it as done at the end; it stays where the process ends before."""
+        self._active.add(accepted.id)
+        try:
+            yield
+        except GoneError as error:
+            log.warning("Discord response dropped (%s): %s", accepted.id, error)
+        except (discord.NotFound, discord.Forbidden) as error:
+            log.warning("Discord response not possible (%s): %s", accepted.id, error)
+        except Exception:
+            log.exception("Discord response failed (%s)", accepted.id)
+        await self._change(accepted.id, state="done")
+        self._active.discard(accepted.id)
+
+    async def _change(self, message_id: str, **given: Any) -> None:
+        """Store a change of a message; if the database fails, the recovery finds out by itself."""
+        try:
+            await self._service.store.change_message(message_id, **given)
+        except StoreError as error:
+            log.warning("Discord message not updated (%s): %s", message_id, error)
+
+    async def _start_thread(self, message: discord.Message, text: str) -> int | None:
+        """Start a thread at a message and return its id; None where the bot may not."""
+        if not isinstance(message.channel, discord.TextChannel):
+            return None
+        name = " ".join(text.split())[:THREAD_NAME]
+        try:
+            return (await message.create_thread(name=name or "Question")).id
+        except discord.HTTPException as error:
+            if error.code == 160004:  # it has one already, which has the same id
+                return message.id
+            log.info("Discord thread not started (%s): %s", message.channel.id, error)
+            return None
+
+    async def _user(self, message: discord.Message) -> DiscordUser:
+        """Return the author of a message, with their roles where the file needs them."""
+        author = message.author
+        if self._service.file.roles and message.guild and not isinstance(author, discord.Member):
+            with suppress(discord.HTTPException):
+                author = await message.guild.fetch_member(author.id)
+        return DiscordUser(author.id, tuple(role.id for role in getattr(author, "roles", ())))
+
+    @staticmethod
+    def _words(error: HerdingError) -> str:
+        """Return an error with the time to come back, which Discord shows in the reader's own time."""
+        wait = error.retry_after if isinstance(error, LimitError | NoNodeError) else None
+        again = f" Try again <t:{int(time.time() + wait) + 1}:R>." if wait else ""
+        return f"{error.message}{again}"
+
+    # After a pause
+
+    async def _catch_up(self) -> None:
+        """Read the messages that came since the last one that was seen; again after a failure."""
+        async with self._catching_up:
+            while True:
+                try:
+                    await self._read_missed()
+                except (StoreError, discord.HTTPException, *TEMPORARY) as error:
+                    log.warning("Discord messages of a pause wait: %s", error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    self._caught_up = True
+                    return
+
+    async def _read_missed(self) -> None:
+        position = await self._service.store.bot_position(BOT)
+        if position is None:
+            self._newest = max(self._newest, _snowflake(self._service.clock()))
+            await self._service.store.save_bot_position(BOT, self._newest)
+            return
+        oldest = self._service.clock() - round(self._service.file.catch_up_hours * 3_600_000)
+        after = discord.Object(_snowflake(max(oldest, _time_of(position) - OVERLAP_MS)))
+        for channel in self._channels():
+            if (getattr(channel, "last_message_id", None) or 0) > after.id:
+                await self._read(channel, after)
+        if self._service.file.direct_messages:
+            for channel_id in await self._service.store.direct_channels():
+                await self._read(self.get_partial_messageable(int(channel_id)), after)
+
+    def _channels(self) -> list[Any]:
+        guilds = [guild for guild in self.guilds if self._service.file.serves(guild.id)]
+        return [channel for guild in guilds for channel in (*guild.text_channels, *guild.threads)]
+
+    async def _read(self, channel: Any, after: discord.Object) -> None:
+        """Take the messages of a channel as if they came now."""
+        try:
+            async for message in channel.history(after=after, limit=MAX_MISSED, oldest_first=True):
+                await self.on_message(message)
+        except (discord.Forbidden, discord.NotFound) as error:
+            log.info("Discord channel not read (%s): %s", channel.id, error)
+
+    async def _keep_position(self) -> None:
+        """Save up to where everything was seen; never returns."""
+        while True:
+            await asyncio.sleep(POSITION_SECONDS)
+            with suppress(StoreError):
+                await self._save_position()
+
+    async def _save_position(self) -> None:
+        position = min((self._newest, *(id - 1 for id in self._entering)))
+        if self._caught_up and position > self._saved:
+            await self._service.store.save_bot_position(BOT, position)
+            self._saved = position
+
+    async def _hold_leases(self) -> None:
+        """Renew the leases of the messages in work; never returns."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with suppress(StoreError):
+                await self._service.store.lease_messages(list(self._active), self._service.clock() + LEASE_MS)
+
+    async def _recover(self) -> None:
+        """Respond to messages whose process ended before, and delete what is old; never returns."""
+        await self.wait_until_ready()
+        pruned = 0.0
+        while True:
+            now = self._service.clock()
+            try:
+                if now - pruned > PRUNE_SECONDS * 1000:
+                    await self._service.store.prune_messages(before=now - KEPT_MS)
+                    pruned = now
+                for found in await self._service.store.take_messages(now=now, until=now + LEASE_MS):
+                    if found.id not in self._active:
+                        self.spawn(self._resume(found))
+            except StoreError as error:
+                log.warning("Discord messages wait for the database: %s", error)
+            await asyncio.sleep(RECOVER_SECONDS)
+
+    async def _resume(self, found: BotMessage) -> None:
+        """Complete what another process began: its stored response, a new one if no node had begun, or a notice."""
+        if found.kind == "message" and found.request_id is None:
+            try:
+                channel: Any = self.get_channel(int(found.channel)) or await self.fetch_channel(int(found.channel))
+                message = await channel.fetch_message(int(found.id))
+            except (discord.NotFound, discord.Forbidden):
+                await self._change(found.id, state="done")
+            except (discord.HTTPException, *TEMPORARY) as error:  # the lease ends, and another attempt follows
+                log.warning("Discord message waits (%s): %s", found.id, error)
+            else:
+                await self._respond(message, found)
+            return
+        async with self._working(found):
+            thread = int(found.place or 0)
+            asked = int(found.id)
+            place = self._place(found, thread)
+            target = MessageTarget(place, bot_id=self.bot_id, asked=asked, replies_to=None if thread else asked)
+            if not found.replies and (sent := await target.find(None, 0)):
+                found = replace(found, replies=(str(sent),))
+            reply = self._reply(target, found)
+            author = DiscordUser(int(found.author.removeprefix(DISCORD)))
+            outcome = await self._service.ended(found.request_id, author) if found.request_id else None
+            if outcome:
+                reply.finish(outcome)
+            else:
+                reply.fail(INTERRUPTED)
+            await reply.deliver()
+
+
+def use_api(base: str) -> None:
+    """Send all calls to the API at `base`, which tells the address of the gateway."""
+    Route.BASE = base.rstrip("/")
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it needs no voice
+
+
+def _snowflake(at: int) -> int:
+    """Return the first id of an instant."""
+    return max(0, at - discord.utils.DISCORD_EPOCH) << 22
+
+
+def _time_of(id: int) -> int:
+    """Return the instant of an id in Unix milliseconds."""
+    return (id >> 22) + discord.utils.DISCORD_EPOCH

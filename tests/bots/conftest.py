@@ -1,0 +1,72 @@
+"""The Discord bot as the product wires it, on a Discord of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from herding.bots.door import DiscordDoor
+from herding.main import discord_door
+from tests.support.fakediscord import TOKEN, FakeDiscord, fake_discord
+from tests.support.herding import Place, herding
+from tests.support.nodes import Scripted, echo
+
+SAY = """
+    name: Say
+    target_models: [echo]
+    chat: true
+    variables:
+      message: {type: text, max_chars: 4000}
+    messages: [{role: user, content: "{{message}}"}]
+    """
+ENDLESS = """
+    name: Endless
+    target_models: [endless]
+    variables:
+      message: {type: text}
+    messages: [{role: user, content: "{{message}}"}]
+    """
+
+
+@pytest.fixture
+def endless() -> Scripted:
+    return Scripted("endless", ["one ", "two "], models=("endless",), ends=False)
+
+
+@pytest.fixture
+async def place(tmp_path: Path, endless: Scripted) -> AsyncIterator[Place]:
+    async with herding(tmp_path, echo(), endless) as place:
+        place.write("say", SAY)
+        place.write("endless", ENDLESS)
+        yield place
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[FakeDiscord]:
+    async with fake_discord() as fake:
+        yield fake
+
+
+def door_of(place: Place, discord: FakeDiscord, token: str = TOKEN, **file: Any) -> DiscordDoor:
+    """The bot of a Herding, with a file of its own; it runs once it is opened."""
+    path = place.settings.home / "discord.yaml"
+    path.write_text(yaml.safe_dump({"prompt": "say", "threads": False, **file}))
+    changes = {"discord": path, "discord_api": discord.url, "discord_bot_token": SecretStr(token)}
+    door = discord_door(place.parts, place.settings.model_copy(update=changes))
+    assert door is not None
+    return door
+
+
+@asynccontextmanager
+async def bot(place: Place, discord: FakeDiscord, **file: Any) -> AsyncIterator[DiscordDoor]:
+    """A connected bot."""
+    door = door_of(place, discord, **file)
+    async with door.open():
+        await discord.until(lambda: door.status.state == "connected")
+        yield door

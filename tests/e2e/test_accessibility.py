@@ -1,0 +1,106 @@
+"""axe finds nothing on any tab, in both themes, wide and narrow; and the main job by keyboard alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.running_app import RunningApp
+from tests.e2e.workbench import LONG, Workbench
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+LOOKS = [(width, theme) for width in (1280, 390) for theme in ("light", "dark")]
+
+CHECK = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 4).map(
+    ({ target, any }) => `${target.join(" ")} ${any[0]?.message ?? ""}`).join(" | ")}`);
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds now, by all its default rules."""
+    page.wait_for_function("!document.querySelector('.htmx-request, .htmx-settling, .htmx-swapping')")
+    found: list[str] = page.evaluate(CHECK)
+    return found
+
+
+def open_tab(page: Page, key: str, **fields: str) -> None:
+    """Open a tab as a link on the page does, and wait until it shows something."""
+    detail: dict[str, Any] = {"tab": key, "fields": fields}
+    page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('open-tab', { detail }))", detail)
+    expect(page.locator(f"#tab-{key}")).to_be_visible(timeout=LONG)
+    expect(page.locator(f"#tab-{key} .opening")).to_have_count(0, timeout=LONG)
+
+
+def tabs(page: Page) -> list[str]:
+    """The keys of all tabs."""
+    read = "JSON.parse(document.querySelector('meta[name=tabs]').content).map(([key]) => key)"
+    found: list[str] = page.evaluate(read)
+    return found
+
+
+@pytest.fixture(scope="module")
+def used(app: RunningApp) -> RunningApp:
+    """The app with a few responses to look at, one of them failed."""
+    with httpx.Client(base_url=app.url, trust_env=False, timeout=60) as http:
+        for text in ("What a lovely soup", "What a poor soup"):
+            sent = {"prompt": "sentiment", "variables": {"text": text}}
+            answer = http.post("/api/v1/infer", json=sent).raise_for_status().json()
+        http.post("/api/v1/score", json={"request_id": answer["request_id"], "score": 4})
+        content = http.get("/api/v1/prompts/sentiment@newest").json()["content"]
+        http.put("/api/v1/prompts/unserved", json=content | {"target_models": ["none/such"]}).raise_for_status()
+        http.post("/api/v1/infer", json={"prompt": "unserved", "variables": {"text": "x"}})
+    return app
+
+
+@pytest.fixture
+def looking(chromium: Browser, width: int, theme: str) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": width, "height": 844}, color_scheme=theme)  # type: ignore[arg-type]
+    context.set_default_timeout(LONG)
+    page = context.new_page()
+    page.add_init_script(path=AXE)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "theme"), LOOKS)
+def test_axe_finds_nothing(used: RunningApp, looking: Page, width: int, theme: str) -> None:
+    page, found = looking, dict[str, list[str]]()
+    bench = Workbench(page, used.url).open("sentiment")
+    bench.run()
+    bench.expect_status("Succeeded")
+    found["response"] = violations(page)
+    page.keyboard.press("Escape")
+    page.locator("#prompt-picker").click()
+    found["menu of prompts"] = violations(page)
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("?")
+    found["shortcuts"] = violations(page)
+    page.keyboard.press("Escape")
+    for details in page.locator("#engineer-form details:not([open]) > summary").all():
+        if details.is_visible():
+            details.click()
+    found["everything unfolded"] = violations(page)
+    open_tab(page, "engineer", prompt="unserved")
+    expect(page.locator("#prompt-picker")).to_contain_text("unserved", timeout=LONG)
+    bench.run()
+    expect(page.locator("#response .panel.bad")).to_be_visible(timeout=LONG)
+    found["error"] = violations(page)
+    for key in tabs(page):
+        open_tab(page, key)
+        row = page.locator(f"#tab-{key} .row-name").first
+        if row.count():
+            row.click()
+        found[key] = violations(page)
+    assert not {where: what for where, what in found.items() if what}
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
