@@ -14,7 +14,7 @@ from herding.errors import NotFoundError, UserError
 from herding.evaluation.learning import Learning
 from herding.prompts.variables import clean_parameter
 from herding.store import Store
-from herding.values import Preference, Principal, Score
+from herding.values import Entry, Preference, Principal, Score
 
 MAX_COMMENT = 10_000
 
@@ -31,12 +31,17 @@ class Feedback:
         self._store, self._learning, self._clock = store, learning, clock
 
     async def rate(self, request_id: str, stars: int | None, who: Principal, *, shown: bool = False) -> Score:
-        """Give a request 1-5 stars; None removes them."""
-        await self._check_request(request_id, who, shown=shown)
+        """Give a request 1-5 stars; None removes them.
+
+        Stars of a chain count for the step that made its response, too: that is what the routing can choose.
+        """
+        entry = await self._check_request(request_id, who, shown=shown)
         if stars is not None and (isinstance(stars, bool) or stars not in (1, 2, 3, 4, 5)):
             raise UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")
         score = await self._store.rate(request_id=request_id, principal=who.id, stars=stars, at=self._clock())
         self._learning.rated(request_id, who.id, stars)
+        if entry.children:
+            await self.rate(entry.children[-1].request_id, stars, who, shown=shown)
         return score
 
     async def comment(self, request_id: str, text: str, who: Principal, *, shown: bool = False) -> Score:
@@ -73,7 +78,9 @@ class Feedback:
         await self._check_request(one, who)
         await self._check_request(other, who)
 
-    async def _check_request(self, request_id: str, who: Principal, *, shown: bool = False) -> None:
+    async def _check_request(self, request_id: str, who: Principal, *, shown: bool = False) -> Entry:
         require(who, RATE)
-        if await self._store.entry(request_id, viewer=who.id, owner=None if shown else owner(who)) is None:
+        entry = await self._store.entry(request_id, viewer=who.id, owner=None if shown else owner(who))
+        if entry is None:
             raise NotFoundError("Request not found.", param="request_id")
+        return entry

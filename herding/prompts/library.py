@@ -18,6 +18,7 @@ from herding.prompts import directory, prompt_file, yaml_merge
 from herding.prompts.directory import KeySpellings
 from herding.prompts.model import check_key, prompt_not_found
 from herding.prompts.prompt_file import LoadedPrompt, is_plain_dump, rewrite_text, update_text
+from herding.prompts.steps import find_fault
 
 log = logging.getLogger(__name__)
 
@@ -283,7 +284,21 @@ class Library:
                 log.warning("load prompt file failed: %s", error)
                 broken.append(error)
                 unread.add(path.relative_to(self._directory).as_posix())
+        for loaded, fault in self._faulty_chains(prompts):
+            log.warning("load prompt file failed: %s", fault)
+            broken.append(fault)
+            unread.add(self.relative_path(loaded))
+            del prompts[loaded.key]
         return Snapshot(MappingProxyType(prompts), tuple(broken), frozenset(unread))
+
+    def _faulty_chains(self, prompts: Mapping[str, LoadedPrompt]) -> list[tuple[LoadedPrompt, ConfigError]]:
+        """Return the chains that can't run, with the reasons."""
+        steps_of = {key: loaded.prompt.steps or () for key, loaded in prompts.items()}
+        return [
+            (loaded, ConfigError(fault, file=self._shown(loaded.file), key="steps"))
+            for key, loaded in prompts.items()
+            if loaded.prompt.steps and (fault := find_fault(key, steps_of))
+        ]
 
     def _shown(self, path: Path) -> Path:
         """Return the path of a file as error messages show it, without the parents of the directory."""

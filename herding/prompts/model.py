@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, field_validator, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from herding.errors import NotFoundError, UserError
 from herding.prompts.checks import Checks
@@ -19,6 +19,7 @@ from herding.prompts.parameters import PromptParameters
 from herding.prompts.render import check_families, placeholders
 from herding.prompts.retrieval import Retrieval, with_filled_variable
 from herding.prompts.sources import check_source
+from herding.prompts.steps import MAX_STEPS, Step, check_steps, output_variables
 from herding.prompts.variables import Variable
 from herding.prompts.web_access import ANY, Alias, Origin
 from herding.prompts.yaml_dump import dump
@@ -30,6 +31,10 @@ MAX_FAMILIES = 20
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 RoleName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
 Text = Annotated[str, Field(max_length=MAX_TEMPLATE)]
+
+
+_TEXTS = ("messages", "prompt", "variants")
+"""The fields of a prompt that are its text."""
 
 
 class PromptMessage(StrictModel):
@@ -98,11 +103,21 @@ class Body(Template):
     def _has_one_text(self) -> Body:
         if self.messages is not None and self.prompt is not None:
             raise ValueError("give either messages or prompt, not both")
-        if self.messages is None and self.prompt is None and not self.variants:
+        if not self.has_text and self.needs_text:
             raise ValueError("a prompt needs messages, prompt or variants")
         if self.families and self.messages is None and self.prompt is None:
             raise FieldError("add messages or prompt for all other models", "templates")
         return self
+
+    @property
+    def has_text(self) -> bool:
+        """True if there is a template: only a chain may have none."""
+        return self.messages is not None or self.prompt is not None or bool(self.variants)
+
+    @property
+    def needs_text(self) -> bool:
+        """True unless other prompts give the response."""
+        return True
 
     def templates(self) -> Iterator[Template]:
         """Yield the default template, if there is one, and the variants."""
@@ -155,6 +170,9 @@ class Prompt(Body):
     `filters` change or refuse responses, one after the other. Only `roles`, if given, may see and run it. Web pages
     of the origins `cors` may call it, `alias` gives it a short path, and `routing` sets how a target model is chosen
     (by default by the stars of its responses).
+
+    A prompt with `steps` is a chain: they run first and fill variables of its text. Without a text, the last step gives
+    the response, and the models are those of the steps' prompts.
     """
 
     name: str = Field(min_length=1, max_length=200)
@@ -164,7 +182,7 @@ class Prompt(Body):
     chat: bool = False
     roles: list[RoleName] | None = Field(default=None, min_length=1, max_length=100)
     cors: list[Origin] | None = Field(default=None, max_length=100)
-    target_models: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    target_models: list[Annotated[str, Field(min_length=1)]]
     variables: dict[Name, Variable] = Field(default_factory=dict)
     parameters: PromptParameters = PromptParameters()
     checks: Checks = Field(default=Checks(), validation_alias=AliasChoices("checks", "contract"))
@@ -172,6 +190,18 @@ class Prompt(Body):
     alias: Alias | None = None
     retrieval: Retrieval | None = None
     filters: list[FilterUse] | None = Field(default=None, min_length=1, max_length=20)
+    steps: list[Step] | None = Field(default=None, min_length=1, max_length=MAX_STEPS)
+
+    @property
+    def needs_text(self) -> bool:
+        """True unless steps give the response."""
+        return not self.steps
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_have_models(cls, data: Any) -> Any:
+        without_text = isinstance(data, dict) and data.get("steps") and not any(data.get(name) for name in _TEXTS)
+        return {"target_models": [], **data} if without_text else data
 
     @model_validator(mode="before")
     @classmethod
@@ -201,10 +231,31 @@ class Prompt(Body):
             key: {"type": "text", **value} if isinstance(value, dict) else value for key, value in variables.items()
         }
 
+    @field_validator("target_models")
+    @classmethod
+    def _one_model_at_least(cls, models: list[str], info: ValidationInfo) -> list[str]:
+        if not models and any(info.data.get(name) for name in _TEXTS):
+            raise ValueError("name at least 1 model")
+        return models
+
+    @model_validator(mode="after")
+    def _steps_fit(self) -> Prompt:
+        if not self.steps:
+            return self
+        if self.chat:
+            raise FieldError("a prompt with steps can't be a chat. Remove it", "chat")
+        if not self.has_text:
+            for name in ("parameters", "checks", "filters", "routing", "retrieval"):
+                if name in self.model_fields_set:
+                    message = "this belongs to a text of the prompt's own. Move it to the prompt of the last step"
+                    raise FieldError(message, name)
+        check_steps(self.steps, self.variables, has_text=self.has_text)
+        return self
+
     @model_validator(mode="after")
     def _placeholders_are_declared(self) -> Prompt:
         for name in (name for template in self.templates() for text in template.texts() for name in placeholders(text)):
-            if name not in self.variables:
+            if name not in self.all_variables:
                 advice = f"For literal braces, write \\{{{{{name}}}}}"
                 raise ValueError(f"the text uses {{{{{name}}}}}, which is not declared under variables. {advice}")
         if self.chat and any(not t.messages or t.messages[-1].role != "user" for t in self.templates()):
@@ -218,7 +269,7 @@ class Prompt(Body):
         if self.routing and self.routing.pinned and self.routing.pinned not in self.target_models:
             raise FieldError("this is not one of the target_models", "routing", "pinned")
         if self.retrieval:
-            self.retrieval.check(self.variables)
+            self.retrieval.check(self.all_variables)
         for name, variable in self.variables.items():
             check_source(name, variable, self.variables)
         for name in (self.alias.variables if self.alias else {}).values():
@@ -231,7 +282,7 @@ class Prompt(Body):
         variants = self.variants or []
         for number, variant in enumerate(variants):
             try:
-                variant.condition.check_types(self.variables)
+                variant.condition.check_types(self.all_variables)
             except ValueError as error:
                 raise FieldError(f"variant '{variant.name}': {error}", "variants", number, "when") from None
             if variant.name in (other.name for other in variants[:number]):
@@ -252,10 +303,18 @@ class Prompt(Body):
             yield "routing policy", self.routing.policy, ("routing", "policy")
 
     @cached_property
+    def all_variables(self) -> Mapping[str, Variable]:
+        """The variables, with those that steps fill."""
+        return {**self.variables, **output_variables(self.steps)} if self.steps else self.variables
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """Parts of the text that do not do what their author may expect: the syntax of other template languages."""
         texts = (text for template in self.templates() for text in template.texts())
-        return tuple(find_foreign_syntax(texts, self.variables.keys()))
+        found = tuple(find_foreign_syntax(texts, self.all_variables.keys()))
+        if self.target_models and not self.has_text:
+            found = (*found, "target_models has no effect: each step uses the models of its own prompt.")
+        return found
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -289,6 +348,8 @@ class Prompt(Body):
 
     def _plain(self, *, exclude_unset: bool = False) -> dict[str, Any]:
         data = self.model_dump(mode="json", exclude={"label"}, exclude_none=True, exclude_unset=exclude_unset)
+        if not self.target_models:
+            data.pop("target_models", None)
         if self.checks.json_schema is not None:  # null means something in a schema
             data["checks"]["json_schema"] = self.checks.json_schema
         return data
@@ -305,7 +366,7 @@ def dump_body(body: Body) -> str:
     data: dict[str, Any] = body.model_dump(include=fields, exclude_none=True)
     if "variants" in data:
         data["variants"] = [{"name": v["name"], "when": v["when"], **v} for v in data["variants"]]
-    return dump(data)
+    return dump(data) if data else ""
 
 
 KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*", re.IGNORECASE | re.ASCII)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -36,7 +36,7 @@ class Retrieval(StrictModel):
                 if isinstance(item, str):
                     yield from placeholders(item)
 
-    def check(self, variables: dict[str, Any]) -> None:
+    def check(self, variables: Mapping[str, Any]) -> None:
         """Raise FieldError if a variable is not declared, or can't be filled with a text."""
         for name in self.placeholders():
             if name == self.into:

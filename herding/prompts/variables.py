@@ -282,13 +282,17 @@ def _value(name: str, variable: Variable, given: Any) -> Value:
 
 
 def show(value: Value) -> str:
-    """Return a value as it is written into a prompt: `1200`, `449.5`, `900, 700`, `none` for an empty list."""
+    """Return a value as it is written into a prompt: `1200`, `449.5`, `900, 700`, `none` for an empty list.
+
+    A list of texts, which steps of a chain fill, has one a line.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, list):
-        return ", ".join(show(number) for number in value) or "none"
+        between = "\n" if any(isinstance(item, str) for item in value) else ", "
+        return between.join(show(item) for item in value) or "none"
     return str(value)
 
 

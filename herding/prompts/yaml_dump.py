@@ -22,6 +22,7 @@ ORDER = (
         "version",
         "variables",
         "retrieval",
+        "steps",
     ),
     *("messages", "prompt", "templates", "variants", "parameters", "param", "filters", "checks", "routing"),
 )
@@ -31,6 +32,7 @@ _FIRST_KEYS = {
     "variables": ("type", "default"),
     "messages": ("role", "content"),
     "variants": ("name", "when"),
+    "steps": ("name", "prompt"),
 }
 _ODD_BREAK = re.compile("[\r\x85\u2028\u2029]")
 _LINE = 100

@@ -47,7 +47,10 @@ class Metrics:
         waiting.set_function(lambda: len(queue))
 
     def ended(self, outcome: Outcome) -> None:
-        """Count a request that has a row and ended."""
+        """Count a request that has a row and ended. The tokens, costs and times of a chain are those of its steps."""
+        if outcome.kind == "chain":
+            self._requests(outcome.prompt, "", "", outcome.status).inc()
+            return
         node = outcome.node or ""
         model = outcome.model if outcome.node and outcome.model else ""  # without a node it is what a caller wrote
         self._requests(outcome.prompt, model, node, outcome.status).inc()

@@ -5,7 +5,8 @@ Prompts, chats, completions and embeddings all take it. Each stage is a method h
 prepare     `Preparer` resolves the prompt, checks the input and renders it
 admit       `Store.reserve` enters the request into its caller's limits
 queue       `RequestQueue` grants a place on a node that the `Selector` picks
-dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place
+dispatch    `NodeCall` streams the response of the node; after a failure the queue grants another place.
+            `ChainRunner` takes each step of a chain through these stages instead, as a request of its own
 judge       `RequestRun.judge` runs the checks of the prompt, on what its response filters let through
 record      `Store.finish` writes the row, however the request ended
 """
@@ -41,6 +42,7 @@ from herding.prompts.compose import RenderedPrompt
 from herding.routing.breaker import Sender
 from herding.routing.budget import RetryBudget, pause
 from herding.routing.policies import Candidate
+from herding.serving.chain import ChainRun, ChainRunner, new_run
 from herding.serving.metrics import Metrics
 from herding.serving.preparer import Preparer, call_of, fit_to_context
 from herding.serving.queue import RequestQueue
@@ -94,21 +96,24 @@ class Pipeline:
         self._selector, self._queue, self._learning = selector, queue, learning
         self._active, self._metrics, self._clock = active, metrics, clock
         self._budget = RetryBudget(fleet.clock)
+        self._chains = ChainRunner(preparer, self._process, plugins)
 
     async def run(self, request: Request, who: Principal) -> Outcome:
         """Run a request to its end and return the outcome. Raises what `stream` raises."""
         require(who, RUN if request.prompt else CHAT)
-        return await self._finish(RequestRun(await self._preparer.prepare(request, who), self._plugins))
+        return await self._finish(new_run(await self._preparer.prepare(request, who), self._plugins))
 
     async def stream(self, request: Request, who: Principal) -> AsyncGenerator[Event, None]:
         """Run a request and yield Queued*, Started, Delta*, Done; the row is durable before Done or an error.
+
+        A chain yields StepChanged, too; its Started and Delta are those of the response.
 
         UserError, AccessError and LimitError come before anything ran, and leave no row. A NodeError has the id of its
         row. Closing the stream early ends the generation with the status `abandoned`.
         ShuttingDownError where the app stops before the end.
         """
         require(who, RUN if request.prompt else CHAT)
-        run = RequestRun(await self._preparer.prepare(request, who), self._plugins)
+        run = new_run(await self._preparer.prepare(request, who), self._plugins)
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 yield event
@@ -184,7 +189,7 @@ class Pipeline:
         self._selector.check(run.request)
         await self._admit(run)
         try:
-            async with aclosing(self._filtered(run) if run.filters else self._dispatch(run)) as events:
+            async with aclosing(self._events(run)) as events:
                 async for event in events:
                     yield event
             if run.interrupted:
@@ -210,19 +215,30 @@ class Pipeline:
         yield Done(outcome)
 
     async def _admit(self, run: RequestRun) -> None:
-        """Enter a request into its caller's limits. Raises LimitError."""
+        """Enter a request into its caller's limits, a chain with all its calls. Raises LimitError."""
         request, row = run.request, run.stored(run.outcome())
         limits, tokens = request.principal.limits, request.max_usage.total
+        if request.parent is not None:  # entered with its chain
+            await self._store.begin_step(row)
+            self._active.add(run)
+            return
         cost = self._selector.max_cost(request) if request.limits_cost else 0
+        calls, account = request.chain.count if request.chain else 1, request.account
         try:
             if limits:
-                await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, account=request.account)
+                await self._store.reserve(row, limits=limits, tokens=tokens, cost=cost, requests=calls, account=account)
             else:
-                await self._store.begin(row, tokens=tokens, cost=cost, account=request.account)
+                await self._store.begin(row, tokens=tokens, cost=cost, requests=calls, account=account)
         except LimitError:
             self._metrics.over_limit()
             raise
         self._active.add(run)
+
+    def _events(self, run: RequestRun) -> AsyncGenerator[Event, None]:
+        """Return the events of an admitted run."""
+        if isinstance(run, ChainRun):
+            return self._chains.run(run)
+        return self._filtered(run) if run.filters else self._dispatch(run)
 
     async def _filtered(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Dispatch, and pass on what the response filters of the prompt let through; a refusal ends the call."""

@@ -15,13 +15,17 @@ from herding.plugins import Plugins
 from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
 from herding.prompts.model import Prompt
 from herding.prompts.parameters import PromptParameters, check_parameters
+from herding.prompts.steps import RESPONSE, OutputType, as_given
 from herding.prompts.variables import Value, clean_parameter, fill_async
+from herding.serving.chain_plan import ChainPlan, ChainPlanner, PlannedStep
 from herding.serving.conversation import recall
 from herding.serving.filters import check_filters
-from herding.serving.request import ANSWER_TOKENS, PreparedRequest
+from herding.serving.request import PreparedRequest
 from herding.serving.sources import VariableSources
+from herding.serving.usage_bounds import ANSWER_TOKENS
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
+from herding.studio.version_cache import RunnableVersion
 from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, new_id
 
 MAX_TURNS = 200
@@ -47,10 +51,13 @@ class Preparer:
         self._prompts, self._retriever, self._store, self._clock = prompts, retriever, store, clock
         self._sources = VariableSources(plugins)
         self._plugins = plugins
+        self._planner = ChainPlanner(prompts)
 
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
         """Return the request with its prompt rendered, the turns of its session and its parameters."""
         model = clean_parameter(request.model, "model") if request.model else None
+        if model != request.model:  # an empty name is none
+            request = replace(request, model=None)
         if not request.prompt:
             request = await recall(request, who, store=self._store)
             rendered, parameters = render_free_input(request), check_parameters(request.parameters)
@@ -68,11 +75,19 @@ class Preparer:
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await self._values(found.key, prompt, request, who)
+        if request.session_id is not None:
+            request = await recall(request, who, store=self._store, prompt=found)
+        if prompt.steps:
+            return await self._prepare_chain(request, found, prompt, values, who)
+        return await self._prepare_prompt(request, found, prompt, values, who)
+
+    async def _prepare_prompt(
+        self, request: Request, found: RunnableVersion, prompt: Prompt, values: dict[str, Value], who: Principal
+    ) -> PreparedRequest:
+        """Return a run of a prompt's text with checked values."""
         retrieved = await self._retrieve(prompt, values, who, request.collection)
         if prompt.retrieval and retrieved:
             values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
-        if request.session_id is not None:
-            request = await recall(request, who, store=self._store, prompt=found)
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         if prompt.filters:
@@ -93,11 +108,69 @@ class Preparer:
             parameters=parameters,
             variables=values,
             session_id=request.session_id,
-            model=model,
+            model=request.model,
             response_format=request.response_format,
             needs=_needs(rendered, parameters, own, None),
             references=None if retrieved is None else retrieved.references,
         )
+
+    async def _prepare_chain(
+        self,
+        request: Request,
+        found: RunnableVersion,
+        prompt: Prompt,
+        values: dict[str, Value],
+        who: Principal,
+        *,
+        plan: ChainPlan | None = None,
+    ) -> PreparedRequest:
+        """Return a run of a prompt with steps. `plan` is that of a chain which is a step itself."""
+        own = check_parameters(request.parameters)
+        _refuse_for_chain(request, own)
+        if prompt.filters:
+            check_filters(prompt.filters, own, self._plugins)
+        plan = plan or await self._planner.plan(found.key, prompt, values, request, who)
+        return PreparedRequest(
+            id=new_id(),
+            arrived_at=self._clock(),
+            principal=who,
+            key=found.key,
+            prompt=prompt,
+            version=found.number,
+            edited=prompt is not found.prompt or not found.number,
+            rendered=RenderedPrompt(text=""),
+            parameters=own,
+            variables=values,
+            session_id=request.session_id,
+            model=request.model,
+            chain=plan,
+            bound=plan.most,
+        )
+
+    async def prepare_step(
+        self, chain: PreparedRequest, planned: PlannedStep, values: Mapping[str, Any], *, name: str, is_last: bool
+    ) -> PreparedRequest:
+        """Return the request of a step of a chain, with the variables that are known by now.
+
+        The last step gets the model, the parameters and the response format that the caller of the chain gave.
+        """
+        found, who = planned.found, chain.principal
+        asked = chain.chain.request if chain.chain and is_last else Request()
+        given = as_given(found.prompt.variables, planned.step.given(values))
+        request = replace(_response_of(asked), prompt=planned.reference, variables=given)
+        checked = await self._values(found.key, found.prompt, request, who)
+        if planned.plan:
+            made = await self._prepare_chain(request, found, found.prompt, checked, who, plan=planned.plan)
+        else:
+            made = await self._prepare_prompt(request, found, found.prompt, checked, who)
+        return replace(made, parent=chain.id, step=name)
+
+    async def prepare_text(self, chain: PreparedRequest, values: Mapping[str, Any]) -> PreparedRequest:
+        """Return the request of the text of a chain, with all variables that its steps filled."""
+        asked = chain.chain.request if chain.chain else Request()
+        found = RunnableVersion(chain.key, chain.version, chain.prompt)
+        made = await self._prepare_prompt(_response_of(asked), found, chain.prompt, dict(values), chain.principal)
+        return replace(made, edited=chain.edited, parent=chain.id, step=RESPONSE)
 
     def prepare_embeddings(
         self,
@@ -158,9 +231,46 @@ class Preparer:
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
-        _, prompt = await self._prompts.resolve_request(request, who)
-        rendered = compose(prompt, await fill_async(prompt.variables, request.variables), request.turns or ())
+        found, prompt = await self._prompts.resolve_request(request, who)
+        values = await fill_async(prompt.variables, request.variables)
+        if prompt.steps:
+            await self._planner.plan(found.key, prompt, values, request, who)
+            if not prompt.has_text:
+                return RenderedPrompt(text="", notes=prompt.notes)
+            values = {**_unfilled(prompt), **values}
+        rendered = compose(prompt, values, request.turns or ())
         return replace(rendered, notes=prompt.notes)
+
+
+def _response_of(request: Request) -> Request:
+    """Return what the caller of a chain asked of the call that makes the response."""
+    return Request(
+        model=request.model,
+        parameters=request.parameters,
+        response_format=request.response_format,
+        collection=request.collection,
+    )
+
+
+def _refuse_for_chain(request: Request, own: Parameters) -> None:
+    """Raise UserError for what a chain can't do."""
+    refused = {
+        "turns": (bool(request.turns), "earlier turns"),
+        "messages": (bool(request.attachments or request.after or request.fields), "images, files or tool calls"),
+        "tools": (any(own.more.get(name) for name in ("tools", "functions")), "tools"),
+    }
+    for param, (given, what) in refused.items():
+        if given:
+            raise UserError(f"A prompt with steps takes no {what}. Leave them out.", param=param)
+    if own.responses > 1:
+        raise UserError("A prompt with steps gives one response. Leave out 'n' and 'best_of'.", param="n")
+
+
+def _unfilled(prompt: Prompt) -> dict[str, Value]:
+    """Return the name of each variable that steps fill, in double braces; those that conditions read are empty."""
+    kinds = {name: kind for step in prompt.steps or () for name, kind in step.outputs.items()}
+    blanks: dict[OutputType, Value] = {"number": 0, "boolean": False, "list": []}
+    return {name: blanks.get(kind, f"{{{{{name}}}}}") for name, kind in kinds.items()}
 
 
 def _needs(

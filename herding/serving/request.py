@@ -18,9 +18,10 @@ from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
 from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
+from herding.serving.chain_plan import ChainPlan, PlannedCall
 from herding.serving.filters import ResponseFilters
 from herding.serving.response import ResponseRecord
-from herding.serving.usage_bounds import UsageBounds
+from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds
 from herding.values import (
     Attempt,
     CheckResult,
@@ -41,13 +42,6 @@ from herding.values import (
     Usage,
 )
 
-BYTES_PER_TOKEN = 4
-"""Few tokens of a text have less, in most languages."""
-
-ANSWER_TOKENS = 256
-"""The output tokens that a request is assumed to need where no `max_tokens` is set."""
-
-
 _IN_INPUT = ("tools", "functions")
 """Parameters that a model reads as a part of its input."""
 
@@ -60,6 +54,9 @@ class PreparedRequest:
     `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
     `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
     `references` are the chunks that its retrieval found, None for a prompt without one.
+
+    `chain` is the plan of a prompt with steps. A step of a chain has the `parent` that is the chain's request, and the
+    name of its `step`. `bound` is the most that a request may use whose input is not known yet.
     """
 
     id: str
@@ -79,6 +76,10 @@ class PreparedRequest:
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
     references: tuple[Reference, ...] | None = None
+    chain: ChainPlan | None = None
+    parent: str | None = None
+    step: str | None = None
+    bound: Usage | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -99,6 +100,10 @@ class PreparedRequest:
         """The kind of the request."""
         if self.texts is not None:
             return "embeddings"
+        if self.chain is not None:
+            return "chain"
+        if self.parent is not None:
+            return "step"
         if self.key:
             return "prompt"
         return "completion" if self.rendered.messages is None else "chat"
@@ -111,12 +116,18 @@ class PreparedRequest:
     @cached_property
     def max_usage(self) -> Usage:
         """An upper estimate of the usage, whichever model responds."""
+        if self.bound is not None:
+            return self.bound
         input_tokens = self.input_tokens(self.rendered)
         if self.texts is not None:
             return Usage(input_tokens, 0)
         raw = max((utf8_size(text) for _, text in self.rendered.families), default=0)
         output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
         return Usage(max(input_tokens, -(-raw // BYTES_PER_TOKEN)), output_tokens)
+
+    def planned(self, call: PlannedCall) -> PreparedRequest:
+        """Return a request that stands for a call of this chain, whose input is not known yet."""
+        return replace(self, prompt=call.prompt, model=call.model, chain=None, bound=call.most)
 
     def input_tokens(self, rendered: RenderedPrompt) -> int:
         """Estimate the input tokens of `rendered`; the response format and tools are part of the input."""
@@ -350,6 +361,8 @@ class RequestRun:
             filters=self.filters.results if self.filters else (),
             ignored=self._ignored,
             references=request.references,
+            parent=request.parent,
+            step=request.step,
             kind=request.kind,
             token=request.principal.token,
             cost=used.cost,
@@ -447,8 +460,13 @@ class ActiveRequests:
 
     def drop_texts(self, principal: str, request_ids: Collection[str] | None = None) -> None:
         """Store no texts of a principal's running requests: of those with these ids, of all with None."""
-        for run in self:
-            if run.request.principal.id == principal and (request_ids is None or run.request.id in request_ids):
+        ids = set(request_ids or ())
+        for run in self:  # a chain comes before its steps
+            request = run.request
+            if request.principal.id != principal:
+                continue
+            if request_ids is None or request.id in ids or request.parent in ids:
+                ids.add(request.id)
                 run.drop_texts()
 
 
@@ -468,6 +486,7 @@ def without_texts(outcome: Outcome) -> Outcome:
         choices=(),
         extra={},
         references=None,
+        steps=outcome.steps and tuple(replace(step, error=None) for step in outcome.steps),
         filters=tuple(replace(result, reason=None) for result in outcome.filters),
         checks=replace(outcome.checks, reason=None),
         attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),

@@ -175,8 +175,10 @@ class Selector:
     def max_cost(self, request: PreparedRequest) -> int:
         """Return the most in nano-dollars that the request may cost on a node that serves one of its models.
 
-        Raises UserError if none of them has a known price.
+        That of a chain is of all its calls. Raises UserError if none of the models has a known price.
         """
+        if request.chain is not None:
+            return sum(call.count * self.max_cost(request.planned(call)) for call in request.chain.calls)
         wanted, offered = set(self.models(request)), self._offered(request)
         found = {Candidate(model, node.name): node.price(model) for node, model in offered if model in wanted}
         usage = request.max_usage

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from herding.values import Usage
 
+BYTES_PER_TOKEN = 4
+"""Few tokens of a text have less, in most languages."""
+
+ANSWER_TOKENS = 256
+"""The output tokens that a request is assumed to need where no `max_tokens` is set."""
+
 MAX_REPORTED = 1_000_000
 """Output tokens that a node may report where the request sets no maximum: reasoning is not always visible."""
 

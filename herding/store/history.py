@@ -289,10 +289,14 @@ def _session(connection: Connection, principal: str, session_id: str, *, limit: 
 def _unrated(connection: Connection, where: HistoryFilter, *, viewer: str, limit: int) -> tuple[str, ...]:
     """Return the newest responses without stars of `viewer`: an index in order of time finds them, up to the limit."""
     own = select(score.c.stars).where(score.c.request_id == request.c.id, score.c.principal == storable(viewer))
-    listed = request.c.kind.not_in(("embeddings", "step"))
+    listed = request.c.kind.not_in(("embeddings", "step"))  # and of chains, the outermost
     fitting = [*conditions(where), request.c.status == "succeeded", listed, ~own.exists()]
     newest = _keys(fitting).limit(limit).subquery()
-    written = select(request.c.id).join(newest, newest.c.id == request.c.id).where(request.c.answer != "")
+    written = (
+        select(request.c.id)
+        .join(newest, newest.c.id == request.c.id)
+        .where(request.c.answer != "", request.c.parent.is_(None))
+    )
     return tuple(connection.execute(written.order_by(*NEWEST_FIRST)).scalars())
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from herding.access.prompt_patterns import allows_all
-from herding.errors import AccessError, ConflictError, HerdingError
+from herding.errors import AccessError, ConflictError, HerdingError, UserError
 from herding.prompts.library import Library
 from herding.prompts.model import Prompt
 from herding.prompts.prompt_file import LoadedPrompt
+from herding.prompts.steps import Step, find_fault
 from herding.store.prompts.store import PromptStore
 from herding.studio.file_writer import FileStatus
 from herding.studio.permissions import PromptPermissions
@@ -89,12 +90,16 @@ class Importer:
         valid = [request for request in requests if request.key in previous]
         entries: list[_Entry] = []
         aliases: dict[str, str] = {}
-        for request, found in zip(valid, await self._read(valid, who), strict=True):
+        read = await self._read(valid, who)
+        batch = {found.key: found.prompt for found in read if not isinstance(found, HerdingError)}
+        for request, found in zip(valid, read, strict=True):
             key, old = request.key, previous[request.key]
             try:
                 if isinstance(found, HerdingError):
                     raise found
                 await self._permissions.check_changes(key, found.prompt, old, who)
+                if found.prompt.steps:
+                    await self._check_steps(found, batch, who)
                 _claim_alias(aliases, found)
             except HerdingError as error:
                 results[key] = error
@@ -118,6 +123,23 @@ class Importer:
         return await asyncio.to_thread(
             self._library.check_all, pairs, lambda found: self._permissions.check_content(found.prompt, who)
         )
+
+    async def _check_steps(self, found: LoadedPrompt, batch: Mapping[str, Prompt], who: Principal) -> None:
+        """Raise UserError for a chain that can't run, also because of another prompt that is saved with it."""
+        steps_of: dict[str, Sequence[Step]] = {}
+        left = [(found.key, found.prompt)]
+        while left:
+            key, prompt = left.pop()
+            steps_of[key] = prompt.steps or ()
+            for step in steps_of[key]:
+                if step.key in steps_of:
+                    continue
+                if step.key in batch:
+                    left.append((step.key, batch[step.key]))
+                elif await self._permissions.can_see(step.key, who):
+                    left.append((step.key, (await self._version_cache.resolve(step.prompt)).prompt))
+        if fault := find_fault(found.key, steps_of):
+            raise UserError(f"The prompt has an error: {fault}.", param="steps")
 
     async def _entry(self, request: SaveRequest, prompt: Prompt, old: RunnableVersion | None, who: Principal) -> _Entry:
         number = old.number if old else 0
