@@ -36,6 +36,7 @@ from herding.ui.engineer.form_data import declared, used_names
 from herding.ui.engineer.layout import Shown
 from herding.ui.engineer.messages import unused
 from herding.ui.engineer.preview import preview
+from herding.ui.engineer.retrieved import RetrievedRoutes
 from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
 from herding.ui.engineer.starters import name_from_key, starter_text
 from herding.ui.engineer.variables import card, control, shape
@@ -50,7 +51,7 @@ PICKED = 30
 """Prompts that the picker lists at once."""
 
 
-class EngineerTab(RunRoutes, View):
+class EngineerTab(RunRoutes, RetrievedRoutes, View):
     """The routes of the editor."""
 
     key = "engineer"
