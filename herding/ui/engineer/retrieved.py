@@ -14,7 +14,8 @@ from herding.access.operations import RUN
 from herding.errors import HerdingError
 from herding.knowledge.retrieval import Retrieved
 from herding.orchestrator import Orchestrator
-from herding.ui.engineer.form import EditedPrompt, normalized, read_form, run_request
+from herding.ui.engineer.form import EditedPrompt, read_form, run_request
+from herding.ui.engineer.form_data import normalized
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.references import chunk_link
