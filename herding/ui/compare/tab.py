@@ -169,7 +169,7 @@ class CompareTab(RunRoutes, View):
             notice = await try_load(call.text(changed), who, self._orchestrator)
         board = await self._board(call)
         stored = ""
-        if letter == "var" and board.past is None:
+        if changed != "shown" and board.past is None:  # a change of another field may have overtaken typed inputs
             values = {name: value for name, value in board.values.items() if name in board.variables}
             if await self._drafts.store_values(board.prompt.key, board.variables, values, who):
                 stored = board.prompt.key
