@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from herding.errors import HerdingError, UserError
+from herding.errors import HerdingError, StatusError, UserError
 from herding.prompts.compose import utf8_size
 from herding.prompts.model import Prompt, Template
 from herding.prompts.render import split
@@ -145,6 +145,8 @@ def named(error: HerdingError, step: str) -> HerdingError:
     error.step = step if inner is None else f"{step} > {inner}"
     error.message = f"{_prefix(error.step)}{cause}"
     error.args = (error.message,)
+    if isinstance(error, StatusError):  # its own words do not name the step
+        error.reported = replace(error.reported, message="")
     error.param = None if isinstance(error, UserError) and step != RESPONSE else error.param
     return error
 
