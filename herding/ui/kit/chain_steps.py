@@ -15,7 +15,7 @@ MAX_SHOWN = 5_000
 
 _TONES: dict[StepState, str] = {
     "waiting": "calm",
-    "running": "accent",
+    "running": "busy",
     "succeeded": "good",
     "failed": "bad",
     "skipped": "calm",
@@ -25,8 +25,14 @@ _NAMES: dict[StepState, str] = {"succeeded": "done"}
 
 
 def live_steps(changes: Iterable[StepChanged]) -> Markup:
-    """Return the steps of a running chain, the latest change of each, with their responses folded."""
-    return _list([_live_step(change) for change in changes])
+    """Return the steps of a running chain, the latest change of each, with their responses folded.
+
+    A repeated step is shown by its items.
+    """
+    latest = list(changes)
+    repeated = {change.name for change in latest if change.position is not None}
+    shown = [change for change in latest if change.position is not None or change.name not in repeated]
+    return _list([_live_step(change) for change in shown])
 
 
 def recorded_steps(steps: Sequence[StepRun]) -> Markup:

@@ -67,17 +67,17 @@ _ENDED = {"length": "Truncated at max_tokens", "content_filter": "Stopped by the
 _NO_TEXT = "No text"
 
 
-def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False) -> Markup:
+def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False, steps: bool = True) -> Markup:
     """Return a whole response: its status, what came before its text, the text, its error, and its metrics.
 
-    compact: the reason of the routing is among the folded details.
+    compact: the reason of the routing is among the folded details; steps: with the steps of a chain.
     """
     routing = routing_note(outcome)
     folded = details(outcome, routing if compact else None)
     return el(
         "div",
         final_status(outcome) if status else None,
-        recorded_steps(outcome.steps) if outcome.steps else None,
+        recorded_steps(outcome.steps) if steps and outcome.steps else None,
         response_parts(outcome),
         response_text(outcome.answer) if outcome.answer else None,
         reference_cards(outcome.references),
