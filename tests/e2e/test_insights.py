@@ -133,7 +133,7 @@ def test_another_prompt_and_period_are_chosen_and_stay_in_the_address(app: Runni
     expect(page).to_have_url(re.compile("days=7"))
     page.reload()
     expect(report).to_contain_text("in the last 7 days", timeout=LONG)
-    report.get_by_role("link", name="Open in editor").click()
+    report.get_by_role("link", name="Open in engineer").click()
     expect(page.locator("#prompt-picker")).to_contain_text("Duel", timeout=LONG)
 
 

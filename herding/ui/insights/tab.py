@@ -172,7 +172,7 @@ def _card(content: Markup | None, name: str | None = None) -> Markup | None:
 def links(report: PromptInsights, who: Principal) -> Markup:
     """Return links to the same prompt in other tabs."""
     key = quote(report.prompt, safe="")
-    tabs = {"engineer": "Open in editor", "history": "History", "compare": "Compare", "versions": "Versions"}
+    tabs = {"engineer": "Open in engineer", "history": "History", "compare": "Compare", "versions": "Versions"}
     found = [el("a", label, href=f"?tab={tab}&prompt={key}") for tab, label in tabs.items() if tab in who.tabs]
     return el("nav", *found, cls="insights-links", aria_label="This prompt in other tabs")
 

@@ -15,6 +15,9 @@ from herding.values import TEXT_PARTS, Outcome
 MAX_LINE = 4_000
 """Characters of a value that a line reads."""
 
+SEEN = 200
+"""Characters of a value that tell whether it stands in a message, which may be cut."""
+
 
 def request_input(row: Outcome) -> Markup:
     """Return the variables of a request, and its messages."""
@@ -50,17 +53,26 @@ def read_messages(row: Outcome) -> list[Mapping[str, Any]] | None:
 
 
 def input_line(row: Outcome) -> str:
-    """Return what a request asked: the values of its variables, or the text of the user's last message."""
-    if row.variables:
-        values = {name: format_value(given)[:MAX_LINE] for name, given in row.variables.items()}
-        if len(values) == 1:
-            return next(iter(values.values()))
-        return " · ".join(f"{name}: {value}" for name, value in values.items() if value)
+    """Return what a request asked: the values of its variables, or the text of the user's last message.
+
+    Variables that stand in other messages only, such as the system message, are left out where others stand in it.
+    """
+    asked = _asked(row)
+    if not row.variables:
+        return asked
+    values = {name: format_value(given)[:MAX_LINE] for name, given in row.variables.items()}
+    values = {name: value for name, value in values.items() if value and value[:SEEN] in asked} or values
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return " · ".join(f"{name}: {value}" for name, value in values.items() if value)
+
+
+def _asked(row: Outcome) -> str:
     found = read_messages(row)
     if found is None:
         return row.input[:MAX_LINE]
-    asked = next((body for body in reversed(found) if body["role"] == "user"), found[-1] if found else {})
-    return _text(asked.get("content"))[:MAX_LINE]
+    last = next((body for body in reversed(found) if body["role"] == "user"), found[-1] if found else {})
+    return _text(last.get("content"))[:MAX_LINE]
 
 
 def _text(content: Any) -> str:

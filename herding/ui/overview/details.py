@@ -72,7 +72,7 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
 def links(prompt: PromptInfo, who: Principal) -> Markup:
     """Return the links to the tabs that the role sees."""
     key = quote(prompt.key, safe="")
-    opens = el("a", "Open in editor", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
+    opens = el("a", "Open in engineer", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
     others = [
         el("a", label, href=f"?tab={tab}&prompt={key}", cls="btn") for tab, label in LINKS.items() if tab in who.tabs
     ]

@@ -85,7 +85,7 @@ def row(prompt: PromptInfo, search: str = "", *, current: bool = False) -> Marku
         hx_sync="#overview-detail:replace",
     )
     opens = el("a", "Open", href=f"?tab=engineer&prompt={quote(prompt.key, safe='')}", cls="row-open",
-               title="Open in editor", aria_label=f"Open {prompt.name} in the editor")  # fmt: skip
+               title="Open in engineer", aria_label=f"Open {prompt.name} in the prompt engineer")  # fmt: skip
     found = excerpt(prompt, search) if search else None
     below = [el("code", prompt.key), " ", found or prompt.description or ""]
     last = date_tag(stats.last_used_at) if stats.last_used_at is not None else el("span", "never", cls="muted")
