@@ -55,14 +55,6 @@ _SET_QUERY = """(value) => {
   window.history.replaceState(null, "", url);
 }"""
 
-# The prompt is the one that the address names.
-_OPEN_ENGINEER = """() => document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "engineer" } }))"""
-
-_COMPARE_VERSIONS = """(prompt, before, after) => {
-  const fields = { prompt, old: before, new: after };
-  document.dispatchEvent(new CustomEvent("open-tab", { detail: { tab: "compare", fields } }));
-}"""
-
 # The drafts on the page are gone: the tab is filled anew when it is opened next.
 _FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
 
@@ -94,7 +86,6 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.versions = self.get(VersionsTab)
         self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
@@ -114,7 +105,6 @@ class Page:
         frame = [*self.items.values(), self.tabs, self.whom, self.nothing, self.head, self.timer]
         on(demo.load, self.load, [], frame, name="page_load", queue=False)
         on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
-        self.versions.picker.change(None, [self.versions.picker], None, js=_SET_QUERY % "prompt")
 
     def _wire_tabs(self) -> None:
         """Fill a tab when it is opened, and pause the others."""
@@ -128,9 +118,6 @@ class Page:
 
     def _wire_links(self) -> None:
         """Connect the buttons that open a prompt in another tab."""
-        self.versions.open.click(None, None, None, js=_OPEN_ENGINEER)
-        compared = [self.versions.picker, self.versions.diff.old, self.versions.diff.new]
-        self.versions.compare.click(None, compared, None, js=_COMPARE_VERSIONS)
         for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
             deleted.success(None, None, None, js=_FORGET_ENGINEER)
 

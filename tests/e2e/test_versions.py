@@ -53,13 +53,11 @@ def api(app: RunningApp) -> Api:
 
 def open_tab(page: Page, app: RunningApp, prompt: str) -> None:
     page.goto(f"{app.url}/?tab=versions&prompt={prompt}")
-    expect(page.locator("#version-list .row-pick").first).to_be_visible(timeout=LONG)
-    expect(page.locator("#version-diff")).not_to_be_empty(timeout=LONG)
-    page.wait_for_timeout(500)
+    expect(page.locator("#version-list .row-name").first).to_be_visible(timeout=LONG)
 
 
 def row(page: Page, number: int) -> Any:
-    return page.locator(f'#version-list [data-pick="{number}"]')
+    return page.locator(f'#version-list [data-row="{number}"]')
 
 
 def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Api, page: Page) -> None:
@@ -68,16 +66,20 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     api.save("sentiment", first | {"description": "Says how the text sounds."}, "one text")
     open_tab(page, app, "sentiment")
     expect(page.locator("#version-list")).to_contain_text("plainer words")
-    row(page, 3).click()
-    expect(page.locator("#version-head")).to_contain_text("Version 3")
+    row(page, 2).click()
+    expect(page.locator("#version-detail")).to_contain_text("Version 2", timeout=LONG)
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#version-detail")).to_contain_text("Version 3", timeout=LONG)
+    expect(row(page, 3)).to_be_focused()
     expect(page.locator("#version-diff del")).to_have_count(1, timeout=LONG)
     expect(page.locator("#version-diff del")).to_have_text("a")
     expect(page.locator("#version-diff ins")).to_have_text("the")
 
-    page.locator("#version-message textarea").fill("for the shop")
+    page.locator("#version-message").fill("for the shop")
     expect(page.locator("#version-move")).to_have_text("Publish v3")
     page.locator("#version-move").click()
-    expect(page.locator("#version-note")).to_contain_text("prod moved from", timeout=LONG)
+    expect(page.locator("#notice")).to_contain_text("prod moved from", timeout=LONG)
+    expect(page.locator("#version-set")).to_be_focused()
     assert api.labels("sentiment")["prod"] == 3
     assert "label: prod" in (app.home / "prompts" / "sentiment.yaml").read_text()
     expect(page.locator("#version-move")).to_be_disabled()
@@ -85,10 +87,11 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     expect(page.locator("#version-labels .moves")).to_contain_text("for the shop")
 
     page.locator("#version-labels").get_by_role("button", name="Revert to v1").click()
-    expect(page.locator("#version-note")).to_contain_text("prod moved from v3 to v1", timeout=LONG)
+    expect(page.locator("#notice")).to_contain_text("prod moved from v3 to v1", timeout=LONG)
     assert api.labels("sentiment")["prod"] == 1
-
-    expect(page.locator("#version-labels section")).to_be_focused()
+    assert "old=2&new=3" in page.url
+    page.reload()
+    expect(page.locator("#version-detail")).to_contain_text("Version 3", timeout=LONG)
     page.locator("#version-compare").click()
     expect(page.locator("#compare-a-line")).to_contain_text("v2", timeout=LONG)
     expect(page.locator("#compare-b-line")).to_contain_text("v3")
@@ -100,11 +103,11 @@ def test_the_tab_opens_from_the_overview_and_shows_what_is_written_in_the_file(
     page.goto(f"{app.url}/?tab=overview&prompt=sentiment")
     page.locator('#overview-list [data-row="keep_it_short"]').click()
     page.get_by_role("link", name="Versions", exact=True).click()
-    expect(page.locator("#version-prompt input")).to_have_value(re.compile("keep_it_short"), timeout=LONG)
+    expect(page.locator("#version-prompt")).to_have_value("keep_it_short", timeout=LONG)
     assert "prompt=keep_it_short" in page.url
-    expect(page.locator("#version-list .row-pick")).to_have_count(1)
+    expect(page.locator("#version-list .row-name")).to_have_count(1)
     write(app.home / "prompts" / "keep_it_short.yaml", "written in the file")
-    expect(page.locator("#version-list .row-pick")).to_have_count(2, timeout=LONG)
+    expect(page.locator("#version-list .row-name")).to_have_count(2, timeout=LONG)
     row(page, 2).click()
     expect(page.locator("#version-diff .side.new").first).to_contain_text("written in the file")
     with page.expect_download() as download:
@@ -149,10 +152,9 @@ def test_a_conflict_is_shown_with_both_sides_and_decided(app: RunningApp, api: A
     expect(page.locator("#conflict-head")).to_contain_text(f"File: v{found['theirs']}")
     expect(page.locator("#conflict-diff del").first).to_contain_text("saved")
     expect(page.locator("#conflict-diff ins").first).to_contain_text("written")
-    page.wait_for_timeout(500)
     page.locator("#conflict-ours").click()
     expect(page.locator("#version-news")).to_contain_text("Conflict resolved: v", timeout=LONG)
-    expect(page.locator("#conflict")).to_be_hidden()
+    expect(page.locator("#conflict")).to_have_count(0)
     assert api.conflicts() == []
     assert api.content("greeting")["description"].startswith("saved here")
     assert "description: saved here" in (app.home / "prompts" / "greeting.yaml").read_text()
@@ -175,10 +177,9 @@ def test_all_prompts_leave_as_one_file_and_come_back(app: RunningApp, page: Page
     expect(result).to_contain_text("1 new prompt", timeout=LONG)
     expect(result).to_contain_text("1 failed")
     expect(result.locator("li").first).to_contain_text("<b>bad</b>")
-    page.locator("#version-prompt input").click()
-    page.get_by_role("option", name="shop/fresh").click()
-    expect(page.locator("#version-head")).to_contain_text("Version 1")
-    expect(page.locator("#version-head")).to_contain_text("imported")
+    page.locator("#version-prompt").select_option("shop/fresh")
+    expect(page.locator("#version-detail")).to_contain_text("Version 1", timeout=LONG)
+    expect(page.locator("#version-detail")).to_contain_text("import")
 
 
 @pytest.mark.parametrize(

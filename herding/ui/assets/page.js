@@ -49,7 +49,7 @@
 
   // While the app restarts or the network is down, updates are retried: a failed event would end all other events, and
   // Gradio would reload the page without the text. These events may arrive twice.
-  const RETRIED = /^(follow|watch|watch_on|version_watch|usage_open)$/;
+  const RETRIED = /^(follow|watch|watch_on|usage_open)$/;
   const eventOf = ([url, options]) => {
     if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return "";
     const number = /"fn_index":\s*(\d+)/.exec(String(options.body).slice(-2_000))?.[1];

@@ -20,7 +20,7 @@ from herding.ui.kit.gradio_files import FOREVER, TYPES
 from herding.ui.kit.theme import ASSETS
 
 STYLES = "views.css"
-_NO_SCRIPTS = frozenset({"page.js", "bundle.js", "picklist.js", "secret.js", "stars.js"})
+_NO_SCRIPTS = frozenset({"page.js", "picklist.js", "secret.js"})
 """Scripts that are parts of Gradio's page."""
 
 _FIRST = frozenset(

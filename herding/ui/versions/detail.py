@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.errors import HerdingError
-from herding.studio.studio import Studio, Version
+from herding.access.operations import RUN, SAVE
+from herding.studio.studio import Version
 from herding.studio.sync import FILE
+from herding.ui.kit.fields import confirm_button
 from herding.ui.kit.format import chip, datetime_tag, el, join, key_values, panel
-from herding.ui.versions.state import VersionsState
+from herding.ui.versions.snapshot import PromptSnapshot
 from herding.values import Principal
 
 SOURCES = {"file": "file", "ui": "editor", "api": "API", "import": "import"}
@@ -22,39 +23,12 @@ HASH_LENGTH = 8
 _TONES = {"prod": "good", "test": "busy", "dev": "calm"}
 
 
-class FilePane:
-    """The newer version of the diff as YAML, to show and to download."""
-
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        with gr.Row(elem_classes=["whole-row"]):
-            self.toggle = gr.Button("Show full YAML", size="sm", scale=0, elem_id="version-whole")
-            self.download = gr.HTML(elem_id="version-download")
-        self.text = gr.HTML(elem_id="version-text", elem_classes=["whole"])
-
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.toggle, self.download, self.text]
-
-    async def show(self, state: VersionsState, who: Principal) -> list[Any]:
-        """Return updates of `outputs`."""
-        label = f"{'Hide' if state.show_yaml else 'Show'} full YAML (v{state.new})"
-        text = await self._text(state, who) if state.show_yaml else Markup()
-        return [gr.update(value=label), _download(state.key, state.new), text]
-
-    async def _text(self, state: VersionsState, who: Principal) -> Markup:
-        try:
-            text = await self._studio.yaml(state.key, state.new, who)
-        except HerdingError as error:
-            return panel("bad", "Can't show this version", el("p", error.message), role="alert")
-        return el("pre", text, cls="code", tabindex="0", aria_label=f"Version {state.new}")
-
-
-def detail(version: Version, *, newest: int) -> Markup:
-    """Return the facts of one version."""
+def detail(snapshot: PromptSnapshot, who: Principal, action: dict[str, Any]) -> Markup:
+    """Return the facts of the open version; `action` are the attributes of what draws the prompt anew."""
+    version, number = snapshot.version, snapshot.number
     about = version.about
     labels = [label_chip(label) for label in version.labels]
-    latest = chip("latest", "accent") if about.number == newest else None
+    latest = chip("latest", "accent") if number == snapshot.newest else None
     table = key_values(
         [
             ("Author", author_name(about.author)),
@@ -64,10 +38,53 @@ def detail(version: Version, *, newest: int) -> Markup:
         ],
         cls="facts two",
     )
-    back = el("a", "‹ Back to list", href="#version-list", cls="back")
-    head = el("div", el("h2", f"Version {about.number}"), join([latest, *labels]), cls="page-head chips")
+    head = el("div", el("h2", f"Version {number}"), join([latest, *labels]), cls="page-head chips")
     note = el("p", about.message, cls="version-message") if about.message else None
-    return join([back, head, note, table])
+    restore = None
+    if SAVE in who.rights and number != snapshot.newest:
+        restore = confirm_button(
+            f"Restore v{number}",
+            f"This saves the content of v{number} as v{snapshot.newest + 1}. Labels stay where they are.",
+            "Restore",
+            kind="",
+            id="version-restore",
+            hx_post="ui/versions/restore",
+            **action,
+        )
+    actions = [link("engineer", "Open in Prompt engineer", {"prompt": snapshot.key}, who, id="version-open"), restore]
+    answers = el("div", *actions, cls="answers") if any(actions) else None
+    return el("div", head, note, table, answers, id="version-detail", cls="versions-facts")
+
+
+def link(tab: str, label: str, fields: Mapping[str, str], who: Principal, **attributes: str) -> Markup | None:
+    """Return a link to a tab that can run prompts, None for a role without it."""
+    if tab not in who.tabs or RUN not in who.rights:
+        return None
+    return el("a", label, href=f"?{urlencode({'tab': tab, **fields})}", cls="btn", **attributes)
+
+
+def yaml_section(snapshot: PromptSnapshot) -> Markup:
+    """Return the YAML of the open version, which is read when it is unfolded, and its download."""
+    number, name = snapshot.number, snapshot.key.rpartition("/")[2]
+    href = f"api/v1/prompts/{quote(snapshot.key)}/yaml?{urlencode({'version': number})}"
+    download = el("a", "Download YAML", href=href, download=f"{name}@{number}.yaml", cls="btn")
+    text = el("div", id="version-text")
+    whole = el(
+        "details",
+        el("summary", f"Full YAML (v{number})"),
+        text,
+        hx_get=f"ui/versions/yaml?{urlencode({'prompt': snapshot.key, 'new': number})}",
+        hx_trigger="toggle once",
+        hx_target="#version-text",
+        cls="versions-yaml",
+        id="version-yaml",
+    )
+    return el("div", whole, download, cls="versions-file")
+
+
+def yaml_text(text: str, number: int) -> Markup:
+    """Return the YAML of a version."""
+    return el("pre", text, cls="raw", tabindex="0", role="region", aria_label=f"Version {number}")
 
 
 def not_in_file(version: Version, *, newest: int) -> Markup:
@@ -90,9 +107,3 @@ def label_chip(name: str) -> Markup:
 def author_name(author: str) -> str:
     """Return the author of a version as shown."""
     return "file edit" if author == FILE else author or "unknown"
-
-
-def _download(key: str, number: int) -> Markup:
-    name = key.rpartition("/")[2]
-    href = f"api/v1/prompts/{quote(key)}/yaml?{urlencode({'version': number})}"
-    return el("a", "Download YAML", href=href, download=f"{name}@{number}.yaml", cls="button")

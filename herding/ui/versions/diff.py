@@ -5,52 +5,48 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import gradio as gr
 from markupsafe import Markup
 
 from herding.errors import HerdingError
 from herding.studio.studio import MANY, Studio
 from herding.ui.kit import diff_view
+from herding.ui.kit.fields import checkbox, select_field
 from herding.ui.kit.format import el, empty_state, panel
-from herding.ui.versions.state import PromptSnapshot, VersionsState
+from herding.ui.versions.detail import link
+from herding.ui.versions.list import ACTION
+from herding.ui.versions.snapshot import Choice, PromptSnapshot
 from herding.values import Principal
 
 FIRST_VERSION = empty_state("First version", "There is no earlier version. Choose another version to compare.")
 
 
-class DiffPane:
-    """Two version pickers and the diff."""
+async def diff_section(studio: Studio, snapshot: PromptSnapshot, choice: Choice, who: Principal) -> Markup:
+    """Return the two versions to choose, and their differences."""
+    newest, old, new = snapshot.newest, snapshot.old, snapshot.number
+    numbers = sorted({*range(max(1, newest - MANY + 1), newest + 1), old, new}, reverse=True)
+    options = [(" · ".join((f"v{number}", *snapshot.labels_of(number))), str(number)) for number in numbers]
+    shared: dict[str, Any] = {"hx_get": "ui/versions/body", "hx_trigger": "change", "form": "versions-form", **ACTION}
+    pair = {"prompt": snapshot.key, "old": str(old), "new": str(new)}
+    head = el(
+        "div",
+        el("h2", "Differences"),
+        select_field("From", "old", options, str(old), id="version-old", **shared),
+        select_field("To", "new", options, str(new), id="version-new", **shared),
+        checkbox("Unified", "unified", checked=choice.unified, id="version-inline", **shared),
+        link("compare", "Compare these versions", pair, who, id="version-compare") if newest > 1 else None,
+        cls="versions-diff-head",
+    )
+    shown = await _diff(studio, snapshot.key, old, new, who, unified=choice.unified)
+    return el("section", head, el("div", shown, id="version-diff"), cls="versions-sheet", aria_label="Differences")
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        with gr.Row(elem_classes=["diff-row", "version-diff-row"]):
-            gr.HTML(el("h2", "Differences"), elem_classes=["diff-title"])
-            self.old = _picker("From", "version-old")
-            self.new = _picker("To", "version-new")
-            self.unified = gr.Checkbox(
-                label="Unified", interactive=True, scale=0, min_width=130, elem_id="version-inline"
-            )
-        self.diff = gr.HTML(elem_id="version-diff")
 
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.old, self.new, self.diff]
-
-    async def show(self, snapshot: PromptSnapshot, state: VersionsState, who: Principal) -> list[Any]:
-        """Return updates of `outputs`."""
-        newest = snapshot.newest
-        numbers = sorted({*range(max(1, newest - MANY + 1), newest + 1), state.old, state.new}, reverse=True)
-        choices = [(" · ".join((f"Version {number}", *snapshot.labels_of(number))), number) for number in numbers]
-        pickers = [gr.update(choices=choices, value=number) for number in (state.old, state.new)]
-        return [*pickers, await self._diff(state, who)]
-
-    async def _diff(self, state: VersionsState, who: Principal) -> Markup:
-        if state.old == state.new == 1:
-            return FIRST_VERSION
-        try:
-            return await version_diff(self._studio, state.key, state.old, state.new, who, unified=state.unified)
-        except HerdingError as error:
-            return panel("bad", "Can't compare these versions", el("p", error.message), role="alert")
+async def _diff(studio: Studio, key: str, old: int, new: int, who: Principal, *, unified: bool) -> Markup:
+    if old == new == 1:
+        return FIRST_VERSION
+    try:
+        return await version_diff(studio, key, old, new, who, unified=unified)
+    except HerdingError as error:
+        return panel("bad", "Can't compare these versions", el("p", error.message), role="alert")
 
 
 async def version_diff(
@@ -59,7 +55,3 @@ async def version_diff(
     """Return the diff of two versions; it is rendered in a thread."""
     found = await studio.diff(key, old, new, who)
     return await asyncio.to_thread(diff_view.render_diff, found, inline=unified)
-
-
-def _picker(label: str, elem_id: str) -> Any:
-    return gr.Dropdown([], label=label, interactive=True, scale=0, min_width=190, elem_id=elem_id)

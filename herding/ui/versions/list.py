@@ -1,63 +1,65 @@
-"""The list of a prompt's versions, page by page."""
+"""The list of a prompt's versions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.ui.kit.format import chip, datetime_tag, el, truncate
-from herding.ui.kit.picklist import pick_list
-from herding.ui.versions.detail import HASH_LENGTH, SOURCES, author_name, label_chip
-from herding.ui.versions.state import PAGE, PromptSnapshot, VersionsState
+from herding.ui.kit.fields import button
+from herding.ui.kit.format import chip, el, join, time_tag, truncate
+from herding.ui.versions.detail import SOURCES, author_name, label_chip
+from herding.ui.versions.snapshot import PAGE, Choice, PromptSnapshot
 from herding.values import PromptVersion
 
-
-class ListPane:
-    """The table and the buttons below it."""
-
-    def __init__(self) -> None:
-        self.list = pick_list("version-list")
-        with gr.Row(elem_classes=["pager"], elem_id="version-pager") as self.pager:
-            self.newer = gr.Button("‹ Newer", size="sm", scale=0, min_width=100, elem_id="version-newer")
-            self.place = gr.HTML(elem_id="version-place")
-            self.older = gr.Button("Older ›", size="sm", scale=0, min_width=100, elem_id="version-older")
-
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.list, self.place, self.newer, self.older, self.pager]
-
-    def show(self, snapshot: PromptSnapshot, state: VersionsState) -> list[Any]:
-        """Return updates of `outputs`."""
-        last = min(snapshot.newest, state.offset + PAGE)
-        place = el("span", f"{state.offset + 1:,}–{last:,} of {snapshot.newest:,}", cls="muted", role="status")
-        return [
-            _table(snapshot, state),
-            place,
-            gr.update(interactive=state.offset > 0),
-            gr.update(interactive=state.offset + PAGE < snapshot.newest),
-            gr.update(visible=snapshot.newest > PAGE),
-        ]
+FORM = "#versions-form"
+BODY = "#versions-body"
+ACTION: dict[str, Any] = {
+    "hx_include": FORM,
+    "hx_target": BODY,
+    "hx_swap": "innerHTML show:none",
+    "hx_sync": f"{BODY}:replace",
+}
+"""The attributes of what draws the prompt anew."""
 
 
-def _table(snapshot: PromptSnapshot, state: VersionsState) -> Markup:
-    head = el("thead", el("tr", *(el("th", name, scope="col") for name in ("Version", "Note", "Author", "Source"))))
-    rows = [_row(version, snapshot, current=version.number == state.selected) for version in snapshot.page]
-    return el("table", head, el("tbody", *rows), cls="entries versions", data_detail="version-detail")
+def version_list(snapshot: PromptSnapshot, choice: Choice) -> Markup:
+    """Return the table of versions, and the button for older ones."""
+    heads = (el("th", name, scope="col") for name in ("Version", "Note", "Author", "Source"))
+    rows = (_row(version, snapshot) for version in snapshot.page)
+    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), cls="rows versions-rows")
+    left = snapshot.page[-1].number - 1
+    if left <= 0:
+        return table
+    more = button(f"Show {min(PAGE, left)} more", id="versions-more", **_body({"limit": choice.limit + PAGE}))
+    count = el("p", f"{len(snapshot.page):,} of {snapshot.newest:,}", cls="muted", role="status")
+    return join([table, el("div", more, count, cls="versions-more")])
 
 
-def _row(version: PromptVersion, snapshot: PromptSnapshot, *, current: bool) -> Markup:
-    spoken = el("span", ": show details", cls="sr")
-    number = str(version.number)
-    pick = el("button", f"Version {number}", spoken, type="button", cls="row-pick", data_pick=number)
-    labels = [label_chip(label) for label in snapshot.labels_of(version.number)]
+def _body(values: dict[str, object]) -> dict[str, Any]:
+    written = ", ".join(f'"{name}": "{value}"' for name, value in values.items())
+    return {"hx_get": "ui/versions/body", "hx_vals": f"{{{written}}}", **ACTION}
+
+
+def _row(version: PromptVersion, snapshot: PromptSnapshot) -> Markup:
+    number = version.number
+    pick = el(
+        "button",
+        f"v{number}",
+        el("span", ": show details", cls="sr"),
+        type="button",
+        cls="row-name",
+        id=f"version-{number}",
+        data_row=str(number),
+        **_body({"new": number, "old": max(1, number - 1)}),
+    )
+    labels = [label_chip(label) for label in snapshot.labels_of(number)]
     note = truncate(version.message, 160)
-    cells: list[list[object]] = [
-        [pick, el("div", *labels, cls="chips") if labels else None],
-        [el("div", note, cls="snippet") if note else el("span", "–", cls="muted")],
-        [el("div", author_name(version.author)), el("div", datetime_tag(version.created_at), cls="muted")],
-        [chip(SOURCES[version.source]), el("div", el("code", version.sha256[:HASH_LENGTH]))],
-    ]
-    mark = "true" if current else None
-    return el("tr", *(el("td", *cell) for cell in cells), data_row="", aria_current=mark)
+    return el(
+        "tr",
+        el("td", el("div", pick, *labels, cls="row-head")),
+        el("td", el("div", note, cls="versions-note") if note else el("span", "–", cls="muted")),
+        el("td", el("div", author_name(version.author)), el("div", time_tag(version.created_at), cls="muted one-line")),
+        el("td", chip(SOURCES[version.source])),
+        aria_current="true" if number == snapshot.number else None,
+    )

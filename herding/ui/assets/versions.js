@@ -1,3 +1,5 @@
+// The Versions tab: imports a zip of prompts, and keeps the focus where a pressed button went.
+
 const outcomeOf = (result) => {
   if (result.error) return ["failed", "bad", result.error];
   const { version, changed, file } = result.saved;
@@ -12,12 +14,12 @@ const node = (name, cls, ...children) => {
   made.append(...children);
   return made;
 };
-const showError = (text) => {
+const showError = (element, text) => {
   const panel = node("div", "panel bad", node("strong", "", "Not imported"), node("p", "", text));
   panel.setAttribute("role", "alert");
   element.querySelector(".bundle-result").replaceChildren(panel);
 };
-const showResults = (results) => {
+const showResults = (element, results) => {
   const counts = {};
   const rows = results.map((result) => {
     const [name, tone, text] = outcomeOf(result);
@@ -33,24 +35,30 @@ const showResults = (results) => {
   if (results.length) list.tabIndex = 0;
   element.querySelector(".bundle-result").replaceChildren(head, list);
 };
-element.addEventListener("submit", async (event) => {
+/** Send the zip of the form to the API, and tell the page of new prompts. */
+export const start = (element) => element.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const [file] = form.querySelector("input").files;
   const most = Number(form.dataset.most);
-  if (!file) return showError("Choose a zip file first.");
-  if (file.size > most) return showError(`The zip is larger than ${most.toLocaleString("en")} bytes. Import it in parts.`);
+  if (!file) return showError(element, "Choose a zip file first.");
+  if (file.size > most) return showError(element, `The zip is larger than ${most.toLocaleString("en")} bytes. Import it in parts.`);
   const button = form.querySelector("button");
   button.disabled = true;
   try {
     const response = await fetch("api/v1/prompts.zip", { method: "POST", headers: { "content-type": "application/zip" }, body: file });
     const body = await response.json();
-    if (response.ok) showResults(body.prompts);
-    else showError(body.error?.message ?? `The server returned status ${response.status}.`);
-    if (response.ok) trigger("imported");
+    if (response.ok) showResults(element, body.prompts);
+    else showError(element, body.error?.message ?? `The server returned status ${response.status}.`);
+    if (response.ok) htmx.trigger(document.body, "imported");
   } catch {
-    showError("The connection was lost. Import the zip again; unchanged prompts are skipped.");
+    showError(element, "The connection was lost. Import the zip again; unchanged prompts are skipped.");
   } finally {
     button.disabled = false;
   }
 });
+
+// The pressed button disappears: the focus moves to the labels, where a second press does nothing.
+document.addEventListener("versions-focus", ({ detail }) =>
+  document.addEventListener("htmx:afterSettle", () => document.getElementById(detail.value)?.focus({ preventScroll: true }), { once: true }),
+);
