@@ -34,14 +34,17 @@ class UsageReport:
     groups: tuple[UsageGroup, ...]
 
     def table(self) -> pd.DataFrame:
-        """Return a row for each group, with its values and its sums; days are dates, costs are nano-dollars."""
+        """Return a row for each group, with its values and its sums; times are texts, costs nano-dollars."""
         rows = [[*group.key, *(getattr(group.sums, name) for name in SUMS)] for group in self.groups]
         table = pd.DataFrame(rows, columns=[*self.by, *SUMS], dtype=object)
-        if "day" in self.by:
-            days = pd.to_datetime(table["day"].astype("int64"), unit="ms", utc=True)
-            table["day"] = days.dt.strftime("%Y-%m-%d").astype(object)
+        for name in (name for name in self.by if name in TIME_FORMATS):
+            times = pd.to_datetime(table[name].astype("int64"), unit="ms", utc=True)
+            table[name] = times.dt.strftime(TIME_FORMATS[name]).astype(object)
         return table
 
+
+TIME_FORMATS = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00Z", "minute": "%Y-%m-%dT%H:%MZ"}
+"""The names that are times, and how they are written."""
 
 SUMS = tuple(UsageSum.__dataclass_fields__)
 

@@ -12,7 +12,7 @@ from herding.store.database import Reader
 from herding.store.history import conditions
 from herding.store.tables import request
 from herding.values import GroupName, HistoryFilter, UsageGroup, UsageSum
-from herding.values.durations import DAY_MS
+from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 MAX_GROUPS = 10_000
 """Groups that one query returns."""
@@ -28,6 +28,8 @@ _COLUMNS: dict[GroupName, ColumnElement[Any]] = {
     "node": request.c.node,
     "status": request.c.status,
     "day": request.c.created_at - request.c.created_at % literal_column(str(DAY_MS)),
+    "hour": request.c.created_at - request.c.created_at % literal_column(str(HOUR_MS)),
+    "minute": request.c.created_at - request.c.created_at % literal_column(str(MINUTE_MS)),
 }
 """The expression of each name that requests are grouped by."""
 

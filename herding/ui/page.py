@@ -55,8 +55,6 @@ _SET_QUERY = """(value) => {
   window.history.replaceState(null, "", url);
 }"""
 
-# The drafts on the page are gone: the tab is filled anew when it is opened next.
-_FORGET_ENGINEER = """() => { delete document.querySelector(".view[data-view=engineer]").dataset.opened; }"""
 
 T = TypeVar("T", bound=Tab)
 
@@ -86,10 +84,9 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.usage, self.access = self.get(UsageTab), self.get(AccessTab)
+        self.access = self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
-        self._wire_links()
 
     def routes(self) -> Iterator[Route]:
         """Yield the routes of all views."""
@@ -115,11 +112,6 @@ class Page:
                 on(item.select, tab.opened, tab.open_inputs, tab.outputs, name=tab.key, queue=False)
             on(item.select, self._pause_others(tab), [], paused, name=f"pause_others_{tab.key}", queue=False)
             item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
-
-    def _wire_links(self) -> None:
-        """Connect the buttons that open a prompt in another tab."""
-        for deleted in (self.usage.data.forgotten, self.usage.data.drafts_forgotten):
-            deleted.success(None, None, None, js=_FORGET_ENGINEER)
 
     def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
         @requires(ANY_ROLE)

@@ -194,8 +194,8 @@ class NodeStats:
     mean_ms: float | None = None
 
 
-GroupName = Literal["user", "token", "prompt", "kind", "model", "node", "status", "day"]
-"""The values by which requests can be grouped. A day begins at midnight UTC."""
+GroupName = Literal["user", "token", "prompt", "kind", "model", "node", "status", "day", "hour", "minute"]
+"""The values by which requests can be grouped. Times are the begin of a day (UTC), hour or minute in Unix ms."""
 
 
 @dataclass(frozen=True, slots=True)

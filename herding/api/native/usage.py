@@ -18,7 +18,7 @@ from herding.api.http.spreadsheet import BYTE_ORDER_MARK, csv_line
 from herding.api.native.accounts import LimitUseResponse
 from herding.api.native.exports import plain_dollars
 from herding.errors import AccessError, NotFoundError, UserError
-from herding.evaluation.usage import SUMS, UsageReport
+from herding.evaluation.usage import SUMS, TIME_FORMATS, UsageReport
 from herding.orchestrator import Orchestrator
 from herding.values import GroupName, HistoryFilter, UsageGroup, UsageSum, to_dollars
 
@@ -52,7 +52,7 @@ class UsageSums(ResponseModel):
 
 
 class UsageGroupEntry(ResponseModel):
-    """The sums of the requests that have these values; a day is a date in UTC, null is no value."""
+    """The sums of the requests that have these values; times are in UTC, null is no value."""
 
     key: dict[GroupName, str | None]
     sums: UsageSums
@@ -159,11 +159,11 @@ def _names(text: str) -> tuple[GroupName, ...]:
 
 
 def _key(group: UsageGroup, by: tuple[GroupName, ...]) -> dict[GroupName, str | None]:
-    """Return the values of a group by name, with days as dates."""
+    """Return the values of a group by name, with times as texts."""
     return {name: _text(name, value) for name, value in zip(by, group.key, strict=True)}
 
 
 def _text(name: GroupName, value: str | int | None) -> str | None:
-    if name == "day" and isinstance(value, int):
-        return f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d}"
+    if name in TIME_FORMATS and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000, UTC).strftime(TIME_FORMATS[name])
     return None if value is None else str(value)

@@ -142,6 +142,10 @@ export const insertHtml = (element, html) => {
 };
 
 document.addEventListener("notice", ({ detail }) => notify(detail.value ?? detail));
+// What a view shows is outdated: it is fetched anew when it is opened next.
+document.addEventListener("stale", ({ detail }) => {
+  delete document.querySelector(`.view[data-view="${detail.value}"]`)?.dataset.opened;
+});
 document.addEventListener("address", ({ detail }) => {
   const { elt: _, ...fields } = detail;
   setAddress(fields);

@@ -66,7 +66,9 @@ def legend(names: Mapping[str, int], notes: Mapping[str, object] | None = None) 
     for name, place in names.items():
         note = (notes or {}).get(name)
         swatch = el("span", cls=f"swatch {series(place)}", aria_hidden="true")
-        shown = el("span", short_model(name), title=name)
+        short = short_model(name)
+        unique = sum(short_model(other) == short for other in names) == 1
+        shown = el("span", short if unique else name, title=name)
         items.append(el("li", swatch, shown, el("span", note, cls="muted") if note else None))
     return el("ul", *items, cls="chart-legend")
 

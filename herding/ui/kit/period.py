@@ -6,10 +6,11 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import gradio as gr
+from markupsafe import Markup
 
 from herding.errors import UserError
-from herding.ui.kit.events import on, requires
+from herding.ui.kit.fields import select_field, text_field
+from herding.ui.kit.format import el, join
 from herding.values.durations import DAY_MS
 
 ALL, TODAY, CUSTOM = "", "0", "custom"
@@ -19,50 +20,17 @@ PRESETS = [("Today", TODAY), ("Last 7 days", "6"), ("Last 30 days", "29"), ("Las
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-class PeriodPicker:
-    """A dropdown of presets, and two fields for days that only the preset Custom shows."""
+def period_fields(id: str, preset: str, begin: str, end: str, *, optional: bool = True) -> Markup:
+    """Return the fields `period`, `from` and `to`; the days are only visible with the preset Custom.
 
-    def __init__(self, elem_id: str, *, right: str, name: str, preset: str = ALL, optional: bool = True) -> None:
-        presets = [("Any time", ALL), *PRESETS] if optional else PRESETS
-        self.preset = gr.Dropdown(
-            presets,
-            value=preset,
-            label="Period",
-            filterable=False,
-            interactive=True,
-            min_width=130,
-            elem_id=f"{elem_id}-period",
-        )
-        self.begin, self.end = (
-            gr.DateTime(
-                label=label,
-                include_time=False,
-                type="string",
-                timezone="UTC",
-                visible=False,
-                interactive=True,
-                min_width=130,
-                elem_id=f"{elem_id}-{end}",
-            )
-            for label, end in (("From (UTC)", "from"), ("To (UTC)", "to"))
-        )
-
-        @requires(right)
-        async def show_days(chosen: str | None) -> list[Any]:
-            """Show the fields for days with the preset Custom."""
-            return [gr.update(visible=chosen == CUSTOM)] * 2
-
-        on(self.preset.input, show_days, [self.preset], [self.begin, self.end], name=f"{name}_period", queue=False)
-
-    @property
-    def fields(self) -> list[Any]:
-        """The fields that `read_period` reads."""
-        return [self.preset, self.begin, self.end]
-
-    @property
-    def events(self) -> list[Any]:
-        """The events that change the period."""
-        return [self.preset.input, self.begin.change, self.end.change]
+    `id` is the beginning of their ids. Without `optional`, the period has a preset or days.
+    """
+    presets = [("Any time", ALL), *PRESETS] if optional else PRESETS
+    days = (
+        el("div", text_field(label, name, value, kind="date", id=f"{id}-{name}"), cls="period-day")
+        for label, name, value in (("From (UTC)", "from", begin), ("To (UTC)", "to", end))
+    )
+    return join([el("div", select_field("Period", "period", presets, preset, id=f"{id}-period"), cls="period"), *days])
 
 
 def read_period(preset: Any, begin: Any, end: Any, now: int) -> tuple[int | None, int | None]:

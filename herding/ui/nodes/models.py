@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
-from herding.ui.kit.day_plot import COLOURS
+from herding.ui.kit.chart import series
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, el, join, plural, rough_duration
 from herding.ui.kit.live import live, patch
@@ -75,7 +75,7 @@ def _refresh_picker(node: NodeInfo, models: Sequence[EngineModel], key: str) -> 
 
 def _colours(models: Sequence[EngineModel]) -> dict[str, str]:
     loaded = [model.id for model in models if model.state == "loaded"]
-    return {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(loaded)}
+    return {model: series(number) for number, model in enumerate(loaded)}
 
 
 def memory_bar(
@@ -84,7 +84,7 @@ def memory_bar(
     """Return the memory of an engine as a bar with a part for each loaded model."""
     held = [(model, 100 * (model.size or 0) / memory.budget) for model in models if model.id in colours]
     parts = (
-        el("span", cls="memory-part", style=f"width:{share:.2f}%;background:{colours[model.id]}", title=model.id)
+        el("span", cls=f"memory-part {colours[model.id]}", style=f"width:{share:.2f}%", title=model.id)
         for model, share in held
         if memory.budget
     )
@@ -121,7 +121,7 @@ def model_row(
 ) -> Markup:
     """Return one model with its state, its size, and its buttons."""
     key = f"node-{slug(node.name)}-{slug(model.id)}"
-    mark = el("span", cls="model-mark", style=f"background:{colour}" if colour else None, aria_hidden="true")
+    mark = el("span", cls=f"model-mark {colour or ''}".rstrip(), aria_hidden="true")
     name = el("div", mark, el("b", model.id), cls="model-name")
     size = byte_size(model.size) if model.size else f"about {byte_size(small.memory)}" if small else ""
     fits = _fits(model, small, memory)

@@ -1,29 +1,41 @@
-"""Statistics of requests: totals, a plot over time, and a table by user, token, prompt, model, node or day."""
+"""Statistics of requests: totals, a chart over time, and a table by user, token, prompt, model, node or day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
-import gradio as gr
 from markupsafe import Markup
 
-from herding.access.operations import HISTORY_ALL, TOKENS, USAGE
+from herding.access.operations import HISTORY_ALL, TOKENS
 from herding.evaluation.usage import UsageReport
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
-from herding.ui.kit.day_plot import Bar, bucket_width, day_plot, update_plot
-from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.kit.bar_chart import bar_chart
+from herding.ui.kit.bars import share_bar
+from herding.ui.kit.fields import select_field
 from herding.ui.kit.format import KINDS, STATUS, cost_text, duration, el, empty_state, join
-from herding.ui.kit.latest import choice_key, shown_field
-from herding.ui.kit.period import PeriodPicker, read_period
-from herding.values import GroupName, HistoryFilter, Principal, UsageGroup, UsageSum, to_dollars
+from herding.ui.kit.period import CUSTOM, PRESETS, period_fields, read_period
+from herding.ui.kit.time_sums import Bar, bucket_width
+from herding.ui.kit.views import Call
+from herding.values import GroupName, HistoryFilter, Principal, UsageGroup, UsageSum, format_dollars
+from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 MONTH = "29"
 ANY = ""
 MAX_ROWS = 50
+FIRST_BARS = 24
+"""Places that the chart has at least while all requests are recent."""
+
+FINER: tuple[tuple[GroupName, int, int], ...] = (
+    ("hour", 2 * DAY_MS, HOUR_MS),
+    ("minute", 2 * HOUR_MS, 5 * MINUTE_MS),
+)
+"""Shorter steps of the chart: the group, how old the first request may be for it, and the step."""
+
 GROUPS: dict[GroupName, str] = {
     "user": "User",
     "token": "Token",
@@ -34,15 +46,26 @@ GROUPS: dict[GroupName, str] = {
     "status": "Status",
     "day": "Day",
 }
-METRICS: dict[str, tuple[str, Callable[[UsageSum], float]]] = {
-    "requests": ("Requests", lambda sums: sums.requests),
-    "tokens": ("Tokens", lambda sums: sums.input_tokens + sums.output_tokens),
-    "cost": ("Cost ($)", lambda sums: to_dollars(sums.cost or 0)),
-    "latency": ("Mean latency (s)", lambda sums: round((sums.mean_ms or 0) / 1000, 3)),
-}
-"""The sums that can be plotted, each with its label. Latency is plotted for all requests together."""
 
-HEADS = (*("Requests", "Succeeded", "Failed", "Input tokens", "Output tokens", "Cost", "Mean latency", "First token"),)
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A sum that can be plotted; `single`: of all requests together, since it does not add up."""
+
+    label: str
+    value: Callable[[UsageSum], float]
+    show: Callable[[float], str]
+    single: bool = False
+
+
+METRICS = {
+    "requests": Metric("Requests", lambda sums: sums.requests, "{:,.4g}".format),
+    "tokens": Metric("Tokens", lambda sums: sums.input_tokens + sums.output_tokens, lambda value: f"{value:,.0f}"),
+    "cost": Metric("Cost", lambda sums: sums.cost or 0, lambda value: format_dollars(round(value))),
+    "latency": Metric("Mean latency", lambda sums: sums.mean_ms or 0, duration, single=True),
+}
+HEADS = ("Requests", "Share", "Succeeded", "Failed", "Input tokens", "Output tokens", "Cost", "Mean latency",
+         "First token")  # fmt: skip
 NOTES = (
     "Days are in UTC. Failed includes incomplete responses. Cost: the sum of the requests with a known price. "
     "Latency and first token: means of the succeeded requests, from their arrival."
@@ -50,104 +73,129 @@ NOTES = (
 NO_REQUESTS = empty_state("No requests in this period", "Choose a longer period, or remove a filter.")
 
 
-class StatisticsPane:
-    """The section: its layout and its handlers."""
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices of the reader, as the address has them."""
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self._orchestrator = orchestrator
-        self.shown = shown_field("usage-shown")
-        with gr.Column(elem_classes=["sheet", "insights"], elem_id="usage-statistics"):
-            gr.HTML(el("h2", "Statistics"))
-            with gr.Row(elem_classes=["filters", "many"]):
-                self.period = PeriodPicker("usage", right=USAGE, name="usage", preset=MONTH, optional=False)
-                self.group = _picker([(name, key) for key, name in GROUPS.items()], "model", "Group by", "usage-group")
-                metrics = [(name, key) for key, (name, _) in METRICS.items()]
-                self.metric = _picker(metrics, "requests", "Plot", "usage-metric")
-                self.user = _picker([("All users", ANY)], ANY, "User", "usage-user")
-            self.totals = gr.HTML(elem_id="usage-totals")
-            self.plot = day_plot("usage-plot", value="Requests", name="Model")
-            self.table = gr.HTML(elem_id="usage-table")
-        self._wire()
+    by: GroupName
+    metric: str
+    user: str
+    period: str
+    begin: str
+    end: str
 
-    def _wire(self) -> None:
-        now: dict[str, Any] = {"queue": False, "trigger_mode": "always_last"}
-        changed = [*self.period.events, self.group.input, self.metric.input, self.user.input]
-        on(changed, self.apply, self.inputs, self.content, name="usage_statistics", **now)
-        checked = [self.shown, *self.inputs]
-        on(self.shown.change, self.check_shown, checked, self.content, name="usage_check", **now)
-
-    @property
-    def inputs(self) -> list[Any]:
-        return [self.group, self.metric, self.user, *self.period.fields]
-
-    @property
-    def content(self) -> list[Any]:
-        """The components that follow the choices."""
-        return [self.shown, self.totals, self.plot, self.table]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """All components, for opening the tab."""
-        return [self.group, self.user, *self.content]
-
-    async def show(self, principal: Principal, choices: Sequence[Any]) -> list[Any]:
-        """Return updates of `outputs`; groups and filters by user are for readers who see all of them."""
-        everything = HISTORY_ALL in principal.rights
-        users = await self._orchestrator.usage.users(principal)
-        names = [("All users", ANY), *((user, user) for user in users)]
-        groups = [(name, key) for key, name in GROUPS.items() if everything or key != "user"]
-        content = await self._content(choices, principal)
-        return [gr.update(choices=groups), gr.update(choices=names, visible=everything), *content]
-
-    @requires(USAGE)
-    async def apply(self, group: Any, request: gr.Request, *choices: Any) -> list[Any]:
-        """Show the statistics for other choices."""
-        return await self._content((group, *choices), principal_of(request))
-
-    @requires(USAGE)
-    async def check_shown(self, shown: str, group: Any, request: gr.Request, *choices: Any) -> list[Any]:
-        """Show the statistics for the current choices, if others are shown."""
-        if not shown or shown == choice_key(group, *choices):
-            return [gr.skip()] * len(self.content)
-        return await self._content((group, *choices), principal_of(request))
-
-    async def _content(self, choices: Sequence[Any], principal: Principal) -> list[Any]:
-        """Return updates of `content`."""
-        group, metric, user, preset, begin, end = choices
-        by: GroupName = group if group in GROUPS else "model"
-        now = now_ms()
-        since, until = read_period(preset, begin, end, now)
-        where = HistoryFilter(principal=user or None, since=since, until=until)
-        report = await self._orchestrator.usage.report((by,), where, principal)
-        if not report.total.requests:
-            return [choice_key(*choices), NO_REQUESTS, gr.update(visible=False), ""]
-        plot = await self._plot(by, str(metric), where, principal, now)
-        names = await self._token_names(principal) if by == "token" else {}
-        return [choice_key(*choices), totals(report.total), plot, table(report, names)]
-
-    async def _plot(self, by: GroupName, metric: str, where: HistoryFilter, principal: Principal, now: int) -> Any:
-        """Return an update of the plot over the days of the period."""
-        title, value = METRICS.get(metric, METRICS["requests"])
-        single = by == "day" or metric == "latency"
-        names: tuple[GroupName, ...] = ("day",) if single else ("day", by)
-        report = await self._orchestrator.usage.report(names, where, principal)
-        days = [int(group.key[0] or 0) for group in report.groups]
-        since = where.since if where.since is not None else min(days)
-        until = (where.until if where.until is not None else max([*days, now + 1])) - 1
-        bars = (
-            Bar(day, "All requests" if single else label(by, group.key[1]), value(group.sums))
-            for day, group in zip(days, report.groups, strict=True)
+    @classmethod
+    def read(cls, call: Call) -> Choices:
+        """Return the choices of a request; what is not known is as at first."""
+        group, metric, period = call.text("group"), call.text("metric"), call.text("period")
+        return cls(
+            by=group if group in GROUPS else "model",
+            metric=metric if metric in METRICS else "requests",
+            user=call.text("user"),
+            period=period if period in {value for _, value in PRESETS} else MONTH,
+            begin=call.text("from"),
+            end=call.text("to"),
         )
-        width = bucket_width(since, until)
-        legend = "" if single else GROUPS[by]
-        return update_plot(bars, since=since, until=until, width_ms=width, y_title=title, color_title=legend)
 
-    async def _token_names(self, principal: Principal) -> Mapping[str, str]:
-        """Return the names of the tokens that the reader may list, by id."""
-        if TOKENS not in principal.rights:
-            return {}
-        tokens = await self._orchestrator.accounts.tokens(principal)
-        return {token.id: f"{token.name} ({token.user})" for token in tokens}
+    def address(self) -> dict[str, str]:
+        """Return the fields of the address, empty for what is as at first."""
+        custom = self.period == CUSTOM
+        return {
+            "group": "" if self.by == "model" else self.by,
+            "metric": "" if self.metric == "requests" else self.metric,
+            "user": self.user,
+            "period": "" if self.period == MONTH else self.period,
+            "from": self.begin if custom else "",
+            "to": self.end if custom else "",
+        }
+
+
+async def filters(choices: Choices, orchestrator: Orchestrator, who: Principal) -> Markup:
+    """Return the form with the choices; groups and filters by user are for readers who see all of them."""
+    everything = HISTORY_ALL in who.rights
+    users = await orchestrator.usage.users(who) if everything else ()
+    groups = [(name, str(key)) for key, name in GROUPS.items() if everything or key != "user"]
+    metrics = [(metric.label, key) for key, metric in METRICS.items()]
+    names = [("All users", ANY), *((user, user) for user in dict.fromkeys([*users, *filter(None, [choices.user])]))]
+    return el(
+        "form",
+        period_fields("usage", choices.period, choices.begin, choices.end, optional=False),
+        select_field("Group by", "group", groups, choices.by, id="usage-group"),
+        select_field("Plot", "metric", metrics, choices.metric, id="usage-metric"),
+        select_field("User", "user", names, choices.user, id="usage-user") if everything else None,
+        id="usage-filters",
+        cls="filters-row",
+        hx_get="ui/usage/statistics",
+        hx_target="#usage-statistics",
+        hx_trigger="change, submit, shown from:closest .view",
+        hx_sync="this:replace",
+    )
+
+
+async def statistics(choices: Choices, orchestrator: Orchestrator, who: Principal) -> Markup:
+    """Return the totals, the chart and the table."""
+    now = now_ms()
+    since, until = read_period(choices.period, choices.begin, choices.end, now)
+    where = HistoryFilter(principal=choices.user or None, since=since, until=until)
+    report = await orchestrator.usage.report((choices.by,), where, who)
+    if not report.total.requests:
+        return NO_REQUESTS
+    names = await _token_names(orchestrator, who) if choices.by == "token" else {}
+    return join([totals(report.total), await _chart(choices, where, names, orchestrator, who), table(report, names)])
+
+
+async def _chart(
+    choices: Choices, where: HistoryFilter, names: Mapping[str, str], orchestrator: Orchestrator, who: Principal
+) -> Markup | None:
+    """Return the chart over the days of the period; in shorter steps while all requests are recent."""
+    metric, now = METRICS[choices.metric], now_ms()
+    single = choices.by == "day" or metric.single
+    by: tuple[GroupName, ...] = () if single else (choices.by,)
+    report = await orchestrator.usage.report(("day", *by), where, who)
+    first = _first(report)
+    since = where.since if where.since is not None else first
+    until = min(where.until if where.until is not None else now + 1, max(first + DAY_MS, now + 1))
+    width = bucket_width(since, until)
+    for unit, span, step in FINER:
+        if now - first > span:
+            break
+        report = await orchestrator.usage.report((unit, *by), where, who)
+        first, width = _first(report), step
+        since = min(first, until - FIRST_BARS * step)
+    bars = _bars(report, metric, width, lambda group: _series(choices.by, group, names, single=single))
+    title = metric.label if single else f"{metric.label} by {GROUPS[choices.by].lower()}"
+    return bar_chart(
+        bars, title=title, value=metric.label, since=since, until=until - 1, width_ms=width, show=metric.show
+    )
+
+
+def _first(report: UsageReport) -> int:
+    """Return the first time with requests."""
+    return min(int(group.key[0] or 0) for group in report.groups if group.sums.requests)
+
+
+def _bars(report: UsageReport, metric: Metric, width: int, name: Callable[[UsageGroup], str]) -> Iterator[Bar]:
+    """Return the values of the chart; means are weighted, so that those of one bar add up to its mean."""
+    succeeded = Counter[int]()
+    for group in report.groups:
+        succeeded[int(group.key[0] or 0) // width] += group.sums.succeeded
+    for group in report.groups:
+        at, value = int(group.key[0] or 0), metric.value(group.sums)
+        if metric.single:
+            value *= group.sums.succeeded / max(1, succeeded[at // width])
+        yield Bar(at, name(group), value)
+
+
+def _series(by: GroupName, group: UsageGroup, names: Mapping[str, str], *, single: bool) -> str:
+    return "All requests" if single else names.get(str(group.key[1])) or label(by, group.key[1])
+
+
+async def _token_names(orchestrator: Orchestrator, who: Principal) -> Mapping[str, str]:
+    """Return the names of the tokens that the reader may list, by id."""
+    if TOKENS not in who.rights:
+        return {}
+    tokens = await orchestrator.accounts.tokens(who)
+    return {token.id: f"{token.name} ({token.user})" for token in tokens}
 
 
 def label(by: GroupName, value: str | int | None) -> str:
@@ -174,7 +222,7 @@ def totals(sums: UsageSum) -> Markup:
         ("Mean latency", duration(sums.mean_ms), ""),
         ("First token", duration(sums.mean_first_token_ms), ""),
     )
-    return el("dl", *(_tile(*tile) for tile in tiles), cls="tiles")
+    return el("dl", *(_tile(*tile) for tile in tiles), cls="usage-totals")
 
 
 def table(report: UsageReport, names: Mapping[str, str]) -> Markup:
@@ -185,21 +233,22 @@ def table(report: UsageReport, names: Mapping[str, str]) -> Markup:
     heads = (GROUPS[by], *HEADS)
     columns = (el("th", name, scope="col", cls="number" if n else "") for n, name in enumerate(heads))
     head = el("thead", el("tr", *columns))
-    body = el("tbody", *(_row(group, heads, by, names) for group in ranked[:MAX_ROWS]))
+    body = el("tbody", *(_row(group, heads, report, names) for group in ranked[:MAX_ROWS]))
     rows = el("table", el("caption", f"Statistics by {GROUPS[by].lower()}", cls="sr"), head, body, cls="matrix")
     left = len(ranked) - MAX_ROWS
     more = el("p", f"{left:,} more rows in the CSV file.", cls="muted") if left > 0 else None
-    title = el("div", el("h2", f"By {GROUPS[by].lower()}"), _download(report), cls="page-head")
+    title = el("div", el("h3", f"By {GROUPS[by].lower()}"), _download(report), cls="usage-table-head")
     frame = el("div", rows, cls="matrix-frame", role="region", tabindex="0", aria_label="Statistics")
-    return join([title, frame, more, el("p", NOTES, cls="muted why")])
+    return join([title, frame, more, el("p", NOTES, cls="muted small")])
 
 
-def _row(group: UsageGroup, heads: Sequence[str], by: GroupName, names: Mapping[str, str]) -> Markup:
-    sums, key = group.sums, group.key[0]
+def _row(group: UsageGroup, heads: Sequence[str], report: UsageReport, names: Mapping[str, str]) -> Markup:
+    sums, key, by = group.sums, group.key[0], report.by[0]
     partly = sums.cost is not None and sums.priced < sums.requests
     values: tuple[object, ...] = (
         el("b", names.get(str(key)) or label(by, key), cls="model"),
         f"{sums.requests:,}",
+        share_bar(sums.requests / max(1, report.total.requests)),
         f"{sums.succeeded:,}",
         f"{sums.failed:,}",
         f"{sums.input_tokens:,}",
@@ -230,11 +279,5 @@ def _download(report: UsageReport) -> Markup:
     for name, at in (("from", where.since), ("to", where.until)):
         if at is not None:
             given[name] = f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    link = el("a", "CSV", href=f"api/v1/usage.csv?{urlencode(given)}", download="usage.csv", cls="button")
+    link = el("a", "CSV", href=f"api/v1/usage.csv?{urlencode(given)}", download="usage.csv", cls="btn")
     return el("nav", "Download", link, cls="export", aria_label="Download")
-
-
-def _picker(choices: list[tuple[str, Any]], value: str, name: str, elem_id: str) -> Any:
-    return gr.Dropdown(
-        choices, value=value, label=name, filterable=False, interactive=True, min_width=130, elem_id=elem_id
-    )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from herding.access.operations import HISTORY, TABS, TOKENS, USAGE, USERS
+from herding.access.operations import TABS, TOKENS, USERS
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, required_right, requires
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
@@ -25,10 +25,6 @@ OF_TOKENS = {"access", "access_tokens"} | {
 OF_USERS = {"access_users", "access_roles", "roles_save", "roles_reload"} | {
     f"user_{what}" for what in ("search", "pick", "new", "save", "log_out")
 }
-OF_ONESELF = {"usage", "usage_open", "opt_out", "usage_statistics", "usage_check", "usage_period"} | {
-    f"{what}{step}" for what in ("end_sessions", "forget_drafts") for step in ("", "_ask", "_keep")
-}
-OF_HISTORY = {"forget_all", "forget_all_ask", "forget_all_keep"}
 
 
 def test_every_event_with_a_handler_names_a_right_that_exists(desktop: Desktop) -> None:
@@ -44,9 +40,7 @@ def test_every_event_is_private_and_takes_many_callers_at_once(desktop: Desktop)
         assert event.concurrency_limit is None or event.fn is None
 
 
-@pytest.mark.parametrize(
-    ("right", "events"), [(TOKENS, OF_TOKENS), (USERS, OF_USERS), (USAGE, OF_ONESELF), (HISTORY, OF_HISTORY)]
-)
+@pytest.mark.parametrize(("right", "events"), [(TOKENS, OF_TOKENS), (USERS, OF_USERS)])
 def test_what_is_about_people_needs_its_right(desktop: Desktop, right: str, events: set[str]) -> None:
     assert {event.api_name for event in desktop.demo.fns.values() if required_right(event) == right} == events
 
