@@ -53,6 +53,8 @@ class Condition:
     """A parsed condition. Raises ValueError, which names the part at fault, if `text` is not a condition."""
 
     def __init__(self, text: str) -> None:
+        if not text.strip():
+            raise ValueError("enter a condition, such as: error > 2000")
         if len(text) > MAX_CHARS:
             raise ValueError(f"a condition has at most {MAX_CHARS} characters")
         self.text = text.strip()

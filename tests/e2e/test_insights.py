@@ -133,8 +133,15 @@ def test_another_prompt_and_period_are_chosen_and_stay_in_the_address(app: Runni
     expect(page).to_have_url(re.compile("days=7"))
     page.reload()
     expect(report).to_contain_text("in the last 7 days", timeout=LONG)
+    requests = page.locator("#insights-report dl dd").first
+    before = int(requests.text_content() or "")
     report.get_by_role("link", name="Open in engineer").click()
+    bench = Workbench(page, app.url)
     expect(page.locator("#prompt-picker")).to_contain_text("Duel", timeout=LONG)
+    bench.run()
+    bench.expect_status("Succeeded")
+    bench.tab("Insights")  # opened again, it shows the new request
+    expect(requests).to_have_text(str(before + 1), timeout=LONG)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1000, "light"), (1280, "light")])

@@ -59,6 +59,7 @@ class Editor {
     if (field.name === "yaml") this.#lines();
     if (field.name.endsWith(".role")) field.closest(".engineer-block").dataset.role = field.value;
     this.#follow(field);
+    this.#showVariant(field);
     this.changed();
   }
 
@@ -255,9 +256,13 @@ class Editor {
     const button = event.target.closest("button");
     if (!button) return;
     const { add, move, remove, removeVariable, addTarget, removeTarget } = button.dataset;
+    const { addVariant, moveVariant, removeVariant } = button.dataset;
     if (add) this.#addBlocks(button.closest(".engineer-template"), add === "pair" ? ["user", "assistant"] : [null]);
     else if (move) this.#move(button.closest(".engineer-block"), Number(move), button);
     else if (remove !== undefined) this.#remove(button.closest(".engineer-block"));
+    else if (addVariant !== undefined) this.#addVariant();
+    else if (moveVariant) this.#moveVariant(button.closest(".engineer-variant"), Number(moveVariant), button);
+    else if (removeVariant !== undefined) this.#removeVariant(button.closest(".engineer-variant"));
     else if (removeVariable) {
       document.getElementById(`variable-${removeVariable}`).remove();
       this.changed();
@@ -319,6 +324,87 @@ class Editor {
         block.querySelector(`[data-error$=".${part}"]`).dataset.error = `${name}.${part}`;
       }
     });
+  }
+
+  // Variants: their fields have the number of their place in their names
+
+  #addVariant() {
+    const list = document.getElementById("engineer-variants");
+    const made = document.getElementById("engineer-variant").content.firstElementChild.cloneNode(true);
+    const names = new Set([...list.querySelectorAll("[name$='.name']")].map((field) => field.value));
+    let number = list.children.length + 1;
+    while (names.has(`variant_${number}`)) number += 1;
+    list.append(made);
+    const name = made.querySelector("[name$='.name']");
+    name.value = `variant_${number}`;
+    this.#copyDefault(made.querySelector(".engineer-template"));
+    this.#renumberVariants();
+    this.#showVariant(name);
+    for (const text of made.querySelectorAll("textarea")) this.#mark(text);
+    made.querySelector("[name$='.when']").focus();
+    this.changed();
+  }
+
+  // A new variant begins with the default texts, or with those of the first variant.
+  #copyDefault(template) {
+    const own = [...this.form.querySelectorAll("#messages > .engineer-template, #messages .engineer-variant .engineer-template")];
+    const source = own.find((one) => one !== template && one.querySelector("textarea"));
+    if (!source) return;
+    const raw = template.querySelector("[name$='prompt_text']");
+    if (raw) {
+      raw.value = source.querySelector("[name$='prompt_text']")?.value ?? "";
+      return;
+    }
+    const list = template.querySelector(".engineer-blocks");
+    const blocks = [...source.querySelectorAll(".engineer-blocks > li")];
+    if (!blocks.length) return;
+    list.replaceChildren(
+      ...blocks.map((block) => {
+        const copy = document.getElementById("engineer-block").content.firstElementChild.cloneNode(true);
+        copy.querySelector("select").value = copy.dataset.role = block.dataset.role;
+        copy.querySelector("textarea").value = block.querySelector("textarea").value;
+        return copy;
+      }),
+    );
+    this.#renumber(template);
+  }
+
+  #moveVariant(variant, by, button) {
+    const other = by < 0 ? variant.previousElementSibling : variant.nextElementSibling;
+    if (!other) return;
+    if (by < 0) other.before(variant);
+    else other.after(variant);
+    this.#renumberVariants();
+    button.focus();
+    this.changed();
+  }
+
+  #removeVariant(variant) {
+    const next = variant.nextElementSibling ?? variant.previousElementSibling;
+    variant.remove();
+    this.#renumberVariants();
+    (next?.querySelector("summary") ?? document.getElementById("add-variant")).focus();
+    this.changed();
+  }
+
+  #renumberVariants() {
+    const variants = [...document.getElementById("engineer-variants").children];
+    variants.forEach((variant, number) => {
+      const moved = (text) => text.replace(/^variants\.\w+\./, `variants.${number}.`);
+      for (const part of variant.querySelectorAll("[name], [data-error], [data-prefix]")) {
+        if (part.name) part.name = moved(part.name);
+        if (part.id) part.id = moved(part.id);
+        for (const key of ["error", "prefix"]) if (part.dataset[key]) part.dataset[key] = moved(part.dataset[key]);
+      }
+    });
+    for (const part of this.form.querySelectorAll("[data-with-variants]")) part.hidden = !variants.length;
+  }
+
+  // The head of a variant shows its name and its condition as they are typed.
+  #showVariant(field) {
+    const [, part] = /^variants\.\d+\.(name|when)$/.exec(field.name) ?? [];
+    const shown = part && field.closest(".engineer-variant").querySelector(`[data-shows="${part}"]`);
+    if (shown) shown.textContent = field.value || (part === "name" ? "New variant" : "");
   }
 
   /** Move the message around a field up or down. */

@@ -63,14 +63,27 @@ def field_of(key: str, data: Mapping[str, Any], reason: str = "") -> str:
             last = next((part for part in reversed(rest[1:]) if part in _OF_DEFINITIONS), "")
             other = "default" if reason.startswith("the default") else "min" if reason.startswith("min") else "type"
             return f"def.{rest[0]}.{last or other}"
-        case "messages" if len(rest) > 1:
-            return f"{first}.{rest[0]}.{rest[1]}"
+        case "messages":
+            return f"{first}.{rest[0]}.{rest[1]}" if len(rest) > 1 else first
         case "prompt":
             return "prompt_text"
-        case "variants" if len(rest) > 1 and rest[1] in ("name", "when"):
-            return f"variants.{rest[0]}.{rest[1]}"
+        case "variants" if rest:
+            return _field_of_variant(rest)
         case "target_models":
             return "target"
         case "name" | "description" | "tags" | "chat":
             return f"about.{first}"
     return ""
+
+
+def _field_of_variant(key: list[str]) -> str:
+    """Return the field of a key below `variants`, such as `0.messages.1.content`."""
+    number, *rest = key
+    match rest:
+        case ["name" | "when" as part, *_]:
+            return f"variants.{number}.{part}"
+        case ["prompt", *_]:
+            return f"variants.{number}.prompt_text"
+        case ["messages", message, part, *_]:
+            return f"variants.{number}.messages.{message}.{part}"
+    return f"variants.{number}.messages"

@@ -8,7 +8,8 @@ yaml                        the full YAML; with the way `form`, the one that the
 yaml_saved                  `on` if that is the saved version's, whose file may hold another version by now
 part                        the parts of the prompt that the form holds (see `form_data.PARTS`)
 messages.<n>.role, .content the messages, in the order of the page; `prompt_text` for a raw text
-variants.<n>.…              the same for a variant, with `name` and `when`
+variants.<n>.…              the same for a variant, with `name` and `when`, and `was`: its number in the YAML above,
+                            empty for a new one; `variants_shown` is `on` if the form holds them all
 def.<name>.…                the definition of a variable
 var.<name>                  its value
 param.<name>, check.<name>  the parameters and the checks

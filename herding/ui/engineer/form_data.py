@@ -27,6 +27,7 @@ PARTS = ("about", "body", "variables", "steps", "parameters", "checks", "targets
 """The parts of a form; the field `part` names those that it holds. All others stay as they are."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_VARIANT = re.compile(r"variants\.(\d{1,6})\.was")
 _MESSAGE = re.compile(r"messages\.(\w+)\.(role|content)")
 
 
@@ -140,21 +141,28 @@ def _apply_about(made: dict[str, Any], form: FormData) -> None:
 
 
 def _apply_body(made: dict[str, Any], form: FormData) -> None:
-    """Set the messages or the raw text, and those of the variants."""
+    """Set the messages or the raw text, and the variants in the order of the page."""
     _apply_template(made, form, "")
-    variants = made.get("variants")
-    if not isinstance(variants, list):
+    if _text(form, "variants_shown") is None:
         return
-    changed = []
-    for number, variant in enumerate(variants):
-        prefix = f"variants.{number}."
-        template = dict(variant)
-        for name in ("name", "when"):
-            if (text := _text(form, prefix + name)) is not None:
-                template[name] = text
-        _apply_template(template, form, prefix)
-        changed.append(template)
-    made["variants"] = changed
+    old = made.get("variants") or []
+    numbers = dict.fromkeys(match[1] for name, _ in form.multi_items() if (match := _VARIANT.fullmatch(name)))
+    variants = [_variant(form, f"variants.{number}.", old) for number in numbers]
+    _set(made, "variants", variants)
+    if variants and not made.get("messages"):
+        made.pop("messages", None)
+
+
+def _variant(form: FormData, prefix: str, old: Sequence[Any]) -> dict[str, Any]:
+    """Return a variant from its fields; `old` are those of the YAML that the form was made from."""
+    was = _text(form, f"{prefix}was") or ""
+    known = was.isascii() and was.isdigit() and len(was) < 6 and int(was) < len(old)
+    made: dict[str, Any] = dict(old[int(was)]) if known else {}
+    for name in ("name", "when"):
+        if (text := _text(form, prefix + name)) is not None:
+            made[name] = text
+    _apply_template(made, form, prefix)
+    return made
 
 
 def _apply_template(template: dict[str, Any], form: FormData, prefix: str) -> None:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from herding.access.operations import EDIT, SAVE
 from herding.prompts.variables import MAX_TEXT
-from herding.ui.engineer import messages, saving, settings, variables
+from herding.ui.engineer import messages, saving, settings, variables, variants
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
@@ -135,13 +135,14 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
             el("input", type="hidden", name="yaml_saved", value="on") if is_saved else None,
             steps_section(data, can_define=can_define),
             el("section", el("h2", "Messages" if not data.get("prompt") else "Prompt"),
-               messages.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")
+               variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")
             if own_text else None,
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
             settings.parameters(data.get("parameters") or {}, can_edit_all=can_define) if own_text else None,
             settings.checks(data.get("checks") or {}) if can_define and own_text else None,
             settings.details(data) if can_define else None,
             messages.block_template() if can_edit else None,
+            variants.variant_template(data) if can_edit else None,
             settings.target_template() if can_define else None,
         ]
     )  # fmt: skip

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.ui.engineer.form_data import normalized, used_names
-from herding.ui.kit.fields import button, select_field, text_field
-from herding.ui.kit.format import chip, el, join
+from herding.ui.engineer.step_data import conditions
+from herding.ui.kit.fields import button, select_field
+from herding.ui.kit.format import el
 
 ROLES = ("system", "user", "assistant")
-
-
-def body(data: Mapping[str, Any], *, can_edit: bool, chosen: str = "") -> Markup:
-    """Return the blocks of a prompt, and those of its variants; `chosen` is the variant of the present values."""
-    variants = data.get("variants") or []
-    has_own = any(data.get(name) is not None for name in ("messages", "prompt")) or not variants
-    blocks = _template(data, "", can_edit=can_edit) if has_own else None
-    if not variants:
-        return join([blocks, _families(data)])
-    shown = [_variant(variant, number, can_edit=can_edit, chosen=chosen) for number, variant in enumerate(variants)]
-    rest = el("p", "Used if no variant fits:", cls="muted") if has_own else None
-    about = el("p", "The first variant whose condition holds is used. Add or remove variants in the YAML.", cls="muted")
-    return join([about, *shown, rest, blocks, _families(data)])
 
 
 def block_template() -> Markup:
@@ -32,25 +21,8 @@ def block_template() -> Markup:
     return el("template", _block("{prefix}messages.{n}", "user", "", can_edit=True), id="engineer-block")
 
 
-def _variant(variant: Mapping[str, Any], number: int, *, can_edit: bool, chosen: str) -> Markup:
-    prefix = f"variants.{number}."
-    name, when = str(variant.get("name") or ""), str(variant.get("when") or "")
-    mark = chip("Selected by these values", "accent") if name and name == chosen else None
-    summary = el("summary", el("b", name or "Variant"), " ", el("code", when), " ", mark)
-    fields = el(
-        "div",
-        text_field("Name", f"{prefix}name", name, id=f"{prefix}name", readonly=None if can_edit else ""),
-        text_field("Condition", f"{prefix}when", when, id=f"{prefix}when", readonly=None if can_edit else ""),
-        error_slot(f"{prefix}when"),
-        cls="engineer-variant-fields",
-    )
-    opened = "" if not chosen or name == chosen else None
-    return el(
-        "details", summary, fields, _template(variant, prefix, can_edit=can_edit), open=opened, cls="engineer-variant"
-    )
-
-
-def _template(template: Mapping[str, Any], prefix: str, *, can_edit: bool) -> Markup:
+def blocks(template: Mapping[str, Any], prefix: str, *, can_edit: bool) -> Markup:
+    """Return the messages of a template as blocks, or its raw text; `prefix` begins the names of their fields."""
     if template.get("prompt") is not None and template.get("messages") is None:
         return _raw(normalized(template["prompt"]), prefix, can_edit=can_edit)
     messages = template.get("messages") or []
@@ -133,14 +105,7 @@ def error_slot(name: str) -> Markup:
     return el("small", cls="wrong", role="alert", data_error=name, hidden="")
 
 
-def _families(data: Mapping[str, Any]) -> Markup | None:
-    families = data.get("templates")
-    if not isinstance(families, Mapping) or not families:
-        return None
-    return el("p", f"Other raw texts for {', '.join(families)}: edit them in the YAML.", cls="muted")
-
-
 def unused(data: Mapping[str, Any]) -> list[str]:
-    """Return the declared variables that no text uses."""
-    used = used_names(data)
+    """Return the declared variables that no text and no step uses."""
+    used = {*used_names(data), *re.findall(r"[A-Za-z_][A-Za-z0-9_]*", conditions(data))}
     return [name for name in data.get("variables") or {} if name not in used]

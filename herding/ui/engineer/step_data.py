@@ -85,3 +85,8 @@ def names_of(data: Mapping[str, Any]) -> tuple[list[str], set[str]]:
         filled |= {step["into"]} if isinstance(step.get("into"), str) else set()
         filled |= set(fields) if isinstance(fields, Mapping) else set()
     return used, filled
+
+
+def conditions(data: Mapping[str, Any]) -> str:
+    """Return the conditions of all steps."""
+    return " ".join(str(step["when"]) for step in steps_of(data) if step.get("when"))

@@ -12,7 +12,7 @@ from herding.errors import AccessError
 from tests.support.herding import GUEST
 from tests.support.people import principal
 from tests.ui.conftest import Desktop
-from tests.ui.engineer.pages import content, kept, opened
+from tests.ui.engineer.pages import Form, content, kept, opened
 
 COMMENTED = """\
 # about the prompt
@@ -108,6 +108,97 @@ async def test_messages_are_added_moved_and_removed(desktop: Desktop) -> None:
     assert [m["role"] for m in (await content(desktop))["messages"]] == ["system", "user"]
     again = await opened(desktop)
     assert (again["messages.0.content"], again["messages.1.content"]) == ("First", text)
+
+
+def variant(number: int, was: str, name: str, when: str, text: str) -> dict[str, list[str]]:
+    """The fields of a variant with one message."""
+    prefix = f"variants.{number}."
+    return {
+        f"{prefix}was": [was],
+        f"{prefix}name": [name],
+        f"{prefix}when": [when],
+        f"{prefix}blocks": ["on"],
+        f"{prefix}messages.0.role": ["user"],
+        f"{prefix}messages.0.content": [text],
+    }
+
+
+def without_variants(form: Form) -> dict[str, list[str]]:
+    return {name: value for name, value in form.fields.items() if not name.startswith("variants.")}
+
+
+async def test_variants_are_added_removed_and_reordered(desktop: Desktop) -> None:
+    form = await opened(desktop, "varied")
+    far, near = (await content(desktop, "varied"))["variants"]
+    assert (far["name"], form["variants.1.was"]) == ("far", "1")
+    form.fields = without_variants(form)
+    form.fields |= variant(0, "1", "near", near["when"], near["messages"][0]["content"])
+    form.fields |= variant(1, "", "loud", "loud", "LOUD {{error}}")
+    answer = await form.edit()
+    assert answer["errors"] == {}
+    await form.press("save")
+    saved = await content(desktop, "varied")
+    assert [one["name"] for one in saved["variants"]] == ["near", "loud"]
+    assert saved["variants"][0] == near
+    assert "messages" not in saved
+    again = await opened(desktop, "varied")
+    assert (again["variants.0.name"], again["variants.1.when"]) == ("near", "loud")
+
+
+async def test_a_prompt_gets_its_first_variant_and_loses_its_last(desktop: Desktop) -> None:
+    before = await content(desktop)
+    form = await opened(desktop)
+    assert 'id="add-variant"' in form
+    form.fields |= variant(0, "", "short", 'text == "x"', "Only {{text}}")
+    await form.edit()
+    await form.press("save")
+    saved = await content(desktop)
+    assert saved["messages"] == before["messages"]
+    assert saved["variants"] == [
+        {"name": "short", "when": 'text == "x"', "messages": [{"role": "user", "content": "Only {{text}}"}]}
+    ]
+    form.fields = without_variants(form)
+    await form.edit()
+    await form.press("save")
+    assert await content(desktop) == before
+
+
+async def test_errors_of_variants_stand_at_their_fields(desktop: Desktop) -> None:
+    form = await opened(desktop, "varied")
+    form["variants.1.when"] = "error >"
+    assert list((await form.edit())["errors"]) == ["variants.1.when"]
+    form["variants.1.when"] = "error <= 2000"
+    form["variants.1.name"] = "far"
+    answer = await form.edit()
+    assert "another variant" in answer["errors"]["variants.1.name"].lower()
+    form["variants.1.name"] = "near"
+    form.fields |= variant(2, "", "third", "", "x")
+    assert list((await form.edit())["errors"]) == ["variants.2.when"]
+    form.fields = {name: value for name, value in form.fields.items() if not name.startswith("variants.2.messages")}
+    form["variants.2.when"] = "loud"
+    assert list((await form.edit())["errors"]) == ["variants.2.messages"]
+    for number in range(3):
+        for name in list(form.fields):
+            if name.startswith(f"variants.{number}."):
+                del form.fields[name]
+    assert list((await form.edit())["errors"]) == ["messages"]
+
+
+async def test_a_raw_prompt_gets_raw_variants(desktop: Desktop) -> None:
+    form = await opened(desktop, "many")
+    assert 'name="variants.new.prompt_text"' in form
+    form.fields |= {"variants.0.was": [""], "variants.0.name": ["b"], "variants.0.when": ['v0 == "b"']}
+    form["variants.0.prompt_text"] = "{{v1}}"
+    assert (await form.edit())["errors"] == {}
+    await form.press("save")
+    assert (await content(desktop, "many"))["variants"] == [{"name": "b", "when": 'v0 == "b"', "prompt": "{{v1}}"}]
+
+
+async def test_a_reader_sees_variants_without_buttons(desktop: Desktop) -> None:
+    form = await opened(desktop, "varied", who=GUEST)
+    assert "far {{error}}" in form.html or "far" in form["variants.0.name"]
+    assert "add-variant" not in form
+    assert "data-remove-variant" not in form
 
 
 async def test_comments_of_the_file_outlive_edits_of_the_form(desktop: Desktop) -> None:
