@@ -18,12 +18,12 @@ from yarl import URL
 
 from herding.bots.commands import LEASE_MS, Commands, user_of
 from herding.bots.config import ChannelEntry
-from herding.bots.reply import TEMPORARY, GoneError, Reply, Target
+from herding.bots.reply import TEMPORARY, GoneError, Reply, Target, persist
 from herding.bots.service import BotService, DiscordUser, Question
 from herding.bots.targets import CommandTarget, MessageTarget
 from herding.bots.turns import question_of, reply_turns, thread_turns
 from herding.errors import HerdingError, LimitError, NoNodeError, ShuttingDownError, StoreError
-from herding.values import DISCORD, BotMessage, Delta, Done, Queued, Started
+from herding.values import DISCORD, BotMessage, Delta, Done, Message, Queued, Started
 
 BOT = "discord"
 RENEW_SECONDS = 15.0
@@ -225,10 +225,7 @@ class DiscordBot(discord.Client):
             reply.fail(EMPTY)
             await reply.deliver()
             return
-        if in_thread:
-            turns = await thread_turns(message.channel, message, self.bot_id)
-        else:
-            turns = await reply_turns(message, self.bot_id)
+        turns = await persist(lambda: self._turns(message, in_thread=in_thread))
         question = Question(
             text=text,
             prompt=entry.prompt or "",
@@ -239,6 +236,12 @@ class DiscordBot(discord.Client):
             session_id=f"{BOT}:{place or message.channel.id}" if place or in_thread else None,
         )
         await self._run(question, await self._user(message), reply, accepted)
+
+    async def _turns(self, message: discord.Message, *, in_thread: bool) -> tuple[Message, ...]:
+        """Return the conversation before a message: its thread, or what it replies to."""
+        if not in_thread:
+            return await reply_turns(message, self.bot_id)
+        return await thread_turns(message.channel, message, asker=message.author.id, bot_id=self.bot_id)
 
     async def respond_to_command(
         self, interaction: discord.Interaction[Any], question: Question, accepted: BotMessage
@@ -252,7 +255,8 @@ class DiscordBot(discord.Client):
             else:  # Discord did not take our acknowledgement in time
                 target = MessageTarget(place, bot_id=self.bot_id, asked=interaction.id, replies_to=None)
             if isinstance(interaction.channel, discord.Thread):
-                turns = await thread_turns(interaction.channel, interaction, self.bot_id)
+                thread, asker = interaction.channel, interaction.user.id
+                turns = await persist(lambda: thread_turns(thread, interaction, asker=asker, bot_id=self.bot_id))
                 question = replace(question, turns=turns, session_id=f"{BOT}:{interaction.channel.id}")
             reply = self._reply(target, accepted, question=question.text)
             await self._run(question, user_of(interaction), reply, accepted)
@@ -330,7 +334,7 @@ class DiscordBot(discord.Client):
             return None
         name = " ".join(text.split())[:THREAD_NAME]
         try:
-            return (await message.create_thread(name=name or "Question")).id
+            return (await persist(lambda: message.create_thread(name=name or "Question"))).id
         except discord.HTTPException as error:
             if error.code == 160004:  # it has one already, which has the same id
                 return message.id
@@ -449,7 +453,7 @@ class DiscordBot(discord.Client):
             asked = int(found.id)
             place = self._place(found, thread)
             target = MessageTarget(place, bot_id=self.bot_id, asked=asked, replies_to=None if thread else asked)
-            if not found.replies and (sent := await target.find(None, 0)):
+            if not found.replies and (sent := await persist(lambda: target.find(None, 0))):
                 found = replace(found, replies=(str(sent),))
             reply = self._reply(target, found)
             author = DiscordUser(int(found.author.removeprefix(DISCORD)))

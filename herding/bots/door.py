@@ -7,9 +7,12 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from herding.bots.service import BotService
+
+if TYPE_CHECKING:
+    from herding.bots.client import DiscordBot
 
 FIRST_PAUSE, MAX_PAUSE = 5.0, 300.0
 """Seconds between two starts after a failure; they double up to the maximum."""
@@ -64,6 +67,7 @@ class DiscordDoor:
         self._on_change = on_change
         self._content = service.file.message_content
         self.status = DoorStatus("starting")
+        self.client: DiscordBot | None = None
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -106,7 +110,7 @@ class DiscordDoor:
         from herding.bots.client import DiscordBot, use_api
 
         use_api(self._api)
-        bot = DiscordBot(self._service, content=self._content, told=self._told, proxy=self._proxy)
+        self.client = bot = DiscordBot(self._service, content=self._content, told=self._told, proxy=self._proxy)
         try:
             await bot.start(self._token, reconnect=True)
         except discord.LoginFailure:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import aiohttp
 import discord
@@ -28,6 +28,31 @@ DELIVERY_SECONDS = 3_600.0
 TEMPORARY = (OSError, aiohttp.ClientError, asyncio.TimeoutError, RuntimeError)
 
 log = logging.getLogger(__name__)
+
+
+T = TypeVar("T")
+
+
+def is_temporary(error: Exception) -> bool:
+    """Return whether a later attempt at a call of Discord may succeed."""
+    if isinstance(error, discord.HTTPException):
+        return error.status in (408, 429) or error.status >= 500
+    return isinstance(error, TEMPORARY)
+
+
+async def persist(call: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of a call, made again after failures that pass, for an hour."""
+    loop = asyncio.get_running_loop()
+    begun, pause = loop.time(), 1.0
+    while True:
+        try:
+            return await call()
+        except (discord.HTTPException, *TEMPORARY) as error:
+            if not is_temporary(error) or loop.time() - begun > DELIVERY_SECONDS:
+                raise
+            log.warning("Discord call waits (%s): again in %.0f s", error, pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, MAX_PAUSE)
 
 
 class GoneError(Exception):
@@ -112,33 +137,17 @@ class Reply:
     async def deliver(self) -> None:
         """Send the state as it changes, until the final one has arrived. Raises GoneError."""
         await self._pause(FIRST_SECONDS)
-        pause, since = 1.0, None
         while True:
             await self._changed.wait()
             self._changed.clear()
             final = self._ended.is_set()
             try:
-                await self._send()
-            except discord.HTTPException as error:
-                if error.status not in (408, 429) and error.status < 500:
-                    raise GoneError(str(error)) from error
-                problem: Exception = error
-            except TEMPORARY as error:
-                problem = error
-            else:
-                if final:
-                    return
-                pause, since = 1.0, None
-                await self._pause(EDIT_SECONDS)
-                continue
-            self._changed.set()
-            now = asyncio.get_running_loop().time()
-            since = now if since is None else since
-            if now - since > DELIVERY_SECONDS:
-                raise GoneError(str(problem))
-            log.warning("Discord message waits (%s): again in %.0f s", problem, pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, MAX_PAUSE)
+                await persist(self._send)
+            except (discord.HTTPException, *TEMPORARY) as error:
+                raise GoneError(str(error)) from error
+            if final and not self._changed.is_set():
+                return
+            await self._pause(EDIT_SECONDS)
 
     def _end(self, page: Page) -> None:
         self._state = page

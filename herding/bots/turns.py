@@ -29,11 +29,11 @@ def question_of(message: discord.Message, bot_id: int) -> str:
 
 
 async def thread_turns(
-    thread: discord.abc.Messageable, before: discord.abc.Snowflake, bot_id: int
+    thread: discord.abc.Messageable, before: discord.abc.Snowflake, *, asker: int, bot_id: int
 ) -> tuple[Message, ...]:
-    """Return the messages of a thread before one of them as turns, oldest first."""
+    """Return the messages of a thread before the one of `asker` as turns, oldest first."""
     found = [one async for one in thread.history(limit=MAX_MESSAGES, before=before)]
-    return _turns([_opened(one) for one in reversed(found)], bot_id)
+    return _turns([_opened(one) for one in reversed(found)], asker, bot_id)
 
 
 async def reply_turns(message: discord.Message, bot_id: int) -> tuple[Message, ...]:
@@ -49,7 +49,7 @@ async def reply_turns(message: discord.Message, bot_id: int) -> tuple[Message, .
                 break
         chain.append(earlier)
         reference = earlier.reference
-    return _turns(list(reversed(chain)), bot_id)
+    return _turns(list(reversed(chain)), message.author.id, bot_id)
 
 
 def _opened(message: discord.Message) -> discord.Message:
@@ -60,9 +60,9 @@ def _opened(message: discord.Message) -> discord.Message:
     return message
 
 
-def _turns(messages: Sequence[discord.Message], bot_id: int) -> tuple[Message, ...]:
+def _turns(messages: Sequence[discord.Message], asker: int, bot_id: int) -> tuple[Message, ...]:
     """Return messages as alternating turns of user and assistant, the newest that fit; several users by name."""
-    people = {one.author.id for one in messages if not one.author.bot}
+    people = {asker, *(one.author.id for one in messages if not one.author.bot)}
     said: list[tuple[str, str]] = []
     for one in messages:
         if one.author.id == bot_id:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import discord as library
 import pytest
 import yaml
 from pydantic import SecretStr
 
 from herding.bots.door import DiscordDoor
 from herding.main import discord_door
+from herding.store import now_ms
 from tests.support.fakediscord import TOKEN, FakeDiscord, fake_discord
 from tests.support.herding import Place, herding
 from tests.support.nodes import Scripted, echo
@@ -36,20 +39,38 @@ ENDLESS = """
 
 @pytest.fixture
 def endless() -> Scripted:
-    return Scripted("endless", ["one ", "two "], models=("endless",), ends=False)
+    """A node for one request at a time, which ends only when it is stopped."""
+    node = Scripted("endless", ["one ", "two "], models=("endless",), ends=False)
+    node.concurrency = 1
+    return node
+
+
+class Clock:
+    """The time of all parts in Unix milliseconds; `ahead` milliseconds were skipped."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def __call__(self) -> int:
+        return now_ms() + self.ahead
 
 
 @pytest.fixture
-async def place(tmp_path: Path, endless: Scripted) -> AsyncIterator[Place]:
-    async with herding(tmp_path, echo(), endless) as place:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def place(tmp_path: Path, endless: Scripted, clock: Clock) -> AsyncIterator[Place]:
+    async with herding(tmp_path, echo(), endless, clock=clock) as place:
         place.write("say", SAY)
         place.write("endless", ENDLESS)
         yield place
 
 
 @pytest.fixture
-async def discord() -> AsyncIterator[FakeDiscord]:
-    async with fake_discord() as fake:
+async def discord(clock: Clock) -> AsyncIterator[FakeDiscord]:
+    async with fake_discord(clock) as fake:
         yield fake
 
 
@@ -70,3 +91,14 @@ async def bot(place: Place, discord: FakeDiscord, **file: Any) -> AsyncIterator[
     async with door.open():
         await discord.until(lambda: door.status.state == "connected")
         yield door
+
+
+async def crash(door: DiscordDoor) -> None:
+    """End the bot of a door as a killed process ends: it tells and stores nothing more."""
+    client = door.client
+    assert client is not None
+    for work in list(client._works):
+        work.cancel()
+    await asyncio.wait(client._works or [asyncio.create_task(asyncio.sleep(0))])
+    await library.Client.close(client)
+    client.close = client._catching_up.acquire  # nothing of the orderly end

@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 EPOCH = 1_420_070_400_000
 TOKEN = "MTA.fake.token-of-the-bot"
-BOT, APP, GUILD, BOT_ROLE = 1000, 1001, 2000, 2001
+BOT, APP, GUILD, BOT_ROLE = 1000, 1001, 2000, 200_100_000_000_000_001
 GENERAL, CODE, QUIET = 3000, 3001, 3002
 MAX_CHARS = 2_000
 CONTENT_INTENT = 1 << 15
@@ -77,13 +77,25 @@ class FakeDiscord:
     # What users do
 
     def say(
-        self, channel: int, text: str, *, user: int = 7, mention: bool = True, reply_to: Body | None = None
+        self,
+        channel: int,
+        text: str,
+        *,
+        user: int = 7,
+        mention: bool = True,
+        reply_to: Body | None = None,
+        names: int | None = None,
+        is_bot: bool = False,
     ) -> Body:
-        """Write a message, by default to the bot."""
-        mentioned = [_user(BOT)] if mention else []
+        """Write a message, by default to the bot; `names` is another user that the text mentions."""
+        mentioned = ([_user(BOT)] if mention else []) + ([_user(names)] if names else [])
         message = self._store(
             channel,
-            {"content": f"<@{BOT}> {text}" if mention else text, "author": _user(user), "mentions": mentioned},
+            {
+                "content": f"<@{BOT}> {text}" if mention else text,
+                "author": _user(user) | {"bot": is_bot},
+                "mentions": mentioned,
+            },
         )
         if reply_to:
             message["type"] = 19
@@ -588,6 +600,8 @@ class FakeDiscord:
                 "tags": {"bot_id": str(BOT)},
             },
         ]
+        others = sorted({role for held in self.members.values() for role in held})
+        roles += [{"id": role, "name": f"role {role}", "permissions": "0", "position": 2} for role in others]
         for role in roles:
             role |= {"color": 0, "hoist": False, "managed": False, "mentionable": False, "flags": 0}
         return {
