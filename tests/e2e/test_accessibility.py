@@ -9,7 +9,7 @@ from typing import Any
 import axe_playwright_python
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.running_app import RunningApp
 from tests.e2e.workbench import LONG, Workbench
@@ -104,3 +104,55 @@ def test_axe_finds_nothing(used: RunningApp, looking: Page, width: int, theme: s
         found[key] = violations(page)
     assert not {where: what for where, what in found.items() if what}
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_main_job_by_keyboard_alone(app: RunningApp, page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    bench, keys = Workbench(page, app.url).open("say_slowly"), page.keyboard
+    expect(page.locator("#run")).to_be_in_viewport()
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    keys.press("Enter")
+    expect(page.locator(".view[data-view=engineer]")).to_be_focused()
+    assert "prompt=say_slowly" in page.url
+
+    keys.press("?")
+    dialog = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(dialog).to_be_visible()
+    for label in ("Open a tab by its place", "Stop what is running", "Move the message up", "Open the next row"):
+        expect(dialog).to_contain_text(label)
+    keys.press("Tab")
+    assert page.evaluate("document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+    keys.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".view[data-view=engineer]")).to_be_focused()
+
+    field = bench.variable("text")
+    tab_to(page, field)
+    keys.press("Control+a")
+    keys.type("Is it ? one two three " + "and on it goes " * 40)  # a field takes every key
+    expect(dialog).to_have_count(0)
+    keys.press("Control+Enter")
+    expect(page.locator("#response")).to_contain_text("two three", timeout=LONG)
+    keys.press("Escape")
+    bench.expect_status("Stopped")
+    tab_to(page, page.locator("#response .stars input").first)
+    keys.press("ArrowRight")
+    bench.expect_saved()
+
+    names = page.evaluate("JSON.parse(document.querySelector('meta[name=tabs]').content).map(([, name]) => name)")
+    for number, key in ((2, "overview"), (4, "history"), (1, "engineer")):
+        keys.press(f"Alt+{number}")
+        expect(page.locator(f"#tab-{key}")).to_be_visible(timeout=LONG)
+        expect(page.get_by_role("tab", name=names[number - 1], exact=True)).to_have_attribute("aria-selected", "true")
+    expect(field).to_have_value(f"Is it ? one two three {'and on it goes ' * 40}")
+
+
+def tab_to(page: Page, field: Locator) -> None:
+    """Press Tab until a field has the focus."""
+    for _ in range(120):
+        if field.evaluate("(field) => field === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError("the Tab key does not reach it")

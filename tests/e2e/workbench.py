@@ -62,7 +62,8 @@ class Workbench:
 
     @property
     def answer(self) -> str:
-        """The text of the response as it was written."""
+        """The text of the response as it was written, once it is complete."""
+        expect(self.page.locator("#response .running")).to_have_count(0, timeout=LONG)
         box = self.page.locator("#response .response").last
         raw = box.locator("[data-pane=raw] .raw")
         return (raw.first if raw.count() else box.locator(".markdown, .raw").first).text_content() or ""

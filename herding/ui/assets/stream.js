@@ -3,6 +3,7 @@
 import { insertHtml, readEvents } from "./view.js";
 
 const STOPPED_MS = 2_500; // after Stop, how long the server may take to send what it recorded
+const ID_MS = 30_000; // after Stop, how long the server may take to name the request: it may still read documents for it
 const LONG = 4_000; // characters after which the text goes on in another element: a browser lays out one as a whole
 
 const node = (tag, cls, ...children) => {
@@ -79,9 +80,9 @@ export class Stream {
     this.stopped = true;
     this.status.replaceChildren(node("div", "status-line", node("span", "chip calm", "Stopped")));
     this.stopUrl = url;
-    if (this.id) return this.#tell();
-    if (!this.tell) return this.abort.abort();
-    this.#wait();
+    // Only what has an id can be stopped; what just goes away counts as disconnected.
+    if (this.id) this.#tell();
+    else this.#wait(ID_MS);
   }
 
   #tell() {
@@ -91,12 +92,12 @@ export class Stream {
       body.set("request", this.id);
       fetch(this.stopUrl, { method: "POST", body }).catch(() => {});
     }
-    this.#wait();
+    this.#wait(STOPPED_MS);
   }
 
-  #wait() {
+  #wait(ms) {
     clearTimeout(this.late);
-    this.late = setTimeout(() => this.abort.abort(), STOPPED_MS);
+    this.late = setTimeout(() => this.abort.abort(), ms);
   }
 
   #begin() {

@@ -296,7 +296,7 @@ const press = (selector) => () => {
 const openNumber = ({ code }) => {
   const key = [...tabs.keys()][(Number(code.at(-1)) + 9) % 10];
   if (!key) return false;
-  openTab(key);
+  tabButton(key)?.click();
 };
 const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
 addShortcuts({

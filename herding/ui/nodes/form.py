@@ -198,7 +198,7 @@ def exchange_view(exchange: Exchange) -> Markup:
 
 def _message(title: str, first: str, headers: tuple[str, ...], body: str) -> Markup:
     lines = "\n".join([first, *headers, *(["", body] if body else [])])
-    return el("section", el("h4", title), _code(lines, title))
+    return el("section", el("h3", title), _code(lines, title))
 
 
 def _code(text: str, label: str) -> Markup:

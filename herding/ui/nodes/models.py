@@ -106,7 +106,7 @@ def memory_bar(
         f"Models loaded on demand are unloaded after {rough_duration(rests * 1000)} without requests." if rests else ""
     )
     key = f"node-{slug(node.name)}-memory"
-    head = el("div", el("h4", "Model memory"), el("span", text, cls="memory-text"), cls="memory-head")
+    head = el("div", el("h3", "Model memory"), el("span", text, cls="memory-text"), cls="memory-head")
     return live("div", key, head, track, el("p", keep, cls="muted small") if keep else None, cls="node-memory")
 
 
@@ -288,7 +288,7 @@ def small_models(node: NodeInfo, models: Sequence[SmallModel]) -> Markup:
         text = f"{plural(len(larger), 'larger model')} {verb} not fit in {byte_size(memory.budget)}"
         listed = el("ul", *(_small_row(node, model) for model in larger), cls="small-models")
         more = el("details", el("summary", text), listed, id=f"node-{slug(node.name)}-larger")
-    return join([el("h4", "Small models of the hub"), rows, more])
+    return join([el("h3", "Small models of the hub"), rows, more])
 
 
 def _small_row(node: NodeInfo, model: SmallModel) -> Markup:
