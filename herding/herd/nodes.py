@@ -17,8 +17,10 @@ from herding.nodes.base import Node
 from herding.nodes.capabilities import describe
 from herding.nodes.small_models import SMALL_MODELS
 from herding.plugins import Plugins
+from herding.prompts.steps import MAX_DEPTH
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
+from herding.studio.version_cache import RunnableVersion
 from herding.values import LoadProgress, ModelInfo, NodeEvent, NodeInfo, NodeStats, PluginInfo, Principal, SmallModel
 from herding.values.durations import DAY_MS
 
@@ -48,7 +50,7 @@ class Nodes:
         require(who, NODES)
         nodes = self._fleet.usable(who)
         stats = await self._store.node_stats(since=self._clock() - DAY_MS)
-        targets = {found.key: found.prompt.target_models for found in await self._prompts.visible(who)}
+        targets = _targets(await self._prompts.visible(who))
         statuses = await asyncio.gather(*(node.status() for node in nodes))
         found = []
         for node, status in zip(nodes, statuses, strict=True):
@@ -83,7 +85,7 @@ class Nodes:
         """Return every usable model, with its nodes and the prompts that target it: serving models first."""
         require(who, MODELS)
         visible = await self._prompts.visible(who) if PROMPTS in who.rights else []
-        return _model_infos(self._fleet.usable(who), {found.key: found.prompt.target_models for found in visible})
+        return _model_infos(self._fleet.usable(who), _targets(visible))
 
     async def retry(self, node: str, who: Principal) -> None:
         """Try a node again at once, whatever failed before: an operator has fixed it."""
@@ -129,6 +131,18 @@ class Nodes:
 def knows(nodes: Iterable[Node], model: str) -> bool:
     """Return whether a node serves the model, or could."""
     return any(model in (*node.serves, *node.expects, *node.offers) for node in nodes)
+
+
+def _targets(visible: Sequence[RunnableVersion]) -> dict[str, Sequence[str]]:
+    """Return the target models of prompts by key; those of a chain without a text are its steps'."""
+    own = {found.key: found.prompt.target_models for found in visible}
+    steps = {found.key: [step.key for step in found.prompt.steps or ()] for found in visible}
+
+    def of(key: str, depth: int) -> list[str]:
+        below = [model for step in steps.get(key, ()) for model in of(step, depth - 1)] if depth else []
+        return own.get(key, []) or below
+
+    return {key: models or list(dict.fromkeys(of(key, MAX_DEPTH))) for key, models in own.items()}
 
 
 def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) -> list[ModelInfo]:

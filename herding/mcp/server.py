@@ -80,6 +80,9 @@ class _Handlers:
         who = caller(context)
         async with _errors():
             found = await self._orchestrator.prompts.find(params.name, who)
+            if found.prompt.steps:
+                message = f"The prompt '{found.key}' has steps that run on models. Call the tool run_prompt."
+                raise UserError(message, param="name")
             request = Request(f"{found.key}@{found.number}", params.arguments or {})
             rendered = await self._orchestrator.pipeline.preview(request, who)
             if rendered.messages is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Any, ClassVar, Literal
 
 import mcp_types as types
@@ -13,7 +14,7 @@ from herding.access.operations import COLLECTIONS, RATE, RUN
 from herding.errors import NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.parameters import PromptParameters
-from herding.values import Delta, Done, Outcome, Principal, Queued, Request, Started, to_dollars
+from herding.values import Delta, Done, Outcome, Principal, Queued, Request, Started, StepChanged, to_dollars
 
 PROGRESS_CHARS = 200
 """Characters of a response between two notifications of progress."""
@@ -138,6 +139,9 @@ class Tools:
                         said = f"Queued, position {event.position}: {event.reason}"
                     case Started():
                         said = f"Request {event.request_id}: {event.model} on {event.node}"
+                    case StepChanged():
+                        where = "" if event.position is None else f" {event.position}"
+                        said = f"Step {event.name}{where}: {event.state}"
                     case Delta():
                         text += event.text
                         if len(text) - told >= PROGRESS_CHARS:
@@ -214,4 +218,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "usage": {"input_tokens": outcome.usage.input_tokens, "output_tokens": outcome.usage.output_tokens},
         "cost": None if outcome.cost is None else to_dollars(outcome.cost),
         "total_ms": round(outcome.timings.total_ms, 1),
+        "steps": None if outcome.steps is None else [asdict(step) for step in outcome.steps],
     }

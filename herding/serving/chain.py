@@ -348,11 +348,8 @@ class ChainRunner:
             if run.stopped or run.failing:  # the chain says why it ended
                 yield _change(run, call.name, "stopped", call)
                 return
-            message = error.message
-            named(error, call.name)
-            error.request_id = None
-            yield _change(run, call.name, "failed", call, error=message)
-            raise
+            yield _change(run, call.name, "failed", call, error=error.message)
+            raise named(error, call.name) from error
 
     async def _prepare(self, run: ChainRun, call: _StepCall) -> RequestRun:
         if call.planned is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from herding.errors import HerdingError, UserError
+from herding.errors import HerdingError, StatusError, UserError
 from herding.prompts.compose import utf8_size
 from herding.prompts.model import Prompt, Template
 from herding.prompts.render import split
@@ -139,14 +139,21 @@ class ChainPlanner:
 
 
 def named(error: HerdingError, step: str) -> HerdingError:
-    """Return an error that names the step of a chain which failed."""
+    """Return a copy of an error that names the step of a chain which failed."""
+    kind = type(error)
+    made = kind.__new__(kind)  # a copy, since others may hold the error; no two kinds are made in the same way
+    made.__dict__.update(error.__dict__)
     inner = error.step
     cause = error.message if inner is None else error.message.removeprefix(_prefix(inner))
-    error.step = step if inner is None else f"{step} > {inner}"
-    error.message = f"{_prefix(error.step)}{cause}"
-    error.args = (error.message,)
-    error.param = None if isinstance(error, UserError) and step != RESPONSE else error.param
-    return error
+    made.step = step if inner is None else f"{step} > {inner}"
+    made.message = f"{_prefix(made.step)}{cause}"
+    made.args = (made.message,)
+    made.request_id = None
+    if isinstance(made, StatusError):  # its own words do not name the step
+        made.reported = replace(made.reported, message="")
+    if isinstance(made, UserError) and step != RESPONSE:  # it is of the step's prompt
+        made.param = None
+    return made
 
 
 def _prefix(step: str) -> str:

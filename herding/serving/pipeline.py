@@ -149,6 +149,8 @@ class Pipeline:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
         require(who, RUN)
         prepared = await self._preparer.prepare(request, who)
+        if prepared.chain:
+            return InputSize(prepared.chain.most.input_tokens)
         for node in self._selector.allowed(prepared):
             model = next((model for model in self._selector.models(prepared) if model in node.serves), None)
             if model is None:

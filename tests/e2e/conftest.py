@@ -37,8 +37,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     prompts = home / "prompts"
     shutil.copytree(ROOT / "prompts", prompts)
     (prompts / "say_slowly.yaml").write_text(SAY_SLOWLY)
-    targets = (yaml.safe_load(path.read_text())["target_models"] for path in (ROOT / "prompts").glob("*.yaml"))
-    others = sorted({models[0] for models in targets if "herding/cria" not in models})
+    targets = (yaml.safe_load(path.read_text()).get("target_models") for path in (ROOT / "prompts").glob("*.yaml"))
+    others = sorted({models[0] for models in targets if models and "herding/cria" not in models})
     nodes = [
         {"kind": "local", "name": "local"},
         {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},

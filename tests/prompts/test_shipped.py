@@ -11,6 +11,7 @@ from herding.prompts.library import Library
 from herding.prompts.model import dump_body
 from herding.prompts.prompt_file import parse_body
 from herding.prompts.render import placeholders
+from herding.prompts.steps import groups
 from herding.prompts.variables import fill
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "prompts"
@@ -25,7 +26,16 @@ def test_all_files_load_without_notes() -> None:
     assert {loaded.notes for loaded in snapshot.prompts.values()} == {()}
 
 
-@pytest.mark.parametrize("key", KEYS)
+CHAINS = [key for key in KEYS if LIBRARY.get(key).prompt.steps]
+TEXTS = [key for key in KEYS if LIBRARY.get(key).prompt.has_text]
+
+
+def test_there_is_a_chain_with_steps_side_by_side() -> None:
+    chains = [LIBRARY.get(key).prompt for key in CHAINS]
+    assert any(len(group) > 1 for chain in chains for group in groups(chain.steps or ()))
+
+
+@pytest.mark.parametrize("key", TEXTS)
 def test_a_prompt_renders_with_its_defaults(key: str) -> None:
     prompt = LIBRARY.get(key).prompt
     rendered = compose(prompt, fill(prompt.variables, {}))
@@ -33,7 +43,7 @@ def test_a_prompt_renders_with_its_defaults(key: str) -> None:
     assert all(text and text.strip() and not placeholders(text) for text in texts)
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", TEXTS)
 def test_a_body_goes_through_the_editor_unchanged(key: str) -> None:
     prompt = LIBRARY.get(key).prompt
     assert parse_body(dump_body(prompt), prompt).digest == prompt.digest

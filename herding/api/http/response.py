@@ -12,7 +12,7 @@ from fastapi import Response
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
-from herding.values import Event, Outcome, Started
+from herding.values import Event, Outcome, Started, StepChanged
 
 Headers = dict[str, str]
 
@@ -52,6 +52,8 @@ async def fill_headers(stream: AsyncGenerator[Event, None], headers: Headers) ->
                 headers.update(_routing_headers(event.request_id, event.model, event.node, event.reason))
                 if event.ignored:
                     headers["x-herding-ignored"] = _encode_header(", ".join(event.ignored))
+            elif isinstance(event, StepChanged):
+                headers["x-request-id"] = event.request_id
             yield event
 
 

@@ -1,13 +1,13 @@
 """Prompts that are called like models, as `prompt:<key>`.
 
 The field `variables` holds the variables. The last user message fills a variable too: the last text variable that the
-prompt's last message uses; its images and other parts are added to that message. For a prompt that is a chat, the
-messages before it are the earlier turns. Tool calls and their results may follow it.
+prompt's last message uses (or for a chain, a step); its images and other parts are added to that message. For a prompt
+that is a chat, the messages before it are the earlier turns. Tool calls and their results may follow it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from herding.errors import NotFoundError, UserError
@@ -87,11 +87,22 @@ def _fill_variable(text: str, prompt: Prompt, variables: Mapping[str, Any]) -> d
 
 
 def message_variable(prompt: Prompt) -> str | None:
-    """Return the last text variable that the last message, or the raw text, of the prompt uses; None without one."""
-    template = next(prompt.templates())
-    text = template.prompt if template.messages is None else template.messages[-1].content
+    """Return the last text variable that the last message, or the raw text, of the prompt uses; None without one.
+
+    Of a chain whose own text has none, it is the last one that the first of its steps with one uses.
+    """
     filled = prompt.retrieval and prompt.retrieval.into
-    names = [
-        name for name in placeholders(text or "") if isinstance(prompt.variables[name], TextVariable) and name != filled
-    ]
-    return names[-1] if names else None
+    for used in _used(prompt):
+        texts = [name for name in used if isinstance(prompt.variables.get(name), TextVariable) and name != filled]
+        if texts:
+            return texts[-1]
+    return None
+
+
+def _used(prompt: Prompt) -> Iterator[list[str]]:
+    """Yield the variables that the last message uses, then those of each step."""
+    template = next(prompt.templates(), None)
+    if template is not None:
+        yield placeholders((template.prompt if template.messages is None else template.messages[-1].content) or "")
+    for step in prompt.steps or ():
+        yield [*(name for name, _ in step.used()), *([step.each] if step.each else [])]

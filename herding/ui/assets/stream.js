@@ -57,6 +57,7 @@ export class Stream {
       // After Stop only the final status is news.
       status: (html) => (this.stopped && html.includes("pulse")) || this.#show(html, this.began),
       started: (id) => this.#start(id),
+      steps: (html) => this.#list(html),
       reasoning: (text) => this.stopped || this.#think(text),
       text: (text) => this.stopped || this.#write(text),
       blocks: (complete) => this.stopped || this.#complete(complete),
@@ -105,7 +106,8 @@ export class Stream {
     this.raw = document.documentElement.dataset.responseText === "raw";
     this.tail = node("div", "tail");
     this.blocks = node(this.raw ? "pre" : "div", this.raw ? "raw" : "markdown", this.tail);
-    this.box.replaceChildren(node("div", "response running", this.thought, this.blocks));
+    this.steps = node("div", "steps-box");
+    this.box.replaceChildren(node("div", "response running", this.steps, this.thought, this.blocks));
     this.box.setAttribute("aria-busy", "true");
   }
 
@@ -122,6 +124,14 @@ export class Stream {
   #tick(ms) {
     const clock = this.stopped || this.ended ? null : this.status.querySelector(".clock");
     if (clock) clock.textContent = `${(ms / 1000).toFixed(1)} s`;
+  }
+
+  // The steps of a chain stay above the response, and open ones stay open.
+  #list(html) {
+    const open = new Set([...this.steps.querySelectorAll("details[open]")].map((one) => one.parentElement.dataset.step));
+    insertHtml(this.steps, html);
+    for (const item of this.steps.querySelectorAll("[data-step]"))
+      if (open.has(item.dataset.step) && item.firstElementChild.tagName === "DETAILS") item.firstElementChild.open = true;
   }
 
   #think(text) {
@@ -176,6 +186,8 @@ export class Stream {
     this.ended = true;
     this.pending = "";
     insertHtml(this.box, html);
+    const recorded = this.box.querySelector(".chain-steps");
+    if (recorded && this.steps.firstChild) recorded.replaceWith(this.steps); // these have the responses of steps, too
     if (this.tell) this.close();
     this.box.dispatchEvent(new CustomEvent("grew", { bubbles: true }));
   }

@@ -17,12 +17,13 @@ from herding.prompts.variables import parse_number
 from herding.prompts.yaml_dump import dump_file
 from herding.prompts.yaml_merge import merge_text
 from herding.ui.engineer.setting_fields import CHECKS, PARAMETERS, SettingField
+from herding.ui.engineer.step_data import edited_steps, names_of
 from herding.ui.kit.format import format_value
 from herding.yaml_files import YamlDocument
 
 Data = Mapping[str, Any]
 
-PARTS = ("about", "body", "variables", "parameters", "checks", "targets")
+PARTS = ("about", "body", "variables", "steps", "parameters", "checks", "targets")
 """The parts of a form; the field `part` names those that it holds. All others stay as they are."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -78,9 +79,13 @@ def to_text(key: str, text: str, data: Data) -> str:
 
 
 def used_names(data: Data) -> list[str]:
-    """Return the names of all variables that the texts of a prompt use, in order."""
+    """Return the names of all variables that the texts and the steps of a prompt use, in order.
+
+    Those that steps fill are left out.
+    """
     found = [name for template in templates(data) for text in template_texts(template) for name in placeholders(text)]
-    return list(dict.fromkeys(found))
+    used, filled = names_of(data)
+    return [name for name in dict.fromkeys((*found, *used)) if name not in filled]
 
 
 def templates(data: Data) -> Iterator[Data]:
@@ -110,6 +115,9 @@ def apply_form(data: Data, form: FormData) -> dict[str, Any]:
         _set(made, "target_models", [model for model in _texts(form, "target") if model])
     if "body" in parts:
         _apply_body(made, form)
+    if "steps" in parts:
+        texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        made["steps"] = edited_steps(made.get("steps"), texts)
     if "variables" in parts:
         _set(made, "variables", _variables(made, form))
     for part, prefix, fields in (("parameters", "param.", PARAMETERS), ("checks", "check.", CHECKS)):

@@ -17,6 +17,8 @@ from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
 from herding.ui.engineer.starters import STARTERS
+from herding.ui.engineer.step_data import has_text
+from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
@@ -124,18 +126,21 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
     known = edited.prompt.variables if edited.error is None else shown_variables(edited)
     cards = variables.variable_cards(known, edited.values, definitions=definitions, can_define=can_define)
     own, is_saved = full_text(edited.saved), edited.edits.whole is None
-    parts = [name for name, there in (("body", can_edit), ("variables", can_define)) if there]
+    own_text = has_text(data)
+    parts = [name for name, there in (("body", can_edit and own_text), ("variables", can_define)) if there]
     return join(
         [
             *(el("input", type="hidden", name="part", value=name) for name in parts),
             el("textarea", f"\n{own if is_saved else edited.text}", name="yaml", hidden="", aria_label="YAML"),
             el("input", type="hidden", name="yaml_saved", value="on") if is_saved else None,
+            steps_section(data, can_define=can_define),
             el("section", el("h2", "Messages" if not data.get("prompt") else "Prompt"),
-               variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section"),
+               variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")
+            if own_text else None,
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
             retrieved.section(edited),
-            settings.parameters(data.get("parameters") or {}, can_edit_all=can_define),
-            settings.checks(data.get("checks") or {}) if can_define else None,
+            settings.parameters(data.get("parameters") or {}, can_edit_all=can_define) if own_text else None,
+            settings.checks(data.get("checks") or {}) if can_define and own_text else None,
             settings.details(data) if can_define else None,
             messages.block_template() if can_edit else None,
             variants.variant_template(data) if can_edit else None,

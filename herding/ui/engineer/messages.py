@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.ui.engineer.form_data import normalized, used_names
+from herding.ui.engineer.step_data import conditions
 from herding.ui.kit.fields import button, select_field
 from herding.ui.kit.format import el
 
@@ -104,6 +106,6 @@ def error_slot(name: str) -> Markup:
 
 
 def unused(data: Mapping[str, Any]) -> list[str]:
-    """Return the declared variables that no text uses."""
-    used = used_names(data)
+    """Return the declared variables that no text and no step uses."""
+    used = {*used_names(data), *re.findall(r"[A-Za-z_][A-Za-z0-9_]*", conditions(data))}
     return [name for name in data.get("variables") or {} if name not in used]

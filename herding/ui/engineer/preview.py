@@ -14,6 +14,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.format import chip, el, join, plural
 from herding.values import InputSize, Principal
 
+_LAST = "This prompt has no text of its own: its last step gives the response."
 MAX_SHOWN = 20_000
 """Characters of a message in the preview."""
 
@@ -32,9 +33,21 @@ async def preview(
         return el("span", error.message, cls="muted"), Markup(), {}, ""
     except HerdingError as error:
         return el("span", "No preview", cls="muted"), el("p", error.message, cls="wrong"), {}, ""
+    if steps := len(edited.prompt.content.get("steps") or ()):
+        most = f"Chain of {plural(steps, 'step')} · up to {size.tokens:,} input tokens (estimated)"
+        return el("span", most, cls="muted"), _chain(rendered), {}, rendered.variant or ""
     head = join([chip(f"Variant: {rendered.variant}", "accent") if rendered.variant else None, " ", _tokens(size)])
     notes = prompt_text.notes_panel(rendered.notes)
     return head, join([notes, _content(rendered)]), {}, rendered.variant or ""
+
+
+def _chain(rendered: RenderedPrompt) -> Markup:
+    """Return the text of a chain, with the names of the variables that its steps fill."""
+    notes = prompt_text.notes_panel(rendered.notes)
+    if not (rendered.messages or rendered.text):
+        return join([notes, el("p", _LAST, cls="muted")])
+    about = el("p", "Responses of steps show as the names of their variables.", cls="muted")
+    return join([notes, about, _content(rendered)])
 
 
 def _tokens(size: InputSize) -> Markup:

@@ -30,7 +30,7 @@ from herding.ui.kit.format import (
 from herding.ui.kit.message_parts import response_parts
 from herding.ui.kit.references import reference_cards
 from herding.ui.kit.request_input import request_input
-from herding.values import Attempt, Entry, Outcome, Principal, StepEntry
+from herding.values import Attempt, Entry, Outcome, Principal, StepEntry, StepRun
 
 DELETE_QUESTION = (
     "This deletes the variables, input, response, error and comments of this request. "
@@ -62,14 +62,14 @@ def sections(entry: Entry, who: Principal) -> list[tuple[str, Markup | None]]:
     return [
         ("Input", request_input(row) if has_content(row) else None),
         ("Response", _response(row)),
-        ("Steps", step_list(entry.children) if entry.children else None),
+        ("Steps", step_list(entry.children, row.steps or ()) if entry.children or row.steps else None),
         ("Rating", rating),
         ("Request", _request(row)),
     ]
 
 
-def step_list(steps: Sequence[StepEntry]) -> Markup:
-    """Return the requests of the steps of a chain, each with a link to it."""
+def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun] = ()) -> Markup:
+    """Return the requests of the steps of a chain, each with a link to it, and the steps that made none."""
     rows = [
         el(
             "li",
@@ -83,6 +83,11 @@ def step_list(steps: Sequence[StepEntry]) -> Markup:
         )
         for step in steps
     ]  # fmt: skip
+    rows += [
+        el("li", el("span", state.name), el("span", state.prompt, cls="muted"), chip(state.state, "calm"))
+        for state in states
+        if not state.request_ids and state.state in ("skipped", "waiting", "failed")
+    ]
     return el("ol", *rows, cls="plain history-steps-list")
 
 
@@ -148,7 +153,7 @@ def _link(tab: str, fields: Mapping[str, str]) -> str:
 
 def _response(row: Outcome) -> Markup:
     if has_content(row):
-        return response.response_view(row, status=False)
+        return response.response_view(row, status=False, steps=False)
     note = panel("calm", NOT_STORED, el("p", "It was deleted, or the user chose not to store content."))
     error = row.error or ("The error message was not stored." if row.error_type else None)
     return el(

@@ -14,6 +14,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from herding.ui.kit.bars import share_bar
+from herding.ui.kit.chain_steps import recorded_steps
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -30,7 +31,7 @@ from herding.ui.kit.json_tree import json_tree, parse_json
 from herding.ui.kit.markdown import MAX_CHARS, render_markdown
 from herding.ui.kit.message_parts import response_parts
 from herding.ui.kit.references import reference_cards
-from herding.values import Considered, Delta, Done, Event, FilterResult, Outcome, Queued, Started
+from herding.values import Considered, Delta, Done, Event, FilterResult, Outcome, Queued, Started, StepChanged
 
 MIN_STREAM_MS = 10
 """A response that arrives within this time came in one piece and has no speed."""
@@ -66,16 +67,17 @@ _ENDED = {"length": "Truncated at max_tokens", "content_filter": "Stopped by the
 _NO_TEXT = "No text"
 
 
-def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False) -> Markup:
+def response_view(outcome: Outcome, *, status: bool = True, compact: bool = False, steps: bool = True) -> Markup:
     """Return a whole response: its status, what came before its text, the text, its error, and its metrics.
 
-    compact: the reason of the routing is among the folded details.
+    compact: the reason of the routing is among the folded details; steps: with the steps of a chain.
     """
     routing = routing_note(outcome)
     folded = details(outcome, routing if compact else None)
     return el(
         "div",
         final_status(outcome) if status else None,
+        recorded_steps(outcome.steps) if steps and outcome.steps else None,
         response_parts(outcome),
         response_text(outcome.answer) if outcome.answer else None,
         reference_cards(outcome.references),
@@ -171,6 +173,12 @@ def _queue_text(event: Queued | None) -> str:
         return "Waiting for the model"
     eta = f", about {max(1, round(event.seconds))} s" if event.seconds is not None else ""
     return f"Position {event.position} in queue{eta}: {event.reason}"
+
+
+def step_status(running: Sequence[StepChanged], ms: float) -> Markup:
+    """Return the status of a chain whose response has not begun."""
+    names = ", ".join(dict.fromkeys(step.name for step in running))
+    return el("div", _pulse(), el("span", "Running ", el("b", names)), _clock(ms), cls="status-line")
 
 
 def running_status(event: Started, ms: float, *, streaming: bool, first_token_ms: float | None = None) -> Markup:
@@ -291,22 +299,26 @@ class RunProgress:
     text: str = ""
     reasoning: str = ""
     first_token_ms: float | None = None
+    steps: dict[tuple[str, int | None], StepChanged] = field(default_factory=dict)
 
     @property
     def stage(self) -> object:
         """The state that the status line shows; equal while only the time changes."""
-        return self.queued, self.started, self.first_token_ms
+        running = tuple(key for key, step in self.steps.items() if step.state == "running")
+        return self.queued, self.started, self.first_token_ms, running
 
     @property
     def request_id(self) -> str:
         """The id of the request, empty until it has one."""
-        event = self.started or self.queued
+        event = self.started or self.queued or next(iter(self.steps.values()), None)
         return event.request_id if event else ""
 
     @property
     def status(self) -> Markup:
         """The status line above the response."""
         ms = (time.monotonic() - self.started_at) * 1000
+        if self.started is None and (running := [step for step in self.steps.values() if step.state == "running"]):
+            return step_status(running, ms)
         if self.started is None:
             return queued_status(self.queued, ms)
         streaming = self.first_token_ms is not None
@@ -322,6 +334,9 @@ class RunProgress:
                     self.queued = event
                 case Started():
                     self.started = event
+                case StepChanged():
+                    self.queued = None  # it was that of a step
+                    self.steps[event.name, event.position] = event
                 case Delta():
                     texts.append(event.text)
                     thoughts.append(event.reasoning)

@@ -4,6 +4,7 @@ status      HTML of the status line
 started     the id of the request, which Stop needs
 reasoning   more of the reasoning, as text
 text        more of the response, as text
+steps       HTML of the steps of a chain
 blocks      HTML of the blocks of Markdown that are complete, and the text after them
 done        the final HTML
 """
@@ -12,16 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.errors import HerdingError
+from herding.ui.kit.chain_steps import live_steps
 from herding.ui.kit.event_batches import batch_events
 from herding.ui.kit.markdown import MAX_CHARS, complete_blocks
 from herding.ui.kit.response import RunProgress
-from herding.values import Event, Outcome
+from herding.values import Event, Outcome, StepChanged
 
 PARSE_SHARE = 20
 """After rendering blocks for some time, so many times as long passes before the next."""
@@ -41,8 +43,8 @@ async def response_events(events: AsyncGenerator[Event, None], finish: Finish) -
             async for batch in batches:
                 text, reasoning, known = len(progress.text), len(progress.reasoning), progress.request_id
                 progress.update(batch)
-                if progress.request_id != known:
-                    yield "started", progress.request_id
+                for piece in _news(progress, batch, known):
+                    yield piece
                 if progress.outcome is not None:
                     continue
                 if progress.stage != stage:
@@ -59,6 +61,14 @@ async def response_events(events: AsyncGenerator[Event, None], finish: Finish) -
     except HerdingError as raised:
         error = raised
     yield "done", await finish(progress.outcome, error, progress.text)
+
+
+def _news(progress: RunProgress, batch: Sequence[Event], known: str) -> list[tuple[str, Any]]:
+    """Return the id of the request once it has one, and the steps of a chain if one of them changed."""
+    found: list[tuple[str, Any]] = [("started", progress.request_id)] if progress.request_id != known else []
+    if any(isinstance(event, StepChanged) for event in batch):
+        found.append(("steps", live_steps(progress.steps.values())))
+    return found
 
 
 class _Blocks:

@@ -49,11 +49,14 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
     copy = el("button", "Copy", type="button", cls="copy", aria_label="Copy prompt ID")
     key = el("p", el("code", prompt.key), " ", copy, cls="drawer-id")
     description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
+    models = [_model(m, prompt.served.get(m, ())) for m in prompt.target_models]
+    steps = [el("li", el("code", step["prompt"])) for step in prompt.content.get("steps") or ()]
     sections = [
-        ("Models", el("ul", *(_model(m, prompt.served.get(m, ())) for m in prompt.target_models), cls="plain")),
+        ("Models", el("ul", *models, cls="plain") if models else None),
+        ("Steps", el("ol", *steps, cls="plain") if steps else None),
         ("Variables", _variables(prompt.variables)),
         ("Versions", _versions(prompt, versions, call.principal)),
-        ("Template", el("pre", prompt.body, cls="code", tabindex="0")),
+        ("Template", el("pre", prompt.body, cls="code", tabindex="0") if prompt.body else None),
         ("Parameters", _pairs(prompt.parameters.given())),
         ("Checks", _pairs(prompt.checks)),
         ("API", calls(prompt, call)),

@@ -104,6 +104,8 @@ def row(prompt: PromptInfo, search: str = "", *, current: bool = False) -> Marku
 
 def models(prompt: PromptInfo) -> Markup:
     """Return the first target model and the number of the others; the title names all with their nodes."""
+    if not prompt.target_models and (steps := prompt.content.get("steps")):
+        return el("span", plural(len(steps), "step"), cls="muted", title="A chain: the models are those of its steps")
     if not prompt.target_models:
         return el("span", "none", cls="muted")
     first, others = prompt.target_models[0], len(prompt.target_models) - 1
