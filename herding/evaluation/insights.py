@@ -16,6 +16,7 @@ from herding.evaluation.version_matrix import (
     RequestBucket,
     VersionModelStats,
     build_matrix,
+    count_attempts,
     count_by_node,
     count_over_time,
     summarize,
@@ -23,6 +24,7 @@ from herding.evaluation.version_matrix import (
 from herding.herd.fleet import Fleet
 from herding.prompts.model import Prompt
 from herding.routing.policies import RoutingSettings
+from herding.routing.record import ModelCounts
 from herding.routing.share_history import Evidence, ShareStep, copy_evidence, replay_shares
 from herding.store.statistics import PromptRequests, StatisticsStore
 from herding.studio.catalog import PromptCatalog
@@ -35,6 +37,9 @@ MAX_REQUESTS = 20_000
 
 MAX_RECENT = 200
 """Attempts of a report that are shown one by one."""
+
+ALL_VERSIONS = " (routing also learns from other versions)"
+"""Follows the evidence that a role sees which may not see all versions."""
 
 TIMELINE_WIDTHS = (5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS, 3 * HOUR_MS, 12 * HOUR_MS)
 MAX_TIMELINE = 36
@@ -120,11 +125,20 @@ class Insights:
         now = self._clock()
         since = now - days * DAY_MS
         total, tries = await self._read(found, since, who)
-        predictions, said = self._predict(found, who), settings(found.prompt)
+        said = settings(found.prompt)
+        predictions = self._predict(found, who)
         able = [model.model for model in predictions if model.against is None]
         # The evidence of all versions decides: its course would tell a limited role when the others are used.
         whole = allows_all(who.prompts, found.key)
         evidence = copy_evidence(self._learning.record, found.key, able) if whole else Evidence((), {})
+        if not whole:
+            seen = {
+                model.model: count_attempts(one for one in tries if one.model == model.model) for model in predictions
+            }
+            predictions = tuple(
+                replace(model, why=f"{seen[model.model].describe(ModelCounts(), said.targets)}{ALL_VERSIONS}")
+                for model in predictions
+            )
         shown = [one for one in tries if allows(who.nodes, one.node)]
         report = PromptInsights(
             prompt=found.key,

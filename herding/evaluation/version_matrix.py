@@ -92,6 +92,20 @@ class NodeModelStats:
     p95_ms: float | None
 
 
+def count_attempts(tries: Iterable[AttemptStats]) -> ModelCounts:
+    """Return the counts of some attempts, as the record of a model has them."""
+    counts = ModelCounts()
+    for one in tries:
+        counts.requests += 1
+        counts.failed += not one.ok
+        counts.checks_passed += one.checks_passed is True
+        counts.checks_failed += one.checks_passed is False
+        counts.total_ms += one.total_ms * one.ok
+        for stars in one.stars:
+            counts.count_rating(stars, 1)
+    return counts
+
+
 def count_by_node(tries: Iterable[AttemptStats]) -> tuple[NodeModelStats, ...]:
     """Return the results of each model on each node that was tried, the most used first."""
     found: dict[tuple[str, str], list[AttemptStats]] = defaultdict(list)

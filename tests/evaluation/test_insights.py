@@ -233,6 +233,10 @@ async def test_a_role_limited_to_a_label_sees_nothing_of_other_versions(tmp_path
     assert [(one.version, one.edited) for one in limited.recent] == [(1, False)]
     assert [(node.node, node.requests, node.rated) for node in limited.nodes] == [("one", 1, 1)]
     assert limited.shares == ()
+    assert whole.models[0].why.startswith("4.0 stars from 3 ratings; no failures in 4 requests")
+    assert limited.models[0].why.startswith("4.0 stars from 1 rating; no failures in 1 request; ")
+    assert limited.models[0].why.endswith("(routing also learns from other versions)")
+    assert [model.share for model in limited.models] == [model.share for model in whole.models]
     assert (newest.version, newest.total) == (2, 2)
 
 
