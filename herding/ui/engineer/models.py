@@ -117,7 +117,7 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
     )
     selected = by_id.get(chosen)
     waits = (selected is not None and selected.loading) or (not chosen and not any(choice.nodes for choice in targets))
-    polling = "shown from:closest .view" + (", every 1500ms [this.offsetParent]" if waits else "")
+    polling = "shown from:closest .view" + (", every 1500ms [!!this.offsetParent]" if waits else "")
     shown = el("input", type="hidden", name="targets_shown", value=targets_key(prompt))
     return el(
         "div",

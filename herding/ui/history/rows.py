@@ -34,7 +34,7 @@ LINE = 240
 NOT_STORED = "Content not stored"
 ENTRIES = "ui/history/entries"
 DETAIL = "#history-detail"
-POLL = "every 2s [!document.hidden && this.offsetParent]"
+POLL = "every 2s [!document.hidden && !!this.offsetParent]"
 """The trigger of what follows a running request, while it is seen."""
 
 

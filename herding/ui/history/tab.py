@@ -24,7 +24,7 @@ from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, HistoryFilter, HistorySlice, HistorySort, Principal
 
 NEWEST = HistorySort()
-NEWS = "every 5s [!document.hidden && this.parentElement.offsetParent]"
+NEWS = "every 5s [!document.hidden && !!this.parentElement.offsetParent]"
 MAX_ROWS = 200
 
 

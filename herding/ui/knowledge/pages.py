@@ -162,7 +162,7 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
-    refresh = {"hx_get": here, "hx_trigger": "every 1s [this.offsetParent]", "hx_target": "#knowledge-documents"}
+    refresh = {"hx_get": here, "hx_trigger": "every 1s [!!this.offsetParent]", "hx_target": "#knowledge-documents"}
     pages = (
         _page_button(found, offset - PAGE_SIZE, "‹ Previous") if offset else None,
         _page_button(found, offset + PAGE_SIZE, "Next ›") if len(documents) == PAGE_SIZE else None,

@@ -29,7 +29,7 @@ from herding.ui.versions.snapshot import Choice, PromptSnapshot, current_stamp, 
 from herding.values import Principal, PromptInfo
 
 NO_PROMPTS = empty_state("No prompts yet", "Add a YAML file to the prompts directory, or import a zip below.")
-WATCH = "every 3s [!document.hidden && this.parentElement.offsetParent], shown from:closest .view"
+WATCH = "every 3s [!document.hidden && !!this.parentElement.offsetParent], shown from:closest .view"
 UNCHANGED = Response(status_code=204)
 
 
