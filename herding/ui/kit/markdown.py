@@ -22,6 +22,9 @@ from herding.ui.kit.format import el, entities
 MAX_CHARS = 100_000
 """Texts beyond this length are shown as plain text: neither the server nor the page should stop for them."""
 
+MAX_BRACKETS = 2_000
+"""A paragraph with more of them is shown as plain text: the time to pair them grows with their square."""
+
 COPY = "Copy"
 _TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "ul", "ol", "li"),
@@ -40,14 +43,16 @@ _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 
 def render_markdown(text: str) -> Markup:
-    """Return a text of at most `MAX_CHARS` characters as HTML; a longer one as plain text."""
-    if len(text) > MAX_CHARS:
+    """Return a text as HTML; as plain text if it is too long, or takes too long to read."""
+    if len(text) > MAX_CHARS or any(block.count("[") > MAX_BRACKETS for block in text.split("\n\n")):
         return el("pre", text, cls="code", tabindex="0")
     return _finish(_parser().render(text))
 
 
 def complete_blocks(text: str) -> tuple[Markup, int]:
     """Return the HTML of the blocks of a growing text that can no longer change, and where the open one begins."""
+    if text.count("[") > MAX_BRACKETS:
+        return Markup(), 0
     parser = _parser()
     env: MutableMapping[str, Any] = {}
     tokens = parser.parse(text, env)
