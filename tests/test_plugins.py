@@ -356,9 +356,13 @@ def test_the_example_is_installed_into_a_fresh_environment(tmp_path: Path) -> No
     listing = [python, "-m", "herding", "plugins"]
     done = subprocess.run(listing, check=False, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[:4] == [
+    assert done.stdout.split("\n")[:8] == [
         "example  loaded  (herding-example 1.0.0)",
         "    node kind reverse",
         "    check ends_with",
         "    loader .properties",
+        "    variable source property",
+        "    response filter without_words",
+        "    response filter mask_digits",
+        "    routing policy first_good",
     ]

@@ -85,7 +85,7 @@ class Preparer:
         self, request: Request, found: RunnableVersion, prompt: Prompt, values: dict[str, Value], who: Principal
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
-        retrieved = await self._retrieve(prompt, values, who, request.collection)
+        retrieved = await self._retrieve(prompt, values, request, who)
         if prompt.retrieval and retrieved:
             values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
         own = check_parameters(request.parameters)
@@ -201,7 +201,7 @@ class Preparer:
         """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await self._values(found.key, prompt, request, who)
-        return await self._retrieve(prompt, values, who, request.collection)
+        return await self._retrieve(prompt, values, request, who)
 
     async def _values(self, key: str, prompt: Prompt, request: Request, who: Principal) -> dict[str, Value]:
         """Return a value for each variable, with those that their sources give."""
@@ -211,13 +211,14 @@ class Preparer:
         return values
 
     async def _retrieve(
-        self, prompt: Prompt, values: Mapping[str, Value], who: Principal, collection: str | None
+        self, prompt: Prompt, values: Mapping[str, Value], request: Request, who: Principal
     ) -> Retrieved | None:
         """Return what the retrieval of a prompt finds, nothing where its variable was filled by the caller.
 
-        `collection` is searched instead of the prompt's own.
+        The collection of the request is searched instead of the prompt's own, and chunks that it brings along replace
+        what would be found.
         """
-        retrieval = prompt.retrieval
+        retrieval, collection = prompt.retrieval, request.collection
         if retrieval is None:
             if collection:
                 message = f"The prompt '{prompt.name}' does not search a collection. Choose one with 'retrieval'."
@@ -227,6 +228,8 @@ class Preparer:
             return Retrieved()
         if collection:
             retrieval = retrieval.model_copy(update={"collection": clean_parameter(collection, "collection")})
+        if request.context is not None:
+            return await self._retriever.given(retrieval, request.context, who)
         return await self._retriever.retrieve(retrieval, values, who)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:

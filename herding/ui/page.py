@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import gradio as gr
@@ -84,7 +84,6 @@ class Page:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
                 with gr.Tab(tab.label, id=tab.key, elem_id=f"tab-{tab.key}", visible=False) as item:
                     self.items[tab.key], self._tabs[tab] = item, tab(orchestrator)
-        self.access = self.get(AccessTab)
         self._wire_load(demo)
         self._wire_tabs()
 
@@ -104,25 +103,9 @@ class Page:
         on(self.timer.tick, self.follow, [], [self.head, self.timer], name="follow", queue=False)
 
     def _wire_tabs(self) -> None:
-        """Fill a tab when it is opened, and pause the others."""
-        paused = [component for tab in self._tabs.values() for component in tab.pause()]
-        for tab in self._tabs.values():
-            item = self.items[tab.key]
-            if tab.opened:
-                on(item.select, tab.opened, tab.open_inputs, tab.outputs, name=tab.key, queue=False)
-            on(item.select, self._pause_others(tab), [], paused, name=f"pause_others_{tab.key}", queue=False)
-            item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{tab.key}')")
-
-    def _pause_others(self, opened: Tab) -> Callable[[], Awaitable[dict[Any, Any]]]:
-        @requires(ANY_ROLE)
-        async def pause_others() -> dict[Any, Any]:
-            """Pause the tabs that are not open."""
-            updates: dict[Any, Any] = {}
-            for tab in self._tabs.values():
-                updates |= tab.resume() if tab is opened else tab.pause()
-            return updates
-
-        return pause_others
+        """Keep the open tab in the address."""
+        for key, item in self.items.items():
+            item.select(None, None, None, js=f"() => ({_SET_QUERY % 'tab'})('{key}')")
 
     @requires(ANY_ROLE)
     async def load(self, request: gr.Request) -> list[Any]:

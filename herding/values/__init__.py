@@ -22,6 +22,7 @@ from herding.values.calls import (
 )
 from herding.values.collections import (
     Collection,
+    ContextChunk,
     Document,
     DocumentState,
     FoundChunk,
@@ -144,6 +145,7 @@ __all__ = [
     "Chunk",
     "Collection",
     "Considered",
+    "ContextChunk",
     "Delta",
     "Document",
     "DocumentState",

@@ -133,7 +133,10 @@ class FoundChunk:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A chunk that a request was given, as its response and its row name it. `number` is that in the text, from 1."""
+    """A chunk that a request was given, as its response and its row name it. `number` is that in the text, from 1.
+
+    `edited` means that a person changed its text for this request.
+    """
 
     number: int
     collection: str
@@ -142,4 +145,14 @@ class Reference:
     chunk: int
     place: str
     score: float
+    text: str
+    tokens: int = 0
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContextChunk:
+    """A chunk that a request brings along for the retrieval of its prompt, with the text to use."""
+
+    chunk: int
     text: str

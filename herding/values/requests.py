@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid6 import uuid7
 
 from herding.values.calls import Choice, Fields, FinishReason, Message, Parameters, Usage
-from herding.values.collections import Reference
+from herding.values.collections import ContextChunk, Reference
 
 Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "abandoned", "interrupted"]
 """The status of a request.
@@ -48,6 +48,8 @@ class Request:
 
     `collection` is searched instead of the one that the prompt retrieves from.
 
+    `context` are the chunks for the retrieval of the prompt, instead of those that it would find.
+
     With a `session_id`, turns that are None (or a chat of one new message) are those that the session remembers.
     """
 
@@ -67,6 +69,7 @@ class Request:
     after: tuple[Message, ...] = ()
     prompts: tuple[Any, ...] | None = None
     collection: str | None = None
+    context: tuple[ContextChunk, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,9 +14,10 @@ from mcp_types import CallToolResult, TextContent, TextResourceContents
 
 from herding.mcp.sessions import MAX_SESSIONS_EACH
 from tests.api.conftest import live
+from tests.knowledge.conftest import Words, index_all, text
 from tests.mcp.conftest import connect, token_of
-from tests.support.herding import ADMIN_TOKEN, Place
-from tests.support.nodes import Scripted
+from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
+from tests.support.nodes import Scripted, echo
 from tests.support.until import until
 
 MODES = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -113,6 +115,22 @@ async def test_a_run_is_rated_and_read_in_the_history(place: Place, url: str, mo
         refused = await other.call_tool("rate", {"request_id": run["request_id"], "stars": 1})
         assert refused.is_error
         assert text_of(refused) == "Request not found."
+
+
+async def test_a_search_returns_what_is_in_the_documents(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo(), Words()) as place:
+        await place.orchestrator.collections.create("docs", ADMIN)
+        documents = [text("bread.txt", "Bread is baked in an oven."), text("boat.txt", "A boat tacks into the wind.")]
+        await place.orchestrator.collections.add("docs", documents, ADMIN)
+        await index_all(place.orchestrator)
+        async with live(place) as address, connect(f"{address}/mcp", ADMIN_TOKEN) as client:
+            found = await client.call_tool(
+                "search_collection", {"collection": "docs", "text": "oven bread", "top_k": 1}
+            )
+        (match,) = found.structured_content["matches"]
+        assert (match["document"], match["text"]) == ("bread.txt", "Bread is baked in an oven.")
+        assert match["score"] > 0.9
+        assert text_of(found).startswith("[1] bread.txt, line 1\nBread is baked")
 
 
 async def test_errors_of_tools_say_what_to_do(url: str) -> None:

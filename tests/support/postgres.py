@@ -148,6 +148,9 @@ class Server:
         """Sort as people do, where the server can: not in the order of bytes, which is SQLite's."""
         told = subprocess.run([self._programs / "initdb", "--help"], check=True, capture_output=True, text=True).stdout
         natural = ["--locale-provider=icu", "--icu-locale=en-US"] if "--icu-locale" in told else []
+        config = self._programs / "pg_config"
+        if config.exists() and "--without-icu" in subprocess.check_output([config, "--configure"], text=True):
+            natural = []
         return ["--locale=C", *natural]
 
     def _run(self, program: str, *arguments: str) -> None:

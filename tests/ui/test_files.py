@@ -20,23 +20,16 @@ def path(request: pytest.FixtureRequest, served: Served) -> str:
     return str(served.home / "herding.sqlite") if request.param == "database" else request.param
 
 
-def test_no_event_takes_a_file(served: Served, path: str) -> None:
-    fired = 0
-    for event in served.events:
-        inputs = [component.get_block_name() for component in event.inputs]
-        if not [name for name in inputs if name != "state"]:
-            continue
-        ended = served.fire(event._id, [file(path) for _ in inputs], admin=True)
-        assert ended["success"] is False, event.api_name
-        assert "root:" not in str(ended)
-        fired += 1
-    assert fired
+def test_no_event_takes_a_value(served: Served) -> None:
+    """Gradio's events read nothing that a caller sends; the views have routes of their own."""
+    assert [event.api_name for event in served.events if event.fn is not None and event.inputs] == []
 
 
 def test_the_saved_state_of_a_session_leads_to_no_file(served: Served, path: str) -> None:
     session = "deep"
-    event = next(event for event in served.events if event.fn is not None and event.inputs)
-    served.fire(event._id, [file(path) for _ in event.inputs], session=session)
+    for event in served.events:
+        if event.fn is not None:
+            served.fire(event._id, [file(path)], session=session)
     link = served.client.get(f"/gradio_api/deep_link?session_hash={session}")
     config = served.client.get(f"/config?deep_link={link.text.strip(chr(34))}").text
     assert '"components"' in config

@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from herding.access.operations import PROMPTS, RUN, TABS, TOKENS
-from herding.ui.access.new_token import HIDDEN
 from herding.ui.page import TABS as PAGE_TABS
 from herding.ui.page import visible_tabs
 from herding.values import Principal
@@ -72,14 +71,6 @@ async def test_whoever_may_not_see_the_nodes_works_without_them(desktop: Desktop
     assert "rater" in desktop.value(desktop.page.whom)
     await desktop.fire("follow", who=RATER)
     assert 'id="run"' in await desktop.get("engineer", who=RATER, prompt="say")
-
-
-@pytest.mark.parametrize("tab", TABS)
-async def test_what_another_tab_began_ends(desktop: Desktop, tab: str) -> None:
-    page = desktop.page
-    desktop.set(page.access.tokens.secret, "hl_...")
-    await desktop.fire(f"pause_others_{tab}")
-    assert (desktop.value(page.access.tokens.secret) == HIDDEN) is (tab != "access")
 
 
 async def test_a_stranger_to_the_page_gets_nothing(desktop: Desktop) -> None:

@@ -1,99 +1,132 @@
-"""The roles section of the Access tab: an editor for the roles file."""
+"""The roles of the Access tab: an editor for the roles file."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from hashlib import sha256
 
-import gradio as gr
 from markupsafe import Markup
 
 from herding.access.operations import USERS
 from herding.access.role_file import RoleNotes
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.kit.events import on, principal_of, requires
+from herding.ui.access.parts import out_of_band
+from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, join, panel, success
-from herding.values import Principal
+from herding.ui.kit.views import Call, Reply, fragment
 
 HELP = "Permissions and limits of each role. Anything not listed is denied; * means all. Changes apply immediately."
 INACTIVE = "The previous roles stay active"
 CHANGED = "The file has changed since it was loaded."
+TARGET = "#access-roles"
 
 
-class RoleEditor:
-    """The section and its handlers; `loaded` is the file as it was loaded, to detect changes by others."""
+class RoleRoutes:
+    """The routes of the section; the tab inherits them.
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self._accounts, self._patterns = orchestrator.accounts, orchestrator.role_patterns
-        self.loaded = gr.State(None)
-        gr.HTML(el("p", HELP, cls="muted"))
-        self.problem = gr.HTML(visible=False, elem_id="roles-problem")
-        self.text = gr.Code(
-            language="yaml",
-            lines=20,
-            max_lines=36,
-            wrap_lines=True,
-            show_label=False,
-            interactive=True,
-            buttons=["copy"],
-            elem_id="roles-text",
-        )
-        with gr.Row(elem_classes=["answers"]):
-            self.save = gr.Button("Save roles", variant="primary", size="sm", elem_id="roles-save")
-            self.reload = gr.Button("Reload file", size="sm", elem_id="roles-reload")
-        self.note = gr.HTML(elem_id="roles-note", elem_classes=["note"])
-        now: dict[str, Any] = {"queue": False}
-        on(self.save.click, self.save_file, [self.text, self.loaded], self.outputs, name="roles_save", **now)
-        on(self.reload.click, self.load, [], self.outputs, name="roles_reload", **now)
+    The form holds the digest of the file as it was loaded, and that of the text, to detect changes by others and here.
+    """
 
-    @property
-    def inputs(self) -> list[Any]:
-        return [self.text, self.loaded]
+    _orchestrator: Orchestrator
 
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.text, self.loaded, self.problem, self.note]
+    async def _roles_section(self, call: Call) -> Markup:
+        """Return the editor with the current file."""
+        notes = await self._orchestrator.accounts.roles(call.principal)
+        return editor(notes, self._orchestrator.role_patterns.unmatched(call.principal))
 
-    @requires(USERS)
-    async def opened(self, text: str | None, loaded: RoleNotes | None, request: gr.Request) -> list[Any]:
-        """Open the section with the current file, unless the text was edited here."""
-        notes = await self._accounts.roles(principal_of(request))
-        if loaded is None or _same(text, loaded.text):
-            return self._show(notes, self._patterns.unmatched(principal_of(request)))
-        newer = None if notes.digest == loaded.digest else conflict(CHANGED, notes.text, text or "")
-        return [gr.skip(), loaded, _problem(notes), newer or Markup()]
+    @fragment("GET", "/roles", USERS)
+    async def load_roles(self, call: Call) -> Markup:
+        """Return the section with the current file."""
+        return await self._roles_section(call)
 
-    @requires(USERS)
-    async def load(self, request: gr.Request) -> list[Any]:
-        """Replace the text with the current file."""
-        principal = principal_of(request)
-        return self._show(await self._accounts.roles(principal), self._patterns.unmatched(principal))
+    @fragment("POST", "/roles/check", USERS)
+    async def check_roles(self, call: Call) -> Reply:
+        """Return the section as it is when it is opened again: a text that was not edited follows the file."""
+        notes = await self._orchestrator.accounts.roles(call.principal)
+        typed = _normalize(call.text("text"))
+        if _digest(typed) == call.text("untouched"):
+            return Reply(editor(notes, self._orchestrator.role_patterns.unmatched(call.principal)))
+        newer = None if notes.digest == call.text("loaded") else conflict(CHANGED, notes.text, typed)
+        return Reply(editor(notes, (), typed=typed, loaded=call.text("loaded"), note=newer,
+                            untouched=call.text("untouched")))  # fmt: skip
 
-    @requires(USERS)
-    async def save_file(self, text: str | None, loaded: RoleNotes | None, request: gr.Request) -> list[Any]:
+    @fragment("POST", "/roles", USERS)
+    async def save_roles(self, call: Call) -> Reply:
         """Save the file; on an error the typed text stays."""
-        principal, typed = principal_of(request), _normalize(text)
+        typed, loaded, accounts = _normalize(call.text("text")), call.text("loaded"), self._orchestrator.accounts
         try:
-            notes = await self._accounts.save_roles(typed, loaded.digest if loaded else "", principal)
+            notes = await accounts.save_roles(typed, loaded, call.principal)
         except HerdingError as error:
-            return [gr.skip(), loaded, gr.skip(), await self._failed(error, typed, loaded, principal)]
-        done = join([success("Roles saved and active."), _warning_panel(self._patterns.unmatched(principal))])
-        return [notes.text, notes, _problem(notes), done]
+            return Reply(await self._failed(error, typed, loaded, call))
+        warnings = self._orchestrator.role_patterns.unmatched(call.principal)
+        done = join([success("Roles saved and active."), _warning_panel(warnings)])
+        return Reply(
+            join([done, out_of_band({"roles-problem": _problem(notes), "roles-loaded": _loaded(notes.digest,
+                                     _digest(_normalize(notes.text)))})])
+        )  # fmt: skip
 
-    async def _failed(self, error: HerdingError, typed: str, loaded: RoleNotes | None, principal: Principal) -> Markup:
+    async def _failed(self, error: HerdingError, typed: str, loaded: str, call: Call) -> Markup:
         """Return why nothing was saved, with the differences if the file was changed by someone else."""
         with contextlib.suppress(HerdingError):  # the first error is the one to report
-            now = await self._accounts.roles(principal)
-            if loaded is not None and now.digest != loaded.digest:
+            now = await self._orchestrator.accounts.roles(call.principal)
+            if now.digest != loaded:
                 return conflict(error.message, now.text, typed)
         return panel("bad", "Not saved", el("p", error.message), role="alert")
 
-    @staticmethod
-    def _show(notes: RoleNotes, warnings: Sequence[str]) -> list[Any]:
-        return [notes.text, notes, _problem(notes), _warning_panel(warnings) or ""]
+
+def editor(
+    notes: RoleNotes,
+    warnings: Sequence[str],
+    *,
+    typed: str | None = None,
+    loaded: str = "",
+    untouched: str = "",
+    note: Markup | None = None,
+) -> Markup:
+    """Return the editor with the file, or with a text that was typed on top of the file `loaded`."""
+    text = notes.text if typed is None else typed
+    kept = _loaded(loaded or notes.digest, untouched or _digest(_normalize(notes.text)))
+    area = el(
+        "textarea",
+        f"\n{text}",
+        name="text",
+        id="roles-text",
+        rows=str(min(max(text.count("\n") + 2, 16), 36)),
+        cls="input mono",
+        spellcheck="false",
+        wrap="off",
+        aria_label="Roles file (YAML)",
+        aria_describedby="roles-help",
+    )
+    told = el("div", note or _warning_panel(warnings), id="roles-note")
+    actions = el(
+        "div",
+        button("Save roles", kind="primary", submit=True, id="roles-save"),
+        button("Reload file", id="roles-reload", hx_get="ui/access/roles", hx_target=TARGET),
+        cls="answers access-actions",
+    )
+    form = el(
+        "form",
+        actions,
+        told,
+        area,
+        el("div", kept, id="roles-loaded"),
+        id="roles-form",
+        cls="access-fields",
+        hx_post="ui/access/roles",
+        hx_target="#roles-note",
+        hx_sync="this:drop",
+    )
+    help_text = el("p", HELP, cls="muted", id="roles-help")
+    return join([help_text, el("div", _problem(notes), id="roles-problem"), form])
+
+
+def _loaded(digest: str, untouched: str) -> Markup:
+    fields = {"loaded": digest, "untouched": untouched}
+    return join(el("input", type="hidden", name=name, value=value) for name, value in fields.items())
 
 
 def conflict(reason: str, file: str, typed: str) -> Markup:
@@ -112,16 +145,15 @@ def _warning_panel(warnings: Sequence[str]) -> Markup | None:
     return panel("warn", "Patterns without effect", items) if warnings else None
 
 
-def _problem(notes: RoleNotes) -> Any:
-    """Return an update of the banner for an invalid file."""
-    broken = panel("bad", INACTIVE, el("p", notes.problem), role="alert") if notes.problem else Markup()
-    return gr.update(value=broken, visible=bool(broken))
+def _problem(notes: RoleNotes) -> Markup:
+    """Return the banner for an invalid file; empty for a valid one."""
+    return panel("bad", INACTIVE, el("p", notes.problem), role="alert") if notes.problem else Markup()
 
 
-def _normalize(text: str | None) -> str:
+def _normalize(text: str) -> str:
     """Return the text with Unix line ends and a final line end."""
-    return (text or "").replace("\r\n", "\n").rstrip() + "\n"
+    return text.replace("\r\n", "\n").rstrip() + "\n"
 
 
-def _same(text: str | None, file: str) -> bool:
-    return _normalize(text) == _normalize(file)
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()

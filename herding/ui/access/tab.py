@@ -1,69 +1,92 @@
-"""The Access tab: tokens, and for admins users and roles."""
+"""The tab "Access": tokens, and for admins users and roles.
+
+The address has `section`, `token` and `user` (the open rows) and `q` (the search). A new token is in the body of one
+reply and in no address.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-import gradio as gr
+from markupsafe import Markup
 
-from herding.access.operations import ADMINISTER, TOKENS, USERS
-from herding.orchestrator import Orchestrator
-from herding.ui.access.new_token import HIDDEN
-from herding.ui.access.role_editor import RoleEditor
-from herding.ui.access.tokens import TokensSection
-from herding.ui.access.users import UsersSection
-from herding.ui.kit.events import on, principal_of, requires
-from herding.ui.kit.tab import Tab
+from herding.access.operations import TOKENS, USERS
+from herding.ui.access.role_editor import RoleRoutes
+from herding.ui.access.tokens import TokenRoutes, manages_all
+from herding.ui.access.users import UserRoutes
+from herding.ui.kit.fields import button
+from herding.ui.kit.format import el
+from herding.ui.kit.views import Call, Reply, View, fragment
+from herding.values import Principal
+
+SECTIONS = {"tokens": "Tokens", "users": "Users", "roles": "Roles"}
 
 
-class AccessTab(Tab):
-    """The tab, with a section each for tokens, users and roles."""
+class AccessTab(TokenRoutes, UserRoutes, RoleRoutes, View):
+    """The sections, of which one is shown; the others keep what was typed in them."""
 
     key = "access"
     label = "Access"
     rights = frozenset({TOKENS})
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        with gr.Tabs(selected="tokens", elem_id="access-tabs") as self.sections:
-            with gr.Tab("Tokens", id="tokens", elem_id="access-tokens") as self.tab_tokens:
-                self.tokens = TokensSection(orchestrator)
-            with gr.Tab("Users", id="users", visible=False, elem_id="access-users") as self.tab_users:
-                self.users = UsersSection(orchestrator)
-            with gr.Tab("Roles", id="roles", visible=False, elem_id="access-roles") as self.tab_roles:
-                self.roles = RoleEditor(orchestrator)
-        self._wire()
+    @fragment("GET", "", TOKENS)
+    async def open(self, call: Call) -> Reply:
+        """Return the whole tab with the section that the address names."""
+        known = sections_of(call.principal)
+        chosen = call.text("section") if call.text("section") in known else known[0]
+        shown = [
+            el(
+                "div",
+                await self._section(name, call) if name == chosen else None,
+                id=f"access-{name}",
+                cls="access-section",
+                data_section=name,
+                data_loaded="" if name == chosen else None,
+                hidden=None if name == chosen else "",
+            )
+            for name in known
+        ]
+        nav = _nav(known, chosen) if len(known) > 1 else None
+        address = {"section": "" if chosen == known[0] else chosen}
+        return Reply(el("div", nav, *shown, id="access", cls="access", data_module="access"), address=address)
 
-    def _wire(self) -> None:
-        tokens, users, roles, now = self.tokens, self.users, self.roles, {"queue": False}
-        on(self.tab_tokens.select, tokens.opened, tokens.inputs, tokens.outputs, name="access_tokens", **now)
-        on(self.tab_users.select, users.opened, users.inputs, users.outputs, name="access_users", **now)
-        on(self.tab_roles.select, roles.opened, roles.inputs, roles.outputs, name="access_roles", **now)
-        for key, tab in (("users", self.tab_users), ("roles", self.tab_roles)):
-            on(tab.select, tokens.hide, [], [tokens.secret], name=f"hide_token_{key}", **now)
+    @fragment("GET", "/sections/users", USERS)
+    async def users(self, call: Call) -> Markup:
+        """Return the section of the users."""
+        return await self._users_section(call)
 
-    @property
-    def inputs(self) -> list[Any]:
-        return [*self.tokens.inputs, *self.users.inputs]
+    @fragment("GET", "/sections/roles", USERS)
+    async def roles(self, call: Call) -> Markup:
+        """Return the section of the roles."""
+        return await self._roles_section(call)
 
-    @property
-    def open_inputs(self) -> list[Any]:
-        return self.inputs
+    @fragment("GET", "/sections/tokens", TOKENS)
+    async def tokens(self, call: Call) -> Markup:
+        """Return the section of the tokens."""
+        return await self._tokens_section(call)
 
-    @property
-    def outputs(self) -> list[Any]:
-        return [self.tab_users, self.tab_roles, *self.tokens.outputs, *self.users.outputs]
+    async def _section(self, name: str, call: Call) -> Markup:
+        if name == "users":
+            return await self._users_section(call)
+        return await (self._roles_section(call) if name == "roles" else self._tokens_section(call))
 
-    def pause(self) -> dict[Any, Any]:
-        return {self.tokens.secret: HIDDEN}
 
-    @requires(TOKENS)
-    async def opened(self, request: gr.Request, *values: Any) -> list[Any]:
-        """Open the tab with the sections of the role."""
-        admin, count = principal_of(request).rights >= {USERS, ADMINISTER}, len(self.tokens.inputs)
-        search, selected, *current = values[:count]
-        tokens = await self.tokens.opened(search, selected, request, *current)
-        users = [gr.skip() for _ in self.users.outputs]
-        if admin:
-            search, selected, role = values[count:]
-            users = await self.users.opened(search, selected, role, request)
-        return [gr.update(visible=admin), gr.update(visible=admin), *tokens, *users]
+def sections_of(who: Principal) -> Sequence[str]:
+    """Return the sections of a principal."""
+    return tuple(SECTIONS) if manages_all(who) else ("tokens",)
+
+
+def _nav(known: Sequence[str], chosen: str) -> Markup:
+    links = (
+        button(
+            SECTIONS[name],
+            kind="quiet",
+            cls="access-tab",
+            id=f"access-to-{name}",
+            data_to=name,
+            aria_current="true" if name == chosen else None,
+            aria_controls=f"access-{name}",
+        )
+        for name in known
+    )
+    return el("nav", *links, cls="access-nav", aria_label="Sections")

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.responses import JSONResponse, Response
 
 from herding.access.operations import HISTORY, PROMPTS, RATE, RUN
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.compare import replay, results
 from herding.ui.compare.blind import assign
@@ -51,6 +51,7 @@ from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
 
@@ -243,10 +244,8 @@ class CompareTab(RunRoutes, View):
     @fragment("POST", "/rate/{request_id}", RATE)
     async def rate(self, call: Call) -> Reply:
         """Save the stars of a response; 0 removes them. Once all responses have stars, hidden names are shown."""
-        stars, who = call.whole("stars"), call.principal
-        if not 0 <= stars <= 5:
-            raise UserError("Select 1 to 5 stars.", param="score")
-        await self._orchestrator.feedback.rate(call.path["request_id"], stars or None, who)
+        stars, who = parse_stars(call.whole("stars")), call.principal
+        await self._orchestrator.feedback.rate(call.path["request_id"], stars, who)
         if call.text("hidden") != "on":
             return Reply(SAVED)
         entries = await self._entries(call)

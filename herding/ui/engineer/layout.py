@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from herding.access.operations import EDIT, SAVE
 from herding.prompts.variables import MAX_TEXT
-from herding.ui.engineer import messages, saving, settings, variables, variants
+from herding.ui.engineer import messages, retrieved, saving, settings, variables, variants
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
@@ -133,6 +133,7 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
             el("section", el("h2", "Messages" if not data.get("prompt") else "Prompt"),
                variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section"),
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
+            retrieved.section(edited),
             settings.parameters(data.get("parameters") or {}, can_edit_all=can_define),
             settings.checks(data.get("checks") or {}) if can_define else None,
             settings.details(data) if can_define else None,
@@ -175,6 +176,7 @@ def _yaml_part(edited: EditedPrompt) -> Markup:
             el("section", label, el("div", lines, area, cls="engineer-yaml"), messages.error_slot("yaml"),
                id="yaml-section", cls="engineer-section"),
             el("section", el("h2", "Variables"), values, id="variables-section", cls="engineer-section"),
+            retrieved.section(edited),
         ]
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.engineer import chat, code_panel
 from herding.ui.engineer.feedback import feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
+from herding.ui.engineer.retrieved import with_context
 from herding.ui.kit import response
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state, join
@@ -80,7 +81,7 @@ class RunRoutes:
         who, ended = call.principal, list[Outcome]()
         try:
             edited = await read_form(call, self._orchestrator)
-            request = _request(call, edited)
+            request = with_context(_request(call, edited), call)
             if edited.prompt.chat:
                 yield "question", await self._question(request, call.text("message"), who)
         except HerdingError as error:

@@ -24,6 +24,7 @@ from herding.ui.engineer.layout import Shown
 from herding.ui.engineer.messages import unused
 from herding.ui.engineer.model_routes import ModelRoutes
 from herding.ui.engineer.prompt_routes import PromptRoutes
+from herding.ui.engineer.retrieved import RetrievedRoutes
 from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
 from herding.ui.engineer.save_routes import SaveRoutes
 from herding.ui.engineer.variables import card, control, shape
@@ -33,7 +34,7 @@ from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Principal, PromptInfo
 
 
-class EngineerTab(RunRoutes, DraftRoutes, SaveRoutes, ModelRoutes, PromptRoutes, View):
+class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRoutes, PromptRoutes, View):
     """Opens the tab, and stores what is typed."""
 
     key = "engineer"

@@ -20,8 +20,8 @@ from herding.ui.kit.gradio_files import FOREVER, TYPES
 from herding.ui.kit.theme import ASSETS
 
 STYLES = "views.css"
-_NO_SCRIPTS = frozenset({"page.js", "picklist.js", "secret.js"})
-"""Scripts that are parts of Gradio's page."""
+_NO_SCRIPTS = frozenset({"page.js"})
+"""The script that is part of Gradio's page."""
 
 _FIRST = frozenset(
     {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"} | {"shortcuts.js"}

@@ -11,7 +11,6 @@ import gradio as gr
 
 from herding.errors import BROKEN, HerdingError
 from herding.ui.kit.format import escape
-from herding.ui.kit.full_updates import FullUpdateBlocks
 from herding.values import Principal
 
 REFUSED = "Your role does not allow this. Ask an admin."
@@ -77,7 +76,7 @@ def required_right(event: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-class GuardedBlocks(FullUpdateBlocks):
+class GuardedBlocks(gr.Blocks):
     """Blocks that authorize every event, however it is called; handlers without a mark are refused."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

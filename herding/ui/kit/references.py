@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from herding.ui.kit.format import el, plural
+from herding.ui.kit.format import chip, el, plural
 from herding.values import Reference
 
 
@@ -40,7 +40,8 @@ def _card(reference: Reference) -> Markup:
         "div",
         el("b", f"[{reference.number}]"),
         link,
-        el("span", f"{reference.score:.2f}", cls="muted score"),
+        el("span", f"{reference.score:.2f}", cls="muted score") if reference.score else None,
+        chip("Edited", "accent") if reference.edited else None,
         cls="reference-head",
     )
     text = el("details", el("summary", "Text"), el("pre", reference.text, cls="code", tabindex="0"))

@@ -49,7 +49,7 @@ def _event(event: NodeEvent) -> Markup:
 def plugin_list(plugins: Sequence[PluginInfo]) -> Markup:
     """Return the plugins of this installation with their state."""
     if not plugins:
-        text = "No plugins installed. A plugin is a package that adds node kinds, checks or document loaders."
+        text = "No plugins installed. A plugin is a package that adds nodes, checks, sources, filters or policies."
         content = el("p", text, cls="muted")
     else:
         content = el("ul", *(_plugin(plugin) for plugin in plugins), cls="node-plugins")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html import unescape
-from typing import Any
 
 import pytest
 
 from herding.errors import AccessError, AuthenticationError, NotFoundError
 from herding.store import now_ms
-from herding.ui.access.new_token import DAY_MS, HIDDEN, NEVER, expires_at, expiry_choices
+from herding.ui.access.new_token import DAY_MS, NEVER, expires_at, expiry_choices
 from herding.ui.access.tokens import MAX_ROWS, TokenView, token_table
 from herding.ui.access.users import user_table
-from herding.values import Limit, Token, User
+from herding.values import Limit, Principal, Token, User
 from tests.support.herding import GUEST
 from tests.support.people import principal
-from tests.ui.conftest import HOSTILE_TEXT, Desktop
+from tests.ui.conftest import HOSTILE_TEXT, Desktop, Piece
 
 ADA, BOB = (replace(principal(name, "user"), token=f"{name:a>12}") for name in ("ada", "bob"))
 
@@ -27,23 +26,19 @@ async def office(desktop: Desktop) -> Desktop:
     """The page, in a Herding with two users and the admin."""
     for user in (User("ada", "Ada Lovelace", "user"), User("bob", "Bob", "user"), User("admin", "Boss", "admin")):
         await desktop.place.accounts.add_user(user, desktop.who)
-    await desktop.fire("access")
-    await desktop.fire("access_users")
     return desktop
 
 
-def shown_token(desktop: Desktop) -> str:
+def shown_token(piece: Piece) -> str:
     """The token on the page."""
-    found = re.search(r"hl_\w{12}_\w{43}", desktop.value(desktop.page.access.tokens.secret))
+    found = re.search(r"hl_\w{12}_\w{43}", piece.html)
     return found[0] if found else ""
 
 
-async def create(desktop: Desktop, name: str = "app", *, who: Any = None, **choices: Any) -> str:
-    form = desktop.page.access.tokens.form
-    for field, value in {"name": name, **choices}.items():
-        desktop.set(getattr(form, field), value)
-    await desktop.fire("token_create", who=who)
-    return shown_token(desktop)
+async def create(
+    desktop: Desktop, name: str = "app", *, who: Principal | None = None, days: int | str = 90, **fields: str
+) -> Piece:
+    return await desktop.post("access/tokens", who=who, name=name, days=str(days), **fields)
 
 
 async def role_of(desktop: Desktop, token: str) -> str:
@@ -51,173 +46,164 @@ async def role_of(desktop: Desktop, token: str) -> str:
 
 
 async def test_a_token_is_made_for_a_user_and_works(office: Desktop) -> None:
-    form = office.page.access.tokens.form
-    assert ("Ada Lovelace · ada", "ada") in office.prop(form.user, "choices")
-    token = await create(office, user="ada", days=30)
-    found = await office.place.authenticator.authenticate_token(token, "test")
+    opened = await office.get("access")
+    assert ">Ada Lovelace · ada<" in opened
+    assert '<option value="90" selected="">' in opened
+    piece = await create(office, user="ada", days=30)
+    found = await office.place.authenticator.authenticate_token(shown_token(piece), "test")
     assert (found.id, found.role) == ("ada", "user")
     assert found.expires_at is not None
     assert 29 * DAY_MS < found.expires_at - now_ms() <= 30 * DAY_MS
-    assert office.value(form.name) == ""
-    assert "app" in office.value(office.page.access.tokens.list)
-    assert await role_of(office, await create(office, user="ada", role="rater", days=NEVER)) == "rater"
+    assert "token-created" in piece.told
+    assert ">app</button>" in piece
+    assert await role_of(office, shown_token(await create(office, user="ada", role="rater", days=NEVER))) == "rater"
 
 
-async def test_a_token_is_in_one_place_and_gone_after_the_next_action(office: Desktop) -> None:
-    tokens = office.page.access.tokens
-    token = await create(office, user="ada")
+async def test_a_token_is_in_one_place_and_in_no_later_reply(office: Desktop) -> None:
+    piece = await create(office, user="ada")
+    token = shown_token(piece)
+    assert unescape(piece.html).count(token) == 2
+    assert f"Authorization: Bearer {token}" in unescape(piece.html)
+    assert "http://herding.test/api/v1/me" in piece
+    assert token not in str(piece.told)
     (listed,) = await office.place.accounts.tokens(office.who)
-    carriers = [key for key, props in office.shown.items() if token in str(props) or token[16:] in str(props)]
-    assert carriers == [tokens.secret._id]
-    assert unescape(office.value(tokens.secret)).count(token) == 2
-    assert "Bearer" in office.value(tokens.secret)
-    for event, item in [("token_pick", listed.id), ("token_search", None), ("access_tokens", None), ("access", None)]:
-        office.set(tokens.secret, token)
-        await office.fire(event, item)
-        assert office.value(tokens.secret) == HIDDEN, event
-    for event in ("hide_token_users", "hide_token_roles", "hide_token_revoke"):
-        office.set(tokens.secret, token)
-        await office.fire(event)
-        assert office.value(tokens.secret) == HIDDEN, event
+    for path in ("access", "access/tokens", "access/sections/tokens", f"access/tokens/{listed.id}"):
+        shown = await office.get(path)
+        assert token not in shown
+        assert token[16:] not in shown
 
 
-async def test_a_failed_try_says_why_and_keeps_what_was_typed(office: Desktop) -> None:
-    tokens = office.page.access.tokens
-    await create(office, user="ada")
-    assert not await create(office, "x" * 101, user="ada")
-    assert "1 to 100 characters" in office.value(tokens.form.note)
-    assert office.value(tokens.form.name) == "x" * 101
-    assert not await create(office, user="nobody")
-    assert "User not found" in office.value(tokens.form.note)
-    assert not await create(office, user="ada", role="admin")
-    assert "cannot have more privileges than its user" in office.value(tokens.form.note)
-    assert not await create(office, user="ada", role="", days=8)
-    assert "Choose when the token expires" in office.value(tokens.form.note)
+async def test_a_failed_try_says_why(office: Desktop) -> None:
+    for fields, told in (
+        ({"name": "x" * 101, "user": "ada"}, "1 to 100 characters"),
+        ({"user": "nobody"}, "User not found"),
+        ({"user": "ada", "role": "admin"}, "cannot have more privileges than its user"),
+        ({"user": "ada", "days": "8"}, "Choose when the token expires"),
+    ):
+        piece = await create(office, **fields)  # type: ignore[arg-type]
+        assert told in piece
+        assert re.match(r'<div id="token-note" hx-swap-oob="innerHTML">', piece.html)
+        assert not shown_token(piece)
+    assert list(await office.place.accounts.tokens(office.who)) == []
 
 
 async def test_a_rotated_token_is_replaced_and_a_revoked_one_is_over(office: Desktop) -> None:
-    tokens, authenticator = office.page.access.tokens, office.place.authenticator
-    old = await create(office, user="ada", role="")
+    authenticator = office.place.authenticator
+    old = shown_token(await create(office, user="ada"))
     (listed,) = await office.place.accounts.tokens(office.who)
-    await office.fire("token_pick", listed.id)
-    assert office.prop(tokens.rotate, "visible") is True
-    await office.fire("token_rotate")
-    new = shown_token(office)
+    opened = await office.get(f"access/tokens/{listed.id}")
+    assert 'id="token-rotate"' in opened
+    assert opened.told["address"] == {"token": listed.id}
+    piece = await office.post(f"access/tokens/{listed.id}/rotate")
+    new = shown_token(piece)
     assert new
     assert new != old
-    assert "keeps working for 24 hours" in office.value(tokens.secret)
+    assert "keeps working for 24 hours" in piece
     assert [(await authenticator.authenticate_token(token, "test")).id for token in (old, new)] == ["ada", "ada"]
-    assert office.value(tokens.selected) == new[3:15]
-    await office.fire("token_revoke_ask")
-    assert office.prop(tokens.revoke.row, "visible") is True
-    await office.fire("token_revoke")
+    assert piece.told["address"] == {"token": new[3:15]}
+    assert "hx-confirm" in piece
+    revoked = await office.post(f"access/tokens/{new[3:15]}/revoke")
     with pytest.raises(AuthenticationError):
         await authenticator.authenticate_token(new, "test")
-    assert ">revoked<" in office.value(tokens.page)
-    assert [office.prop(part, "visible") for part in (tokens.rotate, *tokens.revoke.outputs)] == [False, False, False]
+    assert ">revoked<" in revoked
+    assert 'id="token-rotate"' not in revoked
+    assert 'id="token-revoke"' not in revoked
 
 
 async def test_a_user_sees_and_changes_only_their_own_tokens(office: Desktop) -> None:
-    tokens = office.page.access.tokens
-    await create(office, user="ada")
+    await create(office, "adas", user="ada")
     (adas,) = await office.place.accounts.tokens(office.who)
-    await office.fire("access", who=BOB)
-    assert "No tokens yet" in office.value(tokens.list)
-    assert office.prop(tokens.form.user, "visible") is False
-    assert [office.prop(tab, "visible") for tab in (office.page.access.tab_users, office.page.access.tab_roles)] == [
-        False,
-        False,
-    ]
+    opened = await office.get("access", who=BOB, section="users", token=adas.id)
+    assert "No tokens yet" in opened
+    for part in ("adas", 'id="token-user"', "access-users", "access-roles", "access-nav"):
+        assert part not in opened
     with pytest.raises(NotFoundError):
-        await office.fire("token_pick", adas.id, who=BOB)
-    office.set(tokens.selected, adas.id)
-    for event in ("token_rotate", "token_revoke"):
+        await office.get(f"access/tokens/{adas.id}", who=BOB)
+    for action in ("rotate", "revoke"):
         with pytest.raises(NotFoundError):
-            await office.fire(event, who=BOB)
-    token = await create(office, user="ada", who=BOB)
-    assert (await office.place.authenticator.authenticate_token(token, "test")).id == "bob"
-    assert "adas" not in office.value(tokens.list)
-    with pytest.raises(AccessError):
-        await office.fire("access", who=GUEST)
+            await office.post(f"access/tokens/{adas.id}/{action}", who=BOB)
+    piece = await create(office, user="ada", who=BOB)
+    assert (await office.place.authenticator.authenticate_token(shown_token(piece), "test")).id == "bob"
+    assert "adas" not in piece
+    for path in ("access", "access/tokens"):
+        with pytest.raises(AccessError):
+            await office.get(path, who=GUEST)
 
 
-async def test_whoever_is_no_user_reads_what_to_do(desktop: Desktop) -> None:
-    form = desktop.page.access.tokens.form
-    await desktop.fire("access")
-    assert "Add a user under Users first" in desktop.value(form.missing)
-    assert desktop.prop(form.box, "visible") is False
-    await desktop.fire("access", who=replace(GUEST, rights=BOB.rights))
-    assert "Ask an admin to add you" in desktop.value(form.missing)
+async def test_a_visitor_who_is_no_user_reads_what_to_do(desktop: Desktop) -> None:
+    assert "Add a user under Users first" in await desktop.get("access")
+    shown = await desktop.get("access", who=replace(GUEST, rights=BOB.rights))
+    assert "Ask an admin to add you" in shown
+    assert 'id="token-create"' not in shown
+
+
+async def test_tokens_are_found(office: Desktop) -> None:
+    await create(office, "laptop", user="ada")
+    await create(office, "server", user="bob")
+    found = await office.get("access/tokens", q="ADA lap")
+    assert "laptop" in found
+    assert "server" not in found
+    assert found.told["address"] == {"q": "ADA lap"}
+    assert "No matching tokens" in await office.get("access/tokens", q="nothing like it")
 
 
 async def test_users_are_added_and_changed(office: Desktop) -> None:
-    users, form = office.page.access.users, office.page.access.users.form
-    await office.fire("user_new")
-    for field, value in {"id": "carl", "name": "", "role": "rater", "limits": "5 requests per 1 hour"}.items():
-        office.set(getattr(form, field), value)
-    await office.fire("user_save")
+    assert "New user" in await office.get("access/user")
+    fields = {"id": "carl", "name": "", "role": "rater", "limits": "5 requests per 1 hour"}
+    added = await office.post("access/users", **fields)
     carl = await office.place.accounts.user("carl", office.who)
     assert (carl.name, carl.role, carl.limits) == ("carl", "rater", (Limit("request", 1, 5),))
-    assert office.value(users.selected) == "carl"
-    assert office.prop(form.id, "interactive") is False
-    office.set(form.limits, "5 requests per 1 hour\n7 tokens per day")
-    office.set(form.name, "Carl")
-    await office.fire("user_save")
-    assert "Fix line 2 of the limits, &#x27;7 tokens per day&#x27;" in office.value(form.note)
-    assert office.value(form.name) == "Carl"
+    assert "Create a token for them under Tokens" in added
+    assert added.told["address"] == {"user": "carl"}
+    assert re.search(r'<input[^>]*id="user-id"[^>]*disabled|<input[^>]*disabled[^>]*id="user-id"', added.html)
+    wrong = {"id": "carl", "name": "Carl", "role": "rater", "limits": "5 requests per 1 hour\n7 tokens per day"}
+    refused = await office.post("access/users/carl", **wrong)
+    assert "Fix line 2 of the limits, &#x27;7 tokens per day&#x27;" in refused
+    assert 'value="Carl"' in refused
+    assert "7 tokens per day</textarea>" in refused
     assert (await office.place.accounts.user("carl", office.who)).name == "carl"
-    office.set(form.limits, "")
-    office.set(form.disabled, True)
-    await office.fire("user_save")
+    changed = await office.post("access/users/carl", name="Carl", role="rater", limits="", disabled="on", opt_out="on")
     carl = await office.place.accounts.user("carl", office.who)
-    assert (carl.name, carl.limits, carl.disabled, carl.created_at > 0) == ("Carl", (), True, True)
-    assert "disabled" in office.value(users.list)
+    assert (carl.name, carl.limits, carl.disabled, carl.opt_out) == ("Carl", (), True, True)
+    assert carl.created_at > 0
+    assert "Saved." in changed
+    assert ">disabled<" in changed
+    assert "already" in await office.post("access/users", id="carl", name="Twice", role="rater")
 
 
 async def test_a_user_is_found_and_put_into_the_form(office: Desktop) -> None:
-    users = office.page.access.users
-    office.set(users.search, "LOVE")
-    await office.fire("user_search")
-    assert "Ada" in office.value(users.list)
-    assert "Bob" not in office.value(users.list)
-    await office.fire("user_pick", "ada")
-    assert office.value(users.form.name) == "Ada Lovelace"
-    assert office.value(users.form.save) == "Save changes"
-    office.set(users.search, "nothing like it")
-    await office.fire("user_search")
-    assert "No matching users" in office.value(users.list)
-    await office.fire("user_new")
-    assert (office.value(users.form.id), office.value(users.selected)) == ("", "")
+    found = await office.get("access/users", q="LOVE")
+    assert "Ada" in found
+    assert "Bob" not in found
+    form = await office.get("access/users/ada")
+    assert 'value="Ada Lovelace"' in form
+    assert "Save changes" in form
+    assert form.told["address"] == {"user": "ada"}
+    assert "No matching users" in await office.get("access/users", q="nothing like it")
+    whole = await office.get("access", section="users", user="ada")
+    assert 'value="Ada Lovelace"' in whole
+    assert "Ended 0 sessions" in await office.post("access/users/ada/sessions")
 
 
-@pytest.mark.parametrize("event", ["access_users", "user_search", "user_new", "user_pick"])
-async def test_only_who_administers_gets_to_the_users(office: Desktop, event: str) -> None:
-    with pytest.raises(AccessError):
-        await office.fire(event, "ada", who=BOB)
-
-
-async def test_a_refused_save_of_somebody_else_changes_nothing(office: Desktop) -> None:
-    form = office.page.access.users.form
-    await office.fire("user_pick", "ada")
-    office.set(form.role, "admin")
-    await office.fire("user_save", who=BOB)
-    assert "Not saved" in office.value(form.note)
+async def test_only_admins_get_to_the_users(office: Desktop) -> None:
+    for path in ("access/users", "access/user", "access/users/ada", "access/sections/users"):
+        with pytest.raises(AccessError):
+            await office.get(path, who=BOB)
+    for path in ("access/users", "access/users/ada", "access/users/ada/sessions"):
+        with pytest.raises(AccessError):
+            await office.post(path, who=BOB, role="admin", name="x")
     assert (await office.place.accounts.user("ada", office.who)).role == "user"
 
 
 async def test_hostile_names_are_characters(office: Desktop) -> None:
     name = HOSTILE_TEXT[:90]
     await office.place.accounts.add_user(User("eve", name, "user"), office.who)
-    await create(office, name, user="eve")
-    await office.fire("access_users")
-    await office.fire("user_pick", "eve")
+    created = await create(office, name, user="eve")
     (token,) = await office.place.accounts.tokens(office.who)
-    found = [office.page.access.tokens.secret, office.page.access.tokens.list, office.page.access.users.list]
-    for component in (*found, office.page.access.users.form.title):
-        assert "&lt;img" in office.value(component)
-        assert "<img" not in office.value(component)
-    await office.fire("token_pick", token.id)
-    assert "<img" not in office.value(office.page.access.tokens.page)
+    paths = ("access", f"access/tokens/{token.id}", "access/users", "access/users/eve")
+    for piece in (created, *[await office.get(path) for path in paths]):
+        assert "&lt;img" in piece
+        assert "<img" not in piece
 
 
 def test_the_list_of_tokens_puts_the_working_ones_first_and_ends_somewhere() -> None:
@@ -229,11 +215,11 @@ def test_the_list_of_tokens_puts_the_working_ones_first_and_ends_somewhere() -> 
     assert shown.index("expires soon") < shown.index("revoked") < shown.index("expired")
     assert "user disabled" in token_table([soon], TokenView(now, disabled=frozenset({"ada"})), searched=False)
     many = [replace(over, id=str(number)) for number in range(MAX_ROWS + 1)]
-    assert token_table(many, TokenView(now), searched=False).count("data-pick") == MAX_ROWS
+    assert token_table(many, TokenView(now), searched=False).count("data-row") == MAX_ROWS
     assert "Search to see others" in token_table(many, TokenView(now), searched=False)
     assert "No matching tokens" in token_table([], TokenView(now), searched=True)
     users = [User(f"u{number}", "U", "user") for number in range(MAX_ROWS + 1)]
-    assert user_table(users, "", own="u1", searched=False).count("data-pick") == MAX_ROWS
+    assert user_table(users, "", own="u1", searched=False).count("data-row") == MAX_ROWS
 
 
 def test_no_token_is_offered_that_outlives_the_one_one_came_with() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from herding.access.role_file import Roles
 from herding.errors import AccessError
 from tests.support.herding import GUEST
 from tests.support.people import ROLES
-from tests.ui.conftest import Desktop, opened
+from tests.ui.conftest import Desktop, Piece, opened
+from tests.ui.engineer.pages import FieldReader
 
 
 @pytest.fixture
@@ -26,9 +29,8 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def editing(tmp_path: Path, file: Path) -> AsyncIterator[Desktop]:
-    """The page with the roles open."""
+    """The page of an admin."""
     async with opened(tmp_path, roles=Roles(file)) as desktop:
-        await desktop.fire("access_roles")
         yield desktop
 
 
@@ -41,77 +43,88 @@ def elsewhere(file: Path, old: str, new: str) -> None:
     file.write_text(said(file).replace(old, new), encoding="utf-8")
 
 
-def edit(desktop: Desktop, old: str, new: str) -> str:
-    """Somebody types into the editor; tells its text."""
-    roles = desktop.page.access.roles
-    text = str(desktop.value(roles.text))
-    assert old in text
-    desktop.set(roles.text, text.replace(old, new))
-    return text.replace(old, new)
+def fields(piece: Piece, before: dict[str, str] | None = None) -> dict[str, str]:
+    """The fields on the page, the text with the line ends of a browser."""
+    reader = FieldReader()
+    reader.feed(piece.html)
+    found = {**(before or {}), **dict(reader.fields)}
+    return {**found, "text": found["text"].replace("\r\n", "\n").replace("\n", "\r\n")}
+
+
+async def loaded(desktop: Desktop) -> dict[str, str]:
+    return fields(await desktop.get("access/sections/roles"))
+
+
+def edit(form: dict[str, str], old: str, new: str) -> dict[str, str]:
+    """Somebody types into the editor."""
+    assert old in form["text"]
+    return {**form, "text": form["text"].replace(old, new)}
 
 
 async def test_what_is_saved_is_in_force(editing: Desktop, file: Path) -> None:
-    roles = editing.page.access.roles
-    text = edit(editing, "  rater:", "  critic:")
-    await editing.fire("roles_save")
-    assert "saved and active" in editing.value(roles.note)
-    assert said(file) == text
+    form = edit(await loaded(editing), "  rater:", "  critic:")
+    saved = await editing.post("access/roles", **form)
+    assert "saved and active" in saved
+    assert said(file) == form["text"].replace("\r\n", "\n")
     assert "critic" in editing.place.accounts.role_names(editing.who)
-    edit(editing, "  critic:", "  rater:")
-    await editing.fire("roles_save")
-    assert "saved and active" in editing.value(roles.note)
+    again = await editing.post("access/roles", **edit(fields(saved, form), "  critic:", "  rater:"))
+    assert "saved and active" in again
 
 
 async def test_a_broken_text_is_refused_and_stays(editing: Desktop, file: Path) -> None:
-    roles, before = editing.page.access.roles, said(file)
-    text = edit(editing, "allow_tabs: [engineer", "allow_tabs: [engine")
-    await editing.fire("roles_save")
-    assert "is not a tab" in editing.value(roles.note)
-    assert editing.value(roles.text) == text
+    before = said(file)
+    refused = await editing.post(
+        "access/roles", **edit(await loaded(editing), "allow_tabs: [engineer", "allow_tabs: [engine")
+    )
+    assert "is not a tab" in refused
+    assert "textarea" not in refused  # the text on the page stays
     assert said(file) == before
 
 
 async def test_a_text_that_somebody_else_overtook_is_refused_with_what_differs(editing: Desktop, file: Path) -> None:
-    roles = editing.page.access.roles
-    text = edit(editing, "Tries prompts", "Mine")
+    form = edit(await loaded(editing), "Tries prompts", "Mine")
     elsewhere(file, "Tries prompts", "<b>Theirs")
-    await editing.fire("roles_save")
-    assert "Someone else changed the roles" in editing.value(roles.note)
-    assert "+    description: Mine" in editing.value(roles.note)
-    assert "-    description: &lt;b&gt;Theirs" in editing.value(roles.note)
-    assert editing.value(roles.text) == text
+    refused = await editing.post("access/roles", **form)
+    assert "Someone else changed the roles" in refused
+    assert "+    description: Mine" in refused
+    assert "-    description: &lt;b&gt;Theirs" in refused
     assert "Theirs" in said(file)
-    await editing.fire("access_roles")
-    assert editing.value(roles.text) == text
-    assert "The file has changed since it was loaded" in editing.value(roles.note)
-    await editing.fire("roles_reload")
-    assert "Theirs" in editing.value(roles.text)
-    assert editing.value(roles.note) == ""
+    opened_again = await editing.post("access/roles/check", **form)
+    assert fields(opened_again) == form
+    assert "The file has changed since it was loaded" in opened_again
+    assert "Someone else changed the roles" in await editing.post("access/roles", **fields(opened_again))
+    reloaded = await editing.get("access/roles")
+    assert "Theirs" in fields(reloaded)["text"]
+    assert "Someone else" not in reloaded
 
 
 async def test_an_untouched_text_follows_the_file(editing: Desktop, file: Path) -> None:
+    form = await loaded(editing)
     elsewhere(file, "Tries prompts", "Theirs")
-    await editing.fire("access_roles")
-    assert "Theirs" in editing.value(editing.page.access.roles.text)
+    assert "Theirs" in fields(await editing.post("access/roles/check", **form))["text"]
 
 
 async def test_a_broken_file_is_told_and_the_old_roles_stay(editing: Desktop, file: Path) -> None:
-    roles = editing.page.access.roles
-    assert editing.prop(roles.problem, "visible") is False
+    assert "The previous roles stay active" not in await editing.get("access", section="roles")
     elsewhere(file, said(file), "roles: [")
     await asyncio.to_thread(editing.place.accounts._roles.refresh)
-    await editing.fire("access_roles")
-    assert editing.prop(roles.problem, "visible") is True
-    assert "The previous roles stay active" in editing.value(roles.problem)
+    assert "The previous roles stay active" in await editing.get("access", section="roles")
     assert "rater" in editing.place.accounts.role_names(editing.who)
 
 
-async def test_only_who_administers_reads_or_writes_roles(editing: Desktop, file: Path) -> None:
-    before = said(file)
-    for event in ("access_roles", "roles_reload"):
+async def test_patterns_without_effect_are_told(editing: Desktop, file: Path) -> None:
+    elsewhere(file, 'allow_prompts: ["*"]', "allow_prompts: [nothing_like_it]")
+    await asyncio.to_thread(editing.place.accounts._roles.refresh)
+    shown = unescape((await editing.get("access/sections/roles")).html)
+    assert re.search("Patterns without effect.*nothing_like_it", shown)
+
+
+async def test_only_admins_read_or_write_roles(editing: Desktop, file: Path) -> None:
+    before, form = said(file), await loaded(editing)
+    for path in ("access/roles", "access/sections/roles"):
         with pytest.raises(AccessError):
-            await editing.fire(event, who=GUEST)
-    edit(editing, "Tries prompts", "Mine")
-    await editing.fire("roles_save", who=GUEST)
-    assert "Not saved" in editing.value(editing.page.access.roles.note)
+            await editing.get(path, who=GUEST)
+    for path in ("access/roles", "access/roles/check"):
+        with pytest.raises(AccessError):
+            await editing.post(path, who=GUEST, **edit(form, "Tries prompts", "Mine"))
     assert said(file) == before

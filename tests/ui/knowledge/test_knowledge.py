@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,15 @@ def test_references_are_cards_that_open_their_place() -> None:
 async def test_an_empty_question_is_refused(desktop: Desktop) -> None:
     with pytest.raises(UserError):
         await desktop.get("knowledge/collections/docs/search", text=" ")
+
+
+def test_filters_of_polls_are_true_or_false() -> None:
+    """htmx takes anything else, such as the parent that is there, for false: the poll would never be sent."""
+    sources = {
+        path: path.read_text() for path in (Path(__file__).resolve().parents[3] / "herding" / "ui").rglob("*.py")
+    }
+    filters = {
+        (str(path), found) for path, text in sources.items() for found in re.findall(r"every [^\[]*\[([^\]]+)\]", text)
+    }
+    assert len(filters) > 3
+    assert [found for found in filters if re.search(r"(^|&& )this[\w.]*offsetParent$", found[1])] == []

@@ -1,0 +1,39 @@
+"""The parts that the sections of the Access tab share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from markupsafe import Markup
+
+from herding.ui.kit.fields import button, text_field
+from herding.ui.kit.format import el, join
+
+
+def search_field(placeholder: str, name: str, url: str, target: str, value: str) -> Markup:
+    """Return the search of a list; one request while typing pauses."""
+    return text_field(
+        "Search",
+        "q",
+        value,
+        kind="search",
+        hidden_label=True,
+        placeholder=placeholder,
+        id=name,
+        hx_get=url,
+        hx_target=f"#{target}",
+        hx_trigger="input delay:200ms, shown from:closest .view",
+        hx_sync="this:replace",
+    )
+
+
+def drawer_head(title: str, *marks: object) -> Markup:
+    """Return the head of the details of a row, with the buttons that close them."""
+    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
+    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
+    return el("div", back, el("h2", title), *marks, close, cls="access-head")
+
+
+def out_of_band(pieces: Mapping[str, Markup]) -> Markup:
+    """Return pieces that replace the content of the elements with their ids, beside the target of a request."""
+    return join(el("div", html, id=name, hx_swap_oob="innerHTML") for name, html in pieces.items())

@@ -1,0 +1,123 @@
+"""The chunks that a run would get: seen, edited or left out for the next run.
+
+While the section shows none, each run retrieves by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+from herding.access.operations import RUN
+from herding.errors import HerdingError
+from herding.knowledge.retrieval import Retrieved
+from herding.orchestrator import Orchestrator
+from herding.ui.engineer.form import EditedPrompt, read_form, run_request
+from herding.ui.engineer.form_data import normalized
+from herding.ui.kit.fields import button
+from herding.ui.kit.format import el, join, plural
+from herding.ui.kit.references import chunk_link
+from herding.ui.kit.views import Call, fragment
+from herding.values import ContextChunk, Reference, Request
+
+_TARGET = "engineer-retrieved-list"
+
+
+def section(edited: EditedPrompt) -> Markup | None:
+    """Return the section of a prompt with retrieval; None for others."""
+    retrieval = (edited.data or edited.saved.content).get("retrieval")
+    if not isinstance(retrieval, dict):
+        return None
+    return el(
+        "section",
+        el("h2", "Retrieved"),
+        el("div", _automatic(str(retrieval.get("collection") or "")), id=_TARGET, aria_live="polite"),
+        id="retrieved-section",
+        cls="engineer-section engineer-retrieved",
+    )
+
+
+def with_context(request: Request, call: Call) -> Request:
+    """Return a request with the chunks that the page shows, as they were edited; unchanged where it shows none."""
+    if call.text("context.shown") != "on":
+        return request
+    used = set(call.texts("context.use"))
+    chunks = zip(call.texts("context.chunk"), call.texts("context.text"), strict=False)
+    return replace(
+        request,
+        context=tuple(
+            ContextChunk(int(chunk), normalized(text)) for chunk, text in chunks if chunk in used and chunk.isdecimal()
+        ),
+    )
+
+
+class RetrievedRoutes:
+    """The routes of the section; the tab inherits them."""
+
+    _orchestrator: Orchestrator
+
+    @fragment("POST", "/retrieved", RUN)
+    async def retrieved(self, call: Call) -> Markup:
+        """Return the chunks that a run with these values would get, each with a field for its text."""
+        edited = await read_form(call, self._orchestrator)
+        try:
+            found = await self._orchestrator.pipeline.retrieve(run_request(edited), call.principal)
+        except HerdingError as error:
+            return join([el("p", error.message, cls="wrong", role="alert"), _buttons(shown=False)])
+        return _listed(found or Retrieved())
+
+    @fragment("POST", "/retrieved/automatic", RUN)
+    async def retrieve_by_itself(self, call: Call) -> Markup:
+        """Let each run retrieve by itself again."""
+        edited = await read_form(call, self._orchestrator)
+        retrieval = (edited.data or edited.saved.content).get("retrieval") or {}
+        return _automatic(str(retrieval.get("collection") or ""))
+
+
+def _automatic(collection: str) -> Markup:
+    text = (
+        f"Each run searches the collection {collection}. Search now to see the chunks and edit them for the next run."
+    )
+    return join([el("p", text, cls="muted"), _buttons(shown=False)])
+
+
+def _buttons(*, shown: bool) -> Markup:
+    def post(label: str, path: str, id: str) -> Markup:
+        attributes: dict[str, Any] = {"hx_post": f"ui/engineer/{path}", "hx_include": "#engineer-form"}
+        return button(label, id=id, hx_target=f"#{_TARGET}", hx_swap="innerHTML", **attributes)
+
+    search = post("Search again" if shown else "Search", "retrieved", "retrieved-search")
+    clear = post("Retrieve automatically", "retrieved/automatic", "retrieved-automatic") if shown else None
+    return el("div", search, clear, cls="answers")
+
+
+def _listed(found: Retrieved) -> Markup:
+    tokens = sum(reference.tokens for reference in found.references)
+    if found.references:
+        count = f"{plural(len(found.references), 'chunk')}, {plural(tokens, 'token')}"
+        head = f"Runs use these chunks ({count}) until you search again."
+    else:
+        head = "No matching text was found in the collection. Runs get no chunks until you search again."
+    return join(
+        [
+            el("input", type="hidden", name="context.shown", value="on"),
+            el("p", head, cls="muted"),
+            el("ol", *map(_item, found.references), cls="plain") if found.references else None,
+            _buttons(shown=True),
+        ]
+    )
+
+
+def _item(reference: Reference) -> Markup:
+    chunk = str(reference.chunk)
+    use = el("input", type="checkbox", name="context.use", value=chunk, checked="", id=f"context-use-{chunk}")
+    label = el("label", use, f" Use [{reference.number}]", for_=f"context-use-{chunk}")
+    facts = el("span", f"{reference.score:.2f} · {plural(reference.tokens, 'token')}", cls="muted score")
+    link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
+    rows = str(min(12, 2 + reference.text.count("\n")))
+    name = f"Text of [{reference.number}] {reference.document}"
+    area = el("textarea", f"\n{reference.text}", name="context.text", rows=rows, cls="input", aria_label=name)
+    hidden = el("input", type="hidden", name="context.chunk", value=chunk)
+    return el("li", el("div", label, link, facts, cls="reference-head"), hidden, area, data_chunk=chunk)

@@ -1,0 +1,89 @@
+"""The chunks of a run in the editor: seen, edited, left out; and the run says which were edited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from herding.errors import UserError
+from herding.values import ContextChunk, Request
+from tests.knowledge.conftest import Words, index_all, text
+from tests.support.herding import ADMIN, Place, herding
+from tests.support.nodes import echo
+from tests.ui.conftest import Desktop, layout
+
+ASK = """
+    name: Ask
+    target_models: [echo]
+    variables: {question: {}}
+    retrieval: {collection: docs, query: "{{question}}", top_k: 3}
+    messages: [{role: user, content: "{{question}} {{context}}"}]
+    """
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with herding(tmp_path, echo(), Words()) as made:
+        await made.orchestrator.collections.create("docs", ADMIN)
+        documents = [text("bread.txt", "Bread is baked in an oven."), text("oven.txt", "An oven is hot <b>.")]
+        await made.orchestrator.collections.add("docs", documents, ADMIN)
+        await index_all(made.orchestrator)
+        made.write("ask", ASK)
+        made.write("plain", "name: Plain\ntarget_models: [echo]\nprompt: hello")
+        await made.orchestrator.load()
+        yield made
+
+
+@pytest.fixture
+def desktop(place: Place) -> Desktop:
+    built = layout(place.orchestrator)
+    return Desktop(place, built.page, built.demo)
+
+
+FORM: dict[str, Any] = {"key": "ask", "base_version": "1", "way": "form", "var.question": "bread oven"}
+
+
+async def test_the_section_shows_what_a_run_would_get(desktop: Desktop) -> None:
+    shown = await desktop.get("engineer", prompt="ask")
+    assert "Each run searches the collection docs." in shown
+    assert "retrieved-section" not in await desktop.get("engineer", prompt="plain")
+    listed = await desktop.post("engineer/retrieved", **FORM)
+    assert "Runs use these chunks (2 chunks, " in listed
+    assert "Bread is baked in an oven." in listed
+    assert "An oven is hot &lt;b&gt;." in listed
+    assert len(re.findall(r'name="context.use"', listed.html)) == 2
+    assert "Each run searches" in await desktop.post("engineer/retrieved/automatic", **FORM)
+
+
+async def test_a_run_uses_the_chunks_as_they_were_edited(desktop: Desktop) -> None:
+    listed = await desktop.post("engineer/retrieved", **FORM)
+    ids = re.findall(r'data-chunk="(\d+)"', listed.html)
+    edited = {"context.shown": "on", "context.chunk": ids, "context.text": ["Bread is bought.", "An oven is hot <b>."]}
+    await desktop.post("engineer/run", **FORM, **edited, **{"context.use": ids})
+    row = (await desktop.place.rows())[0]
+    assert row.references is not None
+    assert [(one.number, one.text, one.edited) for one in row.references] == [
+        (1, "Bread is bought.", True),
+        (2, "An oven is hot <b>.", False),
+    ]
+    assert "Bread is bought." in row.answer
+    assert "baked" not in row.answer
+    await desktop.post("engineer/run", **FORM, **edited, **{"context.use": ids[1:]})
+    row = (await desktop.place.rows())[0]
+    assert [one.document for one in row.references or ()] == ["oven.txt"]
+    await desktop.post("engineer/run", **FORM)
+    assert [one.edited for one in (await desktop.place.rows())[0].references or ()] == [False, False]
+
+
+async def test_a_chunk_of_elsewhere_is_refused(place: Place) -> None:
+    request = Request("ask", {"question": "x"}, context=(ContextChunk(99_999, "x"),))
+    with pytest.raises(UserError, match="not in the collection 'docs' any more"):
+        await place.orchestrator.pipeline.run(request, ADMIN)
+    chunk = (await place.orchestrator.collections.chunks("docs", "oven.txt", ADMIN))[0][0]
+    request = Request("ask", {"question": "x"}, context=(ContextChunk(chunk, "a\x00b"),))
+    with pytest.raises(UserError, match="contains a NUL character"):
+        await place.orchestrator.pipeline.run(request, ADMIN)
