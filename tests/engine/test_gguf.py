@@ -12,7 +12,7 @@ from herding.engine.errors import LoadError
 from herding.engine.fetcher import ModelFetcher
 from herding.engine.loading import load
 from herding.engine.model_files import ModelSource, check_model, parse_source
-from herding.errors import ConfigError
+from herding.errors import ConfigError, NodeError
 from herding.nodes.catalog import read_herd
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.values import Call, Parameters
@@ -191,5 +191,17 @@ async def test_a_local_node_runs_a_gguf_file(files: Path, tmp_path: Path) -> Non
         call = Call("1", "Tiny-packed", None, "once", Parameters(max_tokens=5, temperature=0))
         text = "".join([chunk.text async for chunk in node.stream(call)])
         assert text
+        assert [step async for step in node.load(f"own={files / 'tiny'}")][-1].done
+        with pytest.raises(NodeError, match=r"broken\.gguf is not a GGUF file"):
+            async for _ in node.load(str(files / "broken.gguf")):
+                pass
+        status = await node.status()
+        assert set(status.serves) == {"Tiny-packed", "own"}
+        (broken,) = [model for model in status.models if model.state == "failed"]
+        assert (broken.id, status.keep_alive) == ("broken", config.keep_alive)
+        await node.unload("broken")
+        assert "broken" not in {model.id for model in (await node.status()).models}
+        assert "".join([chunk.text async for chunk in node.stream(call)]) == text
     finally:
         await node.close()
+    assert "own" in LocalNode(config, directory=tmp_path).offers
