@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "serve":
         return _serve(options)
+    if options.command == "discord":
+        from herding.main import main_discord
+
+        return main_discord(**({"server": options.server} if options.server else {}))
     if options.command == "plugins":
         return _list_plugins()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -55,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the app")
     serve.add_argument("--host", help="address to listen on; default: HERDING_HOST or 127.0.0.1")
     serve.add_argument("--port", type=int, help="port to listen on; default: HERDING_PORT or 7860")
+    discord = commands.add_parser("discord", help="run the Discord bot beside a server, as a process of its own")
+    discord.add_argument("--server", help="URL of the server; default: HERDING_SERVER or http://127.0.0.1:7860")
     commands.add_parser("plugins", help="list the installed plugins with their state")
     token = commands.add_parser("token", help="create, list, rotate and revoke access tokens")
     tasks = token.add_subparsers(dest="task", required=True)

@@ -8,6 +8,7 @@ import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, cast
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
@@ -33,8 +35,9 @@ from herding.api.http.connections import ConnectionLimits, Connections, GuardedP
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
 from herding.bots.config import read_discord_file
-from herding.bots.door import DiscordDoor
-from herding.bots.service import BotService
+from herding.bots.door import DiscordDoor, DoorStatus
+from herding.bots.remote import RemoteService
+from herding.bots.service import BotService, LocalService
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -204,17 +207,48 @@ def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
         return None
     file = read_discord_file(settings.discord, parts.roles.names)
     orchestrator = parts.orchestrator
-    service = BotService(
+    service = LocalService(
         orchestrator=orchestrator, authenticator=parts.authenticator, store=parts.store, file=file, clock=parts.clock
     )
-    network = Network.from_environment(network_environment())
-    return DiscordDoor(
-        service,
-        token=token,
-        api=settings.discord_api,
-        proxy=network.proxy_of(settings.discord_api),
-        on_change=lambda status: orchestrator.tell_bot("discord", status.state, status.detail),
-    )
+    return _door(service, settings, token, lambda status: orchestrator.tell_bot("discord", status.state, status.detail))
+
+
+def _door(service: BotService, settings: Settings, token: str, on_change: Callable[[DoorStatus], None]) -> DiscordDoor:
+    proxy = Network.from_environment(network_environment()).proxy_of(settings.discord_api)
+    return DiscordDoor(service, token=token, api=settings.discord_api, proxy=proxy, on_change=on_change)
+
+
+async def serve_discord(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Run the Discord bot beside a server, until a signal ends the process or `stop` is set.
+
+    What it accepted is in a database of its own. Raises ConfigError without a token, and for one that Discord refuses.
+    """
+    token = _value(settings.discord_bot_token)
+    if token is None:
+        raise ConfigError("set the token of the bot, from Discord's portal.", key="DISCORD_BOT_TOKEN")
+    file = await asyncio.to_thread(read_discord_file, settings.discord)
+    stop, loop = stop or asyncio.Event(), asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
+            loop.add_signal_handler(name, stop.set)
+    problem = ""
+
+    def changed(status: DoorStatus) -> None:
+        nonlocal problem
+        if status.state == "failed":
+            problem = status.detail
+            stop.set()
+
+    store = await Store.open(f"sqlite:///{quote(str(settings.home.absolute() / 'discord.sqlite'))}")
+    service = RemoteService(server=settings.server, token=_value(settings.token), store=store, file=file, clock=now_ms)
+    try:
+        async with _door(service, settings, token, changed).open():
+            await stop.wait()
+    finally:
+        await service.close()
+        await store.close()
+    if problem:
+        raise ConfigError(problem, key="DISCORD_BOT_TOKEN")
 
 
 async def _print_first_token(accounts: Accounts) -> None:
@@ -383,21 +417,43 @@ def main(**overrides: Any) -> int:
 
     Return exit status 0 after a normal end, 2 if settings or files must be fixed first.
     """
+    return _run(_serve_app, overrides)
+
+
+def main_discord(**overrides: Any) -> int:
+    """Run the Discord bot beside a server; `overrides` go before settings of the environment.
+
+    Return exit status 0 after a normal end, 2 if settings or files must be fixed first.
+    """
+
+    def serve_bot(settings: Settings) -> None:
+        _create_home(settings.home)
+        asyncio.run(serve_discord(settings))
+
+    return _run(serve_bot, overrides)
+
+
+def _serve_app(settings: Settings) -> None:
+    if settings.admin_token and len(settings.admin_token.get_secret_value()) < LONG_TOKEN:
+        log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
+    parse_url(settings.database_url)
+    sockets = bind(settings.host, settings.port)
+    _create_home(settings.home)
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
+        runner.run(serve(settings, sockets))
+
+
+def _run(program: Callable[[Settings], None], overrides: Mapping[str, Any]) -> int:
+    """Run a program with the settings, and return its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in ("httpx", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         settings = read_settings(**overrides)
         logging.getLogger().setLevel(settings.log_level)
-        if settings.admin_token and len(settings.admin_token.get_secret_value()) < LONG_TOKEN:
-            log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
         for name, meant in misspelt_variables().items():
             log.warning("variable ignored (%s): it is not a setting. Did you mean %s?", name, meant)
-        parse_url(settings.database_url)
-        sockets = bind(settings.host, settings.port)
-        _create_home(settings.home)
-        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop's, where there is one
-            runner.run(serve(settings, sockets))
+        program(settings)
     except HerdingError as error:
         log.error("Herding cannot start. %s", error)
         return 2

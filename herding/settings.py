@@ -171,6 +171,12 @@ class Settings(BaseSettings):
         default="https://discord.com/api/v10",
         description="Base URL of Discord's API, where an API proxy stands in front of it.",
     )
+    server: str = Field(
+        default="http://127.0.0.1:7860", description="URL of the server that `herding discord` runs beside."
+    )
+    token: SecretStr | None = Field(
+        default=None, description="Token of an admin on that server, for `herding discord`."
+    )
     discord_bot_token: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("DISCORD_BOT_TOKEN", "HERDING_DISCORD_BOT_TOKEN"),

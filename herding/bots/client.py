@@ -72,6 +72,7 @@ class DiscordBot(discord.Client):
         self._service, self._told = service, told
         self._works: set[asyncio.Task[None]] = set()
         self._active: set[str] = set()
+        self._left: set[str] = set()
         self._delivering: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._entering: set[int] = set()
@@ -98,7 +99,7 @@ class DiscordBot(discord.Client):
         """End all work, give up its leases and disconnect."""
         if self._delivering:
             await asyncio.wait(self._delivering, timeout=FINISH_SECONDS)
-        works, active = list(self._works), list(self._active)
+        works, active = list(self._works), [*self._active, *self._left]
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
@@ -295,6 +296,8 @@ class DiscordBot(discord.Client):
         except ShuttingDownError:
             if request_id is None:
                 delivery.cancel()
+                self._active.discard(accepted.id)  # so that its lease ends, and it is taken up again
+                self._left.add(accepted.id)
                 raise asyncio.CancelledError from None
             reply.fail(INTERRUPTED)
         except HerdingError as error:
@@ -310,6 +313,7 @@ class DiscordBot(discord.Client):
     async def _working(self, accepted: BotMessage) -> AsyncIterator[None]:
         """Hold the lease of a message, and mark it as done at the end; it stays where the process ends before."""
         self._active.add(accepted.id)
+        self._left.discard(accepted.id)
         try:
             yield
         except GoneError as error:

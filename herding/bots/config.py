@@ -78,11 +78,11 @@ class DiscordFile(ChannelEntry):
         return next((role for id, role in self.roles.items() if int(id) in server_roles), self.role)
 
 
-def read_discord_file(path: Path, roles: Sequence[str]) -> DiscordFile:
-    """Return the content of the file. Blocks. Raises ConfigError with file and key, also for an unknown role."""
+def read_discord_file(path: Path, roles: Sequence[str] | None = None) -> DiscordFile:
+    """Return the content of the file. Blocks. Raises ConfigError with file and key, also for a role not in `roles`."""
     source = yaml_files.read(path)
     file = source.build(DiscordFile) if source.data is not None else DiscordFile()
     for key, role in (("role", file.role), *(("roles", role) for role in file.roles.values())):
-        if role not in roles:
+        if roles is not None and role not in roles:
             raise ConfigError(f"the role '{role}' does not exist. Roles: {', '.join(roles)}", file=path, key=key)
     return file

@@ -183,8 +183,11 @@ class Reply:
             again, self._may_exist = self._may_exist, True
             created = await self._target.create(page, number, again=again)
             self._may_exist = False
-            self._sent.append(_Sent(created, page))
+            self._sent.append(_Sent(created, None if again else page))
             await self._on_sent([str(one.id) for one in self._sent])
+            if again:  # an earlier attempt made the message, maybe of an earlier state
+                await self._target.edit(created, page)
+                self._sent[number].page = page
         for surplus in self._sent[len(pages) :] if pages else ():
             await self._target.delete(surplus.id)
             self._sent.remove(surplus)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from herding.bots.config import DiscordFile
 from herding.errors import AccessError, HerdingError, NotFoundError, UserError
@@ -46,8 +46,51 @@ class Question:
     session_id: str | None = None
 
 
-class BotService:
-    """Runs, rates and stops requests for users of Discord. Every method raises what the services raise."""
+class BotService(Protocol):
+    """Runs, rates and stops requests for users of Discord. Every method raises errors of the services.
+
+    `store` keeps what the bot accepted, `clock` is in Unix milliseconds.
+    """
+
+    store: Store
+    file: DiscordFile
+    clock: Callable[[], int]
+
+    def ask(self, question: Question, user: DiscordUser) -> AsyncGenerator[Event, None]:
+        """Run the prompt with the message and yield the events of the request."""
+        ...
+
+    async def ended(self, request_id: str, user: DiscordUser) -> Outcome | None:
+        """Return the outcome of a user's request that ended with a text; None for all others."""
+        ...
+
+    async def stop(self, request_id: str, user: DiscordUser) -> None:
+        """Stop a running request of the user."""
+        ...
+
+    async def rate(self, request_id: str, stars: int, user: DiscordUser) -> None:
+        """Give the response that the user sees 1-5 stars."""
+        ...
+
+    async def comment(self, request_id: str, text: str, user: DiscordUser) -> None:
+        """Comment on the response that the user sees; an empty text removes the comment."""
+        ...
+
+    async def store_content(self, stored: bool, user: DiscordUser) -> None:
+        """Choose whether the content of the user's requests is stored from now on."""
+        ...
+
+    async def prompts(self, typed: str, user: DiscordUser) -> list[tuple[str, str]]:
+        """Return names and ids of prompts that the user may run and that fit what they typed."""
+        ...
+
+    async def collections(self, typed: str, user: DiscordUser) -> list[str]:
+        """Return collections that the user may see and that fit what they typed."""
+        ...
+
+
+class LocalService(BotService):
+    """The services of this process."""
 
     def __init__(
         self,

@@ -17,13 +17,15 @@ from tests.support.herding import ADMIN, Place
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def complete(discord: FakeDiscord, channel: int = GENERAL, count: int = 1) -> list[Body]:
+async def complete(
+    discord: FakeDiscord, channel: int = GENERAL, count: int = 1, *, seconds: float = 60.0
+) -> list[Body]:
     """The bot's messages in a channel, once so many responses are complete."""
 
     def ended() -> list[Body]:
         return [m for m in discord.own(channel) if "Comment" in discord.labels(m) or _tone(m) == "error"]
 
-    await discord.until(lambda: len(ended()) >= count)
+    await discord.until(lambda: len(ended()) >= count, seconds)
     return ended()
 
 

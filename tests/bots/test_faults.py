@@ -109,6 +109,20 @@ async def test_rate_limits_and_failures_delay_and_lose_nothing(
         assert discord.said(GENERAL) == ["limited", "cut", "broken"]
 
 
+async def test_a_message_that_arrived_unnoticed_is_brought_to_the_final_state(
+    place: Place, discord: FakeDiscord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bot(place, discord, prompt="endless"):
+        discord.fail("POST", "/messages", None, after=True)
+        discord.say(GENERAL, "go on")
+        (shown,) = await discord.until(lambda: [m for m in discord.own(GENERAL) if m["content"]])
+        row = await place.row()
+        await place.orchestrator.pipeline.cancel(row.request_id, ADMIN)
+        (shown,) = await complete(discord)
+        assert status(shown) == "Stopped."
+        assert len(discord.own(GENERAL)) == 1
+
+
 async def test_the_final_edit_arrives_after_failed_ones(place: Place, discord: FakeDiscord) -> None:
     async with bot(place, discord, prompt="endless"):
         discord.say(GENERAL, "go on")

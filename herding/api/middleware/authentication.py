@@ -8,12 +8,13 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from herding.access.operations import ADMINISTER
 from herding.access.sessions import Session
 from herding.access.tokens import PREFIX
 from herding.api.http.errors import problem_of
 from herding.api.http.origins import AllowedOrigins, page_origin
 from herding.api.http.request import Headers, accepts_html, client_address, is_navigation, root_path, same_origin
-from herding.errors import AccessError, AuthenticationError, HerdingError
+from herding.errors import AccessError, AuthenticationError, HerdingError, UserError
 from herding.people.authenticator import Authenticator
 from herding.values import Principal
 
@@ -26,6 +27,8 @@ LISTED_ORIGINS_PATHS = ("/mcp", "/mcp/")
 """Paths that pages of other origins may not call at all unless their origin is allowed: what is behind them acts."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+DISCORD_USER, DISCORD_ROLE = b"x-herding-discord-user", b"x-herding-discord-role"
+MAX_DIGITS = 20
 LOGIN, LOGOUT = "/login", "/logout"
 
 
@@ -50,10 +53,13 @@ class AuthenticationMiddleware:
         try:
             who, new_session = await self._authenticate(scope, headers, address)
             self._check_origin(scope, headers, who)
+            if given := headers.get(DISCORD_USER):
+                who = await self._discord_user(given, headers, who)
         except HerdingError as error:
             await self._refusal(scope, headers, error)(scope, receive, send)
             return
-        scope.setdefault("state", {}).update(principal=who, address=address)
+        state = {"principal": who, "address": address, "for_discord": DISCORD_USER in headers}
+        scope.setdefault("state", {}).update(state)
         if new_session is not None:
             send = self._with_cookie(send, new_session, scope)
         await self._app(scope, receive, send)
@@ -72,6 +78,15 @@ class AuthenticationMiddleware:
                 raise
             known = None
         return (known, None) if known else self._authenticator.authenticate_anonymous(address)
+
+    async def _discord_user(self, given: bytes, headers: Headers, who: Principal) -> Principal:
+        """Return the user of Discord for whom a bot in a process of its own calls, with an admin's token."""
+        if ADMINISTER not in who.rights:
+            raise AccessError("Only a token of an admin may act for users of Discord.")
+        if not (given.isdigit() and len(given) <= MAX_DIGITS):
+            raise UserError("This is not the ID of a Discord user.", param=DISCORD_USER.decode())
+        role = headers.get(DISCORD_ROLE, b"guest").decode("latin-1")
+        return await self._authenticator.authenticate_discord(int(given), role)
 
     def _check_origin(self, scope: Scope, headers: Headers, who: Principal) -> None:
         """Raise AccessError for a page of another origin that may not use its token, or may not write without one."""

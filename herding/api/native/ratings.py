@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, StrictInt, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
@@ -104,9 +104,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         response_model=RatingResponse,
         responses=error_responses(_NO_REQUEST, UserError("A score is 1, 2, 3, 4 or 5 stars.", param="score")),
     )
-    async def rate_request(body: ScoreRequest, who: Caller) -> Response:
+    async def rate_request(body: ScoreRequest, request: Request, who: Caller) -> Response:
         """Give a request 1 to 5 stars; null removes them."""
-        score = await orchestrator.feedback.rate(body.id, body.score, who)
+        score = await orchestrator.feedback.rate(body.id, body.score, who, shown=request.state.for_discord)
         return json_response(RatingResponse.model_validate(score))
 
     @routes.post(
@@ -114,9 +114,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         response_model=RatingResponse,
         responses=error_responses(_NO_REQUEST, UserError("A comment has at most 10,000 characters.", param="comment")),
     )
-    async def comment_on_request(body: CommentRequest, who: Caller) -> Response:
+    async def comment_on_request(body: CommentRequest, request: Request, who: Caller) -> Response:
         """Comment on a request; an empty text removes the comment."""
-        score = await orchestrator.feedback.comment(body.id, body.text, who)
+        score = await orchestrator.feedback.comment(body.id, body.text, who, shown=request.state.for_discord)
         return json_response(RatingResponse.model_validate(score))
 
     @routes.post("/preference", response_model=PreferenceResponse, responses=error_responses(_NO_REQUEST))
