@@ -355,7 +355,7 @@ WITHOUT_PRINCIPAL = {
 HIDING = {"prompts.resolve", "prompts.resolve_request"}
 """Methods to which what a principal may not use does not exist: they raise NotFoundError."""
 
-FILTERING = {"prompts.visible"}
+FILTERING = {"prompts.visible", "prompts.visible_versions", "prompts.visible_among"}
 """Methods that return nothing to a principal who may use nothing."""
 
 ARGUMENTS: dict[str, Any] = {
@@ -403,7 +403,7 @@ def refuses(name: str, answer: Any) -> bool:
     """Whether the answer of a method gives nothing away."""
     if isinstance(answer, AccessError):
         return True
-    return (name in HIDING and isinstance(answer, NotFoundError)) or (name in FILTERING and answer == [])
+    return (name in HIDING and isinstance(answer, NotFoundError)) or (name in FILTERING and answer in ([], frozenset()))
 
 
 async def test_every_method_of_every_service_refuses_a_principal_without_rights(place: Place) -> None:

@@ -180,7 +180,8 @@ class Insights:
         where = PromptRequests(key, since, versions, edited=versions is None)
         total, tries = await self._store.attempts(where, limit=most)
         tried = {one.version for one in tries}
-        if not (hidden := await self._prompts.hidden_versions(key, tried, who)):
+        saved = tried - {0}
+        if not (hidden := saved - await self._prompts.visible_among(key, saved, who)):
             return total, tries
         newest = max(tried | {found.number})
         return await self._store.attempts(replace(where, versions=frozenset(range(newest + 1)) - hidden), limit=most)

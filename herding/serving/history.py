@@ -16,6 +16,7 @@ from herding.values import (
     HistoryPosition,
     HistorySlice,
     HistorySort,
+    Outcome,
     Page,
     Principal,
     ReviewQueue,
@@ -82,6 +83,18 @@ class History:
         if entry is None:
             raise NotFoundError("Request not found.", param="request_id")
         return entry
+
+    async def chat(self, request_id: str, who: Principal) -> tuple[Outcome, ...]:
+        """Return the latest requests of the chat that a request is part of, newest first, at most 200.
+
+        A request without a session is all of its chat. Raises NotFoundError, also for requests of others.
+        """
+        outcome = (await self.entry(request_id, who)).outcome
+        if not outcome.session_id:
+            return (outcome,)
+        where = HistoryFilter(principal=outcome.principal, session_id=outcome.session_id)
+        page = await self._store.history(where, viewer=who.id, offset=0, limit=MAX_PAGE)
+        return tuple(entry.outcome for entry in page.entries)
 
     async def review(
         self, where: HistoryFilter, who: Principal, *, sample: bool = False, skip: Collection[str] = ()

@@ -309,7 +309,7 @@ def _facets(connection: Connection, *, principal: str | None) -> Facets:
     return Facets(tuple(prompt for prompt in prompts if prompt), *others)
 
 
-_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token", "version", "parent")
+_EQUAL = ("principal", "prompt", "model", "node", "status", "kind", "token", "version", "parent", "session_id")
 """Filters for one value of the column of that name."""
 
 

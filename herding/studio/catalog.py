@@ -129,9 +129,9 @@ class PromptCatalog:
         """Return the numbers of the versions that `who` may see; None for those who may see all, and drafts."""
         return None if allows_all(who.prompts, key) else await self._visibility.versions(key, who)
 
-    async def hidden_versions(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
-        """Return which of some versions `who` may not see, by their own roles or by those of the prompt."""
-        return await self._visibility.hidden(key, [number for number in numbers if number], who)
+    async def visible_among(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
+        """Return which of some versions `who` may see, by their own roles and by those of the prompt."""
+        return await self._visibility.visible_among(key, numbers, who)
 
     def resolve_alias(self, path: str) -> tuple[str, Mapping[str, str]] | None:
         """Return the key of the prompt with this short address, and its variables by their names in the query."""

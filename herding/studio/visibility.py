@@ -48,9 +48,9 @@ class Visibility:
         allowed = [number for number in range(1, head.newest + 1) if self._allows(key, number, who)]
         return frozenset([number for number in allowed if await self._has_role(key, number, who)])
 
-    async def hidden(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
-        """Return which of some saved versions `who` may not see."""
-        return frozenset([n for n in numbers if not (self._allows(key, n, who) and await self._has_role(key, n, who))])
+    async def visible_among(self, key: str, numbers: Iterable[int], who: Principal) -> frozenset[int]:
+        """Return which of some saved versions `who` may see."""
+        return frozenset([n for n in numbers if self._allows(key, n, who) and await self._has_role(key, n, who)])
 
     async def _has_role(self, key: str, number: int, who: Principal) -> bool:
         found = await self._version_cache.get(key, number)

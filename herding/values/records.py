@@ -85,6 +85,7 @@ class HistoryFilter:
     or 0 for unrated. `min_stars` and `max_stars` bound the mean of all stars, and leave out what is unrated. `text` is
     searched in variables, input, answer, error and comments, ignoring case; its characters are literal. `parent` is the
     request of a chain, to find its steps; with `steps` False, the steps of all chains are left out.
+    `session_id` is that of a chat.
     """
 
     principal: str | None = None
@@ -105,6 +106,7 @@ class HistoryFilter:
     version: int | None = None
     parent: str | None = None
     steps: bool | None = None
+    session_id: str | None = None
 
 
 SortName = Literal["time", "stars", "latency", "tokens", "cost"]

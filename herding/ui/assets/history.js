@@ -19,8 +19,21 @@ document.addEventListener("history-row", ({ detail }) => {
   htmx.process(changed);
 });
 
-document.addEventListener("drawer-closed", ({ target }) => {
-  if (target.matches(".history-split")) setAddress({ request: "" });
+// The open request stands beside the rows; on a narrow screen it takes their place until it is closed.
+const detail = () => document.getElementById("history-detail");
+const close = () => {
+  const row = list()?.querySelector("tr[aria-current]");
+  detail().replaceChildren();
+  setAddress({ request: "" });
+  row?.removeAttribute("aria-current");
+  row?.querySelector(".row-name")?.focus();
+};
+document.addEventListener("click", ({ target }) => {
+  if (target.closest?.("[data-close-drawer]")) close();
+});
+document.addEventListener("keydown", ({ key, target }) => {
+  const inside = target.closest?.(".history") && !target.matches("input, textarea, select");
+  if (key === "Escape" && inside && detail()?.childElementCount) close();
 });
 
 const step = (by) => {

@@ -33,9 +33,8 @@ class Pane {
     return section?.dataset.key === this.key;
   }
 
-  /** Show what the address names. */
-  async load() {
-    const run = new URL(location.href).searchParams.get("run");
+  /** Show recorded requests, without others those that the address names. */
+  async load(run = new URL(location.href).searchParams.get("run")) {
     if (!run) return;
     const query = new URLSearchParams({ key: this.key, run, chat: this.isChat ? "1" : "" });
     const response = await fetch(`ui/engineer/response?${query}`).catch(() => null);
@@ -120,6 +119,8 @@ class Pane {
       for (const node of removed) target.before(node);
       target.classList.add("not-sent");
     } else asked?.removeAttribute("data-role");
+    // Another branch: the switches between the branches come from the server.
+    if (ended && removed.length) this.load(this.ids.join("~"));
     this.follow(true);
   }
 
@@ -138,6 +139,11 @@ class Pane {
   stop() {
     this.stream?.stop(URL_STOP);
     showBar();
+  }
+
+  async switchTo(run) {
+    await this.load(run);
+    if (this.shown) setAddress({ run: this.ids.join("~") });
   }
 
   clear(html) {
@@ -182,14 +188,15 @@ export const start = (element) => {
   const box = element.querySelector("#response");
   element.dataset.blank = box.innerHTML;
   const known = panes.get(key);
-  if (known && known.isChat === (chat !== undefined) && (known.stream || known.ids.length)) {
+  const { run } = element.dataset; // a request of the history, which replaces what was shown
+  if (known && known.isChat === (chat !== undefined) && (known.stream || (known.ids.length && !run))) {
     box.replaceWith(known.box);
     if (known.isChat && known.ids.length) element.querySelector("#engineer-message")?.replaceChildren();
     setAddress({ run: known.ids.join("~") });
   } else {
     const made = new Pane(key, box, chat !== undefined);
     panes.set(key, made);
-    made.load().then(() => {
+    made.load(run).then(() => {
       const message = document.getElementById("engineer-message");
       if (made.shown && made.isChat && made.ids.length && message) message.value = "";
       if (made.shown) setAddress({ run: made.ids.join("~") });
@@ -286,6 +293,7 @@ document.addEventListener("click", ({ target }) => {
     document.getElementById("engineer-message")?.focus();
   } else if (pane().stream) return;
   else if (button.dataset.edit !== undefined) edit(button.closest("article"));
+  else if (button.dataset.branch) pane().switchTo(button.dataset.branch);
   else if (button.dataset.regenerate !== undefined) regenerate(button);
 });
 

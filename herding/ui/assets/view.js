@@ -29,7 +29,8 @@ let byLink = false;
 const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
 const switchAddress = (key, fields) => {
   const url = new URL(location.href);
-  const before = url.searchParams.get("tab");
+  const open = document.querySelector("#tabs button[role=tab][aria-selected=true]")?.getAttribute("aria-controls")?.slice(4);
+  const before = url.searchParams.get("tab") ?? open;
   const own = [...url.searchParams].filter(([name]) => name !== "tab" && !name.startsWith("__"));
   if (before && before !== key) sessionStorage.setItem(`fields-${before}`, JSON.stringify(Object.fromEntries(own)));
   for (const [name] of own) url.searchParams.delete(name);

@@ -59,14 +59,14 @@ def composer(edited: EditedPrompt, name: str) -> Markup:
     return el("div", area, send, help_text, cls="composer")
 
 
-def user_turn(message: str, content: str) -> Markup:
-    """Return a message of the user; `content` is the text that the model got."""
+def user_turn(message: str, content: str, switch: Markup | None = None) -> Markup:
+    """Return a message of the user; `content` is the text that the model got, `switch` leads to other branches."""
     edit = button("Edit", kind="quiet", cls="turn-button", data_edit="", aria_label="Edit message")
     return el(
         "article",
         el("div", message, cls="message-text"),
         el("pre", content, hidden="", cls="turn-content"),
-        el("div", edit, cls="turn-tools"),
+        el("div", switch, edit, cls="turn-tools"),
         cls="turn-user",
         data_role="user",
         aria_label="You",
@@ -79,15 +79,16 @@ def assistant_turn(outcome: Outcome, html: Markup) -> Markup:
               data_session=outcome.session_id or "", aria_label="Model")  # fmt: skip
 
 
-def recorded_question(outcome: Outcome) -> Markup:
-    """Return the user's message of a recorded request."""
+def recorded_question(outcome: Outcome, switch: Markup | None = None) -> Markup:
+    """Return the user's message of a recorded request, with the switch between the branches there."""
     try:
         content = json.loads(outcome.input)[-1]["content"]
     except (ValueError, TypeError, LookupError):
         content = ""
     content = content if isinstance(content, str) else ""
     message = outcome.variables.get(USUAL)
-    return user_turn(message if isinstance(message, str) and message and message in content else content, content)
+    shown = message if isinstance(message, str) and message and message in content else content
+    return user_turn(shown, content, switch)
 
 
 def turn_tools() -> Markup:

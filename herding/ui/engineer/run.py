@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from herding.access.operations import HISTORY, RATE, RUN
 from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer import chat, code_panel
+from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.feedback import feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
 from herding.ui.engineer.retrieved import with_context
@@ -45,8 +46,8 @@ def run_buttons(edited: EditedPrompt, who: Principal) -> Markup:  # noqa: ARG001
     )
 
 
-async def response_section(edited: EditedPrompt, who: Principal, orchestrator: Orchestrator) -> Markup:  # noqa: ARG001
-    """Return the part beside the editor; `run.js` fills in what the address names."""
+def response_section(edited: EditedPrompt, *, run: str = "") -> Markup:
+    """Return the part beside the editor; `run.js` fills in what the address names, or the recorded requests `run`."""
     is_chat = edited.prompt.chat
     composed = chat.chat_variable(edited) if is_chat else None
     return el(
@@ -66,6 +67,7 @@ async def response_section(edited: EditedPrompt, who: Principal, orchestrator: O
         data_key=edited.key,
         data_chat="" if is_chat else None,
         data_variable=composed,
+        data_run=run or None,
         aria_label="Response",
     )
 
@@ -134,6 +136,7 @@ class RunRoutes:
         """Return recorded responses to a prompt: the last one, or all turns of a chat; empty if there is none."""
         who, key, is_chat = call.principal, call.text("key"), bool(call.text("chat"))
         ids = [found for found in call.text("run").split("~") if found][-MAX_SHOWN if is_chat else -1 :]
+        branches = await self._branches(ids, who) if is_chat else None
         shown = []
         for request_id in ids:
             try:
@@ -146,10 +149,17 @@ class RunRoutes:
             rated = feedback(request_id, entry=entry, reader=who) if RATE in who.rights else None
             html = _result(outcome, who, is_chat=is_chat, rating=rated)
             if is_chat:
-                shown += [chat.recorded_question(outcome), chat.assistant_turn(outcome, html)]
+                switch = branches.switch(request_id) if branches else None
+                shown += [chat.recorded_question(outcome, switch), chat.assistant_turn(outcome, html)]
             else:
-                shown.append(el("div", html, data_request=request_id, data_status=response.final_status(outcome)))
+                shown.append(el("div", html, data_request=request_id, data_status=str(response.final_status(outcome))))
         return join(shown)
+
+    async def _branches(self, ids: Sequence[str], who: Principal) -> Branches | None:
+        """Return the branches of the chat of the last request, None if it is gone."""
+        with contextlib.suppress(NotFoundError, IndexError):
+            return Branches(await self._orchestrator.history.chat(ids[-1], who))
+        return None
 
     @fragment("POST", "/rate/{request_id}", RATE)
     async def rate(self, call: Call) -> Markup:

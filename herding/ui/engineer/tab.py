@@ -16,6 +16,7 @@ from herding.access.operations import HISTORY, PROMPTS, RUN, SAVE
 from herding.errors import NotFoundError
 from herding.prompts.edits import Edits
 from herding.ui.engineer import layout, models
+from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.draft_routes import DraftRoutes
 from herding.ui.engineer.edited import editable, store, typed, unsaved_keys, with_edits
 from herding.ui.engineer.form import EditedPrompt, read_form
@@ -49,8 +50,11 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         errors = prompt_text.load_errors(await self._orchestrator.prompts.broken(who))
         note: Markup | None = None
         address = {"prompt": key, "request": "", "new": ""}
+        run = ""
         if request_id := call.text("request"):
             key, note = await self._open_request(request_id, who)
+            run = await self._run_of(request_id, who)
+            address["run"] = run
         saved = await editable(key, who, self._orchestrator) if key else None
         if saved is None and key:
             note = prompt_text.not_opened(key, exists=False, running=False)
@@ -66,7 +70,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         shown = await self.with_draft(saved, who, model=call.text("model"))
         edited = shown.edited
         top = layout.head(edited.prompt, who, new=edited.new, note=notes or None, starter=call.text("new"))
-        response = await response_section(edited, who, self._orchestrator)
+        response = response_section(edited, run=run)
         whole = layout.page(top, layout.form(shown, who, run=run_buttons(edited, who)), response)
         return Reply(whole, address={**address, "prompt": edited.key})
 
@@ -83,6 +87,11 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         if call.text("targets_shown") != models.targets_key(edited.prompt):
             answer["models"] = str(models.model_picker(edited.prompt, edited.model, shown.models, who))
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+    async def _run_of(self, request_id: str, who: Principal) -> str:
+        """Return the ids of the requests to show: this one, after the turns of a chat before it."""
+        branches = Branches(await self._orchestrator.history.chat(request_id, who))
+        return "~".join(outcome.request_id for outcome in branches.until(request_id)) or request_id
 
     async def _open_request(self, request_id: str, who: Principal) -> tuple[str, Markup | None]:
         """Fill in what a request of the history ran with; return its prompt, and a note on what is missing."""

@@ -34,7 +34,7 @@ def poll(url: str, target: str, *, seconds: float, event: str = "shown from:clos
         "span",
         f"{target}-poll",
         hx_get=url,
-        hx_trigger=f"every {round(seconds * 1000)}ms [this.offsetParent && !document.hidden], {event}",
+        hx_trigger=f"every {round(seconds * 1000)}ms [!!this.offsetParent && !document.hidden], {event}",
         **patch(target),
     )
 

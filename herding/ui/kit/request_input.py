@@ -72,10 +72,11 @@ def _asked(row: Outcome) -> str:
     if found is None:
         return row.input[:MAX_LINE]
     last = next((body for body in reversed(found) if body["role"] == "user"), found[-1] if found else {})
-    return _text(last.get("content"))[:MAX_LINE]
+    return message_text(last.get("content"))[:MAX_LINE]
 
 
-def _text(content: Any) -> str:
+def message_text(content: Any) -> str:
+    """Return the text of a message's content, without its other parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []

@@ -17,7 +17,7 @@ BODY = "#versions-body"
 ACTION: dict[str, Any] = {
     "hx_include": FORM,
     "hx_target": BODY,
-    "hx_swap": "innerHTML show:none",
+    "hx_swap": "innerHTML settle:0ms show:none",
     "hx_sync": f"{BODY}:replace",
 }
 """The attributes of what draws the prompt anew."""
