@@ -33,7 +33,7 @@ format: .venv/.dev
 	$(BIN) -m ruff check --fix .
 	$(BIN) -m ruff format .
 
-# Pictures of all tabs, wide and narrow, light and dark, into screenshots/.
+# Pictures of the first visit and of all tabs, wide and narrow, light and dark, into screenshots/.
 screenshots: .venv/.dev
 	$(BIN) -m tests.browser
 	$(BIN) -m tests.screenshots
@@ -46,6 +46,7 @@ benchmark: .venv/.dev
 	$(BIN) benchmarks/way.py
 	$(BIN) benchmarks/compare.py
 	$(BIN) benchmarks/prompts.py
+	$(BIN) benchmarks/page.py
 	$(BIN) benchmarks/routing.py
 
 # Trains the bundled model anew into data/cria (two or three hours) and measures it.

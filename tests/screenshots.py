@@ -1,4 +1,7 @@
-"""`python -m tests.screenshots`: pictures of all tabs, wide and narrow, light and dark, in `screenshots/`."""
+"""`python -m tests.screenshots`: pictures of all tabs, wide and narrow, light and dark, in `screenshots/`.
+
+The first visit comes step by step, with the local model: the page as it opens, a chat, and a prompt on `auto`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import browser
 from tests.e2e.doors import ADMIN_TOKEN, Admin
@@ -18,24 +21,15 @@ from tests.e2e.running_app import ROOT, RunningApp
 from tests.e2e.workbench import LONG, Workbench
 
 FOLDER = Path("screenshots")
-TABS = {
-    "overview": "#overview-list [data-row]",
-    "versions": "#version-diff :is(ins, del)",
-    "history": "#history-list tr[data-row]",
-    "compare": "#compare-columns",
-    "insights": "#insights-routing li",
-    "nodes": ".node h2",
-}
-"""The tabs, each with what it shows once it is loaded."""
-
 AT_REST = """
 (quiet) => new Promise((resolve) => {
+  const end = setTimeout(resolve, 10 * quiet);
   let timer = setTimeout(resolve, quiet);
-  const again = () => { clearTimeout(timer); timer = setTimeout(resolve, quiet); };
+  const again = () => { clearTimeout(timer); timer = setTimeout(() => resolve(clearTimeout(end)), quiet); };
   new MutationObserver(again).observe(document.body, { childList: true, characterData: true, subtree: true });
 })
 """
-"""Resolves when the page has not changed for `quiet` ms."""
+"""Resolves when the page has not changed for `quiet` ms, or after ten times that."""
 WIDTHS = {"wide": 1280, "narrow": 390}
 THEMES = ("light", "dark")
 USED = ("scattergories", "jay_trainer", "entity_recognition")
@@ -53,17 +47,19 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         roles = shutil.copy(ROOT / "config" / "roles.yaml", home)
+        nodes = shutil.copy(ROOT / "config" / "nodes.yaml", home)
         prompts = shutil.copytree(ROOT / "prompts", Path(home) / "prompts")  # saved versions go into the files
         given = {"HERDING_ADMIN_TOKEN": ADMIN_TOKEN, "HERDING_ROLES": roles, "HERDING_PROMPTS": str(prompts)}
-        app = RunningApp(Path(home), environment=given).start()
+        app = RunningApp(Path(home), environment=given | {"HERDING_NODES": nodes}).start()
         try:
             opened = playwright.chromium.launch(executable_path=path, args=list(browser.ARGUMENTS))
             token = people(app.url)
+            for width in WIDTHS:
+                first_visit(opened, app.url, width)
             versions(app.url)
-            with visitor(opened, app.url, ADMIN_TOKEN) as page:
-                use(page, app.url, USED)
-            with visitor(opened, app.url, token) as page:
-                use(page, app.url, USED)
+            for who in (ADMIN_TOKEN, token):
+                with visitor(opened, app.url, who) as page:
+                    use(page, app.url, USED)
             for width in WIDTHS:
                 for theme in THEMES:
                     take(opened, app.url, token, width, theme)
@@ -111,85 +107,77 @@ def use(page: Page, url: str, prompts: tuple[str, ...]) -> None:
     for prompt in prompts:
         bench = Workbench(page, url).open(prompt)
         bench.run()
-        bench.expect_status("Succeeded")
+        expect(page.locator("#response .stars")).to_be_visible(timeout=LONG)
         bench.rate_by_keyboard(4)
 
 
+def first_visit(opened: Browser, url: str, width: str) -> None:
+    """What somebody sees who opens the page for the first time."""
+    with visitor(opened, url, ADMIN_TOKEN, viewport={"width": WIDTHS[width], "height": 844}) as page:
+        page.goto(url)
+        page.locator("#run").wait_for()
+        shoot(page, f"visit-{width}-1-opened", whole=False)
+        bench = Workbench(page, url).open("chat")
+        shoot(page, f"visit-{width}-2-chat", whole=False)
+        page.locator("#engineer-message").fill("Write two sentences about the sea.")
+        page.keyboard.press("Enter")
+        page.locator("#response .turn-assistant .running").wait_for()
+        page.wait_for_timeout(1_500)
+        page.screenshot(path=FOLDER / f"visit-{width}-3-streams.png")
+        expect(page.locator("#response .stars")).to_be_visible(timeout=LONG)
+        shoot(page, f"visit-{width}-4-answered", whole=False)
+        bench.open("entity_recognition")
+        bench.run()
+        expect(page.locator("#response .stars")).to_be_visible(timeout=LONG)
+        for folded in page.locator("#response details:not([open]) > summary").all():
+            if folded.is_visible():
+                folded.click()
+        shoot(page, f"visit-{width}-5-auto")
+
+
 def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
-    """Everything at one width in one theme."""
+    """Every tab at one width in one theme: as it opens, and with the first of its rows."""
     look = {"viewport": {"width": WIDTHS[width], "height": 900}, "color_scheme": theme}
-    end = f"{width}-{theme}.png"
+    end = f"{width}-{theme}"
     with visitor(opened, url, ADMIN_TOKEN, **look) as page:
         bench = Workbench(page, url).open("entity_recognition")
         bench.run()
-        bench.expect_status("Succeeded")
+        expect(page.locator("#response .stars")).to_be_visible(timeout=LONG)
         shoot(page, f"engineer-{end}")
-        page.locator("#code-section > button").click()
-        shoot(page, f"calls-{end}")
-        for tab, content in TABS.items():
-            page.goto(f"{url}/?tab={tab}&prompt=entity_recognition")
-            page.locator(content).first.wait_for()
-            if tab == "history":
-                bench.history_rows().first.get_by_role("button").click()
-            if tab == "versions":
-                page.locator("#version-list .row-pick").nth(1).click()
-                page.locator("#version-labels summary").click()
-            if tab == "compare":
-                compare(page)
-            shoot(page, f"{tab}-{end}")
-        take_access(page, url, end)
+        page.locator("body").press("?")
+        shoot(page, f"shortcuts-{end}", whole=False)
+        page.keyboard.press("Escape")
+        for key in page.evaluate("JSON.parse(document.querySelector('meta[name=tabs]').content).map(([key]) => key)")[
+            1:
+        ]:
+            open_tab(page, url, key)
+            shoot(page, f"{key}-{end}")
+            row = page.locator(f"#tab-{key} .row-name").first
+            if row.count():
+                row.click()
+                shoot(page, f"{key}-row-{end}")
     with visitor(opened, url, token, **look) as page:
-        page.goto(f"{url}/?tab=usage")
-        page.locator("#forget-all-ask").click()
-        page.locator("#usage-table table").wait_for()
-        shoot(page, f"usage-{end}")
-        page.goto(f"{url}/?tab=access")
-        shoot(page, f"access-own-{end}")
+        for key in ("usage", "access"):
+            open_tab(page, url, key)
+            shoot(page, f"{key}-own-{end}")
     with visitor(opened, url, **look) as page:
-        page.goto(f"{url}/?tab=usage")
-        shoot(page, f"usage-guest-{end}")
         page.goto(f"{url}/login")
         page.get_by_label("Access token").fill("hl_wrong")
         page.keyboard.press("Enter")
         shoot(page, f"login-{end}")
 
 
-def compare(page: Page) -> None:
-    """Three columns with their answers."""
-    page.locator("#compare-add").click()
-    page.locator("#compare-c .compare-settings > summary").click()
-    page.locator("#compare-c-max-tokens").fill("12")
-    page.locator("#compare-run").click()
-    page.get_by_text("3 of 3 columns succeeded").wait_for()
-    page.locator("#compare-prefer-b").click()
-    page.get_by_text("B is the best").first.wait_for()
+def open_tab(page: Page, url: str, key: str) -> None:
+    page.goto(f"{url}/?tab={key}&prompt=entity_recognition")
+    expect(page.locator(f"#tab-{key}")).to_be_visible(timeout=LONG)
+    expect(page.locator(f"#tab-{key} .opening")).to_have_count(0, timeout=LONG)
 
 
-def take_access(page: Page, url: str, end: str) -> None:
-    """The three sections of the tab, each with something chosen."""
-    page.goto(f"{url}/?tab=access")
-    page.locator("#token-list .row-name").nth(1).click()
-    page.locator("#token-revoke").wait_for()
-    shoot(page, f"access-tokens-{end}")
-    page.locator("#token-name").fill("for the pictures")
-    page.locator("#token-create").click()
-    page.locator("#access-secret input").first.wait_for()
-    shoot(page, f"access-new-{end}")
-    page.locator("#access-to-users").click()
-    page.locator("#user-list .row-name").first.click()
-    page.locator("#user-limits").fill("500 requests a day")
-    page.locator("#user-save").click()
-    shoot(page, f"access-users-{end}")
-    page.locator("#access-to-roles").click()
-    page.locator("#roles-save").click()
-    shoot(page, f"access-roles-{end}")
-
-
-def shoot(page: Page, name: str) -> None:
-    """One picture of the whole page, when it is at rest."""
-    page.evaluate(AT_REST, 1_000)
-    page.screenshot(path=FOLDER / name, full_page=True)
-    sys.stdout.write(f"{FOLDER / name}\n")
+def shoot(page: Page, name: str, *, whole: bool = True) -> None:
+    """One picture, when the page is at rest."""
+    page.evaluate(AT_REST, 800)
+    page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
+    sys.stdout.write(f"{FOLDER / name}.png\n")
 
 
 if __name__ == "__main__":

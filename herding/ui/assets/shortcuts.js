@@ -58,7 +58,7 @@ const make = (tag, text = "", ...children) => {
 
 const chordOf = (chord) => {
   const shown = make("span");
-  chord.split("+").forEach((part, number) => shown.append(...(number ? ["+"] : []), make("kbd", NAMES[part] ?? part.toUpperCase())));
+  chord.split("+").forEach((part, number) => shown.append(...(number ? ["+"] : []), make("kbd", NAMES[part] ?? part)));
   return shown;
 };
 
@@ -78,13 +78,12 @@ export const showShortcuts = () => {
   const title = Object.assign(make("h2", "Keyboard shortcuts"), { id: "shortcuts-title" });
   const close = Object.assign(make("button", "Close"), { type: "button", className: "btn" });
   dialog.setAttribute("aria-labelledby", title.id);
-  dialog.append(title);
+  dialog.append(make("div", "", title, close));
+  dialog.firstChild.className = "shortcuts-head";
   for (const { title: about, shortcuts } of tables) {
     const table = make("table", "", make("caption", about), make("tbody", "", ...shortcuts.map(rowOf)));
     dialog.append(table);
   }
-  dialog.append(make("div", "", close));
-  dialog.lastChild.className = "answers";
   document.body.append(dialog);
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());

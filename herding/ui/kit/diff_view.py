@@ -52,7 +52,7 @@ def _field(field: FieldDiff) -> Markup:
     left = len(field.lines) - len(lines)
     more = el("p", f"{plural(left, 'line')} more; see the full files.", cls="muted") if left else None
     drawn = el("div", *_collapsed(lines), cls="diff-lines", tabindex="0", role="group", aria_label=field.name)
-    return el("div", el("h4", el("code", field.name), " ", mark), drawn, more, cls="diff-field")
+    return el("div", el("h3", el("code", field.name), " ", mark), drawn, more, cls="diff-field")
 
 
 def _collapsed(lines: Sequence[Line]) -> list[Markup]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from markupsafe import Markup
@@ -77,3 +78,14 @@ def test_fields_are_labelled_and_escaped() -> None:
     assert 'aria-label="Tag"' in select_field("Tag", "tag", [("All", "")], hidden_label=True)
     assert 'hx-confirm="Sure?"' in confirm_button("Delete", "Sure?", "Delete", hx_post="ui/x")
     assert star_field(4, "Rate").count("checked") == 1
+
+
+def test_conditions_of_polling_are_true_or_false() -> None:
+    """htmx asks again only where a condition is true itself, not where it is a value that counts as true."""
+    conditions = [
+        (path.name, condition)
+        for path in Path("herding/ui").rglob("*.py")
+        for condition in re.findall(r"every \S+ \[(.*?)\]", path.read_text(encoding="utf-8"))
+    ]
+    assert conditions
+    assert not [found for found in conditions if not found[1].rpartition("&&")[2].strip().startswith("!")]
