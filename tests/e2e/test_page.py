@@ -36,4 +36,4 @@ def test_typing_sends_one_request_when_it_pauses(app: RunningApp, page: Page) ->
     page.keyboard.type("as quick as a person", delay=20)
     bench.expect_draft()
     assert len(sent) <= 2, sent  # a busy machine may take one of its own pauses for one of the typist
-    assert field.input_value().endswith("as quick as a person")
+    assert "as quick as a person" in field.input_value()  # a test before may have left a draft
