@@ -10,11 +10,11 @@ from herding.access.operations import RATE
 from herding.errors import HerdingError
 from herding.ui.compare.columns import PAST, column_label
 from herding.ui.compare.inputs import FORM
-from herding.ui.kit import response
 from herding.ui.kit.fields import star_field
 from herding.ui.kit.format import chip, el, empty_state, join, status_chip
-from herding.ui.kit.message_parts import response_parts
-from herding.ui.kit.references import reference_cards
+from herding.ui.kit.responses import response
+from herding.ui.kit.responses.message_parts import response_parts
+from herding.ui.kit.responses.references import reference_cards
 from herding.values import Outcome, Principal
 
 NO_RESPONSE = empty_state("No response yet", "Press Run all or Ctrl+Enter.")

@@ -23,9 +23,9 @@ from herding.ui.compare.merge_streams import PageEvents, merge_streams
 from herding.ui.compare.preference import Candidate, preference_bar
 from herding.ui.compare.summary import fact_of, read_facts, summary
 from herding.ui.engineer.errors import sentence
-from herding.ui.kit import response
 from herding.ui.kit.format import plural
-from herding.ui.kit.response_stream import response_events
+from herding.ui.kit.responses import response
+from herding.ui.kit.responses.stream import response_events
 from herding.ui.kit.views import Call, fragment
 from herding.values import Outcome, Principal, Request
 

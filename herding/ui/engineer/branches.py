@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el
-from herding.ui.kit.request_input import message_text, read_messages
+from herding.ui.kit.responses.request_input import message_text, read_messages
 from herding.values import Outcome
 
 Turns = tuple[tuple[str, str], ...]

@@ -18,7 +18,7 @@ from herding.ui.engineer.form import EditedPrompt, read_form, run_request
 from herding.ui.engineer.form_data import normalized
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, join, plural
-from herding.ui.kit.references import chunk_link
+from herding.ui.kit.responses.references import chunk_link
 from herding.ui.kit.views import Call, fragment
 from herding.values import ContextChunk, Reference, Request
 

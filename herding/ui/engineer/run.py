@@ -22,10 +22,10 @@ from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.feedback import feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
 from herding.ui.engineer.retrieved import with_context
-from herding.ui.kit import response
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state, join
-from herding.ui.kit.response_stream import response_events
+from herding.ui.kit.responses import response
+from herding.ui.kit.responses.stream import response_events
 from herding.ui.kit.views import Call, fragment
 from herding.values import Message, Outcome, Principal, Request
 

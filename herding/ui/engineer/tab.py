@@ -17,17 +17,17 @@ from herding.errors import NotFoundError
 from herding.prompts.edits import Edits
 from herding.ui.engineer import layout, models
 from herding.ui.engineer.branches import Branches
-from herding.ui.engineer.draft_routes import DraftRoutes
 from herding.ui.engineer.edited import editable, store, typed, unsaved_keys, with_edits
 from herding.ui.engineer.form import EditedPrompt, read_form
 from herding.ui.engineer.form_data import declared, used_names
 from herding.ui.engineer.layout import Shown
 from herding.ui.engineer.messages import unused
-from herding.ui.engineer.model_routes import ModelRoutes
-from herding.ui.engineer.prompt_routes import PromptRoutes
 from herding.ui.engineer.retrieved import RetrievedRoutes
+from herding.ui.engineer.routes.drafts import DraftRoutes
+from herding.ui.engineer.routes.models import ModelRoutes
+from herding.ui.engineer.routes.prompts import PromptRoutes
+from herding.ui.engineer.routes.saving import SaveRoutes
 from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
-from herding.ui.engineer.save_routes import SaveRoutes
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from herding.access.operations import PROMPTS, RATE, RUN
 from herding.ui.engineer.feedback import feedback
 from herding.ui.history.rows import ENTRIES, NOT_STORED, POLL, has_content
-from herding.ui.kit import response
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import (
     checks_chip,
@@ -27,9 +26,10 @@ from herding.ui.kit.format import (
     request_name,
     status_chip,
 )
-from herding.ui.kit.message_parts import response_parts
-from herding.ui.kit.references import reference_cards
-from herding.ui.kit.request_input import request_input
+from herding.ui.kit.responses import response
+from herding.ui.kit.responses.message_parts import response_parts
+from herding.ui.kit.responses.references import reference_cards
+from herding.ui.kit.responses.request_input import request_input
 from herding.values import Attempt, Entry, Outcome, Principal, StepEntry, StepRun
 
 DELETE_QUESTION = (

@@ -24,7 +24,7 @@ from herding.ui.kit.format import (
     status_chip,
     time_tag,
 )
-from herding.ui.kit.request_input import input_line
+from herding.ui.kit.responses.request_input import input_line
 from herding.values import Entry, HistoryPosition, HistorySort, Outcome
 
 PAGE = 40

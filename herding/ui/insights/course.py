@@ -10,8 +10,8 @@ from markupsafe import Markup
 from herding.evaluation.insights import PromptInsights
 from herding.routing.share_history import ShareStep
 from herding.ui.insights.strips import colours
-from herding.ui.kit.bars import percent_text
-from herding.ui.kit.chart import drawing, figure, legend, line, percent, series
+from herding.ui.kit.charts.bars import percent_text
+from herding.ui.kit.charts.chart import drawing, figure, legend, line, percent, series
 from herding.ui.kit.format import el, plural
 
 HEIGHT = 130

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from herding.evaluation.insights import PromptInsights, RoutingPrediction
 from herding.evaluation.version_matrix import NodeModelStats, VersionModelStats
 from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
-from herding.ui.kit.bars import percent_text, share_bar
+from herding.ui.kit.charts.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
 from herding.values import format_dollars, to_nano
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from herding.evaluation.insights import PromptInsights
 from herding.evaluation.version_matrix import VersionModelStats
-from herding.ui.kit.chart import drawing, figure, line, nice_maximum, percent, series, short_model
+from herding.ui.kit.charts.chart import drawing, figure, line, nice_maximum, percent, series, short_model
 from herding.ui.kit.format import duration, el, plural, utc_text
 from herding.values import AttemptStats
 

@@ -17,10 +17,10 @@ from herding.ui.insights.course import share_chart
 from herding.ui.insights.report import node_table, routing, sample_note, totals, version_table
 from herding.ui.insights.strips import colours, latency_chart, rating_chart
 from herding.ui.kit import prompt_text
-from herding.ui.kit.bar_chart import bar_chart
+from herding.ui.kit.charts.bar_chart import bar_chart
+from herding.ui.kit.charts.time_sums import Bar
 from herding.ui.kit.fields import confirm_button, select_field
 from herding.ui.kit.format import el, empty_state, join
-from herding.ui.kit.time_sums import Bar
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Principal, PromptInfo
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, select_field, text_field
 from herding.ui.kit.format import byte_size, chip, date_tag, el, empty_state, join, plural, state_chip
-from herding.ui.kit.references import join_place
+from herding.ui.kit.responses.references import join_place
 from herding.values import Collection, Document, FoundChunk, TextChunk
 
 PAGE_SIZE = 50

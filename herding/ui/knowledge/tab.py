@@ -13,8 +13,8 @@ from herding.access.operations import COLLECTIONS, RUN, SAVE
 from herding.errors import HerdingError, UserError
 from herding.knowledge.documents import uploaded_document
 from herding.ui.kit.format import el, join, plural
-from herding.ui.kit.response import error_panel, not_sent_status, response_view
-from herding.ui.kit.response_stream import response_events
+from herding.ui.kit.responses.response import error_panel, not_sent_status, response_view
+from herding.ui.kit.responses.stream import response_events
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.knowledge.pages import (
     NOT_SELECTED,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY, MANAGE_NODES, SWITCH_MODEL
-from herding.ui.kit.bars import meter
+from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, duration, el, key_values, plural, state_chip
 from herding.ui.kit.live import fixed, live, patch

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, SWITCH_MODEL
-from herding.ui.kit.chart import series
+from herding.ui.kit.charts.chart import series
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, el, join, plural, rough_duration
 from herding.ui.kit.live import live, patch

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from herding.ui.kit.chart import short_model
+from herding.ui.kit.charts.chart import short_model
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
 from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
 from herding.values import PromptInfo

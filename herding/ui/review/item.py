@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.kit import response
 from herding.ui.kit.fields import button, star_field, text_field
 from herding.ui.kit.format import (
     checks_chip,
@@ -19,8 +18,9 @@ from herding.ui.kit.format import (
     request_name,
     star_marks,
 )
-from herding.ui.kit.message_parts import response_parts
-from herding.ui.kit.request_input import request_input
+from herding.ui.kit.responses import response
+from herding.ui.kit.responses.message_parts import response_parts
+from herding.ui.kit.responses.request_input import request_input
 from herding.values import Entry, Outcome, ReviewQueue
 
 SHORTCUTS = (("1–5", "rate"), ("N or Enter", "next"), ("S", "skip"), ("C", "comment"), ("U", "undo"))

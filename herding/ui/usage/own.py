@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from herding.people.authenticator import OPERATOR
-from herding.ui.kit.bars import meter
+from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import confirm_button
 from herding.ui.kit.format import chip, datetime_tag, el, empty_state, join, key_values, rough_duration
 from herding.ui.kit.identity import LOCAL, display_name

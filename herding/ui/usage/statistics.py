@@ -14,12 +14,12 @@ from herding.access.operations import HISTORY_ALL, TOKENS
 from herding.evaluation.usage import UsageReport
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
-from herding.ui.kit.bar_chart import bar_chart
-from herding.ui.kit.bars import share_bar
+from herding.ui.kit.charts.bar_chart import bar_chart
+from herding.ui.kit.charts.bars import share_bar
+from herding.ui.kit.charts.time_sums import Bar, bucket_width
 from herding.ui.kit.fields import select_field
 from herding.ui.kit.format import KINDS, STATUS, cost_text, duration, el, empty_state, join
 from herding.ui.kit.period import CUSTOM, PRESETS, period_fields, read_period
-from herding.ui.kit.time_sums import Bar, bucket_width
 from herding.ui.kit.views import Call
 from herding.values import GroupName, HistoryFilter, Principal, UsageGroup, UsageSum, format_dollars
 from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS

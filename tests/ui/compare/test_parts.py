@@ -12,7 +12,7 @@ from herding.ui.compare.columns import Column, ColumnConfig, dump_columns, load_
 from herding.ui.compare.diff import MAX_WORDS, word_diff
 from herding.ui.compare.merge_streams import merge_streams
 from herding.ui.compare.summary import fact_of, summary
-from herding.ui.kit.response import speed
+from herding.ui.kit.responses.response import speed
 from herding.values import CheckResult, Outcome, Timings, Usage
 
 

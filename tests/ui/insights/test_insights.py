@@ -17,8 +17,8 @@ from herding.routing.share_history import ShareStep
 from herding.ui.insights import report
 from herding.ui.insights.strips import latency_chart, rating_chart, scale_of
 from herding.ui.insights.tab import report_view
-from herding.ui.kit.bars import percent_text
-from herding.ui.kit.response import candidate_list
+from herding.ui.kit.charts.bars import percent_text
+from herding.ui.kit.responses.response import candidate_list
 from herding.ui.page import visible_tabs
 from herding.values import AttemptStats, Considered, Outcome, Request, Reset
 from tests.support.herding import ADMIN

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from herding.ui.kit.bar_chart import bar_chart, period_name
-from herding.ui.kit.chart import SERIES, nice_maximum
-from herding.ui.kit.time_sums import OTHERS, Bar
+from herding.ui.kit.charts.bar_chart import bar_chart, period_name
+from herding.ui.kit.charts.chart import SERIES, nice_maximum
+from herding.ui.kit.charts.time_sums import OTHERS, Bar
 from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 CHART = {"title": "Requests", "value": "Requests", "since": 0, "until": 3 * DAY_MS, "width_ms": DAY_MS}

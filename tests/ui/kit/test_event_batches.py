@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from herding.errors import StreamInterruptedError
-from herding.ui.kit.event_batches import batch_events
+from herding.ui.kit.responses.event_batches import batch_events
 from herding.values import Delta, Event
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from herding.ui.kit.markdown import MAX_BRACKETS, MAX_CHARS, complete_blocks, render_markdown
+from herding.ui.kit.responses.markdown import MAX_BRACKETS, MAX_CHARS, complete_blocks, render_markdown
 
 ATTACKS = (
     "<script>alert(1)</script>",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from herding.ui.kit.message_parts import message_body, reasoning_block, response_parts
+from herding.ui.kit.responses.message_parts import message_body, reasoning_block, response_parts
 from herding.values import Choice, Outcome
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from herding.ui.kit.request_input import MAX_LINE, input_line
+from herding.ui.kit.responses.request_input import MAX_LINE, input_line
 from herding.values import Outcome
 
 SYSTEM = {"role": "system", "content": "Be brief."}

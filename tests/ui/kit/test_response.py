@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from herding.ui.kit.json_tree import json_tree, parse_json
-from herding.ui.kit.response import (
+from herding.ui.kit.responses.json_tree import json_tree, parse_json
+from herding.ui.kit.responses.response import (
     MAX_SHOWN,
     metrics_line,
     render_text,

@@ -10,7 +10,7 @@ import pytest
 
 from herding.errors import AccessError, NotFoundError, UserError
 from herding.prompts.prompt_file import parse_prompt
-from herding.ui.kit.references import reference_cards
+from herding.ui.kit.responses.references import reference_cards
 from herding.ui.knowledge.tab import ask_prompt, text_models
 from herding.values import Reference
 from tests.support.herding import ADMIN, GUEST

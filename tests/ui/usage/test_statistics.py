@@ -12,7 +12,7 @@ from herding.errors import AccessError, UserError
 from herding.evaluation.usage import UsageReport
 from herding.nodes.prices import ConfiguredPrice
 from herding.store.tables import request
-from herding.ui.kit.time_sums import OTHERS, Bar, bucket_width, fill
+from herding.ui.kit.charts.time_sums import OTHERS, Bar, bucket_width, fill
 from herding.ui.usage.statistics import METRICS, _bars
 from herding.values import HistoryFilter, Principal, Request, UsageGroup, UsageSum
 from tests.support.herding import GUEST, OTHER

@@ -13,8 +13,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from herding.ui.kit.bars import share_bar
-from herding.ui.kit.chain_steps import recorded_steps
+from herding.ui.kit.charts.bars import share_bar
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -27,10 +26,11 @@ from herding.ui.kit.format import (
     plural,
     status_chip,
 )
-from herding.ui.kit.json_tree import json_tree, parse_json
-from herding.ui.kit.markdown import MAX_CHARS, render_markdown
-from herding.ui.kit.message_parts import response_parts
-from herding.ui.kit.references import reference_cards
+from herding.ui.kit.responses.chain_steps import recorded_steps
+from herding.ui.kit.responses.json_tree import json_tree, parse_json
+from herding.ui.kit.responses.markdown import MAX_CHARS, render_markdown
+from herding.ui.kit.responses.message_parts import response_parts
+from herding.ui.kit.responses.references import reference_cards
 from herding.values import Considered, Delta, Done, Event, FilterResult, Outcome, Queued, Started, StepChanged
 
 MIN_STREAM_MS = 10

@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.kit.chart import SERIES, drawing, figure, legend, line, nice_maximum, percent, series
+from herding.ui.kit.charts.chart import SERIES, drawing, figure, legend, line, nice_maximum, percent, series
+from herding.ui.kit.charts.time_sums import OTHERS, Bar, fill
 from herding.ui.kit.format import date_tag, el, time_tag, utc_text
-from herding.ui.kit.time_sums import OTHERS, Bar, fill
 from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
 
 HEIGHT = 120

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.ui.kit.format import chip, el, format_value, join, key_values
-from herding.ui.kit.message_parts import message_body
+from herding.ui.kit.responses.message_parts import message_body
 from herding.values import TEXT_PARTS, Outcome
 
 MAX_LINE = 4_000

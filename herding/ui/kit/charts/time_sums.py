@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from herding.ui.kit.chart import SERIES
+from herding.ui.kit.charts.chart import SERIES
 from herding.values.durations import DAY_MS
 
 OTHERS = "Others"

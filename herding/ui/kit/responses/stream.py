@@ -19,10 +19,10 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.errors import HerdingError
-from herding.ui.kit.chain_steps import live_steps
-from herding.ui.kit.event_batches import batch_events
-from herding.ui.kit.markdown import MAX_CHARS, complete_blocks
-from herding.ui.kit.response import RunProgress
+from herding.ui.kit.responses.chain_steps import live_steps
+from herding.ui.kit.responses.event_batches import batch_events
+from herding.ui.kit.responses.markdown import MAX_CHARS, complete_blocks
+from herding.ui.kit.responses.response import RunProgress
 from herding.values import Event, Outcome, StepChanged
 
 PARSE_SHARE = 20

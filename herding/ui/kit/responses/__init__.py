@@ -1,0 +1,1 @@
+"""Responses and requests as people read them."""
