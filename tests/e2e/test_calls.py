@@ -18,7 +18,11 @@ from tests.e2e.workbench import LONG, Workbench
 
 pytestmark = pytest.mark.browser
 
-PROMPTS = sorted(path.stem for path in (ROOT / "prompts").glob("*.yaml"))
+PROMPTS = sorted(
+    path.stem for path in (ROOT / "prompts").glob("*.yaml") if "\nretrieval:" not in path.read_text("utf-8")
+)
+"""The shipped prompts that need no collection of documents."""
+
 KINDS = ("curl", "python", "javascript")
 DIFFICULT = 'It\'s "quoted" `id` $HOME ${x} \\n {{name}} <b>é 😀</b></script>\nand a second line \\'
 
