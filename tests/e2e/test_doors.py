@@ -114,8 +114,10 @@ class Doors:
 
     def database(self) -> list[str]:
         """All rows, once no request of an earlier test waits for the index of texts."""
-        while any(row.startswith("search_queue ") for row in (found := rows(self.app.home / "herding.sqlite"))):
+        found = rows(self.app.home / "herding.sqlite")
+        while any(row.startswith("search_queue ") for row in found):
             time.sleep(0.05)
+            found = rows(self.app.home / "herding.sqlite")
         return found
 
 
