@@ -66,7 +66,12 @@ WATCH = """() => {
 CLICK_UNTIL = """([button, status, text]) => new Promise((resolve) => {
   const shown = () => [...document.querySelectorAll(status)].some((one) => one.textContent.includes(text));
   const began = performance.now();
-  const look = () => (shown() ? resolve(performance.now() - began) : requestAnimationFrame(look));
+  let fresh = !shown(); // a page may show the status of an earlier request for a while
+  const look = () => {
+    if (fresh && shown()) return resolve(performance.now() - began);
+    fresh ||= !shown();
+    requestAnimationFrame(look);
+  };
   document.querySelector(button).click();
   setTimeout(look);
 })"""
