@@ -42,7 +42,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     nodes = [
         {"kind": "local", "name": "local"},
         {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},
-        {"kind": "echo", "name": "echo", "models": [*others, "quick-echo"]},
+        {"kind": "echo", "name": "echo", "models": [*others, "quick-echo", "spare-1280", "spare-390"]},
     ]
     (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
     running = RunningApp(

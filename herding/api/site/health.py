@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter, Response
+from pydantic import Field
 
 from herding import __version__
 from herding.api.http.models import ResponseModel
@@ -15,11 +16,11 @@ from herding.serving.metrics import CONTENT_TYPE
 
 
 class HealthResponse(ResponseModel):
-    """The app listens. `bots` are the states of its bots, null without any."""
+    """The app listens. `bots` are the states of its bots by name, empty without any."""
 
     status: Literal["ok"] = "ok"
     version: str = __version__
-    bots: dict[str, str] | None = None
+    bots: dict[str, str] = Field(default_factory=dict)
 
 
 class ReadyResponse(ResponseModel):
@@ -39,10 +40,10 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of operations."""
     routes = APIRouter(tags=["operations"])
 
-    @routes.get("/healthz", response_model_exclude_none=True)
+    @routes.get("/healthz")
     async def check_health() -> HealthResponse:
         """Return that the app listens, and the states of its bots."""
-        return HealthResponse(bots=orchestrator.bots() or None)
+        return HealthResponse(bots=orchestrator.bots())
 
     @routes.get(
         "/readyz",

@@ -50,12 +50,13 @@ STATUS = {
     "no_turn": 503,
     "shutting_down": 503,
     "store_error": 503,
+    "plugin_failed": 502,
 }
 
 
 async def test_the_app_listens(http: httpx.AsyncClient) -> None:
     response = await http.get("/healthz")
-    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": __version__})
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "version": __version__, "bots": {}})
 
 
 async def test_the_app_is_ready(http: httpx.AsyncClient) -> None:
