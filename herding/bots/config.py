@@ -44,7 +44,7 @@ class DiscordFile(ChannelEntry):
     """
 
     prompt: Name = "chat"
-    collection_prompt: Name = "ask_collection"
+    collection_prompt: Name = "collection_question"
     threads: bool = True
     role: Name = "guest"
     roles: dict[Snowflake, Name] = Field(default_factory=dict)

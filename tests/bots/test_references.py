@@ -18,19 +18,19 @@ from tests.support.herding import ADMIN, herding
 from tests.support.nodes import echo
 from tests.support.until import until
 
-SHIPPED = Path(__file__).resolve().parents[2] / "prompts" / "ask_collection.yaml"
+SHIPPED = Path(__file__).resolve().parents[2] / "prompts" / "collection_question.yaml"
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 async def test_a_question_to_a_collection_lists_its_references(tmp_path: Path, discord: FakeDiscord) -> None:
     async with herding(tmp_path, echo("echo", SMOLLM2), Words()) as place:
-        place.write("ask_collection", SHIPPED.read_text())
+        place.write("collection_question", SHIPPED.read_text())
         collections = place.orchestrator.collections
         for name in ("public-llamas", "secret"):
             await collections.create(name, ADMIN, embedding_model=MODEL)
             await collections.add(name, [text("wool*.txt", "Llamas have soft wool.")], ADMIN)
         await index_all(place.orchestrator)
-        channels = {str(CODE): {"prompt": "ask_collection", "collection": "public-llamas", "threads": False}}
+        channels = {str(CODE): {"prompt": "collection_question", "collection": "public-llamas", "threads": False}}
         async with bot(place, discord, channels=channels):
             discord.say(CODE, "do llamas have wool?")
             (reply,) = await complete(discord, CODE)
@@ -59,7 +59,7 @@ async def test_the_embedded_models_answer_from_the_sources_of_a_package(
     documents = [NewDocument(path.name, path.name, "py", path.read_bytes()) for path in sorted(root.glob("*.py"))]
     node = LocalNode(LocalConfig(kind="local", name="local", model=SMOLLM2))
     async with herding(tmp_path, node) as place:
-        place.write("ask_collection", SHIPPED.read_text().replace("max_tokens: 300", "max_tokens: 40"))
+        place.write("collection_question", SHIPPED.read_text().replace("max_tokens: 300", "max_tokens: 40"))
         await node.start()
         await until(lambda: node.embeds and SMOLLM2 in node.serves)
         await place.orchestrator.collections.create("public-code", ADMIN)

@@ -72,6 +72,12 @@ def looking(chromium: Browser, width: int, theme: str) -> Iterator[Page]:
     context.close()
 
 
+TOO_WIDE = """() => [...document.querySelectorAll(".view table.rows")]
+  .filter((table) => table.offsetParent && table.getBoundingClientRect().right > innerWidth)
+  .map((table) => table.className)"""
+"""The tables that do not fit into the page."""
+
+
 @pytest.mark.parametrize(("width", "theme"), LOOKS)
 def test_axe_finds_nothing(used: RunningApp, looking: Page, width: int, theme: str) -> None:
     page, found = looking, dict[str, list[str]]()
@@ -102,6 +108,7 @@ def test_axe_finds_nothing(used: RunningApp, looking: Page, width: int, theme: s
         if row.count():
             row.click()
         found[key] = violations(page)
+        assert not page.evaluate(TOO_WIDE), key
     assert not {where: what for where, what in found.items() if what}
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
