@@ -116,7 +116,7 @@ def test_what_files_leave_around_a_value_is_no_part_of_it(
     monkeypatch: pytest.MonkeyPatch, home: Path, tmp_path: Path, form: str
 ) -> None:
     (tmp_path / "prompts").mkdir()
-    for name in ("nodes", "roles"):
+    for name in ("nodes", "roles", "discord"):
         (tmp_path / name).touch()
     given = {
         "HERDING_HOME": str(home),
@@ -142,6 +142,11 @@ def test_what_files_leave_around_a_value_is_no_part_of_it(
         "HERDING_DOCUMENTS": str(tmp_path / "prompts"),
         "HERDING_VECTOR_STORE": "numpy",
         "HERDING_PLUGINS_OFF": '["extra"]',
+        "HERDING_DISCORD": str(tmp_path / "discord"),
+        "HERDING_DISCORD_API": "http://127.0.0.1:1/api",
+        "HERDING_DISCORD_BOT_TOKEN": "Xq3-81kfn2_vv9ZZ",
+        "HERDING_SERVER": "http://127.0.0.1:7862",
+        "HERDING_TOKEN": "Xq3-81kfn2_vv9ZZ",
         "DATABASE_URL": "postgresql://db/x",
     }
     assert {name.removeprefix("HERDING_").lower() for name in given} >= Settings.model_fields.keys() - {"database"}
@@ -160,9 +165,9 @@ def test_a_variable_that_is_no_setting_is_named(
     refused: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HERDING_PROMTS", "/x")
-    monkeypatch.setenv("HERDING_DISCORD_TOKEN", "x")
+    monkeypatch.setenv("HERDING_WEATHER_KEY", "x")
     monkeypatch.setenv("DATABASE_URL", "x://y")
     assert main() == 2
     assert "HERDING_PROMTS" in caplog.records[0].message
     assert "HERDING_PROMPTS" in caplog.records[0].message
-    assert "DISCORD" not in caplog.text
+    assert "WEATHER" not in caplog.text

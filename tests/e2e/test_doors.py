@@ -113,11 +113,10 @@ class Doors:
         return text
 
     def database(self) -> list[str]:
-        """All rows, once no request of an earlier test waits for the index of texts."""
-        found = rows(self.app.home / "herding.sqlite")
-        while any(row.startswith("search_queue ") for row in found):
-            time.sleep(0.05)
-            found = rows(self.app.home / "herding.sqlite")
+        """All rows, once what earlier tests did is written: texts for the index, and the last uses of tokens."""
+        found: list[str] = []
+        while found != (found := rows(self.app.home / "herding.sqlite")):
+            time.sleep(1.5)
         return found
 
 

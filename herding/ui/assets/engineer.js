@@ -6,6 +6,7 @@ import { insertHtml } from "./view.js";
 const PAUSE_MS = 350; // typing pauses: one request then
 const AT_MOST_MS = 2_500; // while somebody types on, a request is sent this often
 const RETRY_MS = 1_000;
+const OWN = ["model", "note", "message"]; // fields that are no part of the draft
 const PLACEHOLDER = /(\\*)\{\{[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}\}\}/g;
 
 let current; // the form on the page
@@ -42,7 +43,13 @@ class Editor {
     on("pagehide", () => this.#leave(), window);
     for (const text of form.querySelectorAll("textarea")) this.#mark(text);
     this.#lines();
-    this.#edit(false);
+    this.#edit(this.#typedBefore());
+  }
+
+  // A text may be typed in the moment between the form's arrival and this script's start.
+  #typedBefore() {
+    const texts = [...this.form.querySelectorAll("textarea[name], input[type=text][name]")];
+    return texts.some((text) => !OWN.includes(text.name) && text.value !== text.defaultValue.replace(/\r\n?/g, "\n"));
   }
 
   close() {
@@ -54,7 +61,7 @@ class Editor {
 
   #input(event) {
     const field = event.target;
-    if (!field.name || field.name === "model" || field.name === "note" || field.name === "message") return;
+    if (!field.name || OWN.includes(field.name)) return;
     if (field.matches("textarea")) this.#mark(field);
     if (field.name === "yaml") this.#lines();
     if (field.name.endsWith(".role")) field.closest(".engineer-block").dataset.role = field.value;
