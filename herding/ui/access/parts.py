@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from herding.ui.kit.fields import button, text_field
-from herding.ui.kit.format import el, join
+from herding.ui.kit.format import el, join, plural
+
+MAX_ROWS = 100
+MAX_SEARCH = 200
 
 
 def search_field(placeholder: str, name: str, url: str, target: str, value: str) -> Markup:
@@ -25,6 +28,18 @@ def search_field(placeholder: str, name: str, url: str, target: str, value: str)
         hx_trigger="input delay:200ms, shown from:closest .view",
         hx_sync="this:replace",
     )
+
+
+def matches(search: str, *texts: str) -> bool:
+    """Return whether the words of a search stand in the texts, in any order; case is ignored."""
+    text = " ".join(texts).casefold()
+    return all(word in text for word in search[:MAX_SEARCH].casefold().split())
+
+
+def row_count(count: int, noun: str) -> Markup:
+    """Return how many rows there are, and that more than `MAX_ROWS` are cut."""
+    cut = f"First {MAX_ROWS} of {count:,}. Search to see others." if count > MAX_ROWS else ""
+    return el("p", cut or plural(count, noun), cls="muted count", role="status")
 
 
 def drawer_head(title: str, *marks: object) -> Markup:

@@ -13,9 +13,9 @@ from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.ui.access.new_token import SECRET, expires_at, new_token, token_form
-from herding.ui.access.parts import drawer_head, out_of_band, search_field
+from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, out_of_band, row_count, search_field
 from herding.ui.engineer.code_panel import base_url
-from herding.ui.kit.fields import button, confirm_button
+from herding.ui.kit.fields import button, confirm_button, row_name
 from herding.ui.kit.format import (
     chip,
     date_tag,
@@ -25,14 +25,11 @@ from herding.ui.kit.format import (
     join,
     key_values,
     panel,
-    plural,
     rough_duration,
 )
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.values import Principal, Token, User
 
-MAX_ROWS = 100
-MAX_SEARCH = 200
 SOON_MS = 7 * 24 * 3600 * 1000
 DETAIL = "token-detail"
 NO_TOKENS = empty_state("No tokens yet", "Create a token to give a program or another machine access.")
@@ -161,7 +158,7 @@ def _find(tokens: Sequence[Token], token_id: str) -> Token:
 
 
 def _listing(tokens: Sequence[Token], view: TokenView, search: str) -> Markup:
-    found = [token for token in tokens if _matches(token, search[:MAX_SEARCH])]
+    found = [token for token in tokens if matches(search, token.name, token.user, token.role or "", token.id)]
     return token_table(found, view, searched=bool(search and tokens))
 
 
@@ -173,8 +170,7 @@ def token_table(tokens: Sequence[Token], view: TokenView, *, searched: bool) -> 
     heads = ("Name", "User and role" if view.all_users else "Role", "Created", "Expires", "Last used", "Status")
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in heads)))
     body = el("tbody", *(_row(token, view) for token in ordered[:MAX_ROWS]))
-    cut = f"First {MAX_ROWS} of {len(ordered):,}. Search to see others." if len(ordered) > MAX_ROWS else ""
-    count = el("p", cut or plural(len(ordered), "token"), cls="muted count", role="status")
+    count = row_count(len(ordered), "token")
     return join([count, el("table", head, body, cls="rows access-rows")])
 
 
@@ -208,17 +204,9 @@ def _is_over(token: Token, now: int) -> bool:
     return token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now)
 
 
-def _matches(token: Token, search: str) -> bool:
-    text = " ".join((token.name, token.user, token.role or "", token.id)).casefold()
-    return all(word in text for word in search.casefold().split())
-
-
 def _row(token: Token, view: TokenView) -> Markup:
-    name = el(
-        "button",
+    name = row_name(
         token.name,
-        type="button",
-        cls="row-name",
         data_row=token.id,
         hx_get=f"ui/access/tokens/{token.id}",
         hx_target=f"#{DETAIL}",

@@ -10,16 +10,14 @@ from markupsafe import Markup
 from herding.access.operations import USERS
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.access.parts import drawer_head, out_of_band, search_field
-from herding.ui.kit.fields import button, checkbox, confirm_button, select_field, text_field
+from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, out_of_band, row_count, search_field
+from herding.ui.kit.fields import button, checkbox, confirm_button, row_name, select_field, text_field
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, panel, plural, success
 from herding.ui.kit.limits import limit_text, parse_limits, to_lines
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.values import Principal, User
 
 DEFAULT_ROLE = "user"
-MAX_ROWS = 100
-MAX_SEARCH = 200
 DETAIL = "user-detail"
 NO_USERS = empty_state("No users yet", "Add a user here, then create a token for them under Tokens.")
 NO_MATCHES = empty_state("No matching users", "Change the search to see more.")
@@ -186,7 +184,7 @@ def user_form(
 
 
 def _listing(users: Sequence[User], search: str, selected: str, who: Principal) -> Markup:
-    found = [user for user in users if _matches(user, search[:MAX_SEARCH])]
+    found = [user for user in users if matches(search, user.id, user.name, user.role)]
     return user_table(found, selected, own=who.id, searched=bool(search and users))
 
 
@@ -197,22 +195,13 @@ def user_table(users: Sequence[User], selected: str, *, own: str, searched: bool
     heads = ("User", "Role", "Extra limits", "Status")
     head = el("thead", el("tr", *(el("th", name, scope="col") for name in heads)))
     body = el("tbody", *(_row(user, user.id == selected, own=user.id == own) for user in users[:MAX_ROWS]))
-    cut = f"First {MAX_ROWS} of {len(users):,}. Search to see others." if len(users) > MAX_ROWS else ""
-    count = el("p", cut or plural(len(users), "user"), cls="muted count", role="status")
+    count = row_count(len(users), "user")
     return join([count, el("table", head, body, cls="rows access-rows")])
 
 
-def _matches(user: User, search: str) -> bool:
-    text = " ".join((user.id, user.name, user.role)).casefold()
-    return all(word in text for word in search.casefold().split())
-
-
 def _row(user: User, current: bool, *, own: bool) -> Markup:
-    name = el(
-        "button",
+    name = row_name(
         user.name,
-        type="button",
-        cls="row-name",
         data_row=user.id,
         hx_get=f"ui/access/users/{user.id}",
         hx_target=f"#{DETAIL}",

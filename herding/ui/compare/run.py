@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY, RATE, RUN
-from herding.errors import HerdingError, NotFoundError, UserError
+from herding.errors import HerdingError, UserError
 from herding.orchestrator import Orchestrator
 from herding.prompts.parameters import check_parameters
 from herding.prompts.variables import find_errors_async
@@ -25,7 +25,7 @@ from herding.ui.compare.summary import fact_of, read_facts, summary
 from herding.ui.engineer.errors import sentence
 from herding.ui.kit.format import plural
 from herding.ui.kit.responses import response
-from herding.ui.kit.responses.stream import response_events
+from herding.ui.kit.responses.stream import recorded_outcome, response_events, stop_requests
 from herding.ui.kit.views import Call, fragment
 from herding.values import Outcome, Principal, Request
 
@@ -74,7 +74,7 @@ class RunRoutes:
         letter, streaming = column.letter, False
 
         async def finish(outcome: Outcome | None, error: HerdingError | None, text: str) -> Markup:
-            outcome = outcome or await self._recorded(error, who)
+            outcome = outcome or await recorded_outcome(error, who, self._orchestrator)
             if outcome is None:
                 return results.failure(error, text)
             ended[letter] = outcome
@@ -113,20 +113,10 @@ class RunRoutes:
         found = await self._orchestrator.prompts.find(config.reference, who)
         return config.request({name: value for name, value in values.items() if name in found.prompt.variables})
 
-    async def _recorded(self, error: HerdingError | None, who: Principal) -> Outcome | None:
-        """Return the outcome of a request that failed, if it was recorded and `who` may read it."""
-        if error is None or not error.request_id:
-            return None
-        with contextlib.suppress(HerdingError):  # the first error is the one to show
-            return (await self._orchestrator.history.entry(error.request_id, who)).outcome
-        return None
-
     @fragment("POST", "/stop", RUN)
     async def stop(self, call: Call) -> Markup:
         """Stop the running requests that the form names; the texts received so far stay."""
-        for request_id in call.texts("request"):
-            with contextlib.suppress(NotFoundError):  # it has just ended
-                await self._orchestrator.pipeline.cancel(request_id, call.principal)
+        await stop_requests(call.texts("request"), call.principal, self._orchestrator)
         return Markup()
 
 

@@ -25,7 +25,7 @@ from herding.ui.engineer.retrieved import with_context
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.responses import response
-from herding.ui.kit.responses.stream import response_events
+from herding.ui.kit.responses.stream import recorded_outcome, response_events, stop_requests
 from herding.ui.kit.views import Call, fragment
 from herding.values import Message, Outcome, Principal, Request
 
@@ -92,7 +92,7 @@ class RunRoutes:
             return
 
         async def finish(outcome: Outcome | None, error: HerdingError | None, text: str) -> Markup:
-            outcome = outcome or await self._recorded(error, who)
+            outcome = outcome or await recorded_outcome(error, who, self._orchestrator)
             if outcome is not None:
                 ended.append(outcome)
                 return _result(outcome, who, is_chat=edited.prompt.chat)
@@ -116,19 +116,10 @@ class RunRoutes:
         content = rendered.messages[-1].content if rendered.messages else ""
         return chat.user_turn(message or content, content)
 
-    async def _recorded(self, error: HerdingError | None, who: Principal) -> Outcome | None:
-        """Return the outcome of a request that failed, if it was recorded and `who` may read it."""
-        if error is None or not error.request_id:
-            return None
-        with contextlib.suppress(HerdingError):  # the first error is the one to show
-            return (await self._orchestrator.history.entry(error.request_id, who)).outcome
-        return None
-
     @fragment("POST", "/stop", RUN)
     async def stop(self, call: Call) -> Markup:
         """Stop a running request; the text received so far stays."""
-        with contextlib.suppress(NotFoundError):  # it has just ended
-            await self._orchestrator.pipeline.cancel(call.text("request"), call.principal)
+        await stop_requests(call.texts("request"), call.principal, self._orchestrator)
         return Markup()
 
     @fragment("GET", "/response", HISTORY)

@@ -12,7 +12,7 @@ from herding.access.operations import HISTORY_ALL
 from herding.store import Facets, now_ms
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import KINDS, STATUS, el, join
-from herding.ui.kit.period import ALL, CUSTOM, PRESETS, read_period
+from herding.ui.kit.period import CUSTOM, period_fields, read_period
 from herding.ui.kit.views import Call
 from herding.values import HistoryFilter, HistorySort, Principal, SortName
 
@@ -130,9 +130,7 @@ def form(call: Call, facets: Facets, who: Principal) -> Markup:
         _select(call, "User", "user", facets.users) if HISTORY_ALL in who.rights else None,
         select_field("Rating", "stars", RATINGS, call.text("stars"), id="history-stars"),
         select_field("Status", "status", statuses, call.text("status"), id="history-status"),
-        select_field("Period", "period", [("Any time", ALL), *PRESETS], call.text("period"), id="history-period"),
-        _day(call, "From (UTC)", "from"),
-        _day(call, "To (UTC)", "to"),
+        period_fields("history", call.text("period"), call.text("from"), call.text("to")),
     ]  # fmt: skip
     search = text_field(
         "Search",
@@ -214,11 +212,6 @@ def _select(call: Call, label: str, name: str, found: tuple[str, ...]) -> Markup
 
 def _label(item: str) -> str:
     return FILTER_KINDS.get(item.removeprefix(KIND), item) if item.startswith(KIND) else item
-
-
-def _day(call: Call, label: str, name: str) -> Markup:
-    field = text_field(label, name, call.text(name), kind="date", id=f"history-{name}")
-    return el("div", field, cls="history-day")
 
 
 def _written(field: str, value: Any) -> str:

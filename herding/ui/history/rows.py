@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from herding.errors import UserError
 from herding.ui.history.filters import FORM, LIST, TARGET, sort_button
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import (
     chip,
     cost_text,
@@ -84,12 +84,9 @@ def row(entry: Entry, shown: Shown) -> Markup:
     version = el("span", f" v{outcome.version}" if outcome.version else "", "*" if outcome.edited else "")
     prompt = el("span", request_name(outcome), version, cls="history-prompt")
     who = el("span", " · ", outcome.principal, cls="muted") if shown.users else None
-    name = el(
-        "button",
+    name = row_name(
         time_tag(outcome.created_at),
         el("span", f", {request_name(outcome)}: show details", cls="sr"),
-        type="button",
-        cls="row-name",
         id=f"row-{request_id}",
         hx_get=f"{ENTRIES}/{request_id}",
         hx_target=DETAIL,

@@ -71,6 +71,11 @@ def confirm_button(
     return button(label, kind=kind, cls=cls, submit=False, hx_confirm=question, data_answer=answer, **attributes)
 
 
+def row_name(*content: object, **attributes: str | None) -> Markup:
+    """Return the button that opens a row of a table."""
+    return el("button", *content, type="button", cls="row-name", **attributes)
+
+
 def star_field(
     stars: int | None, legend: str, *, name: str = "stars", enabled: bool = True, **post: str | None
 ) -> Markup:

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from markupsafe import Markup
 
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
-from herding.ui.kit.fields import button, confirm_button, select_field, text_field
+from herding.ui.kit.fields import button, confirm_button, row_name, select_field, text_field
 from herding.ui.kit.format import byte_size, chip, date_tag, el, empty_state, join, plural, state_chip
 from herding.ui.kit.responses.references import join_place
 from herding.values import Collection, Document, FoundChunk, TextChunk
@@ -36,11 +36,8 @@ def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
 
 
 def _collection_row(found: Collection, *, chosen: bool) -> Markup:
-    name = el(
-        "button",
+    name = row_name(
         found.name,
-        type="button",
-        cls="row-name",
         hx_get=base(found.name),
         hx_target="#knowledge-page",
     )
@@ -179,7 +176,7 @@ def _page_button(found: Collection, offset: int, label: str) -> Markup:
 
 def _document_row(found: Collection, document: Document, *, may_edit: bool) -> Markup:
     where = f"{base(found.name)}/document?{urlencode({'id': document.key})}"
-    name = el("button", document.title, type="button", cls="row-name", hx_get=where, hx_target="#knowledge-found")
+    name = row_name(document.title, hx_get=where, hx_target="#knowledge-found")
     state = chip(*STATES[document.state]) if document.state in STATES else state_chip(document.state)
     progress = f" {document.done:,} of {document.total:,}" if document.state == "indexing" and document.total else None
     error = el("div", document.error, cls="muted") if document.error else None
@@ -212,11 +209,8 @@ def matches(found: Collection, text: str, chunks: Sequence[FoundChunk]) -> Marku
 
 def _match(found: Collection, one: FoundChunk) -> Markup:
     fields = {"id": one.document, "chunk": str(one.chunk_id), "number": str(one.chunk.number)}
-    opens = el(
-        "button",
+    opens = row_name(
         join_place(one.title, one.chunk.place),
-        type="button",
-        cls="row-name",
         hx_get=f"{base(found.name)}/document?{urlencode(fields)}",
         hx_target="#knowledge-found",
     )

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.ui.kit.charts.chart import short_model
+from herding.ui.kit.fields import row_name
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
 from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
 from herding.values import PromptInfo
@@ -74,11 +75,8 @@ def _cell(name: str) -> str:
 def row(prompt: PromptInfo, search: str = "", *, current: bool = False) -> Markup:
     """Return one prompt of the table."""
     key, stats = quote(prompt.key), prompt.stats
-    name = el(
-        "button",
+    name = row_name(
         prompt.name,
-        type="button",
-        cls="row-name",
         data_row=prompt.key,
         hx_get=f"ui/overview/prompts/{key}",
         hx_target="#overview-detail",

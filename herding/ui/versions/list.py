@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import chip, el, join, time_tag, truncate
 from herding.ui.versions.detail import SOURCES, author_name, label_chip
 from herding.ui.versions.snapshot import PAGE, Choice, PromptSnapshot
@@ -43,12 +43,9 @@ def _body(values: dict[str, object]) -> dict[str, Any]:
 
 def _row(version: PromptVersion, snapshot: PromptSnapshot) -> Markup:
     number = version.number
-    pick = el(
-        "button",
+    pick = row_name(
         f"v{number}",
         el("span", ": show details", cls="sr"),
-        type="button",
-        cls="row-name",
         id=f"version-{number}",
         data_row=str(number),
         **_body({"new": number, "old": max(1, number - 1)}),

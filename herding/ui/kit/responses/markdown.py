@@ -44,14 +44,14 @@ _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 def render_markdown(text: str) -> Markup:
     """Return a text as HTML; as plain text if it is too long, or takes too long to read."""
-    if len(text) > MAX_CHARS or any(block.count("[") > MAX_BRACKETS for block in text.split("\n\n")):
+    if len(text) > MAX_CHARS or _is_slow(text):
         return el("pre", text, cls="code", tabindex="0")
     return _finish(_parser().render(text))
 
 
 def complete_blocks(text: str) -> tuple[Markup, int]:
     """Return the HTML of the blocks of a growing text that can no longer change, and where the open one begins."""
-    if text.count("[") > MAX_BRACKETS:
+    if _is_slow(text):
         return Markup(), 0
     parser = _parser()
     env: MutableMapping[str, Any] = {}
@@ -62,6 +62,10 @@ def complete_blocks(text: str) -> tuple[Markup, int]:
         return Markup(), 0
     start = _offset(text, begins[0])
     return _finish(parser.renderer.render(tokens[:last], parser.options, env)), start
+
+
+def _is_slow(text: str) -> bool:
+    return any(block.count("[") > MAX_BRACKETS for block in text.split("\n\n"))
 
 
 def _begins(token: Token) -> bool:

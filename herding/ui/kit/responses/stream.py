@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from herding.errors import HerdingError
+from herding.errors import HerdingError, NotFoundError
+from herding.orchestrator import Orchestrator
 from herding.ui.kit.responses.chain_steps import live_steps
 from herding.ui.kit.responses.event_batches import batch_events
 from herding.ui.kit.responses.markdown import MAX_CHARS, complete_blocks
 from herding.ui.kit.responses.response import RunProgress
-from herding.values import Event, Outcome, StepChanged
+from herding.values import Event, Outcome, Principal, StepChanged
 
 PARSE_SHARE = 20
 """After rendering blocks for some time, so many times as long passes before the next."""
@@ -61,6 +62,22 @@ async def response_events(events: AsyncGenerator[Event, None], finish: Finish) -
     except HerdingError as raised:
         error = raised
     yield "done", await finish(progress.outcome, error, progress.text)
+
+
+async def recorded_outcome(error: HerdingError | None, who: Principal, orchestrator: Orchestrator) -> Outcome | None:
+    """Return the outcome of a request that failed, if it was recorded and `who` may read it."""
+    if error is None or not error.request_id:
+        return None
+    with contextlib.suppress(HerdingError):  # the first error is the one to show
+        return (await orchestrator.history.entry(error.request_id, who)).outcome
+    return None
+
+
+async def stop_requests(request_ids: Iterable[str], who: Principal, orchestrator: Orchestrator) -> None:
+    """Stop running requests; the texts received so far stay."""
+    for request_id in request_ids:
+        with contextlib.suppress(NotFoundError):  # it has just ended
+            await orchestrator.pipeline.cancel(request_id, who)
 
 
 def _news(progress: RunProgress, batch: Sequence[Event], known: str) -> list[tuple[str, Any]]:
