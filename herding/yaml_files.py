@@ -78,7 +78,7 @@ class Loader(yaml.SafeLoader):
     def fetch_flow_collection_start(self, token: Any) -> None:
         if self.flow_level >= MAX_LEVELS:  # the scanner is far ahead of the composer
             raise _RefusedError(_TOO_DEEP, self.get_mark().line + 1)
-        super().fetch_flow_collection_start(token)  # type: ignore[misc]
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
