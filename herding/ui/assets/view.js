@@ -265,6 +265,16 @@ export const readEvents = async (url, body, on, signal) => {
   }
 };
 
+// A button with `data-sets` gives its value to that field and sends the field's form. The state of a list is in its form
+// at once, so whichever request comes last is right, also if one for the search is under way.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-sets]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.sets);
+  field.value = button.value;
+  field.form.requestSubmit();
+});
+
 // A click anywhere in a row opens it; arrow keys go from row to row.
 document.addEventListener("click", ({ target }) => {
   const row = target.closest?.(".rows tbody tr");
