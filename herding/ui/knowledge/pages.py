@@ -30,9 +30,13 @@ def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
     """Return the collections as a table whose rows open them."""
     if not found:
         return NO_COLLECTIONS
-    head = el("tr", *(el("th", title, scope="col") for title in ("Collection", "Documents", "Chunks")))
+    head = el("tr", el("th", "Collection", scope="col"), *(_number_head(title) for title in ("Documents", "Chunks")))
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
     return el("table", el("thead", head), el("tbody", *rows), cls="rows")
+
+
+def _number_head(title: str) -> Markup:
+    return el("th", title, scope="col", cls="number")
 
 
 def _collection_row(found: Collection, *, chosen: bool) -> Markup:
@@ -46,8 +50,8 @@ def _collection_row(found: Collection, *, chosen: bool) -> Markup:
     return el("tr", *cells, el("td", f"{found.chunks:,}", cls="number"), aria_current="true" if chosen else None)
 
 
-def new_collection(models: Sequence[str]) -> Markup:
-    """Return the folded form that creates a collection."""
+def new_collection(models: Sequence[str], *, swap: bool = False) -> Markup:
+    """Return the folded form that creates a collection; with `swap` for a reply, to take the place of a filled one."""
     if not models:
         text = "No node makes embeddings now. Start the local node, or add embedding_models to one."
         return el("p", text, cls="muted")
@@ -63,19 +67,22 @@ def new_collection(models: Sequence[str]) -> Markup:
         hx_post="ui/knowledge/collections",
         hx_target="#knowledge-page",
     )
-    return el("details", el("summary", "New collection", cls="btn"), form, cls="knowledge-new")
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el(
+        "details", el("summary", "New collection", cls="btn"), form, cls="knowledge-new", id="knowledge-new", **more
+    )
 
 
 def collection_page(
-    found: Collection, documents: Sequence[Document], *, offset: int, may_edit: bool, may_ask: bool
+    found: Collection,
+    documents: Sequence[Document],
+    *,
+    offset: int,
+    may_edit: bool,
+    may_ask: bool,
+    shown: Markup | None = None,
 ) -> Markup:
-    """Return the page of a collection: search, ask, documents."""
-    facts = (
-        plural(found.documents, "document"),
-        plural(found.chunks, "chunk"),
-        el("code", found.embedding_model),
-        join(["created ", date_tag(found.created_at)]),
-    )
+    """Return the page of a collection: search, ask, what is `shown` of a document, and the list of documents."""
     delete = confirm_button(
         "Delete collection",
         f"This deletes the collection {found.name} with all its documents. This can't be undone.",
@@ -85,15 +92,27 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), el("p", *_dotted(facts), cls="muted"), cls="knowledge-head"),
+        el("header", el("h2", found.name), collection_facts(found), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
         question_form(found, may_ask=may_ask),
-        el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
+        el("div", shown, id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
         el("div", delete, cls="answers") if may_edit else None,
         cls="knowledge-collection",
     )
+
+
+def collection_facts(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the size of a collection and its embedding model; with `swap` for a reply, to take the place of before."""
+    facts = (
+        plural(found.documents, "document"),
+        plural(found.chunks, "chunk"),
+        el("code", found.embedding_model),
+        join(["created ", date_tag(found.created_at)]),
+    )
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el("p", *_dotted(facts), cls="muted", id="knowledge-facts", **more)
 
 
 def _dotted(parts: Sequence[object]) -> list[object]:
@@ -127,8 +146,9 @@ def question_form(found: Collection, *, may_ask: bool) -> Markup:
     )
 
 
-def upload_form(found: Collection) -> Markup:
-    """Return the form that adds files."""
+def upload_form(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the form that adds files; with `swap` for a reply, to take the place of one whose files were added."""
+    more = {"hx_swap_oob": "true"} if swap else {}
     read = ", ".join(f".{kind}" for kind in kinds())
     info = f"{read}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
     field = el(
@@ -147,6 +167,8 @@ def upload_form(found: Collection) -> Markup:
         hx_encoding="multipart/form-data",
         hx_target="#knowledge-documents",
         hx_disabled_elt="find button",
+        id="knowledge-upload",
+        **more,
     )
 
 
@@ -155,7 +177,8 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = el("tr", *(el("th", title, scope="col") for title in ("Document", "State", "Chunks", "Size", "")))
+    texts = (el("th", title, scope="col") for title in ("Document", "State"))
+    head = el("tr", *texts, *(_number_head(title) for title in ("Chunks", "Size")), el("th", scope="col"))
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
