@@ -24,7 +24,6 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that is exact in every language; larger ones stay text."""
 
 NOT_SAVED = empty_state("Not saved yet", "Save the prompt to see its API calls.")
-NO_PROMPT = empty_state("No prompt selected", "Select a prompt to see its API calls.")
 
 # Line ends, bidirectional marks and lone surrogates: written as escapes.
 _INVISIBLE = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.ui.kit.format import el, join, plural
-
-Attributes = Mapping[str, str | None]
 
 
 def text_field(

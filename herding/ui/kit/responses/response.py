@@ -209,11 +209,6 @@ def error_panel(error_type: str | None, message: str) -> Markup:
     return panel("bad", _ERRORS.get(error_type or "", "Model error"), el("p", message), role="alert")
 
 
-def metrics(outcome: Outcome) -> Markup:
-    """Return the tokens and times of a request, and the reason of its routing."""
-    return join([facts(outcome), routing_note(outcome)])
-
-
 def facts(outcome: Outcome) -> Markup:
     """Return the tokens, times, cost, version and model of a request."""
     usage, times = outcome.usage, outcome.timings
