@@ -16,6 +16,7 @@ from herding.access.operations import RATE
 from herding.errors import VariableError
 from herding.prompts.variables import parse_number, split_numbers
 from herding.ui.engineer.form import EditedPrompt, run_request
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.views import Call
 
@@ -116,8 +117,7 @@ def _language_picker() -> Markup:
 
 def _block(code: str, label: str) -> Markup:
     text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=label)
-    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
-    return el("div", text, copy, cls="call-text")
+    return el("div", text, copy_button(f"Copy. {label}"), cls="call-text")
 
 
 def _notes(edited: EditedPrompt, *, needs_token: bool) -> Markup | None:

@@ -69,6 +69,21 @@ def confirm_button(
     return button(label, kind=kind, cls=cls, submit=False, hx_confirm=question, data_answer=answer, **attributes)
 
 
+def copy_button(label: str, text: str = "Copy") -> Markup:
+    """Return a button that copies the text beside it; `label` says which one that is."""
+    return el("button", text, type="button", cls="copy", data_copy="", aria_label=label)
+
+
+def back_button() -> Markup:
+    """Return the button that leads back from a drawer where it takes the place of the table."""
+    return button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
+
+
+def close_button(label: str = "Close") -> Markup:
+    """Return the button that closes a drawer beside its table."""
+    return button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label=label)
+
+
 def row_name(*content: object, **attributes: str | None) -> Markup:
     """Return the button that opens a row of a table."""
     return el("button", *content, type="button", cls="row-name", **attributes)

@@ -24,6 +24,9 @@ EXCERPT = 40
 """Characters before a match that an excerpt shows."""
 
 ANY_TAG = ""
+SYNC = "#overview-filters:queue last"
+"""All that draws the list anew waits for what is on its way: it sends what that has changed, such as the folder."""
+
 TOP = "/"
 """The folder of all prompts; no key starts like this."""
 
@@ -183,6 +186,7 @@ def _folder(path: str, label: str, count: int, *, current: bool = False) -> Mark
         hx_get="ui/overview/list",
         hx_include="#overview-filters, #overview-sort",
         hx_target="#overview-list",
+        hx_sync=SYNC,
     )
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from herding.ui.kit.charts.chart import short_model
 from herding.ui.kit.fields import row_name
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
-from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
+from herding.ui.overview.search import ORDERS, PAGE_SIZE, SYNC, SearchQuery, SearchResult, excerpt
 from herding.values import PromptInfo
 
 LIST = "ui/overview/list"
@@ -64,6 +64,7 @@ def _head(name: str, query: SearchQuery) -> Markup:
         hx_get=f"{LIST}?sort={following}",
         hx_include="#overview-filters, #overview-folder",
         hx_target=TARGET,
+        hx_sync=SYNC,
     )
     return el("th", sort, scope="col", aria_sort=direction, cls=_cell(name))
 
@@ -162,6 +163,7 @@ def _more(found: SearchResult, limit: int) -> Markup | None:
         hx_get=f"{LIST}?limit={limit + PAGE_SIZE}",
         hx_include=STATE,
         hx_target=TARGET,
+        hx_sync=SYNC,
     )
 
 

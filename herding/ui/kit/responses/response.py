@@ -14,6 +14,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from herding.ui.kit.charts.bars import share_bar
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -106,7 +107,7 @@ def response_text(text: str) -> Markup:
     name, first = f"form-{secrets.token_hex(4)}", {"json": "json", "text": "rendered", "plain": "raw"}[kind]
     radios = (_mode_radio(name, mode, checked=mode == first) for mode in panes)
     switch = el("fieldset", el("legend", "Show response as", cls="sr"), *radios, cls="segments")
-    copy = el("button", "Copy", type="button", cls="copy", data_copy="raw", aria_label="Copy response")
+    copy = copy_button("Copy response")
     return el(
         "div",
         *(el("div", pane, cls="pane", data_pane=mode) for mode, pane in panes.items()),
