@@ -65,6 +65,16 @@ addShortcuts({
   ],
 });
 
+// A button with `data-sets` gives its value to that field and sends the field's form. The state of a list is in its form
+// at once, so whichever request comes last is right, also if one for the search is under way.
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest?.("[data-sets]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.sets);
+  field.value = button.value;
+  field.form.requestSubmit();
+});
+
 // Buttons that copy the text or the field beside them.
 const copyText = async (element) => {
   try {

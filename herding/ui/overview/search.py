@@ -24,9 +24,6 @@ EXCERPT = 40
 """Characters before a match that an excerpt shows."""
 
 ANY_TAG = ""
-SYNC = "#overview-filters:queue last"
-"""All that draws the list anew waits for what is on its way: it sends what that has changed, such as the folder."""
-
 TOP = "/"
 """The folder of all prompts; no key starts like this."""
 
@@ -180,13 +177,9 @@ def _folder(path: str, label: str, count: int, *, current: bool = False) -> Mark
         spoken,
         type="button",
         cls="folder",
-        name="folder",
         value=path,
         aria_current=mark,
-        hx_get="ui/overview/list",
-        hx_include="#overview-filters, #overview-sort",
-        hx_target="#overview-list",
-        hx_sync=SYNC,
+        data_sets="overview-folder",
     )
 
 

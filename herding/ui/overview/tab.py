@@ -17,8 +17,8 @@ from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, join
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.overview.details import VERSIONS, drawer
-from herding.ui.overview.search import ANY_TAG, NAME, PAGE_SIZE, SYNC, TOP, SearchQuery, find, folder_nav, in_folder
-from herding.ui.overview.table import LIST, TARGET, listing
+from herding.ui.overview.search import ANY_TAG, NAME, PAGE_SIZE, TOP, SearchQuery, find, folder_nav, in_folder
+from herding.ui.overview.table import FORM, LIST, TARGET, listing
 from herding.ui.versions import conflicts
 from herding.values import Principal, PromptInfo
 
@@ -107,13 +107,12 @@ def filters(query: SearchQuery, prompts: Sequence[PromptInfo]) -> Markup:
         select_field(
             "Tag", "tag", [("All tags", ANY_TAG), *((tag, tag) for tag in tags)], query.tag, id="overview-tag"
         ),
-        id="overview-filters",
+        id=FORM[1:],
         cls="filters-row",
         hx_get=LIST,
-        hx_include="#overview-folder, #overview-sort",
         hx_target=TARGET,
         hx_trigger="input delay:150ms, submit, shown from:closest .view",
-        hx_sync=SYNC,
+        hx_sync="this:replace",
     )
 
 
