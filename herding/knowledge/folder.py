@@ -122,7 +122,7 @@ class DocumentFolder:
 def _files(directory: Path) -> tuple[dict[str, Mapping[Path, Stamp]], list[Path]]:
     """Return the files of each folder in a directory, and those beside the folders. Blocks."""
     entries = sorted(entry for entry in directory.iterdir() if _is_plain(entry))
-    folders = {entry.name: dict(_below(entry)) for entry in entries if entry.is_dir()}
+    folders: dict[str, Mapping[Path, Stamp]] = {entry.name: dict(_below(entry)) for entry in entries if entry.is_dir()}
     return folders, [entry for entry in entries if entry.is_file() and kind_of(entry.name) is not None]
 
 

@@ -84,7 +84,7 @@ class _Handlers:
                 message = f"The prompt '{found.key}' has steps that run on models. Call the tool run_prompt."
                 raise UserError(message, param="name")
             request = Request(f"{found.key}@{found.number}", params.arguments or {})
-            rendered = await self._orchestrator.pipeline.preview(request, who)
+            rendered = await self._orchestrator.pipeline.preview(request, who, retrieve=True)
             if rendered.messages is None:
                 messages = [_message("user", rendered.text or "")]
             else:

@@ -140,10 +140,13 @@ class Pipeline:
             raise UserError("The request was stopped.")
         return outcome, run.embeddings
 
-    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
-        """Return what a run of `request` would send to a model, and which variant it picks."""
+    async def preview(self, request: Request, who: Principal, *, retrieve: bool = False) -> RenderedPrompt:
+        """Return what a run of `request` would send to a model, and which variant it picks.
+
+        With `retrieve` that includes the chunks of a prompt with retrieval.
+        """
         require(who, RUN)
-        return await self._preparer.preview(request, who)
+        return await self._preparer.preview(request, who, retrieve=retrieve)
 
     async def input_size(self, request: Request, who: Principal) -> InputSize:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""

@@ -232,8 +232,11 @@ class Preparer:
             return await self._retriever.given(retrieval, request.context, who)
         return await self._retriever.retrieve(retrieval, values, who)
 
-    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
-        """Return what a run of `request` would send to a model, and which variant it picks."""
+    async def preview(self, request: Request, who: Principal, *, retrieve: bool = False) -> RenderedPrompt:
+        """Return what a run of `request` would send to a model, and which variant it picks.
+
+        Without `retrieve` nothing is looked up in collections: the variable that it fills keeps its default.
+        """
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await fill_async(prompt.variables, request.variables)
         if prompt.steps:
@@ -241,6 +244,8 @@ class Preparer:
             if not prompt.has_text:
                 return RenderedPrompt(text="", notes=prompt.notes)
             values = {**_unfilled(prompt), **values}
+        if retrieve and prompt.retrieval and (found_texts := await self._retrieve(prompt, values, request, who)):
+            values[prompt.retrieval.into] = found_texts.text or values[prompt.retrieval.into]
         rendered = compose(prompt, values, request.turns or ())
         return replace(rendered, notes=prompt.notes)
 

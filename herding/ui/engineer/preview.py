@@ -25,7 +25,7 @@ async def preview(edited: EditedPrompt, who: Principal, orchestrator: Orchestrat
         return el("span", "The prompt has an error", cls="muted"), Markup(), ""
     try:
         request = replace(run_request(edited), turns=())
-        rendered = await orchestrator.pipeline.preview(request, who)
+        rendered = await orchestrator.pipeline.preview(request, who, retrieve=True)
         size = await orchestrator.pipeline.input_size(request, who)
     except VariableError as error:
         return el("span", error.message, cls="muted"), Markup(), ""

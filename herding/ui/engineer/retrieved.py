@@ -16,7 +16,7 @@ from herding.knowledge.retrieval import Retrieved
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.form import EditedPrompt, read_form, run_request
 from herding.ui.engineer.form_data import normalized
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, checkbox
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.responses.references import chunk_link
 from herding.ui.kit.views import Call, fragment
@@ -104,7 +104,7 @@ def _listed(found: Retrieved) -> Markup:
         [
             el("input", type="hidden", name="context.shown", value="on"),
             el("p", head, cls="muted"),
-            el("ol", *map(_item, found.references), cls="plain") if found.references else None,
+            el("ol", *map(_item, found.references), cls="engineer-chunks") if found.references else None,
             _buttons(shown=True),
         ]
     )
@@ -112,8 +112,7 @@ def _listed(found: Retrieved) -> Markup:
 
 def _item(reference: Reference) -> Markup:
     chunk = str(reference.chunk)
-    use = el("input", type="checkbox", name="context.use", value=chunk, checked="", id=f"context-use-{chunk}")
-    label = el("label", use, f" Use [{reference.number}]", for_=f"context-use-{chunk}")
+    label = checkbox(f"Use [{reference.number}]", "context.use", checked=True, value=chunk, id=f"context-use-{chunk}")
     facts = el("span", f"{reference.score:.2f} · {plural(reference.tokens, 'token')}", cls="muted score")
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
     rows = str(min(12, 2 + reference.text.count("\n")))
