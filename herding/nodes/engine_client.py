@@ -43,6 +43,7 @@ from herding.values import (
     ModelMemory,
     NodeState,
     NodeStatus,
+    Ranking,
     System,
     Usage,
 )
@@ -112,19 +113,20 @@ class EngineClient:
         body: dict[str, Any] = {"model": model, "inputs": list(texts), "truncate": truncate}
         if dimensions is not None:
             body["dimensions"] = dimensions
-        with http.node_errors(self._name):
-            async with self._http.stream("POST", "/embed", json=body, timeout=None) as response:
-                await self._check_status(response)
-                content = bytearray()
-                async for piece in response.aiter_raw():
-                    content += piece
-                    if len(content) > _MAX_EMBEDDING_BYTES:
-                        raise BadResponseError(f"Node '{self._name}' sent too many bytes of embeddings.")
-        found = self._parse(_EmbeddingsBody, self._object(content.decode(errors="replace")))
+        found = self._parse(_EmbeddingsBody, await self._whole("/embed", body))
         vectors = await asyncio.to_thread(_vectors, found)
         if len(vectors) != len(texts):
             raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
         return Embeddings(vectors, found.input_tokens, "node")
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        """Return a score from 0 to 1 for each document; raise UserError for what the model can't read."""
+        body = {"model": model, "query": query, "documents": list(documents)}
+        found = self._parse(_RankingBody, await self._whole("/rerank", body))
+        if len(found.scores) != len(documents):
+            message = f"Node '{self._name}' sent {len(found.scores):,} scores for {len(documents):,} documents."
+            raise BadResponseError(message)
+        return Ranking(tuple(found.scores), found.input_tokens, "node")
 
     async def load(
         self, model: str, *, from_hub: bool = False, path: str | None = None
@@ -162,6 +164,18 @@ class EngineClient:
             ):
                 await self._check_status(response)
                 return self._object((await http.small_body(response)).decode(errors="replace"))
+
+    async def _whole(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON object of a response that takes its time and may be long."""
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", path, json=body, timeout=None) as response:
+                await self._check_status(response)
+                content = bytearray()
+                async for piece in response.aiter_raw():
+                    content += piece
+                    if len(content) > _MAX_EMBEDDING_BYTES:
+                        raise BadResponseError(f"Node '{self._name}' sent too many bytes in response to {path}.")
+        return self._object(content.decode(errors="replace"))
 
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
         await self._check_status(response)
@@ -248,6 +262,13 @@ class EngineNode(Node):
         return self._status.embeds
 
     @property
+    def reranks(self) -> tuple[str, ...]:
+        return self._status.reranks
+
+    def fault_of(self, model: str) -> str | None:
+        return self._status.faults.get(model)
+
+    @property
     def can_load(self) -> bool:
         return self._reachable
 
@@ -265,6 +286,8 @@ class EngineNode(Node):
         """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
         if model in self._status.embeds:
             return self.configured.over(Capabilities(frozenset({"token_ids"}), _EMBEDDING_PARAMETERS))
+        if model in self._status.reranks:
+            return self.configured.over(Capabilities(frozenset(), frozenset(BASIC)))
         loaded = next((one for one in self._status.models if one.id == model and one.state == "loaded"), None)
         features = loaded.features if loaded else _ENGINE_FEATURES
         return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
@@ -303,6 +326,9 @@ class EngineNode(Node):
         if not isinstance(truncate, bool):
             raise UserError("'truncate' must be true or false.", param="truncate")
         return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        return await self._engine().rerank(model, query, documents)
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         model, path = split_path(model)
@@ -357,6 +383,9 @@ class _StatusBody(BaseModel):
     waiting: int = 0
     features: tuple[str, ...] = ()
     embeds: tuple[str, ...] = ()
+    embedding_errors: dict[str, str] = Field(default_factory=dict)
+    reranks: tuple[str, ...] = ()
+    reranking_errors: dict[str, str] = Field(default_factory=dict)
     device: str | None = None
     system: System | None = None
     models: tuple[EngineModel, ...] = ()
@@ -394,6 +423,11 @@ class _EmbeddingsBody(BaseModel):
     input_tokens: int
 
 
+class _RankingBody(BaseModel):
+    scores: list[float]
+    input_tokens: int
+
+
 def _vectors(body: _EmbeddingsBody) -> tuple[tuple[float, ...], ...]:
     """Return the vectors of a response of the engine, which are little-endian 32-bit floats as base64."""
     numbers = array("f", b64decode(body.vectors))
@@ -414,6 +448,8 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
     return NodeStatus(
         state=_STATES.get(body.state, "down"),
         embeds=() if starts else body.embeds,  # the node is not ready before its first model
+        reranks=() if starts else body.reranks,
+        faults=body.embedding_errors | body.reranking_errors,
         serves=tuple(model.id for model in models if model.state == "loaded"),
         offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
         detail=body.detail,
