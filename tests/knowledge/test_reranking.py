@@ -68,6 +68,7 @@ async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
         yield made
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 async def test_it_finds_what_hybrid_search_has_further_down(client: httpx.AsyncClient) -> None:
     asked = {"text": QUESTION, "top_k": 1}
     (plain,) = (await client.post("/api/v1/collections/docs/query", json=asked)).json()["matches"]
