@@ -56,7 +56,7 @@ async def test_callers_that_wait_share_a_batch(folder: Path) -> None:
     model.released.set()
     assert [made.scores for made in await asyncio.gather(first, *others)] == [[1], *[[2, 3]] * 4]
     assert model.batches == [1, 8]
-    with pytest.raises(NotFoundError, match="does not rerank here. Available: m"):
+    with pytest.raises(NotFoundError, match=r"does not rerank here\. Available: m"):
         await reranker.rerank(RerankRequest("other", "q", ("a",)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -89,7 +90,7 @@ async def test_references_say_who_gave_their_score(client: httpx.AsyncClient, pl
     assert (reference["document"], reference["reranker"], reference["score"]) == ("good.txt", "best", match.score)
     entry = (await client.get(f"/api/v1/history/{body['request_id']}")).json()
     assert entry["references"] == body["references"]
-    assert len((await place.rows())) == 1  # the reranking is no request of its own
+    assert len(await place.rows()) == 1  # the reranking is no request of its own
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ async def test_who_may_not_embed_may_not_rerank(place: Place) -> None:
     who = principal("ann", "guest")
     with pytest.raises(AccessError):
         await place.orchestrator.pipeline.rerank("best", "q", ["a"], who)
-    with pytest.raises(NotFoundError, match="is a reranker. Send documents for it to /v1/rerank"):
+    with pytest.raises(NotFoundError, match=r"is a reranker\. Send documents for it to /v1/rerank"):
         await place.orchestrator.pipeline.run(Request(model="best", turns=(), text="hi"), ADMIN)
 
 
@@ -201,6 +202,6 @@ def test_the_local_node_starts_its_engine_with_them(tmp_path: Path) -> None:
     config = LocalConfig(kind="local", name="local", rerank_models=["./mine", "cross-encoder/ms-marco-MiniLM-L6-v2"])
     node = LocalNode(config.with_paths_from(tmp_path))
     command = node._command()
-    given = [value for option, value in zip(command, command[1:], strict=False) if option == "--rerank"]
+    given = [value for option, value in pairwise(command) if option == "--rerank"]
     assert given == [f"mine={tmp_path}/mine", "cross-encoder/ms-marco-MiniLM-L6-v2"]
     assert "mine" not in node.offers

@@ -13,7 +13,7 @@ def score(query: str, document: str) -> float:
 
 
 def ranked(form: str, asked: dict[str, Any]) -> Response:
-    """An answer to `asked` in the form of a server: vllm, llama.cpp, jina or cohere; or short, twice or words (wrong)."""
+    """An answer to `asked` in the form of vllm, llama.cpp, jina or cohere; short, twice and words are wrong."""
     scores = [score(asked["query"], document) for document in asked["documents"]]
     items: list[dict[str, Any]] = [{"index": place, "relevance_score": found} for place, found in enumerate(scores)]
     best = sorted(items, key=lambda item: -item["relevance_score"])

@@ -126,5 +126,5 @@ async def test_the_search_of_a_collection_is_reranked(desktop: Desktop) -> None:
     found = await desktop.get("knowledge/collections/docs/search", text="bread oven", rerank="short/first")
     assert found.html.index("oven.txt") < found.html.index("bread.txt")
     assert "reranker score 0." in found
-    with pytest.raises(UserError, match="No node reranks with 'x'. Available: short/first."):
+    with pytest.raises(UserError, match=r"No node reranks with 'x'\. Available: short/first"):
         await desktop.get("knowledge/collections/docs/search", text="bread", rerank="x")
