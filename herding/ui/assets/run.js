@@ -40,11 +40,20 @@ class Pane {
     const response = await fetch(`ui/engineer/response?${query}`).catch(() => null);
     const html = response?.ok ? await response.text() : "";
     if (!html || this.stream) return;
+    this.later = this.box.querySelector(".turn-edited, textarea:focus") && run; // not while somebody types in a turn
+    if (this.later) return;
     insertHtml(this.box, html);
     const last = this.box.lastElementChild;
     this.session = last.dataset.session ?? "";
     if (last.dataset.status) this.status.innerHTML = last.dataset.status;
     this.follow(true);
+  }
+
+  /** Load what had to wait; resolves to the box if there was something. */
+  async reload() {
+    if (!this.later) return null;
+    await this.load(this.later);
+    return this.box;
   }
 
   text(turn) {
@@ -82,7 +91,9 @@ class Pane {
     this.status.innerHTML = '<div class="status-line"><span class="pulse" aria-hidden="true"></span><span>Sending</span><span class="muted clock" aria-hidden="true"></span></div>';
     showBar();
     try {
-      await stream.run(URL_RUN, body);
+      const running = stream.run(URL_RUN, body);
+      this.reveal();
+      await running;
     } catch (error) {
       if (!stream.stopped) this.fail(target, error);
     } finally {
@@ -151,6 +162,12 @@ class Pane {
     this.box.innerHTML = html;
     this.status.replaceChildren();
     setAddress({ run: "" });
+  }
+
+  /** On a narrow page the response is below the editor: bring it into sight. */
+  reveal() {
+    if (!this.shown || section.getBoundingClientRect().top < innerHeight / 2) return;
+    section.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
   follow(always = false) {
@@ -262,6 +279,8 @@ const edit = (turn) => {
   const close = () => {
     turn.innerHTML = before;
     turn.querySelector("[data-edit]").focus();
+    const at = [...turn.parentElement.children].indexOf(turn);
+    pane().reload().then((box) => box?.children[at]?.querySelector("[data-edit]")?.focus());
   };
   const go = () => {
     const text = area.value;

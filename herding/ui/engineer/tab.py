@@ -28,6 +28,7 @@ from herding.ui.engineer.routes.models import ModelRoutes
 from herding.ui.engineer.routes.prompts import PromptRoutes
 from herding.ui.engineer.routes.saving import SaveRoutes
 from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
+from herding.ui.engineer.saving import can_save
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
@@ -83,6 +84,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         shown = await self.shown(edited, who, draft)
         pieces = {name: str(html) for name, html in layout.pieces_of(shown, who).items()}
         answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown, who)}
+        answer["enable"] = {"save-version": can_save(edited)}
         answer |= _variable_changes(call, edited, who)
         if call.text("targets_shown") != models.targets_key(edited.prompt):
             answer["models"] = str(models.model_picker(edited.prompt, edited.model, shown.models, who))
@@ -133,7 +135,6 @@ def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
         "draft-revert": edited.changed and not edited.new,
         "draft-discard": has_draft,
         "reset": bool(edited.edits.variables),
-        "save-box": SAVE in who.rights and (edited.new or edited.changed),
         "save-inputs-row": not edited.new and bool(edited.edits.variables),
     }
 
