@@ -33,15 +33,17 @@ class Pane {
     return section?.dataset.key === this.key;
   }
 
-  /** Show recorded requests, without others those that the address names. */
-  async load(run = new URL(location.href).searchParams.get("run")) {
-    if (!run) return;
+  // The HTML of recorded requests, empty if there are none.
+  async recorded(run) {
     const query = new URLSearchParams({ key: this.key, run, chat: this.isChat ? "1" : "" });
     const response = await fetch(`ui/engineer/response?${query}`).catch(() => null);
-    const html = response?.ok ? await response.text() : "";
+    return response?.ok ? response.text() : "";
+  }
+
+  /** Show recorded requests, without others those that the address names. */
+  async load(run = new URL(location.href).searchParams.get("run")) {
+    const html = run ? await this.recorded(run) : "";
     if (!html || this.stream) return;
-    this.later = this.box.querySelector(".turn-edited, textarea:focus") && run; // not while somebody types in a turn
-    if (this.later) return;
     insertHtml(this.box, html);
     const last = this.box.lastElementChild;
     this.session = last.dataset.session ?? "";
@@ -49,11 +51,15 @@ class Pane {
     this.follow(true);
   }
 
-  /** Load what had to wait; resolves to the box if there was something. */
-  async reload() {
-    if (!this.later) return null;
-    await this.load(this.later);
-    return this.box;
+  // The switches between branches come from the server; the turns stay, with what somebody does in them meanwhile.
+  async addSwitches() {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = await this.recorded(this.ids.join("~"));
+    for (const { dataset, previousElementSibling } of fresh.content.querySelectorAll(".turn-assistant")) {
+      const shown = this.box.querySelector(`:scope > [data-request="${dataset.request}"]`)?.previousElementSibling;
+      const tools = previousElementSibling.querySelector(".turn-tools");
+      shown?.querySelector(".turn-tools")?.replaceWith(tools);
+    }
   }
 
   text(turn) {
@@ -130,8 +136,7 @@ class Pane {
       for (const node of removed) target.before(node);
       target.classList.add("not-sent");
     } else asked?.removeAttribute("data-role");
-    // Another branch: the switches between the branches come from the server.
-    if (ended && removed.length) this.load(this.ids.join("~"));
+    if (ended && removed.length) this.addSwitches();
     this.follow(true);
   }
 
@@ -279,8 +284,6 @@ const edit = (turn) => {
   const close = () => {
     turn.innerHTML = before;
     turn.querySelector("[data-edit]").focus();
-    const at = [...turn.parentElement.children].indexOf(turn);
-    pane().reload().then((box) => box?.children[at]?.querySelector("[data-edit]")?.focus());
   };
   const go = () => {
     const text = area.value;
