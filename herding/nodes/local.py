@@ -17,7 +17,8 @@ from pydantic import Field, field_validator
 from herding.errors import ConfigError, HerdingError, NodeError, NoNodeError
 from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
-from herding.nodes.engine_client import EngineClient, EngineNode
+from herding.nodes.engine.client import EngineClient
+from herding.nodes.engine.node import EngineNode
 from herding.values import LoadProgress, NodeStatus
 from herding.values.model_paths import is_model_path, model_id_of, split_path
 from herding.values.sizes import parse_size

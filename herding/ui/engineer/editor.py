@@ -45,7 +45,7 @@ class Editor:
     ) -> Shown:
         """Return all that the form shows of an edited prompt."""
         errors, problem = await find_errors(edited)
-        head, content, _, variant = await preview(edited, who, self._orchestrator)
+        head, content, variant = await preview(edited, who, self._orchestrator)
         return Shown(
             edited,
             draft,
@@ -70,15 +70,15 @@ class Editor:
 
     def form_of(self, shown: Shown, who: Principal, result: Markup | None = None) -> Markup:
         """Return the form; `result` is that of a save."""
-        return layout.form(shown, who, run=run_buttons(shown.edited, who), result=result)
+        return layout.form(shown, who, run=run_buttons(), result=result)
 
-    async def reopened(self, key: str, who: Principal, result: Markup | None = None) -> Reply:
+    async def reopened(self, key: str, who: Principal) -> Reply:
         """Return the form of a prompt as it is saved and drafted now, or ask the page to open another prompt."""
         saved = await editable(key, who, self._orchestrator)
         if saved is None:
             return Reply(Markup(), events=open_prompt(""))
         shown = await self.with_draft(saved, who)
-        return Reply(self.form_of(shown, who, result), events={"engineer-about": str(about_of(shown.edited))})
+        return Reply(self.form_of(shown, who), events={"engineer-about": str(about_of(shown.edited))})
 
 
 def open_prompt(key: str) -> dict[str, Any]:

@@ -23,9 +23,6 @@ from herding.yaml_files import YamlDocument
 
 Data = Mapping[str, Any]
 
-PARTS = ("about", "body", "variables", "steps", "parameters", "checks", "targets")
-"""The parts of a form; the field `part` names those that it holds. All others stay as they are."""
-
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _VARIANT = re.compile(r"variants\.(\d{1,6})\.was")
 _MESSAGE = re.compile(r"messages\.(\w+)\.(role|content)")

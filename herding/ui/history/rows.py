@@ -74,6 +74,7 @@ def more_button(end: HistoryPosition | None, *, swap: bool = False) -> Markup:
         hx_include=FORM,
         hx_target="#history-rows",
         hx_swap="beforeend",
+        hx_sync=f"{FORM}:drop",
     ) if end else None  # fmt: skip
     return el("div", more, id="history-rest", hx_swap_oob="true" if swap else None)
 

@@ -130,13 +130,12 @@ def _endpoint(handler: Callable[[Call], Any], right: str) -> Callable[[Request],
         if right not in principal.rights:
             raise AccessError(REFUSED)
         async with request.form(max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
-            address = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query, max_num_fields=MAX_FIELDS)
             call = Call(
                 principal,
                 request.path_params,
                 request.query_params,
                 form,
-                address,
+                _fields_of(request.headers.get("hx-current-url", "")),
                 request.headers,
                 str(request.base_url),
             )
@@ -147,6 +146,14 @@ def _endpoint(handler: Callable[[Call], Any], right: str) -> Callable[[Request],
 
     endpoint.right = right  # type: ignore[attr-defined]
     return endpoint
+
+
+def _fields_of(url: str) -> Mapping[str, Sequence[str]]:
+    """Return the fields of an address; none of one that makes no sense."""
+    try:
+        return parse_qs(urlsplit(url).query, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
 
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -18,7 +18,7 @@ from herding.ui.kit.format import el, join
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.overview.details import VERSIONS, drawer
 from herding.ui.overview.search import ANY_TAG, NAME, PAGE_SIZE, TOP, SearchQuery, find, folder_nav, in_folder
-from herding.ui.overview.table import LIST, TARGET, listing
+from herding.ui.overview.table import FORM, LIST, TARGET, listing
 from herding.ui.versions import conflicts
 from herding.values import Principal, PromptInfo
 
@@ -41,9 +41,9 @@ class OverviewTab(View):
         shown = el("div", self._listing(prompts, query, limit=PAGE_SIZE, current=chosen), id=TARGET[1:])
         detail = await self._drawer(selected, call) if selected else None
         aside = el("aside", detail, id="overview-detail", cls="detail", aria_label="Details of the prompt",
-                   data_initial="", tabindex="-1")  # fmt: skip
+                   data_drawer="prompt", data_initial="", tabindex="-1")  # fmt: skip
         bar = el("div", filters(query, prompts), templates(who), cls="overview-bar")
-        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body", data_module="overview")])
+        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body")])
 
     @fragment("GET", "/list", RUN)
     async def list(self, call: Call) -> Reply:
@@ -107,10 +107,9 @@ def filters(query: SearchQuery, prompts: Sequence[PromptInfo]) -> Markup:
         select_field(
             "Tag", "tag", [("All tags", ANY_TAG), *((tag, tag) for tag in tags)], query.tag, id="overview-tag"
         ),
-        id="overview-filters",
+        id=FORM[1:],
         cls="filters-row",
         hx_get=LIST,
-        hx_include="#overview-folder, #overview-sort",
         hx_target=TARGET,
         hx_trigger="input delay:150ms, submit, shown from:closest .view",
         hx_sync="this:replace",

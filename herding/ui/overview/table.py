@@ -14,7 +14,7 @@ from herding.values import PromptInfo
 
 LIST = "ui/overview/list"
 TARGET = "#overview-list"
-STATE = "#overview-filters, #overview-folder, #overview-sort"
+FORM = "#overview-filters"
 MAX_TAGS = 3
 
 
@@ -22,8 +22,8 @@ def listing(found: SearchResult, query: SearchQuery, *, total: int, limit: int, 
     """Return the first `limit` prompts as a table, with the order and the folder that the next request repeats."""
     kept = join(
         [
-            el("input", type="hidden", name="sort", value=query.sort, id="overview-sort"),
-            el("input", type="hidden", name="folder", value=query.folder, id="overview-folder"),
+            el("input", type="hidden", name="sort", value=query.sort, id="overview-sort", form=FORM[1:]),
+            el("input", type="hidden", name="folder", value=query.folder, id="overview-folder", form=FORM[1:]),
         ]
     )
     return join([kept, table(found, query, total=total, limit=limit, current=current), _more(found, limit)])
@@ -61,9 +61,8 @@ def _head(name: str, query: SearchQuery) -> Markup:
         type="button",
         cls="sort",
         id=f"overview-sort-{name}",
-        hx_get=f"{LIST}?sort={following}",
-        hx_include="#overview-filters, #overview-folder",
-        hx_target=TARGET,
+        value=following,
+        data_sets="overview-sort",
     )
     return el("th", sort, scope="col", aria_sort=direction, cls=_cell(name))
 
@@ -160,8 +159,9 @@ def _more(found: SearchResult, limit: int) -> Markup | None:
         cls="btn",
         id="overview-more",
         hx_get=f"{LIST}?limit={limit + PAGE_SIZE}",
-        hx_include=STATE,
+        hx_include=FORM,
         hx_target=TARGET,
+        hx_sync=f"{FORM}:drop",
     )
 
 

@@ -58,6 +58,11 @@ def test_the_app_serves_views_scripts_and_errors(served: Served) -> None:
     assert missing.json()["error"]["message"] == "Prompt 'none' no longer exists."
 
 
+@pytest.mark.parametrize("url", ["http://[bad", "http://x/?" + "a=1&" * 3_000, "http://x/?prompt=%ff", "::", "?prompt"])
+def test_an_address_of_the_page_that_makes_no_sense_has_no_fields(served: Served, url: str) -> None:
+    assert served.client.get("/ui/overview/list", headers={"hx-current-url": url}).status_code == 200
+
+
 def test_a_reply_tells_the_page_what_to_do() -> None:
     reply = Reply(Markup("<p>x</p>"), notice="Saved ✓", address={"q": ""}, events={"rated": 3})
     told = json.loads(reply.response().headers["hx-trigger"])
