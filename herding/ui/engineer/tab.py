@@ -83,7 +83,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         draft = await typed(edited, who, self._orchestrator)
         shown = await self.shown(edited, who, draft)
         pieces = {name: str(html) for name, html in layout.pieces_of(shown, who).items()}
-        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown, who)}
+        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown)}
         answer["enable"] = {"save-version": can_save(edited)}
         answer |= _variable_changes(call, edited, who)
         if call.text("targets_shown") != models.targets_key(edited.prompt):
@@ -125,7 +125,7 @@ def _request_note(version: int, saved: PromptInfo, *, edited: bool) -> Markup:
     return panel("calm", "Opened from History", el("p", " ".join(parts)), role="status")
 
 
-def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
+def _visible(shown: Shown) -> dict[str, bool]:
     """Return which parts of the form are visible, by id."""
     edited = shown.edited
     has_draft = shown.draft.saved_at is not None or edited.new
