@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import aiohttp
 import discord
@@ -134,8 +134,8 @@ class Reply:
 
     def fail(self, message: str, *, rated: str | None = None) -> None:
         """Show an error, below the text so far."""
-        buttons = "rate" if rated and self._text else None
-        self._end(Page(status=message, tone="error", buttons="rate" if buttons else None, request_id=rated))
+        buttons: Literal["rate"] | None = "rate" if rated and self._text else None
+        self._end(Page(status=message, tone="error", buttons=buttons, request_id=rated))
 
     async def deliver(self) -> None:
         """Send the state as it changes, until the final one has arrived. Raises GoneError."""

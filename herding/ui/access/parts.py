@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from herding.ui.kit.fields import button, text_field
+from herding.ui.kit.fields import back_button, close_button, text_field
 from herding.ui.kit.format import el, join, plural
 
 MAX_ROWS = 100
@@ -44,9 +44,7 @@ def row_count(count: int, noun: str) -> Markup:
 
 def drawer_head(title: str, *marks: object) -> Markup:
     """Return the head of the details of a row, with the buttons that close them."""
-    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
-    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
-    return el("div", back, el("h2", title), *marks, close, cls="access-head")
+    return el("div", back_button(), el("h2", title), *marks, close_button(), cls="access-head")
 
 
 def out_of_band(pieces: Mapping[str, Markup]) -> Markup:

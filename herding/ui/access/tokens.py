@@ -74,7 +74,7 @@ class TokenRoutes:
             cls="access-list",
         )
         aside = el("aside", token_detail(chosen, view) if chosen else None, id=DETAIL, cls="detail",
-                   aria_label="Details of the token")  # fmt: skip
+                   aria_label="Details of the token", data_drawer="token")  # fmt: skip
         new = el("section", el("h2", "New token"), form, cls="access-card", aria_label="New token")
         return join([el("div", id=SECRET), new, el("div", listing, aside, cls="split-view drawer")])
 

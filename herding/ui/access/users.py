@@ -74,7 +74,7 @@ class UserRoutes:
         found = _listing(users, call.text("q"), call.text("user"), who)
         listing = el("div", el("div", search, create, cls="access-bar"), el("div", found, id="user-list"),
                      cls="access-list")  # fmt: skip
-        aside = el("aside", form, id=DETAIL, cls="detail", aria_label="User")
+        aside = el("aside", form, id=DETAIL, cls="detail", aria_label="User", data_drawer="user")
         return el("div", listing, aside, cls="split-view drawer")
 
     @fragment("GET", "/users", USERS)

@@ -85,7 +85,7 @@ class CompareTab(RunRoutes, View):
             past, missing = None, panel("warn", "This request has no prompt to run", el("p", "Select a prompt."))
             notes.append(missing)
         elif key and live is None:
-            notes.append(prompt_text.not_opened(key, exists=False, running=False))
+            notes.append(prompt_text.not_opened(key))
         live = live or next(iter(prompts), None)
         if live is None:
             return Reply(NO_PROMPTS)

@@ -36,6 +36,7 @@ class Shown:
 
     errors: by field; `problem` is one that belongs to no field.
     preview_head, preview: the rendered input in a line and as a whole; `variant` is the one of the values.
+    rerankers: the models that can order what is retrieved.
     others: the other users who edit the prompt now.
     undo_step: the step of the draft that is shown after an undo, else 0; `redo` are undone edits as JSON.
     """
@@ -48,6 +49,7 @@ class Shown:
     preview_head: Markup = NOTHING
     preview: Markup = NOTHING
     variant: str = ""
+    rerankers: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     undo_step: int = 0
     redo: tuple[str, ...] = ()
@@ -138,7 +140,7 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
                variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")
             if own_text else None,
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
-            retrieved.section(edited),
+            retrieved.section(edited, rerankers=shown.rerankers if can_define else None),
             settings.parameters(data.get("parameters") or {}, can_edit_all=can_define) if own_text else None,
             settings.checks(data.get("checks") or {}) if can_define and own_text else None,
             settings.details(data) if can_define else None,

@@ -27,7 +27,7 @@ from herding.ui.engineer.routes.drafts import DraftRoutes
 from herding.ui.engineer.routes.models import ModelRoutes
 from herding.ui.engineer.routes.prompts import PromptRoutes
 from herding.ui.engineer.routes.saving import SaveRoutes
-from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
+from herding.ui.engineer.run import RunRoutes, response_section
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
@@ -57,7 +57,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
             address["run"] = run
         saved = await editable(key, who, self._orchestrator) if key else None
         if saved is None and key:
-            note = prompt_text.not_opened(key, exists=False, running=False)
+            note = prompt_text.not_opened(key)
         if saved is None:
             first = next((prompt.key for prompt in prompts), None) or next(
                 iter(await unsaved_keys(who, self._orchestrator)), None
@@ -71,7 +71,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         edited = shown.edited
         top = layout.head(edited.prompt, who, new=edited.new, note=notes or None, starter=call.text("new"))
         response = response_section(edited, run=run)
-        whole = layout.page(top, layout.form(shown, who, run=run_buttons(edited, who)), response)
+        whole = layout.page(top, self.form_of(shown, who), response)
         return Reply(whole, address={**address, "prompt": edited.key})
 
     @fragment("POST", "/edit", RUN)

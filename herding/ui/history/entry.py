@@ -12,7 +12,7 @@ from markupsafe import Markup
 from herding.access.operations import PROMPTS, RATE, RUN
 from herding.ui.engineer.feedback import feedback
 from herding.ui.history.rows import ENTRIES, NOT_STORED, POLL, has_content
-from herding.ui.kit.fields import button, confirm_button
+from herding.ui.kit.fields import back_button, button, close_button, confirm_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -113,9 +113,7 @@ def _bar() -> Markup:
         button("↑", kind="quiet", data_step="-1", title="Previous request", aria_label="Previous request"),
         button("↓", kind="quiet", data_step="1", title="Next request", aria_label="Next request"),
     ]
-    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
-    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
-    return el("div", back, *steps, close, cls="history-steps")
+    return el("div", back_button(), *steps, close_button(), cls="history-steps")
 
 
 def _actions(entry: Entry, who: Principal) -> Markup | None:

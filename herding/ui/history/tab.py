@@ -49,7 +49,8 @@ class HistoryTab(View):
         except HerdingError as error:  # the fields stay, so that they can be changed
             listing = panel("bad", "Can't show these requests", el("p", error.message), role="alert")
         opened = await self._open_entry(selected, call.principal) if selected else Markup()
-        aside = el("aside", opened, id="history-detail", cls="detail", aria_label="Request")
+        aside = el("aside", opened, id="history-detail", cls="detail", aria_label="Request",
+                   data_drawer="request")  # fmt: skip
         split = el("div", el("div", listing, id="history-list"), aside, cls="split-view drawer history-split")
         return el("div", filters.form(call, facets, call.principal), split, cls="history", data_module="history")
 

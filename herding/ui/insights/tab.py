@@ -52,7 +52,7 @@ class InsightsTab(View):
         if not known:
             return Reply(no_prompts(who))
         chosen = asked if asked in known else next(iter(known))
-        note = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != chosen else None
+        note = prompt_text.not_opened(asked) if asked and asked != chosen else None
         days = _days(call)
         shown = await self._report(chosen, days, who)
         address = {"prompt": chosen, "days": "" if days == DAYS else str(days)}

@@ -24,7 +24,7 @@ STATUS = {
     "abandoned": ("Disconnected", "calm"),
     "interrupted": ("Interrupted", "warn"),
 }
-KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings"}
+KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings", "rerank": "Reranking"}
 """The names of requests without a prompt."""
 
 STATE = {
@@ -83,10 +83,10 @@ def checks_chip(verdict: CheckResult) -> Markup:
     return chip("Checks passed", "good") if verdict.ok else chip(f"Check failed: {verdict.reason}", "warn")
 
 
-def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts", before: Markup | None = None) -> Markup:
+def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts") -> Markup:
     """Return names with their values; pairs without a value are omitted."""
     shown = [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "")]
-    return el("dl", before, *shown, cls=cls)
+    return el("dl", *shown, cls=cls)
 
 
 def panel(tone: str, title: str, *body: object, role: str | None = None) -> Markup:

@@ -58,11 +58,8 @@ def _version(prompt: PromptInfo) -> Markup | None:
     return chip(f"Editing v{prompt.version} · v{live} is live", "busy", title=title)
 
 
-def not_opened(key: str, *, exists: bool, running: bool) -> Markup:
+def not_opened(key: str) -> Markup:
     """Return the reason why another prompt than `key` is shown."""
-    if exists and running:
-        body = el("p", "Wait for it or stop it, then select another prompt.")
-        return panel("warn", "A request is still running", body)
     return panel("warn", f"Prompt '{key}' not found", el("p", "Another prompt is shown. Select one from the list."))
 
 

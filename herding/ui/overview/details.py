@@ -10,6 +10,7 @@ import yaml
 from markupsafe import Markup
 
 from herding.ui.kit import prompt_text
+from herding.ui.kit.fields import close_button, copy_button
 from herding.ui.kit.format import (
     chip,
     date_tag,
@@ -40,14 +41,8 @@ LINKS = {
 
 def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) -> Markup:
     """Return the details of a prompt, with the links that lead on."""
-    head = el(
-        "div",
-        el("h2", prompt.name),
-        el("button", "×", type="button", cls="btn quiet drawer-close", data_close="", aria_label="Close details"),
-        cls="drawer-head",
-    )
-    copy = el("button", "Copy", type="button", cls="copy", aria_label="Copy prompt ID")
-    key = el("p", el("code", prompt.key), " ", copy, cls="drawer-id")
+    head = el("div", el("h2", prompt.name), close_button("Close details"), cls="drawer-head")
+    key = el("p", el("code", prompt.key), " ", copy_button("Copy prompt ID"), cls="drawer-id")
     description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
     models = [_model(m, prompt.served.get(m, ())) for m in prompt.target_models]
     steps = [el("li", el("code", step["prompt"])) for step in prompt.content.get("steps") or ()]

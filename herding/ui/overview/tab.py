@@ -41,9 +41,9 @@ class OverviewTab(View):
         shown = el("div", self._listing(prompts, query, limit=PAGE_SIZE, current=chosen), id=TARGET[1:])
         detail = await self._drawer(selected, call) if selected else None
         aside = el("aside", detail, id="overview-detail", cls="detail", aria_label="Details of the prompt",
-                   data_initial="", tabindex="-1")  # fmt: skip
+                   data_drawer="prompt", data_initial="", tabindex="-1")  # fmt: skip
         bar = el("div", filters(query, prompts), templates(who), cls="overview-bar")
-        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body", data_module="overview")])
+        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body")])
 
     @fragment("GET", "/list", RUN)
     async def list(self, call: Call) -> Reply:

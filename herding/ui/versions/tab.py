@@ -61,7 +61,7 @@ class VersionsTab(View):
         key = asked if asked in known else next(iter(known), "")
         if not key:
             return join([_form([], ""), NO_PROMPTS]), {"prompt": "", "old": "", "new": ""}
-        missing = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != key else None
+        missing = prompt_text.not_opened(asked) if asked and asked != key else None
         try:
             choice = Choice.read(call, key) if asked == key else Choice(key)
             body = await self._body(choice, who, news=missing)

@@ -39,7 +39,7 @@ def figure(
     return el("figure", caption, *content, data, cls="chart")
 
 
-def drawing(title: str, description: str, *shapes: object, height: int, cls: str = "") -> Markup:
+def drawing(title: str, description: str, *shapes: object, height: int) -> Markup:
     """Return an SVG as wide as its place; x coordinates are percentages, y coordinates pixels."""
     name = f"chart-{secrets.token_hex(4)}"
     return el(
@@ -51,7 +51,7 @@ def drawing(title: str, description: str, *shapes: object, height: int, cls: str
         aria_labelledby=f"{name}-title {name}-desc",
         width="100%",
         height=str(height),
-        cls=f"chart-area {cls}".strip(),
+        cls="chart-area",
     )
 
 

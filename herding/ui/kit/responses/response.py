@@ -14,6 +14,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from herding.ui.kit.charts.bars import share_bar
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -106,7 +107,7 @@ def response_text(text: str) -> Markup:
     name, first = f"form-{secrets.token_hex(4)}", {"json": "json", "text": "rendered", "plain": "raw"}[kind]
     radios = (_mode_radio(name, mode, checked=mode == first) for mode in panes)
     switch = el("fieldset", el("legend", "Show response as", cls="sr"), *radios, cls="segments")
-    copy = el("button", "Copy", type="button", cls="copy", data_copy="raw", aria_label="Copy response")
+    copy = copy_button("Copy response")
     return el(
         "div",
         *(el("div", pane, cls="pane", data_pane=mode) for mode, pane in panes.items()),
@@ -207,11 +208,6 @@ def not_sent_status(error_type: str) -> Markup:
 def error_panel(error_type: str | None, message: str) -> Markup:
     """Return an error beside whatever text had arrived."""
     return panel("bad", _ERRORS.get(error_type or "", "Model error"), el("p", message), role="alert")
-
-
-def metrics(outcome: Outcome) -> Markup:
-    """Return the tokens and times of a request, and the reason of its routing."""
-    return join([facts(outcome), routing_note(outcome)])
 
 
 def facts(outcome: Outcome) -> Markup:
