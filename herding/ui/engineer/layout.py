@@ -90,10 +90,16 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         _yaml_part(edited) if edited.way == "yaml" else _form_part(shown, can_edit=can_edit, can_define=can_define)
     )
     marks = {name: el("div", html, id=name) for name, html in pieces_of(shown, who).items()}
+    buttons = saving.draft_buttons(
+        edited,
+        who,
+        has_draft=shown.draft.saved_at is not None,
+        can_redo=bool(shown.redo),
+        way=_way_button(edited) if can_define else None,
+    )
     draft = el(
         "div",
-        el("div", marks["draft-state"], _way_button(edited) if can_define else None, cls="engineer-draft-line"),
-        saving.draft_buttons(edited, who, has_draft=shown.draft.saved_at is not None, can_redo=bool(shown.redo)),
+        el("div", marks["draft-state"], buttons, cls="engineer-draft-line"),
         saving.save_bar(edited, who, result=result),
         id="draft-section",
         cls="engineer-draft",
@@ -105,7 +111,7 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         id="engineer-preview-section",
         cls="engineer-section",
     )
-    return [marks["engineer-others"], editing, marks["engineer-problem"], preview, draft]
+    return [draft, marks["engineer-others"], marks["engineer-problem"], editing, preview]
 
 
 def pieces_of(shown: Shown, who: Principal) -> dict[str, Markup]:
