@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.access.operations import EDIT
+from herding.access.operations import COLLECTIONS, EDIT
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer import layout, models
@@ -55,6 +55,7 @@ class Editor:
             preview_head=head,
             preview=content,
             variant=variant,
+            rerankers=self._orchestrator.collections.rerankers(who) if COLLECTIONS in who.rights else (),
             others=await self._others(edited, who),
             undo_step=undo_step,
             redo=tuple(redo)[-MAX_REDO:],

@@ -14,6 +14,7 @@ variants.<n>.…              the same for a variant, with `name` and `when`, an
 def.<name>.…                the definition of a variable
 var.<name>                  its value
 param.<name>, check.<name>  the parameters and the checks
+retrieval.rerank            the reranker of the retrieval, empty for none
 target                      the target models
 model                       the model to run, empty for automatic routing
 message                     the next message of a chat

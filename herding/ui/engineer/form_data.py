@@ -115,6 +115,9 @@ def apply_form(data: Data, form: FormData) -> dict[str, Any]:
     if "steps" in parts:
         texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         made["steps"] = edited_steps(made.get("steps"), texts)
+    if "retrieval" in parts and isinstance(made.get("retrieval"), Mapping):
+        made["retrieval"] = dict(made["retrieval"])
+        _set(made["retrieval"], "rerank", _text(form, "retrieval.rerank"))
     if "variables" in parts:
         _set(made, "variables", _variables(made, form))
     for part, prefix, fields in (("parameters", "param.", PARAMETERS), ("checks", "check.", CHECKS)):

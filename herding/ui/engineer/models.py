@@ -160,8 +160,11 @@ def model_note(
 ) -> Markup | None:
     """Return what there is to say of the selected model, None if it is a target and responds."""
     if selected is None:
-        available = not prompt.target_models or any(choice.nodes for choice in targets)
-        return None if available else el("div", prompt_text.no_model(prompt), id="model-note")
+        if not prompt.target_models or any(choice.nodes for choice in targets):
+            return None
+        if loading := next((choice for choice in targets if choice.loading), None):
+            return el("div", _state(loading, who), id="model-note", cls="engineer-model-note", role="status")
+        return el("div", prompt_text.no_model(prompt), id="model-note")
     parts = [_state(selected, who), None if selected.target else _not_a_target(selected, who)]
     shown = [part for part in parts if part]
     return el("div", *shown, id="model-note", cls="engineer-model-note", role="status") if shown else None

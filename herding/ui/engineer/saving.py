@@ -45,24 +45,31 @@ def action(name: str, **fields: str) -> dict[str, Any]:
 
 
 def save_bar(edited: EditedPrompt, who: Principal, *, result: Markup | None = None) -> Markup:
-    """Return the change note with the button that saves a version, and the result of the last save."""
+    """Return the change note with the button that saves a version, and the result of the last save.
+
+    It always has its place, so that nothing moves while somebody types; the button waits for a change.
+    """
     if SAVE not in who.rights:
         return el("div", result or "", id="save-note", cls="engineer-saved", role="status")
-    shown = edited.new or edited.changed
     label = "Save as version 1" if edited.new else "Save version"
     has_values = not edited.new and bool(edited.edits.variables)
     form = el(
         "div",
         text_field("Change note (optional)", "note", maxlength="500", id="save-message", hidden_label=True,
                    placeholder="Change note (optional)"),
-        button(label, kind="primary", id="save-version", **action("save")),
+        button(label, kind="primary", id="save-version", title="Ctrl+S", disabled=None if can_save(edited) else "",
+               **action("save")),
         el("div", checkbox("Save these values as defaults", "inputs", checked=False, id="save-inputs"),
            id="save-inputs-row", hidden=None if has_values else ""),
         id="save-box",
         cls="engineer-save",
-        hidden=None if shown else "",
     )  # fmt: skip
     return join([form, el("div", result or "", id="save-note", cls="engineer-saved", role="status")])
+
+
+def can_save(edited: EditedPrompt) -> bool:
+    """Return whether there is something to save: a change of the prompt, or values that can become its defaults."""
+    return edited.new or edited.changed or bool(edited.edits.variables)
 
 
 def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Markup:
@@ -97,13 +104,12 @@ def _saved_at(edited: EditedPrompt, draft: StoredDraft) -> Markup:
     return el("p", state, " Draft saved ", time_tag(draft.saved_at), base, cls="muted")
 
 
-def draft_buttons(edited: EditedPrompt, who: Principal, *, has_draft: bool, can_redo: bool) -> Markup:
-    """Return the buttons that undo, redo, revert, discard and delete."""
+def draft_buttons(
+    edited: EditedPrompt, who: Principal, *, has_draft: bool, can_redo: bool, way: Markup | None
+) -> Markup:
+    """Return the buttons that undo and redo, that leads to the YAML, and in a menu those for more than one edit."""
     changed, values = has_draft or edited.new, bool(edited.edits.variables)
-    return el(
-        "div",
-        button("Undo", kind="quiet", id="draft-undo", hidden=None if changed else "", **action("undo")),
-        button("Redo", kind="quiet", id="draft-redo", hidden=None if can_redo else "", **action("redo")),
+    menu = [
         button("Revert changes", kind="quiet", id="draft-revert",
                hidden=None if edited.changed and not edited.new else "", **action("revert")),
         button("Reset values", kind="quiet", id="reset", hidden=None if values else "", **action("reset")),
@@ -111,8 +117,21 @@ def draft_buttons(edited: EditedPrompt, who: Principal, *, has_draft: bool, can_
                        hidden=None if changed else "", **action("discard")),
         confirm_button("Delete prompt", DELETE, "Delete prompt", kind="quiet", id="prompt-delete", **action("delete"))
         if PUBLISH in who.rights and not edited.new else None,
+    ]  # fmt: skip
+    return el(
+        "div",
+        button("Undo", kind="quiet", id="draft-undo", hidden=None if changed else "", **action("undo")),
+        button("Redo", kind="quiet", id="draft-redo", hidden=None if can_redo else "", **action("redo")),
+        way,
+        el(
+            "details",
+            el("summary", "More", cls="btn quiet"),
+            el("div", *menu, cls="engineer-more-menu"),
+            id="draft-more",
+            cls="engineer-more",
+        ),
         cls="engineer-draft-buttons",
-    )  # fmt: skip
+    )
 
 
 def editors_note(others: tuple[str, ...]) -> Markup:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from herding.errors import UserError
 from herding.ui.history.filters import FORM, LIST, TARGET, sort_button
+from herding.ui.kit.charts.chart import short_model
 from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import (
     chip,
@@ -99,7 +100,7 @@ def row(entry: Entry, shown: Shown) -> Markup:
         el("td", name, el("div", prompt, who, cls="one-line"), cls="history-when"),
         el("td", _snippet(input_line(outcome), shown.text), cls="history-input"),
         el("td", _response(outcome, shown.text), cls="history-response"),
-        el("td", el("div", outcome.model or "–", cls="one-line", title=outcome.model),
+        el("td", el("div", short_model(outcome.model or "–"), cls="one-line", title=outcome.model),
            el("div", outcome.node or "", cls="one-line muted"), cls="history-model"),
         el("td", rating_summary(entry) if entry.ratings else None, cls="history-rating"),
         el("td", f"{outcome.usage.input_tokens:,} → {outcome.usage.output_tokens:,}", cls="number history-tokens"),

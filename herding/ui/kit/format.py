@@ -24,7 +24,7 @@ STATUS = {
     "abandoned": ("Disconnected", "calm"),
     "interrupted": ("Interrupted", "warn"),
 }
-KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings"}
+KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings", "rerank": "Reranking"}
 """The names of requests without a prompt."""
 
 STATE = {

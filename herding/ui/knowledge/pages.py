@@ -69,7 +69,13 @@ def new_collection(models: Sequence[str]) -> Markup:
 
 
 def collection_page(
-    found: Collection, documents: Sequence[Document], *, offset: int, may_edit: bool, may_ask: bool
+    found: Collection,
+    documents: Sequence[Document],
+    *,
+    offset: int,
+    may_edit: bool,
+    may_ask: bool,
+    rerankers: Sequence[str] = (),
 ) -> Markup:
     """Return the page of a collection: search, ask, documents."""
     facts = (
@@ -89,7 +95,7 @@ def collection_page(
         "article",
         el("header", el("h2", found.name), el("p", dotted(facts), cls="muted"), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
-        question_form(found, may_ask=may_ask),
+        question_form(found, may_ask=may_ask, rerankers=rerankers),
         el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
@@ -98,8 +104,15 @@ def collection_page(
     )
 
 
-def question_form(found: Collection, *, may_ask: bool) -> Markup:
-    """Return the field for a question, with a button that searches and one that asks a model."""
+def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = ()) -> Markup:
+    """Return the field for a question, with a button that searches and one that asks a model.
+
+    Where there are rerankers, one of them can be selected for both.
+    """
+    rerank = None
+    if rerankers:
+        options = [("None", ""), *((model, model) for model in rerankers)]
+        rerank = select_field("Reranker", "rerank", options, "", id="knowledge-rerank")
     return el(
         "form",
         text_field(
@@ -110,6 +123,7 @@ def question_form(found: Collection, *, may_ask: bool) -> Markup:
             maxlength="4000",
             id="knowledge-text",
         ),
+        rerank,
         button("Search", submit=True, id="knowledge-search"),
         button("Ask", kind="primary", id="knowledge-ask", data_ask=f"{base(found.name)}/ask") if may_ask else None,
         button("Stop", id="knowledge-stop", hidden="") if may_ask else None,
@@ -208,7 +222,8 @@ def _match(found: Collection, one: FoundChunk) -> Markup:
         hx_get=f"{base(found.name)}/document?{urlencode(fields)}",
         hx_target="#knowledge-found",
     )
-    scores = el("span", f"score {one.score:.2f} · similarity {one.similarity:.2f}", cls="muted score")
+    score = f"{'reranker score' if one.reranker else 'score'} {one.score:.2f} · similarity {one.similarity:.2f}"
+    scores = el("span", score, cls="muted score", title=one.reranker)
     heading = (
         el("div", one.chunk.heading, cls="muted one-line")
         if one.chunk.heading and one.chunk.heading not in one.chunk.place

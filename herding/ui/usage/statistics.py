@@ -162,6 +162,7 @@ async def _chart(
             break
         report = await orchestrator.usage.report((unit, *by), where, who)
         first, width = _first(report), step
+        until = min(until, now + 1)  # hours to come would squeeze the few minutes there are
         since = min(first, until - FIRST_BARS * step)
     bars = _bars(report, metric, width, lambda group: _series(choices.by, group, names, single=single))
     title = metric.label if single else f"{metric.label} by {GROUPS[choices.by].lower()}"

@@ -33,13 +33,20 @@ def join_place(document: str, place: str) -> str:
     return f"{document} · {place}" if place else document
 
 
+def score_text(reference: Reference, *more: str) -> Markup:
+    """Return the score of a reference and what gave it, with further facts."""
+    score = f"reranked {reference.score:.2f}" if reference.reranker else f"{reference.score:.2f}"
+    title = f"Score of {reference.reranker}" if reference.reranker else "Similarity to the question"
+    return el("span", " · ".join((score, *more)), cls="muted score", title=title)
+
+
 def _card(reference: Reference) -> Markup:
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
     head = el(
         "div",
         el("b", f"[{reference.number}]"),
         link,
-        el("span", f"{reference.score:.2f}", cls="muted score") if reference.score else None,
+        score_text(reference) if reference.score or reference.reranker else None,
         chip("Edited", "accent") if reference.edited else None,
         cls="reference-head",
     )
