@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -22,6 +21,7 @@ from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
+from herding.ui.kit.links import tab_address
 from herding.values import Principal, PromptInfo
 
 FORM = "engineer-form"
@@ -90,10 +90,16 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         _yaml_part(edited) if edited.way == "yaml" else _form_part(shown, can_edit=can_edit, can_define=can_define)
     )
     marks = {name: el("div", html, id=name) for name, html in pieces_of(shown, who).items()}
+    buttons = saving.draft_buttons(
+        edited,
+        who,
+        has_draft=shown.draft.saved_at is not None,
+        can_redo=bool(shown.redo),
+        way=_way_button(edited) if can_define else None,
+    )
     draft = el(
         "div",
-        el("div", marks["draft-state"], _way_button(edited) if can_define else None, cls="engineer-draft-line"),
-        saving.draft_buttons(edited, who, has_draft=shown.draft.saved_at is not None, can_redo=bool(shown.redo)),
+        el("div", marks["draft-state"], buttons, cls="engineer-draft-line"),
         saving.save_bar(edited, who, result=result),
         id="draft-section",
         cls="engineer-draft",
@@ -105,7 +111,7 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         id="engineer-preview-section",
         cls="engineer-section",
     )
-    return [marks["engineer-others"], editing, marks["engineer-problem"], preview, draft]
+    return [draft, marks["engineer-others"], marks["engineer-problem"], editing, preview]
 
 
 def pieces_of(shown: Shown, who: Principal) -> dict[str, Markup]:
@@ -191,7 +197,7 @@ def _yaml_part(edited: EditedPrompt) -> Markup:
 def _way_button(edited: EditedPrompt) -> Markup:
     to_form = edited.way == "yaml"
     label, way = ("Edit as form", "form") if to_form else ("Edit full YAML", "yaml")
-    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=f'{{"to": "{way}"}}'))
+    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=json.dumps({"to": way})))
 
 
 def head(
@@ -252,7 +258,7 @@ def prompt_links(found: Sequence[tuple[str, str, str]], *, more: int) -> Markup:
     """Return links to prompts: triples of the key, the name and a mark such as `Not saved`."""
     rows = [
         el("li", el("a", el("span", name), el("small", key if key != name else "", " ", mark, cls="muted"),
-                    href=f"?tab=engineer&prompt={quote(key, safe='')}&model=&request=&new="))
+                    href=tab_address("engineer", prompt=key)))
         for key, name, mark in found
     ]  # fmt: skip
     rest = el("p", f"{more:,} more. Type to search.", cls="muted") if more > 0 else None

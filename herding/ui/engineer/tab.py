@@ -28,6 +28,7 @@ from herding.ui.engineer.routes.models import ModelRoutes
 from herding.ui.engineer.routes.prompts import PromptRoutes
 from herding.ui.engineer.routes.saving import SaveRoutes
 from herding.ui.engineer.run import RunRoutes, response_section
+from herding.ui.engineer.saving import can_save
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
@@ -83,7 +84,8 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         draft = await typed(edited, who, self._orchestrator)
         shown = await self.shown(edited, who, draft)
         pieces = {name: str(html) for name, html in layout.pieces_of(shown, who).items()}
-        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown, who)}
+        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown)}
+        answer["enable"] = {"save-version": can_save(edited)}
         answer |= _variable_changes(call, edited, who)
         if call.text("targets_shown") != models.targets_key(edited.prompt):
             answer["models"] = str(models.model_picker(edited.prompt, edited.model, shown.models, who))
@@ -124,7 +126,7 @@ def _request_note(version: int, saved: PromptInfo, *, edited: bool) -> Markup:
     return panel("calm", "Opened from History", el("p", " ".join(parts)), role="status")
 
 
-def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
+def _visible(shown: Shown) -> dict[str, bool]:
     """Return which parts of the form are visible, by id."""
     edited = shown.edited
     has_draft = shown.draft.saved_at is not None or edited.new
@@ -134,7 +136,6 @@ def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
         "draft-revert": edited.changed and not edited.new,
         "draft-discard": has_draft,
         "reset": bool(edited.edits.variables),
-        "save-box": SAVE in who.rights and (edited.new or edited.changed),
         "save-inputs-row": not edited.new and bool(edited.edits.variables),
     }
 

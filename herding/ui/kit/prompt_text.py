@@ -31,7 +31,8 @@ def label_name(label: str) -> Markup:
 def tag_chips(prompt: PromptInfo) -> Markup:
     """Return the tags of a prompt as badges, and one for a chat."""
     chat = [chip("Chat", "accent")] if prompt.chat else []
-    return join([*chat, *(chip(tag) for tag in prompt.tags)])
+    tags = (tag for tag in prompt.tags if not (prompt.chat and tag.lower() == "chat"))
+    return join([*chat, *(chip(tag) for tag in tags)])
 
 
 def summary(prompt: PromptInfo | None, *, new: bool = False) -> Markup:

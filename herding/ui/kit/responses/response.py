@@ -21,9 +21,9 @@ from herding.ui.kit.format import (
     cost_text,
     duration,
     el,
+    failure,
     join,
     key_values,
-    panel,
     plural,
     status_chip,
 )
@@ -186,7 +186,8 @@ def running_status(event: Started, ms: float, *, streaming: bool, first_token_ms
     """Return the status of a request on a node; `streaming` once its first text has arrived."""
     action = "Streaming from" if streaming else "Waiting for first token from"
     first = f" · first token {duration(first_token_ms)}" if first_token_ms is not None else ""
-    text = el("span", f"{action} ", el("b", event.model), f" on {event.node}{first}")
+    more = el("span", f" on {event.node}{first}", cls="status-more")  # left out where there is little room
+    text = el("span", f"{action} ", el("b", event.model), more)
     return el("div", _pulse(), text, _clock(ms), cls="status-line")
 
 
@@ -207,7 +208,7 @@ def not_sent_status(error_type: str) -> Markup:
 
 def error_panel(error_type: str | None, message: str) -> Markup:
     """Return an error beside whatever text had arrived."""
-    return panel("bad", _ERRORS.get(error_type or "", "Model error"), el("p", message), role="alert")
+    return failure(_ERRORS.get(error_type or "", "Model error"), message)
 
 
 def facts(outcome: Outcome) -> Markup:
