@@ -154,13 +154,18 @@ class Pipeline:
             raise UserError("The request was stopped.")
         return outcome, run.made
 
-    async def preview(self, request: Request, who: Principal, *, retrieve: bool = False) -> RenderedPrompt:
-        """Return what a run of `request` would send to a model, and which variant it picks.
+    async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` would send to a model, and which variant it picks."""
+        require(who, RUN)
+        return await self._preparer.preview(request, who)
 
-        With `retrieve` that includes the chunks of a prompt with retrieval.
+    async def render(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` sends to a model: as `preview`, with what sources and retrieval fill.
+
+        Raises UserError for a chain.
         """
         require(who, RUN)
-        return await self._preparer.preview(request, who, retrieve=retrieve)
+        return await self._preparer.render(request, who)
 
     async def input_size(self, request: Request, who: Principal) -> InputSize:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
