@@ -321,8 +321,8 @@ async def test_texts_of_users_and_models_stay_texts(desktop: Desktop) -> None:
 
 def test_steps_that_did_not_begin_are_not_waiting_any_more() -> None:
     """The chain has ended."""
-    assert "not run" in step_list([], [StepRun("later", "mood@1")])
-    assert "skipped" in step_list([], [StepRun("left_out", "mood@1", "skipped")])
+    assert "not run" in step_list([], [StepRun("later", "mood@1")], {})
+    assert "skipped" in step_list([], [StepRun("left_out", "mood@1", "skipped")], {})
     assert "not run" in recorded_steps([StepRun("later", "mood@1")])
 
 
