@@ -15,9 +15,9 @@ from herding.values import Collection, Document, FoundChunk, TextChunk
 
 PAGE_SIZE = 50
 STATES = {"waiting": ("waiting", "busy"), "indexing": ("indexing", "busy"), "failed": ("failed", "bad")}
-NO_COLLECTIONS = empty_state(
-    "No collections yet", "A collection is a set of documents that prompts can search. Create one to start."
-)
+PROMPT = "collection_question"
+"""The shipped prompt that answers from a collection."""
+
 NOT_SELECTED = empty_state("Nothing selected", "Select a collection to see its documents and to search it.")
 
 
@@ -27,12 +27,43 @@ def base(name: str) -> str:
 
 
 def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
-    """Return the collections as a table whose rows open them."""
+    """Return the collections as a table whose rows open them; empty without any."""
     if not found:
-        return NO_COLLECTIONS
-    head = el("tr", *(el("th", title, scope="col") for title in ("Collection", "Documents", "Chunks")))
+        return Markup()
+    numbers = (el("th", title, scope="col", cls="number") for title in ("Documents", "Chunks"))
+    head = el("tr", el("th", "Collection", scope="col"), *numbers)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
     return el("table", el("thead", head), el("tbody", *rows), cls="rows")
+
+
+def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
+    """Return what the tab shows before there is a collection: what one is for, and ways to begin."""
+    example = el("a", "Question about documents", href=f"?tab=engineer&prompt={PROMPT}") if has_prompt else "A prompt"
+    steps = (
+        "A collection holds your documents, split into chunks and indexed.",
+        join([example, " with a retrieval section gets the chunks that fit its question, and names them as sources."]),
+        "Here you can search a collection, or ask a model about it, before a prompt uses it.",
+    )
+    ways = None
+    if may_edit:
+        again = button(
+            "Try an example",
+            title="Creates a collection with three short documents",
+            id="knowledge-example",
+            hx_post="ui/knowledge/example",
+            hx_target="#knowledge-page",
+            hx_disabled_elt="this",
+        ) if models else None  # fmt: skip
+        ways = el("div", new_collection(models, kind="primary"), again, cls="knowledge-ways")
+    else:
+        ways = el("p", "Your role can't create collections.", cls="muted")
+    return el(
+        "section",
+        el("h2", "Let prompts answer from your documents"),
+        el("ul", *(el("li", step) for step in steps)),
+        ways,
+        cls="knowledge-first",
+    )
 
 
 def _collection_row(found: Collection, *, chosen: bool) -> Markup:
@@ -46,8 +77,8 @@ def _collection_row(found: Collection, *, chosen: bool) -> Markup:
     return el("tr", *cells, el("td", f"{found.chunks:,}", cls="number"), aria_current="true" if chosen else None)
 
 
-def new_collection(models: Sequence[str]) -> Markup:
-    """Return the folded form that creates a collection."""
+def new_collection(models: Sequence[str], *, kind: str = "") -> Markup:
+    """Return the folded form that creates a collection; `kind` is that of its button."""
     if not models:
         text = "No node makes embeddings now. Start the local node, or add embedding_models to one."
         return el("p", text, cls="muted")
@@ -63,7 +94,7 @@ def new_collection(models: Sequence[str]) -> Markup:
         hx_post="ui/knowledge/collections",
         hx_target="#knowledge-page",
     )
-    return el("details", el("summary", "New collection", cls="btn"), form, cls="knowledge-new")
+    return el("details", el("summary", "New collection", cls=f"btn {kind}".strip()), form, cls="knowledge-new")
 
 
 def collection_page(
@@ -74,8 +105,9 @@ def collection_page(
     may_edit: bool,
     may_ask: bool,
     rerankers: Sequence[str] = (),
+    question: str = "",
 ) -> Markup:
-    """Return the page of a collection: search, ask, documents."""
+    """Return the page of a collection: search, ask, documents; `question` is in the field for one."""
     facts = (
         plural(found.documents, "document"),
         plural(found.chunks, "chunk"),
@@ -93,7 +125,7 @@ def collection_page(
         "article",
         el("header", el("h2", found.name), el("p", *_dotted(facts), cls="muted"), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
-        question_form(found, may_ask=may_ask, rerankers=rerankers),
+        question_form(found, may_ask=may_ask, rerankers=rerankers, question=question),
         el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
@@ -110,7 +142,7 @@ def _dotted(parts: Sequence[object]) -> list[object]:
     return shown
 
 
-def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = ()) -> Markup:
+def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = (), question: str = "") -> Markup:
     """Return the field for a question, with a button that searches and one that asks a model.
 
     Where there are rerankers, one of them can be selected for both.
@@ -124,6 +156,7 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
         text_field(
             "Search or ask",
             "text",
+            question,
             placeholder="What do you want to know?",
             required="",
             maxlength="4000",
@@ -169,7 +202,8 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = el("tr", *(el("th", title, scope="col") for title in ("Document", "State", "Chunks", "Size", "")))
+    titles = (("Document", ""), ("State", ""), ("Chunks", "number"), ("Size", "number"), ("", ""))
+    head = el("tr", *(el("th", title, scope="col", cls=cls) for title, cls in titles))
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
