@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -22,6 +21,7 @@ from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.yaml_field import yaml_field
 from herding.values import Principal, PromptInfo
 
@@ -188,7 +188,7 @@ def _yaml_part(edited: EditedPrompt) -> Markup:
 def _way_button(edited: EditedPrompt) -> Markup:
     to_form = edited.way == "yaml"
     label, way = ("Edit as form", "form") if to_form else ("Edit full YAML", "yaml")
-    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=f'{{"to": "{way}"}}'))
+    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=json.dumps({"to": way})))
 
 
 def head(
@@ -249,7 +249,7 @@ def prompt_links(found: Sequence[tuple[str, str, str]], *, more: int) -> Markup:
     """Return links to prompts: triples of the key, the name and a mark such as `Not saved`."""
     rows = [
         el("li", el("a", el("span", name), el("small", key if key != name else "", " ", mark, cls="muted"),
-                    href=f"?tab=engineer&prompt={quote(key, safe='')}&model=&request=&new="))
+                    href=tab_address("engineer", prompt=key)))
         for key, name, mark in found
     ]  # fmt: skip
     rest = el("p", f"{more:,} more. Type to search.", cls="muted") if more > 0 else None

@@ -15,6 +15,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el, join
+from herding.ui.kit.live import every
 from herding.values import NodeInfo, Principal, PromptInfo
 
 URL = "ui/engineer/model"
@@ -117,7 +118,7 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
     )
     selected = by_id.get(chosen)
     waits = (selected is not None and selected.loading) or (not chosen and not any(choice.nodes for choice in targets))
-    polling = "shown from:closest .view" + (", every 1500ms [!!this.offsetParent]" if waits else "")
+    polling = "shown from:closest .view" + (f", {every(1.5)}" if waits else "")
     shown = el("input", type="hidden", name="targets_shown", value=targets_key(prompt))
     return el(
         "div",

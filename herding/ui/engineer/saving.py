@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,8 @@ from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt
 from herding.ui.kit.diff_view import render_diff
 from herding.ui.kit.fields import button, checkbox, confirm_button, text_field
-from herding.ui.kit.format import chip, el, join, panel, time_tag
+from herding.ui.kit.format import chip, dotted, el, failure, join, panel, time_tag
+from herding.ui.kit.links import tab_address
 from herding.values import Principal, PromptVersion
 
 DISCARD = "Discard this draft and its undo history? This can't be undone."
@@ -147,36 +149,26 @@ def saved_line(saved: SaveResult, labels: dict[str, int], who: Principal) -> Mar
     head = f"Saved v{saved.version}" if saved.changed else f"No changes: v{saved.version} is identical"
     parts: list[Markup] = [el("span", "✓ ", head, cls="saved")]
     if saved.version > 1 and "versions" in who.tabs:
-        key = quote(saved.key, safe="")
-        href = f"?tab=versions&prompt={key}&old={saved.version - 1}&new={saved.version}"
+        href = tab_address("versions", prompt=saved.key, old=str(saved.version - 1), new=str(saved.version))
         parts.append(el("a", "View diff", href=href, id="saved-diff"))
     live = labels.get("prod")
     if PUBLISH in who.rights and live != saved.version:
-        vals = f'{{"version": "{saved.version}"}}'
+        vals = json.dumps({"version": str(saved.version)})
         parts.append(
             button("Publish to prod", id="saved-publish", hx_post="ui/engineer/publish", hx_include="#engineer-form",
                    hx_vals=vals, hx_target="#save-note")
         )  # fmt: skip
     elif live == saved.version:
         parts.append(chip("prod", "good"))
-    line = el("p", *_dotted(parts), cls="engineer-saved-line")
+    line = el("p", dotted(parts), cls="engineer-saved-line")
     return join([line, _file_note(saved)])
 
 
 def published_line(key: str, number: int, who: Principal) -> Markup:
     """Return that a version is live now."""
-    link = (
-        el("a", "View versions", href=f"?tab=versions&prompt={quote(key, safe='')}") if "versions" in who.tabs else None
-    )
+    link = el("a", "View versions", href=tab_address("versions", prompt=key)) if "versions" in who.tabs else None
     parts = [el("span", "✓ ", f"v{number} is live (prod)", cls="saved"), link]
-    return el("p", *_dotted([part for part in parts if part]), cls="engineer-saved-line")
-
-
-def _dotted(parts: list[Markup]) -> list[object]:
-    found: list[object] = []
-    for part in parts:
-        found += [" · ", part] if found else [part]
-    return found
+    return el("p", dotted(parts), cls="engineer-saved-line")
 
 
 def _file_note(saved: SaveResult) -> Markup | None:
@@ -189,7 +181,7 @@ def _file_note(saved: SaveResult) -> Markup | None:
 
 def not_saved(message: str) -> Markup:
     """Return why a version was not saved."""
-    return panel("bad", "Not saved", el("p", message), role="alert")
+    return failure("Not saved", message)
 
 
 def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Markup:
@@ -204,7 +196,7 @@ def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Marku
     legend = el("p", f"Your changes, compared with v{newest.number}:", cls="muted")
     changes = render_diff(diff, inline=True) if diff else el("p", "Your draft is not valid on top of this version.")
     details = el("details", el("summary", "Show differences"), legend, changes)
-    vals = f'{{"over": "{newest.number}"}}'
+    vals = json.dumps({"over": str(newest.number)})
     buttons = el(
         "div",
         button("Save my version", id="save-mine", **action("save", hx_vals=vals)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -26,6 +25,7 @@ from herding.ui.kit.format import (
     request_name,
     status_chip,
 )
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.message_parts import response_parts
 from herding.ui.kit.responses.references import reference_cards
@@ -73,7 +73,7 @@ def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun] = ()) -> Mar
     rows = [
         el(
             "li",
-            el("a", step.step, href=_link("history", {"request": step.request_id})),
+            el("a", step.step, href=tab_address("history", request=step.request_id)),
             el("span", f"{step.prompt}{f' v{step.version}' if step.version else ''}", cls="muted"),
             status_chip(step.status),
             chip("Check failed", "warn") if step.checks_passed is False else None,
@@ -102,7 +102,7 @@ def _head(row: Outcome) -> Markup:
     title = el("h2", request_name(row), " ", el("span", version, cls="muted") if version else None)
     about = el("div", status_chip(row.status), checks_chip(row.checks), edited, datetime_tag(row.created_at),
                el("span", row.principal, cls="muted"), cls="chips history-about")  # fmt: skip
-    chain = el("a", "Open the chain", href=_link("history", {"request": row.parent})) if row.parent else None
+    chain = el("a", "Open the chain", href=tab_address("history", request=row.parent)) if row.parent else None
     step = el("p", f"Step {row.step} of a chain. ", chain, cls="muted") if chain else None
     return el("header", _bar(), title, about, step, cls="history-head")
 
@@ -120,17 +120,17 @@ def _actions(entry: Entry, who: Principal) -> Markup | None:
     """Return the links that go on with the request, and the button that deletes its content."""
     row = entry.outcome
     runs = bool(row.prompt) and has_content(row) and who.rights >= {RUN, PROMPTS}
-    fields = {"prompt": row.prompt, "request": row.request_id}
-    opened = _link("engineer", {**fields, "model": row.model or ""})
+    opened = tab_address("engineer", prompt=row.prompt, request=row.request_id, model=row.model or "")
+    compared = tab_address("compare", prompt=row.prompt, request=row.request_id)
     own = row.principal == who.id and row.status != "running"
     parts = [
         el("a", "Open in engineer", href=opened, cls="btn primary", id="history-open")
         if runs and "engineer" in who.tabs
         else None,
-        el("a", "Compare with a new run", href=_link("compare", fields), cls="btn", id="history-compare")
+        el("a", "Compare with a new run", href=compared, cls="btn", id="history-compare")
         if runs and "compare" in who.tabs
         else None,
-        button("Copy link", data_copy_link=_link("history", {"request": row.request_id}), id="history-link"),
+        button("Copy link", data_copy_link=tab_address("history", request=row.request_id), id="history-link"),
         confirm_button(
             "Delete content",
             DELETE_QUESTION,
@@ -143,10 +143,6 @@ def _actions(entry: Entry, who: Principal) -> Markup | None:
         else None,
     ]
     return el("div", *parts, cls="answers")
-
-
-def _link(tab: str, fields: Mapping[str, str]) -> str:
-    return f"?{urlencode({'tab': tab, **{name: value for name, value in fields.items() if value}})}"
 
 
 def _response(row: Outcome) -> Markup:

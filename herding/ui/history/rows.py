@@ -25,6 +25,8 @@ from herding.ui.kit.format import (
     status_chip,
     time_tag,
 )
+from herding.ui.kit.links import tab_address
+from herding.ui.kit.live import every
 from herding.ui.kit.responses.request_input import input_line
 from herding.values import Entry, HistoryPosition, HistorySort, Outcome
 
@@ -35,7 +37,7 @@ LINE = 240
 NOT_STORED = "Content not stored"
 ENTRIES = "ui/history/entries"
 DETAIL = "#history-detail"
-POLL = "every 2s [!document.hidden && !!this.offsetParent]"
+POLL = every(2)
 """The trigger of what follows a running request, while it is seen."""
 
 
@@ -116,9 +118,9 @@ def row(entry: Entry, shown: Shown) -> Markup:
 def no_requests(*, filtered: bool, engineer: bool) -> Markup:
     """Return what is shown instead of an empty table."""
     if filtered:
-        clear = el("a", "Clear filters", href="?tab=history", cls="btn")
+        clear = el("a", "Clear filters", href=tab_address("history"), cls="btn")
         return empty_state("No matching requests", "Change the filters, or clear them to see all requests.", clear)
-    run = el("a", "Run a prompt", href="?tab=engineer", cls="btn primary") if engineer else None
+    run = el("a", "Run a prompt", href=tab_address("engineer"), cls="btn primary") if engineer else None
     text = "Each run of a prompt and each API request appears here, with its input, response and metrics."
     return empty_state("No requests yet", text, *([run] if run else []))
 

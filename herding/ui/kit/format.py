@@ -61,6 +61,11 @@ def join(parts: Iterable[object]) -> Markup:
     return Markup().join(escape(part) for part in parts if part not in (None, ""))
 
 
+def dotted(parts: Iterable[object]) -> Markup:
+    """Return pieces with dots between them; those that are None or empty are omitted."""
+    return Markup(" · ").join(escape(part) for part in parts if part not in (None, ""))
+
+
 def chip(label: object, tone: str = "plain", *, title: str | None = None) -> Markup:
     """Return a small coloured badge. Tones: plain, calm, good, busy, warn, bad, accent."""
     return el("span", label, cls=f"chip {tone}", title=title)
@@ -92,6 +97,11 @@ def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts") -> Ma
 def panel(tone: str, title: str, *body: object, role: str | None = None) -> Markup:
     """Return a message box; tones as for `chip`."""
     return el("div", el("strong", title), *body, cls=f"panel {tone}", role=role)
+
+
+def failure(title: str, message: object) -> Markup:
+    """Return an error: what did not work, and why."""
+    return panel("bad", title, el("p", message), role="alert")
 
 
 def success(message: object) -> Markup:

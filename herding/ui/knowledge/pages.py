@@ -9,8 +9,11 @@ from markupsafe import Markup
 
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, row_name, select_field, text_field
-from herding.ui.kit.format import byte_size, chip, date_tag, el, empty_state, join, plural, state_chip
+from herding.ui.kit.format import byte_size, chip, date_tag, dotted, el, empty_state, join, plural, state_chip
+from herding.ui.kit.links import tab_address
+from herding.ui.kit.live import every
 from herding.ui.kit.responses.references import join_place
+from herding.ui.kit.tables import head_row
 from herding.values import Collection, Document, FoundChunk, TextChunk
 
 PAGE_SIZE = 50
@@ -30,15 +33,16 @@ def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
     """Return the collections as a table whose rows open them; empty without any."""
     if not found:
         return Markup()
-    numbers = (el("th", title, scope="col", cls="number") for title in ("Documents", "Chunks"))
-    head = el("tr", el("th", "Collection", scope="col"), *numbers)
+    head = head_row("Collection", "Documents", "Chunks", numbers=1)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
-    return el("table", el("thead", head), el("tbody", *rows), cls="rows")
+    return el("table", head, el("tbody", *rows), cls="rows")
 
 
 def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
     """Return what the tab shows before there is a collection: what one is for, and ways to begin."""
-    example = el("a", "Question about documents", href=f"?tab=engineer&prompt={PROMPT}") if has_prompt else "A prompt"
+    example = (
+        el("a", "Question about documents", href=tab_address("engineer", prompt=PROMPT)) if has_prompt else "A prompt"
+    )
     steps = (
         "A collection holds your documents, split into chunks and indexed.",
         join([example, " with a retrieval section gets the chunks that fit its question, and names them as sources."]),
@@ -123,7 +127,7 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), el("p", *_dotted(facts), cls="muted"), cls="knowledge-head"),
+        el("header", el("h2", found.name), el("p", dotted(facts), cls="muted"), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
         question_form(found, may_ask=may_ask, rerankers=rerankers, question=question),
         el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
@@ -132,14 +136,6 @@ def collection_page(
         el("div", delete, cls="answers") if may_edit else None,
         cls="knowledge-collection",
     )
-
-
-def _dotted(parts: Sequence[object]) -> list[object]:
-    shown: list[object] = []
-    for part in parts:
-        if part not in (None, ""):
-            shown += [" · ", part] if shown else [part]
-    return shown
 
 
 def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = (), question: str = "") -> Markup:
@@ -202,12 +198,11 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    titles = (("Document", ""), ("State", ""), ("Chunks", "number"), ("Size", "number"), ("", ""))
-    head = el("tr", *(el("th", title, scope="col", cls=cls) for title, cls in titles))
+    head = head_row("Document", "State", "Chunks", "Size", "", numbers=2)
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
-    table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
+    table = el("table", head, el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
-    refresh = {"hx_get": here, "hx_trigger": "every 1s [!!this.offsetParent]", "hx_target": "#knowledge-documents"}
+    refresh = {"hx_get": here, "hx_trigger": every(1), "hx_target": "#knowledge-documents"}
     pages = (
         _page_button(found, offset - PAGE_SIZE, "‹ Previous") if offset else None,
         _page_button(found, offset + PAGE_SIZE, "Next ›") if len(documents) == PAGE_SIZE else None,
@@ -284,7 +279,7 @@ def document_page(
     head = el(
         "header",
         el("h3", document.title),
-        el("p", *_dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
+        el("p", dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
         cls="knowledge-head",
     )
     shown = (_chunk(one, marked=chunk_id == marked) for chunk_id, one in chunks)

@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, QueryParams
 
 from herding.errors import AccessError, UserError
 from herding.ui.kit.fields import confirm_button, select_field, star_field, text_field
+from herding.ui.kit.live import every
 from herding.ui.kit.views import Call, Reply
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
@@ -85,12 +86,8 @@ def test_fields_are_labelled_and_escaped() -> None:
     assert star_field(4, "Rate").count("checked") == 1
 
 
-def test_conditions_of_polling_are_true_or_false() -> None:
+def test_all_polling_stops_while_the_tab_is_closed() -> None:
     """htmx asks again only where a condition is true itself, not where it is a value that counts as true."""
-    conditions = [
-        (path.name, condition)
-        for path in Path("herding/ui").rglob("*.py")
-        for condition in re.findall(r"every \S+ \[(.*?)\]", path.read_text(encoding="utf-8"))
-    ]
-    assert conditions
-    assert not [found for found in conditions if not found[1].rpartition("&&")[2].strip().startswith("!")]
+    assert re.fullmatch(r"every 1500ms \[!document\.hidden && !!this\..*\]", every(1.5))
+    sources = {path.name: path.read_text(encoding="utf-8") for path in Path("herding/ui").rglob("*.py")}
+    assert [name for name, text in sources.items() if re.search(r"every \S*\d\S*m?s\b|every \{", text)] == ["live.py"]

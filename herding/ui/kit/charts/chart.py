@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from herding.ui.kit.format import el
+from herding.ui.kit.tables import head_row
 
 SERIES = 7
 """Colours of series; views/chart.css has them. Further series share one more colour."""
@@ -27,7 +28,7 @@ def figure(
             el(
                 "table",
                 el("caption", title, cls="sr"),
-                el("thead", el("tr", *(el("th", head, scope="col") for head in heads))),
+                head_row(*heads),
                 el("tbody", *body),
                 cls="chart-table",
             ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from herding.ui.kit.format import chip, el, plural
+from herding.ui.kit.links import tab_address
 from herding.values import Reference
 
 
@@ -23,10 +23,9 @@ def reference_cards(references: Sequence[Reference] | None) -> Markup | None:
 
 def chunk_link(collection: str, document: str, place: str, number: int | None = None) -> Markup:
     """Return a link that opens a chunk in its document in the Knowledge tab."""
-    fields = {"tab": "knowledge", "collection": collection, "document": document}
-    if number is not None:
-        fields["chunk"] = str(number)
-    return el("a", join_place(document, place), href=f"?{urlencode(fields)}", title="Open in the Knowledge tab")
+    chunk = "" if number is None else str(number)
+    href = tab_address("knowledge", collection=collection, document=document, chunk=chunk)
+    return el("a", join_place(document, place), href=href, title="Open in the Knowledge tab")
 
 
 def join_place(document: str, place: str) -> str:

@@ -21,9 +21,9 @@ from herding.ui.kit.format import (
     cost_text,
     duration,
     el,
+    failure,
     join,
     key_values,
-    panel,
     plural,
     status_chip,
 )
@@ -208,7 +208,7 @@ def not_sent_status(error_type: str) -> Markup:
 
 def error_panel(error_type: str | None, message: str) -> Markup:
     """Return an error beside whatever text had arrived."""
-    return panel("bad", _ERRORS.get(error_type or "", "Model error"), el("p", message), role="alert")
+    return failure(_ERRORS.get(error_type or "", "Model error"), message)
 
 
 def facts(outcome: Outcome) -> Markup:
