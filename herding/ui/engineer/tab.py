@@ -34,6 +34,7 @@ from herding.ui.engineer.saving import can_save
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Parameters, Principal, PromptInfo
 
@@ -109,9 +110,9 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
             return row.prompt or "", panel("warn", "This request has no prompt to open")
         older = await self._older(saved, row.version, who)
         changed = _changed_parameters(older or saved, row.parameters)
-        edits = Edits(dict(row.variables), parameters=changed)
-        if older is not None:
-            edits = Edits(dict(row.variables), whole=_whole_text(older, changed))
+        values = given_values(row, older or saved)
+        whole = _whole_text(older, changed) if older else None
+        edits = Edits(values, parameters={} if older else changed, whole=whole)
         await self._fill_in(saved, edits, who)
         return saved.key, _request_note(row.version, saved, filled=older is not None, edited=row.edited)
 
