@@ -9,26 +9,29 @@ import yaml
 from markupsafe import Markup
 from starlette.datastructures import UploadFile
 
-from herding.access.operations import COLLECTIONS, RUN, SAVE
+from herding.access.operations import COLLECTIONS, PROMPTS, RUN, SAVE
 from herding.errors import HerdingError, UserError
 from herding.knowledge.documents import uploaded_document
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.responses.response import error_panel, final_status, not_sent_status, response_view
 from herding.ui.kit.responses.stream import recorded_outcome, response_events
 from herding.ui.kit.views import Call, Reply, View, fragment
+from herding.ui.knowledge import example
 from herding.ui.knowledge.pages import (
     NOT_SELECTED,
     PAGE_SIZE,
+    PROMPT,
     collection_facts,
     collection_list,
     collection_page,
     document_page,
     document_table,
+    first_page,
     matches,
     new_collection,
     upload_form,
 )
-from herding.values import NodeInfo, Outcome, Principal, Request
+from herding.values import Collection, NodeInfo, Outcome, Principal, Request
 
 TOP_K = 8
 CHUNKS = 20
@@ -55,16 +58,15 @@ class KnowledgeTab(View):
         """Return the whole tab, with the collection, and the chunk of a document, that the address names."""
         name, key = call.text("collection"), call.text("document")
         found = await self._orchestrator.collections.listing(call.principal)
-        page = NOT_SELECTED
-        if any(one.name == name for one in found):
-            chunks = await self._document(name, key, call) if key else None
+        known = any(one.name == name for one in found)
+        chunks = await self._document(name, key, call) if key and known else None
+        if known:
             page = await self._page(name, call.principal, shown=chunks)
-        editor = SAVE in call.principal.rights
-        models = self._orchestrator.collections.models(call.principal) if editor else ()
+        else:
+            page = await self._unselected(found, call.principal)
         aside = el(
             "aside",
-            el("div", collection_list(found, name), id="knowledge-list"),
-            new_collection(models) if editor else None,
+            el("div", self._side(found, name, call.principal), id="knowledge-list"),
             cls="knowledge-side",
             aria_label="Collections",
         )
@@ -81,9 +83,17 @@ class KnowledgeTab(View):
             description=call.text("description").strip(),
         )
         page = await self._page(made.name, call.principal)
-        form = new_collection(self._orchestrator.collections.models(call.principal), swap=True)
         listing = await self._listing(made.name, call.principal)
-        return Reply(join([page, listing, form]), notice=f"Created {made.name}.", address=_address(made.name))
+        return Reply(join([page, listing]), notice=f"Created {made.name}.", address=_address(made.name))
+
+    @fragment("POST", "/example", COLLECTIONS)
+    async def try_example(self, call: Call) -> Reply:
+        """Create a collection with a few documents to try, and open it."""
+        who, collections = call.principal, self._orchestrator.collections
+        name = (await collections.create(example.NAME, who, description=example.DESCRIPTION)).name
+        await collections.add(name, example.example_documents(), who)
+        page = await self._page(name, who, question=example.QUESTION)
+        return Reply(join([page, await self._listing(name, who)]), notice=f"Created {name}.", address=_address(name))
 
     @fragment("GET", "/collections/{name}", COLLECTIONS)
     async def collection(self, call: Call) -> Reply:
@@ -96,8 +106,9 @@ class KnowledgeTab(View):
         """Delete a collection."""
         name = call.path["name"]
         await self._orchestrator.collections.delete(name, call.principal)
-        listing = await self._listing("", call.principal)
-        return Reply(join([NOT_SELECTED, listing]), notice=f"Deleted {name}.", address=_address(""))
+        found = await self._orchestrator.collections.listing(call.principal)
+        page, listing = await self._unselected(found, call.principal), await self._listing("", call.principal)
+        return Reply(join([page, listing]), notice=f"Deleted {name}.", address=_address(""))
 
     @fragment("GET", "/collections/{name}/documents", COLLECTIONS)
     async def documents(self, call: Call) -> Markup:
@@ -177,7 +188,23 @@ class KnowledgeTab(View):
                 yield "status", status[0]
             yield event
 
-    async def _page(self, name: str, who: Principal, *, shown: Markup | None = None) -> Markup:
+    async def _unselected(self, found: Sequence[Collection], who: Principal) -> Markup:
+        """Return what is shown while no collection is open."""
+        if found:
+            return NOT_SELECTED
+        editor = SAVE in who.rights
+        models = self._orchestrator.collections.models(who) if editor else ()
+        prompts = await self._orchestrator.prompts.list_all(who) if PROMPTS in who.rights else ()
+        has_prompt = "engineer" in who.tabs and any(prompt.key == PROMPT for prompt in prompts)
+        return first_page(models, may_edit=editor, has_prompt=has_prompt)
+
+    def _side(self, found: Sequence[Collection], chosen: str, who: Principal) -> Markup:
+        """Return the list of collections and the form for a new one; empty without any, when the page has that form."""
+        editor = SAVE in who.rights and bool(found)
+        form = new_collection(self._orchestrator.collections.models(who)) if editor else None
+        return join([collection_list(found, chosen), form])
+
+    async def _page(self, name: str, who: Principal, *, shown: Markup | None = None, question: str = "") -> Markup:
         found = await self._orchestrator.collections.get(name, who)
         documents = await self._orchestrator.collections.documents(name, who, limit=PAGE_SIZE)
         editor = SAVE in who.rights
@@ -189,6 +216,7 @@ class KnowledgeTab(View):
             may_ask=editor and RUN in who.rights,
             shown=shown,
             rerankers=self._orchestrator.collections.rerankers(who),
+            question=question,
         )
 
     async def _documents(self, name: str, offset: int, who: Principal) -> Markup:
@@ -204,14 +232,19 @@ class KnowledgeTab(View):
         return document_page(found, document, chunks, marked=call.whole("chunk"), first=first)
 
     async def _counts(self, name: str, who: Principal) -> Markup:
-        """Return the list of collections and the size of the open one, which htmx puts in their places."""
-        found = await self._orchestrator.collections.get(name, who)
-        return join([await self._listing(name, who), collection_facts(found, swap=True)])
+        """Return the list of collections and the size of the open one, which htmx puts in their places.
+
+        The form beside the list stays as it is: somebody may be typing in it.
+        """
+        found = await self._orchestrator.collections.listing(who)
+        opened = next((one for one in found if one.name == name), None)
+        facts = collection_facts(opened, swap=True) if opened else None
+        return join([collection_list(found, name, swap=True), facts])
 
     async def _listing(self, chosen: str, who: Principal) -> Markup:
         """Return the list of collections, which htmx puts in its place beside the target."""
         found = await self._orchestrator.collections.listing(who)
-        return el("div", collection_list(found, chosen), id="knowledge-list", hx_swap_oob="innerHTML")
+        return el("div", self._side(found, chosen, who), id="knowledge-list", hx_swap_oob="innerHTML")
 
 
 def ask_prompt(collection: str, models: Sequence[str], *, rerank: str = "") -> str:

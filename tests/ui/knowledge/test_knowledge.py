@@ -22,8 +22,11 @@ READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
 
 async def test_without_collections_the_tab_says_what_one_is(desktop: Desktop) -> None:
     shown = await desktop.get("knowledge")
-    assert "No collections yet" in shown
-    assert "Nothing selected" in shown
+    assert "Let prompts answer from your documents" in shown
+    assert "Nothing selected" not in shown
+    assert "Your role can&#x27;t create collections." in await desktop.get("knowledge", who=READER)
+    with pytest.raises(AccessError):
+        await desktop.post("knowledge/example", who=READER)
 
 
 async def test_who_may_not_is_refused(desktop: Desktop) -> None:
@@ -78,14 +81,15 @@ def test_filters_of_polls_are_true_or_false() -> None:
 async def test_counts_follow_and_filled_forms_are_empty_again(desktop: Desktop) -> None:
     desktop.place.herd.add(Words())
     made = await desktop.post("knowledge/collections", name="docs", model=MODEL)
-    assert 'id="knowledge-new" hx-swap-oob="true"' in made
+    assert made.html.index('id="knowledge-list" hx-swap-oob') < made.html.index("knowledge-new")
     assert 'value="docs"' not in made
     collections = desktop.place.orchestrator.collections
     await collections.add("docs", [text("a.txt", "Bread is baked.")], ADMIN)
     await index_all(desktop.place.orchestrator)
     followed = await desktop.get("knowledge/collections/docs/documents")
     assert re.search('id="knowledge-facts" hx-swap-oob="true">1 document · 1 chunk', followed.html)
-    assert 'id="knowledge-list" hx-swap-oob' in followed
+    assert 'id="knowledge-collections" hx-swap-oob="true"' in followed
+    assert "knowledge-new" not in followed
     deleted = await desktop.delete("knowledge/collections/docs/documents", id="a.txt")
     assert "0 documents · 0 chunks" in deleted
     asked = await desktop.post("knowledge/collections/docs/ask", text="Who bakes?")
