@@ -70,12 +70,12 @@ class Doors:
         self.heard: list[bytes] = []
 
     def raw(self, request: bytes, *, address: str = "127.0.0.1") -> bytes:
-        """What comes back for bytes; the connection is closed afterwards."""
+        """What comes back for bytes; the connection is closed afterwards, at the latest with its last response."""
         with socket.create_connection(("127.0.0.1", self.app.port), 10, source_address=(address, 0)) as connection:
             connection.sendall(request)
             answer = b""
             try:
-                while len(answer) < 1_000_000 and (piece := connection.recv(65_536)):
+                while not is_last(answer) and len(answer) < 1_000_000 and (piece := connection.recv(65_536)):
                     answer += piece
             except (TimeoutError, ConnectionResetError):
                 pass
@@ -137,6 +137,13 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         app = RunningApp(home, environment=environment).start()
         yield Doors(app, upstream)
         app.stop()
+
+
+def is_last(answer: bytes) -> bool:
+    """Whether it is a whole response after which the connection is closed: a refused sender may read it for a while."""
+    head, _, body = answer.lower().partition(b"\r\n\r\n")
+    length = re.search(rb"\ncontent-length: (\d+)\r\n", head + b"\r\n")
+    return b"\nconnection: close" in head and length is not None and len(body) >= int(length[1])
 
 
 def status(answer: bytes) -> int:
