@@ -115,7 +115,7 @@ class Doors:
     def database(self) -> list[str]:
         """All rows, once what earlier tests did is written: texts for the index, and the last uses of tokens."""
         found: list[str] = []
-        while found != (found := rows(self.app.home / "herding.sqlite")):
+        while found != (found := rows(self.app.home / "herding.sqlite")) or any(map(is_queued, found)):
             time.sleep(1.5)
         return found
 
@@ -137,6 +137,11 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         app = RunningApp(home, environment=environment).start()
         yield Doors(app, upstream)
         app.stop()
+
+
+def is_queued(row: str) -> bool:
+    """Whether a row of the database waits for the search index."""
+    return row.startswith("search_queue ")
 
 
 def is_last(answer: bytes) -> bool:
