@@ -23,7 +23,7 @@ import pytest
 from herding.access import sessions
 from herding.access.sessions import Session
 from herding.store import sqlite
-from tests.e2e.running_app import ROOT, RunningApp
+from tests.e2e.running_app import ROOT, START_SECONDS, RunningApp
 from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
 
@@ -572,7 +572,9 @@ def start(home: Path, **environment: str) -> tuple[int, str]:
     """Exit status and output of an app that is expected not to start."""
     given = {"PATH": os.environ["PATH"], "HERDING_HOME": str(home), "HERDING_PORT": "0", **environment}
     command = [sys.executable, str(ROOT / "app.py")]
-    done = subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=START_SECONDS, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 
