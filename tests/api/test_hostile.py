@@ -64,6 +64,7 @@ async def test_a_body_that_makes_no_sense(api: httpx.AsyncClient, name: str) -> 
             assert told.get("error") or told["success"] is False, path
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "x", ""])
 async def test_a_body_that_is_not_called_json(api: httpx.AsyncClient, kind: str) -> None:
     for path in POSTS:
