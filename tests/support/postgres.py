@@ -46,8 +46,10 @@ BEGIN
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
     FOR statement IN
-        SELECT format('DELETE FROM %I', tablename) FROM pg_tables
-        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        SELECT format(
+            CASE WHEN pg_relation_size(quote_ident(tablename)::regclass) > 1000000
+            THEN 'TRUNCATE %I CASCADE' ELSE 'DELETE FROM %I' END, tablename
+        ) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
         UNION ALL SELECT format('ALTER SEQUENCE %I RESTART', sequencename) FROM pg_sequences
         WHERE schemaname = 'public' AND last_value IS NOT NULL
     LOOP
