@@ -45,6 +45,8 @@ class RenderedPrompt:
 
     def for_model(self, model: str) -> RenderedPrompt:
         """Return the input for a model: the raw text for its family, if there is one."""
+        if not self.families:
+            return self
         family = family_of(model, (key for key, _ in self.families))
         return self if family is None else RenderedPrompt(text=dict(self.families)[family], variant=self.variant)
 
@@ -165,7 +167,7 @@ def choose_template(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Templa
     if prompt.messages is None and prompt.prompt is None:
         conditions = "; ".join(variant.when for variant in prompt.variants or ())
         raise UserError(f"No variant of this prompt fits these values ({conditions}). Change a value or add a variant.")
-    return Template(messages=prompt.messages, prompt=prompt.prompt, templates=prompt.families), None
+    return prompt, None
 
 
 NO_PROMPT = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), checks=Checks())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import accumulate
 
 from herding.prompts.variables import Value, show
@@ -26,7 +27,8 @@ _MARKUP = re.compile(
 )
 
 
-def split(text: str) -> list[str]:
+@lru_cache(maxsize=256)
+def split(text: str) -> tuple[str, ...]:
     """Return literal texts and names of variables in turn, beginning and ending with a literal text."""
     pieces, literal, last = list[str](), list[str](), 0
     for found in _BRACES.finditer(text):
@@ -41,18 +43,17 @@ def split(text: str) -> list[str]:
         else:
             pieces += ["".join(literal), name]
             literal = []
-    return [*pieces, "".join([*literal, text[last:]])]
+    return *pieces, "".join([*literal, text[last:]])
 
 
 def placeholders(text: str) -> list[str]:
     """Return the names in double braces, in order, without those that are literal."""
-    return split(text)[1::2]
+    return list(split(text)[1::2])
 
 
 def rendered_size(text: str, values: Mapping[str, Value]) -> int:
     """Return the number of characters that `insert` would return."""
-    pieces = split(text)
-    return sum(map(len, pieces[::2])) + sum(len(show(values[name])) for name in pieces[1::2])
+    return sum(map(len, _fill(text, values)))
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:

@@ -179,6 +179,7 @@ class Pipeline:
 
     async def _finish(self, run: RequestRun) -> Outcome:
         """Take a prepared request to its end and return the outcome."""
+        run.is_streamed = False
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -187,7 +188,8 @@ class Pipeline:
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
-        self._active.check_open()
+        if self._active.stopping:
+            raise ShuttingDownError
         self._selector.check(run.request)
         await self._admit(run)
         try:
@@ -286,8 +288,8 @@ class Pipeline:
 
     async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
         """Call one node and yield Started, Delta*."""
-        candidate, began_at, began = assignment.candidate, self._clock(), run.elapsed_ms
-        run.choose(candidate, assignment.policy, assignment.reason, assignment.considered)
+        candidate, reason = assignment.candidate, assignment.reason
+        run.begin_attempt(candidate, assignment.policy, reason, assignment.considered, at=self._clock())
         failure: HerdingError | None = None
         call: NodeCall | None = None
         try:
@@ -295,25 +297,24 @@ class Pipeline:
             if run.stopped:
                 return
             run.wait_on(call)
-            yield Started(run.request.id, candidate.model, candidate.node, assignment.reason, run.ignored)
+            yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
             async for chunk in call.chunks():
                 if (chunk.text or chunk.deltas) and assignment.permit.trial:
                     assignment.permit.first_token()
-                if delta := run.receive(chunk):
+                if (delta := run.receive(chunk)) and (run.is_streamed or run.filters):
                     yield delta
                 if run.complete:  # the node may end by itself, and so report its exact usage
                     call.end_within(GRACE_SECONDS)
             if isinstance(call, EmbeddingCall):
                 run.receive_embeddings(call.embeddings)
             if not run.stopped:
-                _report_success(run, assignment, began)
+                _report_success(run, assignment)
         except (NodeError, UserError) as error:
             failure = error
             await self._report_failure(run, assignment, error)
             raise
         finally:
-            run.add_attempt(candidate, began_at, run.elapsed_ms - began, failure)
-            run.wait_on(None)
+            run.end_attempt(failure)
             try:
                 if call:
                     await call.close()
@@ -323,14 +324,13 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
-        run.price = node.price(model)
+        rendered = request.rendered if request.texts is not None else await fit_to_context(request, node, model)
+        parameters, ignored = node.capabilities(model).accepted(request.parameters)
+        run.send(rendered, parameters, ignored, node.price(model))
         if request.texts is not None:
-            run.send(*node.capabilities(model).accepted(request.parameters))
-            call = Call(request.id, model, parameters=run.parameters)
+            call = Call(request.id, model, parameters=parameters)
             return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
-        run.fit(await fit_to_context(request, node, model))
-        run.send(*node.capabilities(model).accepted(request.parameters))
-        return NodeCall(node, call_of(request, model, run.rendered, run.parameters))
+        return NodeCall(node, call_of(request, model, rendered, parameters))
 
     async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves."""
@@ -348,7 +348,7 @@ class Pipeline:
             state.missing.update(Candidate(candidate.model, name) for name in self._fleet)
         elif isinstance(error, NoModelError):
             state.missing.add(candidate)
-        elif node and candidate.model in state.served(node):  # else it died, and may be tried again when it is back
+        elif node and state.still_serves(candidate, node):  # else it died, and may be tried again when it is back
             state.failed.add(candidate.node)
         if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
             return False
@@ -382,10 +382,9 @@ class Pipeline:
         return outcome
 
 
-def _report_success(run: RequestRun, assignment: Assignment, began: float) -> None:
+def _report_success(run: RequestRun, assignment: Assignment) -> None:
     """Record a complete response in the node's health and latency; vectors say nothing about its latency."""
     assignment.permit.succeeded()
     if run.request.texts is None:
-        total = run.elapsed_ms - began
-        first = total if run.first_token_ms is None else run.first_token_ms - began
+        first, total = run.attempt_times()
         assignment.slot.record_latency(first_token_ms=first, total_ms=total)
