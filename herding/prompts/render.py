@@ -51,9 +51,9 @@ def placeholders(text: str) -> list[str]:
     return list(split(text)[1::2])
 
 
-def rendered_size(text: str, values: Mapping[str, Value]) -> int:
-    """Return the number of characters that `insert` would return."""
-    return sum(map(len, _fill(text, values)))
+def rendered_size(texts: Iterable[str], values: Mapping[str, Value]) -> int:
+    """Return the number of characters that `insert` would return for all texts together."""
+    return sum([sum(map(len, _fill(text, values))) for text in texts])
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:
@@ -62,7 +62,11 @@ def insert(text: str, values: Mapping[str, Value]) -> str:
 
 
 def _fill(text: str, values: Mapping[str, Value]) -> list[str]:
-    return [show(values[piece]) if place % 2 else piece for place, piece in enumerate(split(text))]
+    pieces = list(split(text))
+    for place in range(1, len(pieces), 2):
+        value = values[pieces[place]]
+        pieces[place] = value if isinstance(value, str) else show(value)
+    return pieces
 
 
 def insert_guarded(text: str, values: Mapping[str, Value]) -> str:

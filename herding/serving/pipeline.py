@@ -44,13 +44,12 @@ from herding.routing.budget import RetryBudget, pause
 from herding.routing.policies import Candidate
 from herding.serving.chain import ChainRun, ChainRunner, new_run
 from herding.serving.metrics import Metrics
-from herding.serving.preparer import Preparer, call_of, fit_to_context
+from herding.serving.preparer import Preparer, fit_to_context
 from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
-    Call,
     Delta,
     Done,
     EmbeddingInput,
@@ -155,7 +154,7 @@ class Pipeline:
             model = next((model for model in self._selector.models(prepared) if model in node.serves), None)
             if model is None:
                 continue
-            call = call_of(prepared, model, prepared.rendered.for_model(model), prepared.parameters)
+            call = prepared.call(model, prepared.rendered.for_model(model), prepared.parameters)
             with suppress(NodeError, UserError, TimeoutError):
                 async with asyncio.timeout(COUNT_SECONDS):
                     if (size := await node.count(call)) is not None:
@@ -326,11 +325,10 @@ class Pipeline:
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
         rendered = request.rendered if request.texts is not None else await fit_to_context(request, node, model)
         parameters, ignored = node.capabilities(model).accepted(request.parameters)
-        run.send(rendered, parameters, ignored, node.price(model))
+        call = run.call(model, rendered, parameters, ignored=ignored, price=node.price(model))
         if request.texts is not None:
-            call = Call(request.id, model, parameters=parameters)
             return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
-        return NodeCall(node, call_of(request, model, rendered, parameters))
+        return NodeCall(node, call)
 
     async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves."""

@@ -26,7 +26,7 @@ from herding.serving.usage_bounds import ANSWER_TOKENS
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
-from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Reference, Request, new_id
+from herding.values import EmbeddingInput, Message, Parameters, Principal, Reference, Request, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
@@ -337,7 +337,7 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
         return full
 
     async def fits(dropped: int) -> bool:
-        size = await node.count(call_of(request, model, full.without_oldest_turns(dropped), request.parameters))
+        size = await node.count(request.call(model, full.without_oldest_turns(dropped), request.parameters))
         if size is None:
             return True
         tokens, context = size
@@ -346,12 +346,6 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
     if await fits(0):
         return full
     return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
-
-
-def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
-    """Return the call of a node with an input and the parameters that the node takes."""
-    messages, text = rendered.messages, rendered.text
-    return Call(request.id, model, messages, text, parameters, request.response_format, rendered.prompts)
 
 
 async def _fewest_turns(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:

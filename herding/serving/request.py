@@ -24,6 +24,7 @@ from herding.serving.response import ResponseRecord
 from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds, Used
 from herding.values import (
     Attempt,
+    Call,
     CheckResult,
     Chunk,
     Considered,
@@ -124,6 +125,11 @@ class PreparedRequest:
         raw = max((utf8_size(text) for _, text in self.rendered.families), default=0)
         output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
         return Usage(max(input_tokens, -(-raw // BYTES_PER_TOKEN)), output_tokens)
+
+    def call(self, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
+        """Return the call of a node with an input and the parameters that the node takes."""
+        messages, text = (rendered.messages, rendered.text) if self.texts is None else (None, None)
+        return Call(self.id, model, messages, text, parameters, self.response_format, rendered.prompts)
 
     def planned(self, call: PlannedCall) -> PreparedRequest:
         """Return a request that stands for a call of this chain, whose input is not known yet."""
@@ -233,11 +239,17 @@ class RequestRun:
             self._queued_ms = self._attempt_began
         self._choice, self._considered = (candidate, policy, reason), considered
 
-    def send(
-        self, rendered: RenderedPrompt, parameters: Parameters, ignored: tuple[str, ...], price: Price | None
-    ) -> None:
-        """Record what the node of the current attempt gets, what it does not take, and the price of its model."""
+    def call(
+        self,
+        model: str,
+        rendered: RenderedPrompt,
+        parameters: Parameters,
+        ignored: tuple[str, ...],
+        price: Price | None,
+    ) -> Call:
+        """Return the call of the current attempt, and record it with what its node does not take, and its price."""
         self.rendered, self.parameters, self.ignored, self._price = rendered, parameters, ignored, price
+        return self.request.call(model, rendered, parameters)
 
     def receive(self, chunk: Chunk) -> Delta | None:
         """Record a chunk of the node; return the part of the response that is certain after it."""

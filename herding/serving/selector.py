@@ -201,18 +201,14 @@ class Selector:
             models = node.embeds if request.texts is not None else (*node.serves, *node.expects, *node.offers)
             yield from ((node, model) for model in dict.fromkeys(models))
 
-    def take(self, ticket: RequestTicket) -> Assignment | None:
+    def take(self, state: RoutingState) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
-        state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
         models = self.models(state.request)
         advertised = {node: state.advertised(node) for node in self.allowed(state.request)}
         serving = _serving(state, advertised, models)
-        last = self._are_last(state, serving)
-        free = {
-            node.name: served
-            for node, served in serving.items()
-            if slots.has_free(node.name) and health.allows(node.name, last=last)
-        }
+        free, last = self._free(serving), False
+        if not free and self._are_last(state, serving):
+            free, last = self._free(serving, last=True), True
         if not free:
             nodes = list(serving)
             if error := self._final_error(state, nodes):
@@ -223,9 +219,18 @@ class Selector:
         choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
         names = [name for name, served in free.items() if model in served]
-        node = names[0] if len(names) == 1 else balance.pick_node(names, slots.load, self._fleet.rng)
+        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
         considered = self._considered(state, choice, advertised, models)
         return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
+
+    def _free(self, serving: Advertised, *, last: bool = False) -> dict[str, tuple[str, ...]]:
+        """Return the nodes by name that take a call now, with what they serve; if they are the `last`, ejected ones."""
+        slots, health = self._fleet.slots, self._fleet.health
+        return {
+            node.name: served
+            for node, served in serving.items()
+            if slots.has_free(node.name) and health.allows(node.name, last=last)
+        }
 
     def _assign(
         self,

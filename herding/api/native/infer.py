@@ -52,6 +52,7 @@ _EVENTS = (
     'event: start\ndata: {"request_id": "0b9c...", "model": "herding/cria", "node": "local", "reason": "..."}\n\n'
     'event: delta\ndata: {"text": "Hello"}\n\nevent: done\ndata: {"request_id": "0b9c...", "text": "Hello"}\n\n'
 )
+_NO_PARAMETERS = PromptParameters()
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
 _ERRORS = error_responses(
     _NO_PROMPT,
@@ -91,7 +92,7 @@ class RunPromptRequest(RequestModel):
     model: str | None = Field(
         default=None, description="null or `auto`: the routing chooses among the prompt's target models"
     )
-    parameters: PromptParameters = Field(default_factory=PromptParameters)
+    parameters: PromptParameters = Field(default_factory=lambda: _NO_PARAMETERS)
     session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
     turns: Annotated[list[Turn], FailFast()] = Field(
         default_factory=list,
@@ -206,9 +207,9 @@ class RunPromptResponse(ResponseModel):
             routing=RoutingDecision.from_outcome(outcome),
             cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
             reasoning=outcome.reasoning or None,
-            tool_calls=[dict(call) for call in outcome.tool_calls] or None,
             refusal=outcome.refusal or None,
             note=outcome.note,
+            tool_calls=[dict(call) for call in outcome.tool_calls] or None,
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
