@@ -20,6 +20,7 @@ from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.serving.chain_plan import ChainPlan, PlannedCall
 from herding.serving.filters import ResponseFilters
+from herding.serving.opt_out import without_texts
 from herding.serving.response import ResponseRecord
 from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds, Used
 from herding.values import (
@@ -31,7 +32,6 @@ from herding.values import (
     Delta,
     EmbeddingInput,
     Embeddings,
-    Fields,
     FinishReason,
     Kind,
     Outcome,
@@ -451,32 +451,3 @@ class ActiveRequests:
             if request_ids is None or request.id in ids or request.parent in ids:
                 ids.add(request.id)
                 run.drop_texts()
-
-
-def without_texts(outcome: Outcome) -> Outcome:
-    """Return `outcome` with counts and times only.
-
-    Errors may repeat what was sent; stop strings, and the name of a model that no node took, are texts as well.
-    """
-    return replace(
-        outcome,
-        session_id=None,
-        model=outcome.model if outcome.node else None,
-        variables={},
-        parameters=replace(outcome.parameters, stop=(), more=_numbers(outcome.parameters.more)),
-        input="",
-        answer="",
-        choices=(),
-        extra={},
-        references=None,
-        steps=outcome.steps and tuple(replace(step, error=None) for step in outcome.steps),
-        filters=tuple(replace(result, reason=None) for result in outcome.filters),
-        checks=replace(outcome.checks, reason=None),
-        attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
-        error=None,
-    )
-
-
-def _numbers(given: Fields) -> Fields:
-    """Return the parameters that are no texts."""
-    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}
