@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 
 from herding.errors import MisconfiguredError, NodeError, UserError
 from herding.nodes.base import ENVIRONMENT_NAME, ON_DEMAND, AutoSwitch, BuildContext, RemoteConfig
-from herding.nodes.engine_client import EngineClient, EngineNode
+from herding.nodes.engine.client import EngineClient
+from herding.nodes.engine.node import EngineNode
 from herding.nodes.http import is_header_value
 from herding.nodes.origin import origin_of
 from herding.values import NodeStatus

@@ -1,6 +1,7 @@
 """The way of a request, top to bottom: prepare -> admit -> queue -> dispatch -> judge -> record.
 
-Prompts, chats, completions and embeddings all take it. Each stage is a method here, over one small object:
+Prompts, chats, completions, embeddings and scores of documents all take it. Each stage is a method here, over one
+small object:
 
 prepare     `Preparer` resolves the prompt, checks the input and renders it
 admit       `Store.reserve` enters the request into its caller's limits
@@ -35,7 +36,7 @@ from herding.errors import (
 )
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
-from herding.herd.node_call import EmbeddingCall, NodeCall
+from herding.herd.node_call import EmbeddingCall, NodeCall, ReadingCall, RerankCall
 from herding.knowledge.retrieval import Retrieved
 from herding.plugins import Plugins
 from herding.prompts.compose import RenderedPrompt
@@ -59,6 +60,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Ranking,
     Request,
     Started,
 )
@@ -135,9 +137,21 @@ class Pipeline:
         prepared = self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions, parameters=parameters)
         run = RequestRun(prepared)
         outcome = await self._finish(run)
-        if run.embeddings is None:
+        if not isinstance(run.made, Embeddings):
             raise UserError("The request was stopped.")
-        return outcome, run.embeddings
+        return outcome, run.made
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str], who: Principal) -> tuple[Outcome, Ranking]:
+        """Return the outcome and how well each document answers a query; the row is durable by then.
+
+        Raises what `stream` raises, and NotFoundError where no node reranks with `model`.
+        """
+        require(who, EMBED)
+        run = RequestRun(self._preparer.prepare_rerank(model, query, documents, who))
+        outcome = await self._finish(run)
+        if not isinstance(run.made, Ranking):
+            raise UserError("The request was stopped.")
+        return outcome, run.made
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
@@ -304,8 +318,8 @@ class Pipeline:
                     yield delta
                 if run.complete:  # the node may end by itself, and so report its exact usage
                     call.end_within(GRACE_SECONDS)
-            if isinstance(call, EmbeddingCall):
-                run.receive_embeddings(call.embeddings)
+            if isinstance(call, ReadingCall):
+                run.receive_made(call.made)
             if not run.stopped:
                 _report_success(run, assignment)
         except (NodeError, UserError) as error:
@@ -327,6 +341,8 @@ class Pipeline:
         parameters, ignored = node.capabilities(model).accepted(request.parameters)
         call = run.call(model, rendered, parameters, ignored=ignored, price=node.price(model))
         if request.texts is not None:
+            if request.query is not None:
+                return RerankCall(node, call, request.query, [text for text in request.texts if isinstance(text, str)])
             return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
         return NodeCall(node, call)
 

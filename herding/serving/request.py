@@ -37,6 +37,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Ranking,
     Reference,
     Status,
     Timings,
@@ -52,8 +53,9 @@ class PreparedRequest:
     """A request that is validated and can run.
 
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
-    `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
-    `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
+    `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for those that a
+    model responds to; with a `query`, they are documents to score. `dimensions` is the length of vectors asked for.
+    `needs` are what a node must be able to do.
     `references` are the chunks that its retrieval found, None for a prompt without one.
 
     `chain` is the plan of a prompt with steps. A step of a chain has the `parent` that is the chain's request, and the
@@ -74,6 +76,7 @@ class PreparedRequest:
     model: str | None = None
     response_format: Mapping[str, Any] | None = None
     texts: tuple[EmbeddingInput, ...] | None = None
+    query: str | None = None
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
     references: tuple[Reference, ...] | None = None
@@ -100,7 +103,7 @@ class PreparedRequest:
     def kind(self) -> Kind:
         """The kind of the request."""
         if self.texts is not None:
-            return "embeddings"
+            return "embeddings" if self.query is None else "rerank"
         if self.chain is not None:
             return "chain"
         if self.parent is not None:
@@ -160,9 +163,9 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
-    names those that it does not take. `embeddings` is set by a request for embeddings. `filters` are those of the
-    prompt, None without any. `complete` is true once the stop marker or a stop string was received: what follows is not
-    part of the response. `is_streamed` is false where nobody reads the response before its end.
+    names those that it does not take. `made` is set by a request for embeddings or scores of documents. `filters` are
+    those of the prompt, None without. `complete` is true once the stop marker or a stop string was received: what
+    follows is not part of the response. `is_streamed` is false where nobody reads the response before its end.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
@@ -170,7 +173,7 @@ class RequestRun:
         self.rendered = request.rendered
         self.parameters, self.ignored = request.parameters, tuple[str, ...]()
         self.complete = False
-        self.embeddings: Embeddings | None = None
+        self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
         self.is_streamed = True
         uses = request.prompt.filters
@@ -261,9 +264,9 @@ class RequestRun:
         self.complete = self._response.complete
         return delta
 
-    def receive_embeddings(self, embeddings: Embeddings | None) -> None:
-        """Record the vectors of the node."""
-        self.embeddings = embeddings
+    def receive_made(self, made: Embeddings | Ranking | None) -> None:
+        """Record the vectors or the scores of the node."""
+        self.made = made
 
     def attempt_times(self) -> tuple[float, float]:
         """Return the time of the current attempt to its first token, and until now."""

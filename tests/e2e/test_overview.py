@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.running_app import RunningApp
 
@@ -59,6 +59,7 @@ def test_the_keyboard_moves_through_the_rows_with_the_drawer(app: RunningApp, pa
     expect(page.get_by_role("columnheader", name="Prompt")).to_have_attribute("aria-sort", "descending")
     expect(page).to_have_url(re.compile("sort=-name"))
     page.locator("#overview-q").fill("topic")
+    expect(page).to_have_url(re.compile("q=topic"))
     expect(rows.first).to_contain_text("Gamma")  # the order stays
     page.locator("#overview-list").get_by_role("button", name="shop").click()
     expect(rows).to_have_count(2)
@@ -68,6 +69,31 @@ def test_the_keyboard_moves_through_the_rows_with_the_drawer(app: RunningApp, pa
     rows.first.click()
     drawer.get_by_role("link", name="Insights").click()
     expect(page.locator("#insights-prompt")).to_have_value("shop/beta")
+
+
+def test_filters_that_follow_quickly_all_hold(app: RunningApp, page: Page) -> None:
+    page.goto(f"{app.url}/?tab=overview")
+    rows = page.locator("#overview-list tbody tr")
+    expect(rows).to_have_count(3)
+
+    def answer_late(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.route("**/ui/overview/list*", answer_late)
+    page.evaluate(
+        """() => {
+          const search = document.querySelector("#overview-q");
+          search.value = "topic";
+          search.dispatchEvent(new Event("input", { bubbles: true }));
+          document.querySelector("#overview-list button.folder[value=shop]").click();
+          document.querySelector("#overview-sort-name").click();
+        }"""
+    )
+    expect(page).to_have_url(re.compile("q=topic.*folder=shop|folder=shop.*q=topic"))
+    expect(page).to_have_url(re.compile("sort=-name"))
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Beta")
 
 
 def test_a_template_opens_the_form_of_a_new_prompt(app: RunningApp, page: Page) -> None:

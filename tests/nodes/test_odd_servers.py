@@ -18,10 +18,11 @@ from herding.errors import (
     StreamInterruptedError,
 )
 from herding.herd.node_call import NodeCall
-from herding.nodes import engine_client, http
+from herding.nodes import http
 from herding.nodes import openai as openai_node
 from herding.nodes.base import Node
-from herding.nodes.engine_client import read_status
+from herding.nodes.engine import client as engine_client
+from herding.nodes.engine.status import read_status
 from herding.nodes.herding import HerdingConfig, HerdingNode
 from herding.nodes.responses.sse import data_lines, event_data, text_lines
 from herding.nodes.template import TemplateConfig, TemplateNode

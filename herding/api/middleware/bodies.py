@@ -29,6 +29,7 @@ LARGE_ROUTES = (
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
+    "/v1/rerank",
     "/api/v1/chat/completions",
     "/api/v1/infer",
     "/api/v1/prompts.zip",

@@ -40,7 +40,6 @@ from herding.ui.compare.layout import (
     column_pieces,
     input_note,
     line_pieces,
-    out_of_band,
     page,
 )
 from herding.ui.compare.preference import Candidate, candidates, pair_of, preference_bar, save, saved_choice
@@ -51,6 +50,7 @@ from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.live import out_of_band
 from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
@@ -85,7 +85,7 @@ class CompareTab(RunRoutes, View):
             past, missing = None, panel("warn", "This request has no prompt to run", el("p", "Select a prompt."))
             notes.append(missing)
         elif key and live is None:
-            notes.append(prompt_text.not_opened(key, exists=False, running=False))
+            notes.append(prompt_text.not_opened(key))
         live = live or next(iter(prompts), None)
         if live is None:
             return Reply(NO_PROMPTS)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from herding.access.operations import PROMPTS, RATE, RUN
 from herding.ui.engineer.feedback import feedback
 from herding.ui.history.rows import ENTRIES, NOT_STORED, POLL, has_content
-from herding.ui.kit.fields import button, confirm_button
+from herding.ui.kit.fields import back_button, button, close_button, confirm_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -26,6 +25,7 @@ from herding.ui.kit.format import (
     request_name,
     status_chip,
 )
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.message_parts import response_parts
 from herding.ui.kit.responses.references import reference_cards
@@ -73,7 +73,7 @@ def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun] = ()) -> Mar
     rows = [
         el(
             "li",
-            el("a", step.step, href=_link("history", {"request": step.request_id})),
+            el("a", step.step, href=tab_address("history", request=step.request_id)),
             el("span", f"{step.prompt}{f' v{step.version}' if step.version else ''}", cls="muted"),
             status_chip(step.status),
             chip("Check failed", "warn") if step.checks_passed is False else None,
@@ -102,7 +102,7 @@ def _head(row: Outcome) -> Markup:
     title = el("h2", request_name(row), " ", el("span", version, cls="muted") if version else None)
     about = el("div", status_chip(row.status), checks_chip(row.checks), edited, datetime_tag(row.created_at),
                el("span", row.principal, cls="muted"), cls="chips history-about")  # fmt: skip
-    chain = el("a", "Open the chain", href=_link("history", {"request": row.parent})) if row.parent else None
+    chain = el("a", "Open the chain", href=tab_address("history", request=row.parent)) if row.parent else None
     step = el("p", f"Step {row.step} of a chain. ", chain, cls="muted") if chain else None
     return el("header", _bar(), title, about, step, cls="history-head")
 
@@ -113,26 +113,24 @@ def _bar() -> Markup:
         button("↑", kind="quiet", data_step="-1", title="Previous request", aria_label="Previous request"),
         button("↓", kind="quiet", data_step="1", title="Next request", aria_label="Next request"),
     ]
-    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
-    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
-    return el("div", back, *steps, close, cls="history-steps")
+    return el("div", back_button(), *steps, close_button(), cls="history-steps")
 
 
 def _actions(entry: Entry, who: Principal) -> Markup | None:
     """Return the links that go on with the request, and the button that deletes its content."""
     row = entry.outcome
     runs = bool(row.prompt) and has_content(row) and who.rights >= {RUN, PROMPTS}
-    fields = {"prompt": row.prompt, "request": row.request_id}
-    opened = _link("engineer", {**fields, "model": row.model or ""})
+    opened = tab_address("engineer", prompt=row.prompt, request=row.request_id, model=row.model or "")
+    compared = tab_address("compare", prompt=row.prompt, request=row.request_id)
     own = row.principal == who.id and row.status != "running"
     parts = [
         el("a", "Open in engineer", href=opened, cls="btn primary", id="history-open")
         if runs and "engineer" in who.tabs
         else None,
-        el("a", "Compare with a new run", href=_link("compare", fields), cls="btn", id="history-compare")
+        el("a", "Compare with a new run", href=compared, cls="btn", id="history-compare")
         if runs and "compare" in who.tabs
         else None,
-        button("Copy link", data_copy_link=_link("history", {"request": row.request_id}), id="history-link"),
+        button("Copy link", data_copy_link=tab_address("history", request=row.request_id), id="history-link"),
         confirm_button(
             "Delete content",
             DELETE_QUESTION,
@@ -145,10 +143,6 @@ def _actions(entry: Entry, who: Principal) -> Markup | None:
         else None,
     ]
     return el("div", *parts, cls="answers")
-
-
-def _link(tab: str, fields: Mapping[str, str]) -> str:
-    return f"?{urlencode({'tab': tab, **{name: value for name, value in fields.items() if value}})}"
 
 
 def _response(row: Outcome) -> Markup:

@@ -179,11 +179,8 @@ def sort_button(by: SortName, sort: HistorySort, label: str = "") -> Markup:
         cls="sort",
         id=f"history-sort-{by}",
         title=f"Sort by {SORTS[by].lower()}, {_ENDS[by][other.ascending]}",
-        hx_get=LIST,
-        hx_include=FORM,
-        hx_vals=f'{{"sort": "{written_sort(other)}"}}',
-        hx_target=TARGET,
-        hx_sync=f"{FORM}:replace",
+        value=written_sort(other),
+        data_sets="history-sort",
     )
     way = ("ascending" if sort.ascending else "descending") if current else None
     number = "number" if by in ("latency", "tokens", "cost") else ""

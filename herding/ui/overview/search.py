@@ -177,12 +177,9 @@ def _folder(path: str, label: str, count: int, *, current: bool = False) -> Mark
         spoken,
         type="button",
         cls="folder",
-        name="folder",
         value=path,
         aria_current=mark,
-        hx_get="ui/overview/list",
-        hx_include="#overview-filters, #overview-sort",
-        hx_target="#overview-list",
+        data_sets="overview-folder",
     )
 
 

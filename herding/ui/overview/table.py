@@ -7,14 +7,15 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.ui.kit.charts.chart import short_model
-from herding.ui.kit.fields import row_name
+from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
+from herding.ui.kit.links import tab_address
 from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
 from herding.values import PromptInfo
 
 LIST = "ui/overview/list"
 TARGET = "#overview-list"
-STATE = "#overview-filters, #overview-folder, #overview-sort"
+FORM = "#overview-filters"
 MAX_TAGS = 3
 
 
@@ -22,8 +23,8 @@ def listing(found: SearchResult, query: SearchQuery, *, total: int, limit: int, 
     """Return the first `limit` prompts as a table, with the order and the folder that the next request repeats."""
     kept = join(
         [
-            el("input", type="hidden", name="sort", value=query.sort, id="overview-sort"),
-            el("input", type="hidden", name="folder", value=query.folder, id="overview-folder"),
+            el("input", type="hidden", name="sort", value=query.sort, id="overview-sort", form=FORM[1:]),
+            el("input", type="hidden", name="folder", value=query.folder, id="overview-folder", form=FORM[1:]),
         ]
     )
     return join([kept, table(found, query, total=total, limit=limit, current=current), _more(found, limit)])
@@ -61,9 +62,8 @@ def _head(name: str, query: SearchQuery) -> Markup:
         type="button",
         cls="sort",
         id=f"overview-sort-{name}",
-        hx_get=f"{LIST}?sort={following}",
-        hx_include="#overview-filters, #overview-folder",
-        hx_target=TARGET,
+        value=following,
+        data_sets="overview-sort",
     )
     return el("th", sort, scope="col", aria_sort=direction, cls=_cell(name))
 
@@ -82,7 +82,7 @@ def row(prompt: PromptInfo, search: str = "", *, current: bool = False) -> Marku
         hx_target="#overview-detail",
         hx_sync="#overview-detail:replace",
     )
-    opens = el("a", "Open", href=f"?tab=engineer&prompt={quote(prompt.key, safe='')}", cls="row-open",
+    opens = el("a", "Open", href=tab_address("engineer", prompt=prompt.key), cls="row-open",
                title="Open in engineer", aria_label=f"Open {prompt.name} in the prompt engineer")  # fmt: skip
     found = excerpt(prompt, search) if search else None
     below = [el("code", prompt.key), " ", found or prompt.description or ""]
@@ -153,15 +153,13 @@ def _more(found: SearchResult, limit: int) -> Markup | None:
     left = len(found.prompts) - limit
     if left <= 0:
         return None
-    return el(
-        "button",
+    return button(
         f"Show {min(PAGE_SIZE, left)} more",
-        type="button",
-        cls="btn",
         id="overview-more",
         hx_get=f"{LIST}?limit={limit + PAGE_SIZE}",
-        hx_include=STATE,
+        hx_include=FORM,
         hx_target=TARGET,
+        hx_sync=f"{FORM}:drop",
     )
 
 

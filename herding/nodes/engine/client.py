@@ -1,20 +1,18 @@
-"""The client of the engine's HTTP API (`herding.engine`), and the common part of the nodes that use it."""
+"""The client of the engine's HTTP API (`herding.engine`)."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import sys
-from abc import abstractmethod
 from array import array
 from base64 import b64decode
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from herding.errors import (
     BadResponseError,
@@ -25,10 +23,9 @@ from herding.errors import (
     status_error,
 )
 from herding.nodes import http
-from herding.nodes.base import AutoSwitch, Deadlines, Node
-from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
-from herding.nodes.parallel_calls import merged, single_calls
-from herding.nodes.prices import FREE, Price
+from herding.nodes.base import Deadlines
+from herding.nodes.capabilities import BASIC
+from herding.nodes.engine.status import not_an_engine, read_status
 from herding.nodes.responses.sse import data_lines
 from herding.values import (
     Call,
@@ -36,25 +33,17 @@ from herding.values import (
     Chunk,
     EmbeddingInput,
     Embeddings,
-    EngineModel,
     Fields,
     LoadProgress,
     Message,
-    ModelMemory,
-    NodeState,
     NodeStatus,
-    System,
+    Ranking,
     Usage,
 )
-from herding.values.model_paths import split_path
 
 STATUS_TIMEOUT = 5.0
-REFRESH_WHEN_READY = 10
-"""The status of a ready engine is refreshed this many times less often."""
 
 _MAX_EMBEDDING_BYTES = 64 * 1024 * 1024
-
-_STATES: dict[str, NodeState] = {"idle": "ready", "loading": "loading", "ready": "ready", "failed": "down"}
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
@@ -112,19 +101,20 @@ class EngineClient:
         body: dict[str, Any] = {"model": model, "inputs": list(texts), "truncate": truncate}
         if dimensions is not None:
             body["dimensions"] = dimensions
-        with http.node_errors(self._name):
-            async with self._http.stream("POST", "/embed", json=body, timeout=None) as response:
-                await self._check_status(response)
-                content = bytearray()
-                async for piece in response.aiter_raw():
-                    content += piece
-                    if len(content) > _MAX_EMBEDDING_BYTES:
-                        raise BadResponseError(f"Node '{self._name}' sent too many bytes of embeddings.")
-        found = self._parse(_EmbeddingsBody, self._object(content.decode(errors="replace")))
+        found = self._parse(_EmbeddingsBody, await self._whole("/embed", body))
         vectors = await asyncio.to_thread(_vectors, found)
         if len(vectors) != len(texts):
             raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
         return Embeddings(vectors, found.input_tokens, "node")
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        """Return a score from 0 to 1 for each document; raise UserError for what the model can't read."""
+        body = {"model": model, "query": query, "documents": list(documents)}
+        found = self._parse(_RankingBody, await self._whole("/rerank", body))
+        if len(found.scores) != len(documents):
+            message = f"Node '{self._name}' sent {len(found.scores):,} scores for {len(documents):,} documents."
+            raise BadResponseError(message)
+        return Ranking(tuple(found.scores), found.input_tokens, "node")
 
     async def load(
         self, model: str, *, from_hub: bool = False, path: str | None = None
@@ -163,6 +153,18 @@ class EngineClient:
                 await self._check_status(response)
                 return self._object((await http.small_body(response)).decode(errors="replace"))
 
+    async def _whole(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON object of a response that takes its time and may be long."""
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", path, json=body, timeout=None) as response:
+                await self._check_status(response)
+                content = bytearray()
+                async for piece in response.aiter_raw():
+                    content += piece
+                    if len(content) > _MAX_EMBEDDING_BYTES:
+                        raise BadResponseError(f"Node '{self._name}' sent too many bytes in response to {path}.")
+        return self._object(content.decode(errors="replace"))
+
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
         await self._check_status(response)
         async with aclosing(data_lines(response.aiter_raw())) as lines:
@@ -198,181 +200,14 @@ class EngineClient:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise _not_an_engine(self._name)
+            raise not_an_engine(self._name)
         return value
 
     def _parse(self, kind: type[_Body], data: dict[str, Any]) -> _Body:
         try:
             return kind.model_validate(data, strict=True)
         except ValidationError:
-            raise _not_an_engine(self._name) from None
-
-
-class EngineNode(Node):
-    """A node that runs our engine: watches its status and loads models."""
-
-    refresh_seconds: ClassVar[float]
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        deadlines: Deadlines,
-        concurrency: int | None,
-        auto_switch: AutoSwitch | None,
-        offers: tuple[str, ...] = (),
-        capabilities: CapabilitiesConfig | None = None,
-    ) -> None:
-        super().__init__(name, deadlines=deadlines, concurrency=concurrency, capabilities=capabilities)
-        self.auto_switch = auto_switch
-        self._offers = offers
-        self._reachable = False
-        self._requested: Counter[str] = Counter()
-        self._status = NodeStatus("starting", offers=offers, detail="The engine is starting.")
-        self._watcher: asyncio.Task[None] | None = None
-
-    @abstractmethod
-    def _engine(self) -> EngineClient:
-        """Return the client; raise NodeError if there is no engine at present."""
-
-    @property
-    def serves(self) -> tuple[str, ...]:
-        return self._status.serves
-
-    @property
-    def offers(self) -> tuple[str, ...]:
-        return self._offers
-
-    @property
-    def embeds(self) -> tuple[str, ...]:
-        return self._status.embeds
-
-    @property
-    def can_load(self) -> bool:
-        return self._reachable
-
-    @property
-    def takes_hub_models(self) -> bool:
-        return True
-
-    @property
-    def _loading(self) -> tuple[str, ...]:
-        """The models that are loading."""
-        told = (model.id for model in self._status.models if model.state == "loading")
-        return tuple(dict.fromkeys([*told, *(model for model, count in self._requested.items() if count)]))
-
-    def capabilities(self, model: str) -> Capabilities:
-        """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
-        if model in self._status.embeds:
-            return self.configured.over(Capabilities(frozenset({"token_ids"}), _EMBEDDING_PARAMETERS))
-        loaded = next((one for one in self._status.models if one.id == model and one.state == "loaded"), None)
-        features = loaded.features if loaded else _ENGINE_FEATURES
-        return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
-
-    def known_price(self, model: str) -> Price:  # noqa: ARG002 (the same for all)
-        return FREE
-
-    async def start(self) -> None:
-        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
-
-    async def close(self) -> None:
-        if self._watcher:
-            self._watcher.cancel()
-
-    async def look_again(self) -> None:
-        await self.status()
-
-    def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        engine, calls = self._engine(), single_calls(call)
-        if len(calls) == 1:
-            return engine.generate(call)
-        return merged(map(engine.generate, calls), prompts=len(call.prompts or (None,)))
-
-    async def count(self, call: Call) -> tuple[int, int] | None:
-        return await self._engine().count(call)
-
-    async def embed(
-        self,
-        model: str,
-        texts: Sequence[EmbeddingInput],
-        *,
-        dimensions: int | None = None,
-        more: Fields | None = None,
-    ) -> Embeddings:
-        truncate = (more or {}).get("truncate", False)
-        if not isinstance(truncate, bool):
-            raise UserError("'truncate' must be true or false.", param="truncate")
-        return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
-
-    async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
-        model, path = split_path(model)
-        known = model in self._offers
-        if not known and path is None and "/" not in model:
-            available = ", ".join(self._offers)
-            message = (
-                f"Node '{self.name}' can't load {model}. Choose one of {available}, enter a hub model (owner/name), or "
-                "the path of a directory or a .gguf file."
-            )
-            raise UserError(message, param="model")
-        engine = self._engine()
-        self._requested[model] += 1
-        try:
-            async with aclosing(engine.load(model, from_hub=not known and path is None, path=path)) as steps:
-                async for progress in steps:
-                    if progress.done:
-                        self._offers = tuple(dict.fromkeys([*self._offers, model]))
-                        await self.status()
-                    yield progress
-        finally:
-            self._requested[model] -= 1
-
-    async def unload(self, model: str) -> None:
-        await self._engine().unload(model)
-        await self.status()
-
-    def _update(self, status: NodeStatus, *, reachable: bool) -> None:
-        previous, self._status, self._reachable = self._status, status, reachable
-        if status.serves and not previous.serves:
-            self.came_back()
-
-    async def _watch(self) -> None:
-        """Refresh the status, less often while the engine is ready."""
-        while True:
-            await self.status()
-            await asyncio.sleep(self.refresh_seconds * (REFRESH_WHEN_READY if self._rests() else 1))
-
-    def _rests(self) -> bool:
-        return self._status.state == "ready" and not self._loading
-
-
-class _StatusBody(BaseModel):
-    state: str
-    model: str | None
-    loading: str | None = None
-    progress: float | None = None
-    stage: str | None = None
-    error: str | None = None
-    context_length: int | None = None
-    active: int = 0
-    waiting: int = 0
-    features: tuple[str, ...] = ()
-    embeds: tuple[str, ...] = ()
-    device: str | None = None
-    system: System | None = None
-    models: tuple[EngineModel, ...] = ()
-    memory: ModelMemory | None = None
-    keep_alive: float | None = None
-
-    @field_validator("system", mode="before")
-    @classmethod
-    def _empty_is_none(cls, system: Any) -> Any:
-        return system or None
-
-    @property
-    def detail(self) -> str:
-        if self.loading:
-            return f"Loading {self.loading}: {self.stage or 'starting'}"
-        return self.error or ""
+            raise not_an_engine(self._name) from None
 
 
 class _ModelBody(BaseModel):
@@ -394,6 +229,11 @@ class _EmbeddingsBody(BaseModel):
     input_tokens: int
 
 
+class _RankingBody(BaseModel):
+    scores: list[float]
+    input_tokens: int
+
+
 def _vectors(body: _EmbeddingsBody) -> tuple[tuple[float, ...], ...]:
     """Return the vectors of a response of the engine, which are little-endian 32-bit floats as base64."""
     numbers = array("f", b64decode(body.vectors))
@@ -401,50 +241,6 @@ def _vectors(body: _EmbeddingsBody) -> tuple[tuple[float, ...], ...]:
         numbers.byteswap()
     size = body.dimensions
     return tuple(tuple(numbers[start : start + size]) for start in range(0, len(numbers), size))
-
-
-def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
-    """Return the status in the body of `GET /status`; raise BadResponseError for that of another program."""
-    try:
-        body = _StatusBody.model_validate(data)
-    except ValidationError:
-        raise _not_an_engine(node) from None
-    models = body.models or _single_model(body, offers)
-    starts = body.model is None and body.state == "loading"
-    return NodeStatus(
-        state=_STATES.get(body.state, "down"),
-        embeds=() if starts else body.embeds,  # the node is not ready before its first model
-        serves=tuple(model.id for model in models if model.state == "loaded"),
-        offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
-        detail=body.detail,
-        models=tuple(sorted(models, key=lambda model: _ORDER.index(model.state))),
-        memory=body.memory,
-        keep_alive=body.keep_alive,
-        loading=body.loading,
-        progress=body.progress,
-        context_length=body.context_length,
-        active=body.active,
-        waiting=body.waiting,
-        features=body.features,
-        device=body.device,
-        system=body.system,
-    )
-
-
-_ORDER = ("loaded", "loading", "failed", "available")
-
-
-def _single_model(body: _StatusBody, offers: tuple[str, ...]) -> tuple[EngineModel, ...]:
-    """Return the models of an engine of an older version, which holds one at a time."""
-    states = {id: EngineModel(id) for id in offers}
-    if body.loading:
-        stage = body.stage or "starting"
-        states[body.loading] = EngineModel(body.loading, "loading", progress=body.progress, stage=stage)
-    if body.state == "ready" and body.model:
-        states[body.model] = EngineModel(
-            body.model, "loaded", context_length=body.context_length, features=body.features, device=body.device
-        )
-    return tuple(states.values())
 
 
 def _reported(event: dict[str, Any], node: str) -> NodeError:
@@ -462,15 +258,6 @@ _LOAD_ERRORS = ("load_failed", "unsafe_model", "no_memory", "load_cancelled")
 
 def _busy(message: str, node: str) -> NodeError:
     return status_error(message, status=503, node=node, retry_after=1.0)
-
-
-def _not_an_engine(node: str) -> BadResponseError:
-    return BadResponseError(f"The server at node '{node}' is not a Herding engine.", node=node)
-
-
-_ENGINE_FEATURES = ("tools", "n", "prompts", "token_ids")
-_EMBEDDING_PARAMETERS = BASIC | {"truncate"}
-_ENGINE_PARAMETERS = BASIC | {"return_token_ids", "chat_template_kwargs"}
 
 
 def _call_body(call: Call) -> dict[str, Any]:
