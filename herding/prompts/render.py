@@ -14,6 +14,9 @@ from itertools import accumulate
 
 from herding.prompts.variables import Value, show
 
+CACHED_CHARS = 5_000
+"""Characters of the longest template whose pieces are cached."""
+
 _BRACES = re.compile(r"(?<!\\)(\\*)\{\{(?:[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}|[^{}\n]{0,200})\}\}")
 """Double braces with the backslashes before them, and the name in them if there is only a name."""
 
@@ -27,9 +30,12 @@ _MARKUP = re.compile(
 )
 
 
-@lru_cache(maxsize=256)
 def split(text: str) -> tuple[str, ...]:
     """Return literal texts and names of variables in turn, beginning and ending with a literal text."""
+    return _split_and_cached(text) if len(text) <= CACHED_CHARS else _split(text)
+
+
+def _split(text: str) -> tuple[str, ...]:
     pieces, literal, last = list[str](), list[str](), 0
     for found in _BRACES.finditer(text):
         slashes, name = len(found[1]), found[2]
@@ -44,6 +50,9 @@ def split(text: str) -> tuple[str, ...]:
             pieces += ["".join(literal), name]
             literal = []
     return *pieces, "".join([*literal, text[last:]])
+
+
+_split_and_cached = lru_cache(maxsize=500)(_split)
 
 
 def placeholders(text: str) -> list[str]:

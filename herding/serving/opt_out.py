@@ -1,4 +1,4 @@
-"""What is kept of a request whose caller opted out of stored texts."""
+"""Removes the texts of a request whose caller opted out of stored content."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class RequestRun:
     current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
     names those that it does not take. `made` is set by a request for embeddings or scores of documents. `filters` are
     those of the prompt, None without. `complete` is true once the stop marker or a stop string was received: what
-    follows is not part of the response. `is_streamed` is false where nobody reads the response before its end.
+    follows is not part of the response. `is_streamed` is false if only the whole response is read.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:

@@ -15,7 +15,8 @@ _ONCE = frozenset({b"authorization", b"host", b"origin", b"content-type", b"idem
 """Headers of which a proxy may read the first, and the app the last."""
 
 MAX_HOSTS = 1_000
-"""Host headers that are remembered as accepted."""
+MAX_HOST_BYTES = 260
+"""Host headers that are remembered as accepted, and the longest of them."""
 
 
 class HeadMiddleware:
@@ -43,7 +44,8 @@ class HeadMiddleware:
         if not isinstance(send, _HostRefusal):
             return self._app(scope, receive, send)
         if len(self._accepted) < MAX_HOSTS:
-            self._accepted.update(value for name, value in scope["headers"] if name == b"host")
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            self._accepted.update(host for host in hosts if len(host) <= MAX_HOST_BYTES)
         return self._app(scope, receive, send.original)
 
 
