@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from herding.ui.kit.format import format_value
+from herding.values import Outcome, PromptInfo
 
 UNSET = "– select –"
 """The option of a choice without a default."""
@@ -17,11 +18,22 @@ def initial_value(variable: Mapping[str, Any]) -> Any:
     return bool(default) if variable["type"] == "boolean" else format_value(default)
 
 
+def given_values(row: Outcome, prompt: PromptInfo) -> dict[str, Any]:
+    """Return the values with which a request can be repeated: without the text that it retrieved.
+
+    With that text, the new request would retrieve nothing, and have no references.
+    """
+    retrieval = prompt.content.get("retrieval")
+    filled = retrieval.get("into", "context") if row.references and isinstance(retrieval, Mapping) else None
+    return {name: value for name, value in row.variables.items() if name != filled}
+
+
 def help_text(variable: Mapping[str, Any]) -> str:
     """Return what to enter for a variable."""
     parts = [str(variable.get("description") or ""), _limits(variable)]
-    if source := variable.get("source"):
-        return " · ".join(part for part in (*parts, f"Filled by {source} if empty") if part)
+    filled = f"by {source}" if (source := variable.get("source")) else variable.get("filled")
+    if filled:
+        return " · ".join(part for part in (*parts, f"Filled {filled} if empty") if part)
     optional = variable.get("required") is False and variable.get("default") in (None, "")
     return " · ".join(part for part in (*parts, "Optional" if optional else "") if part)
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from starlette.datastructures import FormData, QueryParams
 
 from herding.errors import AccessError, DeadlineError, NotFoundError, UserError
+from herding.ui.history.entry import step_list
 from herding.ui.history.filters import download_links, read_filter, read_sort
 from herding.ui.history.rows import PAGE, marked
+from herding.ui.kit.responses.chain_steps import recorded_steps
 from herding.ui.kit.views import Call
-from herding.values import HistoryFilter, HistorySort, Message, Outcome, Request
+from herding.values import HistoryFilter, HistorySort, Message, Outcome, Request, StepRun
 from tests.support.herding import ADMIN, GUEST, OTHER
 from tests.ui.conftest import HOSTILE_TEXT, Desktop, Piece, Served
 
@@ -314,3 +317,31 @@ async def test_texts_of_users_and_models_stay_texts(desktop: Desktop) -> None:
         assert "<script" not in shown
         assert "<img" not in shown
         assert "&lt;img" in shown
+
+
+def test_steps_that_did_not_begin_are_not_waiting_any_more() -> None:
+    """The chain has ended."""
+    assert "not run" in step_list([], [StepRun("later", "mood@1")], {})
+    assert "skipped" in step_list([], [StepRun("left_out", "mood@1", "skipped")], {})
+    assert "not run" in recorded_steps([StepRun("later", "mood@1")])
+
+
+async def test_links_between_a_chain_and_its_steps_keep_the_filters(desktop: Desktop) -> None:
+    desktop.place.write("pair", "name: Pair\nsteps: [{prompt: say, name: one, into: x}, {prompt: say, name: two}]\n")
+    await desktop.place.orchestrator.load()
+    chain = await desktop.place.orchestrator.pipeline.run(Request("pair"), ADMIN)
+    filters = {"tab": "history", "prompt": "pair", "sort": "stars", "text": "a & b"}
+
+    async def linked(request_id: str, text: str) -> dict[str, list[str]]:
+        at = {"hx-current-url": f"http://herding.test/?{urlencode({**filters, 'request': request_id})}"}
+        html = (await desktop._ask("GET", f"history/entries/{request_id}", None, headers=at)).html
+        found = re.search(rf'href="([^"]+)"[^>]*>{text}</a>', html)
+        assert found, text
+        return parse_qs(urlsplit(unescape(found[1])).query)
+
+    step = (chain.steps or ())[0].request_ids[0]
+    kept = {name: [value] for name, value in filters.items()}
+    assert await linked(chain.request_id, "one") == kept | {"request": [step]}
+    assert await linked(step, "Open the chain") == kept | {"request": [chain.request_id]}
+    whole = await desktop.get("history", prompt="pair", request=chain.request_id)
+    assert f"prompt=pair&amp;request={step}" in whole
