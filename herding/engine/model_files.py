@@ -6,8 +6,10 @@ import importlib.util
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from herding.engine.errors import LoadError, UnsafeModelError
@@ -131,9 +133,19 @@ def _check_gguf(path: Path) -> None:
             raise LoadError(f"{path} is not a GGUF file.")
 
 
+def refuse_special_files(path: Path) -> None:
+    """Raise UnsafeModelError for a directory with pipes, sockets or devices, on which reading would wait for good."""
+    for file in (*path.glob("*"), *path.glob("*/*")):
+        with suppress(OSError):  # a link to nowhere
+            mode = file.stat().st_mode
+            if not (S_ISREG(mode) or S_ISDIR(mode)):
+                raise UnsafeModelError(f"{file} is not a file, but a pipe, a socket or a device. Remove it.")
+
+
 def _check_directory(path: Path) -> None:
     if not path.is_dir():
         raise LoadError(f"Model directory not found: {path}.")
+    refuse_special_files(path)
     if not (path / "config.json").is_file():
         raise LoadError(f"{path} has no config.json, so it is not a transformers model.")
     if (path / "adapter_config.json").is_file():
@@ -178,13 +190,24 @@ def has_weights(path: Path) -> bool:
 
 
 def read_json(file: Path) -> Any:
-    """Return the content of a JSON file; raise LoadError for a damaged one."""
+    """Return the content of a JSON file; raise LoadError for a damaged or an unreadable one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LoadError(f"Can't read {file}: {error.strerror}.") from error
+    except RecursionError:
+        raise LoadError(f"{file} is nested too deeply to be read.") from None
     except ValueError as error:
         raise LoadError(f"{file} is not valid JSON: {error}") from error
 
 
 def has_key(value: Any, key: str) -> bool:
     """Return whether an object has a key, at any depth."""
-    return isinstance(value, dict) and (key in value or any(has_key(item, key) for item in value.values()))
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, dict):
+            if key in found:
+                return True
+            left += found.values()
+    return False
