@@ -1,41 +1,38 @@
 """Downloads or converts one model in a process of its own, which can be killed at any moment.
 
-    python -m herding.engine.fetch_program download OWNER/NAME
+    python -m herding.engine.fetch_program download OWNER/NAME [--own DIRECTORY] [--max-weights BYTES]
     python -m herding.engine.fetch_program convert FILE.gguf DIRECTORY
 
-Writes its progress to stdout as lines of JSON: `stage` and `fraction`, and as the last one `path` or `error`. A
-download that was killed is continued by the next one. A conversion that was killed leaves no directory.
+Writes its progress to stdout as lines of JSON: `stage` and `fraction`, and as the last one `path`, or `error` and
+`error_type`. A download that was killed is continued by the next one. A conversion that was killed leaves no directory.
 """
 
 from __future__ import annotations
 
+import argparse
+import errno
 import functools
-import hashlib
 import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from herding.engine.errors import LoadError
+from herding.engine.hub_cache import HubCache
+from herding.engine.hub_download import download
 from herding.engine.parent import exit_with_parent
-from herding.engine.progress import ProgressBar, StageProgress
-
-_FILE_PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
-_SUBFOLDERS = ["*/*"]
-_SHA256_CHARS = 64
-"""The length of the tag of a large file, which is its checksum."""
-
-_FREE_DISK = 200 * 2**20
-"""Bytes of the disk that a download leaves free."""
+from herding.engine.progress import ProgressBar, Report, StageProgress
+from herding.values.model_paths import GGUF
 
 
 def main() -> None:
     """Do what the command line says, and exit when the parent process ends."""
     exit_with_parent()
     output, sys.stdout = sys.stdout, sys.stderr  # libraries print what they like
-    command, source = sys.argv[1:3]
+    command, source, *rest = sys.argv[1:]
 
     def write(line: dict[str, Any]) -> None:
         output.write(json.dumps(line) + "\n")
@@ -45,89 +42,24 @@ def main() -> None:
         write({"stage": stage, "fraction": fraction})
 
     try:
-        path = download(source, report) if command == "download" else convert(Path(source), Path(sys.argv[3]), report)
+        if command == "download":
+            path = _download(source, rest, report)
+        else:
+            path = convert(Path(source), Path(rest[0]), report)
         write({"path": str(path)})
     except Exception as error:  # noqa: BLE001  the reader must receive the reason, whatever it is
-        write({"error": _reason(error, source)})
+        write({"error": _reason(error, source), "error_type": getattr(error, "type", LoadError.type)})
         os._exit(1)
     os._exit(0)
 
 
-def download(model: str, report: Any) -> Path:
-    """Return the local directory of a hub model; download missing files, except those that can contain code.
-
-    The library begins a file anew after a kill, so files are written here; it then finds them in its cache.
-    """
-    from filelock import FileLock
-    from huggingface_hub import constants, file_download, snapshot_download
-
-    progress = StageProgress("downloading", report)
-    found = snapshot_download(model, dry_run=True, allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS)
-    files = [file for file in found if file.will_download]
-    total = sum(file.file_size or 0 for file in files)
-    folder = Path(constants.HF_HUB_CACHE) / file_download.repo_folder_name(repo_id=model, repo_type="model")
-    blobs = folder / "blobs"
-    blobs.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".herding.lock"):
-        have = sum(part.stat().st_size for part in blobs.glob("*.part"))
-        free = shutil.disk_usage(folder).free + have
-        if total + _FREE_DISK > free:
-            raise OSError(f"it has {total / 1e9:.1f} GB, and the disk with {folder} has {free / 1e9:.1f} GB free")
-        done = 0
-        for file in sorted(files, key=lambda file: file.file_size or 0):
-            url = file_download.hf_hub_url(model, file.filename, revision=file.commit_hash)
-            _download_file(url, blobs, functools.partial(_report_sum, progress, done, total))
-            done += file.file_size or 0
-        path = snapshot_download(
-            model, tqdm_class=cast(Any, _SilentBar), allow_patterns=_FILE_PATTERNS, ignore_patterns=_SUBFOLDERS
-        )
-        return Path(path)
-
-
-def _report_sum(progress: StageProgress, done: int, total: int, size: int) -> None:
-    progress(done + size, total)
-
-
-def _download_file(url: str, blobs: Path, on_size: Callable[[int], None]) -> None:
-    """Write a file of the hub to the directory of its cache under its tag; continue one that was broken off."""
-    from huggingface_hub import file_download
-    from huggingface_hub.utils._headers import build_hf_headers
-
-    facts = file_download.get_hf_file_metadata(url)
-    if facts.etag is None:
-        raise OSError(f"the server tells no ETag for {url}")
-    target, part = blobs / facts.etag, blobs / f"{facts.etag}.part"
-    if target.exists():
-        return
-    have = part.stat().st_size if part.exists() else 0
-    if facts.size is not None and have > facts.size:
-        part.unlink()
-        have = 0
-    on_size(have)
-
-    class Bar(ProgressBar):
-        def __init__(self, *items: Any, **options: Any) -> None:
-            super().__init__(lambda count, _total: on_size(have + int(count)), *items, **options)
-
-    with part.open("ab") as output:
-        headers = build_hf_headers()
-        file_download.http_get(
-            url, output, resume_size=have, headers=headers, expected_size=facts.size, tqdm_class=cast(Any, Bar)
-        )
-    if len(facts.etag) == _SHA256_CHARS and facts.etag != _sha256(part):
-        part.unlink()
-        raise OSError("a downloaded file was damaged and is removed; load the model again")
-    part.replace(target)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-class _SilentBar(ProgressBar):
-    def __init__(self, *items: Any, **options: Any) -> None:
-        super().__init__(lambda _count, _total: None, *items, **options)
+def _download(model: str, options: Sequence[str], report: Report) -> Path:
+    """Download a model into the directory `--own`, or into the one that all programs share."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--own", type=Path)
+    parser.add_argument("--max-weights", type=int)
+    given = parser.parse_args(options)
+    return download(model, report, cache=HubCache(given.own), max_weights=given.max_weights)
 
 
 def convert(file: Path, target: Path, report: Any) -> Path:
@@ -144,7 +76,11 @@ def convert(file: Path, target: Path, report: Any) -> Path:
             return target
         part = target.with_name(f"{target.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-        _unpack(file, part, report)
+        try:
+            _unpack(file, part, report)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         for saved in part.iterdir():
             _sync(saved)
         part.rename(target)
@@ -187,28 +123,62 @@ def _sync(path: Path) -> None:
 _UNREACHABLE = {
     "OfflineModeIsEnabled",
     "LocalEntryNotFoundError",
-    "DryRunError",
     "ConnectError",
     "ConnectTimeout",
     "ConnectionError",
+    "ProxyError",
 }
+_BROKEN_OFF = {"ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError"}
 
 
 def _reason(error: BaseException, source: str) -> str:
     """Return what went wrong in a few words, and what to do."""
+    if isinstance(error, LoadError):
+        return error.message
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
+    if any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+        return f"The disk is full while '{source}' was written. Free some space, then load it again."
+    if source.lower().endswith(GGUF):
+        return _gguf_reason(Path(source), error)
+    return _hub_reason(causes, source)
+
+
+def _hub_reason(causes: Sequence[BaseException], model: str) -> str:
     names = {type(cause).__name__ for cause in causes}
+    status = next((code for cause in causes if (code := _status(cause)) is not None), None)
+    has_token = bool(os.environ.get("HF_TOKEN"))
+    token = "The token in HF_TOKEN does not open it." if has_token else "Set HF_TOKEN to a token of that account."
     if "GatedRepoError" in names:
-        return f"'{source}' needs an accepted license. Accept it at the hub, and set HF_TOKEN."
+        return f"'{model}' is gated (HTTP {status}). Accept its license on its page at the hub. {token}"
+    if status == 401 and has_token and "RepositoryNotFoundError" not in names:
+        return f"The hub refuses the token in HF_TOKEN (HTTP 401), so '{model}' can't be downloaded. Set a valid token."
+    if status in (401, 403):
+        return (
+            f"The hub has no public model '{model}' (HTTP {status}). Check the id. If it is gated or private: {token}"
+        )
     if "RepositoryNotFoundError" in names:
-        return f"The hub has no model '{source}', or HF_TOKEN can't read it. Check the id."
+        return f"The hub has no model '{model}'. Check the id. For a directory on this machine, enter ./{model}."
+    if status is not None:
+        return f"Can't download '{model}': the hub answered HTTP {status}. Try again later."
     if names & _UNREACHABLE:
-        return f"Can't download '{source}': the hub can't be reached. Check the network, or give the path of a copy."
-    if source.lower().endswith(".gguf"):
-        return f"Can't read {source} as GGUF. The file may be damaged. {type(error).__name__}: {error}"
-    return f"Can't download '{source}': {error}"
+        return f"Can't download '{model}': the hub can't be reached. Check the network, or give the path of a copy."
+    if names & _BROKEN_OFF or "Consistency check failed" in str(causes[0]):
+        return f"The download of '{model}' broke off. Load it again: it goes on where it stopped."
+    return f"Can't download '{model}': {causes[0]}"
+
+
+def _status(error: BaseException) -> int | None:
+    """Return the HTTP status of an error of the hub's library."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _gguf_reason(file: Path, error: BaseException) -> str:
+    if "not supported" in str(error):
+        return f"{file} has an architecture that transformers does not read from GGUF: {error}"
+    return f"Can't read {file} as GGUF. The file may be damaged. {type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import el, empty_state, join, plural, success
+from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
@@ -68,10 +68,26 @@ class NodesTab(View):
         return await self._live(call)
 
     @fragment("DELETE", "/{node}/model", SWITCH_MODEL)
-    async def unload(self, call: Call) -> Markup:
+    async def unload(self, call: Call) -> Reply:
         """Unload a model, cancel its loading, or dismiss the error of its last load."""
-        await self._orchestrator.nodes.unload_model(call.path["node"], call.text("model"), call.principal)
-        return await self._live(call)
+        model = call.text("model")
+        await self._orchestrator.nodes.unload_model(call.path["node"], model, call.principal)
+        return Reply(await self._live(call), notice=f"Loading {model} cancelled." if call.text("cancel") else "")
+
+    @fragment("DELETE", "/{node}/listed", MANAGE_NODES)
+    async def remove_model(self, call: Call) -> Reply:
+        """Remove a model that was added at run time from the list, with its files if that was chosen."""
+        model, files = call.text("model"), call.text("delete_files") == "on"
+        nodes = self._orchestrator.nodes
+        await nodes.remove_model(call.path["node"], model, call.principal, delete_files=files)
+        return Reply(await self._live(call), notice=f"{model} removed from the list.")
+
+    @fragment("DELETE", "/{node}/files", MANAGE_NODES)
+    async def delete_files(self, call: Call) -> Reply:
+        """Delete the files of a model."""
+        model = call.text("model")
+        size = await self._orchestrator.nodes.delete_model_files(call.path["node"], model, call.principal)
+        return Reply(await self._live(call), notice=f"Files of {model} deleted ({byte_size(size)}).")
 
     @fragment("GET", "/{node}/small", SWITCH_MODEL)
     async def small(self, call: Call) -> Markup:
