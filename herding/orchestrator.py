@@ -27,6 +27,7 @@ from herding.knowledge.documents import BuiltInLoaders, register_loaders
 from herding.knowledge.embedder import Embedder
 from herding.knowledge.folder import DocumentFolder
 from herding.knowledge.indexer import Indexer
+from herding.knowledge.reranker import Reranker
 from herding.knowledge.retrieval import Retriever
 from herding.knowledge.search import CollectionSearch
 from herding.nodes.catalog import BuiltInKinds
@@ -132,11 +133,13 @@ class Orchestrator:
         self._queue = RequestQueue(fleet, selector, wait_seconds=wait_seconds)
         self._metrics = Metrics(fleet, self._active, self._queue)
         embedder = Embedder(fleet)
-        search = CollectionSearch(store=store, embedder=embedder)
+        reranker = Reranker(fleet)
+        search = CollectionSearch(store=store, embedder=embedder, reranker=reranker)
         self._indexer = Indexer(store=store, embedder=embedder, clock=clock)
         self.collections = Collections(
             store=store,
             embedder=embedder,
+            reranker=reranker,
             search=search,
             wake=self._indexer.wake,
             clock=clock,
@@ -182,7 +185,7 @@ class Orchestrator:
         problem = (await self._store.check()).problem
         if problem:
             return problem
-        able = any(node.serves or node.embeds for node in self._fleet.values())
+        able = any(node.serves or node.embeds or node.reranks for node in self._fleet.values())
         return None if able else "No node serves a model yet."
 
     def tell_bot(self, name: str, state: str, detail: str = "") -> None:

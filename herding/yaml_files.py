@@ -19,6 +19,9 @@ from herding.errors import ConfigError
 MAX_BYTES = 1_000_000
 """Maximum size of a YAML text in UTF-8, in bytes."""
 
+MAX_LINES, MAX_VALUES, MAX_LEVELS = 50_000, 20_000, 120
+"""Bounds of the time that PyYAML needs: it is slow for many lines and values, and slower still for deep ones."""
+
 Location = Sequence[int | str]
 
 
@@ -39,12 +42,12 @@ class FieldError(ValueError):
 ModelT = TypeVar("ModelT", bound=StrictModel)
 
 
-class _AliasError(Exception):
-    """The text has an alias, or a value that begins like an anchor, on `line` (from 1).."""
+class _RefusedError(Exception):
+    """The text has a part on `line` (from 1) that is YAML but is not accepted here."""
 
-    def __init__(self, line: int) -> None:
-        super().__init__()
-        self.line = line
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(reason)
+        self.reason, self.line = reason, line
 
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z", re.ASCII)
@@ -55,6 +58,8 @@ _DECIMAL = re.compile(
 _TAG = "tag:yaml.org,2002:"
 _TEXTS = tuple(f"{_TAG}{kind}" for kind in ("int", "float", "timestamp", "value", "merge"))
 _WITH_ANCHOR = "anchors and aliases are not allowed here; put quotes around a text that begins with '&' or '*'"
+_TOO_DEEP = f"lists and maps can't be nested more than {MAX_LEVELS} levels deep"
+_TOO_MANY = f"more than {MAX_VALUES:,} keys and values; split the file"
 _MISREAD = re.compile(
     "block end|cannot start|not allowed here|for the tag|expected '|alphabetic or numeric|did not find expected"
 )
@@ -68,12 +73,27 @@ class Loader(yaml.SafeLoader):
     are the keys `on` and `no`.
     """
 
+    values, levels = 0, 0
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= MAX_LEVELS:  # the scanner is far ahead of the composer
+            raise _RefusedError(_TOO_DEEP, self.get_mark().line + 1)
+        super().fetch_flow_collection_start(token)
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         swallowed = isinstance(event, yaml.ScalarEvent) and event.anchor is not None  # `&x y` would become `y`
+        self.values += 1
         if swallowed or isinstance(event, yaml.AliasEvent):
-            raise _AliasError(event.start_mark.line + 1)
-        return super().compose_node(parent, index)
+            raise _RefusedError(_WITH_ANCHOR, event.start_mark.line + 1)
+        if self.values > MAX_VALUES:
+            raise _RefusedError(_TOO_MANY, event.start_mark.line + 1)
+        if self.levels > MAX_LEVELS:
+            raise _RefusedError(_TOO_DEEP, event.start_mark.line + 1)
+        self.levels += 1
+        node = super().compose_node(parent, index)
+        self.levels -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         return {
@@ -108,7 +128,7 @@ class YamlDocument:
     """A parsed YAML text with its plain `data`, its SHA-256 in hex (`digest`), and the lines of its values."""
 
     def __init__(self, text: str, *, file: str | Path | None = None, as_text: bool = False) -> None:
-        """Parse `text`. Raises ConfigError for invalid YAML, duplicate keys, aliases and texts over `MAX_BYTES`.
+        """Parse `text`. Raises ConfigError for invalid YAML, duplicate keys, aliases, and texts that are too large.
 
         With `as_text`, every scalar is loaded as a text.
         """
@@ -119,6 +139,8 @@ class YamlDocument:
         self.digest = sha256(content).hexdigest()
         if len(content) > MAX_BYTES:
             raise ConfigError(f"the file is larger than {MAX_BYTES:,} bytes", file=file)
+        if text.count("\n") > MAX_LINES:
+            raise ConfigError(f"the file has more than {MAX_LINES:,} lines", file=file)
         try:
             self._root, self.data = self._read(text)
         except yaml.MarkedYAMLError as error:
@@ -138,8 +160,8 @@ class YamlDocument:
             root = loader.get_single_node()
             self._refuse_duplicates(root)
             return root, None if root is None else loader.construct_document(root)
-        except _AliasError as error:
-            raise ConfigError(_WITH_ANCHOR, file=self.file, line=error.line) from None
+        except _RefusedError as error:
+            raise ConfigError(error.reason, file=self.file, line=error.line) from None
         finally:
             loader.dispose()
 

@@ -120,7 +120,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 def loaded(seconds: float = 5.0, off: tuple[str, ...] = ()) -> Plugins:
-    plugins = Plugins(off=off, built_in=built_in(), seconds=seconds)
+    plugins = Plugins(off=off, built_in=built_in(), load_seconds=seconds)
     plugins.load()
     return plugins
 

@@ -169,6 +169,26 @@ def test_a_huge_text_is_refused(letter: str) -> None:
         YamlDocument("street: " + letter * (yaml_files.MAX_BYTES // len(letter.encode())))
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (("- " + "[" * 300 + "]" * 300 + "\n") * 1_600, "levels deep"),
+        ("%YAML 1.9\n---\n" + "[" * 900_000, "levels deep"),
+        ("{a: " * 200_000, "levels deep"),
+        ("- " * 400_000, "levels deep"),
+        ("- [1]\n" * 45_000, "keys and values"),
+        ("[" + "1," * 400_000, "keys and values"),
+        ("a: |\n" + " x\n" * 300_000, "lines"),
+        ("\n" * 900_000, "lines"),
+    ],
+)
+def test_a_text_that_is_slow_to_read_is_refused_at_once(text: str, words: str) -> None:
+    began = time.thread_time()
+    with pytest.raises(ConfigError, match=words):
+        YamlDocument(text)
+    assert time.thread_time() - began < 5
+
+
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):

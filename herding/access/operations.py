@@ -92,6 +92,7 @@ PATHS: Final = {
     "/v1/chat/completions": CHAT,
     "/v1/completions": CHAT,
     "/v1/embeddings": EMBED,
+    "/v1/rerank": EMBED,
     "/v1/models": MODELS,
     "/v1/models/{model}": MODELS,
     "/api/v1/collections": COLLECTIONS,

@@ -12,6 +12,7 @@ from discord import app_commands
 
 from herding.bots.config import ChannelEntry
 from herding.bots.controls import PREFIX, comment_dialog, question_dialog, typed_text
+from herding.bots.pages import MAX_PAGE, shorten
 from herding.bots.service import BotService, DiscordUser, Question
 from herding.errors import HerdingError, NotFoundError
 from herding.values import DISCORD, BotMessage
@@ -135,7 +136,10 @@ class Commands:
             await self._act(interaction, done, self._service.comment(argument, text, user))
         elif action == "ask":
             prompt, _, collection = argument.partition("|")
-            await self._begin(interaction, typed_text(data), prompt, collection)
+            if self._is_served(interaction):
+                await self._begin(interaction, typed_text(data), prompt, collection)
+            else:
+                await _quietly(interaction.response.send_message(NOT_SERVED, ephemeral=True))
 
     async def _stop(self, request_id: str, user: DiscordUser) -> None:
         try:
@@ -218,7 +222,7 @@ class Commands:
             said = done
         except HerdingError as error:
             said = error.message
-        await _quietly(interaction.edit_original_response(content=said))
+        await _quietly(interaction.edit_original_response(content=shorten(said, MAX_PAGE)))
 
     def _is_served(self, interaction: Interaction) -> bool:
         return self._service.file.serves(interaction.guild_id) and self._bot.entry(interaction.channel).enabled

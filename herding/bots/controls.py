@@ -11,11 +11,15 @@ from typing import Any, Literal
 
 import discord
 
+from herding.bots.pages import shorten, width
 from herding.values import Outcome, Reference
 
 PREFIX = "herding"
 MAX_REFERENCES = 20
 MAX_COMMENT = 4_000
+MAX_EMBEDS = 5_900
+"""Characters of all embeds of a message; Discord takes 6,000."""
+
 QUESTION_TITLE = "Question"
 _RED, _GRAY = 0xC0392B, 0x7F8C8D
 
@@ -43,17 +47,22 @@ class Page:
     def embeds(self) -> list[discord.Embed]:
         """Return what is shown below the text."""
         found = []
+        footer = shorten(self.footer or "", 300)
+        left = MAX_EMBEDS - 300
         if self.question:
-            found.append(discord.Embed(title=QUESTION_TITLE, description=self.question[:4_000], color=_GRAY))
+            found.append(discord.Embed(title=QUESTION_TITLE, description=shorten(self.question, 4_000), color=_GRAY))
+            left -= width(QUESTION_TITLE + (found[0].description or ""))
         if self.status:
             color = _RED if self.tone == "error" else _GRAY
-            found.append(discord.Embed(description=self.status[:2_000], color=color))
+            found.append(discord.Embed(description=shorten(self.status, min(left, 1_000)), color=color))
+            left -= width(found[-1].description or "")
         if self.references:
-            found.append(discord.Embed(title="References", description=_references(self.references), color=_GRAY))
-        if self.footer:
+            listed = _references(self.references, min(left, 4_000) - 60)
+            found.append(discord.Embed(title="References", description=listed, color=_GRAY))
+        if footer:
             if not found:
                 found.append(discord.Embed(color=_GRAY))
-            found[-1].set_footer(text=self.footer[:500])
+            found[-1].set_footer(text=footer)
         return found
 
     def view(self) -> discord.ui.View | None:
@@ -120,12 +129,15 @@ def _parts(data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _parts(part)
 
 
-def _references(references: Sequence[Reference]) -> str:
+def _references(references: Sequence[Reference], limit: int) -> str:
+    """Return as many references as fit, one a line, and the number of the others."""
     lines = [f"**[{one.number}]** {_plain(one.title)} · {_plain(one.place)}" for one in references[:MAX_REFERENCES]]
-    if len(references) > MAX_REFERENCES:
-        lines.append(f"and {len(references) - MAX_REFERENCES} more")
-    return "\n".join(lines)[:4_000]
+    while len(lines) > 1 and sum(map(width, lines)) + len(lines) > limit:
+        lines.pop()
+    if len(references) > len(lines):
+        lines.append(f"and {len(references) - len(lines)} more")
+    return "\n".join(lines)
 
 
 def _plain(text: str) -> str:
-    return discord.utils.escape_markdown(" ".join(text.split()))[:180]
+    return shorten(discord.utils.escape_markdown(" ".join(text.split())), 140)

@@ -78,7 +78,7 @@ class RemoteService(BotService):
     async def ended(self, request_id: str, user: DiscordUser) -> Outcome | None:
         """Return the outcome of a user's request that ended with a text; None for all others."""
         try:
-            entry = await self._call("GET", f"/history/{quote(request_id)}", user)
+            entry = await self._call("GET", f"/history/{quote(request_id, safe='')}", user)
         except (NotFoundError, AccessError):
             return None
         outcome = _outcome(entry, user, entry["status"])
@@ -86,7 +86,7 @@ class RemoteService(BotService):
 
     async def stop(self, request_id: str, user: DiscordUser) -> None:
         """Stop a running request of the user."""
-        await self._call("POST", f"/requests/{quote(request_id)}/cancel", user)
+        await self._call("POST", f"/requests/{quote(request_id, safe='')}/cancel", user)
 
     async def rate(self, request_id: str, stars: int, user: DiscordUser) -> None:
         """Give the response that the user sees 1-5 stars."""

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import aiohttp
 import discord
 
 from herding.bots.controls import Page, footer_of
-from herding.bots.pages import divide
+from herding.bots.pages import to_pages
 from herding.values import Outcome
 
 EDIT_SECONDS = 1.5
@@ -21,6 +21,7 @@ EDIT_SECONDS = 1.5
 FIRST_SECONDS = 0.7
 """Seconds that a response may take to come as one message, without a placeholder."""
 
+REFUSED = "Discord does not accept the text of this response. It is in the history."
 MAX_PAUSE = 60.0
 DELIVERY_SECONDS = 3_600.0
 """Seconds for which the final state is sent again after failures."""
@@ -100,7 +101,7 @@ class Reply:
         self._text: list[str] = []
         self._state = Page()
         self._changed, self._ended = asyncio.Event(), asyncio.Event()
-        self._may_exist = False
+        self._may_exist = self._text_refused = False
 
     def add(self, text: str) -> None:
         """Add text to the response."""
@@ -117,7 +118,9 @@ class Reply:
     def finish(self, outcome: Outcome) -> None:
         """Show the whole response."""
         note = {"cancelled": "Stopped.", "partial": "The response is incomplete: the model broke off."}
-        status = note.get(outcome.status) or (None if outcome.answer else outcome.note or "The response is empty.")
+        status = note.get(outcome.status) or (
+            None if outcome.answer.strip() else outcome.note or "The response is empty."
+        )
         self._text = [outcome.answer]
         self._end(
             Page(
@@ -131,8 +134,8 @@ class Reply:
 
     def fail(self, message: str, *, rated: str | None = None) -> None:
         """Show an error, below the text so far."""
-        buttons = "rate" if rated and self._text else None
-        self._end(Page(status=message, tone="error", buttons="rate" if buttons else None, request_id=rated))
+        buttons: Literal["rate"] | None = "rate" if rated and self._text else None
+        self._end(Page(status=message, tone="error", buttons=buttons, request_id=rated))
 
     async def deliver(self) -> None:
         """Send the state as it changes, until the final one has arrived. Raises GoneError."""
@@ -144,10 +147,19 @@ class Reply:
             try:
                 await persist(self._send)
             except (discord.HTTPException, *TEMPORARY) as error:
+                if final and not self._text_refused and getattr(error, "status", 0) == 400:
+                    self._refuse_text(error)
+                    continue
                 raise GoneError(str(error)) from error
             if final and not self._changed.is_set():
                 return
             await self._pause(EDIT_SECONDS)
+
+    def _refuse_text(self, error: Exception) -> None:
+        """Show that the platform does not accept the text, in place of it, so that its user does not wait for it."""
+        log.warning("Discord refused the text of a response: %s", error)
+        self._text_refused, self._text = True, []
+        self._end(replace(self._state, status=REFUSED, tone="error", references=()))
 
     def _end(self, page: Page) -> None:
         self._state = page
@@ -164,7 +176,7 @@ class Reply:
 
     def _pages(self) -> list[Page]:
         """Return the messages that show the current state."""
-        texts = divide("".join(self._text)) or [""]
+        texts = to_pages("".join(self._text)) or [""]
         pages = [Page(content=text) for text in texts]
         pages[-1] = replace(self._state, content=texts[-1])
         if self._question is not None:

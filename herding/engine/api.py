@@ -25,13 +25,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from herding.engine.embeddings.embedder import Embedder
+from herding.engine.embeddings.queue import Worker
+from herding.engine.embeddings.reranker import Reranker
 from herding.engine.engine import Engine
 from herding.engine.errors import TooLargeError, status_of
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.model_loader import TransformersLoader
 from herding.engine.model_manager import Event, error_event
 from herding.engine.options import Options, default_threads
-from herding.engine.requests import parse_embedding, parse_generation, parse_load
+from herding.engine.requests import parse_embedding, parse_generation, parse_load, parse_rerank
 from herding.engine.system import SystemMonitor, free_memory, memory_budget
 from herding.errors import HerdingError, LimitError, UserError
 
@@ -55,9 +57,11 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
         keep_alive=options.keep_alive,
         available=free_memory,
     )
-    embedder = Embedder(options.embedding_sources, threads=options.threads or default_threads())
+    worker = Worker(threads=options.threads or default_threads(), reserve=engine.reserve)
+    embedder = Embedder(options.embedding_sources, threads=worker.threads, worker=worker)
+    reranker = Reranker(options.rerank_sources, worker)
     config = uvicorn.Config(
-        build_app(engine, SystemMonitor(), embedder, secret=secret, models=options.models),
+        build_app(engine, SystemMonitor(), embedder, reranker, secret=secret, models=options.models),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -71,13 +75,15 @@ def build_app(
     engine: Engine,
     system: SystemMonitor,
     embedder: Embedder | None = None,
+    reranker: Reranker | None = None,
     *,
     secret: str,
     models: Sequence[ModelSource] = (),
 ) -> Starlette:
     """Return the application, which loads `models` at startup. Without an `embedder` it makes no embeddings."""
     embedder = embedder or Embedder((), threads=1)
-    routes = _Routes(engine, system, embedder)
+    reranker = reranker or Reranker((), Worker(threads=1))
+    routes = _Routes(engine, system, embedder, reranker)
     exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}
     return Starlette(
         routes=[
@@ -90,10 +96,11 @@ def build_app(
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
             Route("/embed", routes.embed, methods=["POST"]),
+            Route("/rerank", routes.rerank, methods=["POST"]),
         ],
         middleware=[Middleware(SecretMiddleware, secret=secret)],
         exception_handlers=exception_handlers,
-        lifespan=partial(_lifespan, engine=engine, system=system, embedder=embedder, models=models),
+        lifespan=partial(_lifespan, engine=engine, system=system, fetched=(embedder, reranker), models=models),
     )
 
 
@@ -119,13 +126,14 @@ class SecretMiddleware:
 
 
 class _Routes:
-    def __init__(self, engine: Engine, system: SystemMonitor, embedder: Embedder) -> None:
+    def __init__(self, engine: Engine, system: SystemMonitor, embedder: Embedder, reranker: Reranker) -> None:
         self._engine = engine
         self._system = system
-        self._embedder = embedder
+        self._embedder, self._reranker = embedder, reranker
 
     async def status(self, _request: Request) -> JSONResponse:
-        return JSONResponse(self._engine.status() | self._embedder.status() | {"system": self._system.metrics})
+        texts = self._embedder.status() | self._reranker.status()
+        return JSONResponse(self._engine.status() | texts | {"system": self._system.metrics})
 
     async def models(self, _request: Request) -> JSONResponse:
         return JSONResponse({"models": self._engine.models()})
@@ -161,6 +169,11 @@ class _Routes:
         vectors = (await asyncio.to_thread(b64encode, made.vectors)).decode()
         return JSONResponse({"vectors": vectors, "dimensions": made.dimensions, "input_tokens": made.input_tokens})
 
+    async def rerank(self, request: Request) -> JSONResponse:
+        body = parse_rerank(await _read_json(request, max_bytes=_MAX_EMBEDDING_BODY_BYTES))
+        made = await self._reranker.rerank(body)
+        return JSONResponse({"scores": made.scores, "input_tokens": made.input_tokens})
+
     async def _forget(self, job: Any) -> None:
         self._engine.forget(job)
 
@@ -190,9 +203,15 @@ def _encode(event: Event) -> bytes:
 
 @asynccontextmanager
 async def _lifespan(
-    _app: Starlette, *, engine: Engine, system: SystemMonitor, embedder: Embedder, models: Sequence[ModelSource]
+    _app: Starlette,
+    *,
+    engine: Engine,
+    system: SystemMonitor,
+    fetched: Sequence[Embedder | Reranker],
+    models: Sequence[ModelSource],
 ) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(work) for work in (engine.watch(), system.watch(), embedder.fetch())]
+    work = (engine.watch(), system.watch(), *(one.fetch() for one in fetched))
+    tasks = [asyncio.create_task(one) for one in work]
     engine.load_initial(models)
     yield
     for task in tasks:

@@ -83,6 +83,10 @@ class Engine:
         for source in sources:
             self._manager.load(source.id, keep=True)
 
+    async def reserve(self, model: str, size: int) -> None:
+        """Make room for a model that is not loaded here, of `size` bytes. Raises MemoryBudgetError and BusyError."""
+        await self._manager.reserve(model, size)
+
     async def unload(self, model: str) -> None:
         """Free the memory of a model, or cancel its load."""
         await self._manager.unload(model)

@@ -135,6 +135,7 @@ class ModelManager:
         self._max_active, self.keep_alive = max_active, keep_alive
         self._opening = asyncio.Lock()
         self._never_loaded: set[str] = set()
+        self._reserved: dict[str, int] = {}
 
     @property
     def budget(self) -> int:
@@ -143,8 +144,8 @@ class ModelManager:
 
     @property
     def used(self) -> int:
-        """The bytes that the loaded models take."""
-        return sum(loaded.size for loaded in self.loaded.values())
+        """The bytes that the loaded models take, with those that others reserved."""
+        return sum(loaded.size for loaded in self.loaded.values()) + sum(self._reserved.values())
 
     def on_disk(self, source: ModelSource) -> bool:
         """Return whether a model needs no download."""
@@ -250,6 +251,15 @@ class ModelManager:
         if not found.model.alive:
             raise LoadingError(f"'{model}' is restarting. Try again in a few seconds.", retry_after=2)
         return found
+
+    async def reserve(self, model: str, size: int) -> None:
+        """Make room for a model that is loaded elsewhere in the process, for good. Raises as a load does.
+
+        It is small beside those here, so it does not wait for a load that is under way.
+        """
+        if model not in self._reserved:
+            await self._make_room(model, size)
+            self._reserved[model] = size
 
     async def restart(self, loaded: LoadedModel) -> None:
         """Restart the worker of a model; it is unloaded if that is impossible."""

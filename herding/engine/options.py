@@ -14,6 +14,7 @@ from herding.engine.model_files import CRIA, ModelSource, parse_source
 from herding.errors import ConfigError
 from herding.values.sizes import parse_size
 
+_RERANK_HELP = "reranker: a cross-encoder of sentence-transformers; repeatable"
 _EMBED_HELP = f"embedding model (default: {MINILM}); an empty value for none"
 
 Quantization = Literal["none", "8bit", "4bit"]
@@ -40,6 +41,7 @@ class Options:
     sources: tuple[ModelSource, ...] = ()
     added: tuple[ModelSource, ...] = ()
     embedding_sources: tuple[ModelSource, ...] = (ModelSource(MINILM),)
+    rerank_sources: tuple[ModelSource, ...] = ()
     quantization: Quantization = "none"
     max_context: int | None = None
     max_active: int = 16
@@ -65,6 +67,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         sources=tuple(given.offer),
         added=tuple(given.added),
         embedding_sources=tuple(source for source in given.embed or [_source(MINILM)] if source),
+        rerank_sources=tuple(given.rerank),
         quantization=cast(Quantization, given.quantization),
         max_context=given.max_context,
         max_active=given.max_active,
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
     add("--added", action="append", type=_source, default=[], metavar="ID[=PATH]", help="the same, removable")
     add("--embed", action="append", type=_optional_source, metavar="ID[=PATH]", help=_EMBED_HELP)
+    add("--rerank", action="append", type=_source, default=[], metavar="ID[=PATH]", help=_RERANK_HELP)
     add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
     add("--max-context", type=_positive, help="maximum tokens of prompt and response together")
     add("--max-active", type=_positive, default=16, help="maximum responses of a model generated at the same time")

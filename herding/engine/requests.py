@@ -81,6 +81,12 @@ class _EmbedBody(_StrictModel):
     truncate: bool = False
 
 
+class _RerankBody(_StrictModel):
+    model: _Text
+    query: _Text
+    documents: list[_Text] = Field(min_length=1, max_length=2048)
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """A request to continue a chat (`messages`), a raw `text` or its `tokens`; exactly one of the three is set.
@@ -140,6 +146,21 @@ def parse_embedding(body: object) -> EmbeddingRequest:
     given = _validate(_EmbedBody, body)
     inputs = tuple(item if isinstance(item, str) else tuple(item) for item in given.inputs)
     return EmbeddingRequest(given.model, inputs, given.dimensions, given.truncate)
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """Documents to score with `model` by how well they answer a query."""
+
+    model: str
+    query: str
+    documents: tuple[str, ...]
+
+
+def parse_rerank(body: object) -> RerankRequest:
+    """Validate the decoded JSON body of `POST /rerank`; raise UserError with the field at fault."""
+    given = _validate(_RerankBody, body)
+    return RerankRequest(given.model, given.query, tuple(given.documents))
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,10 +72,10 @@ class Fleet(Mapping[str, Node]):
     def is_last(self, name: str) -> bool:
         """Return whether a node serves a model that no other node can serve now."""
         node = self._nodes.get(name)
-        models = {*node.serves, *node.embeds} if node else set()
+        models = {*node.serves, *node.embeds, *node.reranks} if node else set()
         for other, found in self._nodes.items():
             if other != name and self.takes(other) and not self.health.is_out(other):
-                models -= {*found.serves, *found.embeds}
+                models -= {*found.serves, *found.embeds, *found.reranks}
         return bool(models)
 
     def can_load(self, node: Node, model: str) -> bool:

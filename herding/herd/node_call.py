@@ -1,14 +1,18 @@
-"""Calls one node under its deadlines, for a stream that can be stopped or for embeddings."""
+"""Calls one node under its deadlines, for a stream that can be stopped, for embeddings or for scores of documents."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from typing import TypeVar
 
 from herding.errors import BadResponseError, DeadlineError, HerdingError, StreamInterruptedError
 from herding.nodes.base import Node
-from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, Usage
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, Ranking, Usage
+
+_Made = TypeVar("_Made", Embeddings, Ranking)
 
 MAX_CHARS = 4_000_000
 
@@ -89,8 +93,30 @@ class NodeCall:
             self._waited += time() - began
 
 
-class EmbeddingCall(NodeCall):
-    """A call for embeddings: `embeddings` is set before its only chunk."""
+class ReadingCall(NodeCall):
+    """A call for what a model makes of texts: `made` is set before its only chunk."""
+
+    made: Embeddings | Ranking | None = None
+
+    @abstractmethod
+    def _make(self) -> Awaitable[Embeddings | Ranking]:
+        """Return the whole response of the node."""
+
+    async def _read(self) -> AsyncGenerator[Chunk, None]:
+        try:
+            async with asyncio.timeout(0 if self.stopped else None) as self._timeout:
+                made = await self._make()
+        except TimeoutError:  # after `stop`; a deadline of the node is a NodeError
+            yield Chunk(finish_reason="cancelled")
+            return
+        finally:
+            self._timeout = None
+        self.made = made
+        yield Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source))
+
+
+class EmbeddingCall(ReadingCall):
+    """A call for embeddings."""
 
     def __init__(
         self,
@@ -102,25 +128,21 @@ class EmbeddingCall(NodeCall):
     ) -> None:
         super().__init__(node, call)
         self._texts, self._dimensions = texts, dimensions
-        self.embeddings: Embeddings | None = None
 
-    async def _read(self) -> AsyncGenerator[Chunk, None]:
-        try:
-            async with asyncio.timeout(0 if self.stopped else None) as self._timeout:
-                made = await embed(
-                    self._node,
-                    self._call.model,
-                    self._texts,
-                    dimensions=self._dimensions,
-                    more=self._call.parameters.given(),
-                )
-        except TimeoutError:  # after `stop`; a deadline of the node is a NodeError
-            yield Chunk(finish_reason="cancelled")
-            return
-        finally:
-            self._timeout = None
-        self.embeddings = made
-        yield Chunk(finish_reason="stop", usage=Usage(made.input_tokens, 0, made.source))
+    def _make(self) -> Awaitable[Embeddings]:
+        more = self._call.parameters.given()
+        return embed(self._node, self._call.model, self._texts, dimensions=self._dimensions, more=more)
+
+
+class RerankCall(ReadingCall):
+    """A call for the scores of documents."""
+
+    def __init__(self, node: Node, call: Call, query: str, documents: Sequence[str]) -> None:
+        super().__init__(node, call)
+        self._query, self._documents = query, documents
+
+    def _make(self) -> Awaitable[Ranking]:
+        return rerank(self._node, self._call.model, self._query, self._documents)
 
 
 async def embed(
@@ -132,19 +154,33 @@ async def embed(
     more: Fields | None = None,
 ) -> Embeddings:
     """Return embeddings under the total deadline; raise NodeError or UserError, also for the wrong dimensions."""
+    made = await _within(node, node.embed(model, texts, dimensions=dimensions, **({"more": more} if more else {})))
+    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
+        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
+        raise BadResponseError(message, node=node.name)
+    return made
+
+
+async def rerank(node: Node, model: str, query: str, documents: Sequence[str]) -> Ranking:
+    """Return the scores of documents under the total deadline; raise NodeError or UserError."""
+    made = await _within(node, node.rerank(model, query, documents))
+    if len(made.scores) != len(documents):
+        message = f"Node '{node.name}' sent {len(made.scores):,} scores for {len(documents):,} documents."
+        raise BadResponseError(message, node=node.name)
+    return made
+
+
+async def _within(node: Node, work: Awaitable[_Made]) -> _Made:
+    """Return what a node makes under its total deadline."""
     try:
         async with asyncio.timeout(node.deadlines.total):
-            made = await node.embed(model, texts, dimensions=dimensions, **({"more": more} if more else {}))
+            return await work
     except TimeoutError:
         raise DeadlineError(f"Node '{node.name}' did not respond in time.", node=node.name) from None
     except HerdingError:
         raise
     except Exception as error:
         raise _broken(node.name, error) from error
-    if dimensions and any(len(vector) != dimensions for vector in made.vectors):
-        message = f"Node '{node.name}' sent vectors of {len(made.vectors[0])} numbers instead of {dimensions}."
-        raise BadResponseError(message, node=node.name)
-    return made
 
 
 def _broken(name: str, error: Exception) -> BadResponseError:

@@ -168,16 +168,17 @@ def _model_infos(nodes: Sequence[Node], targets: Mapping[str, Sequence[str]]) ->
     """Return all models that nodes or prompts name; `targets` maps prompt keys to target models."""
     on_nodes = (model for node in nodes for model in (*node.serves, *node.offers, *node.expects))
     targeted = (model for models in targets.values() for model in models)
-    embedding = (model for node in nodes for model in node.embeds)
+    reading = (model for node in nodes for model in (*node.embeds, *node.reranks))
     found = [
         ModelInfo(
             id=model,
             nodes=tuple(node.name for node in nodes if model in node.serves),
             embeds=tuple(node.name for node in nodes if model in node.embeds),
+            reranks=tuple(node.name for node in nodes if model in node.reranks),
             offered_by=tuple(node.name for node in nodes if model in node.offers),
             prompts=tuple(key for key, models in targets.items() if model in models),
             capabilities={node.name: describe(node.capabilities(model)) for node in nodes if model in node.serves},
         )
-        for model in dict.fromkeys([*on_nodes, *targeted, *embedding])
+        for model in dict.fromkeys([*on_nodes, *targeted, *reading])
     ]
-    return sorted(found, key=lambda info: (not info.nodes, not info.embeds, not info.offered_by))
+    return sorted(found, key=lambda info: (not info.nodes, not (info.embeds or info.reranks), not info.offered_by))

@@ -6,7 +6,7 @@ import asyncio
 
 from herding.errors import HerdingError, NoModelError
 from herding.herd.fleet import Fleet
-from herding.herd.node_call import NodeCall, embed
+from herding.herd.node_call import NodeCall, embed, rerank
 from herding.nodes.base import Node
 from herding.values import Call, Message, Parameters, new_id
 
@@ -32,7 +32,7 @@ class Prober:
     async def probe(self, name: str) -> None:
         """Send one small request to a node if it serves a model and may be called."""
         node = self._fleet.get(name)
-        if node is None or not (node.serves or node.embeds):
+        if node is None or not (node.serves or node.embeds or node.reranks):
             return
         permit = self._fleet.health.acquire(name, probe=True)
         if permit is None:
@@ -48,7 +48,7 @@ class Prober:
 
 async def _probe_any_model(node: Node) -> None:
     """Get a minimal response from the first model that the node has; raise its error."""
-    *models, last = node.serves or node.embeds
+    *models, last = node.serves or node.embeds or node.reranks
     for model in models:
         try:
             await _probe_model(node, model)
@@ -60,7 +60,8 @@ async def _probe_any_model(node: Node) -> None:
 
 async def _probe_model(node: Node, model: str) -> None:
     if not node.serves:
-        await embed(node, model, [PROBE_MESSAGE.content])
+        text = PROBE_MESSAGE.content
+        await (embed(node, model, [text]) if node.embeds else rerank(node, model, text, [text]))
         return
     call = Call(new_id(), model, messages=(PROBE_MESSAGE,), parameters=Parameters(max_tokens=1))
     running = NodeCall(node, call)

@@ -17,7 +17,7 @@ from herding.herd.fleet import Fleet
 from herding.herd.test_call import send_test_prompt
 from herding.nodes.base import BuildContext, DisabledNode, Node
 from herding.nodes.origin import Origin
-from herding.nodes.spec import NodeSpec, config_models, read_config, read_spec, spec_secrets, spec_url
+from herding.nodes.spec import NodeSpec, config_models, read_config, read_spec, reading_models, spec_secrets, spec_url
 from herding.nodes.ssrf_guard import SsrfGuard
 from herding.store import Store, now_ms
 from herding.values import Exchange, NodeInfo, NodeRecord, NodeStats, Principal
@@ -271,7 +271,7 @@ class Registry:
             config = read_config(self._records[name].config)
         except UserError:
             return ()
-        named = (*config_models(config), *getattr(config, "embedding_models", ()))
+        named = (*config_models(config), *reading_models(config))
         return named or (node.serves if node else ())
 
     def _free_name(self, model: str) -> str:

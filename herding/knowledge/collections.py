@@ -11,6 +11,7 @@ from herding.access.roles import allows, require
 from herding.errors import NotFoundError, UserError
 from herding.knowledge.documents import MAX_DOCUMENTS, add_documents
 from herding.knowledge.embedder import DEFAULT_MODEL, Embedder
+from herding.knowledge.reranker import Reranker
 from herding.knowledge.search import CollectionSearch, Filters
 from herding.store import Store
 from herding.values import Collection, Document, FoundChunk, IndexingJob, NewDocument, Principal, TextChunk
@@ -32,11 +33,12 @@ class Collections:
         *,
         store: Store,
         embedder: Embedder,
+        reranker: Reranker,
         search: CollectionSearch,
         wake: Callable[[], None],
         clock: Callable[[], int],
     ) -> None:
-        self._store, self._embedder, self._search = store, embedder, search
+        self._store, self._embedder, self._reranker, self._search = store, embedder, reranker, search
         self._wake, self._clock = wake, clock
 
     async def listing(self, who: Principal) -> tuple[Collection, ...]:
@@ -60,6 +62,11 @@ class Collections:
         """Return the embedding models that a new collection may have, the default one first."""
         require(who, COLLECTIONS)
         return self._embedder.models(who)
+
+    def rerankers(self, who: Principal) -> tuple[str, ...]:
+        """Return the rerankers that a search may use."""
+        require(who, COLLECTIONS)
+        return self._reranker.models(who)
 
     async def create(
         self,
@@ -163,10 +170,16 @@ class Collections:
         top_k: int = 5,
         filters: Filters | None = None,
         min_similarity: float = 0.0,
+        rerank: str | None = None,
     ) -> tuple[FoundChunk, ...]:
-        """Return the best chunks for a question, best first. `filters` are values of the documents' metadata."""
+        """Return the best chunks for a question, best first. `filters` are values of the documents' metadata.
+
+        `rerank` is a model that orders the chunks. Raises UserError where no node has it.
+        """
         found = await self.get(name, who)
-        return await self._search.find(found, text, top_k=top_k, filters=filters, min_similarity=min_similarity)
+        return await self._search.find(
+            found, text, top_k=top_k, filters=filters, min_similarity=min_similarity, rerank=rerank, who=who
+        )
 
     def _require_edit(self, name: str, who: Principal) -> None:
         require(who, COLLECTIONS)

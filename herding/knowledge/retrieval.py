@@ -54,6 +54,7 @@ class Retriever:
             top_k=retrieval.top_k,
             filters={name: _filled(value, values) for name, value in retrieval.filters.items()},
             min_similarity=retrieval.min_similarity,
+            rerank=retrieval.rerank,
         )
         return framed(found, max_tokens=retrieval.max_tokens)
 
@@ -109,10 +110,11 @@ class _Frames:
                 one.title,
                 one.chunk_id,
                 one.chunk.place,
-                one.similarity,
+                one.score if one.reranker else one.similarity,
                 text,
                 tokens,
                 edited,
+                one.reranker,
             )
         )
         head = f'<document number="{number}" title="{_attribute(one.title)}" place="{_attribute(one.chunk.place)}">'

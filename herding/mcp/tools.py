@@ -61,6 +61,7 @@ class SearchArguments(_Arguments):
     collection: str = Field(description="name of the collection")
     text: str = Field(min_length=1, max_length=10_000, description="a question or some words")
     top_k: int = Field(default=5, ge=1, le=50, description="number of matches")
+    rerank: str | None = Field(default=None, max_length=300, description="a reranker, which orders the matches")
 
 
 class _Tool(BaseModel):
@@ -93,7 +94,7 @@ class Tools:
         ),
         "search_collection": _Tool(
             title="Search collection",
-            description="Search a collection of documents by meaning and words.",
+            description="Search a collection of documents by meaning and words; a reranker may order what is found.",
             right=COLLECTIONS,
             arguments=SearchArguments,
             reads_only=True,
@@ -163,7 +164,9 @@ class Tools:
         return "Rating saved.", result
 
     async def _search(self, given: SearchArguments, who: Principal) -> Result:
-        found = await self._orchestrator.collections.query(given.collection, given.text, who, top_k=given.top_k)
+        found = await self._orchestrator.collections.query(
+            given.collection, given.text, who, top_k=given.top_k, rerank=given.rerank
+        )
         matches = [
             {
                 "document": match.document,
@@ -174,6 +177,7 @@ class Tools:
                 "score": match.score,
                 "similarity": match.similarity,
                 "metadata": dict(match.metadata),
+                "reranker": match.reranker,
             }
             for match in found
         ]
@@ -219,4 +223,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "cost": None if outcome.cost is None else to_dollars(outcome.cost),
         "total_ms": round(outcome.timings.total_ms, 1),
         "steps": None if outcome.steps is None else [asdict(step) for step in outcome.steps],
+        "references": None if outcome.references is None else [asdict(one) for one in outcome.references],
     }

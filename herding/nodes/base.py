@@ -15,7 +15,7 @@ from herding.errors import NoNodeError, UserError
 from herding.nodes.capabilities import TEXT_ONLY, Capabilities, CapabilitiesConfig
 from herding.nodes.network import Network, check_authorities, check_proxy
 from herding.nodes.prices import ANY_MODEL, Price, Prices
-from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus, Ranking
 from herding.yaml_files import StrictModel
 
 CHARS_PER_TOKEN = 3
@@ -188,6 +188,15 @@ class Node(ABC):
         return ()
 
     @property
+    def reranks(self) -> tuple[str, ...]:
+        """The rerankers served at present."""
+        return ()
+
+    def fault_of(self, model: str) -> str | None:  # noqa: ARG002 (for kinds that know)
+        """Return why an embedding model or a reranker of the node can't be used; None where that is not known."""
+        return None
+
+    @property
     def formats(self) -> bool:
         """True if the node supports `response_format`."""
         return False
@@ -234,6 +243,15 @@ class Node(ABC):
         `more` are further parameters of the request.
         """
         raise UserError(f"Node '{self.name}' does not support embeddings.", param="model")
+
+    async def rerank(
+        self,
+        model: str,  # noqa: ARG002 (here and below: for kinds that can)
+        query: str,  # noqa: ARG002
+        documents: Sequence[str],  # noqa: ARG002
+    ) -> Ranking:
+        """Return how well each document answers a query; raises the same errors as `stream`."""
+        raise UserError(f"Node '{self.name}' does not rerank.", param="model")
 
     def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:  # noqa: ARG002
         """Load another model and stream progress, `done` last; after a NodeError the loaded models keep serving."""

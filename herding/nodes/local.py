@@ -35,7 +35,8 @@ class LocalConfig(NodeConfig):
     a GGUF file, whose name is the id, or `id=path`. `paths` gives other ids to paths. All models together take at most
     `memory`, such as `8GB`. A model that was loaded on demand is unloaded after `keep_alive` seconds without requests,
     null for never. `quantization` needs a GPU.
-    `embedding_models` make embeddings beside them: ids at the hub, or directories, of sentence-transformers models.
+    `embedding_models` make embeddings beside them, and `rerank_models` score documents: ids at the hub, or directories,
+    of models of sentence-transformers.
     """
 
     kind: Literal["local"]
@@ -43,6 +44,7 @@ class LocalConfig(NodeConfig):
     resident: list[str] = Field(default_factory=list)
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=lambda: ["sentence-transformers/all-MiniLM-L6-v2"])
+    rerank_models: list[str] = Field(default_factory=list)
     paths: dict[str, str] = Field(default_factory=dict)
     quantization: Literal["none", "8bit", "4bit"] = "none"
     memory: str | int | None = None
@@ -79,6 +81,7 @@ class LocalConfig(NodeConfig):
 
         found = {"models": [id_of(model) for model in self.models], "paths": paths}
         found["embedding_models"] = [id_of(model) for model in self.embedding_models]
+        found["rerank_models"] = [id_of(model) for model in self.rerank_models]
         if self.resident:
             found["resident"] = [id_of(model) for model in self.resident]
         if "model" in self.model_fields_set:
@@ -98,10 +101,11 @@ def _absolute(directory: Path, path: str) -> str:
 
 
 def _offers(config: LocalConfig, added: Iterable[str]) -> tuple[str, ...]:
-    """Return the models that can be loaded to respond; a path that only makes embeddings is none of them."""
+    """Return the models that can be loaded to respond; a path that only embeds or reranks is none of them."""
     initial = [model for model in config.initial if model]  # without any, the node only makes embeddings
     named = [*initial, *config.models, *added]
-    return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in config.embedding_models)]))
+    others = {*config.embedding_models, *config.rerank_models}
+    return tuple(dict.fromkeys([*named, *(id for id in config.paths if id not in others)]))
 
 
 class LocalNode(EngineNode):
@@ -217,6 +221,8 @@ class LocalNode(EngineNode):
             command += ["--added", f"{model}={path}" if path else model]
         for model in self._config.embedding_models or [""]:
             command += ["--embed", self._config.source(model)]
+        for model in self._config.rerank_models:
+            command += ["--rerank", self._config.source(model)]
         command += ["--quantization", self._config.quantization, "--keep-alive", str(self._config.keep_alive or 0)]
         if self._config.memory:
             command += ["--memory", str(self._config.memory)]

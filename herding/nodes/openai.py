@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import Field, field_validator, model_validator
 
-from herding.errors import BadResponseError, DeadlineError, NodeError, StatusError
+from herding.errors import BadResponseError, DeadlineError, NodeError, NoModelError, StatusError
 from herding.nodes import http
-from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count
+from herding.nodes.base import ENVIRONMENT_NAME, BuildContext, Node, RemoteConfig, estimate_count, estimate_tokens
 from herding.nodes.capabilities import Capabilities, CapabilitiesConfig, hosted_capabilities
 from herding.nodes.dialect import Dialect
 from herding.nodes.origin import URL_FORM
@@ -31,8 +31,9 @@ from herding.nodes.responses.openai_response import (
     context_length_error,
     parse_embeddings,
 )
+from herding.nodes.responses.ranking import parse_ranking
 from herding.nodes.transport import NodeTransport
-from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, NodeStatus
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, NodeStatus, Ranking
 
 PROBE_EVERY = 10.0
 """Seconds between two probes of the server."""
@@ -43,6 +44,9 @@ LATE_SECONDS = 0.25
 
 MAX_EMBEDDINGS_BYTES = 64_000_000
 
+TEI_DOCUMENTS = 32
+"""The most documents that text-embeddings-inference takes at a time, unless it is started with another limit."""
+
 _FORMAT = re.compile("response_format|schema")
 _URL = re.compile(r"https?://[^\s@]+")
 
@@ -51,17 +55,18 @@ class OpenAIConfig(RemoteConfig):
     """An OpenAI-compatible server in the nodes file.
 
     `api_key_env` names the environment variable that holds the key; with `required`, the node is off without it.
-    At least one of `models` and `embedding_models` must be set. `response_format` is true for a server that supports
-    it. The oldest turns of a chat with more than `context_length` tokens are not sent. `model_capabilities` are those
-    of single models, where they differ from `capabilities`. Without `stream` the server is asked for whole responses,
-    which must arrive within `first_token`. Without `stream_options` it is not asked for token counts.
-    `max_tokens_field` is its name for the maximum of output tokens.
+    At least one of `models`, `embedding_models` and `rerank_models` must be set. `response_format` is true for a server
+    that supports it. The oldest turns of a chat with more than `context_length` tokens are not sent.
+    `model_capabilities` are those of single models, where they differ from `capabilities`. Without `stream` the server
+    is asked for whole responses, which must arrive within `first_token`. Without `stream_options` it is not asked for
+    token counts. `max_tokens_field` is its name for the maximum of output tokens.
     """
 
     kind: Literal["openai"]
     base_url: str
     models: list[str] = Field(default_factory=list)
     embedding_models: list[str] = Field(default_factory=list)
+    rerank_models: list[str] = Field(default_factory=list)
     response_format: bool = True
     api_key_env: str | None = Field(default=None, pattern=ENVIRONMENT_NAME)
     required: bool = True
@@ -87,8 +92,8 @@ class OpenAIConfig(RemoteConfig):
 
     @model_validator(mode="after")
     def _has_models(self) -> OpenAIConfig:
-        if not self.models and not self.embedding_models:
-            raise ValueError("a node needs at least 1 entry in models or embedding_models")
+        if not self.models and not self.embedding_models and not self.rerank_models:
+            raise ValueError("a node needs at least 1 entry in models, embedding_models or rerank_models")
         return self
 
     @classmethod
@@ -100,7 +105,7 @@ class OpenAIConfig(RemoteConfig):
 
 
 class OpenAINode(Node):
-    """Sends messages to `/chat/completions`, raw text to `/completions`, and texts to embed to `/embeddings`."""
+    """Sends messages to `/chat/completions`, raw text to `/completions`, texts to `/embeddings` and `/rerank`."""
 
     kind: ClassVar[str] = "openai"
 
@@ -133,7 +138,7 @@ class OpenAINode(Node):
         self._headers = httpx.Headers({**self._http.headers, "Content-Type": "application/json"})
         self._urls: dict[str, httpx.URL] = {}
         self._probe_time, self._probe_problem = -PROBE_EVERY, ""
-        self._supports_base64 = True
+        self._supports_base64, self._is_tei = True, False
         self._dialect = Dialect(config.max_tokens_field, stream=config.stream, stream_options=config.stream_options)
         self._dialects: dict[str, Dialect] = {}
 
@@ -144,6 +149,10 @@ class OpenAINode(Node):
     @property
     def embeds(self) -> tuple[str, ...]:
         return () if self._missing_key else tuple(self._config.embedding_models)
+
+    @property
+    def reranks(self) -> tuple[str, ...]:
+        return () if self._missing_key else tuple(self._config.rerank_models)
 
     @property
     def formats(self) -> bool:
@@ -167,9 +176,9 @@ class OpenAINode(Node):
         if self._missing_key:
             return NodeStatus("off", detail=f"Set {self._config.api_key_env} to a valid key to enable this node.")
         if problem := await self._probe():
-            return NodeStatus("down", serves=self.serves, embeds=self.embeds, detail=problem)
+            return NodeStatus("down", serves=self.serves, embeds=self.embeds, reranks=self.reranks, detail=problem)
         length = self._config.context_length
-        return NodeStatus("ready", serves=self.serves, embeds=self.embeds, context_length=length)
+        return NodeStatus("ready", serves=self.serves, embeds=self.embeds, reranks=self.reranks, context_length=length)
 
     async def _probe(self) -> str:
         """Request the list of models at most every `PROBE_EVERY` seconds; return the problem, if any."""
@@ -231,7 +240,7 @@ class OpenAINode(Node):
             body["encoding_format"] = "base64"
         with http.node_errors(self.name, secret=self._key):
             try:
-                content = await self._read_embeddings(body)
+                content = await self._read_whole(f"{self._url}/embeddings", body)
                 parse = partial(parse_embeddings, content, texts, node=self.name)
                 embeddings = await asyncio.to_thread(parse)  # may be megabytes
             except StatusError as error:
@@ -246,13 +255,54 @@ class OpenAINode(Node):
         self._supports_base64 = False
         return await self.embed(model, texts, dimensions=dimensions, more=more)
 
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        with http.node_errors(self.name, secret=self._key):
+            try:
+                if not self._is_tei:
+                    try:
+                        return await self._rerank(model, query, documents)
+                    except StatusError as error:
+                        misses = error.status in (404, 405) or (error.status == 422 and "texts" in error.message)
+                        if not misses or isinstance(error, NoModelError):
+                            raise
+                        made = await self._rerank_by_tei(query, documents, refused=error)
+                        self._is_tei = True
+                        return made
+                return await self._rerank_by_tei(query, documents)
+            except StatusError as error:
+                raise context_length_error(error) or error from None
+
+    async def _rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        """Return the scores of a server with the common form, in which the place of the path is that of `base_url`."""
+        body = {"model": model, "query": query, "documents": list(documents)}
+        made = parse_ranking(await self._read_whole(f"{self._url}/rerank", body), len(documents), node=self.name)
+        return made if made.source == "node" else replace(made, input_tokens=_ranked_tokens(query, documents))
+
+    async def _rerank_by_tei(
+        self, query: str, documents: Sequence[str], *, refused: StatusError | None = None
+    ) -> Ranking:
+        """Return the scores of text-embeddings-inference, whose path is below the root.
+
+        Raises the first error where the server `refused` the common form and knows this one neither.
+        """
+        url, scores = f"{self._url.removesuffix('/v1')}/rerank", list[float]()
+        for start in range(0, len(documents), TEI_DOCUMENTS):
+            part = documents[start : start + TEI_DOCUMENTS]
+            body = {"query": query, "texts": list(part), "truncate": True}
+            try:
+                content = await self._read_whole(url, body)
+            except StatusError as error:
+                raise refused or error from None
+            scores += parse_ranking(content, len(part), node=self.name).scores
+        return Ranking(tuple(scores), _ranked_tokens(query, documents))
+
     async def _open(self, path: str, body: dict[str, Any], model: str) -> httpx.Response:
         """Return the open response of success. What the server refuses to understand is sent in another form, once."""
         dialect, sent = self._dialects.get(model, self._dialect), list[dict[str, Any]]()
         while True:
             sent.append(dialect.applied_to(body))
             try:
-                response = await self._post(path, sent[-1])
+                response = await self._post(self._url + path, sent[-1])
             except StatusError as error:
                 other = dialect.after(error, body)
                 if other is None or other.applied_to(body) in sent:
@@ -263,30 +313,35 @@ class OpenAINode(Node):
                     self._dialects[model] = dialect
                 return response
 
-    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+    async def _post(self, at: str, body: dict[str, Any]) -> httpx.Response:
         """Return the open response of success to a JSON body."""
-        url = self._urls.get(path) or self._urls.setdefault(path, httpx.URL(self._url + path))  # parsing is expensive
+        url = self._urls.get(at) or self._urls.setdefault(at, httpx.URL(at))  # parsing is expensive
         extensions = {"timeout": self._http.timeout.as_dict()}
         content = http.to_json(body).encode()
         request = httpx.Request("POST", url, headers=self._headers, content=content, extensions=extensions)
         return await http.open_response(self._transport, request, node=self.name)
 
-    async def _read_embeddings(self, body: dict[str, Any]) -> bytes:
+    async def _read_whole(self, at: str, body: dict[str, Any]) -> bytes:
         """Return the whole response, under the deadlines of a stream."""
         loop, limits, content = asyncio.get_running_loop(), self.deadlines, bytearray()
         try:
             async with (
                 asyncio.timeout(limits.first_token) as deadline,
-                aclosing(await self._post("/embeddings", body)) as response,
+                aclosing(await self._post(at, body)) as response,
             ):
                 async for piece in body_of(response):
                     deadline.reschedule(loop.time() + limits.idle)
                     content += piece
                     if len(content) > MAX_EMBEDDINGS_BYTES:
-                        raise BadResponseError(f"Node '{self.name}' sent too many bytes of embeddings.")
+                        raise BadResponseError(f"Node '{self.name}' sent too many bytes.")
         except TimeoutError:
-            raise DeadlineError(f"Node '{self.name}' did not send its embeddings in time.") from None
+            raise DeadlineError(f"Node '{self.name}' did not send its response in time.") from None
         return bytes(content)
+
+
+def _ranked_tokens(query: str, documents: Sequence[str]) -> int:
+    """Return an estimate of the tokens that a reranker reads: the query with each document."""
+    return estimate_tokens(len(query) * len(documents) + sum(map(len, documents)))
 
 
 async def _read_late(reader: StreamReader, batches: AsyncIterator[list[str]]) -> None:

@@ -49,8 +49,13 @@ class NodeSpec:
 
 
 def config_models(config: RemoteConfig) -> tuple[str, ...]:
-    """Return the models in a configuration, without embedding models."""
+    """Return the models in a configuration that respond with text."""
     return tuple(getattr(config, "models", ()))
+
+
+def reading_models(config: RemoteConfig) -> tuple[str, ...]:
+    """Return the embedding models and rerankers in a configuration."""
+    return (*getattr(config, "embedding_models", ()), *getattr(config, "rerank_models", ()))
 
 
 def spec_url(fields: Mapping[str, Any]) -> str:
@@ -132,7 +137,7 @@ def _is_secret(value: str) -> bool:
 def _check_names(config: RemoteConfig) -> None:
     if not _NAME.fullmatch(config.name):
         raise UserError("A node name must have 1 to 64 letters, digits, '.', '_' or '-'.", param="name")
-    models = [*config_models(config), *getattr(config, "embedding_models", ())]
+    models = [*config_models(config), *reading_models(config)]
     if len(models) > MAX_MODELS or len(set(models)) != len(models):
         raise UserError(f"Enter at most {MAX_MODELS} different models.", param="models")
     for model in models:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -81,10 +82,11 @@ class Plugins:
         *,
         off: Iterable[str] = (),
         built_in: Iterable[object] = (),
-        seconds: float = LOAD_SECONDS,
+        load_seconds: float = LOAD_SECONDS,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
-        self._off, self._seconds, self._call_seconds = frozenset(off), seconds, call_seconds
+        self._off = frozenset(off)
+        self._load_seconds, self._call_seconds = load_seconds, call_seconds
         self._manager = pluggy.PluginManager("herding")
         self._manager.add_hookspecs(Hooks)
         self._infos: list[PluginInfo] = []
@@ -160,7 +162,7 @@ class Plugins:
             return None, f"the check '{name}' is not installed"
         owner = self.owner(f"check {name}")
         try:
-            reason = await self._caller(owner).call(check, text, argument, seconds=self._call_seconds)
+            reason = await self._caller(owner).call(check, text, deepcopy(argument), seconds=self._call_seconds)
             if reason is not None and not isinstance(reason, str):
                 raise PluginError(f"it returned {type(reason).__name__}, not a text or None")
         except Exception as error:  # noqa: BLE001 (also a RefusedError, which is none of its business)
@@ -220,8 +222,8 @@ class Plugins:
         try:
             if any(info.name == point.name for info in self._infos) or point.name == BUILT_IN:
                 raise PluginError("another plugin has this name")
-            loaded = run_guarded(point.load, self._seconds, point.name)
-            plugin = run_guarded(loaded, self._seconds, point.name) if inspect.isclass(loaded) else loaded
+            loaded = run_guarded(point.load, self._load_seconds, point.name)
+            plugin = run_guarded(loaded, self._load_seconds, point.name) if inspect.isclass(loaded) else loaded
             self.register(plugin, point.name, package=package, version=version)
         except Exception as error:  # noqa: BLE001 (a plugin may fail in any way)
             problem = " ".join(str(error).split())[:500]
@@ -242,7 +244,7 @@ class Plugins:
 
         def call(hook: str) -> Any:
             function = getattr(plugin, hook, None)
-            return None if function is None else run_guarded(function, self._seconds, hook)
+            return None if function is None else run_guarded(function, self._load_seconds, hook)
 
         kinds = call("herding_node_kinds") or ()
         if not isinstance(kinds, list | tuple):

@@ -103,14 +103,6 @@ def to_full_edits(content: Mapping[str, Any], edits: Edits) -> Edits:
     return Edits(edits.variables, whole=dump_file(data) + (edits.template or ""))
 
 
-def extract_template(key: str, content: Mapping[str, Any], whole: str) -> str | None:
-    """Return the template of `whole` as YAML if nothing else in it differs from `content`, else None."""
-    found = parse_prompt(key, whole)
-    if found.file_label or _others(found.content) != _others(content):
-        return None
-    return dump_file({name: value for name, value in found.content.items() if name in BODY})
-
-
 def _others(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name not in BODY}
 

@@ -18,6 +18,7 @@ class Retrieval(StrictModel):
 
     They have at most `max_tokens` tokens together; chunks that are less similar than `min_similarity` are left out.
     `filters` are values that a document's metadata must have. `query` and `filters` may contain placeholders.
+    `rerank` is a model that reads more chunks than `top_k` and orders them by its own scores.
     """
 
     collection: Annotated[str, Field(min_length=1, max_length=64)]
@@ -26,6 +27,7 @@ class Retrieval(StrictModel):
     top_k: Annotated[int, Field(ge=1, le=50)] = 3
     max_tokens: Annotated[int, Field(ge=20, le=100_000)] = 1_000
     min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    rerank: Annotated[str, Field(min_length=1, max_length=300, pattern=r"^\S+$")] | None = None
     filters: Annotated[dict[str, Filter | list[Filter]], Field(max_length=20)] = Field(default_factory=dict)
 
     def placeholders(self) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -311,10 +312,18 @@ def parse_json(response: str) -> Any:
     for text in (response, fenced["inside"] if fenced else None):
         if text is not None:
             try:
-                return json.loads(text)
+                return json.loads(text, parse_float=_finite, parse_constant=_finite)
             except (ValueError, RecursionError):
                 continue
     raise UserError("The response is not JSON, so it has no fields.")
+
+
+def _finite(number: str) -> float:
+    """Return a number. Raises ValueError for `NaN`, infinity and what is too large: they are no JSON."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:40]} is not a number of JSON")
+    return value
 
 
 def _listed(text: str) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,6 +110,9 @@ class ChainRun(RequestRun):
         made = super().outcome()
         running = made.status == "running"
         children = [child.outcome() for child in self._children]
+        if not running:  # a caller may have left before the last one began
+            children = [child for child in children if child.status != "running"]
+        begun = {child.request_id for child in children}
         costs = [child.cost for child in children]
         known = not running and None not in costs
         charged = [child.usage.total if child.charged_tokens is None else child.charged_tokens for child in children]
@@ -126,7 +129,7 @@ class ChainRun(RequestRun):
                 queued_ms=sum(child.timings.queued_ms for child in children),
                 first_token_ms=self.first_token_ms,
             ),
-            steps=tuple(_ended(state) if not running else state for state in self._states.values()),
+            steps=tuple(state if running else _ended(state, begun) for state in self._states.values()),
         )
         return self._with_response(made)
 
@@ -164,8 +167,10 @@ def _sum(children: Sequence[Outcome]) -> Usage:
     return Usage(read, sum(child.usage.output_tokens for child in children), source)  # type: ignore[arg-type]
 
 
-def _ended(state: StepRun) -> StepRun:
-    return replace(state, state="stopped") if state.state == "running" else state
+def _ended(state: StepRun, begun: Collection[str]) -> StepRun:
+    """Return the final state of a step, with those of its requests that began."""
+    ids = tuple(id for id in state.request_ids if id in begun)
+    return replace(state, state="stopped" if state.state == "running" else state.state, request_ids=ids)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,7 @@
 """The way of a request, top to bottom: prepare -> admit -> queue -> dispatch -> judge -> record.
 
-Prompts, chats, completions and embeddings all take it. Each stage is a method here, over one small object:
+Prompts, chats, completions, embeddings and scores of documents all take it. Each stage is a method here, over one
+small object:
 
 prepare     `Preparer` resolves the prompt, checks the input and renders it
 admit       `Store.reserve` enters the request into its caller's limits
@@ -35,7 +36,7 @@ from herding.errors import (
 )
 from herding.evaluation.learning import Learning
 from herding.herd.fleet import Fleet
-from herding.herd.node_call import EmbeddingCall, NodeCall
+from herding.herd.node_call import EmbeddingCall, NodeCall, ReadingCall, RerankCall
 from herding.knowledge.retrieval import Retrieved
 from herding.plugins import Plugins
 from herding.prompts.compose import RenderedPrompt
@@ -60,6 +61,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Ranking,
     Request,
     Started,
 )
@@ -136,14 +138,34 @@ class Pipeline:
         prepared = self._preparer.prepare_embeddings(model, texts, who, dimensions=dimensions, parameters=parameters)
         run = RequestRun(prepared)
         outcome = await self._finish(run)
-        if run.embeddings is None:
+        if not isinstance(run.made, Embeddings):
             raise UserError("The request was stopped.")
-        return outcome, run.embeddings
+        return outcome, run.made
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str], who: Principal) -> tuple[Outcome, Ranking]:
+        """Return the outcome and how well each document answers a query; the row is durable by then.
+
+        Raises what `stream` raises, and NotFoundError where no node reranks with `model`.
+        """
+        require(who, EMBED)
+        run = RequestRun(self._preparer.prepare_rerank(model, query, documents, who))
+        outcome = await self._finish(run)
+        if not isinstance(run.made, Ranking):
+            raise UserError("The request was stopped.")
+        return outcome, run.made
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
         require(who, RUN)
         return await self._preparer.preview(request, who)
+
+    async def render(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` sends to a model: as `preview`, with what sources and retrieval fill.
+
+        Raises UserError for a chain.
+        """
+        require(who, RUN)
+        return await self._preparer.render(request, who)
 
     async def input_size(self, request: Request, who: Principal) -> InputSize:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
@@ -303,8 +325,8 @@ class Pipeline:
                     yield delta
                 if run.complete:  # the node may end by itself, and so report its exact usage
                     call.end_within(GRACE_SECONDS)
-            if isinstance(call, EmbeddingCall):
-                run.receive_embeddings(call.embeddings)
+            if isinstance(call, ReadingCall):
+                run.receive_made(call.made)
             if not run.stopped:
                 _report_success(run, assignment, began)
         except (NodeError, UserError) as error:
@@ -327,6 +349,8 @@ class Pipeline:
         if request.texts is not None:
             run.send(*node.capabilities(model).accepted(request.parameters))
             call = Call(request.id, model, parameters=run.parameters)
+            if request.query is not None:
+                return RerankCall(node, call, request.query, [text for text in request.texts if isinstance(text, str)])
             return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
         run.fit(await fit_to_context(request, node, model))
         run.send(*node.capabilities(model).accepted(request.parameters))

@@ -12,7 +12,7 @@ from herding.knowledge.retrieval import Retrieved, Retriever
 from herding.nodes.base import Node
 from herding.nodes.capabilities import Need, needs_of
 from herding.plugins import Plugins
-from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input
+from herding.prompts.compose import NO_PROMPT, RenderedPrompt, compose, render_free_input, utf8_size
 from herding.prompts.model import Prompt
 from herding.prompts.parameters import PromptParameters, check_parameters
 from herding.prompts.steps import RESPONSE, OutputType, as_given
@@ -22,15 +22,17 @@ from herding.serving.conversation import recall
 from herding.serving.filters import check_filters
 from herding.serving.request import PreparedRequest
 from herding.serving.sources import VariableSources
-from herding.serving.usage_bounds import ANSWER_TOKENS
+from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
-from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, new_id
+from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, Usage, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
 MAX_CHARS = 1_000_000
+MAX_PAIRED_CHARS = 4_000_000
+"""Characters of a query times the documents that it is read with."""
 
 
 class Preparer:
@@ -85,9 +87,7 @@ class Preparer:
         self, request: Request, found: RunnableVersion, prompt: Prompt, values: dict[str, Value], who: Principal
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
-        retrieved = await self._retrieve(prompt, values, request, who)
-        if prompt.retrieval and retrieved:
-            values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
+        retrieved = await self._fill_context(prompt, values, request, who)
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         if prompt.filters:
@@ -197,6 +197,30 @@ class Preparer:
             needs=() if is_text else (Need("token_ids", "input", "token ids"),),
         )
 
+    def prepare_rerank(self, model: str, query: str, documents: Sequence[str], who: Principal) -> PreparedRequest:
+        """Return a request for the scores of documents; its input is the query and the documents as JSON."""
+        clean_parameter(query, "query", subject="The query")
+        if not query.strip():
+            raise UserError("Enter a query.", param="query")
+        _check_texts(documents, param="documents")
+        if len(query) * len(documents) > MAX_PAIRED_CHARS:
+            message = f"The query has too many characters for {len(documents):,} documents. Shorten it."
+            raise UserError(message, param="query")
+        read = utf8_size(query) * len(documents) + sum(map(utf8_size, documents))
+        return PreparedRequest(
+            id=new_id(),
+            arrived_at=self._clock(),
+            principal=who,
+            prompt=NO_PROMPT,
+            rendered=RenderedPrompt(
+                text=json.dumps({"query": query, "documents": list(documents)}, ensure_ascii=False)
+            ),
+            model=clean_parameter(model, "model"),
+            texts=tuple(documents),
+            query=query,
+            bound=Usage(-(-read // BYTES_PER_TOKEN), 0),  # the query is read with each document
+        )
+
     async def retrieve(self, request: Request, who: Principal) -> Retrieved | None:
         """Return what a run of `request` would retrieve; None for a prompt without retrieval."""
         found, prompt = await self._prompts.resolve_request(request, who)
@@ -209,6 +233,15 @@ class Preparer:
         if any(variable.source for variable in prompt.variables.values()):
             await self._sources.fill(key, prompt.variables, request.variables, values, who)
         return values
+
+    async def _fill_context(
+        self, prompt: Prompt, values: dict[str, Value], request: Request, who: Principal
+    ) -> Retrieved | None:
+        """Put what the retrieval of a prompt finds into its variable, and return it."""
+        retrieved = await self._retrieve(prompt, values, request, who)
+        if prompt.retrieval and retrieved:
+            values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
+        return retrieved
 
     async def _retrieve(
         self, prompt: Prompt, values: Mapping[str, Value], request: Request, who: Principal
@@ -231,6 +264,19 @@ class Preparer:
         if request.context is not None:
             return await self._retriever.given(retrieval, request.context, who)
         return await self._retriever.retrieve(retrieval, values, who)
+
+    async def render(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` sends to a model, with what its sources and its retrieval fill.
+
+        A chain has no such text: UserError.
+        """
+        found, prompt = await self._prompts.resolve_request(request, who)
+        if prompt.steps:
+            message = f"The prompt '{found.key}' has steps that run on models. Run it instead."
+            raise UserError(message, param="prompt")
+        values = await self._values(found.key, prompt, request, who)
+        await self._fill_context(prompt, values, request, who)
+        return compose(prompt, values, request.turns or ())
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""
@@ -295,18 +341,20 @@ def _checked_turns(request: Request) -> tuple[Message, ...]:
     return turns[-MAX_TURNS:]
 
 
-def _check_texts(texts: Sequence[EmbeddingInput]) -> None:
-    """Raise UserError for texts that no node can embed."""
+def _check_texts(texts: Sequence[EmbeddingInput], *, param: str = "input") -> None:
+    """Raise UserError for texts that no node can embed, or score."""
+    what = "texts" if param == "input" else param
     if not 0 < len(texts) <= MAX_TEXTS:
-        raise UserError(f"Send 1 to {MAX_TEXTS:,} texts.", param="input")
+        raise UserError(f"Send 1 to {MAX_TEXTS:,} {what}.", param=param)
     if not all(texts):
-        raise UserError("An empty text has no embedding. Leave it out.", param="input")
+        empty = "An empty text has no embedding." if param == "input" else "A document is empty."
+        raise UserError(f"{empty} Leave it out.", param=param)
     if sum(map(len, texts)) > MAX_CHARS:
-        message = f"The texts have more than {MAX_CHARS:,} characters together. Send them in several requests."
-        raise UserError(message, param="input")
+        message = f"The {what} have more than {MAX_CHARS:,} characters together. Send them in several requests."
+        raise UserError(message, param=param)
     for text in texts:
         if isinstance(text, str):
-            clean_parameter(text, "input", subject="A text")
+            clean_parameter(text, param, subject="A text")
 
 
 async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> RenderedPrompt:

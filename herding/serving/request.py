@@ -36,6 +36,7 @@ from herding.values import (
     Outcome,
     Parameters,
     Principal,
+    Ranking,
     Reference,
     Status,
     Timings,
@@ -51,8 +52,9 @@ class PreparedRequest:
     """A request that is validated and can run.
 
     `key` is empty for a request without a prompt. `edited` means that the prompt differs from its saved version.
-    `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for all others;
-    `dimensions` is the length of vectors asked for. `needs` are what a node must be able to do.
+    `arrived_at` is in Unix milliseconds. `texts` are the inputs of a request for embeddings, None for those that a
+    model responds to; with a `query`, they are documents to score. `dimensions` is the length of vectors asked for.
+    `needs` are what a node must be able to do.
     `references` are the chunks that its retrieval found, None for a prompt without one.
 
     `chain` is the plan of a prompt with steps. A step of a chain has the `parent` that is the chain's request, and the
@@ -73,6 +75,7 @@ class PreparedRequest:
     model: str | None = None
     response_format: Mapping[str, Any] | None = None
     texts: tuple[EmbeddingInput, ...] | None = None
+    query: str | None = None
     dimensions: int | None = None
     needs: tuple[Need, ...] = ()
     references: tuple[Reference, ...] | None = None
@@ -99,7 +102,7 @@ class PreparedRequest:
     def kind(self) -> Kind:
         """The kind of the request."""
         if self.texts is not None:
-            return "embeddings"
+            return "embeddings" if self.query is None else "rerank"
         if self.chain is not None:
             return "chain"
         if self.parent is not None:
@@ -163,14 +166,14 @@ class RequestRun:
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
     current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
-    `embeddings` is set by a request for embeddings. `filters` are those of the prompt, None without any.
+    `made` is set by a request for embeddings or scores of documents. `filters` are those of the prompt, None without.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
         self.request = request
         self.rendered = request.rendered
         self.price: Price | None = None
-        self.embeddings: Embeddings | None = None
+        self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
         uses = request.prompt.filters
         self.filters = ResponseFilters(uses, plugins) if uses and plugins else None
@@ -265,9 +268,9 @@ class RequestRun:
         self._finish = chunk.finish_reason or self._finish
         return self._response.add(chunk)
 
-    def receive_embeddings(self, embeddings: Embeddings | None) -> None:
-        """Record the vectors of the node."""
-        self.embeddings = embeddings
+    def receive_made(self, made: Embeddings | Ranking | None) -> None:
+        """Record the vectors or the scores of the node."""
+        self.made = made
 
     def add_attempt(self, candidate: Candidate, started_at: int, total_ms: float, error: HerdingError | None) -> None:
         """Record how an attempt ended."""

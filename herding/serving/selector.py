@@ -44,23 +44,18 @@ class RoutingState:
     attempt: int = 1
 
     @property
-    def embeds(self) -> bool:
-        """True for a request for embeddings."""
-        return self.request.texts is not None
-
-    @property
     def kind(self) -> tuple[object, ...]:
         """A key that is equal for requests which the same models on the same nodes could serve."""
         request, met = self.request, (frozenset(self.failed), frozenset(self.missing))
         asked = (request.models, request.principal.nodes, request.response_format is None, request.limits_cost)
-        return (*asked, self.embeds, tuple(need.name for need in request.needs), *met)
+        return (*asked, _purpose(request), tuple(need.name for need in request.needs), *met)
 
     def advertised(self, node: Node) -> tuple[str, ...]:
         """Return the models that the node lists for such a request, and with which it can do what that needs.
 
         Under a limit on money, only those with a price.
         """
-        listed, needs = node.embeds if self.embeds else node.serves, self.request.needs
+        listed, needs = _listed(node, self.request), self.request.needs
         if needs:
             listed = tuple(model for model in listed if node.capabilities(model).meet(needs))
         if not self.request.limits_cost:
@@ -128,25 +123,33 @@ class Selector:
         return [node for node in nodes if any(self._fleet.can_load(node, model) for model in models)]
 
     def _loadable(self, state: RoutingState) -> set[str]:
-        """Return the models that may be loaded for the request; no node loads one for embeddings."""
-        return set() if state.embeds else set(self.models(state.request))
+        """Return the models that may be loaded for the request; no node loads one to embed or rerank."""
+        return set() if state.request.texts is not None else set(self.models(state.request))
 
     def check(self, request: PreparedRequest) -> None:
-        """Raise what can be said before the request waits: a model that embeds nowhere, an unsupported format."""
+        """Raise what can be said before the request waits: a model that no node has, an unsupported format."""
         if request.texts is not None:
-            self._check_embeddings(request)
+            self._check_reading(request)
         elif request.response_format is not None:
             self._check_format(request)
         if request.needs:
             self._check_needs(request)
 
-    def _check_embeddings(self, request: PreparedRequest) -> None:
-        models = dict.fromkeys(model for node in self._fleet.usable(request.principal) for model in node.embeds)
-        if request.model not in models:
-            advice = "Add embedding_models to a node in the nodes file, or set its key."
-            if models:
-                advice = f"These are there: {', '.join(models)}."
-            raise NotFoundError(f"No node makes embeddings with '{request.model}'. {advice}", param="model")
+    def _check_reading(self, request: PreparedRequest) -> None:
+        """Raise NotFoundError for a model with which no node embeds, or scores documents."""
+        usable = self._fleet.usable(request.principal)
+        models = dict.fromkeys(model for node in usable for model in _listed(node, request))
+        if request.model in models:
+            return
+        embeds = request.query is None
+        advice = f"Add {'embedding_models' if embeds else 'rerank_models'} to a node in the nodes file, or set its key."
+        faults = (node.fault_of(request.model or "") for node in usable)
+        if fault := next(filter(None, faults), None):
+            advice = fault
+        elif models:
+            advice = f"These are there: {', '.join(models)}."
+        what = "makes embeddings" if embeds else "reranks"
+        raise NotFoundError(f"No node {what} with '{request.model}'. {advice}", param="model")
 
     def _check_format(self, request: PreparedRequest) -> None:
         if request.rendered.messages is None:
@@ -192,7 +195,7 @@ class Selector:
     def _offered(self, request: PreparedRequest) -> Iterator[tuple[Node, str]]:
         """Yield each model that a node serves, expects or could load for the request, with the node."""
         for node in self.allowed(request):
-            models = node.embeds if request.texts is not None else (*node.serves, *node.expects, *node.offers)
+            models = (*_listed(node, request), *(() if request.texts is not None else (*node.expects, *node.offers)))
             yield from ((node, model) for model in dict.fromkeys(models))
 
     def take(self, ticket: RequestTicket) -> Assignment | None:
@@ -316,6 +319,9 @@ class Selector:
         if request.model and any(request.model in node.embeds for node in permitted):
             message = f"{request.model} is an embedding model. Send texts for it to /v1/embeddings."
             return NotFoundError(message, param="model")
+        if request.model and any(request.model in node.reranks for node in permitted):
+            message = f"{request.model} is a reranker. Send documents for it to /v1/rerank."
+            return NotFoundError(message, param="model")
         if request.model and not knows(permitted, request.model):
             message = f"No node knows the model {request.model}. Choose one of GET /api/v1/models, or leave it out."
             return NotFoundError(message, param="model")
@@ -344,6 +350,20 @@ def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) 
     """Return the nodes that serve one of the models now and have not failed this request, with what they serve."""
     listed = {node: state.served(node) for node in nodes if node.name not in state.failed}
     return {node: served for node, served in listed.items() if not set(models).isdisjoint(served)}
+
+
+def _purpose(request: PreparedRequest) -> str:
+    """Return what a request needs of a model: to respond, to embed texts or to score documents."""
+    if request.texts is None:
+        return "serves"
+    return "embeds" if request.query is None else "reranks"
+
+
+def _listed(node: Node, request: PreparedRequest) -> tuple[str, ...]:
+    """Return the models of a node that can do what a request needs."""
+    if request.texts is None:
+        return node.serves
+    return node.embeds if request.query is None else node.reranks
 
 
 def _serves(node: Node, models: set[str]) -> bool:

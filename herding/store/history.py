@@ -289,7 +289,7 @@ def _session(connection: Connection, principal: str, session_id: str, *, limit: 
 def _unrated(connection: Connection, where: HistoryFilter, *, viewer: str, limit: int) -> tuple[str, ...]:
     """Return the newest responses without stars of `viewer`: an index in order of time finds them, up to the limit."""
     own = select(score.c.stars).where(score.c.request_id == request.c.id, score.c.principal == storable(viewer))
-    listed = request.c.kind.not_in(("embeddings", "step"))  # and of chains, the outermost
+    listed = request.c.kind.not_in(("embeddings", "rerank", "step"))  # and of chains, the outermost
     fitting = [*conditions(where), request.c.status == "succeeded", listed, ~own.exists()]
     newest = _keys(fitting).limit(limit).subquery()
     written = (

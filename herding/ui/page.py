@@ -20,7 +20,6 @@ from herding.ui.insights.tab import InsightsTab
 from herding.ui.kit.events import ANY_ROLE, GuardedBlocks, on, principal_of, requires
 from herding.ui.kit.format import el, empty_state
 from herding.ui.kit.identity import find_user, identity, login_link
-from herding.ui.kit.tab import Tab
 from herding.ui.kit.views import View
 from herding.ui.knowledge.tab import KnowledgeTab
 from herding.ui.nodes.tab import NodesTab
@@ -30,7 +29,7 @@ from herding.ui.usage.tab import UsageTab
 from herding.ui.versions.tab import VersionsTab
 from herding.values import NodeInfo, Principal
 
-TABS: Final[Sequence[type[Tab]]] = (
+TABS: Final[Sequence[type[View]]] = (
     EngineerTab,
     OverviewTab,
     VersionsTab,
@@ -56,7 +55,7 @@ _SET_QUERY = """(value) => {
 }"""
 
 
-T = TypeVar("T", bound=Tab)
+T = TypeVar("T", bound=View)
 
 
 def build(orchestrator: Orchestrator) -> tuple[GuardedBlocks, Page]:
@@ -78,7 +77,7 @@ class Page:
         self.nothing = gr.HTML(LOADING, elem_id="no-tabs")
         self.timer = gr.Timer(REFRESH_S, active=False)
         self.items: dict[str, gr.Tab] = {}
-        self._tabs: dict[type[Tab], Tab] = {}
+        self._tabs: dict[type[View], View] = {}
         with gr.Tabs(elem_id="tabs", selected=TABS[0].key) as self.tabs:
             for tab in TABS:
                 # Hidden until the role is known: Gradio can show a tab later, but not hide it in time.
@@ -88,10 +87,9 @@ class Page:
         self._wire_tabs()
 
     def routes(self) -> Iterator[Route]:
-        """Yield the routes of all views."""
+        """Yield the routes of all tabs."""
         for tab in self._tabs.values():
-            if isinstance(tab, View):
-                yield from tab.routes()
+            yield from tab.routes()
 
     def get(self, tab: type[T]) -> T:
         """Return the tab of a class."""

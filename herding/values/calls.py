@@ -238,6 +238,18 @@ EmbeddingInput = str | tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """A score for each document, in the order of the documents, higher for a better one, with the usage.
+
+    Whether scores are from 0 to 1 depends on the server.
+    """
+
+    scores: tuple[float, ...]
+    input_tokens: int = 0
+    source: Literal["node", "counted"] = "counted"
+
+
+@dataclass(frozen=True, slots=True)
 class Embeddings:
     """A vector for each text, in the order of the texts and of equal length, with the usage."""
 

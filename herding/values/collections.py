@@ -117,8 +117,8 @@ class TextChunk:
 class FoundChunk:
     """A chunk that a search found.
 
-    `score` orders the results of one search, 1 for a chunk that is first by meaning and by words; `similarity` is that
-    of its vector to the question's, at most 1.
+    `score` orders the results of one search, 1 for a chunk that is first by meaning and by words, or that of the model
+    `reranker`; `similarity` is that of its vector to the question's, at most 1.
     """
 
     collection: str
@@ -129,12 +129,14 @@ class FoundChunk:
     score: float
     similarity: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reranker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A chunk that a request was given, as its response and its row name it. `number` is that in the text, from 1.
 
+    `score` is the similarity of the chunk to the question, or the score of the model `reranker` where one is named.
     `edited` means that a person changed its text for this request.
     """
 
@@ -148,6 +150,7 @@ class Reference:
     text: str
     tokens: int = 0
     edited: bool = False
+    reranker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

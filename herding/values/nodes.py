@@ -90,10 +90,11 @@ class ModelMemory:
 class NodeStatus:
     """A node at this moment.
 
-    `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `offers`: models that it
-    can load; `features`: what it can do besides text; `loading`: the model that is on its way, with `progress` 0-1
-    where that is known. `system` is None where the node does not tell. An engine also has its `models`, those that are
-    loaded first, and their `memory`; one that is not resident is unloaded after `keep_alive` seconds without requests.
+    `serves`: models that it answers with now; `embeds`: models that it makes embeddings with; `reranks`: models that
+    it scores documents with, `faults` why it can't use others of both; `offers`: models that it can load; `features`:
+    what it can do besides text; `loading`: the model that is on its way, with `progress` 0-1 where that is known.
+    `system` is None where the node does not tell. An engine also has its `models`, those that are loaded first, and
+    their `memory`; one that is not resident is unloaded after `keep_alive` seconds without requests.
     """
 
     state: NodeState
@@ -108,6 +109,8 @@ class NodeStatus:
     device: str | None = None
     system: System | None = None
     embeds: tuple[str, ...] = ()
+    reranks: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
     features: tuple[str, ...] = ()
     models: tuple[EngineModel, ...] = ()
     memory: ModelMemory | None = None
@@ -204,7 +207,7 @@ class ModelCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model, the nodes that answer, make embeddings or can be switched to it, and the prompts that target it.
+    """A model, the nodes that answer, embed, rerank or can be switched to it, and the prompts that target it.
 
     `capabilities` are what a node can do with it besides text, by node.
     """
@@ -212,6 +215,7 @@ class ModelInfo:
     id: str
     nodes: tuple[str, ...]
     embeds: tuple[str, ...]
+    reranks: tuple[str, ...]
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
     capabilities: Mapping[str, ModelCapabilities] = field(default_factory=dict)

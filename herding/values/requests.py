@@ -18,8 +18,8 @@ Status = Literal["running", "succeeded", "partial", "failed", "cancelled", "aban
 `cancelled` stopped by the caller; `abandoned` the caller disconnected; `interrupted` the app stopped while it ran.
 """
 
-Kind = Literal["prompt", "chat", "completion", "embeddings", "chain", "step"]
-"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, or texts to embed.
+Kind = Literal["prompt", "chat", "completion", "embeddings", "rerank", "chain", "step"]
+"""The kind of a request: a run of a prompt, or without one, a chat, a raw text, texts to embed, or documents to score.
 
 A `chain` is a run of a prompt with steps: it adds up its steps, each of which is a request of the kind `step`.
 """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herding.bots.pages import divide
+from herding.bots.pages import MAX_PAGE, divide, to_pages
 
 WORDS = st.sampled_from(["word ", "\n", "\n\n", "x" * 30, "```\n", "```python\n", "~~~\n", "🦙", "end. ", "  - item\n"])
 
@@ -69,3 +69,29 @@ def test_nothing_is_lost_and_earlier_messages_stay_while_a_text_grows(text: str)
     assert visible("".join(pieces)) == visible(text)
     grown = divide(f"{text}more words.", limit=200)
     assert grown[: len(pieces) - 1] == pieces[:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://a.example/x?q=1.", "see <https://a.example/x?q=1>."),
+        ("[here](http://a.example/(x)) or <http://b.example>", "[here](<http://a.example/(x)>) or <http://b.example>"),
+        ("![](HTTPS://evil.example/?q=secret)", "![](<HTTPS://evil.example/?q=secret>)"),
+        ("<http://a.example and no end", "<<http://a.example> and no end"),
+        ("`http://a.example` and ``http://b.example``", "`http://a.example` and ``http://b.example``"),
+        ("```\ncurl http://a.example\n```", "```\ncurl http://a.example\n```"),
+        ("```\nno end http://a.example", "```\nno end <http://a.example>"),
+        ("http:// alone", "http:// alone"),
+    ],
+)
+def test_links_are_not_previewed(text: str, shown: str) -> None:
+    assert to_pages(text) == [shown]
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a.example/?" + "q" * 5_000, "http://a " * 1_000, "x" * 1_880 + "http://a.example"]
+)
+def test_no_link_of_a_long_text_is_previewed(text: str) -> None:
+    for page in to_pages(text):
+        assert width(page) <= MAX_PAGE + 90
+        assert page.count("http://") == page.count("<http://")

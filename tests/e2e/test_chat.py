@@ -103,6 +103,26 @@ def test_three_turns_with_regenerate_an_edited_turn_and_stars(bench: Workbench) 
     expect(turns(bench, "assistant")).to_have_count(2, timeout=LONG)
     expect(turns(bench, "user").nth(1)).to_contain_text("Changed question")
 
+    switch = turns(bench, "user").nth(1).get_by_role("group", name="Branch 2 of 2")
+    expect(switch).to_contain_text("2/2")
+    expect(switch.get_by_role("button", name="Next branch")).to_be_disabled()
+    switch.get_by_role("button", name="Previous branch").click()
+    expect(turns(bench, "user")).to_have_count(3, timeout=LONG)  # the newest branch with the first text
+    expect(turns(bench, "user").nth(1)).to_contain_text("lines")
+    last = turns(bench, "user").nth(2).get_by_role("group", name="Branch 2 of 2")
+    last.get_by_role("button", name="Previous branch").click()
+    expect(turns(bench, "user").nth(2).get_by_role("group", name="Branch 1 of 2")).to_be_visible(timeout=LONG)
+    expect(turns(bench, "assistant").nth(2)).to_have_attribute("data-request", before or "")
+    turns(bench, "user").nth(1).get_by_role("button", name="Next branch").click()
+    expect(turns(bench, "user")).to_have_count(2, timeout=LONG)
+    expect(turns(bench, "user").nth(1)).to_contain_text("Changed question")
+    expect(turns(bench, "assistant").nth(1).locator(".stars input:checked")).to_have_value("2")
+    send(bench, "After the switch", turn=3)  # goes on from the branch that is shown
+    newest = entries(bench)[0]
+    assert [turn["content"] for turn in json.loads(newest["input"])[-3:]] == [
+        "Changed question", "Changed question", "After the switch",
+    ]  # fmt: skip
+
 
 def test_stop_at_any_moment_is_recorded_as_stopped(bench: Workbench) -> None:
     page = bench.page

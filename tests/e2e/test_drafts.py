@@ -172,6 +172,8 @@ def test_an_edit_is_undone_done_again_and_discarded(writing: RunningApp, say: st
     page.reload()
     open_prompt(page, writing.url, say)
     expect(page.locator(FIRST)).to_have_value(two)
+    expect(page.locator("#draft-discard")).to_be_hidden()
+    page.locator("#draft-more summary").click()
     page.locator("#draft-discard").click()
     page.locator("dialog.question").get_by_role("button", name="Discard draft").click()
     expect(page.locator(FIRST)).to_have_value(own)

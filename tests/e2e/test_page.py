@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -37,3 +40,26 @@ def test_typing_sends_one_request_when_it_pauses(app: RunningApp, page: Page) ->
     bench.expect_draft()
     assert len(sent) <= 2, sent  # a busy machine may take one of its own pauses for one of the typist
     assert "as quick as a person" in field.input_value()  # a test before may have left a draft
+
+
+def test_an_open_row_closes_by_its_button_and_by_escape(app: RunningApp, page: Page) -> None:
+    httpx.post(f"{app.url}/api/v1/users", json={"id": "closing", "role": "rater"}, trust_env=False, timeout=60)
+    page.goto(f"{app.url}/?tab=access&section=users")
+    row, drawer = page.locator("#user-list [data-row=closing]"), page.locator("#user-detail")
+    for close in (lambda: drawer.get_by_role("button", name="Close").click(), lambda: page.keyboard.press("Escape")):
+        row.click(timeout=LONG)
+        expect(drawer).to_contain_text("Edit closing", timeout=LONG)
+        expect(page).to_have_url(re.compile("user=closing"))
+        close()
+        expect(drawer).to_be_empty()
+        expect(row).to_be_focused()
+        assert "user=" not in page.url
+
+
+def test_a_tab_of_the_menu_of_a_narrow_page_gets_fields_of_its_own(app: RunningApp, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    Workbench(page, app.url).open("say_slowly")
+    page.locator("#tabs .overflow-menu > button").click()
+    page.locator("#tabs .overflow-dropdown button", has_text="istory").click()
+    expect(page.locator("#history-text")).to_be_visible(timeout=LONG)
+    assert "prompt=" not in page.url

@@ -46,7 +46,7 @@ def test_variants_are_edited_in_the_form(app: RunningApp, page: Page) -> None:
         expect(page.locator("[id='variants.0.name']")).to_have_value("stern", timeout=LONG)
         page.locator("#engineer-variants > li").nth(0).get_by_role("button", name="Remove variant").click()
         expect(variants).to_have_count(1)
-        page.locator("#save-version").click()
+        page.keyboard.press("Control+s")
         expect(page.locator("#save-note")).to_contain_text("Saved v2", timeout=LONG)
         found = http.get("/api/v1/prompts/forked").raise_for_status().json()["content"]
     assert [(one["name"], one["when"]) for one in found["variants"]] == [("variant_1", 'tone == "kind"')]

@@ -159,6 +159,8 @@ async def test_a_missing_collection_is_named(asked: Place) -> None:
         ('{collection: docs, query: "{{question}}", into: number}', "type text"),
         ('{collection: docs, query: "{{question}}", top_k: 0}', "top_k"),
         ('{collection: docs, query: "{{question}}", typo: 1}', "typo"),
+        ('{collection: docs, query: "{{question}}", rerank: ""}', "rerank"),
+        ('{collection: docs, query: "{{question}}", rerank: [a, b]}', "rerank"),
         ('{query: "{{question}}"}', "collection"),
     ],
 )

@@ -175,6 +175,7 @@ def test_a_file_with_a_cycle_is_refused_at_load_and_the_others_load(tmp_path: Pa
 
 
 def test_json_that_is_none_is_refused() -> None:
-    for text in ("no", "```\nno\n```", "[" * 100_000):
+    numbers = ("NaN", "-Infinity", '{"a": [1e999]}', "9" * 5_000)
+    for text in ("no", "```\nno\n```", "[" * 100_000, *numbers):
         with pytest.raises(UserError, match="not JSON"):
             parse_json(text)

@@ -254,6 +254,26 @@ async def test_what_ends_the_chain_ends_all_its_steps(tmp_path: Path, how: str) 
         assert outcome is None or outcome.status == "cancelled"
 
 
+async def test_a_caller_who_leaves_at_any_moment_is_charged_what_began(place: Place) -> None:
+    write_steps(place)
+    place.write("chain", CHAIN)
+    request = Request("chain", {"text": "a b"})
+    count = len(await place.events(request))
+    for left_after in range(count):
+        who = replace(GUEST, id=f"guest:{left_after}", limits=(Limit("request", 1, 100),))
+        async with aclosing(place.orchestrator.pipeline.stream(request, who)) as events:
+            for _ in range(left_after + 1):
+                await anext(events)
+        rows = [row for row in await place.rows() if row.principal == who.id]
+        steps = [row for row in rows if row.parent]
+        assert [row.status for row in rows if row.status == "running"] == []
+        assert await used(place, who) == [max(1, len(steps))], left_after
+        (chain,) = [row for row in rows if row.kind == "chain"]
+        named = {id for step in chain.steps or () for id in step.request_ids}
+        assert named == {row.request_id for row in steps}
+        assert place.orchestrator.running() == 0
+
+
 async def test_a_step_repeats_over_a_list_in_json_and_gathers_fields(tmp_path: Path) -> None:
     lists = Scripted("lists", ['Here: \n```json\n{"topics": ["red", "blue"], "n": 2}\n```'], models=["lists"])
     async with herding(tmp_path, echo(), lists) as place:

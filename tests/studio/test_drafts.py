@@ -11,7 +11,7 @@ import pytest
 
 from herding.access.operations import PROMPTS, SAVE
 from herding.errors import AccessError, NotFoundError, StoreError, UserError, VersionConflictError
-from herding.prompts.edits import MAX_CHARS, Edits, extract_template
+from herding.prompts.edits import MAX_CHARS, Edits
 from herding.studio.drafts import ACTIVE_MS, DisplayedEdits, Drafts
 from herding.values import Principal, Request
 from tests.support.herding import ADMIN, GUEST, NOBODY, Place, herding, outcome_of, text_of
@@ -331,14 +331,6 @@ async def test_a_whole_prompt_is_run_by_those_who_may_save_it(place: Place) -> N
     same = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: one two three}}\n"
     same += 'messages: [{role: user, content: "{{text}}"}]\n'
     assert not outcome_of(await place.events(Request("say", whole=same), ADA)).edited
-
-
-async def test_a_whole_prompt_that_differs_in_its_text_only_is_a_template(place: Place) -> None:
-    content = (await place.orchestrator.prompts.get("say", ADA)).content
-    whole = "name: Say\ntarget_models: [echo]\nvariables: {text: {type: text, default: one two three}}\n"
-    assert extract_template("say", content, whole + 'prompt: "{{text}}!"\n') == "prompt: '{{text}}!'\n"
-    assert extract_template("say", content, whole + "tags: [x]\nprompt: hi\n") is None
-    assert extract_template("say", content, whole + "label: test\nprompt: hi\n") is None
 
 
 async def test_a_draft_of_a_prompt_that_was_deleted_meanwhile_brings_it_back(place: Place, drafts: Drafts) -> None:

@@ -65,6 +65,7 @@ class FakeDiscord:
         self.token_seconds = 900.0
         self.held: list[Body] | None = None
         self.may_start_threads = True
+        self.refused = ""
         self.identified = self.resumed = 0
         self.unheard_seconds: float | None = None
         self._nonces: dict[tuple[int, str], Body] = {}
@@ -454,8 +455,14 @@ class FakeDiscord:
     def _checked(self, body: Body) -> Body:
         """The parts of a message, refused as Discord refuses them."""
         content, embeds = body.get("content") or "", body.get("embeds") or []
-        if len(content.encode("utf-16-le")) // 2 > MAX_CHARS or sum(len(json.dumps(one)) for one in embeds) > 6_000:
+        parts = [(one.get("title") or "", one.get("description") or "") for one in embeds]
+        footers = sum(len((one.get("footer") or {}).get("text") or "") for one in embeds)
+        too_large = any(len(title) > 256 or len(text) > 4_096 for title, text in parts)
+        total = sum(len(title) + len(text) for title, text in parts) + footers
+        if len(content.encode("utf-16-le")) // 2 > MAX_CHARS or too_large or total > 6_000:
             raise _Refused(400, 50035, "Invalid Form Body")
+        if self.refused and self.refused in content:
+            raise _Refused(400, 240000, "Message blocked by harmful links filter")
         components = body.get("components") or []
         if any(len(button["custom_id"]) > 100 for row in components for button in row["components"]):
             raise _Refused(400, 50035, "Invalid Form Body")

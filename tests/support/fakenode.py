@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from tests.support.embeddings import embedded
 from tests.support.ports import listening
+from tests.support.reranking import ranked, ranked_by_tei
 
 WORDS = ("One", " two", " three", " four", " five")
 EVENTS = "text/event-stream"
@@ -48,7 +49,7 @@ class FakeNode:
     bad-schema, unknown, slow-ttfb:S (before the first byte), drip:S (between any two bytes), flaky:N (N calls fail, N
     are answered, and so on), held (after the first word, until `released` is set). What follows an `@` only tells
     models with one fault apart; `fault`, where set, is that of all models. Every answer sets a cookie. Those of
-    embeddings alone are in `embeddings`.
+    embeddings alone are in `embeddings`, those of scores in `reranking`.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,8 @@ class FakeNode:
                 Route("/v1/chat/completions", self.answer, methods=["POST"]),
                 Route("/v1/completions", self.answer, methods=["POST"]),
                 Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+                Route("/v1/rerank", self.rerank, methods=["POST"]),
+                Route("/tei/rerank", self.rerank_by_tei, methods=["POST"]),
                 Route("/v1/models", self.models),
             ]
         )
@@ -113,6 +116,17 @@ class FakeNode:
         if fault == "hang":
             await self._hang(request, seen)
         return _special(fault, detail) or embedded(fault, seen.body)
+
+    async def rerank(self, request: Request) -> Response:
+        seen = Seen(request.url.path, dict(request.headers), await request.json())
+        self.seen.append(seen)
+        fault, _, detail = seen.body["model"].partition(":")
+        return _special(fault, detail) or ranked(fault, seen.body)
+
+    async def rerank_by_tei(self, request: Request) -> Response:
+        seen = Seen(request.url.path, dict(request.headers), {"model": "", **await request.json()})
+        self.seen.append(seen)
+        return ranked_by_tei(seen.body)
 
     def _flaky(self, calls: int) -> tuple[str, str]:
         self._answers += 1

@@ -34,7 +34,7 @@ def patience(fault: str) -> Deadlines:
 
 def openai(url: str, *models: str, name: str = "hosted", keys: dict[str, str] | None = None, **more: Any) -> OpenAINode:
     """A node at `url`, patient unless `more` gives other deadlines."""
-    answers = list(models) or ([] if "embedding_models" in more else ["ok"])
+    answers = list(models) or ([] if more.keys() & {"embedding_models", "rerank_models"} else ["ok"])
     config = OpenAIConfig(kind="openai", name=name, base_url=url, models=answers, **{"deadlines": PATIENT, **more})
     return OpenAINode(config, secret=(keys or {}).get)
 

@@ -6,17 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
 
-import gradio as gr
 import httpx
 import pytest
-from gradio.helpers import special_args
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -156,16 +153,10 @@ class Desktop:
         return next(event for event in self.demo.fns.values() if event.api_name == name)
 
     def value(self, component: Any) -> Any:
-        if isinstance(component, gr.State) and "value" not in self.shown.get(component._id, {}):
-            self.set(component, deepcopy(component.value))  # each visitor has one of their own
         return self.shown.get(component._id, {}).get("value", getattr(component, "value", None))
 
     def prop(self, component: Any, name: str) -> Any:
         return self.shown.get(component._id, {}).get(name, getattr(component, name, None))
-
-    def set(self, component: Any, value: Any) -> None:
-        """A person changes a field."""
-        self.shown.setdefault(component._id, {})["value"] = value
 
     async def get(self, path: str, *, who: Principal | None = None, **fields: Any) -> Piece:
         """A piece of a view, such as `overview/list`, as the page asks for it; errors are raised."""
@@ -195,43 +186,12 @@ class Desktop:
         """Run a prompt to its end."""
         return await self.place.orchestrator.pipeline.run(Request(prompt, variables), self.who)
 
-    async def fire(self, name: str, item: Any = None, *, who: Principal | None = None, **query: str) -> None:
-        """Run an event with what the page holds; `item` is the one that a list says was picked."""
-        async for _ in self.steps(name, item, who=who, **query):
-            pass
-
-    async def steps(
-        self, name: str, item: Any = None, *, who: Principal | None = None, **query: str
-    ) -> AsyncIterator[None]:
-        """The same, one step for each update that the page gets."""
+    async def fire(self, name: str, *, who: Principal | None = None, **query: str) -> None:
+        """Run an event of the page, whose address has the fields `query`."""
         event = self.event(name)
-        given = [self.value(component) for component in event.inputs]
-        data = gr.EventData(None, {"item": item})
-        result = event.fn(*special_args(event.fn, given, self.request(who, **query), data)[0])
-        if hasattr(result, "__aiter__"):
-            async for update in result:
-                self._take(event, update)
-                yield
-        else:
-            self._take(event, await result)
-            yield
-
-    def _take(self, event: Any, update: Any) -> None:
-        if isinstance(update, dict) and "__type__" not in update:
-            pairs = list(update.items())
-        else:
-            pairs = list(zip(event.outputs, update if isinstance(update, list) else [update], strict=True))
-        for component, given in pairs:
-            self.shown.setdefault(component._id, {}).update(_props(given))
-
-
-def _props(given: Any) -> dict[str, Any]:
-    """What an update changes of a component."""
-    if isinstance(given, dict) and given.get("__type__") == "update":
-        return {key: value for key, value in given.items() if key != "__type__"}
-    if isinstance(given, gr.blocks.Block):
-        return {key: value for key, value in given.constructor_args.items() if key != "self"}
-    return {"value": given}
+        updates = await event.fn(self.request(who, **query))
+        for component, given in zip(event.outputs, updates, strict=True):
+            self.shown.setdefault(component._id, {}).update(given if isinstance(given, dict) else {"value": given})
 
 
 class Stand:
@@ -319,11 +279,6 @@ class Served:
                 if message.get("msg") == "process_completed":
                     ended = message
         return ended
-
-    def data(self, name: str, **fields: Any) -> list[Any]:
-        """What a browser sends with an event: `fields` by the components' ids, nothing for the others."""
-        inputs = self.demo.fns[self.id_of(name)].inputs
-        return [fields.get(str(component.elem_id).replace("-", "_")) for component in inputs]
 
     def call(self, name: str, data: list[Any], *, admin: bool = False) -> str:
         """An event by its name, as a script sends it; the whole stream of messages."""

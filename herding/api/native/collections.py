@@ -18,6 +18,7 @@ from herding.orchestrator import Orchestrator
 from herding.values import Document, FoundChunk, IndexingJob, MetadataValue, NewDocument, TextChunk
 
 _NO_COLLECTION = NotFoundError("There is no collection 'docs'.", param="collection")
+_NO_RERANKER = UserError("No node reranks with 'x'. Available: y.", param="rerank")
 _BAD_DOCUMENT = UserError("'report.xls' is of a kind that is not read.", param="documents.0")
 _MULTIPART = {
     "schema": {
@@ -88,6 +89,7 @@ class QueryRequest(RequestModel):
         default_factory=dict, description="values that a document's metadata must have; a list means one of them"
     )
     min_similarity: float = Field(default=0.0, ge=-1, le=1, description="leave out chunks that are less similar")
+    rerank: str | None = Field(default=None, max_length=300, description="a reranker, which orders the matches")
 
 
 class CollectionResponse(ResponseModel):
@@ -108,10 +110,11 @@ class CollectionResponse(ResponseModel):
 
 
 class CollectionList(ResponseModel):
-    """The collections that you may use, and the embedding models that a new one may have."""
+    """The collections that you may use, the embedding models that a new one may have, and rerankers for queries."""
 
     collections: list[CollectionResponse]
     embedding_models: tuple[str, ...]
+    rerankers: tuple[str, ...]
 
 
 class DocumentResponse(ResponseModel):
@@ -183,7 +186,10 @@ class ChunkList(ResponseModel):
 
 
 class MatchResponse(ResponseModel):
-    """A chunk that matches a question. `score` orders the matches, `similarity` is that of meaning, at most 1."""
+    """A chunk that matches a question. `score` orders the matches, `similarity` is that of meaning, at most 1.
+
+    With a `reranker`, the score is that of this model.
+    """
 
     document: str
     title: str
@@ -193,6 +199,7 @@ class MatchResponse(ResponseModel):
     score: float
     similarity: float
     metadata: dict[str, Any]
+    reranker: str | None
 
 
 class MatchList(ResponseModel):
@@ -210,7 +217,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def list_collections(who: Caller) -> CollectionList:
         """List the collections that you may use."""
         found = [CollectionResponse.model_validate(one) for one in await collections.listing(who)]
-        return CollectionList(collections=found, embedding_models=collections.models(who))
+        return CollectionList(
+            collections=found, embedding_models=collections.models(who), rerankers=collections.rerankers(who)
+        )
 
     @routes.post(
         "",
@@ -249,9 +258,9 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         """Return the progress of documents that were added together."""
         return _job(await collections.job(collection, job, who))
 
-    @routes.post("/{collection}/query", responses=error_responses(_NO_COLLECTION))
+    @routes.post("/{collection}/query", responses=error_responses(_NO_COLLECTION, _NO_RERANKER))
     async def query_collection(collection: str, body: QueryRequest, who: Caller) -> MatchList:
-        """Find the chunks that answer a question, by meaning and by words together."""
+        """Find the chunks that answer a question, by meaning and by words together. A reranker may order them."""
         found = await collections.query(
             collection,
             body.text,
@@ -259,6 +268,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             top_k=body.top_k,
             filters=body.filters,
             min_similarity=body.min_similarity,
+            rerank=body.rerank,
         )
         return MatchList(matches=[_match(one) for one in found])
 
@@ -411,4 +421,5 @@ def _match(found: FoundChunk) -> MatchResponse:
         score=found.score,
         similarity=found.similarity,
         metadata=dict(found.metadata),
+        reranker=found.reranker,
     )

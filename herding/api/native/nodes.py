@@ -66,6 +66,7 @@ class NodeRequest(RequestModel):
     )
     base_url: str | None = Field(default=None, description="for openai and herding")
     embedding_models: list[str] | None = Field(default=None, description="for openai")
+    rerank_models: list[str] | None = Field(default=None, description="for openai")
     response_format: StrictBool | None = Field(default=None, description="for openai")
     url: str | None = Field(default=None, description="for template, like the following fields up to `stream`")
     method: Literal["POST", "GET"] | None = None
@@ -144,6 +145,7 @@ class ModelResponse(ResponseModel):
     id: str
     nodes: tuple[str, ...]
     embeds: tuple[str, ...]
+    reranks: tuple[str, ...]
     offered_by: tuple[str, ...]
     prompts: tuple[str, ...]
     stats: ModelStats
@@ -236,7 +238,8 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
     async def list_models(who: Caller) -> ModelList:
         """List the models with their nodes, the prompts that target them, and their statistics of the last 24 hours.
 
-        `nodes` answer with the model, `embeds` make embeddings with it, `offered_by` can load it. `stats` count its
+        `nodes` answer with the model, `embeds` make embeddings with it, `reranks` score documents with it, `offered_by`
+        can load it. `stats` count its
         attempts for all prompts and chats, `share` is its part of all attempts; rates are null without attempts. The
         probability that it is chosen for a prompt is in the insights of that prompt.
         """
@@ -247,6 +250,7 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
                     id=model.id,
                     nodes=model.nodes,
                     embeds=model.embeds,
+                    reranks=model.reranks,
                     offered_by=model.offered_by,
                     prompts=model.prompts,
                     stats=stats.get(model.id, ModelStats()),

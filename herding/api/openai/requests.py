@@ -195,6 +195,42 @@ class EmbeddingsRequest(BaseModel):
         return Parameters.of(without_defaults(self.model_extra or {}))
 
 
+class RerankDocument(BaseModel):
+    """A document as an object."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str
+
+
+class RerankRequest(BaseModel):
+    """Documents to score by how well they answer a query, in the form of Jina, Cohere and vLLM."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "cross-encoder/ms-marco-MiniLM-L6-v2",
+                    "query": "What does Hanna eat?",
+                    "documents": ["Hanna likes sushi.", "Trains to Osaka leave at noon."],
+                    "top_n": 1,
+                }
+            ]
+        },
+    )
+
+    model: str = Field(description="a reranker")
+    query: str
+    documents: list[str | RerankDocument] = Field(min_length=1, max_length=2048)
+    top_n: int | None = Field(default=None, ge=1, le=100_000, description="maximum number of results; default: all")
+    return_documents: bool = Field(default=False, description="whether results contain the documents")
+
+    def to_documents(self) -> list[str]:
+        """Return the texts of the documents."""
+        return [item if isinstance(item, str) else item.text for item in self.documents]
+
+
 def _embedding_input(item: Any) -> EmbeddingInput:
     if isinstance(item, str):
         return item

@@ -183,6 +183,30 @@ class EmbeddingList(ResponseModel):
     usage: EmbeddingUsage
 
 
+class RankedText(ResponseModel):
+    """The text of a document."""
+
+    text: str
+
+
+class RankedDocument(ResponseModel):
+    """A document by its place in the request, from 0, with its score and, if wanted, its text."""
+
+    index: int
+    relevance_score: float
+    document: RankedText | None = None
+
+
+class RankedList(ResponseModel):
+    """The best documents first."""
+
+    id: str
+    object: Literal["list"] = "list"
+    model: str
+    results: list[RankedDocument]
+    usage: EmbeddingUsage
+
+
 class Model(ResponseModel):
     """A model, or a prompt that is called like one."""
 

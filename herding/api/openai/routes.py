@@ -15,12 +15,16 @@ from herding.api.http.response import outcome_headers
 from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat, complete_text
 from herding.api.openai.prompt_models import AUTO, PREFIX
-from herding.api.openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest
+from herding.api.openai.requests import ChatRequest, CompletionRequest, EmbeddingsRequest, RerankRequest
 from herding.api.openai.responses import (
     ChatCompletion,
     EmbeddingList,
+    EmbeddingUsage,
     Model,
     OpenAIModelList,
+    RankedDocument,
+    RankedList,
+    RankedText,
     TextCompletion,
 )
 from herding.errors import LimitError, NoNodeError, NotFoundError, UserError
@@ -83,9 +87,35 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
         return Response(content, headers=outcome_headers(outcome), media_type="application/json")
 
+    @routes.post("/rerank", responses=_ERRORS)
+    async def rerank_documents(body: RerankRequest, request: Request, response: Response) -> RankedList:
+        """Sort documents by how well they answer a query. At most 2,048 documents and a million characters.
+
+        A reranker reads the beginning of a document that is too long for it.
+        """
+        documents = body.to_documents()
+        work = orchestrator.pipeline.rerank(body.model, body.query, documents, principal_of(request))
+        outcome, made = await run_until_disconnect(request.receive, work)
+        response.headers.update(outcome_headers(outcome))
+        best = sorted(enumerate(made.scores), key=lambda item: (-item[1], item[0]))[: body.top_n]
+        tokens = outcome.usage.input_tokens
+        return RankedList(
+            id=outcome.request_id,
+            model=outcome.model or body.model,
+            results=[
+                RankedDocument(
+                    index=place,
+                    relevance_score=score,
+                    document=RankedText(text=documents[place]) if body.return_documents else None,
+                )
+                for place, score in best
+            ],
+            usage=EmbeddingUsage(prompt_tokens=tokens, total_tokens=tokens),
+        )
+
     @routes.get("/models", responses=error_responses(openai=True))
     async def list_openai_models(who: Caller) -> OpenAIModelList:
-        """List the models that nodes serve, including those for embeddings, `auto`, and prompts as `prompt:<key>`."""
+        """List the models that nodes serve, with embedding models, rerankers, `auto`, and prompts as `prompt:<key>`."""
         return OpenAIModelList(data=await _list_models(orchestrator, who))
 
     @routes.get("/models/", include_in_schema=False)
@@ -107,7 +137,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
 async def _list_models(orchestrator: Orchestrator, who: Principal) -> list[Model]:
     found = await orchestrator.nodes.models(who)
     prompts = dict.fromkeys(key for model in found for key in model.prompts)
-    served = [(model.id, nodes[0]) for model in found if (nodes := model.nodes or model.embeds)]
+    served = [(model.id, nodes[0]) for model in found if (nodes := model.nodes or model.embeds or model.reranks)]
     ids = [*served, (AUTO, "herding"), *((f"{PREFIX}{key}", "herding") for key in prompts)]
     return [Model(id=id, owned_by=owner, created=_STARTED) for id, owner in ids]
 

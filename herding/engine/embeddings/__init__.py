@@ -1,1 +1,1 @@
-"""Embedding models: their files, one model in memory, and the common batches of all callers."""
+"""Embedding models and rerankers: their files, one model in memory, and the common batches of all callers."""

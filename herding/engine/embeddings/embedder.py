@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from herding.engine.embeddings import files as embedding_files
-from herding.engine.errors import LoadError, OverloadedError
+from herding.engine.embeddings.queue import ModelQueue, Worker
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest
-from herding.errors import HerdingError, NotFoundError
-
-BATCH_TEXTS = 64
-"""Texts of one step; a caller that waits gets a share of the next one."""
-
-MAX_WAITING_TEXTS = 20_000
-"""Texts that may wait for one model."""
-
-_log = logging.getLogger(__name__)
+from herding.errors import NotFoundError
 
 
 class Vectors(Protocol):
@@ -47,30 +36,35 @@ class EmbeddingResult:
     input_tokens: int
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    """The texts of one caller; `taken` of them are in a batch or done."""
-
-    texts: Sequence[str]
-    done: asyncio.Future[None]
-    vectors: list[bytes] = field(default_factory=list)
-    taken: int = 0
-
-
 Opener = Callable[[Path, int], Vectors]
 
 
 class Embedder:
     """Embeds texts with the models of `sources`, which load when they are first used.
 
-    All methods run on the event loop; one thread of its own does the work of all models.
+    All methods run on the event loop; the thread of the worker does the work of all models.
     """
 
-    def __init__(self, sources: Iterable[ModelSource], *, threads: int, open_model: Opener | None = None) -> None:
-        self._threads = threads
-        self._open = open_model or _open_model
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self._queues = {source.id: _Queue(source, self) for source in sources}
+    def __init__(
+        self,
+        sources: Iterable[ModelSource],
+        *,
+        threads: int,
+        open_model: Opener | None = None,
+        worker: Worker | None = None,
+    ) -> None:
+        opener, thread = open_model or _open_model, worker or Worker(threads=threads)
+        self._queues: dict[str, ModelQueue[Vectors, str, bytes]] = {
+            source.id: ModelQueue(
+                source,
+                thread,
+                fetch_files=embedding_files.fetch,
+                open_model=lambda path: opener(path, thread.threads),
+                compute=lambda model, texts: model.encode(texts),
+                noun="embedding model",
+            )
+            for source in sources
+        }
 
     def status(self) -> dict[str, Any]:
         """Return the models that embed now, and the errors of those that can't be loaded."""
@@ -89,105 +83,13 @@ class Embedder:
             available = ", ".join(self._queues) or "none"
             message = f"Model '{request.model}' makes no embeddings here. Available: {available}."
             raise NotFoundError(message, param="model")
-        return await queue.embed(request)
-
-    def run(self, task: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        """Run `task` in the thread of the embedder."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, task, *arguments)
-
-    def open(self, path: Path) -> Vectors:
-        """Load a model. Blocks."""
-        return self._open(path, self._threads)
-
-
-class _Queue:
-    """One model, and the texts that wait for it."""
-
-    def __init__(self, source: ModelSource, embedder: Embedder) -> None:
-        self._source, self._embedder = source, embedder
-        self._path: Path | None = None
-        self._model: Vectors | None = None
-        self._loading = asyncio.Lock()
-        self._jobs: deque[_Job] = deque()
-        self._worker: asyncio.Task[None] | None = None
-        self.error: str | None = None
-
-    @property
-    def usable(self) -> bool:
-        return self.error is None and (self._path is not None or embedding_files.on_disk(self._source) is not None)
-
-    async def fetch(self) -> None:
-        """Find or download the files of the model; the error of a failure is kept."""
-        if self._path is not None:
-            return
-        try:
-            self._path = await asyncio.to_thread(embedding_files.fetch, self._source)
-            self.error = None
-        except HerdingError as error:
-            self.error = error.message
-            _log.warning("embedding model not available (%s): %s", self._source.id, error.message)
-
-    async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
-        model = await self._loaded()
-        waiting = sum(len(job.texts) - job.taken for job in self._jobs)
-        if self._jobs and waiting + len(request.inputs) > MAX_WAITING_TEXTS:
-            raise OverloadedError(f"{waiting:,} texts wait for their embeddings. Try again later.", retry_after=5)
+        model = await queue.loaded()
+        queue.check_room(len(request.inputs))
         prepared = await asyncio.to_thread(
             model.prepare, request.inputs, dimensions=request.dimensions, truncate=request.truncate
         )
-        job = _Job([item.text for item in prepared], asyncio.get_running_loop().create_future())
-        self._jobs.append(job)
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work(model))
-        try:
-            await job.done
-        finally:
-            job.taken = len(job.texts)  # a caller that left is not embedded any further
-        tokens = sum(item.tokens for item in prepared)
-        return EmbeddingResult(b"".join(job.vectors), model.dimensions, tokens)
-
-    async def _loaded(self) -> Vectors:
-        async with self._loading:
-            if self._model is None:
-                await self.fetch()
-                if self._path is None:
-                    raise LoadError(self.error or f"'{self._source.id}' is not available.")
-                self._model = await self._embedder.run(self._embedder.open, self._path)
-                _log.info("embedding model loaded (%s)", self._source.id)
-            return self._model
-
-    async def _work(self, model: Vectors) -> None:
-        """Embed what waits, batch by batch; what arrives meanwhile shares the next one."""
-        while batch := self._next_batch():
-            texts = [text for job, part in batch for text in part]
-            try:
-                vectors = iter(await self._embedder.run(model.encode, texts))
-            except Exception as error:  # noqa: BLE001  callers wait for the outcome
-                _log.exception("embed failed (%s)", self._source.id)
-                for job, _ in batch:
-                    if not job.done.done():
-                        job.done.set_exception(LoadError(f"The embedding model failed: {error}"))
-                continue
-            for job, part in batch:
-                job.vectors += [next(vectors) for _ in part]
-                if len(job.vectors) == len(job.texts) and not job.done.done():
-                    job.done.set_result(None)
-
-    def _next_batch(self) -> list[tuple[_Job, Sequence[str]]]:
-        """Return the next texts, an equal share of each caller."""
-        self._jobs = deque(job for job in self._jobs if job.taken < len(job.texts) and not job.done.done())
-        batch: list[tuple[_Job, Sequence[str]]] = []
-        room = BATCH_TEXTS
-        for place, job in enumerate(self._jobs):
-            if room == 0:
-                break
-            share = max(1, room // (len(self._jobs) - place))
-            part = job.texts[job.taken : job.taken + share]
-            job.taken += len(part)
-            room -= len(part)
-            batch.append((job, part))
-        self._jobs.rotate(-len(batch))
-        return batch
+        vectors = await queue.run(model, [item.text for item in prepared])
+        return EmbeddingResult(b"".join(vectors), model.dimensions, sum(item.tokens for item in prepared))
 
 
 def _open_model(path: Path, threads: int) -> Vectors:

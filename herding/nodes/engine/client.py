@@ -38,6 +38,7 @@ from herding.values import (
     LoadProgress,
     Message,
     NodeStatus,
+    Ranking,
     Usage,
 )
 
@@ -104,19 +105,20 @@ class EngineClient:
         body: dict[str, Any] = {"model": model, "inputs": list(texts), "truncate": truncate}
         if dimensions is not None:
             body["dimensions"] = dimensions
-        with http.node_errors(self._name):
-            async with self._http.stream("POST", "/embed", json=body, timeout=None) as response:
-                await self._check_status(response)
-                content = bytearray()
-                async for piece in response.aiter_raw():
-                    content += piece
-                    if len(content) > _MAX_EMBEDDING_BYTES:
-                        raise BadResponseError(f"Node '{self._name}' sent too many bytes of embeddings.")
-        found = self._parse(_EmbeddingsBody, self._object(content.decode(errors="replace")))
+        found = self._parse(_EmbeddingsBody, await self._whole("/embed", body))
         vectors = await asyncio.to_thread(_vectors, found)
         if len(vectors) != len(texts):
             raise BadResponseError(f"Node '{self._name}' sent {len(vectors):,} embeddings for {len(texts):,} texts.")
         return Embeddings(vectors, found.input_tokens, "node")
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        """Return a score from 0 to 1 for each document; raise UserError for what the model can't read."""
+        body = {"model": model, "query": query, "documents": list(documents)}
+        found = self._parse(_RankingBody, await self._whole("/rerank", body))
+        if len(found.scores) != len(documents):
+            message = f"Node '{self._name}' sent {len(found.scores):,} scores for {len(documents):,} documents."
+            raise BadResponseError(message)
+        return Ranking(tuple(found.scores), found.input_tokens, "node")
 
     async def load(
         self, model: str, *, from_hub: bool = False, path: str | None = None
@@ -167,6 +169,18 @@ class EngineClient:
             ):
                 await self._check_status(response)
                 return self._object((await http.small_body(response)).decode(errors="replace"))
+
+    async def _whole(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON object of a response that takes its time and may be long."""
+        with http.node_errors(self._name):
+            async with self._http.stream("POST", path, json=body, timeout=None) as response:
+                await self._check_status(response)
+                content = bytearray()
+                async for piece in response.aiter_raw():
+                    content += piece
+                    if len(content) > _MAX_EMBEDDING_BYTES:
+                        raise BadResponseError(f"Node '{self._name}' sent too many bytes in response to {path}.")
+        return self._object(content.decode(errors="replace"))
 
     async def _events(self, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
         await self._check_status(response)
@@ -233,6 +247,11 @@ class _CountBody(BaseModel):
 class _EmbeddingsBody(BaseModel):
     vectors: str
     dimensions: int = Field(ge=1)
+    input_tokens: int
+
+
+class _RankingBody(BaseModel):
+    scores: list[float]
     input_tokens: int
 
 

@@ -15,7 +15,7 @@ from herding.nodes.capabilities import BASIC, Capabilities, CapabilitiesConfig
 from herding.nodes.engine.client import EngineClient
 from herding.nodes.parallel_calls import merged, single_calls
 from herding.nodes.prices import FREE, Price
-from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus
+from herding.values import Call, Chunk, EmbeddingInput, Embeddings, Fields, LoadProgress, NodeStatus, Ranking
 from herding.values.model_paths import split_path
 
 REFRESH_WHEN_READY = 10
@@ -66,6 +66,13 @@ class EngineNode(Node):
         return self._status.embeds
 
     @property
+    def reranks(self) -> tuple[str, ...]:
+        return self._status.reranks
+
+    def fault_of(self, model: str) -> str | None:
+        return self._status.faults.get(model)
+
+    @property
     def can_load(self) -> bool:
         return self._reachable
 
@@ -83,6 +90,8 @@ class EngineNode(Node):
         """Return what the engine can do with a model; of one that is not loaded, all that it may turn out to do."""
         if model in self._status.embeds:
             return self.configured.over(Capabilities(frozenset({"token_ids"}), _EMBEDDING_PARAMETERS))
+        if model in self._status.reranks:
+            return self.configured.over(Capabilities(frozenset(), frozenset(BASIC)))
         loaded = next((one for one in self._status.models if one.id == model and one.state == "loaded"), None)
         features = loaded.features if loaded else _ENGINE_FEATURES
         return self.configured.over(Capabilities(frozenset(features), _ENGINE_PARAMETERS))
@@ -121,6 +130,9 @@ class EngineNode(Node):
         if not isinstance(truncate, bool):
             raise UserError("'truncate' must be true or false.", param="truncate")
         return await self._engine().embed(model, texts, dimensions=dimensions, truncate=truncate)
+
+    async def rerank(self, model: str, query: str, documents: Sequence[str]) -> Ranking:
+        return await self._engine().rerank(model, query, documents)
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         model, path = split_path(model)

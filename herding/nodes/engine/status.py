@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from herding.errors import BadResponseError
 from herding.values import EngineModel, ModelMemory, NodeState, NodeStatus, System
@@ -24,6 +24,9 @@ class _StatusBody(BaseModel):
     waiting: int = 0
     features: tuple[str, ...] = ()
     embeds: tuple[str, ...] = ()
+    embedding_errors: dict[str, str] = Field(default_factory=dict)
+    reranks: tuple[str, ...] = ()
+    reranking_errors: dict[str, str] = Field(default_factory=dict)
     device: str | None = None
     system: System | None = None
     models: tuple[EngineModel, ...] = ()
@@ -53,6 +56,8 @@ def read_status(data: Any, *, node: str, offers: tuple[str, ...]) -> NodeStatus:
     return NodeStatus(
         state=_STATES.get(body.state, "down"),
         embeds=() if starts else body.embeds,  # the node is not ready before its first model
+        reranks=() if starts else body.reranks,
+        faults=body.embedding_errors | body.reranking_errors,
         serves=tuple(model.id for model in models if model.state == "loaded"),
         offers=tuple(dict.fromkeys([*offers, *(model.id for model in body.models)])),
         detail=body.detail,

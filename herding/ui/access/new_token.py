@@ -94,7 +94,7 @@ def new_token(title: str, token: str, base: str, *notes: str) -> Markup:
 def _copyable(label: str, text: str, action: str) -> Markup:
     field: dict[str, Any] = {"readonly": "", "spellcheck": "false"}
     shown = text_field(label, "", text, **field)
-    return el("div", shown, button(action, data_copy_field=""), cls="access-copy")
+    return el("div", shown, button(action, data_copy=""), cls="access-copy")
 
 
 def _label(user: User) -> str:

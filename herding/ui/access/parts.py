@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from markupsafe import Markup
 
-from herding.ui.kit.fields import button, text_field
-from herding.ui.kit.format import el, join, plural
+from herding.ui.kit.fields import back_button, close_button, text_field
+from herding.ui.kit.format import el, plural
 
 MAX_ROWS = 100
 MAX_SEARCH = 200
@@ -44,11 +42,4 @@ def row_count(count: int, noun: str) -> Markup:
 
 def drawer_head(title: str, *marks: object) -> Markup:
     """Return the head of the details of a row, with the buttons that close them."""
-    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
-    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
-    return el("div", back, el("h2", title), *marks, close, cls="access-head")
-
-
-def out_of_band(pieces: Mapping[str, Markup]) -> Markup:
-    """Return pieces that replace the content of the elements with their ids, beside the target of a request."""
-    return join(el("div", html, id=name, hx_swap_oob="innerHTML") for name, html in pieces.items())
+    return el("div", back_button(), el("h2", title), *marks, close_button(), cls="access-head")

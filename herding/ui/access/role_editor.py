@@ -13,9 +13,9 @@ from herding.access.operations import USERS
 from herding.access.role_file import RoleNotes
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.access.parts import out_of_band
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import el, join, panel, success
+from herding.ui.kit.format import el, failure, join, panel, success
+from herding.ui.kit.live import out_of_band
 from herding.ui.kit.views import Call, Reply, fragment
 
 HELP = "Permissions and limits of each role. Anything not listed is denied; * means all. Changes apply immediately."
@@ -74,7 +74,7 @@ class RoleRoutes:
             now = await self._orchestrator.accounts.roles(call.principal)
             if now.digest != loaded:
                 return conflict(error.message, now.text, typed)
-        return panel("bad", "Not saved", el("p", error.message), role="alert")
+        return failure("Not saved", error.message)
 
 
 def editor(
@@ -147,7 +147,7 @@ def _warning_panel(warnings: Sequence[str]) -> Markup | None:
 
 def _problem(notes: RoleNotes) -> Markup:
     """Return the banner for an invalid file; empty for a valid one."""
-    return panel("bad", INACTIVE, el("p", notes.problem), role="alert") if notes.problem else Markup()
+    return failure(INACTIVE, notes.problem) if notes.problem else Markup()
 
 
 def _normalize(text: str) -> str:

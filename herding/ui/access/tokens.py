@@ -13,7 +13,7 @@ from herding.errors import HerdingError, NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.store import now_ms
 from herding.ui.access.new_token import SECRET, expires_at, new_token, token_form
-from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, out_of_band, row_count, search_field
+from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, row_count, search_field
 from herding.ui.engineer.code_panel import base_url
 from herding.ui.kit.fields import button, confirm_button, row_name
 from herding.ui.kit.format import (
@@ -22,15 +22,18 @@ from herding.ui.kit.format import (
     datetime_tag,
     el,
     empty_state,
+    failure,
     join,
     key_values,
-    panel,
     rough_duration,
 )
+from herding.ui.kit.live import out_of_band
+from herding.ui.kit.tables import head_row
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.values import Principal, Token, User
+from herding.values.durations import DAY_MS
 
-SOON_MS = 7 * 24 * 3600 * 1000
+SOON_MS = 7 * DAY_MS
 DETAIL = "token-detail"
 NO_TOKENS = empty_state("No tokens yet", "Create a token to give a program or another machine access.")
 NO_MATCHES = empty_state("No matching tokens", "Change the search to see more.")
@@ -74,7 +77,7 @@ class TokenRoutes:
             cls="access-list",
         )
         aside = el("aside", token_detail(chosen, view) if chosen else None, id=DETAIL, cls="detail",
-                   aria_label="Details of the token")  # fmt: skip
+                   aria_label="Details of the token", data_drawer="token")  # fmt: skip
         new = el("section", el("h2", "New token"), form, cls="access-card", aria_label="New token")
         return join([el("div", id=SECRET), new, el("div", listing, aside, cls="split-view drawer")])
 
@@ -87,7 +90,7 @@ class TokenRoutes:
     async def list_tokens(self, call: Call) -> Reply:
         """Return the tokens that match the search, which the address keeps."""
         tokens, users = await self._load_tokens(call.principal)
-        selected = next(iter(call.address.get("token", ())), "")
+        selected = call.in_address("token")
         shown = _listing(tokens, _view(call.principal, users, selected), call.text("q"))
         return Reply(shown, address={"q": call.text("q")})
 
@@ -111,10 +114,10 @@ class TokenRoutes:
                 expires_at=expires_at(call.text("days"), now_ms()),
             )
         except HerdingError as error:
-            failed = panel("bad", "Not created", el("p", error.message), role="alert")
+            failed = failure("Not created", error.message)
             return Reply(out_of_band({"token-note": failed}))
         secret = new_token(f"Token '{token.name}' for {token.user}", text, base_url(call.headers, call.app_url))
-        listing = await self._changed(call, next(iter(call.address.get("token", ())), ""))
+        listing = await self._changed(call, call.in_address("token"))
         return Reply(join([secret, listing]), events={"token-created": {}})
 
     @fragment("POST", "/tokens/{token}/rotate", TOKENS)
@@ -168,7 +171,7 @@ def token_table(tokens: Sequence[Token], view: TokenView, *, searched: bool) -> 
         return NO_MATCHES if searched else NO_TOKENS
     ordered = sorted(tokens, key=lambda token: (_is_over(token, view.now), -token.created_at))
     heads = ("Name", "User and role" if view.all_users else "Role", "Created", "Expires", "Last used", "Status")
-    head = el("thead", el("tr", *(el("th", name, scope="col") for name in heads)))
+    head = head_row(*heads)
     body = el("tbody", *(_row(token, view) for token in ordered[:MAX_ROWS]))
     count = row_count(len(ordered), "token")
     return join([count, el("table", head, body, cls="rows access-rows")])

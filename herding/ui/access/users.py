@@ -10,10 +10,12 @@ from markupsafe import Markup
 from herding.access.operations import USERS
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
-from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, out_of_band, row_count, search_field
+from herding.ui.access.parts import MAX_ROWS, drawer_head, matches, row_count, search_field
 from herding.ui.kit.fields import button, checkbox, confirm_button, row_name, select_field, text_field
-from herding.ui.kit.format import chip, date_tag, el, empty_state, join, panel, plural, success
+from herding.ui.kit.format import chip, date_tag, el, empty_state, failure, join, plural, success
 from herding.ui.kit.limits import limit_text, parse_limits, to_lines
+from herding.ui.kit.live import out_of_band
+from herding.ui.kit.tables import head_row
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.values import Principal, User
 
@@ -74,14 +76,14 @@ class UserRoutes:
         found = _listing(users, call.text("q"), call.text("user"), who)
         listing = el("div", el("div", search, create, cls="access-bar"), el("div", found, id="user-list"),
                      cls="access-list")  # fmt: skip
-        aside = el("aside", form, id=DETAIL, cls="detail", aria_label="User")
+        aside = el("aside", form, id=DETAIL, cls="detail", aria_label="User", data_drawer="user")
         return el("div", listing, aside, cls="split-view drawer")
 
     @fragment("GET", "/users", USERS)
     async def list_users(self, call: Call) -> Reply:
         """Return the users that match the search, which the address keeps."""
         users = await self._orchestrator.accounts.users(call.principal)
-        selected = next(iter(call.address.get("user", ())), "")
+        selected = call.in_address("user")
         return Reply(_listing(users, call.text("q"), selected, call.principal), address={"q": call.text("q")})
 
     @fragment("GET", "/user", USERS)
@@ -120,7 +122,7 @@ class UserRoutes:
         return await self._saved(call, user, success("Saved."))
 
     def _not_saved(self, call: Call, fields: UserFields, error: HerdingError, edited: User | None) -> Reply:
-        note = panel("bad", "Not saved", el("p", error.message), role="alert")
+        note = failure("Not saved", error.message)
         roles = self._orchestrator.accounts.role_names(call.principal)
         return Reply(user_form(fields, roles, edited=edited, note=note))
 
@@ -136,7 +138,7 @@ class UserRoutes:
         try:
             count = await self._orchestrator.accounts.end_sessions_of(call.path["user"], call.principal)
         except HerdingError as error:
-            return panel("bad", "Not logged out", el("p", error.message), role="alert")
+            return failure("Not logged out", error.message)
         return success(f"Ended {plural(count, 'session')}. Tokens stay valid.")
 
 
@@ -192,8 +194,7 @@ def user_table(users: Sequence[User], selected: str, *, own: str, searched: bool
     """Return the list of users; `own` is the id of the reader."""
     if not users:
         return NO_MATCHES if searched else NO_USERS
-    heads = ("User", "Role", "Extra limits", "Status")
-    head = el("thead", el("tr", *(el("th", name, scope="col") for name in heads)))
+    head = head_row("User", "Role", "Extra limits", "Status")
     body = el("tbody", *(_row(user, user.id == selected, own=user.id == own) for user in users[:MAX_ROWS]))
     count = row_count(len(users), "user")
     return join([count, el("table", head, body, cls="rows access-rows")])

@@ -32,20 +32,6 @@ const refresh = async (section) => {
   if (search) htmx.trigger(search, "input");
 };
 
-const copy = async (button) => {
-  const field = button.parentElement.querySelector("input");
-  field.select();
-  const label = button.textContent;
-  let copied = true;
-  try {
-    await navigator.clipboard.writeText(field.value);
-  } catch {
-    copied = document.execCommand("copy"); // the clipboard may be blocked in a frame
-  }
-  button.textContent = copied ? "Copied" : "Press Ctrl+C";
-  setTimeout(() => (button.textContent = label), 2000);
-};
-
 export const start = (root) => {
   if (root.dataset.ready) return;
   root.dataset.ready = "1";
@@ -53,13 +39,11 @@ export const start = (root) => {
   root.addEventListener("click", ({ target }) => {
     const button = target.closest("button");
     if (!button) return;
-    const { to, done, copyField } = button.dataset;
+    const { to, done } = button.dataset;
     if (to) show(root, to);
     else if (done !== undefined) hide();
-    else if (copyField !== undefined) copy(button);
   });
   root.addEventListener("focusin", ({ target }) => target.matches(".access-secret input") && target.select());
-  root.addEventListener("drawer-closed", () => setAddress({ token: "", user: "" }));
   root.addEventListener("htmx:beforeRequest", hide);
   root.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id === "access-secret" && detail.target.firstChild) detail.target.scrollIntoView({ block: "nearest" });

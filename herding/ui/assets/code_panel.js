@@ -1,6 +1,5 @@
 // The panel "API": while it is open, the code follows the form; the browser remembers the language.
 
-import { copyText } from "./response.js";
 import { insertHtml } from "./view.js";
 
 const PAUSE_MS = 250;
@@ -66,12 +65,6 @@ export const start = (element) => {
       // until the page closes
     }
     show(target.value);
-  });
-  element.addEventListener("click", async ({ target }) => {
-    const button = target.closest("button.copy");
-    if (!button) return;
-    button.textContent = (await copyText(button.parentElement.querySelector("pre"))) ? "Copied" : "Press Ctrl+C";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
   });
   if (element.open) update(); // opened before this script was loaded
 };

@@ -26,6 +26,24 @@ addShortcuts({
   ],
 });
 
+addShortcuts({
+  title: "Prompt engineer",
+  works: () => Boolean(current?.form.offsetParent),
+  shortcuts: [{ keys: ["Ctrl+S"], label: "Save a version", run: () => void document.getElementById("save-version")?.click() }],
+});
+
+// The menu of the draft closes with a click beside it, and with Escape.
+document.addEventListener("click", ({ target }) => {
+  const menu = document.getElementById("draft-more");
+  if (menu?.open && (!menu.contains(target) || target.closest(".engineer-more-menu button"))) menu.open = false;
+});
+document.addEventListener("keydown", ({ key, target }) => {
+  const menu = target.closest?.("#draft-more[open]");
+  if (key !== "Escape" || !menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
 class Editor {
   constructor(form) {
     this.form = form;
@@ -74,6 +92,8 @@ class Editor {
   changed() {
     this.version += 1;
     this.form.dataset.unsaved = "";
+    const save = document.getElementById("save-version");
+    if (save) save.disabled = false; // the server tells if there is nothing to save after all
     for (const step of this.form.querySelectorAll("input[name=redo]")) step.remove();
     this.form.elements.undo_step.value = "0";
     const now = performance.now();
@@ -156,11 +176,15 @@ class Editor {
     else if (answer.pieces) this.#piece("draft-state", answer.pieces["draft-state"]);
   }
 
-  #apply({ pieces, errors, show, controls, added, gone, unused, models }) {
+  #apply({ pieces, errors, show, enable, controls, added, gone, unused, models }) {
     for (const [id, html] of Object.entries(pieces)) this.#piece(id, html);
     for (const [id, visible] of Object.entries(show)) {
       const element = document.getElementById(id);
       if (element) element.hidden = !visible;
+    }
+    for (const [id, enabled] of Object.entries(enable)) {
+      const button = document.getElementById(id);
+      if (button) button.disabled = !enabled;
     }
     for (const name of gone) document.getElementById(`variable-${name}`)?.remove();
     for (const [name, html] of Object.entries(added)) this.#add(name, html);

@@ -1,6 +1,6 @@
 // The History tab: keeps as many rows as are shown, follows changes of a row, and steps from request to request.
 
-import { notify, setAddress } from "./view.js";
+import { notify } from "./view.js";
 
 const list = () => document.getElementById("history-list");
 
@@ -17,23 +17,6 @@ document.addEventListener("history-row", ({ detail }) => {
   const changed = template.content.firstElementChild;
   row.replaceWith(changed);
   htmx.process(changed);
-});
-
-// The open request stands beside the rows; on a narrow screen it takes their place until it is closed.
-const detail = () => document.getElementById("history-detail");
-const close = () => {
-  const row = list()?.querySelector("tr[aria-current]");
-  detail().replaceChildren();
-  setAddress({ request: "" });
-  row?.removeAttribute("aria-current");
-  row?.querySelector(".row-name")?.focus();
-};
-document.addEventListener("click", ({ target }) => {
-  if (target.closest?.("[data-close-drawer]")) close();
-});
-document.addEventListener("keydown", ({ key, target }) => {
-  const inside = target.closest?.(".history") && !target.matches("input, textarea, select");
-  if (key === "Escape" && inside && detail()?.childElementCount) close();
 });
 
 const step = (by) => {
@@ -65,11 +48,4 @@ document.addEventListener("keydown", ({ key, target }) => {
   if (key === "ArrowDown" && target.matches?.("#history-rows tr:last-child .row-name")) document.getElementById("history-more")?.click();
 });
 
-/** A request that opens is shown from its begin; an address that names one marks its row. */
-export const start = (element) => {
-  element.addEventListener("htmx:afterSwap", ({ target }) => {
-    if (target.id !== "history-detail") return;
-    target.scrollTop = 0;
-    if (matchMedia("(max-width: 900px)").matches) target.scrollIntoView({ block: "start" });
-  });
-};
+export const start = () => {};

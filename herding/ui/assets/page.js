@@ -33,7 +33,7 @@
     const unqueued = ours && pathname.includes("/gradio_api/run/");
     let response;
     try {
-      response = await (eventOf(args) ? fetchWithRetry(...args) : plainFetch(...args));
+      response = await (isRetried(args) ? fetchWithRetry(...args) : plainFetch(...args));
     } catch (error) {
       if (unqueued && error.name !== "AbortError") showNotice(UNREACHABLE);
       throw error;
@@ -47,14 +47,13 @@
     return response;
   };
 
-  // While the app restarts or the network is down, updates are retried: a failed event would end all other events, and
-  // Gradio would reload the page without the text. These events may arrive twice.
-  const RETRIED = /^(follow|watch|watch_on|usage_open)$/;
-  const eventOf = ([url, options]) => {
-    if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return "";
+  // While the app restarts or the network is down, the update of the header is retried: an event that fails would end all
+  // others, and Gradio would reload the page without the text. It may arrive twice.
+  const RETRIED = "follow";
+  const isRetried = ([url, options]) => {
+    if (options?.method !== "POST" || !String(url?.href ?? url).includes("/gradio_api/run/")) return false;
     const number = /"fn_index":\s*(\d+)/.exec(String(options.body).slice(-2_000))?.[1];
-    const name = window.gradio_config?.dependencies?.find(({ id }) => String(id) === number)?.api_name ?? "";
-    return RETRIED.test(name) ? name : "";
+    return window.gradio_config?.dependencies?.find(({ id }) => String(id) === number)?.api_name === RETRIED;
   };
   const isProxyError = ({ status, headers }) => [502, 503, 504].includes(status) && !/json/.test(headers.get("content-type"));
   const fetchWithRetry = async (...args) => {
@@ -90,20 +89,6 @@
     else location.reload();
   };
 
-  // Focusing a picker selects its text, so that typing searches at once.
-  document.addEventListener("focusin", (event) => {
-    if (event.target.matches?.("input[role=combobox]")) event.target.select();
-  });
-
-  // The list of a picker is not a tab stop.
-  // In a code editor Tab indents: tell keyboard users how to leave it.
-  const labelEditors = () =>
-    document.querySelectorAll(".cm-content:not([data-told])").forEach((editor) => {
-      editor.dataset.told = "";
-      editor.ariaLabel = `${editor.ariaLabel ?? "Code"}. Press Escape, then Tab to leave the editor.`;
-    });
-  const skipLists = () => document.querySelectorAll("ul[role=listbox]:not([tabindex])").forEach((list) => (list.tabIndex = -1));
-
   // Times are sent in UTC; show them in the user's time zone.
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -119,8 +104,6 @@
     });
   new MutationObserver(() => {
     localize(document.body); // a list that renders again may keep its elements and lose only our text in them
-    skipLists();
-    labelEditors();
   }).observe(document.body, { childList: true, characterData: true, subtree: true });
   localize(document.body);
 }

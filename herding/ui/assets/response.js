@@ -1,4 +1,4 @@
-// Responses: the switch between rendered, raw and JSON, which the browser remembers, and the buttons that copy.
+// Responses: the switch between rendered, raw and JSON, which the browser remembers.
 
 const root = document.documentElement;
 const stored = (kind) => `herding.response.${kind}`;
@@ -30,26 +30,6 @@ document.addEventListener("change", ({ target }) => {
     // shown until the page closes
   }
   document.querySelectorAll(`.response-body[data-kind="${kind}"]`).forEach(check);
-});
-
-/** Copy the text of an element; false if the browser does not allow it: the text is selected then. */
-export const copyText = async (element) => {
-  try {
-    await navigator.clipboard.writeText(element.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(element);
-    return document.execCommand("copy"); // the clipboard may be blocked in a frame
-  }
-};
-
-document.addEventListener("click", async ({ target }) => {
-  const button = target.closest?.("[data-copy]");
-  if (!button) return;
-  const raw = button.dataset.copy === "raw";
-  const text = raw ? button.closest(".response-body").querySelector("pre.raw") : button.closest(".code-block").querySelector("pre");
-  button.textContent = (await copyText(text)) ? "Copied" : "Press Ctrl+C";
-  setTimeout(() => (button.textContent = "Copy"), 2000);
 });
 
 export const start = check;

@@ -33,18 +33,33 @@ class Pane {
     return section?.dataset.key === this.key;
   }
 
-  /** Show recorded requests, without others those that the address names. */
-  async load(run = new URL(location.href).searchParams.get("run")) {
-    if (!run) return;
+  // The HTML of recorded requests, empty if there are none.
+  async recorded(run) {
     const query = new URLSearchParams({ key: this.key, run, chat: this.isChat ? "1" : "" });
     const response = await fetch(`ui/engineer/response?${query}`).catch(() => null);
-    const html = response?.ok ? await response.text() : "";
+    return response?.ok ? response.text() : "";
+  }
+
+  /** Show recorded requests, without others those that the address names. */
+  async load(run = new URL(location.href).searchParams.get("run")) {
+    const html = run ? await this.recorded(run) : "";
     if (!html || this.stream) return;
     insertHtml(this.box, html);
     const last = this.box.lastElementChild;
     this.session = last.dataset.session ?? "";
     if (last.dataset.status) this.status.innerHTML = last.dataset.status;
     this.follow(true);
+  }
+
+  // The switches between branches come from the server; the turns stay, with what somebody does in them meanwhile.
+  async addSwitches() {
+    const fresh = document.createElement("template");
+    fresh.innerHTML = await this.recorded(this.ids.join("~"));
+    for (const { dataset, previousElementSibling } of fresh.content.querySelectorAll(".turn-assistant")) {
+      const shown = this.box.querySelector(`:scope > [data-request="${dataset.request}"]`)?.previousElementSibling;
+      const tools = previousElementSibling.querySelector(".turn-tools");
+      shown?.querySelector(".turn-tools")?.replaceWith(tools);
+    }
   }
 
   text(turn) {
@@ -82,7 +97,9 @@ class Pane {
     this.status.innerHTML = '<div class="status-line"><span class="pulse" aria-hidden="true"></span><span>Sending</span><span class="muted clock" aria-hidden="true"></span></div>';
     showBar();
     try {
-      await stream.run(URL_RUN, body);
+      const running = stream.run(URL_RUN, body);
+      this.reveal();
+      await running;
     } catch (error) {
       if (!stream.stopped) this.fail(target, error);
     } finally {
@@ -119,8 +136,7 @@ class Pane {
       for (const node of removed) target.before(node);
       target.classList.add("not-sent");
     } else asked?.removeAttribute("data-role");
-    // Another branch: the switches between the branches come from the server.
-    if (ended && removed.length) this.load(this.ids.join("~"));
+    if (ended && removed.length) this.addSwitches();
     this.follow(true);
   }
 
@@ -151,6 +167,12 @@ class Pane {
     this.box.innerHTML = html;
     this.status.replaceChildren();
     setAddress({ run: "" });
+  }
+
+  /** On a narrow page the response is below the editor: bring it into sight. */
+  reveal() {
+    if (!this.shown || section.getBoundingClientRect().top < innerHeight / 2) return;
+    section.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
   follow(always = false) {

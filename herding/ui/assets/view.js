@@ -1,5 +1,6 @@
 // Loads the views of the tabs, and does what their replies ask for: notices, the address bar, questions before a deletion.
 
+import "./controls.js";
 import { addShortcuts, showShortcuts } from "./shortcuts.js";
 
 const version = new URL(import.meta.url).searchParams.get("v");
@@ -24,6 +25,7 @@ export const setAddress = (fields) => {
 // The address has the fields of the open tab. Those of the others are kept, so that a tab which is opened again, also
 // after a reload, finds its own. A tab that is opened first takes the prompt of the one before it, unless it shows more
 // than one prompt.
+const IN_MENU = "#tabs .overflow-dropdown button"; // tabs for which a narrow page has no room; they have only their names
 const OF_ALL_PROMPTS = new Set(["overview", "history", "review"]);
 let byLink = false;
 const fieldsOf = (key) => JSON.parse(sessionStorage.getItem(`fields-${key}`) ?? "null");
@@ -41,10 +43,17 @@ const sharedFields = (key) => {
   const prompt = new URL(location.href).searchParams.get("prompt");
   return OF_ALL_PROMPTS.has(key) || !prompt ? {} : { prompt };
 };
+const nameOf = (button) => button?.textContent.trim();
+const keyOf = (target) => {
+  const button = target.closest?.("#tabs button[role=tab]");
+  if (button) return button.getAttribute("aria-controls")?.replace(/^tab-/, "");
+  const entry = target.closest?.(IN_MENU);
+  return [...tabs].find(([, name]) => name === nameOf(entry))?.[0];
+};
 document.addEventListener(
   "click",
   ({ target }) => {
-    const [key] = /(?<=^tab-)\w+/.exec(target.closest?.("#tabs button[role=tab]")?.getAttribute("aria-controls")) ?? [];
+    const key = keyOf(target);
     if (key && !byLink) switchAddress(key, fieldsOf(key) ?? sharedFields(key));
   },
   true,
@@ -65,13 +74,9 @@ export const openTab = (key, fields = {}) => {
 
 document.addEventListener("open-tab", ({ detail }) => openTab(detail.tab, detail.fields));
 
-// Tabs for which a narrow page has no room are in a menu; its entries have only their names.
-const tabButton = (key) => {
-  const shown = document.querySelector(`#tabs button[role=tab][data-tab-id="${key}"]`);
-  if (shown) return shown;
-  const inMenu = document.querySelectorAll("#tabs button:not([role=tab], [aria-label])");
-  return [...inMenu].find((button) => button.textContent.trim() === tabs.get(key) && !button.closest("[aria-hidden=true]"));
-};
+const tabButton = (key) =>
+  document.querySelector(`#tabs button[role=tab][data-tab-id="${key}"]`) ??
+  [...document.querySelectorAll(IN_MENU)].find((button) => nameOf(button) === tabs.get(key));
 const isVisible = (element) => element.offsetParent !== null;
 
 // The content of the tab that opens first is asked for at once: it comes while Gradio's page still starts.
@@ -197,20 +202,13 @@ document.addEventListener("htmx:confirm", (event) => {
   dialog.showModal();
 });
 
+// A link to a tab opens it without loading the page again.
 document.addEventListener("click", (event) => {
-  // A link to a tab opens it without loading the page again.
   const link = event.target.closest?.("a[href^='?tab=']");
-  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0) {
-    event.preventDefault();
-    const { tab, ...fields } = Object.fromEntries(new URLSearchParams(link.getAttribute("href")));
-    openTab(tab, fields);
-  }
-  const clear = event.target.closest?.("[data-clear-stars]");
-  if (clear) {
-    const none = clear.closest("form").querySelector("input[value='0']");
-    none.checked = true;
-    none.dispatchEvent(new Event("change", { bubbles: true }));
-  }
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  event.preventDefault();
+  const { tab, ...fields } = Object.fromEntries(new URLSearchParams(link.getAttribute("href")));
+  openTab(tab, fields);
 });
 
 // The swap "patch" replaces only what changed, so that focus, open details and typed text stay: elements with the same
@@ -275,38 +273,6 @@ export const readEvents = async (url, body, on, signal) => {
   }
 };
 
-// A button with `data-sets` gives its value to that field and sends the field's form. The state of a list is in its form
-// at once, so whichever request comes last is right, also if one for the search is under way.
-document.addEventListener("click", ({ target }) => {
-  const button = target.closest?.("[data-sets]");
-  if (!button) return;
-  const field = document.getElementById(button.dataset.sets);
-  field.value = button.value;
-  field.form.requestSubmit();
-});
-
-// A click anywhere in a row opens it; arrow keys go from row to row.
-document.addEventListener("click", ({ target }) => {
-  const row = target.closest?.(".rows tbody tr");
-  if (!row || target.closest("a, button, input, label, select")) return;
-  const name = row.querySelector(".row-name");
-  name?.focus({ preventScroll: true }); // arrow keys go on from here
-  name?.click();
-});
-document.addEventListener("htmx:beforeRequest", ({ target }) => {
-  if (!target.matches?.(".row-name")) return;
-  target.closest("tbody").querySelectorAll("[aria-current]").forEach((row) => row.removeAttribute("aria-current"));
-  target.closest("tr").setAttribute("aria-current", "true");
-});
-const goToRow = (step) => (event) => {
-  const row = event.target.closest("tr");
-  const next = step > 0 ? row.nextElementSibling : row.previousElementSibling;
-  const name = next?.querySelector(".row-name");
-  if (!name) return false;
-  name.focus();
-  name.click();
-};
-
 // Keys.
 const isUsable = (button) => button.offsetParent !== null && !button.disabled;
 const press = (selector) => () => {
@@ -327,13 +293,6 @@ addShortcuts({
     { keys: DIGITS.map((digit) => `Alt+${digit}`), label: "Open a tab by its place", run: openNumber },
     { keys: ["Ctrl+Enter"], label: "Run the prompt, or all columns of Compare", run: press("#run, #compare-run") },
     { keys: ["Escape"], label: "Stop what is running", run: press("#stop, #compare-stop") },
-  ],
-});
-addShortcuts({
-  title: "Tables",
-  shortcuts: [
-    { keys: ["ArrowDown"], label: "Open the next row", on: ".row-name", run: goToRow(1) },
-    { keys: ["ArrowUp"], label: "Open the previous row", on: ".row-name", run: goToRow(-1) },
   ],
 });
 

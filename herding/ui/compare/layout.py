@@ -17,7 +17,7 @@ from herding.ui.compare.results import NO_RESPONSE, NOT_STORED, result, status
 from herding.ui.compare.settings import changed_inputs, differences, settings_fields, settings_line
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, checkbox, select_field
-from herding.ui.kit.format import el, empty_state, join
+from herding.ui.kit.format import el, empty_state
 from herding.values import Entry, Principal, PromptInfo
 
 ENGINEER = "engineer"
@@ -190,8 +190,3 @@ def input_note(board: Board) -> Markup | None:
     if not changed:
         return None
     return el("p", f"The past response had another input: {', '.join(changed)} changed.", cls="compare-input-note")
-
-
-def out_of_band(pieces: Mapping[str, Markup | None]) -> Markup:
-    """Return pieces that replace the content of the elements with their ids, beside the target of a request."""
-    return join(el("div", html, id=name, hx_swap_oob="innerHTML") for name, html in pieces.items())

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from herding.ui.compare.columns import Column, list_parameters
 from herding.ui.compare.inputs import FORM
 from herding.ui.kit.format import duration, el, join
+from herding.ui.kit.tables import head_row
 from herding.ui.kit.views import Call
 from herding.values import Outcome
 
@@ -75,7 +76,7 @@ def summary(facts: Sequence[RunFact]) -> Markup:
     kept = [el("input", type="hidden", name="fact", value=json.dumps(asdict(fact)), form=FORM) for fact in facts]
     order = dict.fromkeys(fact.settings for fact in sorted(facts, key=lambda fact: fact.column))
     rows = [_row(settings, [fact for fact in facts if fact.settings == settings]) for settings in order]
-    head = el("thead", el("tr", *(el("th", name, scope="col") for name in HEADS)))
+    head = head_row(*HEADS)
     caption = el("caption", "Runs on this page by column", cls="sr")
     table = el("table", caption, head, el("tbody", *rows), cls="compare-table")
     return join([*kept, el("h2", "Session summary"), el("div", table, cls="compare-table-frame")])

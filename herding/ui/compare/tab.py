@@ -40,7 +40,6 @@ from herding.ui.compare.layout import (
     column_pieces,
     input_note,
     line_pieces,
-    out_of_band,
     page,
 )
 from herding.ui.compare.preference import Candidate, candidates, pair_of, preference_bar, save, saved_choice
@@ -51,7 +50,9 @@ from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.live import out_of_band
 from herding.ui.kit.stars import parse_stars
+from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
 
@@ -85,7 +86,7 @@ class CompareTab(RunRoutes, View):
             past, missing = None, panel("warn", "This request has no prompt to run", el("p", "Select a prompt."))
             notes.append(missing)
         elif key and live is None:
-            notes.append(prompt_text.not_opened(key, exists=False, running=False))
+            notes.append(prompt_text.not_opened(key))
         live = live or next(iter(prompts), None)
         if live is None:
             return Reply(NO_PROMPTS)
@@ -94,7 +95,7 @@ class CompareTab(RunRoutes, View):
         resolved = await self._choices.resolve(columns, live, who)
         if past is not None:
             notes.append(replay.replay_note(past.outcome, resolved[0].config if resolved else ColumnConfig()))
-        typed = past.outcome.variables if past else await self._drafts.values(live.key, who)
+        typed = given_values(past.outcome, live) if past else await self._drafts.values(live.key, who)
         board = Board(live, resolved, dict(typed), past)
         address = {
             "prompt": live.key if key or past else "",

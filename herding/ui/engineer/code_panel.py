@@ -16,6 +16,7 @@ from herding.access.operations import RATE
 from herding.errors import VariableError
 from herding.prompts.variables import parse_number, split_numbers
 from herding.ui.engineer.form import EditedPrompt, run_request
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.views import Call
 
@@ -24,7 +25,6 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer that is exact in every language; larger ones stay text."""
 
 NOT_SAVED = empty_state("Not saved yet", "Save the prompt to see its API calls.")
-NO_PROMPT = empty_state("No prompt selected", "Select a prompt to see its API calls.")
 
 # Line ends, bidirectional marks and lone surrogates: written as escapes.
 _INVISIBLE = re.compile("[\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]")
@@ -117,8 +117,7 @@ def _language_picker() -> Markup:
 
 def _block(code: str, label: str) -> Markup:
     text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=label)
-    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy. {label}")
-    return el("div", text, copy, cls="call-text")
+    return el("div", text, copy_button(f"Copy. {label}"), cls="call-text")
 
 
 def _notes(edited: EditedPrompt, *, needs_token: bool) -> Markup | None:

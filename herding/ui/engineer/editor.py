@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from herding.access.operations import EDIT
+from herding.access.operations import COLLECTIONS, EDIT
 from herding.errors import HerdingError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer import layout, models
@@ -45,7 +45,7 @@ class Editor:
     ) -> Shown:
         """Return all that the form shows of an edited prompt."""
         errors, problem = await find_errors(edited)
-        head, content, _, variant = await preview(edited, who, self._orchestrator)
+        head, content, variant = await preview(edited, who, self._orchestrator)
         return Shown(
             edited,
             draft,
@@ -55,6 +55,7 @@ class Editor:
             preview_head=head,
             preview=content,
             variant=variant,
+            rerankers=self._orchestrator.collections.rerankers(who) if COLLECTIONS in who.rights else (),
             others=await self._others(edited, who),
             undo_step=undo_step,
             redo=tuple(redo)[-MAX_REDO:],
@@ -70,15 +71,15 @@ class Editor:
 
     def form_of(self, shown: Shown, who: Principal, result: Markup | None = None) -> Markup:
         """Return the form; `result` is that of a save."""
-        return layout.form(shown, who, run=run_buttons(shown.edited, who), result=result)
+        return layout.form(shown, who, run=run_buttons(), result=result)
 
-    async def reopened(self, key: str, who: Principal, result: Markup | None = None) -> Reply:
+    async def reopened(self, key: str, who: Principal) -> Reply:
         """Return the form of a prompt as it is saved and drafted now, or ask the page to open another prompt."""
         saved = await editable(key, who, self._orchestrator)
         if saved is None:
             return Reply(Markup(), events=open_prompt(""))
         shown = await self.with_draft(saved, who)
-        return Reply(self.form_of(shown, who, result), events={"engineer-about": str(about_of(shown.edited))})
+        return Reply(self.form_of(shown, who), events={"engineer-about": str(about_of(shown.edited))})
 
 
 def open_prompt(key: str) -> dict[str, Any]:

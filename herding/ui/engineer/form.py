@@ -6,13 +6,15 @@ key, base_version           the prompt, and the version that is edited (0: a new
 way                         `form`, or `yaml` if the full YAML is edited
 yaml                        the full YAML; with the way `form`, the one that the other fields were made from
 yaml_saved                  `on` if that is the saved version's, whose file may hold another version by now
-part                        the parts of the prompt that the form holds (see `form_data.PARTS`)
+part                        the parts of the prompt that the form holds: about, body, variables, steps, parameters,
+                            checks, targets; all others stay as they are
 messages.<n>.role, .content the messages, in the order of the page; `prompt_text` for a raw text
 variants.<n>.…              the same for a variant, with `name` and `when`, and `was`: its number in the YAML above,
                             empty for a new one; `variants_shown` is `on` if the form holds them all
 def.<name>.…                the definition of a variable
 var.<name>                  its value
 param.<name>, check.<name>  the parameters and the checks
+retrieval.rerank            the reranker of the retrieval, empty for none
 target                      the target models
 model                       the model to run, empty for automatic routing
 message                     the next message of a chat

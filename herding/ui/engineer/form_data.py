@@ -23,9 +23,6 @@ from herding.yaml_files import YamlDocument
 
 Data = Mapping[str, Any]
 
-PARTS = ("about", "body", "variables", "steps", "parameters", "checks", "targets")
-"""The parts of a form; the field `part` names those that it holds. All others stay as they are."""
-
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _VARIANT = re.compile(r"variants\.(\d{1,6})\.was")
 _MESSAGE = re.compile(r"messages\.(\w+)\.(role|content)")
@@ -118,6 +115,9 @@ def apply_form(data: Data, form: FormData) -> dict[str, Any]:
     if "steps" in parts:
         texts = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         made["steps"] = edited_steps(made.get("steps"), texts)
+    if "retrieval" in parts and isinstance(made.get("retrieval"), Mapping):
+        made["retrieval"] = dict(made["retrieval"])
+        _set(made["retrieval"], "rerank", _text(form, "retrieval.rerank"))
     if "variables" in parts:
         _set(made, "variables", _variables(made, form))
     for part, prefix, fields in (("parameters", "param.", PARAMETERS), ("checks", "check.", CHECKS)):

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -22,6 +21,7 @@ from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
+from herding.ui.kit.links import tab_address
 from herding.values import Principal, PromptInfo
 
 FORM = "engineer-form"
@@ -36,6 +36,7 @@ class Shown:
 
     errors: by field; `problem` is one that belongs to no field.
     preview_head, preview: the rendered input in a line and as a whole; `variant` is the one of the values.
+    rerankers: the models that can order what is retrieved.
     others: the other users who edit the prompt now.
     undo_step: the step of the draft that is shown after an undo, else 0; `redo` are undone edits as JSON.
     """
@@ -48,6 +49,7 @@ class Shown:
     preview_head: Markup = NOTHING
     preview: Markup = NOTHING
     variant: str = ""
+    rerankers: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     undo_step: int = 0
     redo: tuple[str, ...] = ()
@@ -88,10 +90,16 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         _yaml_part(edited) if edited.way == "yaml" else _form_part(shown, can_edit=can_edit, can_define=can_define)
     )
     marks = {name: el("div", html, id=name) for name, html in pieces_of(shown, who).items()}
+    buttons = saving.draft_buttons(
+        edited,
+        who,
+        has_draft=shown.draft.saved_at is not None,
+        can_redo=bool(shown.redo),
+        way=_way_button(edited) if can_define else None,
+    )
     draft = el(
         "div",
-        el("div", marks["draft-state"], _way_button(edited) if can_define else None, cls="engineer-draft-line"),
-        saving.draft_buttons(edited, who, has_draft=shown.draft.saved_at is not None, can_redo=bool(shown.redo)),
+        el("div", marks["draft-state"], buttons, cls="engineer-draft-line"),
         saving.save_bar(edited, who, result=result),
         id="draft-section",
         cls="engineer-draft",
@@ -103,7 +111,7 @@ def _editor(shown: Shown, who: Principal, *, result: Markup | None) -> list[Mark
         id="engineer-preview-section",
         cls="engineer-section",
     )
-    return [marks["engineer-others"], editing, marks["engineer-problem"], preview, draft]
+    return [draft, marks["engineer-others"], marks["engineer-problem"], editing, preview]
 
 
 def pieces_of(shown: Shown, who: Principal) -> dict[str, Markup]:
@@ -138,7 +146,7 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
                variants.body(data, can_edit=can_edit, chosen=shown.variant), id="messages", cls="engineer-section")
             if own_text else None,
             el("section", el("h2", "Variables"), cards, id="variables-section", cls="engineer-section"),
-            retrieved.section(edited),
+            retrieved.section(edited, rerankers=shown.rerankers if can_define else None),
             settings.parameters(data.get("parameters") or {}, can_edit_all=can_define) if own_text else None,
             settings.checks(data.get("checks") or {}) if can_define and own_text else None,
             settings.details(data) if can_define else None,
@@ -189,7 +197,7 @@ def _yaml_part(edited: EditedPrompt) -> Markup:
 def _way_button(edited: EditedPrompt) -> Markup:
     to_form = edited.way == "yaml"
     label, way = ("Edit as form", "form") if to_form else ("Edit full YAML", "yaml")
-    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=f'{{"to": "{way}"}}'))
+    return button(label, kind="quiet", id="engineer-way", **saving.action("way", hx_vals=json.dumps({"to": way})))
 
 
 def head(
@@ -250,7 +258,7 @@ def prompt_links(found: Sequence[tuple[str, str, str]], *, more: int) -> Markup:
     """Return links to prompts: triples of the key, the name and a mark such as `Not saved`."""
     rows = [
         el("li", el("a", el("span", name), el("small", key if key != name else "", " ", mark, cls="muted"),
-                    href=f"?tab=engineer&prompt={quote(key, safe='')}&model=&request=&new="))
+                    href=tab_address("engineer", prompt=key)))
         for key, name, mark in found
     ]  # fmt: skip
     rest = el("p", f"{more:,} more. Type to search.", cls="muted") if more > 0 else None

@@ -21,10 +21,13 @@ def block_template() -> Markup:
     return el("template", _block("{prefix}messages.{n}", "user", "", can_edit=True), id="engineer-block")
 
 
-def blocks(template: Mapping[str, Any], prefix: str, *, can_edit: bool) -> Markup:
-    """Return the messages of a template as blocks, or its raw text; `prefix` begins the names of their fields."""
+def blocks(template: Mapping[str, Any], prefix: str, *, can_edit: bool, more: Markup | None = None) -> Markup:
+    """Return the messages of a template as blocks, or its raw text; `prefix` begins the names of their fields.
+
+    more: another button beside those that add a message.
+    """
     if template.get("prompt") is not None and template.get("messages") is None:
-        return _raw(normalized(template["prompt"]), prefix, can_edit=can_edit)
+        return _raw(normalized(template["prompt"]), prefix, can_edit=can_edit, more=more)
     messages = template.get("messages") or []
     shown = [
         _block(f"{prefix}messages.{n}", str(message.get("role")), normalized(message["content"]), can_edit=can_edit)
@@ -37,6 +40,7 @@ def blocks(template: Mapping[str, Any], prefix: str, *, can_edit: bool) -> Marku
         button(
             "Add example pair", data_add="pair", kind="quiet", title="A user message and the response it should get"
         ),
+        more,
         cls="engineer-adds",
     )
     return el(
@@ -73,13 +77,14 @@ def _block(name: str, role: str, text: str, *, can_edit: bool) -> Markup:
     )
 
 
-def _raw(text: str, prefix: str, *, can_edit: bool) -> Markup:
+def _raw(text: str, prefix: str, *, can_edit: bool, more: Markup | None) -> Markup:
     about = el("p", "Raw text, sent to the model without a chat template.", cls="muted")
     return el(
         "div",
         template_text(f"{prefix}prompt_text", text, "Text of the prompt", can_edit=can_edit),
         error_slot(f"{prefix}prompt_text"),
         about,
+        el("div", more, cls="engineer-adds") if more else None,
         cls="engineer-template engineer-block",
     )
 

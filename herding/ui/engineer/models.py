@@ -15,6 +15,7 @@ from herding.orchestrator import Orchestrator
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el, join
+from herding.ui.kit.live import every
 from herding.ui.nodes.models import download_text, loading_text
 from herding.values import EngineModel, NodeInfo, Principal, PromptInfo
 
@@ -112,7 +113,7 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
     )
     selected = by_id.get(chosen)
     waits = (selected is not None and selected.loads_on) or (not chosen and not any(choice.nodes for choice in targets))
-    polling = "shown from:closest .view" + (", every 1500ms [!!this.offsetParent]" if waits else "")
+    polling = "shown from:closest .view" + (f", {every(1.5)}" if waits else "")
     shown = el("input", type="hidden", name="targets_shown", value=targets_key(prompt))
     return el(
         "div",
@@ -154,8 +155,11 @@ def model_note(
 ) -> Markup | None:
     """Return what there is to say of the selected model, None if it is a target and responds."""
     if selected is None:
-        available = not prompt.target_models or any(choice.nodes for choice in targets)
-        return None if available else el("div", prompt_text.no_model(prompt), id="model-note")
+        if not prompt.target_models or any(choice.nodes for choice in targets):
+            return None
+        if loading := next((choice for choice in targets if choice.loading), None):
+            return el("div", _state(loading, who), id="model-note", cls="engineer-model-note", role="status")
+        return el("div", prompt_text.no_model(prompt), id="model-note")
     parts = [_state(selected, who), None if selected.target else _not_a_target(selected, who)]
     shown = [part for part in parts if part]
     return el("div", *shown, id="model-note", cls="engineer-model-note", role="status") if shown else None

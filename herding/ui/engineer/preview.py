@@ -19,26 +19,24 @@ MAX_SHOWN = 20_000
 """Characters of a message in the preview."""
 
 
-async def preview(
-    edited: EditedPrompt, who: Principal, orchestrator: Orchestrator
-) -> tuple[Markup, Markup, dict[str, str], str]:
-    """Return the summary and the content of the preview, errors by field, and the variant of the values."""
+async def preview(edited: EditedPrompt, who: Principal, orchestrator: Orchestrator) -> tuple[Markup, Markup, str]:
+    """Return the summary and the content of the preview, and the variant of the values."""
     if edited.error is not None:
-        return el("span", "The prompt has an error", cls="muted"), Markup(), {}, ""
+        return el("span", "The prompt has an error", cls="muted"), Markup(), ""
     try:
         request = replace(run_request(edited), turns=())
         rendered = await orchestrator.pipeline.preview(request, who)
         size = await orchestrator.pipeline.input_size(request, who)
     except VariableError as error:
-        return el("span", error.message, cls="muted"), Markup(), {}, ""
+        return el("span", error.message, cls="muted"), Markup(), ""
     except HerdingError as error:
-        return el("span", "No preview", cls="muted"), el("p", error.message, cls="wrong"), {}, ""
+        return el("span", "No preview", cls="muted"), el("p", error.message, cls="wrong"), ""
     if steps := len(edited.prompt.content.get("steps") or ()):
         most = f"Chain of {plural(steps, 'step')} · up to {size.tokens:,} input tokens (estimated)"
-        return el("span", most, cls="muted"), _chain(rendered), {}, rendered.variant or ""
+        return el("span", most, cls="muted"), _chain(rendered), rendered.variant or ""
     head = join([chip(f"Variant: {rendered.variant}", "accent") if rendered.variant else None, " ", _tokens(size)])
     notes = prompt_text.notes_panel(rendered.notes)
-    return head, join([notes, _content(rendered)]), {}, rendered.variant or ""
+    return head, join([notes, _content(rendered)]), rendered.variant or ""
 
 
 def _chain(rendered: RenderedPrompt) -> Markup:

@@ -5,6 +5,7 @@ While the section shows none, each run retrieves by itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,27 +17,44 @@ from herding.knowledge.retrieval import Retrieved
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.form import EditedPrompt, read_form, run_request
 from herding.ui.engineer.form_data import normalized
-from herding.ui.kit.fields import button
+from herding.ui.kit.fields import button, select_field
 from herding.ui.kit.format import el, join, plural
-from herding.ui.kit.responses.references import chunk_link
+from herding.ui.kit.responses.references import chunk_link, score_text
 from herding.ui.kit.views import Call, fragment
 from herding.values import ContextChunk, Reference, Request
 
 _TARGET = "engineer-retrieved-list"
 
 
-def section(edited: EditedPrompt) -> Markup | None:
-    """Return the section of a prompt with retrieval; None for others."""
+def section(edited: EditedPrompt, *, rerankers: Sequence[str] | None = None) -> Markup | None:
+    """Return the section of a prompt with retrieval; None for others.
+
+    With `rerankers`, one of them can be selected for the prompt.
+    """
     retrieval = (edited.data or edited.saved.content).get("retrieval")
     if not isinstance(retrieval, dict):
         return None
     return el(
         "section",
         el("h2", "Retrieved"),
+        None if rerankers is None else _rerank_field(str(retrieval.get("rerank") or ""), rerankers),
         el("div", _automatic(str(retrieval.get("collection") or "")), id=_TARGET, aria_live="polite"),
         id="retrieved-section",
         cls="engineer-section engineer-retrieved",
     )
+
+
+def _rerank_field(chosen: str, rerankers: Sequence[str]) -> Markup | None:
+    """Return the list of rerankers with the one of the prompt; None where there is nothing to select."""
+    models = dict.fromkeys([*([chosen] if chosen else []), *rerankers])
+    if not models:
+        return None
+    options = [("None", ""), *((model, model) for model in models)]
+    field = select_field(
+        "Reranker", "retrieval.rerank", options, chosen, info="Orders the chunks by its own scores",
+        id="retrieval-rerank",
+    )  # fmt: skip
+    return join([el("input", type="hidden", name="part", value="retrieval"), field])
 
 
 def with_context(request: Request, call: Call) -> Request:
@@ -114,7 +132,7 @@ def _item(reference: Reference) -> Markup:
     chunk = str(reference.chunk)
     use = el("input", type="checkbox", name="context.use", value=chunk, checked="", id=f"context-use-{chunk}")
     label = el("label", use, f" Use [{reference.number}]", for_=f"context-use-{chunk}")
-    facts = el("span", f"{reference.score:.2f} · {plural(reference.tokens, 'token')}", cls="muted score")
+    facts = score_text(reference, plural(reference.tokens, "token"))
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
     rows = str(min(12, 2 + reference.text.count("\n")))
     name = f"Text of [{reference.number}] {reference.document}"

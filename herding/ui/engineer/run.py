@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.stream import recorded_outcome, response_events, stop_requests
+from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, fragment
 from herding.values import Message, Outcome, Principal, Request
 
@@ -35,7 +36,7 @@ MAX_SHOWN = 100
 NO_RESPONSE = empty_state("No response yet", "Fill in the variables, then press Run or Ctrl+Enter.")
 
 
-def run_buttons(edited: EditedPrompt, who: Principal) -> Markup:  # noqa: ARG001 (the contract of the page)
+def run_buttons() -> Markup:
     """Return the buttons Run and Stop, and the status of the request."""
     return el(
         "div",
@@ -100,12 +101,11 @@ class RunRoutes:
             shown = response.error_panel(error.type, error.message) if error else None
             return el("div", partial, shown, cls="response")
 
-        error_status = Markup()
-        async with contextlib.aclosing(_stream(self._orchestrator, request, who, finish)) as events:
+        stream = self._orchestrator.pipeline.stream(request, who)
+        async with contextlib.aclosing(response_events(stream, finish)) as events:
             async for name, data in events:
                 if name == "done":
-                    final = response.final_status(ended[0]) if ended else error_status
-                    yield "status", final or response.not_sent_status("")
+                    yield "status", response.final_status(ended[0]) if ended else response.not_sent_status("")
                     if ended:
                         yield "ended", {"request": ended[0].request_id, "session": request.session_id or ""}
                 yield name, data
@@ -155,10 +155,8 @@ class RunRoutes:
     @fragment("POST", "/rate/{request_id}", RATE)
     async def rate(self, call: Call) -> Markup:
         """Save the stars of a response; 0 removes them."""
-        stars = call.whole("stars")
-        if not 0 <= stars <= 5:
-            raise UserError("Select 1 to 5 stars.", param="score")
-        await self._orchestrator.feedback.rate(call.path["request_id"], stars or None, call.principal)
+        stars = parse_stars(call.whole("stars"))
+        await self._orchestrator.feedback.rate(call.path["request_id"], stars, call.principal)
         return await self._news(call)
 
     @fragment("POST", "/comment/{request_id}", RATE)
@@ -216,11 +214,3 @@ def _turns(text: str) -> list[Message]:
     if given is None or not valid:
         raise UserError("The turns of this chat can't be read. Start a new chat.", param="turns")
     return turns
-
-
-async def _stream(
-    orchestrator: Orchestrator, request: Request, who: Principal, finish: Any
-) -> AsyncGenerator[tuple[str, Any], None]:
-    async with contextlib.aclosing(response_events(orchestrator.pipeline.stream(request, who), finish)) as events:
-        async for event in events:
-            yield event

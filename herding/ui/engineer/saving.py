@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,8 @@ from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt
 from herding.ui.kit.diff_view import render_diff
 from herding.ui.kit.fields import button, checkbox, confirm_button, text_field
-from herding.ui.kit.format import chip, el, join, panel, time_tag
+from herding.ui.kit.format import chip, dotted, el, failure, join, panel, time_tag
+from herding.ui.kit.links import tab_address
 from herding.values import Principal, PromptVersion
 
 DISCARD = "Discard this draft and its undo history? This can't be undone."
@@ -43,24 +45,31 @@ def action(name: str, **fields: str) -> dict[str, Any]:
 
 
 def save_bar(edited: EditedPrompt, who: Principal, *, result: Markup | None = None) -> Markup:
-    """Return the change note with the button that saves a version, and the result of the last save."""
+    """Return the change note with the button that saves a version, and the result of the last save.
+
+    It always has its place, so that nothing moves while somebody types; the button waits for a change.
+    """
     if SAVE not in who.rights:
         return el("div", result or "", id="save-note", cls="engineer-saved", role="status")
-    shown = edited.new or edited.changed
     label = "Save as version 1" if edited.new else "Save version"
     has_values = not edited.new and bool(edited.edits.variables)
     form = el(
         "div",
         text_field("Change note (optional)", "note", maxlength="500", id="save-message", hidden_label=True,
                    placeholder="Change note (optional)"),
-        button(label, kind="primary", id="save-version", **action("save")),
+        button(label, kind="primary", id="save-version", title="Ctrl+S", disabled=None if can_save(edited) else "",
+               **action("save")),
         el("div", checkbox("Save these values as defaults", "inputs", checked=False, id="save-inputs"),
            id="save-inputs-row", hidden=None if has_values else ""),
         id="save-box",
         cls="engineer-save",
-        hidden=None if shown else "",
     )  # fmt: skip
     return join([form, el("div", result or "", id="save-note", cls="engineer-saved", role="status")])
+
+
+def can_save(edited: EditedPrompt) -> bool:
+    """Return whether there is something to save: a change of the prompt, or values that can become its defaults."""
+    return edited.new or edited.changed or bool(edited.edits.variables)
 
 
 def draft_line(edited: EditedPrompt, draft: StoredDraft, who: Principal) -> Markup:
@@ -95,13 +104,12 @@ def _saved_at(edited: EditedPrompt, draft: StoredDraft) -> Markup:
     return el("p", state, " Draft saved ", time_tag(draft.saved_at), base, cls="muted")
 
 
-def draft_buttons(edited: EditedPrompt, who: Principal, *, has_draft: bool, can_redo: bool) -> Markup:
-    """Return the buttons that undo, redo, revert, discard and delete."""
+def draft_buttons(
+    edited: EditedPrompt, who: Principal, *, has_draft: bool, can_redo: bool, way: Markup | None
+) -> Markup:
+    """Return the buttons that undo and redo, that leads to the YAML, and in a menu those for more than one edit."""
     changed, values = has_draft or edited.new, bool(edited.edits.variables)
-    return el(
-        "div",
-        button("Undo", kind="quiet", id="draft-undo", hidden=None if changed else "", **action("undo")),
-        button("Redo", kind="quiet", id="draft-redo", hidden=None if can_redo else "", **action("redo")),
+    menu = [
         button("Revert changes", kind="quiet", id="draft-revert",
                hidden=None if edited.changed and not edited.new else "", **action("revert")),
         button("Reset values", kind="quiet", id="reset", hidden=None if values else "", **action("reset")),
@@ -109,8 +117,21 @@ def draft_buttons(edited: EditedPrompt, who: Principal, *, has_draft: bool, can_
                        hidden=None if changed else "", **action("discard")),
         confirm_button("Delete prompt", DELETE, "Delete prompt", kind="quiet", id="prompt-delete", **action("delete"))
         if PUBLISH in who.rights and not edited.new else None,
+    ]  # fmt: skip
+    return el(
+        "div",
+        button("Undo", kind="quiet", id="draft-undo", hidden=None if changed else "", **action("undo")),
+        button("Redo", kind="quiet", id="draft-redo", hidden=None if can_redo else "", **action("redo")),
+        way,
+        el(
+            "details",
+            el("summary", "More", cls="btn quiet"),
+            el("div", *menu, cls="engineer-more-menu"),
+            id="draft-more",
+            cls="engineer-more",
+        ),
         cls="engineer-draft-buttons",
-    )  # fmt: skip
+    )
 
 
 def editors_note(others: tuple[str, ...]) -> Markup:
@@ -128,36 +149,26 @@ def saved_line(saved: SaveResult, labels: dict[str, int], who: Principal) -> Mar
     head = f"Saved v{saved.version}" if saved.changed else f"No changes: v{saved.version} is identical"
     parts: list[Markup] = [el("span", "✓ ", head, cls="saved")]
     if saved.version > 1 and "versions" in who.tabs:
-        key = quote(saved.key, safe="")
-        href = f"?tab=versions&prompt={key}&old={saved.version - 1}&new={saved.version}"
+        href = tab_address("versions", prompt=saved.key, old=str(saved.version - 1), new=str(saved.version))
         parts.append(el("a", "View diff", href=href, id="saved-diff"))
     live = labels.get("prod")
     if PUBLISH in who.rights and live != saved.version:
-        vals = f'{{"version": "{saved.version}"}}'
+        vals = json.dumps({"version": str(saved.version)})
         parts.append(
             button("Publish to prod", id="saved-publish", hx_post="ui/engineer/publish", hx_include="#engineer-form",
                    hx_vals=vals, hx_target="#save-note")
         )  # fmt: skip
     elif live == saved.version:
         parts.append(chip("prod", "good"))
-    line = el("p", *_dotted(parts), cls="engineer-saved-line")
+    line = el("p", dotted(parts), cls="engineer-saved-line")
     return join([line, _file_note(saved)])
 
 
 def published_line(key: str, number: int, who: Principal) -> Markup:
     """Return that a version is live now."""
-    link = (
-        el("a", "View versions", href=f"?tab=versions&prompt={quote(key, safe='')}") if "versions" in who.tabs else None
-    )
+    link = el("a", "View versions", href=tab_address("versions", prompt=key)) if "versions" in who.tabs else None
     parts = [el("span", "✓ ", f"v{number} is live (prod)", cls="saved"), link]
-    return el("p", *_dotted([part for part in parts if part]), cls="engineer-saved-line")
-
-
-def _dotted(parts: list[Markup]) -> list[object]:
-    found: list[object] = []
-    for part in parts:
-        found += [" · ", part] if found else [part]
-    return found
+    return el("p", dotted(parts), cls="engineer-saved-line")
 
 
 def _file_note(saved: SaveResult) -> Markup | None:
@@ -170,7 +181,7 @@ def _file_note(saved: SaveResult) -> Markup | None:
 
 def not_saved(message: str) -> Markup:
     """Return why a version was not saved."""
-    return panel("bad", "Not saved", el("p", message), role="alert")
+    return failure("Not saved", message)
 
 
 def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Markup:
@@ -185,7 +196,7 @@ def conflict(newest: PromptVersion, base: int, diff: PromptDiff | None) -> Marku
     legend = el("p", f"Your changes, compared with v{newest.number}:", cls="muted")
     changes = render_diff(diff, inline=True) if diff else el("p", "Your draft is not valid on top of this version.")
     details = el("details", el("summary", "Show differences"), legend, changes)
-    vals = f'{{"over": "{newest.number}"}}'
+    vals = json.dumps({"over": str(newest.number)})
     buttons = el(
         "div",
         button("Save my version", id="save-mine", **action("save", hx_vals=vals)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -12,6 +11,7 @@ from herding.ui.engineer.messages import error_slot
 from herding.ui.engineer.step_data import TEXTS, has_text, steps_of, written
 from herding.ui.kit.fields import text_field
 from herding.ui.kit.format import chip, el, plural
+from herding.ui.kit.links import tab_address
 
 
 def steps_section(data: Mapping[str, Any], *, can_define: bool) -> Markup | None:
@@ -42,7 +42,7 @@ def _step(step: Mapping[str, Any], number: int, *, can_define: bool) -> Markup:
     prompt = str(step.get("prompt") or "")
     name = str(step.get("name") or step.get("into") or prompt)
     marks = [chip(text, "calm") for text in _marks(step)]
-    link = el("a", "Open prompt", href=f"?tab=engineer&prompt={quote(prompt.partition('@')[0], safe='')}")
+    link = el("a", "Open prompt", href=tab_address("engineer", prompt=prompt.partition("@")[0]))
     fields = [
         text_field(label, prefix + key, str(step.get(key) or ""), id=prefix + key, info=info, readonly=readonly)
         for key, (label, info) in TEXTS.items()

@@ -27,10 +27,12 @@ from herding.ui.engineer.routes.drafts import DraftRoutes
 from herding.ui.engineer.routes.models import ModelRoutes
 from herding.ui.engineer.routes.prompts import PromptRoutes
 from herding.ui.engineer.routes.saving import SaveRoutes
-from herding.ui.engineer.run import RunRoutes, response_section, run_buttons
+from herding.ui.engineer.run import RunRoutes, response_section
+from herding.ui.engineer.saving import can_save
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Principal, PromptInfo
 
@@ -57,7 +59,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
             address["run"] = run
         saved = await editable(key, who, self._orchestrator) if key else None
         if saved is None and key:
-            note = prompt_text.not_opened(key, exists=False, running=False)
+            note = prompt_text.not_opened(key)
         if saved is None:
             first = next((prompt.key for prompt in prompts), None) or next(
                 iter(await unsaved_keys(who, self._orchestrator)), None
@@ -71,7 +73,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         edited = shown.edited
         top = layout.head(edited.prompt, who, new=edited.new, note=notes or None, starter=call.text("new"))
         response = response_section(edited, run=run)
-        whole = layout.page(top, layout.form(shown, who, run=run_buttons(edited, who)), response)
+        whole = layout.page(top, self.form_of(shown, who), response)
         return Reply(whole, address={**address, "prompt": edited.key})
 
     @fragment("POST", "/edit", RUN)
@@ -82,7 +84,8 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         draft = await typed(edited, who, self._orchestrator)
         shown = await self.shown(edited, who, draft)
         pieces = {name: str(html) for name, html in layout.pieces_of(shown, who).items()}
-        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown, who)}
+        answer: dict[str, Any] = {"pieces": pieces, "errors": shown.errors, "show": _visible(shown)}
+        answer["enable"] = {"save-version": can_save(edited)}
         answer |= _variable_changes(call, edited, who)
         if call.text("targets_shown") != models.targets_key(edited.prompt):
             answer["models"] = str(models.model_picker(edited.prompt, edited.model, shown.models, who))
@@ -105,7 +108,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         own = saved.parameters.given()
         changed = {name: value for name, value in given.items() if value != own.get(name)}
         changed = {name: list(value) if name == "stop" else value for name, value in changed.items()}
-        edits = Edits(dict(row.variables), parameters=changed)
+        edits = Edits(given_values(row, saved), parameters=changed)
         made = await with_edits(saved, edits, who, self._orchestrator)
         await store(made, who, self._orchestrator)
         return saved.key, _request_note(row.version, saved, edited=row.edited)
@@ -123,7 +126,7 @@ def _request_note(version: int, saved: PromptInfo, *, edited: bool) -> Markup:
     return panel("calm", "Opened from History", el("p", " ".join(parts)), role="status")
 
 
-def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
+def _visible(shown: Shown) -> dict[str, bool]:
     """Return which parts of the form are visible, by id."""
     edited = shown.edited
     has_draft = shown.draft.saved_at is not None or edited.new
@@ -133,7 +136,6 @@ def _visible(shown: Shown, who: Principal) -> dict[str, bool]:
         "draft-revert": edited.changed and not edited.new,
         "draft-discard": has_draft,
         "reset": bool(edited.edits.variables),
-        "save-box": SAVE in who.rights and (edited.new or edited.changed),
         "save-inputs-row": not edited.new and bool(edited.edits.variables),
     }
 

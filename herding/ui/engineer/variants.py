@@ -27,18 +27,18 @@ def body(data: Mapping[str, Any], *, can_edit: bool, chosen: str = "") -> Markup
         for number, variant in enumerate(variants)
     ]
     none = None if variants else ""
+    add = button("Add variant", kind="quiet", id="add-variant", data_add_variant="",
+                 title="A text for some values of the variables") if can_edit else None  # fmt: skip
     return join(
         [
             el("input", type="hidden", name="variants_shown", value="on"),
             el("p", ABOUT, cls="muted", data_with_variants="", hidden=none),
             el("ol", *shown, id="engineer-variants", cls="engineer-variants"),
             el("p", DEFAULT, cls="muted", data_with_variants="", hidden=none),
-            blocks(data, "", can_edit=can_edit),
-            button("Add variant", kind="quiet", id="add-variant", cls="engineer-add-variant", data_add_variant="",
-                   title="A text for some values of the variables") if can_edit else None,
+            blocks(data, "", can_edit=can_edit, more=add),
             _families(data),
         ]
-    )  # fmt: skip
+    )
 
 
 def variant_template(data: Mapping[str, Any]) -> Markup:

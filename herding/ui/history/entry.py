@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from herding.access.operations import PROMPTS, RATE, RUN
 from herding.ui.engineer.feedback import feedback
 from herding.ui.history.rows import ENTRIES, NOT_STORED, POLL, has_content
-from herding.ui.kit.fields import button, confirm_button
+from herding.ui.kit.fields import back_button, button, close_button, confirm_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
@@ -26,6 +25,7 @@ from herding.ui.kit.format import (
     request_name,
     status_chip,
 )
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.responses import response
 from herding.ui.kit.responses.message_parts import response_parts
 from herding.ui.kit.responses.references import reference_cards
@@ -38,14 +38,19 @@ DELETE_QUESTION = (
 )
 
 
-def details(entry: Entry, who: Principal) -> Markup:
-    """Return the whole request; that of a running one follows it."""
+def details(entry: Entry, who: Principal, listed: Mapping[str, str] | None = None) -> Markup:
+    """Return the whole request; that of a running one follows it.
+
+    Links to other requests keep `listed`, the fields of the list beside it.
+    """
     row = entry.outcome
     follow = {"hx_get": f"{ENTRIES}/{row.request_id}?follow=1", "hx_trigger": POLL, "hx_swap": "outerHTML"}
-    shown = [el("section", el("h3", title), content) for title, content in sections(entry, who) if content]
+    shown = [
+        el("section", el("h3", title), content) for title, content in sections(entry, who, listed or {}) if content
+    ]
     return el(
         "article",
-        _head(row),
+        _head(row, listed or {}),
         _actions(entry, who),
         *shown,
         cls="history-entry",
@@ -55,25 +60,25 @@ def details(entry: Entry, who: Principal) -> Markup:
     )
 
 
-def sections(entry: Entry, who: Principal) -> list[tuple[str, Markup | None]]:
+def sections(entry: Entry, who: Principal, listed: Mapping[str, str]) -> list[tuple[str, Markup | None]]:
     """Return the parts of a request in their order, each with its title."""
     row = entry.outcome
     rating = feedback(row.request_id, entry=entry, reader=who, path=ENTRIES) if RATE in who.rights else None
     return [
         ("Input", request_input(row) if has_content(row) else None),
         ("Response", _response(row)),
-        ("Steps", step_list(entry.children, row.steps or ()) if entry.children or row.steps else None),
+        ("Steps", step_list(entry.children, row.steps or (), listed) if entry.children or row.steps else None),
         ("Rating", rating),
         ("Request", _request(row)),
     ]
 
 
-def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun] = ()) -> Markup:
+def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun], listed: Mapping[str, str]) -> Markup:
     """Return the requests of the steps of a chain, each with a link to it, and the steps that made none."""
     rows = [
         el(
             "li",
-            el("a", step.step, href=_link("history", {"request": step.request_id})),
+            el("a", step.step, href=tab_address("history", **{**listed, "request": step.request_id})),
             el("span", f"{step.prompt}{f' v{step.version}' if step.version else ''}", cls="muted"),
             status_chip(step.status),
             chip("Check failed", "warn") if step.checks_passed is False else None,
@@ -96,13 +101,17 @@ def not_found(message: str) -> Markup:
     return el("article", _bar(), panel("warn", message), cls="history-entry")
 
 
-def _head(row: Outcome) -> Markup:
+def _head(row: Outcome, listed: Mapping[str, str]) -> Markup:
     version = f"v{row.version}" if row.version else ""
     edited = chip("Unsaved changes", "accent") if row.edited else None
     title = el("h2", request_name(row), " ", el("span", version, cls="muted") if version else None)
     about = el("div", status_chip(row.status), checks_chip(row.checks), edited, datetime_tag(row.created_at),
                el("span", row.principal, cls="muted"), cls="chips history-about")  # fmt: skip
-    chain = el("a", "Open the chain", href=_link("history", {"request": row.parent})) if row.parent else None
+    chain = (
+        el("a", "Open the chain", href=tab_address("history", **{**listed, "request": row.parent}))
+        if row.parent
+        else None
+    )
     step = el("p", f"Step {row.step} of a chain. ", chain, cls="muted") if chain else None
     return el("header", _bar(), title, about, step, cls="history-head")
 
@@ -113,26 +122,24 @@ def _bar() -> Markup:
         button("↑", kind="quiet", data_step="-1", title="Previous request", aria_label="Previous request"),
         button("↓", kind="quiet", data_step="1", title="Next request", aria_label="Next request"),
     ]
-    back = button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
-    close = button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label="Close")
-    return el("div", back, *steps, close, cls="history-steps")
+    return el("div", back_button(), *steps, close_button(), cls="history-steps")
 
 
 def _actions(entry: Entry, who: Principal) -> Markup | None:
     """Return the links that go on with the request, and the button that deletes its content."""
     row = entry.outcome
     runs = bool(row.prompt) and has_content(row) and who.rights >= {RUN, PROMPTS}
-    fields = {"prompt": row.prompt, "request": row.request_id}
-    opened = _link("engineer", {**fields, "model": row.model or ""})
+    opened = tab_address("engineer", prompt=row.prompt, request=row.request_id, model=row.model or "")
+    compared = tab_address("compare", prompt=row.prompt, request=row.request_id)
     own = row.principal == who.id and row.status != "running"
     parts = [
         el("a", "Open in engineer", href=opened, cls="btn primary", id="history-open")
         if runs and "engineer" in who.tabs
         else None,
-        el("a", "Compare with a new run", href=_link("compare", fields), cls="btn", id="history-compare")
+        el("a", "Compare with a new run", href=compared, cls="btn", id="history-compare")
         if runs and "compare" in who.tabs
         else None,
-        button("Copy link", data_copy_link=_link("history", {"request": row.request_id}), id="history-link"),
+        button("Copy link", data_copy_link=tab_address("history", request=row.request_id), id="history-link"),
         confirm_button(
             "Delete content",
             DELETE_QUESTION,
@@ -145,10 +152,6 @@ def _actions(entry: Entry, who: Principal) -> Markup | None:
         else None,
     ]
     return el("div", *parts, cls="answers")
-
-
-def _link(tab: str, fields: Mapping[str, str]) -> str:
-    return f"?{urlencode({'tab': tab, **{name: value for name, value in fields.items() if value}})}"
 
 
 def _response(row: Outcome) -> Markup:

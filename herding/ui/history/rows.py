@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from herding.errors import UserError
 from herding.ui.history.filters import FORM, LIST, TARGET, sort_button
+from herding.ui.kit.charts.chart import short_model
 from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import (
     chip,
@@ -24,6 +25,8 @@ from herding.ui.kit.format import (
     status_chip,
     time_tag,
 )
+from herding.ui.kit.links import tab_address
+from herding.ui.kit.live import every
 from herding.ui.kit.responses.request_input import input_line
 from herding.values import Entry, HistoryPosition, HistorySort, Outcome
 
@@ -34,7 +37,7 @@ LINE = 240
 NOT_STORED = "Content not stored"
 ENTRIES = "ui/history/entries"
 DETAIL = "#history-detail"
-POLL = "every 2s [!document.hidden && !!this.offsetParent]"
+POLL = every(2)
 """The trigger of what follows a running request, while it is seen."""
 
 
@@ -97,7 +100,7 @@ def row(entry: Entry, shown: Shown) -> Markup:
         el("td", name, el("div", prompt, who, cls="one-line"), cls="history-when"),
         el("td", _snippet(input_line(outcome), shown.text), cls="history-input"),
         el("td", _response(outcome, shown.text), cls="history-response"),
-        el("td", el("div", outcome.model or "–", cls="one-line", title=outcome.model),
+        el("td", el("div", short_model(outcome.model or "–"), cls="one-line", title=outcome.model),
            el("div", outcome.node or "", cls="one-line muted"), cls="history-model"),
         el("td", rating_summary(entry) if entry.ratings else None, cls="history-rating"),
         el("td", f"{outcome.usage.input_tokens:,} → {outcome.usage.output_tokens:,}", cls="number history-tokens"),
@@ -115,9 +118,9 @@ def row(entry: Entry, shown: Shown) -> Markup:
 def no_requests(*, filtered: bool, engineer: bool) -> Markup:
     """Return what is shown instead of an empty table."""
     if filtered:
-        clear = el("a", "Clear filters", href="?tab=history", cls="btn")
+        clear = el("a", "Clear filters", href=tab_address("history"), cls="btn")
         return empty_state("No matching requests", "Change the filters, or clear them to see all requests.", clear)
-    run = el("a", "Run a prompt", href="?tab=engineer", cls="btn primary") if engineer else None
+    run = el("a", "Run a prompt", href=tab_address("engineer"), cls="btn primary") if engineer else None
     text = "Each run of a prompt and each API request appears here, with its input, response and metrics."
     return empty_state("No requests yet", text, *([run] if run else []))
 

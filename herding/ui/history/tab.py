@@ -18,13 +18,14 @@ from herding.ui.engineer.feedback import news
 from herding.ui.history import entry as request_view
 from herding.ui.history import filters, rows
 from herding.ui.history.rows import PAGE, Shown
-from herding.ui.kit.format import el, join, panel, plural
+from herding.ui.kit.format import el, failure, join, plural
+from herding.ui.kit.live import every
 from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, HistoryFilter, HistorySlice, HistorySort, Principal
 
 NEWEST = HistorySort()
-NEWS = "every 5s [!document.hidden && !!this.parentElement.offsetParent]"
+NEWS = every(5)
 MAX_ROWS = 200
 
 
@@ -47,22 +48,23 @@ class HistoryTab(View):
         try:
             listing = await self._list(call, selected)
         except HerdingError as error:  # the fields stay, so that they can be changed
-            listing = panel("bad", "Can't show these requests", el("p", error.message), role="alert")
-        opened = await self._open_entry(selected, call.principal) if selected else Markup()
-        aside = el("aside", opened, id="history-detail", cls="detail", aria_label="Request")
+            listing = failure("Can't show these requests", error.message)
+        opened = await self._open_entry(selected, call) if selected else Markup()
+        aside = el("aside", opened, id="history-detail", cls="detail", aria_label="Request",
+                   data_drawer="request")  # fmt: skip
         split = el("div", el("div", listing, id="history-list"), aside, cls="split-view drawer history-split")
         return el("div", filters.form(call, facets, call.principal), split, cls="history", data_module="history")
 
-    async def _open_entry(self, request_id: str, who: Principal) -> Markup:
+    async def _open_entry(self, request_id: str, call: Call) -> Markup:
         try:
-            return request_view.details(await self._orchestrator.history.entry(request_id, who), who)
+            return self._details(await self._orchestrator.history.entry(request_id, call.principal), call)
         except NotFoundError as error:
             return request_view.not_found(error.message)
 
     @fragment("GET", "/list", HISTORY)
     async def list(self, call: Call) -> Reply:
         """Return the rows for other filters or another order, which the address keeps."""
-        listing = await self._list(call, _selected(call))
+        listing = await self._list(call, call.in_address("request"))
         order = filters.sort_field(filters.read_sort(call), swap=True)
         return Reply(join([listing, order]), address=filters.address(call))
 
@@ -73,7 +75,7 @@ class HistoryTab(View):
         found = await self._orchestrator.history.slice(
             filters.read_filter(call), call.principal, sort=filters.read_sort(call), after=after, limit=PAGE
         )
-        shown = _shown(call, _selected(call))
+        shown = _shown(call, call.in_address("request"))
         return join([*(rows.row(entry, shown) for entry in found.entries), rows.more_button(found.end, swap=True)])
 
     async def _list(self, call: Call, selected: str) -> Markup:
@@ -116,13 +118,13 @@ class HistoryTab(View):
     async def row(self, call: Call) -> Markup:
         """Return the row of a request as it is now."""
         entry = await self._orchestrator.history.entry(call.path["request_id"], call.principal)
-        return rows.row(entry, _shown(call, _selected(call)))
+        return rows.row(entry, _shown(call, call.in_address("request")))
 
     @fragment("GET", "/entries/{request_id}", HISTORY)
     async def entry(self, call: Call) -> Reply:
         """Return a request in full; the address names it, unless the page only follows it."""
         request_id, who = call.path["request_id"], call.principal
-        shown = request_view.details(await self._orchestrator.history.entry(request_id, who), who)
+        shown = self._details(await self._orchestrator.history.entry(request_id, who), call)
         return Reply(shown, address={} if call.text("follow") else {"request": request_id})
 
     @fragment("POST", "/entries/{request_id}/rate", RATE)
@@ -155,12 +157,10 @@ class HistoryTab(View):
                 "Request not found. You can only delete the content of your own requests.", param="request_id"
             )
         entry = await self._orchestrator.history.entry(request_id, who)
-        return Reply(request_view.details(entry, who), notice="Content deleted.", events=_changed_row(entry, call))
+        return Reply(self._details(entry, call), notice="Content deleted.", events=_changed_row(entry, call))
 
-
-def _selected(call: Call) -> str:
-    """Return the id of the request that the page shows."""
-    return next(iter(call.address.get("request", ())), "")
+    def _details(self, entry: Entry, call: Call) -> Markup:
+        return request_view.details(entry, call.principal, filters.of_address(call))
 
 
 def _shown(call: Call, selected: str) -> Shown:
@@ -169,12 +169,8 @@ def _shown(call: Call, selected: str) -> Shown:
 
 def _changed_row(entry: Entry, call: Call) -> Mapping[str, Any]:
     """Return the event with the row of a request that has changed."""
-    shown = Shown(entry.outcome.request_id, _text(call), HISTORY_ALL in call.principal.rights)
+    shown = Shown(entry.outcome.request_id, call.in_address("text"), HISTORY_ALL in call.principal.rights)
     return {"history-row": {"id": entry.outcome.request_id, "html": str(rows.row(entry, shown))}}
-
-
-def _text(call: Call) -> str:
-    return next(iter(call.address.get("text", ())), "")
 
 
 def _newest(found: HistorySlice, sort: HistorySort, began: int) -> str:

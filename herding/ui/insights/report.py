@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from markupsafe import Markup
 
 from herding.evaluation.insights import PromptInsights, RoutingPrediction
@@ -11,6 +9,8 @@ from herding.evaluation.version_matrix import NodeModelStats, VersionModelStats
 from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
 from herding.ui.kit.charts.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
+from herding.ui.kit.links import tab_address
+from herding.ui.kit.tables import matrix, matrix_row, total_tiles
 from herding.values import format_dollars, to_nano
 
 HEADS = (
@@ -65,11 +65,7 @@ def totals(report: PromptInsights) -> Markup:
         ("Tokens", f"{_tokens(whole.input_tokens)} → {_tokens(whole.output_tokens)}", "input → output, mean"),
         ("Cost", "–" if whole.cost is None else format_dollars(to_nano(whole.cost)), _cost_text(whole)),
     ]
-    shown = [
-        el("div", el("dt", name), el("dd", value), el("dd", note, cls="muted") if note else None)
-        for name, value, note in tiles
-    ]
-    return el("dl", *shown, cls="insights-totals")
+    return total_tiles(tiles)
 
 
 def _cost_text(whole: VersionModelStats) -> str:
@@ -93,11 +89,9 @@ def sample_note(report: PromptInsights) -> Markup | None:
 
 def version_table(report: PromptInsights) -> Markup:
     """Return a table with a row for each version and model; on narrow screens each row is a card."""
-    head = el("thead", el("tr", *(el("th", name, scope="col", cls=_align(n)) for n, name in enumerate(HEADS))))
-    body = el("tbody", *(_row(cell, report) for cell in report.cells))
-    table = el("table", el("caption", "Metrics by version and model", cls="sr"), head, body, cls="matrix")
     title = el("div", el("h2", "Versions and models"), _request_count(report), cls="page-head")
-    frame = el("div", table, cls="matrix-frame", role="region", tabindex="0", aria_label="Versions and models")
+    rows = (_row(cell, report) for cell in report.cells)
+    frame = matrix("Metrics by version and model", HEADS, rows, label="Versions and models", numbers=FIRST_NUMBER)
     return join([title, frame, el("p", NOTES, cls="muted notes")])
 
 
@@ -105,10 +99,8 @@ def node_table(report: PromptInsights) -> Markup | None:
     """Return a table with a row for each node and model; None for less than two."""
     if len(report.nodes) < 2:
         return None
-    head = el("thead", el("tr", *(el("th", name, scope="col", cls=_align(n)) for n, name in enumerate(NODE_HEADS))))
-    body = el("tbody", *map(_node_row, report.nodes))
-    table = el("table", el("caption", "Metrics by node", cls="sr"), head, body, cls="matrix")
-    frame = el("div", table, cls="matrix-frame", role="region", tabindex="0", aria_label="Nodes")
+    rows = map(_node_row, report.nodes)
+    frame = matrix("Metrics by node", NODE_HEADS, rows, label="Nodes", numbers=FIRST_NUMBER)
     return join([el("h2", "Nodes"), frame])
 
 
@@ -125,14 +117,7 @@ def _node_row(node: NodeModelStats) -> Markup:
         duration(node.p50_ms),
         duration(node.p95_ms),
     )
-    return el("tr", *_cells(NODE_HEADS, values))
-
-
-def _cells(heads: tuple[str, ...], values: tuple[object, ...]) -> list[Markup]:
-    return [
-        el("td", el("span", value, cls="held"), data_label=name, cls=_align(n))
-        for n, (name, value) in enumerate(zip(heads, values, strict=True))
-    ]
+    return matrix_row(NODE_HEADS, values, numbers=FIRST_NUMBER)
 
 
 def routing(report: PromptInsights) -> Markup:
@@ -154,10 +139,6 @@ def policy(routing: RoutingSettings) -> Markup:
     pinned = ["Pinned: ", el("b", routing.pinned or "none"), ". "]
     hint = el("span", "To change it, edit ", el("code", "routing:"), " in the prompt's YAML.", cls="muted")
     return el("p", *parts, *pinned, hint, cls="policy")
-
-
-def _align(column: int) -> str:
-    return "number" if column >= FIRST_NUMBER else ""
 
 
 def _request_count(report: PromptInsights) -> Markup:
@@ -183,14 +164,14 @@ def _row(cell: VersionModelStats, report: PromptInsights) -> Markup:
         NO_VALUE if cell.cost is None else format_dollars(to_nano(cell.cost)),
         NO_VALUE if cell.share is None else share_bar(cell.share),
     )
-    return el("tr", *_cells(HEADS, values), cls="served" if live and not cell.edited else "")
+    return matrix_row(HEADS, values, numbers=FIRST_NUMBER, cls="served" if live and not cell.edited else "")
 
 
 def _requests(cell: VersionModelStats, report: PromptInsights) -> object:
     """Return the number of requests, as a link to them in the history."""
     if not cell.requests:
         return "0"
-    href = f"?tab=history&prompt={quote(report.prompt, safe='')}&model={quote(cell.model, safe='')}"
+    href = tab_address("history", prompt=report.prompt, model=cell.model)
     return el("a", f"{cell.requests:,}", href=href, title="Show them in the history")
 
 

@@ -6,7 +6,6 @@ The address has `prompt` (a key) and `days` (7, 30 or 90).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -21,6 +20,7 @@ from herding.ui.kit.charts.bar_chart import bar_chart
 from herding.ui.kit.charts.time_sums import Bar
 from herding.ui.kit.fields import confirm_button, select_field
 from herding.ui.kit.format import el, empty_state, join
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Principal, PromptInfo
 
@@ -52,7 +52,7 @@ class InsightsTab(View):
         if not known:
             return Reply(no_prompts(who))
         chosen = asked if asked in known else next(iter(known))
-        note = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != chosen else None
+        note = prompt_text.not_opened(asked) if asked and asked != chosen else None
         days = _days(call)
         shown = await self._report(chosen, days, who)
         address = {"prompt": chosen, "days": "" if days == DAYS else str(days)}
@@ -85,7 +85,8 @@ def _days(call: Call) -> int:
 
 def no_prompts(who: Principal) -> Markup:
     """Return what stands in a tab without prompts."""
-    link = el("a", "New prompt", href="?tab=engineer&new=empty", cls="btn") if "engineer" in who.tabs else None
+    href = tab_address("engineer", new="empty")
+    link = el("a", "New prompt", href=href, cls="btn") if "engineer" in who.tabs else None
     return empty_state("No prompts yet", "Create one, or add a YAML file to the prompts directory.", link)
 
 
@@ -171,9 +172,9 @@ def _card(content: Markup | None, name: str | None = None) -> Markup | None:
 
 def links(report: PromptInsights, who: Principal) -> Markup:
     """Return links to the same prompt in other tabs."""
-    key = quote(report.prompt, safe="")
     tabs = {"engineer": "Open in engineer", "history": "History", "compare": "Compare", "versions": "Versions"}
-    found = [el("a", label, href=f"?tab={tab}&prompt={key}") for tab, label in tabs.items() if tab in who.tabs]
+    known = ((tab, label) for tab, label in tabs.items() if tab in who.tabs)
+    found = [el("a", label, href=tab_address(tab, prompt=report.prompt)) for tab, label in known]
     return el("nav", *found, cls="insights-links", aria_label="This prompt in other tabs")
 
 
@@ -181,7 +182,7 @@ def no_requests(report: PromptInsights, who: Principal) -> Markup:
     """Return what stands instead of the metrics before the first request."""
     run = None
     if "engineer" in who.tabs:
-        href = f"?tab=engineer&prompt={quote(report.prompt, safe='')}"
+        href = tab_address("engineer", prompt=report.prompt)
         run = el("a", "Run this prompt", href=href, cls="btn primary")
     text = "Run this prompt and rate the responses, or choose a longer period."
     return empty_state("No requests in this period", text, run)

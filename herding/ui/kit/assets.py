@@ -24,14 +24,15 @@ _NO_SCRIPTS = frozenset({"page.js"})
 """The script that is part of Gradio's page."""
 
 _FIRST = frozenset(
-    {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"} | {"shortcuts.js"}
+    {"engineer.js", "engineer_menu.js", "run.js", "stream.js", "code_panel.js", "response.js"}
+    | {"controls.js", "shortcuts.js"}
 )
-"""Scripts of the tab that opens first for most roles."""
+"""Scripts of all views, and of the tab that opens first for most roles."""
 
 _HTMX = {"historyEnabled": False, "includeIndicatorStyles": False, "scrollBehavior": "auto"}
 """Pages are not kept in the browser's storage: they hold what people wrote."""
 
-_IMPORT = re.compile(rb'from "\./([\w.]+\.js)"')
+_IMPORT = re.compile(rb'(from|import) "\./([\w.]+\.js)"')
 _CHECKED = {"Cache-Control": "no-cache"}
 
 
@@ -58,7 +59,7 @@ class ViewAssets:
         whole = b"".join(name.encode() + content for name, content in sorted(files.items()))
         self.version = hashlib.sha256(whole).hexdigest()[:12]
         # An import of another script names its version too: under two addresses it would be two modules.
-        versioned = rb'from "./\1?v=' + self.version.encode() + b'"'
+        versioned = rb'\1 "./\2?v=' + self.version.encode() + b'"'
         self._files = {
             name: StaticFile(_IMPORT.sub(versioned, content), TYPES[Path(name).suffix])
             for name, content in files.items()

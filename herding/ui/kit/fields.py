@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.ui.kit.format import el, join, plural
-
-Attributes = Mapping[str, str | None]
 
 
 def text_field(
@@ -72,6 +70,21 @@ def confirm_button(
     With `data_check`, the dialog has a checkbox with that label, whose field `data_check_name` is `on` or empty.
     """
     return button(label, kind=kind, cls=cls, submit=False, hx_confirm=question, data_answer=answer, **attributes)
+
+
+def copy_button(label: str, text: str = "Copy") -> Markup:
+    """Return a button that copies the text beside it; `label` says which one that is."""
+    return el("button", text, type="button", cls="copy", data_copy="", aria_label=label)
+
+
+def back_button() -> Markup:
+    """Return the button that leads back from a drawer where it takes the place of the table."""
+    return button("‹ Back", kind="quiet", cls="drawer-back", data_close_drawer="")
+
+
+def close_button(label: str = "Close") -> Markup:
+    """Return the button that closes a drawer beside its table."""
+    return button("×", kind="quiet", cls="drawer-close", data_close_drawer="", title="Close", aria_label=label)
 
 
 def row_name(*content: object, **attributes: str | None) -> Markup:

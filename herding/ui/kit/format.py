@@ -24,7 +24,7 @@ STATUS = {
     "abandoned": ("Disconnected", "calm"),
     "interrupted": ("Interrupted", "warn"),
 }
-KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings"}
+KINDS = {"chat": "Chat", "completion": "Text completion", "embeddings": "Embeddings", "rerank": "Reranking"}
 """The names of requests without a prompt."""
 
 STATE = {
@@ -61,6 +61,11 @@ def join(parts: Iterable[object]) -> Markup:
     return Markup().join(escape(part) for part in parts if part not in (None, ""))
 
 
+def dotted(parts: Iterable[object]) -> Markup:
+    """Return pieces with dots between them; those that are None or empty are omitted."""
+    return Markup(" · ").join(escape(part) for part in parts if part not in (None, ""))
+
+
 def chip(label: object, tone: str = "plain", *, title: str | None = None) -> Markup:
     """Return a small coloured badge. Tones: plain, calm, good, busy, warn, bad, accent."""
     return el("span", label, cls=f"chip {tone}", title=title)
@@ -83,15 +88,20 @@ def checks_chip(verdict: CheckResult) -> Markup:
     return chip("Checks passed", "good") if verdict.ok else chip(f"Check failed: {verdict.reason}", "warn")
 
 
-def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts", before: Markup | None = None) -> Markup:
+def key_values(pairs: Iterable[tuple[str, object]], *, cls: str = "facts") -> Markup:
     """Return names with their values; pairs without a value are omitted."""
     shown = [el("div", el("dt", name), el("dd", value)) for name, value in pairs if value not in (None, "")]
-    return el("dl", before, *shown, cls=cls)
+    return el("dl", *shown, cls=cls)
 
 
 def panel(tone: str, title: str, *body: object, role: str | None = None) -> Markup:
     """Return a message box; tones as for `chip`."""
     return el("div", el("strong", title), *body, cls=f"panel {tone}", role=role)
+
+
+def failure(title: str, message: object) -> Markup:
+    """Return an error: what did not work, and why."""
+    return panel("bad", title, el("p", message), role="alert")
 
 
 def success(message: object) -> Markup:

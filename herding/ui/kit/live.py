@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -25,6 +26,11 @@ def fixed(tag: str, id: str, *children: object, cls: str = "", **attributes: str
     return el(tag, *children, id=id, data_v="fixed", cls=cls, **attributes)
 
 
+def every(seconds: float) -> str:
+    """Return the trigger of a request that is sent again and again while the tab is open and the page visible."""
+    return f"every {round(seconds * 1000)}ms [!document.hidden && !!this.closest('.view').offsetParent]"
+
+
 def poll(url: str, target: str, *, seconds: float, event: str = "shown from:closest .view") -> Markup:
     """Return an empty element that asks for a piece while it is visible and patches it into the element `target`.
 
@@ -34,7 +40,7 @@ def poll(url: str, target: str, *, seconds: float, event: str = "shown from:clos
         "span",
         f"{target}-poll",
         hx_get=url,
-        hx_trigger=f"every {round(seconds * 1000)}ms [!!this.offsetParent && !document.hidden], {event}",
+        hx_trigger=f"{every(seconds)}, {event}",
         **patch(target),
     )
 
@@ -42,3 +48,8 @@ def poll(url: str, target: str, *, seconds: float, event: str = "shown from:clos
 def patch(target: str) -> dict[str, Any]:
     """Return the attributes that patch the response of a request into the element with the id `target`."""
     return {"hx_target": f"#{target}", "hx_swap": "patch", "hx_ext": "patch"}
+
+
+def out_of_band(pieces: Mapping[str, Markup | None]) -> Markup:
+    """Return pieces that replace the content of the elements with their ids, beside the target of a request."""
+    return join(el("div", html, id=name, hx_swap_oob="innerHTML") for name, html in pieces.items())

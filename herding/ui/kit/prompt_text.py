@@ -31,7 +31,8 @@ def label_name(label: str) -> Markup:
 def tag_chips(prompt: PromptInfo) -> Markup:
     """Return the tags of a prompt as badges, and one for a chat."""
     chat = [chip("Chat", "accent")] if prompt.chat else []
-    return join([*chat, *(chip(tag) for tag in prompt.tags)])
+    tags = (tag for tag in prompt.tags if not (prompt.chat and tag.lower() == "chat"))
+    return join([*chat, *(chip(tag) for tag in tags)])
 
 
 def summary(prompt: PromptInfo | None, *, new: bool = False) -> Markup:
@@ -58,11 +59,8 @@ def _version(prompt: PromptInfo) -> Markup | None:
     return chip(f"Editing v{prompt.version} · v{live} is live", "busy", title=title)
 
 
-def not_opened(key: str, *, exists: bool, running: bool) -> Markup:
+def not_opened(key: str) -> Markup:
     """Return the reason why another prompt than `key` is shown."""
-    if exists and running:
-        body = el("p", "Wait for it or stop it, then select another prompt.")
-        return panel("warn", "A request is still running", body)
     return panel("warn", f"Prompt '{key}' not found", el("p", "Another prompt is shown. Select one from the list."))
 
 

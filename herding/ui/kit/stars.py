@@ -5,8 +5,8 @@ from __future__ import annotations
 from herding.errors import UserError
 
 
-def parse_stars(value: object) -> int | None:
-    """Return the stars of a field, None for none; UserError for other values."""
-    if isinstance(value, bool) or value not in (0, 1, 2, 3, 4, 5, None):
+def parse_stars(value: int) -> int | None:
+    """Return the stars of a field, None for 0. Raises UserError for other values."""
+    if not 0 <= value <= 5:
         raise UserError("Select 1 to 5 stars.", param="score")
-    return int(str(value)) if value else None
+    return value or None

@@ -10,7 +10,7 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
@@ -24,7 +24,6 @@ from herding.errors import AccessError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.kit.events import REFUSED
 from herding.ui.kit.format import el
-from herding.ui.kit.tab import Tab
 from herding.values import Principal
 
 PREFIX = "/ui"
@@ -57,6 +56,10 @@ class Call:
         """Return all values of a repeated field, in the order of the page."""
         found = self.form.getlist(name) or self.query.getlist(name)
         return [value for value in found if isinstance(value, str)]
+
+    def in_address(self, name: str) -> str:
+        """Return a field in the address bar of the page; empty without one."""
+        return next(iter(self.address.get(name, ())), "")
 
     def whole(self, name: str, default: int = 0) -> int:
         """Return a whole number, the default without one. Raise UserError for anything else."""
@@ -104,10 +107,19 @@ def fragment(method: str, path: str, right: str) -> Callable[[Handler], Handler]
     return mark
 
 
-class View(Tab):
-    """The base of tabs that are views. The route with the path "" returns the whole content."""
+class View:
+    """The base of the tabs. The route with the path "" returns the whole content.
+
+    key: its name in addresses and in the `allow_tabs` of roles.
+    rights: without all of these the tab is hidden, whatever the role allows.
+    """
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    rights: ClassVar[frozenset[str]]
 
     def __init__(self, orchestrator: Orchestrator) -> None:
+        """Build the element that holds the content."""
         self._orchestrator = orchestrator
         self.host = gr.HTML(
             el("div", el("p", "Loading…", cls="opening muted", role="status"), cls="view", data_view=self.key),
@@ -115,6 +127,16 @@ class View(Tab):
             elem_id=f"{self.key}-view",
             elem_classes=["view-host"],
         )
+
+    @classmethod
+    def title(cls, principal: Principal) -> str:  # noqa: ARG003 (for tabs with a label per role)
+        """Return the label for a principal."""
+        return cls.label
+
+    @classmethod
+    def is_visible(cls, principal: Principal) -> bool:
+        """Return True if the role allows the tab and has the rights to fill it."""
+        return cls.key in principal.tabs and principal.rights >= cls.rights
 
     def routes(self) -> Iterator[Route]:
         """Yield the routes of all methods marked with `@fragment`."""
@@ -130,13 +152,12 @@ def _endpoint(handler: Callable[[Call], Any], right: str) -> Callable[[Request],
         if right not in principal.rights:
             raise AccessError(REFUSED)
         async with request.form(max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES) as form:
-            address = parse_qs(urlsplit(request.headers.get("hx-current-url", "")).query, max_num_fields=MAX_FIELDS)
             call = Call(
                 principal,
                 request.path_params,
                 request.query_params,
                 form,
-                address,
+                _fields_of(request.headers.get("hx-current-url", "")),
                 request.headers,
                 str(request.base_url),
             )
@@ -147,6 +168,14 @@ def _endpoint(handler: Callable[[Call], Any], right: str) -> Callable[[Request],
 
     endpoint.right = right  # type: ignore[attr-defined]
     return endpoint
+
+
+def _fields_of(url: str) -> Mapping[str, Sequence[str]]:
+    """Return the fields of an address; none of one that makes no sense."""
+    try:
+        return parse_qs(urlsplit(url).query, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        return {}
 
 
 _UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

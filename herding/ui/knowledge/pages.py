@@ -9,8 +9,10 @@ from markupsafe import Markup
 
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, row_name, select_field, text_field
-from herding.ui.kit.format import byte_size, chip, date_tag, el, empty_state, join, plural, state_chip
+from herding.ui.kit.format import byte_size, chip, date_tag, dotted, el, empty_state, join, plural, state_chip
+from herding.ui.kit.live import every
 from herding.ui.kit.responses.references import join_place
+from herding.ui.kit.tables import head_row
 from herding.values import Collection, Document, FoundChunk, TextChunk
 
 PAGE_SIZE = 50
@@ -30,9 +32,9 @@ def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
     """Return the collections as a table whose rows open them."""
     if not found:
         return NO_COLLECTIONS
-    head = el("tr", *(el("th", title, scope="col") for title in ("Collection", "Documents", "Chunks")))
+    head = head_row("Collection", "Documents", "Chunks")
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
-    return el("table", el("thead", head), el("tbody", *rows), cls="rows")
+    return el("table", head, el("tbody", *rows), cls="rows")
 
 
 def _collection_row(found: Collection, *, chosen: bool) -> Markup:
@@ -67,7 +69,13 @@ def new_collection(models: Sequence[str]) -> Markup:
 
 
 def collection_page(
-    found: Collection, documents: Sequence[Document], *, offset: int, may_edit: bool, may_ask: bool
+    found: Collection,
+    documents: Sequence[Document],
+    *,
+    offset: int,
+    may_edit: bool,
+    may_ask: bool,
+    rerankers: Sequence[str] = (),
 ) -> Markup:
     """Return the page of a collection: search, ask, documents."""
     facts = (
@@ -85,9 +93,9 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), el("p", *_dotted(facts), cls="muted"), cls="knowledge-head"),
+        el("header", el("h2", found.name), el("p", dotted(facts), cls="muted"), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
-        question_form(found, may_ask=may_ask),
+        question_form(found, may_ask=may_ask, rerankers=rerankers),
         el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
@@ -96,16 +104,15 @@ def collection_page(
     )
 
 
-def _dotted(parts: Sequence[object]) -> list[object]:
-    shown: list[object] = []
-    for part in parts:
-        if part not in (None, ""):
-            shown += [" · ", part] if shown else [part]
-    return shown
+def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = ()) -> Markup:
+    """Return the field for a question, with a button that searches and one that asks a model.
 
-
-def question_form(found: Collection, *, may_ask: bool) -> Markup:
-    """Return the field for a question, with a button that searches and one that asks a model."""
+    Where there are rerankers, one of them can be selected for both.
+    """
+    rerank = None
+    if rerankers:
+        options = [("None", ""), *((model, model) for model in rerankers)]
+        rerank = select_field("Reranker", "rerank", options, "", id="knowledge-rerank")
     return el(
         "form",
         text_field(
@@ -116,6 +123,7 @@ def question_form(found: Collection, *, may_ask: bool) -> Markup:
             maxlength="4000",
             id="knowledge-text",
         ),
+        rerank,
         button("Search", submit=True, id="knowledge-search"),
         button("Ask", kind="primary", id="knowledge-ask", data_ask=f"{base(found.name)}/ask") if may_ask else None,
         button("Stop", id="knowledge-stop", hidden="") if may_ask else None,
@@ -155,11 +163,11 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = el("tr", *(el("th", title, scope="col") for title in ("Document", "State", "Chunks", "Size", "")))
+    head = head_row("Document", "State", "Chunks", "Size", "")
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
-    table = el("table", el("thead", head), el("tbody", *rows), cls="rows")
+    table = el("table", head, el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"
-    refresh = {"hx_get": here, "hx_trigger": "every 1s [!!this.offsetParent]", "hx_target": "#knowledge-documents"}
+    refresh = {"hx_get": here, "hx_trigger": every(1), "hx_target": "#knowledge-documents"}
     pages = (
         _page_button(found, offset - PAGE_SIZE, "‹ Previous") if offset else None,
         _page_button(found, offset + PAGE_SIZE, "Next ›") if len(documents) == PAGE_SIZE else None,
@@ -214,7 +222,8 @@ def _match(found: Collection, one: FoundChunk) -> Markup:
         hx_get=f"{base(found.name)}/document?{urlencode(fields)}",
         hx_target="#knowledge-found",
     )
-    scores = el("span", f"score {one.score:.2f} · similarity {one.similarity:.2f}", cls="muted score")
+    score = f"{'reranker score' if one.reranker else 'score'} {one.score:.2f} · similarity {one.similarity:.2f}"
+    scores = el("span", score, cls="muted score", title=one.reranker)
     heading = (
         el("div", one.chunk.heading, cls="muted one-line")
         if one.chunk.heading and one.chunk.heading not in one.chunk.place
@@ -235,7 +244,7 @@ def document_page(
     head = el(
         "header",
         el("h3", document.title),
-        el("p", *_dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
+        el("p", dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
         cls="knowledge-head",
     )
     shown = (_chunk(one, marked=chunk_id == marked) for chunk_id, one in chunks)

@@ -130,7 +130,9 @@ class KnowledgeTab(View):
         if not text:
             raise UserError("Enter what to search for.", param="text")
         found = await self._orchestrator.collections.get(name, call.principal)
-        chunks = await self._orchestrator.collections.query(name, text, call.principal, top_k=TOP_K)
+        chunks = await self._orchestrator.collections.query(
+            name, text, call.principal, top_k=TOP_K, rerank=call.text("rerank") or None
+        )
         return matches(found, text, chunks)
 
     @fragment("GET", "/collections/{name}/document", COLLECTIONS)
@@ -151,10 +153,16 @@ class KnowledgeTab(View):
             told = (error.type, error.message) if error is not None else ("", "The request ended early.")
             return join([not_sent_status(told[0]), error_panel(*told)])
 
-        models = text_models(await self._orchestrator.nodes.list_all(who))
-        if not models:
-            raise UserError("No model is available. Load one in the Nodes tab.")
-        request = Request(prompt=ASK_KEY, variables={"question": text}, whole=ask_prompt(name, models))
+        try:
+            models = text_models(await self._orchestrator.nodes.list_all(who))
+            if not models:
+                raise UserError("No model is available. Load one in the Nodes tab.")
+        except HerdingError as error:
+            yield "done", await finish(None, error, "")
+            return
+        request = Request(
+            prompt=ASK_KEY, variables={"question": text}, whole=ask_prompt(name, models, rerank=call.text("rerank"))
+        )
         async for event in response_events(self._orchestrator.pipeline.stream(request, who), finish):
             yield event
 
@@ -162,7 +170,14 @@ class KnowledgeTab(View):
         found = await self._orchestrator.collections.get(name, who)
         documents = await self._orchestrator.collections.documents(name, who, limit=PAGE_SIZE)
         editor = SAVE in who.rights
-        return collection_page(found, documents, offset=0, may_edit=editor, may_ask=editor and RUN in who.rights)
+        return collection_page(
+            found,
+            documents,
+            offset=0,
+            may_edit=editor,
+            may_ask=editor and RUN in who.rights,
+            rerankers=self._orchestrator.collections.rerankers(who),
+        )
 
     async def _documents(self, name: str, offset: int, who: Principal) -> Markup:
         found = await self._orchestrator.collections.get(name, who)
@@ -182,13 +197,14 @@ class KnowledgeTab(View):
         return el("div", collection_list(found, chosen), id="knowledge-list", hx_swap_oob="innerHTML")
 
 
-def ask_prompt(collection: str, models: Sequence[str]) -> str:
-    """Return the YAML of a prompt that answers a question from a collection."""
+def ask_prompt(collection: str, models: Sequence[str], *, rerank: str = "") -> str:
+    """Return the YAML of a prompt that answers a question from a collection, whose chunks `rerank` may order."""
+    more = {"rerank": rerank} if rerank else {}
     data = {
         "name": f"Ask {collection}",
         "target_models": list(models),
         "variables": {"question": {"type": "text", "max_chars": 4_000}},
-        "retrieval": {"collection": collection, "query": "{{question}}", "into": "context", "top_k": 4},
+        "retrieval": {"collection": collection, "query": "{{question}}", "into": "context", "top_k": 4, **more},
         "messages": [
             {"role": "system", "content": ASK_SYSTEM},
             {"role": "user", "content": "{{context}}\n\nQuestion: {{question}}"},

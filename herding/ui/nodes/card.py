@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -11,6 +10,7 @@ from herding.access.operations import HISTORY, MANAGE_NODES, SWITCH_MODEL
 from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, duration, el, key_values, plural, state_chip
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.live import fixed, live, patch
 from herding.ui.nodes.models import TARGET, is_engine, model_section, picker, progress_bar, served, slug
 from herding.values import Gpu, NodeHealth, NodeInfo, NodeStatus, Principal, SmallModel, System
@@ -42,20 +42,20 @@ def card(node: NodeInfo, small: Mapping[str, SmallModel], who: Principal, *, add
     """Return the card of a node. `added`: it was added at run time, and can be changed and removed."""
     key = f"node-{slug(node.name)}"
     may_load = is_engine(node) and SWITCH_MODEL in who.rights
-    served_by = served(node)
+    served_by, models = served(node), model_section(node, small, who)
     parts = [
         head(node, key),
         _problem(node, key, who),
         live("div", f"{key}-now", _now(node, who)),
         live("div", f"{key}-served", served_by) if served_by else None,
-        model_section(node, small, who),
+        models,
         fixed("div", f"{key}-add", picker(node, who)) if may_load else None,
         live("div", f"{key}-prompts", _prompts(node), cls="node-prompts"),
         _machine(node.status, key),
         manage(node.name, key) if added and MANAGE_NODES in who.rights else None,
     ]
-    wide = " wide" if model_section(node, small, who) else ""
-    return live("article", key, *(part for part in parts if part), cls=f"node{wide}", aria_label=node.name)
+    cls = "node wide" if models else "node"
+    return live("article", key, *(part for part in parts if part), cls=cls, aria_label=node.name)
 
 
 def head(node: NodeInfo, key: str) -> Markup:
@@ -164,8 +164,8 @@ def _failures(node: NodeInfo, who: Principal) -> object:
     shown = f"{failures:,}"
     if HISTORY not in who.rights or "history" not in who.tabs:
         return chip(shown, "bad")
-    where = urlencode({"tab": "history", "node": node.name, "status": "failed"})
-    return el("a", chip(shown, "bad"), href=f"?{where}", title="Show failed requests",
+    href = tab_address("history", node=node.name, status="failed")
+    return el("a", chip(shown, "bad"), href=href, title="Show failed requests",
               aria_label=f"{plural(failures, 'failed attempt')}: show failed requests")  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _prompts(node: NodeInfo) -> Markup:
     shown = node.prompts[:MAX_PROMPTS]
     left = len(node.prompts) - len(shown)
     more = el("span", f"and {left:,} more", cls="muted small") if left else None
-    links = (el("a", key, href=f"?{urlencode({'tab': 'engineer', 'prompt': key})}", cls="chip") for key in shown)
+    links = (el("a", key, href=tab_address("engineer", prompt=key), cls="chip") for key in shown)
     return el("div", el("span", "Used by", cls="muted small"), *links, more, cls="chips")
 
 

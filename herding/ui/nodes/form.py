@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from herding.errors import ConfigError, UserError
 from herding.ui.kit.fields import button, select_field, text_field
-from herding.ui.kit.format import duration, el, join, panel, success
+from herding.ui.kit.format import duration, el, failure, join, success
 from herding.ui.kit.live import patch
 from herding.ui.kit.views import Call
 from herding.ui.nodes.models import TARGET, slug
@@ -186,7 +186,7 @@ def _written(template: Mapping[str, Any]) -> str:
 def exchange_view(exchange: Exchange) -> Markup:
     """Return the result of a test request, then the request and the response as they were."""
     if exchange.error:
-        result = panel("bad", "No response", el("p", exchange.error), role="alert")
+        result = failure("No response", exchange.error)
     else:
         text = _code(exchange.extracted or "(empty)", "Extracted text")
         result = el("div", success(f"Response after {duration(exchange.milliseconds)}:"), text)

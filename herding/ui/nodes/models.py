@@ -267,7 +267,7 @@ def progress_bar(fraction: float | None, stage: str) -> Markup:
 
 def served(node: NodeInfo) -> Markup | None:
     """Return the models of a node that loads none, the first ones at once and the others folded."""
-    models = (*node.status.serves, *node.status.embeds)
+    models = (*node.status.serves, *node.status.embeds, *node.status.reranks)
     if model_states(node) or not models:
         return None
     shown = dict.fromkeys(models)

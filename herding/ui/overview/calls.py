@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from herding.ui.engineer.code_panel import LANGUAGES, TOKEN_VARIABLE, ApiCall, base_url, curl, variable_values
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import el
 from herding.ui.kit.views import Call
 from herding.values import PromptInfo
@@ -29,5 +30,5 @@ def calls(prompt: PromptInfo, call: Call) -> Markup:
 
 def _code(label: str, code: str, *, first: bool = False) -> Markup:
     text = el("pre", code, cls="code", tabindex="0", role="region", aria_label=f"Run the prompt with {label}")
-    copy = el("button", "Copy", type="button", cls="copy", aria_label=f"Copy {label} call")
-    return el("details", el("summary", label), el("div", text, copy, cls="call-text"), open="" if first else None)
+    shown = el("div", text, copy_button(f"Copy {label} call"), cls="call-text")
+    return el("details", el("summary", label), shown, open="" if first else None)

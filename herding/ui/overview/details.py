@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import yaml
 from markupsafe import Markup
 
 from herding.ui.kit import prompt_text
+from herding.ui.kit.fields import close_button, copy_button
 from herding.ui.kit.format import (
     chip,
     date_tag,
@@ -21,6 +21,7 @@ from herding.ui.kit.format import (
     mean_rating,
     plural,
 )
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.variables import help_text
 from herding.ui.kit.views import Call
 from herding.ui.overview.calls import calls
@@ -40,14 +41,8 @@ LINKS = {
 
 def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) -> Markup:
     """Return the details of a prompt, with the links that lead on."""
-    head = el(
-        "div",
-        el("h2", prompt.name),
-        el("button", "×", type="button", cls="btn quiet drawer-close", data_close="", aria_label="Close details"),
-        cls="drawer-head",
-    )
-    copy = el("button", "Copy", type="button", cls="copy", aria_label="Copy prompt ID")
-    key = el("p", el("code", prompt.key), " ", copy, cls="drawer-id")
+    head = el("div", el("h2", prompt.name), close_button("Close details"), cls="drawer-head")
+    key = el("p", el("code", prompt.key), " ", copy_button("Copy prompt ID"), cls="drawer-id")
     description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
     models = [_model(m, prompt.served.get(m, ())) for m in prompt.target_models]
     steps = [el("li", el("code", step["prompt"])) for step in prompt.content.get("steps") or ()]
@@ -71,10 +66,12 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
 
 def links(prompt: PromptInfo, who: Principal) -> Markup:
     """Return the links to the tabs that the role sees."""
-    key = quote(prompt.key, safe="")
-    opens = el("a", "Open in engineer", href=f"?tab=engineer&prompt={key}", cls="btn primary", id="overview-open")
+    opens = el("a", "Open in engineer", href=tab_address("engineer", prompt=prompt.key), cls="btn primary",
+               id="overview-open")  # fmt: skip
     others = [
-        el("a", label, href=f"?tab={tab}&prompt={key}", cls="btn") for tab, label in LINKS.items() if tab in who.tabs
+        el("a", label, href=tab_address(tab, prompt=prompt.key), cls="btn")
+        for tab, label in LINKS.items()
+        if tab in who.tabs
     ]
     return el("div", opens if "engineer" in who.tabs else None, *others, cls="answers drawer-links")
 
@@ -90,14 +87,13 @@ def _versions(prompt: PromptInfo, versions: Sequence[PromptVersion], who: Princi
     """Return the labels, and the latest versions with their notes."""
     if not versions and not prompt.labels:
         return None
-    key = quote(prompt.key, safe="")
     named: dict[int, list[str]] = {}
     for label, number in prompt.labels.items():
         named.setdefault(number, []).append(label)
     numbers = {version.number for version in versions}
     rows = [_version(version.number, named, version) for version in versions]
     older = [_version(number, named) for number in sorted(named, reverse=True) if number not in numbers]
-    more = el("a", f"All {plural(prompt.newest, 'version')}", href=f"?tab=versions&prompt={key}")
+    more = el("a", f"All {plural(prompt.newest, 'version')}", href=tab_address("versions", prompt=prompt.key))
     return join([el("ul", *rows, *older, cls="plain drawer-versions"), more if "versions" in who.tabs else None])
 
 

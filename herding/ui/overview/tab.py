@@ -15,6 +15,7 @@ from herding.ui.engineer.starters import STARTERS
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, join
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.overview.details import VERSIONS, drawer
 from herding.ui.overview.search import ANY_TAG, NAME, PAGE_SIZE, TOP, SearchQuery, find, folder_nav, in_folder
@@ -41,9 +42,9 @@ class OverviewTab(View):
         shown = el("div", self._listing(prompts, query, limit=PAGE_SIZE, current=chosen), id=TARGET[1:])
         detail = await self._drawer(selected, call) if selected else None
         aside = el("aside", detail, id="overview-detail", cls="detail", aria_label="Details of the prompt",
-                   data_initial="", tabindex="-1")  # fmt: skip
+                   data_drawer="prompt", data_initial="", tabindex="-1")  # fmt: skip
         bar = el("div", filters(query, prompts), templates(who), cls="overview-bar")
-        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body", data_module="overview")])
+        return join([errors, banner, bar, el("div", shown, aside, cls="overview-body")])
 
     @fragment("GET", "/list", RUN)
     async def list(self, call: Call) -> Reply:
@@ -57,7 +58,7 @@ class OverviewTab(View):
             "sort": "" if query.sort == NAME else query.sort,
             "folder": "" if query.folder == TOP else query.folder,
         }
-        current = next(iter(call.address.get("prompt", ())), "")
+        current = call.in_address("prompt")
         return Reply(self._listing(prompts, query, limit=limit, current=current), address=address)
 
     @fragment("GET", "/prompts/{key:path}", RUN)
@@ -122,7 +123,7 @@ def templates(who: Principal) -> Markup | None:
         return None
     links = [
         el("li", el("a", el("strong", starter.label), el("small", starter.about, cls="muted"),
-                    href=f"?tab=engineer&new={name}"))
+                    href=tab_address("engineer", new=name)))
         for name, starter in STARTERS.items()
     ]  # fmt: skip
     menu = el("div", el("h2", "New from template"), el("ul", *links), id="overview-templates", popover="auto",

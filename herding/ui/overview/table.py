@@ -7,8 +7,9 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from herding.ui.kit.charts.chart import short_model
-from herding.ui.kit.fields import row_name
+from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import chip, date_tag, el, empty_state, join, plural
+from herding.ui.kit.links import tab_address
 from herding.ui.overview.search import ORDERS, PAGE_SIZE, SearchQuery, SearchResult, excerpt
 from herding.values import PromptInfo
 
@@ -81,7 +82,7 @@ def row(prompt: PromptInfo, search: str = "", *, current: bool = False) -> Marku
         hx_target="#overview-detail",
         hx_sync="#overview-detail:replace",
     )
-    opens = el("a", "Open", href=f"?tab=engineer&prompt={quote(prompt.key, safe='')}", cls="row-open",
+    opens = el("a", "Open", href=tab_address("engineer", prompt=prompt.key), cls="row-open",
                title="Open in engineer", aria_label=f"Open {prompt.name} in the prompt engineer")  # fmt: skip
     found = excerpt(prompt, search) if search else None
     below = [el("code", prompt.key), " ", found or prompt.description or ""]
@@ -152,11 +153,8 @@ def _more(found: SearchResult, limit: int) -> Markup | None:
     left = len(found.prompts) - limit
     if left <= 0:
         return None
-    return el(
-        "button",
+    return button(
         f"Show {min(PAGE_SIZE, left)} more",
-        type="button",
-        cls="btn",
         id="overview-more",
         hx_get=f"{LIST}?limit={limit + PAGE_SIZE}",
         hx_include=FORM,

@@ -20,6 +20,7 @@ from herding.ui.kit.charts.time_sums import Bar, bucket_width
 from herding.ui.kit.fields import select_field
 from herding.ui.kit.format import KINDS, STATUS, cost_text, duration, el, empty_state, join
 from herding.ui.kit.period import CUSTOM, PRESETS, period_fields, read_period
+from herding.ui.kit.tables import matrix, matrix_row, total_tiles
 from herding.ui.kit.views import Call
 from herding.values import GroupName, HistoryFilter, Principal, UsageGroup, UsageSum, format_dollars
 from herding.values.durations import DAY_MS, HOUR_MS, MINUTE_MS
@@ -161,6 +162,7 @@ async def _chart(
             break
         report = await orchestrator.usage.report((unit, *by), where, who)
         first, width = _first(report), step
+        until = min(until, now + 1)  # hours to come would squeeze the few minutes there are
         since = min(first, until - FIRST_BARS * step)
     bars = _bars(report, metric, width, lambda group: _series(choices.by, group, names, single=single))
     title = metric.label if single else f"{metric.label} by {GROUPS[choices.by].lower()}"
@@ -222,7 +224,7 @@ def totals(sums: UsageSum) -> Markup:
         ("Mean latency", duration(sums.mean_ms), ""),
         ("First token", duration(sums.mean_first_token_ms), ""),
     )
-    return el("dl", *(_tile(*tile) for tile in tiles), cls="usage-totals")
+    return total_tiles(tiles)
 
 
 def table(report: UsageReport, names: Mapping[str, str]) -> Markup:
@@ -231,14 +233,11 @@ def table(report: UsageReport, names: Mapping[str, str]) -> Markup:
     ranked = [group for group in report.groups if group.sums.requests or by == "day"]
     ranked.sort(key=lambda group: -int(group.key[0] or 0) if by == "day" else -group.sums.requests)
     heads = (GROUPS[by], *HEADS)
-    columns = (el("th", name, scope="col", cls="number" if n else "") for n, name in enumerate(heads))
-    head = el("thead", el("tr", *columns))
-    body = el("tbody", *(_row(group, heads, report, names) for group in ranked[:MAX_ROWS]))
-    rows = el("table", el("caption", f"Statistics by {GROUPS[by].lower()}", cls="sr"), head, body, cls="matrix")
+    rows = (_row(group, heads, report, names) for group in ranked[:MAX_ROWS])
     left = len(ranked) - MAX_ROWS
     more = el("p", f"{left:,} more rows in the CSV file.", cls="muted") if left > 0 else None
     title = el("div", el("h3", f"By {GROUPS[by].lower()}"), _download(report), cls="usage-table-head")
-    frame = el("div", rows, cls="matrix-frame", role="region", tabindex="0", aria_label="Statistics")
+    frame = matrix(f"Statistics by {GROUPS[by].lower()}", heads, rows, label="Statistics", numbers=1)
     return join([title, frame, more, el("p", NOTES, cls="muted small")])
 
 
@@ -257,19 +256,11 @@ def _row(group: UsageGroup, heads: Sequence[str], report: UsageReport, names: Ma
         duration(sums.mean_ms),
         duration(sums.mean_first_token_ms),
     )
-    cells = (
-        el("td", el("span", value, cls="held"), data_label=name, cls="number" if n else "")
-        for n, (name, value) in enumerate(zip(heads, values, strict=True))
-    )
-    return el("tr", *cells)
+    return matrix_row(heads, values, numbers=1)
 
 
 def _part(sums: UsageSum) -> Markup:
     return el("small", f"of {sums.priced:,} requests", cls="muted")
-
-
-def _tile(name: str, value: str, note: str) -> Markup:
-    return el("div", el("dt", name), el("dd", value), el("dd", note, cls="muted") if note else None)
 
 
 def _download(report: UsageReport) -> Markup:

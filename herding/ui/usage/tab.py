@@ -11,7 +11,7 @@ from starlette.responses import Response
 from herding.access.operations import HISTORY, USAGE
 from herding.errors import HerdingError
 from herding.store import now_ms
-from herding.ui.kit.format import el, join, panel, plural, success
+from herding.ui.kit.format import el, failure, join, plural, success
 from herding.ui.kit.identity import find_user
 from herding.ui.kit.live import poll
 from herding.ui.kit.views import Call, Reply, View, fragment
@@ -43,7 +43,7 @@ class UsageTab(View):
         try:
             shown = await statistics(choices, orchestrator, who)
         except HerdingError as error:  # such as a day in the address that is none
-            shown = panel("bad", "Can't show statistics", el("p", error.message), role="alert")
+            shown = failure("Can't show statistics", error.message)
         used = el(
             "section",
             el("h2", "Your limits"),
@@ -80,7 +80,7 @@ class UsageTab(View):
         try:
             await self._orchestrator.accounts.opt_out(off, call.principal)
         except HerdingError as error:
-            return await self._data(call.principal, panel("bad", "Not changed", el("p", error.message), role="alert"))
+            return await self._data(call.principal, failure("Not changed", error.message))
         text = "is not stored" if off else "is stored"
         return await self._data(call.principal, success(f"Content of new requests and drafts {text}."))
 

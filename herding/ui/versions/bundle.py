@@ -5,6 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from herding.access.operations import SAVE
+from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el
 from herding.values import Principal
 
@@ -28,7 +29,7 @@ def _upload(who: Principal) -> Markup | None:
     if SAVE not in who.rights:
         return None
     field = el("input", type="file", id="bundle-file", accept=".zip,application/zip", aria_label="Zip of prompts")
-    send = el("button", "Import zip", type="submit", id="bundle-import", cls="btn")
+    send = button("Import zip", submit=True, id="bundle-import")
     form = el("form", field, send, cls="bundle-form", data_most=str(MAX_BYTES))
     result = el("div", cls="bundle-result")
     return el("div", el("h3", "Import"), el("p", IMPORT, cls="muted"), form, result, cls="bundle-part")

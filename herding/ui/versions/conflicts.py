@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -11,7 +11,8 @@ from herding.access.operations import SAVE
 from herding.errors import HerdingError
 from herding.studio.studio import Studio
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import datetime_tag, el, join, key_values, panel, plural
+from herding.ui.kit.format import datetime_tag, el, failure, join, key_values, panel, plural
+from herding.ui.kit.links import tab_address
 from herding.ui.versions.detail import author_name
 from herding.ui.versions.diff import version_diff
 from herding.ui.versions.list import ACTION
@@ -32,14 +33,14 @@ async def conflict_section(studio: Studio, snapshot: PromptSnapshot, who: Princi
         sides = [(await studio.version(snapshot.key, number, who)).about for number in (ours, theirs)]
         diff = await version_diff(studio, snapshot.key, ours, theirs, who, unified=unified)
     except HerdingError as error:
-        return panel("bad", TITLE, el("p", "These versions can't be shown: ", error.message), role="alert")
+        return failure(TITLE, f"These versions can't be shown: {error.message}")
     seen = conflict_stamp(conflict)
     buttons = [
         button(
             label,
             id=f"conflict-{side}",
             hx_post="ui/versions/resolve",
-            hx_vals=f'{{"side": "{side}", "seen": "{seen}"}}',
+            hx_vals=json.dumps({"side": side, "seen": seen}),
             **ACTION,
         )
         for side, label in (("ours", f"Keep v{ours} (saved)"), ("theirs", f"Keep v{theirs} (file)"))
@@ -68,7 +69,7 @@ def banner(conflicts: Sequence[PromptConflict], *, current: str = "") -> Markup:
     title = "1 prompt has a conflict" if len(others) == 1 else f"{plural(len(others), 'prompt')} have conflicts"
     links: list[Markup | str] = []
     for conflict in others:
-        address = f"?{urlencode({'tab': 'versions', 'prompt': conflict.key})}"
+        address = tab_address("versions", prompt=conflict.key)
         links += [", " if links else "", el("a", el("code", conflict.key), href=address)]
     return panel("warn", title, el("p", "Choose which version to keep: ", *links), role="status")
 

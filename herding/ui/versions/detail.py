@@ -13,6 +13,8 @@ from herding.studio.studio import Version
 from herding.studio.sync import FILE
 from herding.ui.kit.fields import confirm_button
 from herding.ui.kit.format import chip, datetime_tag, el, join, key_values, panel
+from herding.ui.kit.links import tab_address
+from herding.ui.kit.prompt_text import label_name
 from herding.ui.versions.snapshot import PromptSnapshot
 from herding.values import Principal
 
@@ -20,14 +22,12 @@ SOURCES = {"file": "file", "ui": "editor", "api": "API", "import": "import"}
 HASH_LENGTH = 8
 """Characters of a hash that are shown."""
 
-_TONES = {"prod": "good", "test": "busy", "dev": "calm"}
-
 
 def detail(snapshot: PromptSnapshot, who: Principal, action: dict[str, Any]) -> Markup:
     """Return the facts of the open version; `action` are the attributes of what draws the prompt anew."""
     version, number = snapshot.version, snapshot.number
     about = version.about
-    labels = [label_chip(label) for label in version.labels]
+    labels = [label_name(label) for label in version.labels]
     latest = chip("latest", "accent") if number == snapshot.newest else None
     table = key_values(
         [
@@ -60,7 +60,7 @@ def link(tab: str, label: str, fields: Mapping[str, str], who: Principal, **attr
     """Return a link to a tab that can run prompts, None for a role without it."""
     if tab not in who.tabs or RUN not in who.rights:
         return None
-    return el("a", label, href=f"?{urlencode({'tab': tab, **fields})}", cls="btn", **attributes)
+    return el("a", label, href=tab_address(tab, **fields), cls="btn", **attributes)
 
 
 def yaml_section(snapshot: PromptSnapshot) -> Markup:
@@ -97,11 +97,6 @@ def not_in_file(version: Version, *, newest: int) -> Markup:
         "To get files, download the YAML of a version, or all prompts as a zip below."
     )
     return panel("calm", f"v{newest} is stored in the database only", el("p", text), role="status")
-
-
-def label_chip(name: str) -> Markup:
-    """Return a label as a chip."""
-    return chip(name, _TONES.get(name, "plain"), title="label")
 
 
 def author_name(author: str) -> str:

@@ -11,7 +11,7 @@ from herding.errors import HerdingError
 from herding.studio.studio import MANY, Studio
 from herding.ui.kit import diff_view
 from herding.ui.kit.fields import checkbox, select_field
-from herding.ui.kit.format import el, empty_state, panel
+from herding.ui.kit.format import el, empty_state, failure
 from herding.ui.versions.detail import link
 from herding.ui.versions.list import ACTION
 from herding.ui.versions.snapshot import Choice, PromptSnapshot
@@ -46,7 +46,7 @@ async def _diff(studio: Studio, key: str, old: int, new: int, who: Principal, *,
     try:
         return await version_diff(studio, key, old, new, who, unified=unified)
     except HerdingError as error:
-        return panel("bad", "Can't compare these versions", el("p", error.message), role="alert")
+        return failure("Can't compare these versions", error.message)
 
 
 async def version_diff(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from markupsafe import Markup
 
 from herding.errors import ConflictError, UserError
 from herding.studio.version_cache import DEV, PROD
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import date_tag, datetime_tag, el, join
-from herding.ui.versions.detail import author_name, label_chip
+from herding.ui.kit.prompt_text import label_name
+from herding.ui.versions.detail import author_name
 from herding.ui.versions.list import ACTION
 from herding.ui.versions.snapshot import Choice, PromptSnapshot, can_move, next_revert
 from herding.values import LabelMove, Principal
@@ -97,7 +100,7 @@ def _move(move: LabelMove) -> Markup:
     reverted = el("span", " reverted", cls="muted") if move.undoes is not None else None
     note = el("div", move.message, cls="version-message") if move.message else None
     author = el("span", "by ", author_name(move.author), " · ", datetime_tag(move.at), cls="muted")
-    return join([label_chip(move.label), change, reverted, el("div", author), note])
+    return join([label_name(move.label), change, reverted, el("div", author), note])
 
 
 def _label(label: str, snapshot: PromptSnapshot, who: Principal) -> Markup:
@@ -114,10 +117,10 @@ def _label(label: str, snapshot: PromptSnapshot, who: Principal) -> Markup:
             join([text, spoken]),
             cls="label-back",
             hx_post="ui/versions/revert",
-            hx_vals=f'{{"move": "{label}.{revert.id}"}}',
+            hx_vals=json.dumps({"move": f"{label}.{revert.id}"}),
             **ACTION,
         )
-    return el("li", label_chip(label), el("div", target, " ", since, cls="label-state"), back)
+    return el("li", label_name(label), el("div", target, " ", since, cls="label-state"), back)
 
 
 def _default(label: str, newest: int) -> str:

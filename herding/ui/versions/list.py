@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from markupsafe import Markup
 
 from herding.ui.kit.fields import button, row_name
 from herding.ui.kit.format import chip, el, join, time_tag, truncate
-from herding.ui.versions.detail import SOURCES, author_name, label_chip
+from herding.ui.kit.prompt_text import label_name
+from herding.ui.kit.tables import head_row
+from herding.ui.versions.detail import SOURCES, author_name
 from herding.ui.versions.snapshot import PAGE, Choice, PromptSnapshot
 from herding.values import PromptVersion
 
@@ -25,9 +28,8 @@ ACTION: dict[str, Any] = {
 
 def version_list(snapshot: PromptSnapshot, choice: Choice) -> Markup:
     """Return the table of versions, and the button for older ones."""
-    heads = (el("th", name, scope="col") for name in ("Version", "Note", "Author", "Source"))
     rows = (_row(version, snapshot) for version in snapshot.page)
-    table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), cls="rows versions-rows")
+    table = el("table", head_row("Version", "Note", "Author", "Source"), el("tbody", *rows), cls="rows versions-rows")
     left = snapshot.page[-1].number - 1
     if left <= 0:
         return table
@@ -37,8 +39,8 @@ def version_list(snapshot: PromptSnapshot, choice: Choice) -> Markup:
 
 
 def _body(values: dict[str, object]) -> dict[str, Any]:
-    written = ", ".join(f'"{name}": "{value}"' for name, value in values.items())
-    return {"hx_get": "ui/versions/body", "hx_vals": f"{{{written}}}", **ACTION}
+    written = json.dumps({name: str(value) for name, value in values.items()})
+    return {"hx_get": "ui/versions/body", "hx_vals": written, **ACTION}
 
 
 def _row(version: PromptVersion, snapshot: PromptSnapshot) -> Markup:
@@ -50,7 +52,7 @@ def _row(version: PromptVersion, snapshot: PromptSnapshot) -> Markup:
         data_row=str(number),
         **_body({"new": number, "old": max(1, number - 1)}),
     )
-    labels = [label_chip(label) for label in snapshot.labels_of(number)]
+    labels = [label_name(label) for label in snapshot.labels_of(number)]
     note = truncate(version.message, 160)
     return el(
         "tr",

@@ -17,7 +17,8 @@ from herding.errors import ConflictError, HerdingError
 from herding.studio.studio import MANY
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import select_field
-from herding.ui.kit.format import el, empty_state, join, panel, success
+from herding.ui.kit.format import el, empty_state, failure, join, panel, success
+from herding.ui.kit.live import every
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.versions.bundle import bundle
 from herding.ui.versions.conflicts import banner, conflict_section, conflict_stamp
@@ -29,7 +30,7 @@ from herding.ui.versions.snapshot import Choice, PromptSnapshot, current_stamp, 
 from herding.values import Principal, PromptInfo
 
 NO_PROMPTS = empty_state("No prompts yet", "Add a YAML file to the prompts directory, or import a zip below.")
-WATCH = "every 3s [!document.hidden && !!this.parentElement.offsetParent], shown from:closest .view"
+WATCH = f"{every(3)}, shown from:closest .view"
 UNCHANGED = Response(status_code=204)
 
 
@@ -61,7 +62,7 @@ class VersionsTab(View):
         key = asked if asked in known else next(iter(known), "")
         if not key:
             return join([_form([], ""), NO_PROMPTS]), {"prompt": "", "old": "", "new": ""}
-        missing = prompt_text.not_opened(asked, exists=False, running=False) if asked and asked != key else None
+        missing = prompt_text.not_opened(asked) if asked and asked != key else None
         try:
             choice = Choice.read(call, key) if asked == key else Choice(key)
             body = await self._body(choice, who, news=missing)
@@ -87,7 +88,7 @@ class VersionsTab(View):
                 return UNCHANGED
             return await self._body(choice, call.principal)
         except HerdingError as error:
-            return panel("bad", "Can't refresh this page", el("p", error.message), role="alert")
+            return failure("Can't refresh this page", error.message)
 
     @fragment("GET", "/yaml", PROMPTS)
     async def yaml(self, call: Call) -> Markup:
@@ -96,7 +97,7 @@ class VersionsTab(View):
         try:
             return yaml_text(await self._orchestrator.studio.yaml(choice.key, choice.new, call.principal), choice.new)
         except HerdingError as error:
-            return panel("bad", "Can't show this version", el("p", error.message), role="alert")
+            return failure("Can't show this version", error.message)
 
     @fragment("POST", "/label", SAVE)
     async def move_label(self, call: Call) -> Reply:

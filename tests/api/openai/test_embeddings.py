@@ -19,6 +19,7 @@ from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
 from tests.support.nodes import echo, openai, patience
 
+UNUSED: dict[str, Any] = {"offered_by": [], "prompts": []}
 MODELS = ["embed", "count", "hang", "nan", "status:500", "no-dimensions"]
 
 
@@ -153,7 +154,7 @@ async def test_the_lists_name_the_models(api: httpx.AsyncClient) -> None:
     models = {one["id"]: one for one in (await api.get("/api/v1/models")).json()["models"]}
     assert models["embed"].pop("stats")["total"] == 0
     assert models["embed"].pop("capabilities") == {}
-    assert models["embed"] == {"id": "embed", "nodes": [], "embeds": ["hosted"], "offered_by": [], "prompts": []}
+    assert models["embed"] == {"id": "embed", "nodes": [], "embeds": ["hosted"], "reranks": [], **UNUSED}
     assert models["echo"]["embeds"] == []
     nodes = {one["name"]: one["status"] for one in (await api.get("/api/v1/nodes")).json()["nodes"]}
     assert nodes["hosted"]["embeds"] == MODELS

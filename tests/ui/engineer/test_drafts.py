@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,10 @@ ADA = principal("ada", "admin")
 
 async def test_what_is_typed_is_kept_and_comes_back(desktop: Desktop) -> None:
     form = await opened(desktop)
+    assert re.search(r'<button [^>]*id="save-version"[^>]* disabled=""', form.html)  # there is nothing to save yet
+    assert (await form.edit())["enable"] == {"save-version": False}
     await form.edit(var__text="my words", messages__0__content="mine {{text}}", param__temperature="1.5")
+    assert form.answer["enable"] == {"save-version": True}
     assert "Draft saved" in form.answer["pieces"]["draft-state"]
     again = await opened(desktop)
     assert again["var.text"] == "my words"

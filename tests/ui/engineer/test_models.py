@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from herding.access.operations import SAVE, SWITCH_MODEL
+from herding.ui.engineer.models import ModelChoice, model_picker
 from tests.support.herding import ADMIN, GUEST
 from tests.ui.conftest import Desktop
 from tests.ui.engineer.pages import content, opened
@@ -59,6 +60,16 @@ async def test_roles_without_the_right_get_no_buttons(desktop: Desktop) -> None:
     page = await desktop.get("engineer/model", who=reader, key="say", model="new/model")
     assert "Add to this prompt" not in page
     assert "Load model" not in page
+
+
+async def test_a_target_that_loads_is_told_without_alarm(desktop: Desktop) -> None:
+    prompt = await desktop.place.orchestrator.prompts.get("varied", ADMIN)
+    loading = ModelChoice("echo", target=True, loading=True, stage="reading", progress=0.4)
+    picker = str(model_picker(prompt, "", [loading, ModelChoice("nowhere/model", target=True)], ADMIN))
+    assert "Loading echo · reading" in picker
+    assert 'value="0.40"' in picker
+    assert "every 1500ms" in picker
+    assert "No target model" not in picker
 
 
 async def test_no_available_target_is_told(desktop: Desktop) -> None:

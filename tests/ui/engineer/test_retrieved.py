@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from herding.errors import UserError
-from herding.values import ContextChunk, Request
+from herding.values import ContextChunk, Ranking, Request
 from tests.knowledge.conftest import Words, index_all, text
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
@@ -25,9 +25,20 @@ ASK = """
     """
 
 
+class Reranking(Words):
+    """Prefers short chunks."""
+
+    @property
+    def reranks(self) -> tuple[str, ...]:
+        return ("short/first",)
+
+    async def rerank(self, model, query, documents) -> Ranking:
+        return Ranking(tuple(1 / len(document) for document in documents), 1)
+
+
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with herding(tmp_path, echo(), Words()) as made:
+    async with herding(tmp_path, echo(), Reranking()) as made:
         await made.orchestrator.collections.create("docs", ADMIN)
         documents = [text("bread.txt", "Bread is baked in an oven."), text("oven.txt", "An oven is hot <b>.")]
         await made.orchestrator.collections.add("docs", documents, ADMIN)
@@ -87,3 +98,33 @@ async def test_a_chunk_of_elsewhere_is_refused(place: Place) -> None:
     request = Request("ask", {"question": "x"}, context=(ContextChunk(chunk, "a\x00b"),))
     with pytest.raises(UserError, match="contains a NUL character"):
         await place.orchestrator.pipeline.run(request, ADMIN)
+
+
+async def test_a_reranker_is_selected_for_the_prompt(desktop: Desktop) -> None:
+    shown = await desktop.get("engineer", prompt="ask")
+    assert re.search(r'<select[^>]*name="retrieval.rerank"', shown.html)
+    assert '<option value="short/first">' in shown
+    order = r'data-chunk="(\d+)"'
+    plain = re.findall(order, (await desktop.post("engineer/retrieved", **FORM)).html)
+    reranked = await desktop.post(
+        "engineer/retrieved", **FORM, part="retrieval", **{"retrieval.rerank": "short/first"}, yaml_saved="on"
+    )
+    assert re.findall(order, reranked.html) == plain[::-1]
+    assert "reranked 0." in reranked
+    await desktop.post("engineer/run", **FORM, part="retrieval", **{"retrieval.rerank": "short/first"}, yaml_saved="on")
+    row = (await desktop.place.rows())[0]
+    assert [(one.document, one.reranker) for one in row.references or ()] == [
+        ("oven.txt", "short/first"),
+        ("bread.txt", "short/first"),
+    ]
+    assert "reranked 0." in await desktop.get("history", request=row.request_id)
+
+
+async def test_the_search_of_a_collection_is_reranked(desktop: Desktop) -> None:
+    page = await desktop.get("knowledge", collection="docs")
+    assert '<option value="short/first">' in page
+    found = await desktop.get("knowledge/collections/docs/search", text="bread oven", rerank="short/first")
+    assert found.html.index("oven.txt") < found.html.index("bread.txt")
+    assert "reranker score 0." in found
+    with pytest.raises(UserError, match=r"No node reranks with 'x'\. Available: short/first"):
+        await desktop.get("knowledge/collections/docs/search", text="bread", rerank="x")

@@ -23,7 +23,6 @@ def test_a_plain_text_has_no_parts() -> None:
 def test_reasoning_is_folded_when_it_is_complete() -> None:
     assert "<details" in response_parts(outcome("4", reasoning="Let me think."))
     assert " open=" not in reasoning_block("Let me think.")
-    assert " open=" in reasoning_block("Let me think.", streaming=True)
 
 
 def test_what_a_model_writes_is_never_markup() -> None:

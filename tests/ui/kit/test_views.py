@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, QueryParams
 
 from herding.errors import AccessError, UserError
 from herding.ui.kit.fields import confirm_button, select_field, star_field, text_field
+from herding.ui.kit.live import every
 from herding.ui.kit.views import Call, Reply
 from herding.values import Principal
 from tests.support.herding import ADMIN, NOBODY
@@ -58,6 +59,11 @@ def test_the_app_serves_views_scripts_and_errors(served: Served) -> None:
     assert missing.json()["error"]["message"] == "Prompt 'none' no longer exists."
 
 
+@pytest.mark.parametrize("url", ["http://[bad", "http://x/?" + "a=1&" * 3_000, "http://x/?prompt=%ff", "::", "?prompt"])
+def test_an_address_of_the_page_that_makes_no_sense_has_no_fields(served: Served, url: str) -> None:
+    assert served.client.get("/ui/overview/list", headers={"hx-current-url": url}).status_code == 200
+
+
 def test_a_reply_tells_the_page_what_to_do() -> None:
     reply = Reply(Markup("<p>x</p>"), notice="Saved ✓", address={"q": ""}, events={"rated": 3})
     told = json.loads(reply.response().headers["hx-trigger"])
@@ -80,12 +86,8 @@ def test_fields_are_labelled_and_escaped() -> None:
     assert star_field(4, "Rate").count("checked") == 1
 
 
-def test_conditions_of_polling_are_true_or_false() -> None:
+def test_all_polling_stops_while_the_tab_is_closed() -> None:
     """htmx asks again only where a condition is true itself, not where it is a value that counts as true."""
-    conditions = [
-        (path.name, condition)
-        for path in Path("herding/ui").rglob("*.py")
-        for condition in re.findall(r"every \S+ \[(.*?)\]", path.read_text(encoding="utf-8"))
-    ]
-    assert conditions
-    assert not [found for found in conditions if not found[1].rpartition("&&")[2].strip().startswith("!")]
+    assert re.fullmatch(r"every 1500ms \[!document\.hidden && !!this\..*\]", every(1.5))
+    sources = {path.name: path.read_text(encoding="utf-8") for path in Path("herding/ui").rglob("*.py")}
+    assert [name for name, text in sources.items() if re.search(r"every \S*\d\S*m?s\b|every \{", text)] == ["live.py"]

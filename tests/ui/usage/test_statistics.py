@@ -46,7 +46,7 @@ async def asked(desktop: Desktop) -> Desktop:
 async def test_an_admin_sees_the_requests_and_the_money_of_each_user(desktop: Desktop) -> None:
     shown = await (await asked(desktop)).get("usage")
     assert "echo 3 100 % 3 0 6 6 &#36;0.0036" in texts(shown)[0]
-    totals = shown.html.split('class="usage-totals"')[1].split("</dl>")[0]
+    totals = shown.html.split('class="totals"')[1].split("</dl>")[0]
     words = " ".join(re.sub(r"<[^>]+>", " ", totals.split(">", 1)[1]).split())
     assert words.startswith("Requests 3 100 % succeeded Input tokens 6 Output tokens 6 Cost &#36;0.0036 Mean latency")
     by_user = await desktop.get("usage/statistics", group="user")

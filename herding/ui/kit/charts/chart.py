@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from herding.ui.kit.format import el
+from herding.ui.kit.tables import head_row
 
 SERIES = 7
 """Colours of series; views/chart.css has them. Further series share one more colour."""
@@ -27,7 +28,7 @@ def figure(
             el(
                 "table",
                 el("caption", title, cls="sr"),
-                el("thead", el("tr", *(el("th", head, scope="col") for head in heads))),
+                head_row(*heads),
                 el("tbody", *body),
                 cls="chart-table",
             ),
@@ -39,7 +40,7 @@ def figure(
     return el("figure", caption, *content, data, cls="chart")
 
 
-def drawing(title: str, description: str, *shapes: object, height: int, cls: str = "") -> Markup:
+def drawing(title: str, description: str, *shapes: object, height: int) -> Markup:
     """Return an SVG as wide as its place; x coordinates are percentages, y coordinates pixels."""
     name = f"chart-{secrets.token_hex(4)}"
     return el(
@@ -51,7 +52,7 @@ def drawing(title: str, description: str, *shapes: object, height: int, cls: str
         aria_labelledby=f"{name}-title {name}-desc",
         width="100%",
         height=str(height),
-        cls=f"chart-area {cls}".strip(),
+        cls="chart-area",
     )
 
 

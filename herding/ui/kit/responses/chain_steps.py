@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from herding.ui.kit.format import chip, el, truncate
+from herding.ui.kit.links import tab_address
 from herding.values import StepChanged, StepRun, StepState
 
 MAX_SHOWN = 5_000
@@ -80,4 +80,4 @@ def _head(name: str, prompt: str, state: StepState) -> list[object]:
 def _link(request_id: str, text: str) -> Markup | None:
     if not request_id:
         return None
-    return el("a", text, href=f"?{urlencode({'tab': 'history', 'request': request_id})}", cls="chain-link")
+    return el("a", text, href=tab_address("history", request=request_id), cls="chain-link")

@@ -21,7 +21,7 @@ async def batch_events(
 ) -> AsyncGenerator[list[Event], None]:
     """Yield the events in batches: at most one batch per `every` seconds, and an empty one after `beat` without any.
 
-    The empty batches let Gradio notice that the client disconnected. Raises what `events` raises, after all events
+    The empty batches let the server notice that the client disconnected. Raises what `events` raises, after all events
     before it; closing this generator closes `events`.
     """
     queue: asyncio.Queue[Event | None] = asyncio.Queue()

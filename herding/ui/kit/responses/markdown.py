@@ -17,6 +17,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import el, entities
 
 MAX_CHARS = 100_000
@@ -25,7 +26,6 @@ MAX_CHARS = 100_000
 MAX_BRACKETS = 2_000
 """A paragraph with more of them is shown as plain text: the time to pair them grows with their square."""
 
-COPY = "Copy"
 _TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "blockquote", "ul", "ol", "li"),
     *("em", "strong", "s", "code", "pre", "a", "span", "table", "thead", "tbody", "tr", "th", "td"),
@@ -102,8 +102,7 @@ def _finish(html: str) -> Markup:
 
 
 def _code_head(found: re.Match[str]) -> str:
-    button = el("button", COPY, type="button", cls="copy", data_copy="", aria_label="Copy code")
-    head = el("div", el("span", Markup(found[1])), button, cls="code-head")  # noqa: S704 (sanitised before)
+    head = el("div", el("span", Markup(found[1])), copy_button("Copy code"), cls="code-head")  # noqa: S704 (sanitised before)
     return f'<div class="code-block">{head}<pre class="code" tabindex="0">'
 
 

@@ -35,11 +35,10 @@ def response_parts(outcome: Outcome) -> Markup:
     )
 
 
-def reasoning_block(text: str, *, streaming: bool = False) -> Markup:
-    """Return reasoning, folded unless it is still being written."""
+def reasoning_block(text: str) -> Markup:
+    """Return reasoning, folded."""
     head = el("summary", "Reasoning", el("span", f" {plural(len(text.split()), 'word')}", cls="muted"))
-    attributes = {"open": "open"} if streaming else {}
-    return el("details", head, el("div", text, cls="reasoning-text"), cls="reasoning", **attributes)
+    return el("details", head, el("div", text, cls="reasoning-text"), cls="reasoning")
 
 
 def tool_call_cards(calls: Iterable[Any]) -> Markup:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from herding.ui.kit.format import chip, el, plural
+from herding.ui.kit.links import tab_address
 from herding.values import Reference
 
 
@@ -23,15 +23,21 @@ def reference_cards(references: Sequence[Reference] | None) -> Markup | None:
 
 def chunk_link(collection: str, document: str, place: str, number: int | None = None) -> Markup:
     """Return a link that opens a chunk in its document in the Knowledge tab."""
-    fields = {"tab": "knowledge", "collection": collection, "document": document}
-    if number is not None:
-        fields["chunk"] = str(number)
-    return el("a", join_place(document, place), href=f"?{urlencode(fields)}", title="Open in the Knowledge tab")
+    chunk = "" if number is None else str(number)
+    href = tab_address("knowledge", collection=collection, document=document, chunk=chunk)
+    return el("a", join_place(document, place), href=href, title="Open in the Knowledge tab")
 
 
 def join_place(document: str, place: str) -> str:
     """Return the name of a document with the place in it."""
     return f"{document} · {place}" if place else document
+
+
+def score_text(reference: Reference, *more: str) -> Markup:
+    """Return the score of a reference and what gave it, with further facts."""
+    score = f"reranked {reference.score:.2f}" if reference.reranker else f"{reference.score:.2f}"
+    title = f"Score of {reference.reranker}" if reference.reranker else "Similarity to the question"
+    return el("span", " · ".join((score, *more)), cls="muted score", title=title)
 
 
 def _card(reference: Reference) -> Markup:
@@ -40,7 +46,7 @@ def _card(reference: Reference) -> Markup:
         "div",
         el("b", f"[{reference.number}]"),
         link,
-        el("span", f"{reference.score:.2f}", cls="muted score") if reference.score else None,
+        score_text(reference) if reference.score or reference.reranker else None,
         chip("Edited", "accent") if reference.edited else None,
         cls="reference-head",
     )

@@ -14,15 +14,16 @@ from typing import Literal
 from markupsafe import Markup
 
 from herding.ui.kit.charts.bars import share_bar
+from herding.ui.kit.fields import copy_button
 from herding.ui.kit.format import (
     checks_chip,
     chip,
     cost_text,
     duration,
     el,
+    failure,
     join,
     key_values,
-    panel,
     plural,
     status_chip,
 )
@@ -106,7 +107,7 @@ def response_text(text: str) -> Markup:
     name, first = f"form-{secrets.token_hex(4)}", {"json": "json", "text": "rendered", "plain": "raw"}[kind]
     radios = (_mode_radio(name, mode, checked=mode == first) for mode in panes)
     switch = el("fieldset", el("legend", "Show response as", cls="sr"), *radios, cls="segments")
-    copy = el("button", "Copy", type="button", cls="copy", data_copy="raw", aria_label="Copy response")
+    copy = copy_button("Copy response")
     return el(
         "div",
         *(el("div", pane, cls="pane", data_pane=mode) for mode, pane in panes.items()),
@@ -185,7 +186,8 @@ def running_status(event: Started, ms: float, *, streaming: bool, first_token_ms
     """Return the status of a request on a node; `streaming` once its first text has arrived."""
     action = "Streaming from" if streaming else "Waiting for first token from"
     first = f" · first token {duration(first_token_ms)}" if first_token_ms is not None else ""
-    text = el("span", f"{action} ", el("b", event.model), f" on {event.node}{first}")
+    more = el("span", f" on {event.node}{first}", cls="status-more")  # left out where there is little room
+    text = el("span", f"{action} ", el("b", event.model), more)
     return el("div", _pulse(), text, _clock(ms), cls="status-line")
 
 
@@ -206,12 +208,7 @@ def not_sent_status(error_type: str) -> Markup:
 
 def error_panel(error_type: str | None, message: str) -> Markup:
     """Return an error beside whatever text had arrived."""
-    return panel("bad", _ERRORS.get(error_type or "", "Model error"), el("p", message), role="alert")
-
-
-def metrics(outcome: Outcome) -> Markup:
-    """Return the tokens and times of a request, and the reason of its routing."""
-    return join([facts(outcome), routing_note(outcome)])
+    return failure(_ERRORS.get(error_type or "", "Model error"), message)
 
 
 def facts(outcome: Outcome) -> Markup:
