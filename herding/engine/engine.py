@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from herding.engine.errors import OverloadedError, WorkerError
-from herding.engine.hub_cache import Download
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model import Job, ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource, is_hub_id, parse_source
 from herding.engine.model_manager import Event, LoadedModel, ModelLoad, ModelManager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from herding.engine.errors import WorkerError
-from herding.engine.hub_cache import Download
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model_files import ModelSource
 from herding.engine.progress import Report
 from herding.engine.requests import GenerationRequest

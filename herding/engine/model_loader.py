@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from herding.engine.fetcher import ModelFetcher
-from herding.engine.hub_cache import Download, HubCache
+from herding.engine.fetching.fetcher import ModelFetcher
+from herding.engine.fetching.hub_cache import Download, HubCache
 from herding.engine.model import ServedModel
 from herding.engine.model_files import ModelSource
 from herding.engine.options import PACKED, Options, default_threads

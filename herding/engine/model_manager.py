@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from herding.engine.errors import BusyError, CancelledError, LoadError, LoadingError, MemoryBudgetError, NoModelError
-from herding.engine.hub_cache import Download
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model import ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.progress import Report

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from herding.engine import hub_download
 from herding.engine.errors import LoadError
-from herding.engine.hub_cache import HubCache
+from herding.engine.fetching import hub_download
+from herding.engine.fetching.hub_cache import HubCache
 from tests.engine.conftest import Child
 from tests.support.fakehub import FakeHub, fakehub
 
@@ -232,7 +232,7 @@ def test_a_hub_that_is_away_is_told_with_what_to_do(start, tmp_path):
 
 
 def test_a_full_disk_is_told_before_and_during_a_download(tmp_path, monkeypatch):
-    from herding.engine.fetch_program import _reason
+    from herding.engine.fetching.program import _reason
 
     cache = HubCache(tmp_path)
     monkeypatch.setattr(hub_download, "_list_files", lambda _: ("0" * 40, [("model.safetensors", 10**15, None)]))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from herding.engine.errors import LoadError
-from herding.engine.fetcher import ModelFetcher
+from herding.engine.fetching.fetcher import ModelFetcher
 from herding.engine.loading import load
 from herding.engine.model_check import check_model
 from herding.engine.model_files import ModelSource, parse_source

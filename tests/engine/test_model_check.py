@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.fetch_program import _reason
+from herding.engine.fetching.program import _reason
 from herding.engine.model_check import check_model
 from herding.errors import ConfigError
 from herding.values.model_paths import expanded, split_path

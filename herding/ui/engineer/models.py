@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -157,7 +158,7 @@ def model_note(
     if selected is None:
         if not prompt.target_models or any(choice.nodes for choice in targets):
             return None
-        if loading := next((choice for choice in targets if choice.loading), None):
+        if loading := next((choice for choice in targets if choice.loads_on), None):
             return el("div", _state(loading, who), id="model-note", cls="engineer-model-note", role="status")
         return el("div", prompt_text.no_model(prompt), id="model-note")
     parts = [_state(selected, who), None if selected.target else _not_a_target(selected, who)]
@@ -174,7 +175,7 @@ def _state(selected: ModelChoice, who: Principal) -> Markup | None:
         percent = None if held.progress is None else f"{held.progress:.2f}"
         bar = el("progress", value=percent, aria_label=f"Loading {selected.id}")
         shown = f" {held.progress:.0%}" if held.progress is not None else ""
-        cancel = _action("Cancel", "cancel", name=f"Cancel loading {selected.id}")
+        cancel = _action("Cancel", "cancel", selected.id, name=f"Cancel loading {selected.id}")
         may_cancel = SWITCH_MODEL in who.rights
         return el("p", bar, f" {loading_text(held)}{shown} ", cancel if may_cancel else None)
     if not selected.offered_by:
@@ -183,7 +184,7 @@ def _state(selected: ModelChoice, who: Principal) -> Markup | None:
     if SWITCH_MODEL not in who.rights:
         return join([error, el("p", f"{_missing(held)} Your role can't load models.")])
     label = "Load model" if held.downloaded is None else "Resume download"
-    return join([error, el("p", f"{_missing(held)} ", _action(label, "load"))])
+    return join([error, el("p", f"{_missing(held)} ", _action(label, "load", selected.id))])
 
 
 def _missing(held: EngineModel) -> str:
@@ -195,13 +196,13 @@ def _missing(held: EngineModel) -> str:
     return f"This model is not loaded{size}."
 
 
-def _action(label: str, verb: str, *, name: str | None = None) -> Markup:
-    """Return a button of the selected model, which returns the picker as of then."""
+def _action(label: str, verb: str, model: str, *, name: str | None = None) -> Markup:
+    """Return a button for a model, which may also be one that Auto waits for; it returns the picker as of then."""
     return button(
         label,
         kind="quiet",
         id=f"model-{verb}",
-        hx_post=f"{URL}/{verb}",
+        hx_post=f"{URL}/{verb}?{urlencode({'of': model})}",
         hx_include="#engineer-form",
         hx_target="#engineer-model",
         hx_swap="outerHTML",

@@ -28,13 +28,13 @@ class ModelRoutes:
     @fragment("POST", "/model/load", RUN)
     async def load_model(self, call: Call) -> Reply:
         """Load the picked model."""
-        await models.load(call.text("model"), call.principal, self._orchestrator)
+        await models.load(call.text("of") or call.text("model"), call.principal, self._orchestrator)
         return Reply(await self._model_picker(call))
 
     @fragment("POST", "/model/cancel", SWITCH_MODEL)
     async def cancel_model(self, call: Call) -> Reply:
         """Cancel loading the picked model."""
-        model = call.text("model")
+        model = call.text("of") or call.text("model")
         cancelled = await models.cancel(model, call.principal, self._orchestrator)
         return Reply(await self._model_picker(call), notice=f"Loading {model} cancelled." if cancelled else "")
 

@@ -1,7 +1,7 @@
 """Downloads or converts one model in a process of its own, which can be killed at any moment.
 
-    python -m herding.engine.fetch_program download OWNER/NAME [--own DIRECTORY] [--max-weights BYTES]
-    python -m herding.engine.fetch_program convert FILE.gguf DIRECTORY
+    python -m herding.engine.fetching.program download OWNER/NAME [--own DIRECTORY] [--max-weights BYTES]
+    python -m herding.engine.fetching.program convert FILE.gguf DIRECTORY
 
 Writes its progress to stdout as lines of JSON: `stage` and `fraction`, and as the last one `path`, or `error` and
 `error_type`. A download that was killed is continued by the next one. A conversion that was killed leaves no directory.
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from herding.engine.errors import LoadError
-from herding.engine.hub_cache import HubCache
-from herding.engine.hub_download import download
+from herding.engine.fetching.hub_cache import HubCache
+from herding.engine.fetching.hub_download import download
 from herding.engine.parent import exit_with_parent
 from herding.engine.progress import ProgressBar, Report, StageProgress
 from herding.values.model_paths import GGUF

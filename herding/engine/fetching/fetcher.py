@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from herding.engine.errors import LoadError, MemoryBudgetError
-from herding.engine.hub_cache import Download, HubCache
+from herding.engine.fetching.hub_cache import Download, HubCache
 from herding.engine.model_check import check_model
 from herding.engine.model_files import INSTALL_COMMAND, ModelSource, is_packaged, packaged_weights
 from herding.engine.progress import Report
@@ -103,7 +103,7 @@ class ModelFetcher:
 async def _run(report: Report, *arguments: str) -> Path:
     """Run the fetch program and return the path that it ends with; kill it when the caller is cancelled."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "herding.engine.fetch_program", *arguments),
+        *(sys.executable, "-m", "herding.engine.fetching.program", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

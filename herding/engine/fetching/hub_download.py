@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from herding.engine.errors import LoadError, MemoryBudgetError
-from herding.engine.hub_cache import PART, HubCache
+from herding.engine.fetching.hub_cache import PART, HubCache
 from herding.engine.progress import ProgressBar, Report, StageProgress
 from herding.values.sizes import format_size
 
