@@ -18,7 +18,7 @@ from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
 from herding.ui.nodes.form import KINDS, edit_form, exchange_view, kind_fields, new_form, read_change, read_node
 from herding.ui.nodes.models import TARGET, slug, small_models
-from herding.ui.nodes.sections import event_list, plugin_list
+from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
 
 PAGE_SIZE = 24
@@ -157,7 +157,7 @@ class NodesTab(View):
     async def _live(self, call: Call) -> Markup:
         """Return all that changes by itself: the nodes, their events, and the line in the header."""
         who, orchestrator = call.principal, self._orchestrator
-        nodes = await orchestrator.nodes.list_all(who)
+        nodes, events = await orchestrator.nodes.list_all(who), await orchestrator.nodes.events(who)
         added = orchestrator.registry.names(who) if MANAGE_NODES in who.rights else frozenset()
         small = {}
         if MODELS in who.rights:
@@ -174,7 +174,8 @@ class NodesTab(View):
             live("div", "nodes-cards", *cards, cls="nodes-cards") if on else _no_nodes(nodes),
             _more(limit, len(on)),
             _off(off, added),
-            event_list(await orchestrator.nodes.events(who)),
+            bot_list(orchestrator.bots(), events),
+            event_list(events, bots=orchestrator.bots()),
             herd_line(nodes, swap=True),
         ]
         return join(part for part in parts if part)
