@@ -33,7 +33,8 @@ class ModelChoice:
     """A model of the picker.
 
     nodes: those that serve it now; offered_by: those that can load it. `held` is its state on an engine, and `loads_on`
-    the node that loads it at this moment.
+    the node that loads it at this moment. `soon` is true if it is loaded without being asked for: a node that offers it
+    starts.
     """
 
     id: str
@@ -42,6 +43,7 @@ class ModelChoice:
     offered_by: tuple[str, ...] = ()
     held: EngineModel | None = None
     loads_on: str = ""
+    soon: bool = False
 
     @property
     def label(self) -> str:
@@ -71,6 +73,7 @@ async def model_choices(prompt: PromptInfo, who: Principal, orchestrator: Orches
                 offered_by=info.offered_by if info else (),
                 held=held,
                 loads_on=loads_on,
+                soon=_comes_soon(model, nodes),
             )
         )
     return found
@@ -89,6 +92,17 @@ def _load_state(model: str, nodes: Sequence[NodeInfo]) -> tuple[EngineModel | No
         if status.loading == model:
             return EngineModel(model, "loading", progress=status.progress, stage=status.detail), node.name
     return found, ""
+
+
+def _comes_soon(model: str, nodes: Sequence[NodeInfo]) -> bool:
+    """Return True if a node starts that will load a model by itself, or that has not said yet whether it will."""
+    for status in (node.status for node in nodes):
+        if status.state not in ("starting", "loading"):
+            continue
+        residents = (held.id for held in status.models if held.resident and held.state == "available")
+        if model in (residents if status.models else status.offers):
+            return True
+    return False
 
 
 def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice], who: Principal) -> Markup:
@@ -159,7 +173,11 @@ def model_note(
         if not prompt.target_models or any(choice.nodes for choice in targets):
             return None
         if loading := next((choice for choice in targets if choice.loads_on), None):
-            return el("div", _state(loading, who), id="model-note", cls="engineer-model-note", role="status")
+            waits = el("p", "Requests wait for it.", cls="muted")
+            return el("div", _state(loading, who), waits, id="model-note", cls="engineer-model-note", role="status")
+        if any(choice.soon for choice in targets):
+            text = el("p", "The models of this prompt are loaded next. Requests wait for them.", cls="muted")
+            return el("div", text, id="model-note", cls="engineer-model-note", role="status")
         return el("div", prompt_text.no_model(prompt), id="model-note")
     parts = [_state(selected, who), None if selected.target else _not_a_target(selected, who)]
     shown = [part for part in parts if part]
