@@ -13,8 +13,8 @@ import yaml
 from pydantic import SecretStr
 
 from herding.bots import client, inbox
+from herding.bots.program import serve_discord
 from herding.errors import ConfigError
-from herding.main import serve_discord
 from herding.settings import Settings
 from herding.values import Limit, User
 from tests.api.conftest import live
