@@ -65,6 +65,35 @@ def no_price(text: str, argument: str) -> str:
     return text
 
 
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def unreadable(*_: Any) -> Any:
+    raise Unreadable
+
+
+async def unreadable_async(*_: Any) -> Any:
+    raise Unreadable
+
+
+async def cancels(*_: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+def spoils(call: SourceCall) -> str:
+    """Change all that it got."""
+    call.arguments["list"].append("more")  # type: ignore[attr-defined]
+    call.variables["numbers"].append(9)
+    return "done"
+
+
+def spoils_argument(text: str, argument: list[str]) -> str:
+    argument.append(text)
+    return " ".join(argument)
+
+
 class Example:
     """A plugin of another package."""
 
@@ -78,7 +107,15 @@ class Example:
             "blocks": lambda call: time.sleep(30),
             "exits": exits,
             "exits_async": exits_async,
+            "cancels": cancels,
+            "unreadable": unreadable,
+            "unreadable_async": unreadable_async,
+            "spoils": spoils,
         }
+
+    @hookimpl
+    def herding_checks(self) -> dict[str, Any]:
+        return {"spoils": lambda text, argument: argument.append(text), "cancels": cancels, "unreadable": unreadable}
 
     @hookimpl
     def herding_response_filters(self) -> dict[str, Any]:
@@ -88,6 +125,9 @@ class Example:
             "mask": Masker,
             "refuse": Refuser,
             "types": lambda text, argument: 5,
+            "spoils": spoils_argument,
+            "cancels": cancels,
+            "unreadable": unreadable,
             "exits": exits,
             "blocks": lambda text, argument: time.sleep(30),
         }
@@ -347,3 +387,40 @@ def test_a_query_for_another_thread_is_complete() -> None:
     made = query.detached()
     made._evidence = None  # type: ignore[assignment]
     assert (made.quality["b"], made.star_shares["a"], made.turn, made.describe("b")) == (0.9, 0.1, 3, "about b")
+
+
+async def test_what_a_plugin_gets_is_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with place_with(tmp_path, monkeypatch) as place:
+        more = (
+            "variables:\n  numbers: {type: number_list, default: [1, 2]}\n"
+            "  state: {source: spoils, arguments: {list: [a]}}\n"
+            "filters: [{name: spoils, argument: [x]}]\nchecks: {plugins: {spoils: [y]}}\n"
+        )
+        write(place, "spoiled", more, text="{{numbers}} {{state}}")
+        for _ in range(3):
+            outcome = await run(place, "spoiled")
+            assert (outcome.answer, outcome.checks.ok) == ("x 1, 2 done", True)
+            assert outcome.variables["numbers"] == [1, 2]
+        prompt = (await place.orchestrator.prompts.get("spoiled", ADMIN)).content
+        assert prompt["checks"] == {"plugins": {"spoils": ["y"]}}
+        assert prompt["filters"] == [{"name": "spoils", "argument": ["x"]}]
+
+
+@pytest.mark.parametrize("name", ["cancels", "unreadable", "unreadable_async"])
+async def test_an_odd_exception_is_a_failure_of_the_plugin_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    said = "CancelledError" if name == "cancels" else "Unreadable"
+    async with place_with(tmp_path, monkeypatch) as place:
+        write(place, "sourced", f"variables: {{text: {{source: {name}}}}}\n")
+        with pytest.raises(PluginFailedError, match=said):
+            await run(place, "sourced")
+        if name != "unreadable_async":
+            write(place, "filtered", TEXT + f"filters: [{name}]\n")
+            with pytest.raises(PluginFailedError, match=said):
+                await run(place, "filtered", text="x")
+            write(place, "checked", TEXT + f"checks: {{plugins: {{{name}: 1}}}}\n")
+            outcome = await run(place, "checked", text="x")
+            assert outcome.checks.ok is None
+            assert said in (outcome.checks.reason or "")
+        assert place.orchestrator.running() == 0

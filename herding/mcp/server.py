@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 import mcp_types as types
@@ -84,7 +85,7 @@ class _Handlers:
                 message = f"The prompt '{found.key}' has steps that run on models. Call the tool run_prompt."
                 raise UserError(message, param="name")
             request = Request(f"{found.key}@{found.number}", params.arguments or {})
-            rendered = await self._orchestrator.pipeline.preview(request, who)
+            rendered = await self._orchestrator.pipeline.render(request, who)
             if rendered.messages is None:
                 messages = [_message("user", rendered.text or "")]
             else:
@@ -114,13 +115,13 @@ class _Handlers:
         )
 
     async def list_resources(self, context: Context, params: PageParams) -> types.ListResourcesResult:
-        """List the requests of the history that the caller may see, newest first."""
+        """List the requests of the history that the caller may see, newest first; a chain names those of its steps."""
         who = caller(context)
         if HISTORY not in who.rights:
             return types.ListResourcesResult(resources=[])
         async with _errors():
             start = _offset(params)
-            page = await self._orchestrator.history.page(HistoryFilter(), who, offset=start, limit=PAGE)
+            page = await self._orchestrator.history.page(HistoryFilter(steps=False), who, offset=start, limit=PAGE)
             following = str(start + PAGE) if page.more or start + PAGE < page.total else None
             found = [_resource(entry.outcome) for entry in page.entries]
             return types.ListResourcesResult(resources=found, next_cursor=following)
@@ -261,6 +262,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "total_ms": round(outcome.timings.total_ms, 1),
         "checks_passed": outcome.checks.ok,
         "error": outcome.error,
+        "parent": outcome.parent,
+        "step": outcome.step,
+        "steps": None if outcome.steps is None else [asdict(step) for step in outcome.steps],
+        "references": None if outcome.references is None else [asdict(one) for one in outcome.references],
         "ratings": [
             {"user": rating.principal, "stars": rating.stars, "comment": rating.comment} for rating in entry.ratings
         ],

@@ -223,4 +223,5 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "cost": None if outcome.cost is None else to_dollars(outcome.cost),
         "total_ms": round(outcome.timings.total_ms, 1),
         "steps": None if outcome.steps is None else [asdict(step) for step in outcome.steps],
+        "references": None if outcome.references is None else [asdict(one) for one in outcome.references],
     }

@@ -42,7 +42,7 @@ class Caller:
             future = self._in_thread(lambda: function(*arguments))
         try:
             async with asyncio.timeout(seconds):
-                result = await asyncio.wrap_future(future)
+                result = await _result_of(future)
         except TimeoutError:
             raise PluginError(f"it took longer than {seconds:g} seconds") from None
         if inspect.isawaitable(result):
@@ -86,6 +86,17 @@ class Caller:
             return self._loop
 
 
+async def _result_of(future: Future[Any]) -> Any:
+    """Return the result of a call. Raises PluginError for one that ended as if its caller had been cancelled."""
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise PluginError("CancelledError: its coroutine was cancelled") from None
+
+
 async def _contained(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
     """Return the result of a coroutine; an exception that would end the event loop becomes a PluginError."""
     try:
@@ -103,7 +114,10 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _failure(error: BaseException) -> Exception:
     if isinstance(error, RefusedError | PluginError):
         return error
-    said = error.message if isinstance(error, HerdingError) else str(error)
+    try:
+        said = error.message if isinstance(error, HerdingError) else str(error)
+    except Exception:  # noqa: BLE001 (an exception of a plugin may fail in any way, too)
+        said = "its message can't be read"
     return PluginError(f"{type(error).__name__}: {said}"[:500])
 
 

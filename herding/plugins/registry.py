@@ -6,6 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -161,7 +162,7 @@ class Plugins:
             return None, f"the check '{name}' is not installed"
         owner = self.owner(f"check {name}")
         try:
-            reason = await self._caller(owner).call(check, text, argument, seconds=self._call_seconds)
+            reason = await self._caller(owner).call(check, text, deepcopy(argument), seconds=self._call_seconds)
             if reason is not None and not isinstance(reason, str):
                 raise PluginError(f"it returned {type(reason).__name__}, not a text or None")
         except Exception as error:  # noqa: BLE001 (also a RefusedError, which is none of its business)

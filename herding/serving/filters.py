@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from inspect import isclass
 from typing import Any, Literal
@@ -166,13 +167,13 @@ class _Stage:
         return made
 
     async def _whole(self, text: str) -> str:
-        return await self._call(self._filter, text, self._used.argument) if text else ""
+        return await self._call(self._filter, text, deepcopy(self._used.argument)) if text else ""
 
     async def _piece(self, text: str, *, ended: bool) -> str:
         if self._stream is None:
             if not text:
                 return ""
-            self._stream = await self._plugins.call(self._what, self._filter, self._used.argument)
+            self._stream = await self._plugins.call(self._what, self._filter, deepcopy(self._used.argument))
         made = await self._call(self._stream.feed, text) if text else ""
         return made + await self._call(self._stream.end) if ended else made
 

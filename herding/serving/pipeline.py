@@ -159,6 +159,14 @@ class Pipeline:
         require(who, RUN)
         return await self._preparer.preview(request, who)
 
+    async def render(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` sends to a model: as `preview`, with what sources and retrieval fill.
+
+        Raises UserError for a chain.
+        """
+        require(who, RUN)
+        return await self._preparer.render(request, who)
+
     async def input_size(self, request: Request, who: Principal) -> InputSize:
         """Return the tokens of the input of `request`: counted by a model that may serve it, else estimated."""
         require(who, RUN)

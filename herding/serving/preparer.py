@@ -87,9 +87,7 @@ class Preparer:
         self, request: Request, found: RunnableVersion, prompt: Prompt, values: dict[str, Value], who: Principal
     ) -> PreparedRequest:
         """Return a run of a prompt's text with checked values."""
-        retrieved = await self._retrieve(prompt, values, request, who)
-        if prompt.retrieval and retrieved:
-            values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
+        retrieved = await self._fill_context(prompt, values, request, who)
         own = check_parameters(request.parameters)
         parameters = own.over(prompt.parameters.value())
         if prompt.filters:
@@ -236,6 +234,15 @@ class Preparer:
             await self._sources.fill(key, prompt.variables, request.variables, values, who)
         return values
 
+    async def _fill_context(
+        self, prompt: Prompt, values: dict[str, Value], request: Request, who: Principal
+    ) -> Retrieved | None:
+        """Put what the retrieval of a prompt finds into its variable, and return it."""
+        retrieved = await self._retrieve(prompt, values, request, who)
+        if prompt.retrieval and retrieved:
+            values[prompt.retrieval.into] = retrieved.text or values[prompt.retrieval.into]
+        return retrieved
+
     async def _retrieve(
         self, prompt: Prompt, values: Mapping[str, Value], request: Request, who: Principal
     ) -> Retrieved | None:
@@ -257,6 +264,19 @@ class Preparer:
         if request.context is not None:
             return await self._retriever.given(retrieval, request.context, who)
         return await self._retriever.retrieve(retrieval, values, who)
+
+    async def render(self, request: Request, who: Principal) -> RenderedPrompt:
+        """Return what a run of `request` sends to a model, with what its sources and its retrieval fill.
+
+        A chain has no such text: UserError.
+        """
+        found, prompt = await self._prompts.resolve_request(request, who)
+        if prompt.steps:
+            message = f"The prompt '{found.key}' has steps that run on models. Run it instead."
+            raise UserError(message, param="prompt")
+        values = await self._values(found.key, prompt, request, who)
+        await self._fill_context(prompt, values, request, who)
+        return compose(prompt, values, request.turns or ())
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""

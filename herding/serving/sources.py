@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,8 +44,8 @@ class VariableSources:
         others = {name: value for name, value in values.items() if name not in sourced}
 
         async def ask(name: str, source: str, variable: Variable) -> None:
-            arguments = filled_arguments(variable.arguments or {}, others)
-            call = SourceCall(arguments, others, prompt=key, user=who.id, role=who.role)
+            arguments = deepcopy(filled_arguments(variable.arguments or {}, others))
+            call = SourceCall(arguments, deepcopy(others), prompt=key, user=who.id, role=who.role)
             try:
                 found = await self._plugins.value(source, call)
             except PluginFailedError as error:

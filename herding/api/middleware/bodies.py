@@ -34,6 +34,9 @@ LARGE_ROUTES = (
     "/api/v1/prompts.zip",
 )
 
+UPLOADS = ("/api/v1/collections/", "/ui/knowledge/collections/")
+"""The beginnings of routes that take documents."""
+
 PARSED_ALONE = 200_000
 """Bytes from which a JSON body is looked at before it is parsed, and parsed while no other is."""
 
@@ -102,7 +105,7 @@ class BodiesMiddleware:
         if who.account:
             return self._max_guest_body
         path: str = scope["path"]
-        large = path in LARGE_ROUTES or (path.startswith("/api/v1/collections/") and path.endswith("/documents"))
+        large = path in LARGE_ROUTES or (path.startswith(UPLOADS) and path.endswith("/documents"))
         return self._max_body if large else min(MAX_SMALL_BODY, self._max_body)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send, *, length: bytes | None, most: int) -> None:

@@ -13,6 +13,7 @@ from herding.ui.compare.inputs import FORM
 from herding.ui.kit.fields import star_field
 from herding.ui.kit.format import chip, el, empty_state, join, status_chip
 from herding.ui.kit.responses import response
+from herding.ui.kit.responses.chain_steps import recorded_steps
 from herding.ui.kit.responses.message_parts import response_parts
 from herding.ui.kit.responses.references import reference_cards
 from herding.values import Outcome, Principal
@@ -44,9 +45,10 @@ def more_id(letter: str) -> str:
 
 
 def more(outcome: Outcome) -> Markup:
-    """Return the error of a response and its details, folded."""
+    """Return the error of a response, the steps of a chain, and the details, folded."""
     error = response.error_panel(outcome.error_type, outcome.error) if outcome.error else None
-    return el("div", error, response.details(outcome, response.routing_note(outcome)), cls="response")
+    steps = recorded_steps(outcome.steps) if outcome.steps else None
+    return el("div", error, steps, response.details(outcome, response.routing_note(outcome)), cls="response")
 
 
 def hidden_more(outcome: Outcome) -> Markup | None:

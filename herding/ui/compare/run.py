@@ -92,6 +92,8 @@ class RunRoutes:
                 if name == "status" and hidden:
                     yield "status", results.waiting(streaming=streaming)
                     continue
+                if name == "steps" and hidden:  # they tell the prompt and its version
+                    continue
                 if name in ("text", "reasoning") and not streaming:
                     streaming = True
                     if hidden:

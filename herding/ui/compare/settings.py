@@ -14,6 +14,7 @@ from herding.ui.engineer.models import ModelChoice, model_options
 from herding.ui.engineer.setting_fields import COMMON_PARAMETERS, PARAMETERS, SettingField
 from herding.ui.kit.fields import select_field, text_field
 from herding.ui.kit.format import el, format_value, join
+from herding.ui.kit.variables import given_values
 from herding.values import Outcome, Parameters, PromptInfo
 
 AUTO = "Auto"
@@ -143,7 +144,7 @@ def changed_inputs(board: Board) -> list[str]:
     """Return the variables whose values differ from those of the replayed request."""
     if board.past is None:
         return []
-    before: Mapping[str, Any] = board.past.outcome.variables
+    before: Mapping[str, Any] = given_values(board.past.outcome, board.prompt)
     return [
         name
         for name, value in board.values.items()

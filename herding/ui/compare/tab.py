@@ -52,6 +52,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
 from herding.ui.kit.live import out_of_band
 from herding.ui.kit.stars import parse_stars
+from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
 
@@ -94,7 +95,7 @@ class CompareTab(RunRoutes, View):
         resolved = await self._choices.resolve(columns, live, who)
         if past is not None:
             notes.append(replay.replay_note(past.outcome, resolved[0].config if resolved else ColumnConfig()))
-        typed = past.outcome.variables if past else await self._drafts.values(live.key, who)
+        typed = given_values(past.outcome, live) if past else await self._drafts.values(live.key, who)
         board = Board(live, resolved, dict(typed), past)
         address = {
             "prompt": live.key if key or past else "",

@@ -32,6 +32,7 @@ from herding.ui.engineer.saving import can_save
 from herding.ui.engineer.variables import card, control, shape
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
+from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Principal, PromptInfo
 
@@ -107,7 +108,7 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         own = saved.parameters.given()
         changed = {name: value for name, value in given.items() if value != own.get(name)}
         changed = {name: list(value) if name == "stop" else value for name, value in changed.items()}
-        edits = Edits(dict(row.variables), parameters=changed)
+        edits = Edits(given_values(row, saved), parameters=changed)
         made = await with_edits(saved, edits, who, self._orchestrator)
         await store(made, who, self._orchestrator)
         return saved.key, _request_note(row.version, saved, edited=row.edited)

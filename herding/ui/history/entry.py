@@ -38,14 +38,19 @@ DELETE_QUESTION = (
 )
 
 
-def details(entry: Entry, who: Principal) -> Markup:
-    """Return the whole request; that of a running one follows it."""
+def details(entry: Entry, who: Principal, listed: Mapping[str, str] | None = None) -> Markup:
+    """Return the whole request; that of a running one follows it.
+
+    Links to other requests keep `listed`, the fields of the list beside it.
+    """
     row = entry.outcome
     follow = {"hx_get": f"{ENTRIES}/{row.request_id}?follow=1", "hx_trigger": POLL, "hx_swap": "outerHTML"}
-    shown = [el("section", el("h3", title), content) for title, content in sections(entry, who) if content]
+    shown = [
+        el("section", el("h3", title), content) for title, content in sections(entry, who, listed or {}) if content
+    ]
     return el(
         "article",
-        _head(row),
+        _head(row, listed or {}),
         _actions(entry, who),
         *shown,
         cls="history-entry",
@@ -55,25 +60,25 @@ def details(entry: Entry, who: Principal) -> Markup:
     )
 
 
-def sections(entry: Entry, who: Principal) -> list[tuple[str, Markup | None]]:
+def sections(entry: Entry, who: Principal, listed: Mapping[str, str]) -> list[tuple[str, Markup | None]]:
     """Return the parts of a request in their order, each with its title."""
     row = entry.outcome
     rating = feedback(row.request_id, entry=entry, reader=who, path=ENTRIES) if RATE in who.rights else None
     return [
         ("Input", request_input(row) if has_content(row) else None),
         ("Response", _response(row)),
-        ("Steps", step_list(entry.children, row.steps or ()) if entry.children or row.steps else None),
+        ("Steps", step_list(entry.children, row.steps or (), listed) if entry.children or row.steps else None),
         ("Rating", rating),
         ("Request", _request(row)),
     ]
 
 
-def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun] = ()) -> Markup:
+def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun], listed: Mapping[str, str]) -> Markup:
     """Return the requests of the steps of a chain, each with a link to it, and the steps that made none."""
     rows = [
         el(
             "li",
-            el("a", step.step, href=tab_address("history", request=step.request_id)),
+            el("a", step.step, href=tab_address("history", **{**listed, "request": step.request_id})),
             el("span", f"{step.prompt}{f' v{step.version}' if step.version else ''}", cls="muted"),
             status_chip(step.status),
             chip("Check failed", "warn") if step.checks_passed is False else None,
@@ -96,13 +101,17 @@ def not_found(message: str) -> Markup:
     return el("article", _bar(), panel("warn", message), cls="history-entry")
 
 
-def _head(row: Outcome) -> Markup:
+def _head(row: Outcome, listed: Mapping[str, str]) -> Markup:
     version = f"v{row.version}" if row.version else ""
     edited = chip("Unsaved changes", "accent") if row.edited else None
     title = el("h2", request_name(row), " ", el("span", version, cls="muted") if version else None)
     about = el("div", status_chip(row.status), checks_chip(row.checks), edited, datetime_tag(row.created_at),
                el("span", row.principal, cls="muted"), cls="chips history-about")  # fmt: skip
-    chain = el("a", "Open the chain", href=tab_address("history", request=row.parent)) if row.parent else None
+    chain = (
+        el("a", "Open the chain", href=tab_address("history", **{**listed, "request": row.parent}))
+        if row.parent
+        else None
+    )
     step = el("p", f"Step {row.step} of a chain. ", chain, cls="muted") if chain else None
     return el("header", _bar(), title, about, step, cls="history-head")
 

@@ -117,6 +117,12 @@ def address(call: Call) -> dict[str, str]:
     return kept | {"sort": written_sort(read_sort(call))}
 
 
+def of_address(call: Call) -> dict[str, str]:
+    """Return the fields in the address of the page that asks, for links which leave the list as it is."""
+    found = {name: next(iter(call.address.get(name, ())), "") or call.text(name) for name in FIELDS}
+    return {name: value for name, value in found.items() if value}
+
+
 def form(call: Call, facets: Facets, who: Principal) -> Markup:
     """Return the fields; those of a narrow screen are folded."""
     kinds = [f"{KIND}{kind}" for kind in FILTER_KINDS if kind in facets.kinds]

@@ -49,15 +49,15 @@ class HistoryTab(View):
             listing = await self._list(call, selected)
         except HerdingError as error:  # the fields stay, so that they can be changed
             listing = failure("Can't show these requests", error.message)
-        opened = await self._open_entry(selected, call.principal) if selected else Markup()
+        opened = await self._open_entry(selected, call) if selected else Markup()
         aside = el("aside", opened, id="history-detail", cls="detail", aria_label="Request",
                    data_drawer="request")  # fmt: skip
         split = el("div", el("div", listing, id="history-list"), aside, cls="split-view drawer history-split")
         return el("div", filters.form(call, facets, call.principal), split, cls="history", data_module="history")
 
-    async def _open_entry(self, request_id: str, who: Principal) -> Markup:
+    async def _open_entry(self, request_id: str, call: Call) -> Markup:
         try:
-            return request_view.details(await self._orchestrator.history.entry(request_id, who), who)
+            return self._details(await self._orchestrator.history.entry(request_id, call.principal), call)
         except NotFoundError as error:
             return request_view.not_found(error.message)
 
@@ -124,7 +124,7 @@ class HistoryTab(View):
     async def entry(self, call: Call) -> Reply:
         """Return a request in full; the address names it, unless the page only follows it."""
         request_id, who = call.path["request_id"], call.principal
-        shown = request_view.details(await self._orchestrator.history.entry(request_id, who), who)
+        shown = self._details(await self._orchestrator.history.entry(request_id, who), call)
         return Reply(shown, address={} if call.text("follow") else {"request": request_id})
 
     @fragment("POST", "/entries/{request_id}/rate", RATE)
@@ -157,7 +157,10 @@ class HistoryTab(View):
                 "Request not found. You can only delete the content of your own requests.", param="request_id"
             )
         entry = await self._orchestrator.history.entry(request_id, who)
-        return Reply(request_view.details(entry, who), notice="Content deleted.", events=_changed_row(entry, call))
+        return Reply(self._details(entry, call), notice="Content deleted.", events=_changed_row(entry, call))
+
+    def _details(self, entry: Entry, call: Call) -> Markup:
+        return request_view.details(entry, call.principal, filters.of_address(call))
 
 
 def _shown(call: Call, selected: str) -> Shown:

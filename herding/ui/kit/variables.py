@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from herding.ui.kit.format import format_value
+from herding.values import Outcome, PromptInfo
 
 UNSET = "– select –"
 """The option of a choice without a default."""
@@ -15,6 +16,16 @@ def initial_value(variable: Mapping[str, Any]) -> Any:
     """Return the value of an untouched field: the default, else empty."""
     default = variable.get("default")
     return bool(default) if variable["type"] == "boolean" else format_value(default)
+
+
+def given_values(row: Outcome, prompt: PromptInfo) -> dict[str, Any]:
+    """Return the values with which a request can be repeated: without the text that it retrieved.
+
+    With that text, the new request would retrieve nothing, and have no references.
+    """
+    retrieval = prompt.content.get("retrieval")
+    filled = retrieval.get("into", "context") if row.references and isinstance(retrieval, Mapping) else None
+    return {name: value for name, value in row.variables.items() if name != filled}
 
 
 def help_text(variable: Mapping[str, Any]) -> str:

@@ -153,9 +153,13 @@ class KnowledgeTab(View):
             told = (error.type, error.message) if error is not None else ("", "The request ended early.")
             return join([not_sent_status(told[0]), error_panel(*told)])
 
-        models = text_models(await self._orchestrator.nodes.list_all(who))
-        if not models:
-            raise UserError("No model is available. Load one in the Nodes tab.")
+        try:
+            models = text_models(await self._orchestrator.nodes.list_all(who))
+            if not models:
+                raise UserError("No model is available. Load one in the Nodes tab.")
+        except HerdingError as error:
+            yield "done", await finish(None, error, "")
+            return
         request = Request(
             prompt=ASK_KEY, variables={"question": text}, whole=ask_prompt(name, models, rerank=call.text("rerank"))
         )

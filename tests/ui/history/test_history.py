@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from starlette.datastructures import FormData, QueryParams
@@ -314,3 +315,24 @@ async def test_texts_of_users_and_models_stay_texts(desktop: Desktop) -> None:
         assert "<script" not in shown
         assert "<img" not in shown
         assert "&lt;img" in shown
+
+
+async def test_links_between_a_chain_and_its_steps_keep_the_filters(desktop: Desktop) -> None:
+    desktop.place.write("pair", "name: Pair\nsteps: [{prompt: say, name: one, into: x}, {prompt: say, name: two}]\n")
+    await desktop.place.orchestrator.load()
+    chain = await desktop.place.orchestrator.pipeline.run(Request("pair"), ADMIN)
+    filters = {"tab": "history", "prompt": "pair", "sort": "stars", "text": "a & b"}
+
+    async def linked(request_id: str, text: str) -> dict[str, list[str]]:
+        at = {"hx-current-url": f"http://herding.test/?{urlencode({**filters, 'request': request_id})}"}
+        html = (await desktop._ask("GET", f"history/entries/{request_id}", None, headers=at)).html
+        found = re.search(rf'href="([^"]+)"[^>]*>{text}</a>', html)
+        assert found, text
+        return parse_qs(urlsplit(unescape(found[1])).query)
+
+    step = (chain.steps or ())[0].request_ids[0]
+    kept = {name: [value] for name, value in filters.items()}
+    assert await linked(chain.request_id, "one") == kept | {"request": [step]}
+    assert await linked(step, "Open the chain") == kept | {"request": [chain.request_id]}
+    whole = await desktop.get("history", prompt="pair", request=chain.request_id)
+    assert f"prompt=pair&amp;request={step}" in whole

@@ -14,7 +14,7 @@ from herding.ui.kit.responses.references import reference_cards
 from herding.ui.knowledge.tab import ask_prompt, text_models
 from herding.values import Reference
 from tests.support.herding import ADMIN, GUEST
-from tests.ui.conftest import HOSTILE_TEXT, Desktop
+from tests.ui.conftest import HOSTILE_TEXT, Desktop, Served
 
 READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
 
@@ -72,3 +72,17 @@ def test_filters_of_polls_are_true_or_false() -> None:
     }
     assert len(filters) > 3
     assert [found for found in filters if re.search(r"(^|&& )this[\w.]*offsetParent$", found[1])] == []
+
+
+async def test_a_question_that_cannot_be_asked_is_told_in_place(desktop: Desktop) -> None:
+    who = replace(ADMIN, rights=ADMIN.rights - {"nodes"})
+    told = await desktop.post("knowledge/collections/docs/ask", who=who, text="who?")
+    assert "event: done" in told
+    assert "panel bad" in told
+
+
+def test_the_page_takes_documents_as_large_as_the_api_does(served: Served) -> None:
+    files = {"files": ("large.txt", b"wool " * 500_000)}
+    sent = served.client.post("/ui/knowledge/collections/none/documents", files=files, headers=served.headers(True))
+    assert sent.status_code == 404
+    assert "'none'" in sent.json()["error"]["message"]
