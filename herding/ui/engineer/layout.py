@@ -22,6 +22,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.links import tab_address
+from herding.ui.kit.yaml_field import yaml_field
 from herding.values import Principal, PromptInfo
 
 FORM = "engineer-form"
@@ -172,21 +173,11 @@ def shown_variables(edited: EditedPrompt) -> dict[str, dict[str, Any]]:
 
 def _yaml_part(edited: EditedPrompt) -> Markup:
     label = el("label", el("h2", "YAML"), for_="engineer-yaml")
-    area = el(
-        "textarea",
-        f"\n{edited.text}",
-        name="yaml",
-        id="engineer-yaml",
-        rows="20",
-        cls="input mono",
-        spellcheck="false",
-        wrap="off",
-    )
-    lines = el("pre", cls="engineer-lines", aria_hidden="true")
+    field = yaml_field(edited.text, "yaml", id="engineer-yaml", errors="[data-error=yaml]")
     values = variables.variable_cards(edited.prompt.variables, edited.values, definitions=None, can_define=False)
     return join(
         [
-            el("section", label, el("div", lines, area, cls="engineer-yaml"), messages.error_slot("yaml"),
+            el("section", label, messages.error_slot("yaml"), field,
                id="yaml-section", cls="engineer-section"),
             el("section", el("h2", "Variables"), values, id="variables-section", cls="engineer-section"),
             retrieved.section(edited),

@@ -9,24 +9,27 @@ import yaml
 from markupsafe import Markup
 from starlette.datastructures import UploadFile
 
-from herding.access.operations import COLLECTIONS, RUN, SAVE
+from herding.access.operations import COLLECTIONS, PROMPTS, RUN, SAVE
 from herding.errors import HerdingError, UserError
 from herding.knowledge.documents import uploaded_document
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.responses.response import error_panel, not_sent_status, response_view
 from herding.ui.kit.responses.stream import response_events
 from herding.ui.kit.views import Call, Reply, View, fragment
+from herding.ui.knowledge import example
 from herding.ui.knowledge.pages import (
     NOT_SELECTED,
     PAGE_SIZE,
+    PROMPT,
     collection_list,
     collection_page,
     document_page,
     document_table,
+    first_page,
     matches,
     new_collection,
 )
-from herding.values import NodeInfo, Outcome, Principal, Request
+from herding.values import Collection, NodeInfo, Outcome, Principal, Request
 
 TOP_K = 8
 CHUNKS = 20
@@ -53,16 +56,12 @@ class KnowledgeTab(View):
         """Return the whole tab, with the collection, and the chunk of a document, that the address names."""
         name, key = call.text("collection"), call.text("document")
         found = await self._orchestrator.collections.listing(call.principal)
-        page = NOT_SELECTED
-        if any(one.name == name for one in found):
-            page = await self._page(name, call.principal)
-        chunks = await self._document(name, key, call) if key and page is not NOT_SELECTED else None
-        editor = SAVE in call.principal.rights
-        models = self._orchestrator.collections.models(call.principal) if editor else ()
+        known = any(one.name == name for one in found)
+        page = await self._page(name, call.principal) if known else await self._unselected(found, call.principal)
+        chunks = await self._document(name, key, call) if key and known else None
         aside = el(
             "aside",
-            el("div", collection_list(found, name), id="knowledge-list"),
-            new_collection(models) if editor else None,
+            el("div", self._side(found, name, call.principal), id="knowledge-list"),
             cls="knowledge-side",
             aria_label="Collections",
         )
@@ -82,6 +81,15 @@ class KnowledgeTab(View):
         listing = await self._listing(made.name, call.principal)
         return Reply(join([page, listing]), notice=f"Created {made.name}.", address=_address(made.name))
 
+    @fragment("POST", "/example", COLLECTIONS)
+    async def try_example(self, call: Call) -> Reply:
+        """Create a collection with a few documents to try, and open it."""
+        who, collections = call.principal, self._orchestrator.collections
+        name = (await collections.create(example.NAME, who, description=example.DESCRIPTION)).name
+        await collections.add(name, example.example_documents(), who)
+        page = await self._page(name, who, question=example.QUESTION)
+        return Reply(join([page, await self._listing(name, who)]), notice=f"Created {name}.", address=_address(name))
+
     @fragment("GET", "/collections/{name}", COLLECTIONS)
     async def collection(self, call: Call) -> Reply:
         """Open a collection."""
@@ -93,8 +101,9 @@ class KnowledgeTab(View):
         """Delete a collection."""
         name = call.path["name"]
         await self._orchestrator.collections.delete(name, call.principal)
-        listing = await self._listing("", call.principal)
-        return Reply(join([NOT_SELECTED, listing]), notice=f"Deleted {name}.", address=_address(""))
+        found = await self._orchestrator.collections.listing(call.principal)
+        page, listing = await self._unselected(found, call.principal), await self._listing("", call.principal)
+        return Reply(join([page, listing]), notice=f"Deleted {name}.", address=_address(""))
 
     @fragment("GET", "/collections/{name}/documents", COLLECTIONS)
     async def documents(self, call: Call) -> Markup:
@@ -166,7 +175,23 @@ class KnowledgeTab(View):
         async for event in response_events(self._orchestrator.pipeline.stream(request, who), finish):
             yield event
 
-    async def _page(self, name: str, who: Principal) -> Markup:
+    async def _unselected(self, found: Sequence[Collection], who: Principal) -> Markup:
+        """Return what is shown while no collection is open."""
+        if found:
+            return NOT_SELECTED
+        editor = SAVE in who.rights
+        models = self._orchestrator.collections.models(who) if editor else ()
+        prompts = await self._orchestrator.prompts.list_all(who) if PROMPTS in who.rights else ()
+        has_prompt = "engineer" in who.tabs and any(prompt.key == PROMPT for prompt in prompts)
+        return first_page(models, may_edit=editor, has_prompt=has_prompt)
+
+    def _side(self, found: Sequence[Collection], chosen: str, who: Principal) -> Markup:
+        """Return the list of collections and the form for a new one; empty without any, when the page has that form."""
+        editor = SAVE in who.rights and bool(found)
+        form = new_collection(self._orchestrator.collections.models(who)) if editor else None
+        return join([collection_list(found, chosen), form])
+
+    async def _page(self, name: str, who: Principal, *, question: str = "") -> Markup:
         found = await self._orchestrator.collections.get(name, who)
         documents = await self._orchestrator.collections.documents(name, who, limit=PAGE_SIZE)
         editor = SAVE in who.rights
@@ -177,6 +202,7 @@ class KnowledgeTab(View):
             may_edit=editor,
             may_ask=editor and RUN in who.rights,
             rerankers=self._orchestrator.collections.rerankers(who),
+            question=question,
         )
 
     async def _documents(self, name: str, offset: int, who: Principal) -> Markup:
@@ -194,7 +220,7 @@ class KnowledgeTab(View):
     async def _listing(self, chosen: str, who: Principal) -> Markup:
         """Return the list of collections, which htmx puts in its place beside the target."""
         found = await self._orchestrator.collections.listing(who)
-        return el("div", collection_list(found, chosen), id="knowledge-list", hx_swap_oob="innerHTML")
+        return el("div", self._side(found, chosen, who), id="knowledge-list", hx_swap_oob="innerHTML")
 
 
 def ask_prompt(collection: str, models: Sequence[str], *, rerank: str = "") -> str:

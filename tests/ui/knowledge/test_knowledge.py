@@ -21,8 +21,11 @@ READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
 
 async def test_without_collections_the_tab_says_what_one_is(desktop: Desktop) -> None:
     shown = await desktop.get("knowledge")
-    assert "No collections yet" in shown
-    assert "Nothing selected" in shown
+    assert "Let prompts answer from your documents" in shown
+    assert "Nothing selected" not in shown
+    assert "Your role can&#x27;t create collections." in await desktop.get("knowledge", who=READER)
+    with pytest.raises(AccessError):
+        await desktop.post("knowledge/example", who=READER)
 
 
 async def test_who_may_not_is_refused(desktop: Desktop) -> None:
