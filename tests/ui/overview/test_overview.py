@@ -101,7 +101,7 @@ async def test_the_drawer_tells_everything_and_leads_on(desktop: Desktop) -> Non
         "temperature",
         "Not available",
         "Optional",
-        "All 1 version",
+        "All versions (1)",
         *(f'href="?tab={tab}&amp;prompt=varied"' for tab in ("engineer", "compare", "history", "versions", "insights")),
         "curl -sS",
         "import httpx",
