@@ -378,7 +378,7 @@ def read_settings(**overrides: Any) -> Settings:
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
         key = _variable(field[1]) if field else None
-        raise ConfigError('write a JSON list, such as ["example.com"].', key=key) from None
+        raise ConfigError('write a JSON list, such as ["one", "two"].', key=key) from None
     _check_places(settings)
     return settings
 

@@ -151,6 +151,7 @@ class Node(ABC):
     ) -> None:
         self.name = name
         self.configured = capabilities or CapabilitiesConfig()
+        self._text_only = self.configured.over(TEXT_ONLY)
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
@@ -203,7 +204,7 @@ class Node(ABC):
 
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (for kinds that know)
         """Return what the node can do with a model: here, nothing but text."""
-        return self.configured.over(TEXT_ONLY)
+        return self._text_only
 
     def price(self, model: str) -> Price | None:
         """Return the price of a model: the configured one, else the known one, None if there is neither."""

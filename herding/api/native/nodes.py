@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
-from herding.api.http.request import Caller, run_until_disconnect
+from herding.api.http.request import Caller, until_disconnect
 from herding.api.http.response import json_response
 from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
@@ -229,7 +229,8 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
         if body.stream:
             events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
             return await event_stream(request, events)
-        await run_until_disconnect(request.receive, _wait_for_end(steps))
+        with until_disconnect(request.receive):
+            await _wait_for_end(steps)
         return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
 
     @routes.delete("/nodes/{node}/model", status_code=204, responses=error_responses(_NO_NODE))

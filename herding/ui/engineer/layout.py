@@ -133,7 +133,9 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
     data: Mapping[str, Any] = edited.data or {}
     definitions = data.get("variables") or {}
     known = edited.prompt.variables if edited.error is None else shown_variables(edited)
-    cards = variables.variable_cards(known, edited.values, definitions=definitions, can_define=can_define)
+    cards = variables.variable_cards(
+        known, edited.values, definitions=definitions, can_define=can_define, retrieval=data.get("retrieval")
+    )
     own, is_saved = full_text(edited.saved), edited.edits.whole is None
     own_text = has_text(data)
     parts = [name for name, there in (("body", can_edit and own_text), ("variables", can_define)) if there]

@@ -31,7 +31,8 @@ class ModelChoice:
     """A model of the picker.
 
     nodes: those that serve it now; offered_by: those that can load it. While it loads, `stage` and `progress` (0-1,
-    None if unknown) tell how far it is; `error` says why the last load failed. `size` is in bytes.
+    None if unknown) tell how far it is; `error` says why the last load failed. `size` is in bytes. `soon` is true if it
+    is loaded without being asked for: a node that offers it starts.
     """
 
     id: str
@@ -43,6 +44,7 @@ class ModelChoice:
     progress: float | None = None
     error: str = ""
     size: int | None = None
+    soon: bool = False
 
     @property
     def label(self) -> str:
@@ -75,6 +77,7 @@ async def model_choices(prompt: PromptInfo, who: Principal, orchestrator: Orches
                 progress=progress,
                 error=error,
                 size=size,
+                soon=_comes_soon(model, nodes),
             )
         )
     return found
@@ -93,6 +96,17 @@ def _load_state(model: str, nodes: Sequence[NodeInfo]) -> tuple[bool, str, float
         if status.loading == model:
             return True, status.detail, status.progress, "", size
     return False, "", None, error, size
+
+
+def _comes_soon(model: str, nodes: Sequence[NodeInfo]) -> bool:
+    """Return True if a node starts that will load a model by itself, or that has not said yet whether it will."""
+    for status in (node.status for node in nodes):
+        if status.state not in ("starting", "loading"):
+            continue
+        residents = (held.id for held in status.models if held.resident and held.state == "available")
+        if model in (residents if status.models else status.offers):
+            return True
+    return False
 
 
 def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice], who: Principal) -> Markup:
@@ -163,7 +177,11 @@ def model_note(
         if not prompt.target_models or any(choice.nodes for choice in targets):
             return None
         if loading := next((choice for choice in targets if choice.loading), None):
-            return el("div", _state(loading, who), id="model-note", cls="engineer-model-note", role="status")
+            waits = el("p", "Requests wait for it.", cls="muted")
+            return el("div", _state(loading, who), waits, id="model-note", cls="engineer-model-note", role="status")
+        if any(choice.soon for choice in targets):
+            text = el("p", "The models of this prompt are loaded next. Requests wait for them.", cls="muted")
+            return el("div", text, id="model-note", cls="engineer-model-note", role="status")
         return el("div", prompt_text.no_model(prompt), id="model-note")
     parts = [_state(selected, who), None if selected.target else _not_a_target(selected, who)]
     shown = [part for part in parts if part]

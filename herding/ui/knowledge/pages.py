@@ -29,13 +29,17 @@ def base(name: str) -> str:
     return f"ui/knowledge/collections/{quote(name, safe='')}"
 
 
-def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
-    """Return the collections as a table whose rows open them; empty without any."""
+def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = False) -> Markup:
+    """Return the collections as a table whose rows open them; empty without any.
+
+    With `swap` it is for a reply, to take the place of the table before.
+    """
     if not found:
         return Markup()
     head = head_row("Collection", "Documents", "Chunks", numbers=1)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
-    return el("table", head, el("tbody", *rows), cls="rows")
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el("table", head, el("tbody", *rows), cls="rows", id="knowledge-collections", **more)
 
 
 def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
@@ -108,16 +112,14 @@ def collection_page(
     offset: int,
     may_edit: bool,
     may_ask: bool,
+    shown: Markup | None = None,
     rerankers: Sequence[str] = (),
     question: str = "",
 ) -> Markup:
-    """Return the page of a collection: search, ask, documents; `question` is in the field for one."""
-    facts = (
-        plural(found.documents, "document"),
-        plural(found.chunks, "chunk"),
-        el("code", found.embedding_model),
-        join(["created ", date_tag(found.created_at)]),
-    )
+    """Return the page of a collection: search, ask, what is `shown` of a document, and the list of documents.
+
+    `question` is in the field for one.
+    """
     delete = confirm_button(
         "Delete collection",
         f"This deletes the collection {found.name} with all its documents. This can't be undone.",
@@ -127,15 +129,27 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), el("p", dotted(facts), cls="muted"), cls="knowledge-head"),
+        el("header", el("h2", found.name), collection_facts(found), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
         question_form(found, may_ask=may_ask, rerankers=rerankers, question=question),
-        el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
+        el("div", shown, id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
         el("div", delete, cls="answers") if may_edit else None,
         cls="knowledge-collection",
     )
+
+
+def collection_facts(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the size of a collection and its embedding model; with `swap` for a reply, to take the place of before."""
+    facts = (
+        plural(found.documents, "document"),
+        plural(found.chunks, "chunk"),
+        el("code", found.embedding_model),
+        join(["created ", date_tag(found.created_at)]),
+    )
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el("p", dotted(facts), cls="muted", id="knowledge-facts", **more)
 
 
 def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = (), question: str = "") -> Markup:
@@ -170,8 +184,9 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
     )
 
 
-def upload_form(found: Collection) -> Markup:
-    """Return the form that adds files."""
+def upload_form(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the form that adds files; with `swap` for a reply, to take the place of one whose files were added."""
+    more = {"hx_swap_oob": "true"} if swap else {}
     read = ", ".join(f".{kind}" for kind in kinds())
     info = f"{read}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
     field = el(
@@ -190,6 +205,8 @@ def upload_form(found: Collection) -> Markup:
         hx_encoding="multipart/form-data",
         hx_target="#knowledge-documents",
         hx_disabled_elt="find button",
+        id="knowledge-upload",
+        **more,
     )
 
 

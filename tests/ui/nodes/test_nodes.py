@@ -217,6 +217,8 @@ def test_the_header_tells_of_the_node_that_matters_most() -> None:
     assert [one.answers for one in (READY, LOADING, out, replace(READY, draining=True))] == [True, False, False, False]
     assert is_settled([READY])
     assert not is_settled([READY, LOADING])
+    second = EngineModel("second", "loading")
+    assert not is_settled([replace(READY, status=replace(READY.status, models=(second,)))])
 
 
 async def test_the_line_in_the_header_follows(desktop: Desktop) -> None:
