@@ -11,7 +11,7 @@ import pytest
 
 from herding.engine.embeddings.files import check
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.model_files import check_model, has_key
+from herding.engine.model_check import check_model, has_key
 
 CHECKS = pytest.mark.parametrize("checked", [check_model, check])
 
@@ -19,7 +19,7 @@ CHECKS = pytest.mark.parametrize("checked", [check_model, check])
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return tmp_path
 
 
