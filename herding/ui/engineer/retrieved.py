@@ -122,7 +122,7 @@ def _listed(found: Retrieved) -> Markup:
         [
             el("input", type="hidden", name="context.shown", value="on"),
             el("p", head, cls="muted"),
-            el("ol", *map(_item, found.references), cls="plain") if found.references else None,
+            el("ol", *map(_item, found.references), cls="plain engineer-chunks") if found.references else None,
             _buttons(shown=True),
         ]
     )
@@ -130,8 +130,8 @@ def _listed(found: Retrieved) -> Markup:
 
 def _item(reference: Reference) -> Markup:
     chunk = str(reference.chunk)
-    use = el("input", type="checkbox", name="context.use", value=chunk, checked="", id=f"context-use-{chunk}")
-    label = el("label", use, f" Use [{reference.number}]", for_=f"context-use-{chunk}")
+    use = el("input", type="checkbox", name="context.use", value=chunk, checked="", cls="box", id=f"context-use-{chunk}")
+    label = el("label", use, el("span", f"Use [{reference.number}]"), for_=f"context-use-{chunk}", cls="checkbox")
     facts = score_text(reference, plural(reference.tokens, "token"))
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
     rows = str(min(12, 2 + reference.text.count("\n")))
