@@ -130,7 +130,9 @@ def _listed(found: Retrieved) -> Markup:
 
 def _item(reference: Reference) -> Markup:
     chunk = str(reference.chunk)
-    use = el("input", type="checkbox", name="context.use", value=chunk, checked="", cls="box", id=f"context-use-{chunk}")
+    use = el(
+        "input", type="checkbox", name="context.use", value=chunk, checked="", cls="box", id=f"context-use-{chunk}"
+    )
     label = el("label", use, el("span", f"Use [{reference.number}]"), for_=f"context-use-{chunk}", cls="checkbox")
     facts = score_text(reference, plural(reference.tokens, "token"))
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
