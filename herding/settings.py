@@ -105,6 +105,11 @@ _COMMON_SECRETS = frozenset(
 )
 
 
+def revealed(given: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, None without one."""
+    return given.get_secret_value() if given else None
+
+
 def _check_secret(given: SecretStr | None, *, at_least: int) -> SecretStr | None:
     """Return the secret, or None for a blank one. Raises ValueError, without the value, if it is easy to guess."""
     text = given.get_secret_value().strip() if given else ""
@@ -378,7 +383,7 @@ def read_settings(**overrides: Any) -> Settings:
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
         key = _variable(field[1]) if field else None
-        raise ConfigError('write a JSON list, such as ["example.com"].', key=key) from None
+        raise ConfigError('write a JSON list, such as ["one", "two"].', key=key) from None
     _check_places(settings)
     return settings
 

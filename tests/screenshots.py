@@ -152,6 +152,9 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         ]:
             open_tab(page, url, key)
             shoot(page, f"{key}-{end}")
+            if key == "compare":
+                compare(page, url)
+                shoot(page, f"compare-answered-{end}")
             row = page.locator(f"#tab-{key} .row-name").first
             if row.count():
                 row.click()
@@ -164,17 +167,28 @@ def take(opened: Browser, url: str, token: str, width: str, theme: str) -> None:
         page.goto(f"{url}/login")
         page.get_by_label("Access token").fill("hl_wrong")
         page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_be_visible(timeout=LONG)
         shoot(page, f"login-{end}")
 
 
-def open_tab(page: Page, url: str, key: str) -> None:
-    page.goto(f"{url}/?tab={key}&prompt=entity_recognition")
+def compare(page: Page, url: str) -> None:
+    """Run the columns of a prompt with short responses."""
+    open_tab(page, url, "compare", "sentiment")
+    page.locator("#compare-run").click()
+    for column in range(2):
+        expect(page.locator("#tab-compare .compare-stars").nth(column)).to_be_visible(timeout=LONG)
+
+
+def open_tab(page: Page, url: str, key: str, prompt: str = "entity_recognition") -> None:
+    page.goto(f"{url}/?tab={key}&prompt={prompt}")
     expect(page.locator(f"#tab-{key}")).to_be_visible(timeout=LONG)
     expect(page.locator(f"#tab-{key} .opening")).to_have_count(0, timeout=LONG)
 
 
 def shoot(page: Page, name: str, *, whole: bool = True) -> None:
     """One picture, when the page is at rest."""
+    if whole:
+        page.evaluate("scrollTo(0, 0)")  # what is sticky stands where it begins
     page.evaluate(AT_REST, 800)
     page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
     sys.stdout.write(f"{FOLDER / name}.png\n")

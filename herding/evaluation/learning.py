@@ -88,7 +88,8 @@ class Learning:
                 total_ms=evidence.total_ms,
             )
         )
-        self.record.load((), (Rating(evidence.request_id, who, stars) for who, stars in evidence.stars.items()))
+        if evidence.stars:
+            self.record.load((), (Rating(evidence.request_id, who, stars) for who, stars in evidence.stars.items()))
 
 
 def settings(prompt: Prompt) -> RoutingSettings:

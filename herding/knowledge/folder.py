@@ -45,7 +45,9 @@ class DocumentFolder:
 
     async def refresh(self) -> None:
         """Add the files that are new or changed, and delete the documents of those that are gone."""
-        found = await asyncio.to_thread(_files, self._path)
+        found, loose = await asyncio.to_thread(_files, self._path)
+        for file in loose:
+            self._tell(f"file left out ({file}): move it into a folder, which becomes a collection")
         for name in self._seen.keys() - found.keys():
             found[name] = {}
         for name, files in found.items():
@@ -117,10 +119,11 @@ class DocumentFolder:
             log.warning("%s", words)
 
 
-def _files(directory: Path) -> dict[str, Mapping[Path, Stamp]]:
-    """Return the files of each folder in a directory. Blocks."""
-    folders = [entry for entry in directory.iterdir() if _is_plain(entry) and entry.is_dir()]
-    return {folder.name: dict(_below(folder)) for folder in sorted(folders)}
+def _files(directory: Path) -> tuple[dict[str, Mapping[Path, Stamp]], list[Path]]:
+    """Return the files of each folder in a directory, and those beside the folders. Blocks."""
+    entries = sorted(entry for entry in directory.iterdir() if _is_plain(entry))
+    folders: dict[str, Mapping[Path, Stamp]] = {entry.name: dict(_below(entry)) for entry in entries if entry.is_dir()}
+    return folders, [entry for entry in entries if entry.is_file() and kind_of(entry.name) is not None]
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, Stamp]]:

@@ -151,6 +151,7 @@ class Node(ABC):
     ) -> None:
         self.name = name
         self.configured = capabilities or CapabilitiesConfig()
+        self._text_only = self.configured.over(TEXT_ONLY)
         self.models = tuple(models)
         self.deadlines = deadlines or Deadlines()
         self.concurrency = concurrency
@@ -203,7 +204,7 @@ class Node(ABC):
 
     def capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 (for kinds that know)
         """Return what the node can do with a model: here, nothing but text."""
-        return self.configured.over(TEXT_ONLY)
+        return self._text_only
 
     def price(self, model: str) -> Price | None:
         """Return the price of a model: the configured one, else the known one, None if there is neither."""
@@ -260,6 +261,14 @@ class Node(ABC):
     async def unload(self, model: str) -> None:  # noqa: ARG002
         """Free the memory of a loaded model, or cancel its loading; raise NodeError while requests use it."""
         raise UserError(f"Node '{self.name}' can't unload models.")
+
+    async def remove(self, model: str) -> None:  # noqa: ARG002
+        """Take a model that was added at run time from the list, unloaded first; raise NodeError while it is used."""
+        raise UserError(f"Node '{self.name}' has no models that were added at run time.", param="model")
+
+    async def delete_files(self, model: str) -> int:  # noqa: ARG002
+        """Delete the files of a model that is not loaded, which can be downloaded or made again; return their bytes."""
+        raise UserError(f"Node '{self.name}' has no files of models.", param="model")
 
     @property
     def takes_hub_models(self) -> bool:

@@ -14,7 +14,7 @@ from herding.values import Call, Chunk, FinishReason, Usage
 
 
 class EchoConfig(NodeConfig):
-    """An echo node in the nodes file. `delay` is the pause in seconds before each word."""
+    """An echo node in the nodes file. `delay` is the time in seconds from one word to the next."""
 
     kind: Literal["echo"]
     models: list[str] = Field(default=["echo"], min_length=1)
@@ -46,8 +46,11 @@ class EchoNode(Node):
         text = call.messages[-1].content if call.messages else call.text or ""
         words = text.split(" ")
         limit = call.parameters.max_tokens or len(words)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for number, word in enumerate(words[:limit]):
-            await asyncio.sleep(self._delay)
+            # From the begin on: pauses that each end a little late would add up.
+            await asyncio.sleep(max(0.0, began + (number + 1) * self._delay - clock()))
             yield Chunk(text=word if number == 0 else f" {word}")
         finish: FinishReason = "stop" if limit >= len(words) else "length"
         input_tokens = sum(len(message.content.split()) for message in call.messages or ()) or len(text.split())

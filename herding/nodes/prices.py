@@ -65,6 +65,8 @@ class ConfiguredPrice(StrictModel):
 
     def cost(self, usage: Usage) -> int:
         """Return the cost of a request in nano-dollars."""
+        if not (self.input or self.output or self.cached or self.request):
+            return 0
         cached = min(usage.cached_tokens, usage.input_tokens)
         rate = self.input if self.cached is None else self.cached
         dollars = (

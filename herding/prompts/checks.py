@@ -70,11 +70,12 @@ class Trimmer:
 
     White space before the marker is dropped. If the response ends within the marker, that part is dropped too; the
     beginning of a stop string is kept. `done` is true once one of them was found, `marked` if it was the marker.
+    Without `ends`, everything is passed on.
     """
 
     def __init__(self, checks: Checks, stops: Sequence[str] = ()) -> None:
         self._marker = checks.stop_marker
-        self._ends = tuple(stops) if self._marker is None else (self._marker, *stops)
+        self.ends = tuple(stops) if self._marker is None else (self._marker, *stops)
         self._held = ""
         self.done = self.marked = False
 
@@ -82,15 +83,15 @@ class Trimmer:
         """Take the next piece of the response and return the text that can be passed on."""
         if self.done:
             return ""
-        if not self._ends:
+        if not self.ends:
             return piece
         text = self._held + piece
-        found = [(start + len(end), start, end) for end in self._ends if (start := text.find(end)) >= 0]
+        found = [(start + len(end), start, end) for end in self.ends if (start := text.find(end)) >= 0]
         if found:
             _, start, end = min(found)
             self.done, self.marked, self._held = True, end == self._marker, ""
             return text[:start].rstrip() if self.marked else text[:start]
-        certain = text[: len(text) - max(_overlap(text, end) for end in self._ends)]
+        certain = text[: len(text) - max(_overlap(text, end) for end in self.ends)]
         if self._marker is not None:
             certain = certain.rstrip()
         self._held = text[len(certain) :]

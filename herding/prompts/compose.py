@@ -45,6 +45,8 @@ class RenderedPrompt:
 
     def for_model(self, model: str) -> RenderedPrompt:
         """Return the input for a model: the raw text for its family, if there is one."""
+        if not self.families:
+            return self
         family = family_of(model, (key for key, _ in self.families))
         return self if family is None else RenderedPrompt(text=dict(self.families)[family], variant=self.variant)
 
@@ -68,7 +70,7 @@ class RenderedPrompt:
     @cached_property
     def size(self) -> int:
         """The size of the input in bytes, for estimates; images and the like count as a few thousand each."""
-        if self.messages is None or all(message.parts is None for message in self.messages):
+        if self.messages is None or all([message.parts is None for message in self.messages]):
             return utf8_size(self.stored_text)
         texts = (_to_json({**message.fields, "content": message.content}) for message in self.messages)
         parts = sum(part.get("type") not in TEXT_PARTS for message in self.messages for part in message.parts or ())
@@ -109,8 +111,8 @@ def compose(
     template, variant = choose_template(prompt, values)
     said = {name: show(value) for name, value in values.items()}
     _refuse_size(template, said)
-    raw = tuple((family, insert_guarded(text, said)) for family, text in (template.families or {}).items())
-    system, turns = _split_system(turns, template)
+    raw = tuple([(family, insert_guarded(text, said)) for family, text in (template.families or {}).items()])
+    system, turns = _split_system(turns, template) if turns else ((), ())
     if template.prompt is not None:
         if turns or system:
             raise UserError("This prompt is raw text and takes no earlier turns. Remove them.")
@@ -150,7 +152,7 @@ def _completed(message: Message, attachments: Sequence[Fields], fields: Fields) 
 
 def _refuse_size(template: Template, said: Mapping[str, str]) -> None:
     """Raise UserError, before anything is rendered, if many placeholders would multiply long values."""
-    if sum(rendered_size(text, said) for text in template.texts()) > MAX_CHARS:
+    if rendered_size(template.texts(), said) > MAX_CHARS:
         raise UserError(f"With these values the prompt has more than {MAX_CHARS:,} characters. Shorten a value.")
 
 
@@ -165,7 +167,7 @@ def choose_template(prompt: Prompt, values: Mapping[str, Value]) -> tuple[Templa
     if prompt.messages is None and prompt.prompt is None:
         conditions = "; ".join(variant.when for variant in prompt.variants or ())
         raise UserError(f"No variant of this prompt fits these values ({conditions}). Change a value or add a variant.")
-    return Template(messages=prompt.messages, prompt=prompt.prompt, templates=prompt.families), None
+    return prompt, None
 
 
 NO_PROMPT = Prompt.model_construct(name="", target_models=[], parameters=PromptParameters(), checks=Checks())

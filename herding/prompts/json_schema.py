@@ -25,7 +25,7 @@ def check_schema(schema: dict[str, Any]) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
         json.dumps(schema, allow_nan=False, sort_keys=True)
     except jsonschema.SchemaError as error:
-        raise ValueError(f"not a JSON schema: {error.message}") from None
+        raise ValueError(f"not a JSON schema: {_located(error)}") from None
     except (TypeError, ValueError):
         raise ValueError("not a JSON schema: it holds a value that JSON does not support") from None
     _check_patterns(schema)
@@ -41,7 +41,15 @@ def find_mismatch(schema: dict[str, Any], data: Any) -> str | None:
         return "can't check the JSON schema: a $ref in it is circular or nested too deep"
     except (TimeoutError, regex.error):
         return "checking the JSON schema took too long"
-    return f"the JSON does not match the schema: {error.message[:200]}" if error else None
+    return f"the JSON does not match the schema: {_located(error)}" if error else None
+
+
+def _located(error: jsonschema.ValidationError | jsonschema.SchemaError) -> str:
+    """Return what is wrong after the path of the value, such as `person.age: 'x' is not of type 'number'`."""
+    path = ".".join(map(str, error.absolute_path))
+    # Of several forms, the message of the first (an enumeration, for a type) says what is allowed.
+    message = error.context[0].message if error.validator == "anyOf" and error.context else error.message
+    return f"{path[:100]}: {message[:200]}" if path else message[:200]
 
 
 def _validator(schema: dict[str, Any]) -> Any:

@@ -62,13 +62,10 @@ class Template(StrictModel):
         check_families(families or {})
         return families
 
-    def texts(self) -> Iterator[str]:
-        """Yield every text of the template that may contain placeholders."""
-        if self.prompt is not None:
-            yield self.prompt
-        for message in self.messages or ():
-            yield message.content
-        yield from (self.families or {}).values()
+    def texts(self) -> list[str]:
+        """Return every text of the template that may contain placeholders."""
+        raw = [] if self.prompt is None else [self.prompt]
+        return [*raw, *[message.content for message in self.messages or ()], *(self.families or {}).values()]
 
 
 class Variant(Template):

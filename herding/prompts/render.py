@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import accumulate
 
 from herding.prompts.variables import Value, show
+
+CACHED_CHARS = 5_000
+"""Characters of the longest template whose pieces are cached."""
 
 _BRACES = re.compile(r"(?<!\\)(\\*)\{\{(?:[ \t]{0,8}([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]{0,8}|[^{}\n]{0,200})\}\}")
 """Double braces with the backslashes before them, and the name in them if there is only a name."""
@@ -26,8 +30,12 @@ _MARKUP = re.compile(
 )
 
 
-def split(text: str) -> list[str]:
+def split(text: str) -> tuple[str, ...]:
     """Return literal texts and names of variables in turn, beginning and ending with a literal text."""
+    return _split_and_cached(text) if len(text) <= CACHED_CHARS else _split(text)
+
+
+def _split(text: str) -> tuple[str, ...]:
     pieces, literal, last = list[str](), list[str](), 0
     for found in _BRACES.finditer(text):
         slashes, name = len(found[1]), found[2]
@@ -41,18 +49,20 @@ def split(text: str) -> list[str]:
         else:
             pieces += ["".join(literal), name]
             literal = []
-    return [*pieces, "".join([*literal, text[last:]])]
+    return *pieces, "".join([*literal, text[last:]])
+
+
+_split_and_cached = lru_cache(maxsize=500)(_split)
 
 
 def placeholders(text: str) -> list[str]:
     """Return the names in double braces, in order, without those that are literal."""
-    return split(text)[1::2]
+    return list(split(text)[1::2])
 
 
-def rendered_size(text: str, values: Mapping[str, Value]) -> int:
-    """Return the number of characters that `insert` would return."""
-    pieces = split(text)
-    return sum(map(len, pieces[::2])) + sum(len(show(values[name])) for name in pieces[1::2])
+def rendered_size(texts: Iterable[str], values: Mapping[str, Value]) -> int:
+    """Return the number of characters that `insert` would return for all texts together."""
+    return sum([sum(map(len, _fill(text, values))) for text in texts])
 
 
 def insert(text: str, values: Mapping[str, Value]) -> str:
@@ -61,7 +71,11 @@ def insert(text: str, values: Mapping[str, Value]) -> str:
 
 
 def _fill(text: str, values: Mapping[str, Value]) -> list[str]:
-    return [show(values[piece]) if place % 2 else piece for place, piece in enumerate(split(text))]
+    pieces = list(split(text))
+    for place in range(1, len(pieces), 2):
+        value = values[pieces[place]]
+        pieces[place] = value if isinstance(value, str) else show(value)
+    return pieces
 
 
 def insert_guarded(text: str, values: Mapping[str, Value]) -> str:

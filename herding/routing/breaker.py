@@ -427,11 +427,13 @@ class CircuitBreakers:
         breaker = self._breakers.get(node)
         if breaker is None:
             return NodeHealth("healthy")
+        state = breaker.state
+        if state == "healthy":
+            return NodeHealth(state, 0.0, "", breaker.failures_in_a_row, breaker.ejections)
         last = self._is_last(node)
-        state = "trial" if last and breaker.state == "ejected" else breaker.state
-        reason = "" if state == "healthy" else breaker.reason
+        state = "trial" if last and state == "ejected" else state
         wait = breaker.retry_after(last=last)
-        return NodeHealth(state, wait, reason, breaker.failures_in_a_row, breaker.ejections)
+        return NodeHealth(state, wait, breaker.reason, breaker.failures_in_a_row, breaker.ejections)
 
     def retry_after(self, nodes: Iterable[str], *, last: bool = False) -> float | None:
         """Return the seconds until one of the nodes may be called, 0 if one may now; None without nodes."""

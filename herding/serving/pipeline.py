@@ -45,13 +45,12 @@ from herding.routing.budget import RetryBudget, pause
 from herding.routing.policies import Candidate
 from herding.serving.chain import ChainRun, ChainRunner, new_run
 from herding.serving.metrics import Metrics
-from herding.serving.preparer import Preparer, call_of, fit_to_context
+from herding.serving.preparer import Preparer, fit_to_context
 from herding.serving.queue import RequestQueue
 from herding.serving.request import ActiveRequests, RequestRun
 from herding.serving.selector import Assignment, RoutingState, Selector
 from herding.store import Store
 from herding.values import (
-    Call,
     Delta,
     Done,
     EmbeddingInput,
@@ -177,7 +176,7 @@ class Pipeline:
             model = next((model for model in self._selector.models(prepared) if model in node.serves), None)
             if model is None:
                 continue
-            call = call_of(prepared, model, prepared.rendered.for_model(model), prepared.parameters)
+            call = prepared.call(model, prepared.rendered.for_model(model), prepared.parameters)
             with suppress(NodeError, UserError, TimeoutError):
                 async with asyncio.timeout(COUNT_SECONDS):
                     if (size := await node.count(call)) is not None:
@@ -201,6 +200,7 @@ class Pipeline:
 
     async def _finish(self, run: RequestRun) -> Outcome:
         """Take a prepared request to its end and return the outcome."""
+        run.is_streamed = False
         async with aclosing(self._process(run)) as events:
             async for event in events:
                 if isinstance(event, Done):
@@ -209,7 +209,8 @@ class Pipeline:
 
     async def _process(self, run: RequestRun) -> AsyncGenerator[Event, None]:
         """Take a prepared request through all further stages."""
-        self._active.check_open()
+        if self._active.stopping:
+            raise ShuttingDownError
         self._selector.check(run.request)
         await self._admit(run)
         try:
@@ -308,8 +309,8 @@ class Pipeline:
 
     async def _attempt(self, run: RequestRun, assignment: Assignment) -> AsyncGenerator[Event, None]:
         """Call one node and yield Started, Delta*."""
-        candidate, began_at, began = assignment.candidate, self._clock(), run.elapsed_ms
-        run.choose(candidate, assignment.policy, assignment.reason, assignment.considered)
+        candidate, reason = assignment.candidate, assignment.reason
+        run.begin_attempt(candidate, assignment.policy, reason, assignment.considered, at=self._clock())
         failure: HerdingError | None = None
         call: NodeCall | None = None
         try:
@@ -317,25 +318,24 @@ class Pipeline:
             if run.stopped:
                 return
             run.wait_on(call)
-            yield Started(run.request.id, candidate.model, candidate.node, assignment.reason, run.ignored)
+            yield Started(run.request.id, candidate.model, candidate.node, reason, run.ignored)
             async for chunk in call.chunks():
                 if (chunk.text or chunk.deltas) and assignment.permit.trial:
                     assignment.permit.first_token()
-                if delta := run.receive(chunk):
+                if (delta := run.receive(chunk)) and (run.is_streamed or run.filters):
                     yield delta
                 if run.complete:  # the node may end by itself, and so report its exact usage
                     call.end_within(GRACE_SECONDS)
             if isinstance(call, ReadingCall):
                 run.receive_made(call.made)
             if not run.stopped:
-                _report_success(run, assignment, began)
+                _report_success(run, assignment)
         except (NodeError, UserError) as error:
             failure = error
             await self._report_failure(run, assignment, error)
             raise
         finally:
-            run.add_attempt(candidate, began_at, run.elapsed_ms - began, failure)
-            run.wait_on(None)
+            run.end_attempt(failure)
             try:
                 if call:
                     await call.close()
@@ -345,16 +345,14 @@ class Pipeline:
     async def _call(self, run: RequestRun, assignment: Assignment) -> NodeCall:
         """Start the call of the assigned node, with the input that fits its model."""
         request, model, node = run.request, assignment.candidate.model, self._fleet[assignment.candidate.node]
-        run.price = node.price(model)
+        rendered = request.rendered if request.texts is not None else await fit_to_context(request, node, model)
+        parameters, ignored = node.capabilities(model).accepted(request.parameters)
+        call = run.call(model, rendered, parameters, ignored=ignored, price=node.price(model))
         if request.texts is not None:
-            run.send(*node.capabilities(model).accepted(request.parameters))
-            call = Call(request.id, model, parameters=run.parameters)
             if request.query is not None:
                 return RerankCall(node, call, request.query, [text for text in request.texts if isinstance(text, str)])
             return EmbeddingCall(node, call, request.texts, dimensions=request.dimensions)
-        run.fit(await fit_to_context(request, node, model))
-        run.send(*node.capabilities(model).accepted(request.parameters))
-        return NodeCall(node, call_of(request, model, run.rendered, run.parameters))
+        return NodeCall(node, call)
 
     async def _report_failure(self, run: RequestRun, assignment: Assignment, error: HerdingError) -> None:
         """Record a failed call in the node's health, after the node has checked what it still serves."""
@@ -372,7 +370,7 @@ class Pipeline:
             state.missing.update(Candidate(candidate.model, name) for name in self._fleet)
         elif isinstance(error, NoModelError):
             state.missing.add(candidate)
-        elif node and candidate.model in state.served(node):  # else it died, and may be tried again when it is back
+        elif node and state.still_serves(candidate, node):  # else it died, and may be tried again when it is back
             state.failed.add(candidate.node)
         if run.has_text or run.stopped or state.attempt == MAX_ATTEMPTS:
             return False
@@ -406,10 +404,9 @@ class Pipeline:
         return outcome
 
 
-def _report_success(run: RequestRun, assignment: Assignment, began: float) -> None:
+def _report_success(run: RequestRun, assignment: Assignment) -> None:
     """Record a complete response in the node's health and latency; vectors say nothing about its latency."""
     assignment.permit.succeeded()
     if run.request.texts is None:
-        total = run.elapsed_ms - began
-        first = total if run.first_token_ms is None else run.first_token_ms - began
+        first, total = run.attempt_times()
         assignment.slot.record_latency(first_token_ms=first, total_ms=total)

@@ -26,13 +26,16 @@ from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN
 from herding.store import Store
 from herding.studio.catalog import PromptCatalog
 from herding.studio.version_cache import RunnableVersion
-from herding.values import Call, EmbeddingInput, Message, Parameters, Principal, Request, Usage, new_id
+from herding.values import EmbeddingInput, Message, Parameters, Principal, Reference, Request, Usage, new_id
 
 MAX_TURNS = 200
 MAX_TEXTS = 2048
 MAX_CHARS = 1_000_000
 MAX_PAIRED_CHARS = 4_000_000
 """Characters of a query times the documents that it is read with."""
+
+_NO_VERSION = RunnableVersion("", 0, NO_PROMPT)
+"""The version of a request without a prompt."""
 
 
 class Preparer:
@@ -57,23 +60,17 @@ class Preparer:
 
     async def prepare(self, request: Request, who: Principal) -> PreparedRequest:
         """Return the request with its prompt rendered, the turns of its session and its parameters."""
-        model = clean_parameter(request.model, "model") if request.model else None
-        if model != request.model:  # an empty name is none
+        if request.model:
+            clean_parameter(request.model, "model")
+        elif request.model is not None:  # an empty name is none
             request = replace(request, model=None)
         if not request.prompt:
-            request = await recall(request, who, store=self._store)
+            if request.session_id is not None:
+                request = await recall(request, who, store=self._store)
             rendered, parameters = render_free_input(request), check_parameters(request.parameters)
-            return PreparedRequest(
-                id=new_id(),
-                arrived_at=self._clock(),
-                principal=who,
-                prompt=NO_PROMPT,
-                rendered=rendered,
-                parameters=parameters,
-                session_id=request.session_id,
-                model=model,
-                response_format=request.response_format,
-                needs=_needs(rendered, parameters, parameters, request.prompts),
+            needs = _needs(rendered, parameters, parameters, request.prompts)
+            return self._request(
+                request, who, _NO_VERSION, NO_PROMPT, rendered=rendered, parameters=parameters, needs=needs
             )
         found, prompt = await self._prompts.resolve_request(request, who)
         values = await self._values(found.key, prompt, request, who)
@@ -96,20 +93,14 @@ class Preparer:
         rendered = compose(
             prompt, values, turns, attachments=request.attachments, after=request.after, fields=request.fields
         )
-        return PreparedRequest(
-            id=new_id(),
-            arrived_at=self._clock(),
-            principal=who,
-            key=found.key,
-            prompt=prompt,
-            version=found.number,
-            edited=prompt is not found.prompt or not found.number,
+        return self._request(
+            request,
+            who,
+            found,
+            prompt,
             rendered=rendered,
             parameters=parameters,
             variables=values,
-            session_id=request.session_id,
-            model=request.model,
-            response_format=request.response_format,
             needs=_needs(rendered, parameters, own, None),
             references=None if retrieved is None else retrieved.references,
         )
@@ -130,6 +121,27 @@ class Preparer:
         if prompt.filters:
             check_filters(prompt.filters, own, self._plugins)
         plan = plan or await self._planner.plan(found.key, prompt, values, request, who)
+        request = replace(request, response_format=None)  # that of its last step
+        nothing = RenderedPrompt(text="")
+        return self._request(
+            request, who, found, prompt, rendered=nothing, parameters=own, variables=values, chain=plan
+        )
+
+    def _request(
+        self,
+        request: Request,
+        who: Principal,
+        found: RunnableVersion,
+        prompt: Prompt,
+        *,
+        rendered: RenderedPrompt,
+        parameters: Parameters,
+        variables: Mapping[str, Value] | None = None,
+        needs: tuple[Need, ...] = (),
+        references: tuple[Reference, ...] | None = None,
+        chain: ChainPlan | None = None,
+    ) -> PreparedRequest:
+        """Return a prepared request for the version that was found, of which `prompt` may be an unsaved edit."""
         return PreparedRequest(
             id=new_id(),
             arrived_at=self._clock(),
@@ -137,14 +149,17 @@ class Preparer:
             key=found.key,
             prompt=prompt,
             version=found.number,
-            edited=prompt is not found.prompt or not found.number,
-            rendered=RenderedPrompt(text=""),
-            parameters=own,
-            variables=values,
+            edited=prompt is not found.prompt or (not found.number and found is not _NO_VERSION),
+            rendered=rendered,
+            parameters=parameters,
+            variables=variables or {},
             session_id=request.session_id,
             model=request.model,
-            chain=plan,
-            bound=plan.most,
+            response_format=request.response_format,
+            needs=needs,
+            references=references,
+            chain=chain,
+            bound=chain.most if chain else None,
         )
 
     async def prepare_step(
@@ -322,6 +337,9 @@ def _unfilled(prompt: Prompt) -> dict[str, Value]:
     return {name: blanks.get(kind, f"{{{{{name}}}}}") for name, kind in kinds.items()}
 
 
+_KNOWN = PromptParameters.model_fields.keys()
+
+
 def _needs(
     rendered: RenderedPrompt, parameters: Parameters, own: Parameters, prompts: tuple[Any, ...] | None
 ) -> tuple[Need, ...]:
@@ -329,7 +347,7 @@ def _needs(
 
     Names that Herding does not know are no need: a node that does not take them is called without them.
     """
-    named = own.more.keys() & PromptParameters.model_fields.keys()
+    named = own.more.keys() & _KNOWN if own.more else ()
     return needs_of(messages=rendered.messages or (), parameters=parameters, own=named, prompts=prompts)
 
 
@@ -367,7 +385,7 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
         return full
 
     async def fits(dropped: int) -> bool:
-        size = await node.count(call_of(request, model, full.without_oldest_turns(dropped), request.parameters))
+        size = await node.count(request.call(model, full.without_oldest_turns(dropped), request.parameters))
         if size is None:
             return True
         tokens, context = size
@@ -376,12 +394,6 @@ async def fit_to_context(request: PreparedRequest, node: Node, model: str) -> Re
     if await fits(0):
         return full
     return full.without_oldest_turns(await _fewest_turns(fits, full.turns))
-
-
-def call_of(request: PreparedRequest, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
-    """Return the call of a node with an input and the parameters that the node takes."""
-    messages, text = rendered.messages, rendered.text
-    return Call(request.id, model, messages, text, parameters, request.response_format, rendered.prompts)
 
 
 async def _fewest_turns(fits: Callable[[int], Awaitable[bool]], turns: int) -> int:

@@ -28,7 +28,7 @@ class RequestQueue:
     def __init__(self, fleet: Fleet, selector: Selector, *, wait_seconds: float) -> None:
         self._fleet, self._selector, self._wait_seconds = fleet, selector, wait_seconds
         self._scheduler: Scheduler[RoutingState, Assignment] = Scheduler(
-            selector.take, clock=fleet.clock, update_seconds=RECHECK_SECONDS
+            lambda ticket: selector.take(ticket.payload), clock=fleet.clock, update_seconds=RECHECK_SECONDS
         )
         self._tickets: set[RequestTicket] = set()
         fleet.changed.subscribe(self._scheduler.schedule)
@@ -42,6 +42,8 @@ class RequestQueue:
 
     def take_now(self, state: RoutingState) -> Assignment | RequestTicket:
         """Take a place that is free now; where none is, return the ticket to `wait` with."""
+        if not len(self._scheduler) and (place := self._selector.take(state)):
+            return place
         ticket: RequestTicket = Ticket(state.request.account, state.kind, state, state.deadline)
         return self._scheduler.try_acquire(ticket) or ticket
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from herding.errors import HerdingError, NodeError, ShuttingDownError
+from herding.errors import HerdingError, NodeError
 from herding.nodes.capabilities import Need
-from herding.nodes.prices import Price
+from herding.nodes.prices import FREE, Price
 from herding.plugins import Plugins
 from herding.prompts.checks import judge
 from herding.prompts.compose import RenderedPrompt, utf8_size
@@ -20,17 +20,18 @@ from herding.prompts.model import Prompt
 from herding.routing.policies import Candidate
 from herding.serving.chain_plan import ChainPlan, PlannedCall
 from herding.serving.filters import ResponseFilters
+from herding.serving.opt_out import without_texts
 from herding.serving.response import ResponseRecord
-from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds
+from herding.serving.usage_bounds import ANSWER_TOKENS, BYTES_PER_TOKEN, UsageBounds, Used
 from herding.values import (
     Attempt,
+    Call,
     CheckResult,
     Chunk,
     Considered,
     Delta,
     EmbeddingInput,
     Embeddings,
-    Fields,
     FinishReason,
     Kind,
     Outcome,
@@ -47,7 +48,7 @@ _IN_INPUT = ("tools", "functions")
 """Parameters that a model reads as a part of its input."""
 
 
-@dataclass(frozen=True, kw_only=True)  # no slots: it remembers sums over all of its texts
+@dataclass(frozen=True, kw_only=True)  # no slots: it remembers what it works out
 class PreparedRequest:
     """A request that is validated and can run.
 
@@ -84,7 +85,7 @@ class PreparedRequest:
     step: str | None = None
     bound: Usage | None = None
 
-    @property
+    @cached_property
     def models(self) -> tuple[str, ...]:
         """The models that may serve the request, best first; empty means any."""
         if self.model:
@@ -93,12 +94,12 @@ class PreparedRequest:
             return (self.prompt.routing.pinned,)
         return tuple(self.prompt.target_models)
 
-    @property
+    @cached_property
     def account(self) -> str:
         """The account whose limits and place in the queue the request uses."""
         return self.principal.account or self.principal.id
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """The kind of the request."""
         if self.texts is not None:
@@ -111,7 +112,7 @@ class PreparedRequest:
             return "prompt"
         return "completion" if self.rendered.messages is None else "chat"
 
-    @property
+    @cached_property
     def limits_cost(self) -> bool:
         """True if a limit of the caller is on money, so that only models with a known price may serve the request."""
         return any(limit.type == "cost" for limit in self.principal.limits)
@@ -127,6 +128,11 @@ class PreparedRequest:
         raw = max((utf8_size(text) for _, text in self.rendered.families), default=0)
         output_tokens = self.parameters.responses * (self.parameters.output_limit or ANSWER_TOKENS)
         return Usage(max(input_tokens, -(-raw // BYTES_PER_TOKEN)), output_tokens)
+
+    def call(self, model: str, rendered: RenderedPrompt, parameters: Parameters) -> Call:
+        """Return the call of a node with an input and the parameters that the node takes."""
+        messages, text = (rendered.messages, rendered.text) if self.texts is None else (None, None)
+        return Call(self.id, model, messages, text, parameters, self.response_format, rendered.prompts)
 
     def planned(self, call: PlannedCall) -> PreparedRequest:
         """Return a request that stands for a call of this chain, whose input is not known yet."""
@@ -145,15 +151,6 @@ class PreparedRequest:
         return size
 
 
-class _Used(NamedTuple):
-    """The use of a request for people, and for its caller's limits. Costs are in nano-dollars, None if unknown."""
-
-    usage: Usage
-    cost: int | None
-    charged_tokens: int
-    charged_cost: int | None
-
-
 class Stoppable(Protocol):
     """Something that a run waits for: a ticket in the queue, or the call of a node."""
 
@@ -165,22 +162,26 @@ class RequestRun:
     """The record of one run: response text, attempts, timings and status. Only its own methods write it.
 
     Times are in milliseconds since the request arrived, from a monotonic clock. `rendered` is the input of the
-    current attempt; it may have lost the oldest turns of a chat. `price` is that of its model, None if it is unknown.
-    `made` is set by a request for embeddings or scores of documents. `filters` are those of the prompt, None without.
+    current attempt; it may have lost the oldest turns of a chat. `parameters` are those that its node gets, `ignored`
+    names those that it does not take. `made` is set by a request for embeddings or scores of documents. `filters` are
+    those of the prompt, None without. `complete` is true once the stop marker or a stop string was received: what
+    follows is not part of the response. `is_streamed` is false if only the whole response is read.
     """
 
     def __init__(self, request: PreparedRequest, plugins: Plugins | None = None) -> None:
         self.request = request
         self.rendered = request.rendered
-        self.price: Price | None = None
+        self.parameters, self.ignored = request.parameters, tuple[str, ...]()
+        self.complete = False
         self.made: Embeddings | Ranking | None = None
         self.stopped = self.revoked = self.interrupted = False
+        self.is_streamed = True
         uses = request.prompt.filters
         self.filters = ResponseFilters(uses, plugins) if uses and plugins else None
         self._drops_texts = request.principal.opt_out
         self._began = time.perf_counter()
         self._response = ResponseRecord(request.prompt.checks, request.parameters.stop)
-        self._parameters, self._ignored = request.parameters, tuple[str, ...]()
+        self._price: Price | None = None
         self._usage: Usage | None = None
         self._finish: FinishReason | None = None
         self._queued_ms = 0.0
@@ -188,6 +189,7 @@ class RequestRun:
         self.first_token_ms: float | None = None
         self._attempts: list[Attempt] = []
         self._choice: tuple[Candidate, str, str] | None = None
+        self._attempt_at, self._attempt_began = 0, 0.0
         self._considered: tuple[Considered, ...] = ()
         self._error: HerdingError | None = None
         self._status: Status = "running"
@@ -203,21 +205,6 @@ class RequestRun:
     def has_text(self) -> bool:
         """True once a node has begun to respond, so that no other may take over."""
         return self.first_token_ms is not None
-
-    @property
-    def parameters(self) -> Parameters:
-        """The parameters that the node of the current attempt gets."""
-        return self._parameters
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """The parameters that the node of the current attempt does not take."""
-        return self._ignored
-
-    @property
-    def complete(self) -> bool:
-        """True once the stop marker or a stop string was received: what follows is not part of the response."""
-        return self._response.complete
 
     def stop(self) -> None:
         """Stop the run for its caller. Has no effect on a finished run."""
@@ -246,19 +233,26 @@ class RequestRun:
         if activity and self.stopped:
             activity.stop()
 
-    def choose(self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...]) -> None:
-        """Record the candidate of the next attempt; the time until the first one counts as queueing."""
+    def begin_attempt(
+        self, candidate: Candidate, policy: str, reason: str, considered: tuple[Considered, ...], *, at: int
+    ) -> None:
+        """Record the candidate of an attempt that begins `at` (Unix ms); the time until the first one is queueing."""
+        self._attempt_at, self._attempt_began = at, self.elapsed_ms
         if self._choice is None:
-            self._queued_ms = self.elapsed_ms
+            self._queued_ms = self._attempt_began
         self._choice, self._considered = (candidate, policy, reason), considered
 
-    def fit(self, rendered: RenderedPrompt) -> None:
-        """Set the input of the current attempt."""
-        self.rendered = rendered
-
-    def send(self, parameters: Parameters, ignored: tuple[str, ...]) -> None:
-        """Record the parameters that the node of the current attempt gets, and those that it does not take."""
-        self._parameters, self._ignored = parameters, ignored
+    def call(
+        self,
+        model: str,
+        rendered: RenderedPrompt,
+        parameters: Parameters,
+        ignored: tuple[str, ...],
+        price: Price | None,
+    ) -> Call:
+        """Return the call of the current attempt, and record it with what its node does not take, and its price."""
+        self.rendered, self.parameters, self.ignored, self._price = rendered, parameters, ignored, price
+        return self.request.call(model, rendered, parameters)
 
     def receive(self, chunk: Chunk) -> Delta | None:
         """Record a chunk of the node; return the part of the response that is certain after it."""
@@ -266,18 +260,28 @@ class RequestRun:
             self.first_token_ms = self.elapsed_ms
         self._usage = chunk.usage or self._usage
         self._finish = chunk.finish_reason or self._finish
-        return self._response.add(chunk)
+        delta = self._response.add(chunk)
+        self.complete = self._response.complete
+        return delta
 
     def receive_made(self, made: Embeddings | Ranking | None) -> None:
         """Record the vectors or the scores of the node."""
         self.made = made
 
-    def add_attempt(self, candidate: Candidate, started_at: int, total_ms: float, error: HerdingError | None) -> None:
-        """Record how an attempt ended."""
+    def attempt_times(self) -> tuple[float, float]:
+        """Return the time of the current attempt to its first token, and until now."""
+        total = self.elapsed_ms - self._attempt_began
+        return (total if self.first_token_ms is None else self.first_token_ms - self._attempt_began), total
+
+    def end_attempt(self, error: HerdingError | None) -> None:
+        """Record how the current attempt ended; the run waits on nothing then."""
+        if self._choice is None:
+            raise AssertionError("an attempt has begun")
+        candidate, number = self._choice[0], len(self._attempts) + 1
+        total_ms, self._activity = self.elapsed_ms - self._attempt_began, None
         kind, message = (error.type, error.message) if error else (None, None)
-        number = len(self._attempts) + 1
         self._attempts.append(
-            Attempt(number, candidate.node, candidate.model, started_at, total_ms, error_type=kind, error=message)
+            Attempt(number, candidate.node, candidate.model, self._attempt_at, total_ms, kind, message)
         )
 
     async def judge(self, plugins: Plugins) -> None:
@@ -345,7 +349,7 @@ class RequestRun:
             edited=request.edited,
             session_id=request.session_id,
             variables=request.variables,
-            parameters=self._parameters,
+            parameters=self.parameters,
             input=self.rendered.stored_text,
             answer=self._answer,
             model=candidate.model if candidate else request.model,
@@ -362,7 +366,7 @@ class RequestRun:
             choices=(self.filters or self._response).choices(self._finish),
             extra={} if self.filters else self._response.extra,
             filters=self.filters.results if self.filters else (),
-            ignored=self._ignored,
+            ignored=self.ignored,
             references=request.references,
             parent=request.parent,
             step=request.step,
@@ -384,43 +388,27 @@ class RequestRun:
         """Return what the store keeps of `outcome`: no texts for callers who opted out or deleted them meanwhile."""
         return without_texts(outcome) if self._drops_texts else outcome
 
-    def _used(self) -> _Used:
-        """Return what the request has used; nothing where no node was called."""
+    def _used(self) -> Used:
+        """Return what the request has used; nothing where no node was called.
+
+        The cost is unknown while the request runs. A failed attempt costs nothing as long as the node did not begin to
+        respond.
+        """
         if self._choice is None:
             cost = None if self._status == "running" else 0
-            return _Used(Usage(), cost, 0, cost)
+            return Used(Usage(), cost, 0, cost)
         request, received = self.request, -(-self._response.received // BYTES_PER_TOKEN)
+        limit = request.parameters.output_limit
         bounds = UsageBounds(
             counted=Usage(-(-self.rendered.text_size // BYTES_PER_TOKEN), received),
             estimated=Usage(request.input_tokens(self.rendered), received),
             reserved=request.max_usage,
-            output_limit=self._output_limit(),
+            output_limit=None if limit is None else limit * request.parameters.responses,
         )
-        usage = bounds.estimated if self._usage is None else bounds.shown(self._usage)
-        cost = self._cost(usage)
-        charged = bounds.charged(usage.total, bounds.counted.total, bounds.reserved.total)
-        return _Used(usage, cost, charged, self._charged_cost(bounds, cost))
-
-    def _cost(self, usage: Usage) -> int | None:
-        """Return the cost in nano-dollars; None while the request runs, and if the price is unknown.
-
-        A failed attempt costs nothing as long as the node did not begin to respond.
-        """
-        if self._status == "running":
-            return None
-        if self._status == "failed" and not self._response.received and self._usage is None:
-            return 0
-        return None if self.price is None else self.price.cost(usage)
-
-    def _charged_cost(self, bounds: UsageBounds, cost: int | None) -> int | None:
-        """Return the cost for limits, in nano-dollars."""
-        if not cost or self.price is None:
-            return cost
-        return bounds.charged(cost, self.price.cost(bounds.counted), self.price.cost(bounds.reserved))
-
-    def _output_limit(self) -> int | None:
-        limit = self.request.parameters.output_limit
-        return None if limit is None else limit * self.request.parameters.responses
+        price = None if self._status == "running" else self._price
+        if self._status == "failed" and not received and self._usage is None:
+            price = FREE
+        return bounds.used(self._usage, price)
 
 
 class ActiveRequests:
@@ -442,11 +430,6 @@ class ActiveRequests:
     def get(self, request_id: str) -> RequestRun | None:
         """Return a running request; None where it does not run."""
         return self._runs.get(request_id)
-
-    def check_open(self) -> None:
-        """Raise ShuttingDownError once the app stops."""
-        if self.stopping:
-            raise ShuttingDownError
 
     def interrupt_all(self) -> None:
         """Interrupt all running requests."""
@@ -471,32 +454,3 @@ class ActiveRequests:
             if request_ids is None or request.id in ids or request.parent in ids:
                 ids.add(request.id)
                 run.drop_texts()
-
-
-def without_texts(outcome: Outcome) -> Outcome:
-    """Return `outcome` with counts and times only.
-
-    Errors may repeat what was sent; stop strings, and the name of a model that no node took, are texts as well.
-    """
-    return replace(
-        outcome,
-        session_id=None,
-        model=outcome.model if outcome.node else None,
-        variables={},
-        parameters=replace(outcome.parameters, stop=(), more=_numbers(outcome.parameters.more)),
-        input="",
-        answer="",
-        choices=(),
-        extra={},
-        references=None,
-        steps=outcome.steps and tuple(replace(step, error=None) for step in outcome.steps),
-        filters=tuple(replace(result, reason=None) for result in outcome.filters),
-        checks=replace(outcome.checks, reason=None),
-        attempts=tuple(replace(attempt, error=None) for attempt in outcome.attempts),
-        error=None,
-    )
-
-
-def _numbers(given: Fields) -> Fields:
-    """Return the parameters that are no texts."""
-    return {name: value for name, value in given.items() if isinstance(value, bool | int | float)}

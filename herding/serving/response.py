@@ -67,7 +67,8 @@ class ResponseRecord:
             return self._add_all(chunk)
         self.received += len(chunk.text) if chunk.text.isascii() else utf8_size(chunk.text)
         raw, thought, text = self._first.split(chunk.text) if chunk.text else ("", "", "")
-        text = self._trim(text, ended=bool(chunk.finish_reason))
+        if self._trimmer.ends or chunk.finish_reason:
+            text = self._trim(text, ended=bool(chunk.finish_reason))
         self._first.texts.append(text)
         if raw or thought:
             choice = Choice(0, text, thought, {"content": raw} if raw else {})
@@ -115,6 +116,8 @@ class ResponseRecord:
         """Return the text of the first choice that is certain; all that is left at the end."""
         if ended:
             text += self._first.rest()
+        if not self._trimmer.ends:
+            return text
         text = self._trimmer.feed(text)
         return text + self._trimmer.end() if ended and not self._trimmer.done else text
 
@@ -143,6 +146,8 @@ class _ChoiceRecord:
 
     def rest(self) -> str:
         """Return the text that was held back at the end; reasoning that was held back is recorded."""
+        if self._splitter.done:
+            return ""
         raw, thought, text = self._splitter.end()
         if raw or thought:
             self.record(Choice(self._index, "", thought, {"content": raw}))

@@ -62,12 +62,15 @@ class RoutingState:
             return listed
         return tuple(model for model in listed if node.price(model) is not None)
 
-    def served(self, node: Node) -> tuple[str, ...]:
-        """Return the listed models without those that the node said it does not have."""
-        listed = self.advertised(node)
+    def served(self, node: Node, listed: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the `listed` models without those that the node said it does not have."""
         if not self.missing:
             return listed
         return tuple(model for model in listed if Candidate(model, node.name) not in self.missing)
+
+    def still_serves(self, candidate: Candidate, node: Node) -> bool:
+        """Return whether the node lists the model of a candidate, and did not say that it does not have it."""
+        return candidate not in self.missing and candidate.model in self.advertised(node)
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +91,8 @@ class Assignment:
 
 
 RequestTicket = Ticket[RoutingState, Assignment]
+Advertised = Mapping[Node, tuple[str, ...]]
+"""The models that each node lists for a request."""
 
 
 class Selector:
@@ -98,8 +103,8 @@ class Selector:
 
     def models(self, request: PreparedRequest) -> Sequence[str]:
         """Return the models that may serve the request, best first; without a target, all that are served."""
-        if models := request.models:
-            return models
+        if request.models:
+            return request.models
         served = (model for node in self.allowed(request) for model in (*node.serves, *node.expects))
         return list(dict.fromkeys(served))
 
@@ -110,7 +115,8 @@ class Selector:
 
     def serving(self, state: RoutingState) -> list[Node]:
         """Return the nodes that serve one of the models now and have not failed this request."""
-        return list(_serving(state, self.allowed(state.request), self.models(state.request)))
+        advertised = {node: state.advertised(node) for node in self.allowed(state.request)}
+        return list(_serving(state, advertised, self.models(state.request)))
 
     def coming(self, state: RoutingState) -> list[Node]:
         """Return the nodes that will serve one of the models soon."""
@@ -198,29 +204,36 @@ class Selector:
             models = (*_listed(node, request), *(() if request.texts is not None else (*node.expects, *node.offers)))
             yield from ((node, model) for model in dict.fromkeys(models))
 
-    def take(self, ticket: RequestTicket) -> Assignment | None:
+    def take(self, state: RoutingState) -> Assignment | None:
         """Take a place for an attempt; None while all candidates are full. Raises what ends the request."""
-        state, slots, health = ticket.payload, self._fleet.slots, self._fleet.health
-        allowed, models = self.allowed(state.request), self.models(state.request)
-        serving = _serving(state, allowed, models)
-        last = self._are_last(state, serving)
-        free = {
-            node.name: served
-            for node, served in serving.items()
-            if slots.has_free(node.name) and health.allows(node.name, last=last)
-        }
+        models = self.models(state.request)
+        advertised = {node: state.advertised(node) for node in self.allowed(state.request)}
+        serving = _serving(state, advertised, models)
+        free, last = self._free(serving), False
+        if not free and self._are_last(state, serving):
+            free, last = self._free(serving, last=True), True
         if not free:
             nodes = list(serving)
             if error := self._final_error(state, nodes):
                 raise error
             return None
-        able = [model for model in models if any(model in served for served in free.values())]
+        offered = set().union(*free.values())
+        able = [model for model in models if model in offered]
         choice = self._learning.choose(state.request.key, able, state.request.prompt, busy=self._busy(able, free))
         model = choice.order[0]
         names = [name for name, served in free.items() if model in served]
-        node = names[0] if len(names) == 1 else balance.pick_node(names, slots.load, self._fleet.rng)
-        considered = tuple(self._considered(state, choice, allowed, models))
+        node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
+        considered = self._considered(state, choice, advertised, models)
         return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
+
+    def _free(self, serving: Advertised, *, last: bool = False) -> dict[str, tuple[str, ...]]:
+        """Return the nodes by name that take a call now, with what they serve; if they are the `last`, ejected ones."""
+        slots, health = self._fleet.slots, self._fleet.health
+        return {
+            node.name: served
+            for node, served in serving.items()
+            if slots.has_free(node.name) and health.allows(node.name, last=last)
+        }
 
     def _assign(
         self,
@@ -259,29 +272,31 @@ class Selector:
         return found
 
     def _considered(
-        self, state: RoutingState, choice: Choice, nodes: Sequence[Node], models: Sequence[str]
-    ) -> Iterator[Considered]:
+        self, state: RoutingState, choice: Choice, advertised: Advertised, models: Sequence[str]
+    ) -> tuple[Considered, ...]:
+        found: list[Considered] = []
         for model in models:
-            serving = [node.name for node in nodes if model in state.advertised(node)]
+            serving = [node.name for node, listed in advertised.items() if model in listed]
             share = choice.shares.get(model)
             if not serving:
-                coming = [node.name for node in nodes if model in node.expects]
-                yield Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it")
+                coming = [node.name for node in advertised if model in node.expects]
+                found.append(Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it"))
             for name in serving:
-                yield Considered(model, name, share, self._exclusion(state, Candidate(model, name)))
+                found.append(Considered(model, name, share, self._exclusion(state, Candidate(model, name))))
+        return tuple(found)
 
     def _exclusion(self, state: RoutingState, candidate: Candidate) -> str | None:
         """Return why a candidate cannot be chosen now; None where it can."""
         name = candidate.node
         if name in state.failed or candidate in state.missing:
             return "it failed this request"
-        health, load = self._fleet.health.status(name), self._fleet.slots.load(name)
+        health = self._fleet.health.status(name)
         if health.state != "healthy":
             return f"{health.state}: {health.reason}" if health.reason else health.state
-        if load.draining:
-            return "it takes no new requests"
-        full = load.concurrency is not None and load.running >= load.concurrency
-        return f"all its {load.concurrency} places are taken" if full else None
+        if self._fleet.slots.has_free(name):
+            return None
+        load = self._fleet.slots.load(name)
+        return "it takes no new requests" if load.draining else f"all its {load.concurrency} places are taken"
 
     def _are_last(self, state: RoutingState, nodes: Collection[Node]) -> bool:
         """Return whether all nodes are out, so that a request which has not failed yet may be the trial of one."""
@@ -346,10 +361,11 @@ class Selector:
         return NoNodeError(f"No node is available now: {states}. Try again in {wait:.0f} seconds.", retry_after=wait)
 
 
-def _serving(state: RoutingState, nodes: Sequence[Node], models: Sequence[str]) -> dict[Node, tuple[str, ...]]:
+def _serving(state: RoutingState, advertised: Advertised, models: Sequence[str]) -> dict[Node, tuple[str, ...]]:
     """Return the nodes that serve one of the models now and have not failed this request, with what they serve."""
-    listed = {node: state.served(node) for node in nodes if node.name not in state.failed}
-    return {node: served for node, served in listed.items() if not set(models).isdisjoint(served)}
+    left = {node: state.served(node, listed) for node, listed in advertised.items() if node.name not in state.failed}
+    wanted = set(models)
+    return {node: served for node, served in left.items() if not wanted.isdisjoint(served)}
 
 
 def _purpose(request: PreparedRequest) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from herding.nodes.prices import Price
 from herding.values import Usage
 
 BYTES_PER_TOKEN = 4
@@ -22,6 +24,15 @@ MAX_TOKENS_PER_COUNTED = 8
 """Input tokens that a node may report for each one that is counted here: a byte each, and then some."""
 
 
+class Used(NamedTuple):
+    """The use of a request for people, and for its caller's limits. Costs are in nano-dollars, None if unknown."""
+
+    usage: Usage
+    cost: int | None
+    charged_tokens: int
+    charged_cost: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UsageBounds:
     """The bounds for one request: the tokens `counted` from its texts alone, and those `reserved` in its limits.
@@ -34,6 +45,15 @@ class UsageBounds:
     estimated: Usage
     reserved: Usage
     output_limit: int | None
+
+    def used(self, reported: Usage | None, price: Price | None) -> Used:
+        """Return what a request has used whose node reported `reported`, at a price (None: unknown)."""
+        usage = self.estimated if reported is None else self.shown(reported)
+        tokens = self.charged(usage.total, self.counted.total, self.reserved.total)
+        cost = None if price is None else price.cost(usage)
+        if not cost or price is None:
+            return Used(usage, cost, tokens, cost)
+        return Used(usage, cost, tokens, self.charged(cost, price.cost(self.counted), price.cost(self.reserved)))
 
     def shown(self, reported: Usage) -> Usage:
         """Return the usage for people and statistics: as reported, if it can be.

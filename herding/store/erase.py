@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from herding.store import search_index
+from herding.store.prompts.tables import draft, draft_step
 from herding.store.rows import Row, storable
-from herding.store.tables import attempt, comment, draft, draft_step, request
+from herding.store.tables import attempt, comment, request
 
 CHUNK = 200
 """Requests that one task erases."""

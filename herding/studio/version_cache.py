@@ -139,6 +139,11 @@ class VersionCache:
             raise NotFoundError(message, param="prompt")
         return found
 
+    async def live(self, key: str) -> RunnableVersion | None:
+        """Return the live version of a prompt, or None if the prompt does not exist."""
+        head = self._heads.get(key)
+        return await self.get(key, head.live) if head else None
+
     async def newest(self, key: str) -> RunnableVersion | None:
         """Return the newest version of a prompt, or None if the prompt does not exist."""
         head = self._heads.get(key)

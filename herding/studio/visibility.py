@@ -27,15 +27,13 @@ class Visibility:
         That is the live version or, for a role that may not see it, the newest one that it may see. The roles of the
         live version hold for all.
         """
-        head = self._version_cache.heads.get(key)
-        if head is None or not allows_some(who.prompts, key):
-            return None
-        live = await self._version_cache.get(key, head.live)
+        live = await self._version_cache.live(key)
         if live is None or not has_role(who, live.prompt.roles):
             return None
-        if self._allows(key, head.live, who):
+        if allows_all(who.prompts, key) or self._allows(key, live.number, who):
             return live
-        for number in range(head.newest, 0, -1):
+        head = self._version_cache.heads.get(key, Head(0))
+        for number in range(head.newest if allows_some(who.prompts, key) else 0, 0, -1):
             if self._allows(key, number, who):
                 found = await self._version_cache.get(key, number)
                 if found is not None and has_role(who, found.prompt.roles):

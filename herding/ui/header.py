@@ -68,5 +68,10 @@ def _state_text(node: NodeInfo) -> str:
 
 
 def is_settled(herd: Sequence[NodeInfo]) -> bool:
-    """Return True if no node is loading or starting."""
-    return not any(node.status.state in ("loading", "starting") for node in herd)
+    """Return True if no node is starting, and none loads a model, the ones that serve others meanwhile included."""
+    return not any(
+        node.status.state in ("loading", "starting")
+        or node.status.loading is not None
+        or any(model.state == "loading" for model in node.status.models)
+        for node in herd
+    )

@@ -37,6 +37,9 @@ def test_documents_are_added_searched_opened_and_asked(page: Page, app: RunningA
     page.get_by_role("button", name="Add", exact=True).click()
     row = page.locator("#knowledge-documents tr", has_text="notes.md")
     expect(row).to_contain_text("Ready", ignore_case=True, timeout=LONG)
+    expect(page.locator("#knowledge-facts")).to_contain_text("1 document")
+    expect(page.get_by_role("button", name="Create")).to_be_hidden()
+    assert page.locator("input[type=file]").input_value() == ""
     page.get_by_label("Search or ask").fill("How is bread baked?")
     page.get_by_role("button", name="Search").click()
     best = page.locator(".knowledge-matches li").first

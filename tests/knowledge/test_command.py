@@ -40,6 +40,20 @@ def test_the_command_fills_and_deletes(
     assert main(["collections", "add", "docs", str(tmp_path / "nowhere")]) == 1
 
 
+async def test_files_beside_the_folders_are_told(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "documents"
+    (root / "docs").mkdir(parents=True)
+    (root / "bread.txt").write_text("Bread is baked.")
+    folder = DocumentFolder(root, store=place.store, clock=now_ms)
+    for _ in range(2):
+        await folder.refresh()
+    assert [record.message for record in caplog.records] == [
+        f"file left out ({root / 'bread.txt'}): move it into a folder, which becomes a collection"
+    ]
+
+
 async def test_a_directory_is_kept_equal(place: Place, tmp_path: Path) -> None:
     root = tmp_path / "documents"
     (root / "docs" / "sea").mkdir(parents=True)

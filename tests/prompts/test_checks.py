@@ -138,6 +138,11 @@ def test_a_long_run_of_white_space_takes_little_time() -> None:
         ({"json_schema": {}}, "[" * 100_000, "not valid JSON"),
         ({"json_schema": {}}, "9" * 10_000, "not valid JSON"),
         ({"json_schema": {"required": ["a"]}}, '{"b": 1}', "'a' is a required property"),
+        (
+            {"json_schema": {"properties": {"a": {"items": {"type": "null"}}}}},
+            '{"a": [null, 1]}',
+            "a.1: 1 is not of type",
+        ),
         ({"json_schema": {"$ref": "#/$defs/no"}}, "1", "has no target"),
         ({"json_schema": {"$ref": "#"}}, "1", "is circular"),
         ({"json_schema": {"uniqueItems": True}}, '[1, true, "1", [1], {"a": 1}, {"a": true}, null]', None),

@@ -147,7 +147,7 @@ def test_every_placeholder_is_filled_once(fill: Any) -> None:
     made = fill("{{a}}" * 100_000, values)
     assert values.asked == 100_000
     assert len(made) == 100_000 * (len(values["a"]) + (fill is insert_guarded))
-    assert rendered_size("{{a}}" * 100_000, values) == 100_000 * len(values["a"])
+    assert rendered_size(["{{a}}" * 100_000], values) == 100_000 * len(values["a"])
 
 
 @pytest.mark.parametrize("markup", [*MARKUP, "[inst]", "<|IM_START|>"])
@@ -211,7 +211,7 @@ def test_normal_text_is_never_touched(text: str) -> None:
 def test_a_backslash_makes_braces_literal(text: str, rendered: str) -> None:
     values = {"a": "1"}
     assert insert(text, values) == insert_guarded(text, values) == rendered
-    assert rendered_size(text, values) == len(rendered)
+    assert rendered_size([text], values) == len(rendered)
     assert set(placeholders(text)) <= {"a"}
 
 

@@ -144,7 +144,11 @@ def test_a_hostile_template_is_text(library: Library, text: str) -> None:
         ({"variables": {"n": {"type": "number", "min": "low"}}}, "variables.n.min", "number"),
         ({"variables": {"a\x00": {}}}, "variables", "NUL"),
         ({"variables": [{"a": [1]}]}, "variables", "a text"),
-        ({"checks": {"json_schema": {"type": "thing"}}}, "checks.json_schema", "JSON schema"),
+        (
+            {"checks": {"json_schema": {"type": "thing"}}},
+            "checks.json_schema",
+            "JSON schema: type: 'thing' is not one of",
+        ),
         ({"checks": {"json_schema": {"const": float("nan")}}}, None, "JSON"),
         ({"checks": {"json_schema": {"const": b"x"}}}, None, "JSON"),
         ({"roles": []}, "roles", "at least 1"),

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from herding.errors import ConflictError, NotFoundError, VersionConflictError
 from herding.store import Store
+from herding.store.prompts.tables import prompt_retired
 from herding.store.rows import storable
-from herding.store.tables import prompt_retired
 from herding.values import FileState, PromptVersion
 
 text = st.text(st.characters())  # half surrogate pairs too

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Request, params
@@ -28,10 +28,10 @@ class QueryCheck:
         """Return the app of a route with the check before it, which costs less than a dependency."""
         app = route.app
 
-        async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        def checked(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["query_string"]:
                 self._check(Request(scope), route)
-            await app(scope, receive, send)
+            return app(scope, receive, send)
 
         return checked
 

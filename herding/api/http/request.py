@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope
 
 from herding.values import Principal
 
-T = TypeVar("T")
 Headers = Mapping[bytes, bytes]
 UNKNOWN = "unknown"
 WATCH_AFTER_SECONDS = 0.2
@@ -98,35 +97,35 @@ class ClientDisconnected(Exception):
     """The client closed the connection before its response was ready."""
 
 
-async def run_until_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of `work`, which is cancelled when the client disconnects.
+class until_disconnect:
+    """Cancels the work of a `with` block when the client disconnects, and then raises ClientDisconnected after it.
 
-    The body of the request must have been read: further messages of `receive` are dropped. Raises ClientDisconnected
-    after `work` has ended.
+    The body of the request must have been read: further messages of `receive` are dropped.
     """
-    worker, disconnected = asyncio.current_task(), False
-    watcher: asyncio.Task[None] | None = None
 
-    async def watch() -> None:
-        nonlocal disconnected
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        disconnected = True
-        if worker:
-            worker.cancel()
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._disconnected = False
+        self._watcher: asyncio.Task[None] | None = None
 
-    def start_watch() -> None:
-        nonlocal watcher
-        watcher = asyncio.create_task(watch())
+    def __enter__(self) -> None:
+        self._worker = asyncio.current_task()
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._start_watch)
 
-    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, start_watch)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if disconnected and worker and worker.uncancel() == 0:  # else somebody else cancelled the worker as well
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._timer.cancel()
+        if self._watcher:
+            self._watcher.cancel()
+        is_ours = self._disconnected and isinstance(error, asyncio.CancelledError)
+        if is_ours and self._worker and self._worker.uncancel() == 0:  # else somebody else cancelled the worker as well
             raise ClientDisconnected from None
-        raise
-    finally:
-        timer.cancel()
-        if watcher:
-            watcher.cancel()
+
+    def _start_watch(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._disconnected = True
+        if self._worker:
+            self._worker.cancel()

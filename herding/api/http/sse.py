@@ -17,7 +17,7 @@ from fastapi.sse import format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from herding.api.http.errors import problem_of
-from herding.api.http.request import run_until_disconnect
+from herding.api.http.request import until_disconnect
 from herding.api.http.response import Headers
 from herding.errors import HerdingError
 
@@ -60,12 +60,9 @@ async def event_stream(
 
     `headers` may be filled until the first event. Raises what comes in the place of that.
     """
-
-    async def read_first() -> bytes:
-        return await anext(events, b"")
-
     try:
-        first = await run_until_disconnect(request.receive, read_first())
+        with until_disconnect(request.receive):
+            first = await anext(events, b"")
     except BaseException:
         await events.aclose()
         raise

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from herding import values
 from herding.api.http.errors import Responses, error_responses, problem_of
 from herding.api.http.models import ResponseModel
-from herding.api.http.request import Caller, run_until_disconnect
+from herding.api.http.request import Caller, until_disconnect
 from herding.api.http.response import json_response, outcome_headers
 from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat
@@ -56,7 +56,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
                 session_id=body.session_id,
                 response_format=body.to_response_format(),
             )
-            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+            with until_disconnect(request.receive):
+                outcome = await orchestrator.pipeline.run(run, who)
         except (UserError, NodeError) as error:
             return json_response(_failure(f"worker execute error: {error.message}"))
         except HerdingError as error:

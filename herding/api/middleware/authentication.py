@@ -90,7 +90,7 @@ class AuthenticationMiddleware:
 
     def _check_origin(self, scope: Scope, headers: Headers, who: Principal) -> None:
         """Raise AccessError for a page of another origin that may not use its token, or may not write without one."""
-        origin = page_origin(headers)
+        origin = page_origin(headers) if b"origin" in headers else ""
         if not origin or scope["type"] != "http" or same_origin(headers):
             return
         if scope["path"] in LISTED_ORIGINS_PATHS and origin not in self._origins:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from herding.access.login_throttle import AddressThrottle
 from herding.api.http.errors import Problem, problem_of
+from herding.api.http.request import Headers
 from herding.api.middleware.authentication import LOGIN, LOGOUT
 from herding.errors import LimitError
 from herding.values import Principal
@@ -81,25 +82,28 @@ class BodiesMiddleware:
         )
         self._turn = asyncio.Lock()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers = dict(scope["headers"])
         length = headers.get(b"content-length")
         if length == b"0" or (length is None and b"transfer-encoding" not in headers):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         who: Principal = scope["state"]["principal"]
         if who.account and scope["path"] not in (LOGIN, LOGOUT):
             address = scope["state"]["address"]
             try:
                 self._refused.check(address)
             except LimitError as error:
-                await _refuse(scope, receive, send, problem_of(error))
-                return
+                return _refuse(scope, receive, send, problem_of(error))
             send = self._counting(send, address, int(length) if length and length.isdigit() else 0)
-        await self._limited(scope, receive, send, length=length, most=self._limit(scope, who))
+        most = self._limit(scope, who)
+        if length is not None:
+            if not (length.isdigit() and int(length) <= most):
+                return _refuse(scope, receive, send, _too_large(most))
+            if int(length) < PARSED_ALONE or not _is_json(headers):
+                return self._app(scope, receive, send)  # the server reads no more than that
+        return self._read_first(scope, receive, send, most=most, is_json=_is_json(headers))
 
     def _limit(self, scope: Scope, who: Principal) -> int:
         if who.account:
@@ -108,21 +112,16 @@ class BodiesMiddleware:
         large = path in LARGE_ROUTES or (path.startswith(UPLOADS) and path.endswith("/documents"))
         return self._max_body if large else min(MAX_SMALL_BODY, self._max_body)
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send, *, length: bytes | None, most: int) -> None:
-        if length is not None and not (length.isdigit() and int(length) <= most):
-            await _refuse(scope, receive, send, _too_large(most))
-            return
+    async def _read_first(self, scope: Scope, receive: Receive, send: Send, *, most: int, is_json: bool) -> None:
+        """Read a body of unknown length, or one that is long to parse, before the app gets it."""
         try:
-            if length is not None and (int(length) < PARSED_ALONE or not _is_json(scope)):
-                await self._app(scope, receive, send)  # the server reads no more than that
-                return
             body = await _read(receive, most)
         except _TooLarge:
             await _refuse(scope, receive, send, _too_large(most))
             return
         if body is None:
             return
-        if len(body) >= PARSED_ALONE and _is_json(scope):
+        if len(body) >= PARSED_ALONE and is_json:
             if _has_too_much(body):
                 message = f"The body has too many values. Send at most {MAX_STRINGS:,} texts in a request."
                 await _refuse(scope, receive, send, Problem(413, "refused", message))
@@ -145,9 +144,8 @@ def _too_large(most: int) -> Problem:
     return Problem(413, "refused", f"The request body is too large. Send at most {most:,} bytes.")
 
 
-def _is_json(scope: Scope) -> bool:
-    kind = next((value for key, value in scope["headers"] if key == b"content-type"), b"")
-    return b"json" in kind.lower()
+def _is_json(headers: Headers) -> bool:
+    return b"json" in headers.get(b"content-type", b"").lower()
 
 
 def _has_too_much(body: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
 from fastapi import Request, Response
@@ -50,18 +50,20 @@ class PromptLinkMiddleware:
     ) -> None:
         self._app, self._orchestrator, self._authenticate_guest = app, orchestrator, authenticate_guest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         linked = scope["method"] in ("GET", "HEAD", "OPTIONS")
         if linked and (alias := self._orchestrator.prompts.resolve_alias(scope["path"])):
             key, names = alias
             path, query = RUN_PATH + key, _rename_parameters(scope["query_string"], names)
             scope = {**scope, "path": path, "raw_path": quote(path).encode(), "query_string": query}
         if not scope["path"].startswith(RUN_PATH):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        return self._run(scope, receive, send)
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight request, and a run with the headers that its page needs."""
         headers: Headers = dict(scope["headers"])
         method = headers.get(b"access-control-request-method")
         if scope["method"] == "OPTIONS" and method is not None and b"origin" in headers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SCHEMES = {"http": {b"http": "http", b"https": "https"}, "websocket": {b"http": "ws", b"https": "wss"}}
@@ -19,10 +21,9 @@ class ProxyHeadersMiddleware:
     def __init__(self, app: ASGIApp, *, hops: int) -> None:
         self._app, self._hops = app, hops
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] not in _SCHEMES:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if self._hops:
             addresses = _header_entries(scope, b"x-forwarded-for")
             if len(addresses) >= self._hops:
@@ -30,13 +31,12 @@ class ProxyHeadersMiddleware:
             schemes = _header_entries(scope, b"x-forwarded-proto")
             if schemes:
                 scope["scheme"] = _SCHEMES[scope["type"]].get(schemes[-1].lower(), scope["scheme"])
-        claims = [key for key, _ in scope["headers"] if key in _CLAIMS]
-        if claims:
+        if any([key in _CLAIMS for key, _ in scope["headers"]]):
             host = _header_entries(scope, b"x-forwarded-host")[-1:] if self._hops else []
             removed = _CLAIMS | {b"host"} if host else _CLAIMS
             kept = [(key, value) for key, value in scope["headers"] if key not in removed]
             scope["headers"] = [*((b"host", value) for value in host), *kept]
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _header_entries(scope: Scope, name: bytes) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,22 +26,19 @@ class RootPathMiddleware:
     def __init__(self, app: ASGIApp, *, root_path: str = "", hops: int = 0) -> None:
         self._app, self._root_path, self._hops = app, root_path, hops
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] not in ("http", "websocket") or not (self._root_path or self._hops):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         prefix = (self._hops and _forwarded(scope)) or self._root_path
         if not prefix:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if scope["path"] == prefix and scope["type"] == "http":
-            await RedirectResponse(f"{prefix}/", 307)(scope, receive, send)
-            return
+            return RedirectResponse(f"{prefix}/", 307)(scope, receive, send)
         scope = {**scope, "state": {**scope.get("state", {}), "root_path": prefix}}
         if scope["path"].startswith(f"{prefix}/"):
             scope["path"] = scope["path"].removeprefix(prefix)
             scope["raw_path"] = scope.get("raw_path", b"").removeprefix(prefix.encode())
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class RoutedPathMiddleware:
@@ -49,11 +47,11 @@ class RoutedPathMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket") and (prefix := root_path(scope)):
             raw = prefix.encode() + scope.get("raw_path", b"")
             scope = {**scope, "root_path": prefix, "path": prefix + scope["path"], "raw_path": raw}
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _forwarded(scope: Scope) -> str:

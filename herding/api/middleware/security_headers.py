@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,19 +69,16 @@ class SecurityHeadersMiddleware:
         policy = _POLICY.format(ancestors=" ".join(frame_ancestors))
         self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers = dict(scope["headers"])
         response = _GuardedSend(send, self._headers)
         if not same_origin(headers) and not self._may_call(scope, headers):
-            await _refuse(scope, response, 403, "A page of another origin may not do this.")
-            return
+            return _refuse(scope, response, 403, "A page of another origin may not do this.")
         if self._open.stopping:
-            await _send_error(scope, response, ShuttingDownError())
-            return
-        await self._run(scope, receive, response)
+            return _send_error(scope, response, ShuttingDownError())
+        return self._run(scope, receive, response)
 
     def _may_call(self, scope: Scope, headers: Headers) -> bool:
         """Return whether a page of another origin may send a request: to read, or if the settings allow it."""
@@ -117,16 +114,16 @@ class _GuardedSend:
         self.started = self.complete = False
         self.opened: OpenResponse | None = None
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.started = True
             headers = message.get("headers", ())
             if self.opened is not None:
-                self.opened.is_stream = any(key == b"content-type" and _EVENTS in value for key, value in headers)
+                self.opened.is_stream = _EVENTS in dict(headers).get(b"content-type", b"")
             message["headers"] = [*headers, *self._headers]
         elif not message.get("more_body"):
             self.complete = True
-        await self._send(message)
+        return self._send(message)
 
 
 async def _end_early(scope: Scope, response: _GuardedSend, why: str) -> None:

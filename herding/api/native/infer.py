@@ -15,7 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 from herding import values
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
-from herding.api.http.request import Caller, principal_of, run_until_disconnect, same_origin
+from herding.api.http.request import Caller, principal_of, same_origin, until_disconnect
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
 from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
 from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
@@ -52,6 +52,7 @@ _EVENTS = (
     'event: start\ndata: {"request_id": "0b9c...", "model": "herding/cria", "node": "local", "reason": "..."}\n\n'
     'event: delta\ndata: {"text": "Hello"}\n\nevent: done\ndata: {"request_id": "0b9c...", "text": "Hello"}\n\n'
 )
+_NO_PARAMETERS = PromptParameters()
 _NO_PROMPT = NotFoundError("There is no prompt 'greetings'.", param="prompt")
 _ERRORS = error_responses(
     _NO_PROMPT,
@@ -91,7 +92,7 @@ class RunPromptRequest(RequestModel):
     model: str | None = Field(
         default=None, description="null or `auto`: the routing chooses among the prompt's target models"
     )
-    parameters: PromptParameters = PromptParameters()
+    parameters: PromptParameters = Field(default_factory=lambda: _NO_PARAMETERS)
     session_id: str | None = Field(default=None, description="of a chat: its earlier turns are remembered under it")
     turns: Annotated[list[Turn], FailFast()] = Field(
         default_factory=list,
@@ -206,9 +207,9 @@ class RunPromptResponse(ResponseModel):
             routing=RoutingDecision.from_outcome(outcome),
             cost=None if outcome.cost is None else values.to_dollars(outcome.cost),
             reasoning=outcome.reasoning or None,
-            tool_calls=[dict(call) for call in outcome.tool_calls] or None,
             refusal=outcome.refusal or None,
             note=outcome.note,
+            tool_calls=[dict(call) for call in outcome.tool_calls] or None,
             choices=[ResponseChoice.model_validate(choice) for choice in outcome.choices] or None,
             ignored_parameters=outcome.ignored,
             references=outcome.references,
@@ -268,7 +269,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         run, who = body.to_request(), principal_of(request)
         to_body = RunPromptResponse.from_outcome if body.prompt_key is None else LegacyRunResponse.from_outcome
         if not body.stream and idempotency_key is None:
-            outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+            with until_disconnect(request.receive):
+                outcome = await orchestrator.pipeline.run(run, who)
             return json_response(to_body(outcome), headers=outcome_headers(outcome))
         if not body.stream:
 
@@ -277,8 +279,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
                 return to_json(to_body(outcome)), outcome_headers(outcome)
 
             digest = sha256(await request.body()).digest()
-            work = cache.run((who.id, idempotency_key or ""), digest, run_once)
-            content, headers = await run_until_disconnect(request.receive, work)
+            with until_disconnect(request.receive):
+                content, headers = await cache.run((who.id, idempotency_key or ""), digest, run_once)
             return Response(content, headers=headers, media_type="application/json")
         if idempotency_key is not None:
             raise UserError("Streams take no Idempotency-Key. Leave out one of them.")
@@ -302,7 +304,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             raise AccessError(OTHER_ORIGIN)
         variables = {name: _one_or_all(request.query_params.getlist(name)) for name in request.query_params}
         run = values.Request(prompt, variables)
-        outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+        with until_disconnect(request.receive):
+            outcome = await orchestrator.pipeline.run(run, who)
         return json_response(RunPromptResponse.from_outcome(outcome), headers=outcome_headers(outcome))
 
     @routes.post(

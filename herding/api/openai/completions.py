@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from herding import values
 from herding.api.http.errors import problem_of
-from herding.api.http.request import run_until_disconnect
+from herding.api.http.request import until_disconnect
 from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers
 from herding.api.http.sse import encode_event, encode_stream, event_stream
 from herding.api.openai.prompt_models import PREFIX, model_of, prompt_request
@@ -42,7 +42,8 @@ async def complete_chat(orchestrator: Orchestrator, body: ChatRequest, request: 
         )
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
-    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+    with until_disconnect(request.receive):
+        outcome = await orchestrator.pipeline.run(run, who)
     return json_response(ChatCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
 
 
@@ -69,7 +70,8 @@ async def complete_text(
         )
     if body.stream:
         return await _stream(orchestrator, body, run, request, who)
-    outcome = await run_until_disconnect(request.receive, orchestrator.pipeline.run(run, who))
+    with until_disconnect(request.receive):
+        outcome = await orchestrator.pipeline.run(run, who)
     return json_response(TextCompletion.from_outcome(outcome), headers=outcome_headers(outcome))
 
 

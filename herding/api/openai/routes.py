@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from herding.api.http.errors import Responses, error_responses
-from herding.api.http.request import Caller, principal_of, run_until_disconnect
+from herding.api.http.request import Caller, principal_of, until_disconnect
 from herding.api.http.response import outcome_headers
 from herding.api.http.sse import EVENT_SCHEMA
 from herding.api.openai.completions import complete_chat, complete_text
@@ -79,10 +79,11 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     async def create_embeddings(body: EmbeddingsRequest, request: Request) -> Response:
         """Return a vector for each text. At most 2,048 texts and a million characters."""
         who = principal_of(request)
-        work = orchestrator.pipeline.embed(
-            body.model, body.to_inputs(), who, dimensions=body.dimensions, parameters=body.to_parameters()
-        )
-        outcome, made = await run_until_disconnect(request.receive, work)
+        inputs, parameters = body.to_inputs(), body.to_parameters()
+        with until_disconnect(request.receive):
+            outcome, made = await orchestrator.pipeline.embed(
+                body.model, inputs, who, dimensions=body.dimensions, parameters=parameters
+            )
         in_base64 = body.encoding_format == "base64"
         content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
         return Response(content, headers=outcome_headers(outcome), media_type="application/json")
@@ -94,8 +95,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         A reranker reads the beginning of a document that is too long for it.
         """
         documents = body.to_documents()
-        work = orchestrator.pipeline.rerank(body.model, body.query, documents, principal_of(request))
-        outcome, made = await run_until_disconnect(request.receive, work)
+        with until_disconnect(request.receive):
+            outcome, made = await orchestrator.pipeline.rerank(body.model, body.query, documents, principal_of(request))
         response.headers.update(outcome_headers(outcome))
         best = sorted(enumerate(made.scores), key=lambda item: (-item[1], item[0]))[: body.top_n]
         tokens = outcome.usage.input_tokens

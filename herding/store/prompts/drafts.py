@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
 
 from herding.errors import UserError
+from herding.store.prompts.tables import draft, draft_step
 from herding.store.prompts.versions import LAST_NUMBER
 from herding.store.rows import storable
-from herding.store.tables import draft, draft_step, upsert
+from herding.store.tables import upsert
 from herding.values import Draft, DraftStep
 
 STEP_MS = 10_000

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, select
 
 from herding.store.prompts import labels, versions
+from herding.store.prompts.tables import prompt_conflict, prompt_file, prompt_retired, prompt_version
 from herding.store.rows import storable
-from herding.store.tables import prompt_conflict, prompt_file, prompt_retired, prompt_version, upsert
+from herding.store.tables import upsert
 from herding.values import FileState, NewVersion, PromptConflict, PromptState, PromptVersion, Retired
 
 

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Select, delete, insert, select
 
 from herding.errors import NotFoundError, UserError
 from herding.store.prompts import versions
+from herding.store.prompts.tables import prompt_label, prompt_label_move
 from herding.store.rows import storable
-from herding.store.tables import prompt_label, prompt_label_move, upsert
+from herding.store.tables import upsert
 from herding.values import LabelMove
 
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,31}")

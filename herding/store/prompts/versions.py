@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from herding.errors import NotFoundError, VersionConflictError
+from herding.store.prompts.tables import prompt_conflict, prompt_retired, prompt_version
 from herding.store.rows import storable
-from herding.store.tables import insert_into, prompt_conflict, prompt_retired, prompt_version
+from herding.store.tables import insert_into
 from herding.values import PromptVersion, Source
 
 LAST_NUMBER = 2**31 - 1

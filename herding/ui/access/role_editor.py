@@ -17,6 +17,7 @@ from herding.ui.kit.fields import button
 from herding.ui.kit.format import el, failure, join, panel, success
 from herding.ui.kit.live import out_of_band
 from herding.ui.kit.views import Call, Reply, fragment
+from herding.ui.kit.yaml_field import yaml_field
 
 HELP = "Permissions and limits of each role. Anything not listed is denied; * means all. Changes apply immediately."
 INACTIVE = "The previous roles stay active"
@@ -89,17 +90,8 @@ def editor(
     """Return the editor with the file, or with a text that was typed on top of the file `loaded`."""
     text = notes.text if typed is None else typed
     kept = _loaded(loaded or notes.digest, untouched or _digest(_normalize(notes.text)))
-    area = el(
-        "textarea",
-        f"\n{text}",
-        name="text",
-        id="roles-text",
-        rows=str(min(max(text.count("\n") + 2, 16), 36)),
-        cls="input mono",
-        spellcheck="false",
-        wrap="off",
-        aria_label="Roles file (YAML)",
-        aria_describedby="roles-help",
+    area = yaml_field(
+        text, "text", id="roles-text", errors="#roles-note", label="Roles file (YAML)", about="roles-help"
     )
     told = el("div", note or _warning_panel(warnings), id="roles-note")
     actions = el(

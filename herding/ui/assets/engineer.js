@@ -60,7 +60,6 @@ class Editor {
     on("htmx:afterRequest", () => this.form.removeAttribute("inert"), document.body);
     on("pagehide", () => this.#leave(), window);
     for (const text of form.querySelectorAll("textarea")) this.#mark(text);
-    this.#lines();
     this.#edit(this.#typedBefore());
   }
 
@@ -81,7 +80,6 @@ class Editor {
     const field = event.target;
     if (!field.name || OWN.includes(field.name)) return;
     if (field.matches("textarea")) this.#mark(field);
-    if (field.name === "yaml") this.#lines();
     if (field.name.endsWith(".role")) field.closest(".engineer-block").dataset.role = field.value;
     this.#follow(field);
     this.#showVariant(field);
@@ -475,16 +473,6 @@ class Editor {
       }
     }
     marks.replaceChildren(...parts, `${area.value.slice(at)}\n`);
-  }
-
-  #lines() {
-    const area = document.getElementById("engineer-yaml");
-    if (!area) return;
-    const count = area.value.split("\n").length;
-    area.rows = Math.min(Math.max(count + 1, 14), 40);
-    const lines = area.previousElementSibling;
-    lines.textContent = Array.from({ length: count }, (_, number) => number + 1).join("\n");
-    area.onscroll = () => (lines.scrollTop = area.scrollTop);
   }
 }
 

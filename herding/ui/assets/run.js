@@ -12,6 +12,17 @@ const panes = new Map(); // the response of each prompt, by its key
 let section; // the part of the page that shows the response now
 
 const form = () => document.getElementById("engineer-form");
+/** Say at the field what is wrong with its value, and go there; the next change of the form renews all errors. */
+const showWrong = ({ field: name, message }) => {
+  const field = form()?.elements.namedItem(name);
+  const slot = document.querySelector(`[data-error="${CSS.escape(name)}"]`);
+  if (!field?.focus || !slot) return;
+  slot.textContent = message;
+  slot.hidden = false;
+  field.setAttribute("aria-invalid", "true");
+  field.focus({ preventScroll: true });
+  field.scrollIntoView({ block: "center" });
+};
 const isIn = (text) => text.closest?.("#engineer-response");
 
 class Pane {
@@ -93,6 +104,7 @@ class Pane {
         this.follow(true);
       },
       ended: (found) => (ended = found),
+      wrong: (found) => found.field && this.shown && showWrong(found),
     };
     this.status.innerHTML = '<div class="status-line"><span class="pulse" aria-hidden="true"></span><span>Sending</span><span class="muted clock" aria-hidden="true"></span></div>';
     showBar();

@@ -29,6 +29,11 @@ async def find_errors(edited: EditedPrompt) -> tuple[dict[str, str], str]:
     return errors, message
 
 
+def field_of_value(error: HerdingError) -> str:
+    """Return the field of the variable whose value a request was refused for; empty for any other error."""
+    return f"var.{error.param}" if isinstance(error, VariableError) and error.param else ""
+
+
 def sentence(text: str) -> str:
     """Return a message as a sentence."""
     text = text.strip().rstrip(".")
@@ -37,8 +42,8 @@ def sentence(text: str) -> str:
 
 def _place(edited: EditedPrompt, error: HerdingError) -> tuple[str, str]:
     """Return the field of an error, empty if none shows it, and its message."""
-    if isinstance(error, VariableError) and error.param:
-        return f"var.{error.param}", error.message
+    if field := field_of_value(error):
+        return field, error.message
     try:
         build(YamlDocument(edited.text), Path(f"{edited.key}.yaml"), edited.key)
     except ConfigError as found:

@@ -15,13 +15,14 @@ from herding.ui.engineer import messages, retrieved, saving, settings, variables
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
-from herding.ui.engineer.starters import STARTERS
+from herding.ui.engineer.starters import COPY, STARTERS
 from herding.ui.engineer.step_data import has_text
 from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import el, empty_state, join
 from herding.ui.kit.links import tab_address
+from herding.ui.kit.yaml_field import yaml_field
 from herding.values import Principal, PromptInfo
 
 FORM = "engineer-form"
@@ -132,7 +133,9 @@ def _form_part(shown: Shown, *, can_edit: bool, can_define: bool) -> Markup:
     data: Mapping[str, Any] = edited.data or {}
     definitions = data.get("variables") or {}
     known = edited.prompt.variables if edited.error is None else shown_variables(edited)
-    cards = variables.variable_cards(known, edited.values, definitions=definitions, can_define=can_define)
+    cards = variables.variable_cards(
+        known, edited.values, definitions=definitions, can_define=can_define, retrieval=data.get("retrieval")
+    )
     own, is_saved = full_text(edited.saved), edited.edits.whole is None
     own_text = has_text(data)
     parts = [name for name, there in (("body", can_edit and own_text), ("variables", can_define)) if there]
@@ -172,21 +175,11 @@ def shown_variables(edited: EditedPrompt) -> dict[str, dict[str, Any]]:
 
 def _yaml_part(edited: EditedPrompt) -> Markup:
     label = el("label", el("h2", "YAML"), for_="engineer-yaml")
-    area = el(
-        "textarea",
-        f"\n{edited.text}",
-        name="yaml",
-        id="engineer-yaml",
-        rows="20",
-        cls="input mono",
-        spellcheck="false",
-        wrap="off",
-    )
-    lines = el("pre", cls="engineer-lines", aria_hidden="true")
+    field = yaml_field(edited.text, "yaml", id="engineer-yaml", errors="[data-error=yaml]")
     values = variables.variable_cards(edited.prompt.variables, edited.values, definitions=None, can_define=False)
     return join(
         [
-            el("section", label, el("div", lines, area, cls="engineer-yaml"), messages.error_slot("yaml"),
+            el("section", label, messages.error_slot("yaml"), field,
                id="yaml-section", cls="engineer-section"),
             el("section", el("h2", "Variables"), values, id="variables-section", cls="engineer-section"),
             retrieved.section(edited),
@@ -277,6 +270,8 @@ def new_prompt_form(starter: str = "") -> Markup:
 def new_prompt_fields(starter: str = "", *, key: str = "", name: str = "", error: str = "") -> Markup:
     """Return the form of a new prompt, with the error of its ID."""
     options = [(f"{found.label} · {found.about}", value) for value, found in STARTERS.items()]
+    if starter.startswith(COPY):
+        options.insert(0, (f"Copy of {starter.removeprefix(COPY)}", starter))
     return el(
         "form",
         el("h2", "New prompt"),

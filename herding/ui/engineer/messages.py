@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from herding.prompts.render import placeholders
 from herding.ui.engineer.form_data import normalized, used_names
 from herding.ui.engineer.step_data import conditions
 from herding.ui.kit.fields import button, select_field
@@ -111,6 +112,19 @@ def error_slot(name: str) -> Markup:
 
 
 def unused(data: Mapping[str, Any]) -> list[str]:
-    """Return the declared variables that no text and no step uses."""
-    used = {*used_names(data), *re.findall(r"[A-Za-z_][A-Za-z0-9_]*", conditions(data))}
-    return [name for name in data.get("variables") or {} if name not in used]
+    """Return the declared variables that no text, condition, step, retrieval or source uses."""
+    variants = data.get("variants")
+    whens = [str(one.get("when") or "") for one in variants or () if isinstance(one, Mapping)]
+    used = {*used_names(data), *re.findall(r"[A-Za-z_][A-Za-z0-9_]*", " ".join([conditions(data), *whens]))}
+    variables = data.get("variables") or {}
+    arguments = [one.get("arguments") for one in variables.values() if isinstance(one, Mapping)]
+    used |= _placeholders_in([data.get("retrieval"), arguments])
+    return [name for name in variables if name not in used]
+
+
+def _placeholders_in(value: Any) -> set[str]:
+    """Return the variables that the texts of a value name, at any depth."""
+    if isinstance(value, str):
+        return set(placeholders(value))
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return {name for one in inside for name in _placeholders_in(one)}

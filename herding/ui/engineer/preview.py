@@ -12,7 +12,7 @@ from herding.prompts.compose import RenderedPrompt
 from herding.ui.engineer.form import EditedPrompt, run_request
 from herding.ui.kit import prompt_text
 from herding.ui.kit.format import chip, el, join, plural
-from herding.values import InputSize, Principal
+from herding.values import ContextChunk, InputSize, Principal
 
 _LAST = "This prompt has no text of its own: its last step gives the response."
 MAX_SHOWN = 20_000
@@ -25,7 +25,12 @@ async def preview(edited: EditedPrompt, who: Principal, orchestrator: Orchestrat
         return el("span", "The prompt has an error", cls="muted"), Markup(), ""
     try:
         request = replace(run_request(edited), turns=())
+        if (found := await orchestrator.pipeline.retrieve(request, who)) is not None:
+            chunks = (ContextChunk(reference.chunk, reference.text) for reference in found.references)
+            request = replace(request, context=tuple(chunks))
         rendered = await orchestrator.pipeline.preview(request, who)
+        if request.context is not None:
+            rendered = replace(await orchestrator.pipeline.render(request, who), notes=rendered.notes)
         size = await orchestrator.pipeline.input_size(request, who)
     except VariableError as error:
         return el("span", error.message, cls="muted"), Markup(), ""

@@ -17,7 +17,7 @@ from herding.knowledge.retrieval import Retrieved
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer.form import EditedPrompt, read_form, run_request
 from herding.ui.engineer.form_data import normalized
-from herding.ui.kit.fields import button, select_field
+from herding.ui.kit.fields import button, checkbox, select_field
 from herding.ui.kit.format import el, join, plural
 from herding.ui.kit.responses.references import chunk_link, score_text
 from herding.ui.kit.views import Call, fragment
@@ -122,7 +122,7 @@ def _listed(found: Retrieved) -> Markup:
         [
             el("input", type="hidden", name="context.shown", value="on"),
             el("p", head, cls="muted"),
-            el("ol", *map(_item, found.references), cls="plain engineer-chunks") if found.references else None,
+            el("ol", *map(_item, found.references), cls="engineer-chunks") if found.references else None,
             _buttons(shown=True),
         ]
     )
@@ -130,10 +130,7 @@ def _listed(found: Retrieved) -> Markup:
 
 def _item(reference: Reference) -> Markup:
     chunk = str(reference.chunk)
-    use = el(
-        "input", type="checkbox", name="context.use", value=chunk, checked="", cls="box", id=f"context-use-{chunk}"
-    )
-    label = el("label", use, el("span", f"Use [{reference.number}]"), for_=f"context-use-{chunk}", cls="checkbox")
+    label = checkbox(f"Use [{reference.number}]", "context.use", checked=True, value=chunk, id=f"context-use-{chunk}")
     facts = score_text(reference, plural(reference.tokens, "token"))
     link = chunk_link(reference.collection, reference.document, reference.place, reference.chunk)
     rows = str(min(12, 2 + reference.text.count("\n")))

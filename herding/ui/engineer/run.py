@@ -19,6 +19,7 @@ from herding.errors import HerdingError, NotFoundError, UserError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer import chat, code_panel
 from herding.ui.engineer.branches import Branches
+from herding.ui.engineer.errors import field_of_value
 from herding.ui.engineer.feedback import feedback, news
 from herding.ui.engineer.form import EditedPrompt, is_unsaved, read_form, run_request
 from herding.ui.engineer.retrieved import with_context
@@ -89,14 +90,18 @@ class RunRoutes:
                 yield "question", await self._question(request, call.text("message"), who)
         except HerdingError as error:
             yield "status", response.not_sent_status(error.type)
+            yield "wrong", _wrong(error)
             yield "done", response.error_panel(error.type, error.message)
             return
+        refused: list[HerdingError] = []
 
         async def finish(outcome: Outcome | None, error: HerdingError | None, text: str) -> Markup:
             outcome = outcome or await recorded_outcome(error, who, self._orchestrator)
             if outcome is not None:
                 ended.append(outcome)
                 return _result(outcome, who, is_chat=edited.prompt.chat)
+            if error is not None:
+                refused.append(error)
             partial = response.response_text(text) if text else None
             shown = response.error_panel(error.type, error.message) if error else None
             return el("div", partial, shown, cls="response")
@@ -105,7 +110,8 @@ class RunRoutes:
         async with contextlib.aclosing(response_events(stream, finish)) as events:
             async for name, data in events:
                 if name == "done":
-                    yield "status", response.final_status(ended[0]) if ended else response.not_sent_status("")
+                    yield "status", _end_status(ended, refused)
+                    yield "wrong", _wrong(*refused)
                     if ended:
                         yield "ended", {"request": ended[0].request_id, "session": request.session_id or ""}
                 yield name, data
@@ -189,6 +195,16 @@ def _result(outcome: Outcome, who: Principal, *, is_chat: bool, rating: Markup |
     shown = response.response_view(outcome, status=False, compact=is_chat)
     rating = (feedback(outcome.request_id) if rating is None else rating) if RATE in who.rights else None
     return join([shown, chat.turn_tools() if is_chat else None, rating])
+
+
+def _end_status(ended: Sequence[Outcome], refused: Sequence[HerdingError]) -> Markup:
+    """Return the status of a request that has ended, or that was refused."""
+    return response.final_status(ended[0]) if ended else response.not_sent_status(refused[0].type if refused else "")
+
+
+def _wrong(*errors: HerdingError) -> dict[str, str]:
+    """Return the field of the value that was refused, with the reason; empty if it was not for a value."""
+    return next(({"field": name, "message": e.message} for e in errors if (name := field_of_value(e))), {})
 
 
 def _request(call: Call, edited: EditedPrompt) -> Request:

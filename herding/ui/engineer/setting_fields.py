@@ -122,13 +122,14 @@ COMMON_PARAMETERS = ("temperature", "max_tokens", "top_p", "top_k", "seed", "sto
 CHECKS = _fields(
     Checks,
     {
-        "stop_marker": "Text that must end the response",
+        "stop_marker": "Text that ends the response; it is removed",
         "max_words": "Maximum number of words",
         "max_chars": "Maximum number of characters",
         "json_schema": "JSON Schema of a JSON response",
-        "regex": "Pattern that the response must contain",
+        "regex": "Pattern that the response must contain; ^...$ for all of it",
         "choices": "Allowed responses, one per line",
         "ignore_case": "Compare choices without case",
+        "plugins": "Checks of plugins with their arguments, as JSON",
     },
 )
 """All checks of a prompt, by name."""

@@ -1,12 +1,13 @@
 """The tab "Prompt engineer": select or create a prompt, edit it, run it, rate the response, save it.
 
 Everything that is typed is in one form, `#engineer-form`; the response stands beside it, and its fields name the form.
-The address has `prompt` (a key), `model`, `request` (an entry of the history to open with all that it ran with) and
-`new` (a template for a new prompt).
+The address has `prompt` (a key), `model`, `request` (an entry of the history to open with all that it ran with),
+`version` (an older version of the prompt to open as a draft) and `new` (a template for a new prompt).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from herding.access.operations import HISTORY, PROMPTS, RUN, SAVE
 from herding.errors import NotFoundError
 from herding.prompts.edits import Edits
+from herding.prompts.yaml_dump import dump_file
 from herding.ui.engineer import layout, models
 from herding.ui.engineer.branches import Branches
 from herding.ui.engineer.edited import editable, store, typed, unsaved_keys, with_edits
@@ -34,7 +36,7 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.format import el, join, panel
 from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
-from herding.values import Principal, PromptInfo
+from herding.values import Parameters, Principal, PromptInfo
 
 
 class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRoutes, PromptRoutes, View):
@@ -51,12 +53,14 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         prompts = await self._orchestrator.prompts.list_all(who)
         errors = prompt_text.load_errors(await self._orchestrator.prompts.broken(who))
         note: Markup | None = None
-        address = {"prompt": key, "request": "", "new": ""}
+        address = {"prompt": key, "request": "", "version": "", "new": ""}
         run = ""
         if request_id := call.text("request"):
             key, note = await self._open_request(request_id, who)
             run = await self._run_of(request_id, who)
             address["run"] = run
+        elif key and (version := call.whole("version")):
+            note = await self._open_version(key, version, who)
         saved = await editable(key, who, self._orchestrator) if key else None
         if saved is None and key:
             note = prompt_text.not_opened(key)
@@ -104,22 +108,66 @@ class EngineerTab(RunRoutes, RetrievedRoutes, DraftRoutes, SaveRoutes, ModelRout
         saved = await editable(row.prompt or "", who, self._orchestrator) if row.prompt else None
         if saved is None:
             return row.prompt or "", panel("warn", "This request has no prompt to open")
-        given = {name: value for name, value in row.parameters.given().items() if name in ("stop", *_NUMBERS)}
-        own = saved.parameters.given()
-        changed = {name: value for name, value in given.items() if value != own.get(name)}
-        changed = {name: list(value) if name == "stop" else value for name, value in changed.items()}
-        edits = Edits(given_values(row, saved), parameters=changed)
-        made = await with_edits(saved, edits, who, self._orchestrator)
-        await store(made, who, self._orchestrator)
-        return saved.key, _request_note(row.version, saved, edited=row.edited)
+        older = await self._older(saved, row.version, who)
+        changed = _changed_parameters(older or saved, row.parameters)
+        values = given_values(row, older or saved)
+        whole = _whole_text(older, changed) if older else None
+        edits = Edits(values, parameters={} if older else changed, whole=whole)
+        await self._fill_in(saved, edits, who)
+        return saved.key, _request_note(row.version, saved, filled=older is not None, edited=row.edited)
+
+    async def _open_version(self, key: str, version: int, who: Principal) -> Markup | None:
+        """Fill in an older version; return a note on it, None if it is the version that is shown anyway."""
+        saved = await editable(key, who, self._orchestrator)
+        older = await self._older(saved, version, who) if saved else None
+        if saved is None or older is None:
+            return None
+        draft = await self._orchestrator.drafts.get(key, who)
+        values = draft.edits.variables if draft else {}
+        await self._fill_in(saved, Edits(values, whole=_whole_text(older, {})), who)
+        text = f"v{saved.version} is the latest. Saving makes a new version. Undo restores your previous draft."
+        return panel("calm", f"v{version} is filled in as your draft", el("p", text), role="status")
+
+    async def _older(self, saved: PromptInfo, version: int, who: Principal) -> PromptInfo | None:
+        """Return another version than `saved` where it differs, and the role may edit the whole prompt; else None."""
+        if version in (0, saved.version) or SAVE not in who.rights:
+            return None
+        try:
+            older = await self._orchestrator.prompts.get(f"{saved.key}@{version}", who)
+        except NotFoundError:
+            return None
+        return older if older.content != saved.content else None
+
+    async def _fill_in(self, saved: PromptInfo, edits: Edits, who: Principal) -> None:
+        """Make edits the draft of a prompt; the draft before them is a step to go back to."""
+        await store(await with_edits(saved, edits, who, self._orchestrator), who, self._orchestrator)
 
 
 _NUMBERS = ("temperature", "top_p", "top_k", "max_tokens", "seed")
 
 
-def _request_note(version: int, saved: PromptInfo, *, edited: bool) -> Markup:
-    parts = ["Its values and parameters are filled in. Undo restores your previous draft."]
-    if version and version != saved.version:
+def _changed_parameters(prompt: PromptInfo, used: Parameters) -> dict[str, Any]:
+    """Return the parameters of a request that differ from those of its prompt."""
+    given = {name: value for name, value in used.given().items() if name in ("stop", *_NUMBERS)}
+    own = prompt.parameters.given()
+    changed = {name: value for name, value in given.items() if value != own.get(name)}
+    return {name: list(value) if name == "stop" else value for name, value in changed.items()}
+
+
+def _whole_text(prompt: PromptInfo, parameters: Mapping[str, Any]) -> str:
+    """Return the full YAML of a version with other parameters."""
+    data = dict(prompt.content)
+    if parameters:
+        data["parameters"] = {**(data.get("parameters") or {}), **parameters}
+    return dump_file(data)
+
+
+def _request_note(version: int, saved: PromptInfo, *, filled: bool, edited: bool) -> Markup:
+    what = f"Its version (v{version}), values and parameters" if filled else "Its values and parameters"
+    parts = [f"{what} are filled in. Undo restores your previous draft."]
+    if filled:
+        parts.append(f"v{saved.version} is the latest.")
+    elif version and version != saved.version:
         parts.append(f"It ran v{version}; v{saved.version} is shown.")
     if edited:
         parts.append("It ran an unsaved edit, which is not stored with the request.")

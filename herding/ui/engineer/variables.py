@@ -32,14 +32,27 @@ def variable_cards(
     *,
     definitions: Mapping[str, Any] | None,
     can_define: bool,
+    retrieval: Any = None,
 ) -> Markup:
-    """Return the cards of all variables. `definitions` are those of the file, None if they cannot be edited."""
+    """Return the cards of all variables. `definitions` are those of the file, None if they cannot be edited.
+
+    The card of the variable that `retrieval` fills says so.
+    """
+    filled = with_retrieval(variables, retrieval)
     cards = [
         card(name, variable, values.get(name), definition=(definitions or {}).get(name), can_define=can_define)
-        for name, variable in variables.items()
+        for name, variable in filled.items()
     ]
     empty = el("p", NO_VARIABLES, cls="muted", id="engineer-no-variables", hidden="" if cards else None)
     return el("div", *cards, empty, id="variables")
+
+
+def with_retrieval(variables: Mapping[str, Mapping[str, Any]], retrieval: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Return variables with what fills the one that the retrieval of a prompt file is for."""
+    if not isinstance(retrieval, Mapping) or (into := str(retrieval.get("into", "context"))) not in variables:
+        return variables
+    filled = f"from the collection {retrieval.get('collection')}"
+    return {**variables, into: {**variables[into], "filled": filled}}
 
 
 def card(

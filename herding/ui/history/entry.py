@@ -27,6 +27,7 @@ from herding.ui.kit.format import (
 )
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.responses import response
+from herding.ui.kit.responses.chain_steps import state_name
 from herding.ui.kit.responses.message_parts import response_parts
 from herding.ui.kit.responses.references import reference_cards
 from herding.ui.kit.responses.request_input import request_input
@@ -89,7 +90,7 @@ def step_list(steps: Sequence[StepEntry], states: Sequence[StepRun], listed: Map
         for step in steps
     ]  # fmt: skip
     rows += [
-        el("li", el("span", state.name), el("span", state.prompt, cls="muted"), chip(state.state, "calm"))
+        el("li", el("span", state.name), el("span", state.prompt, cls="muted"), chip(state_name(state.state), "calm"))
         for state in states
         if not state.request_ids and state.state in ("skipped", "waiting", "failed")
     ]

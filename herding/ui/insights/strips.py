@@ -177,6 +177,11 @@ class Scale(NamedTuple):
         return powers
 
 
+def _tick(ms: float) -> str:
+    """Return a time of the axis, short enough to stand beside the next: `100 ms`, `2.5 s`, `1,000 s`."""
+    return f"{ms:.3g} ms" if ms < 1_000 else f"{ms / 1_000:,.3g} s" if ms < 1_000_000 else f"{ms / 1_000:,.0f} s"
+
+
 def scale_of(times: Sequence[float]) -> Scale:
     """Return the axis for some times."""
     slow, fast = max(times), max(min(times), FASTEST_MS)
@@ -194,9 +199,7 @@ def latency_chart(report: PromptInsights) -> Markup | None:
         return None
     scale, tones = scale_of(times), colours(report)
     shown = [_strip(row, _latency_drawing(row, scale, tones), _latency_text(row.stats)) for row in rows[:MAX_ROWS]]
-    ticks = [
-        el("span", duration(tick), style=f"left:{100 * scale.at(tick):.2f}%", cls="tick") for tick in scale.ticks()
-    ]
+    ticks = [el("span", _tick(tick), style=f"left:{100 * scale.at(tick):.2f}%", cls="tick") for tick in scale.ticks()]
     marks = [("ok", "succeeded"), ("check", "failed a check"), ("failed", "failed")]
     seen = {_kind(one) for row in rows for one in row.tries}
     keys = [el("li", _key(kind), el("span", name)) for kind, name in marks if kind in seen]

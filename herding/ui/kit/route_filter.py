@@ -19,7 +19,7 @@ NEEDED = frozenset(
 )
 """First parts of the paths; `run` serves events without a queue, `upload` replies that uploads are not allowed."""
 
-CLOSED = ("/monitoring", "/svelte/", "/pwa_icon", "/login/")
+CLOSED = ("/monitoring", "/svelte/", "/pwa_icon/", "/login/")
 """Prefixes of paths outside ROOT."""
 
 

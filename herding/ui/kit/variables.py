@@ -31,8 +31,9 @@ def given_values(row: Outcome, prompt: PromptInfo) -> dict[str, Any]:
 def help_text(variable: Mapping[str, Any]) -> str:
     """Return what to enter for a variable."""
     parts = [str(variable.get("description") or ""), _limits(variable)]
-    if source := variable.get("source"):
-        return " · ".join(part for part in (*parts, f"Filled by {source} if empty") if part)
+    filled = f"by {source}" if (source := variable.get("source")) else variable.get("filled")
+    if filled:
+        return " · ".join(part for part in (*parts, f"Filled {filled} if empty") if part)
     optional = variable.get("required") is False and variable.get("default") in (None, "")
     return " · ".join(part for part in (*parts, "Optional" if optional else "") if part)
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from herding.knowledge.documents import MAX_DOCUMENT_BYTES, kinds
 from herding.ui.kit.fields import button, confirm_button, row_name, select_field, text_field
 from herding.ui.kit.format import byte_size, chip, date_tag, dotted, el, empty_state, join, plural, state_chip
+from herding.ui.kit.links import tab_address
 from herding.ui.kit.live import every
 from herding.ui.kit.responses.references import join_place
 from herding.ui.kit.tables import head_row
@@ -17,9 +18,9 @@ from herding.values import Collection, Document, FoundChunk, TextChunk
 
 PAGE_SIZE = 50
 STATES = {"waiting": ("waiting", "busy"), "indexing": ("indexing", "busy"), "failed": ("failed", "bad")}
-NO_COLLECTIONS = empty_state(
-    "No collections yet", "A collection is a set of documents that prompts can search. Create one to start."
-)
+PROMPT = "collection_question"
+"""The shipped prompt that answers from a collection."""
+
 NOT_SELECTED = empty_state("Nothing selected", "Select a collection to see its documents and to search it.")
 
 
@@ -28,13 +29,49 @@ def base(name: str) -> str:
     return f"ui/knowledge/collections/{quote(name, safe='')}"
 
 
-def collection_list(found: Sequence[Collection], chosen: str) -> Markup:
-    """Return the collections as a table whose rows open them."""
+def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = False) -> Markup:
+    """Return the collections as a table whose rows open them; empty without any.
+
+    With `swap` it is for a reply, to take the place of the table before.
+    """
     if not found:
-        return NO_COLLECTIONS
-    head = head_row("Collection", "Documents", "Chunks")
+        return Markup()
+    head = head_row("Collection", "Documents", "Chunks", numbers=1)
     rows = (_collection_row(one, chosen=one.name == chosen) for one in found)
-    return el("table", head, el("tbody", *rows), cls="rows")
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el("table", head, el("tbody", *rows), cls="rows", id="knowledge-collections", **more)
+
+
+def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
+    """Return what the tab shows before there is a collection: what one is for, and ways to begin."""
+    example = (
+        el("a", "Question about documents", href=tab_address("engineer", prompt=PROMPT)) if has_prompt else "A prompt"
+    )
+    steps = (
+        "A collection holds your documents, split into chunks and indexed.",
+        join([example, " with a retrieval section gets the chunks that fit its question, and names them as sources."]),
+        "Here you can search a collection, or ask a model about it, before a prompt uses it.",
+    )
+    ways = None
+    if may_edit:
+        again = button(
+            "Try an example",
+            title="Creates a collection with three short documents",
+            id="knowledge-example",
+            hx_post="ui/knowledge/example",
+            hx_target="#knowledge-page",
+            hx_disabled_elt="this",
+        ) if models else None  # fmt: skip
+        ways = el("div", new_collection(models, kind="primary"), again, cls="knowledge-ways")
+    else:
+        ways = el("p", "Your role can't create collections.", cls="muted")
+    return el(
+        "section",
+        el("h2", "Let prompts answer from your documents"),
+        el("ul", *(el("li", step) for step in steps)),
+        ways,
+        cls="knowledge-first",
+    )
 
 
 def _collection_row(found: Collection, *, chosen: bool) -> Markup:
@@ -48,8 +85,8 @@ def _collection_row(found: Collection, *, chosen: bool) -> Markup:
     return el("tr", *cells, el("td", f"{found.chunks:,}", cls="number"), aria_current="true" if chosen else None)
 
 
-def new_collection(models: Sequence[str]) -> Markup:
-    """Return the folded form that creates a collection."""
+def new_collection(models: Sequence[str], *, kind: str = "") -> Markup:
+    """Return the folded form that creates a collection; `kind` is that of its button."""
     if not models:
         text = "No node makes embeddings now. Start the local node, or add embedding_models to one."
         return el("p", text, cls="muted")
@@ -65,7 +102,7 @@ def new_collection(models: Sequence[str]) -> Markup:
         hx_post="ui/knowledge/collections",
         hx_target="#knowledge-page",
     )
-    return el("details", el("summary", "New collection", cls="btn"), form, cls="knowledge-new")
+    return el("details", el("summary", "New collection", cls=f"btn {kind}".strip()), form, cls="knowledge-new")
 
 
 def collection_page(
@@ -75,15 +112,14 @@ def collection_page(
     offset: int,
     may_edit: bool,
     may_ask: bool,
+    shown: Markup | None = None,
     rerankers: Sequence[str] = (),
+    question: str = "",
 ) -> Markup:
-    """Return the page of a collection: search, ask, documents."""
-    facts = (
-        plural(found.documents, "document"),
-        plural(found.chunks, "chunk"),
-        el("code", found.embedding_model),
-        join(["created ", date_tag(found.created_at)]),
-    )
+    """Return the page of a collection: search, ask, what is `shown` of a document, and the list of documents.
+
+    `question` is in the field for one.
+    """
     delete = confirm_button(
         "Delete collection",
         f"This deletes the collection {found.name} with all its documents. This can't be undone.",
@@ -93,10 +129,10 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), el("p", dotted(facts), cls="muted"), cls="knowledge-head"),
+        el("header", el("h2", found.name), collection_facts(found), cls="knowledge-head"),
         el("p", found.description) if found.description else None,
-        question_form(found, may_ask=may_ask, rerankers=rerankers),
-        el("div", id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
+        question_form(found, may_ask=may_ask, rerankers=rerankers, question=question),
+        el("div", shown, id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
         upload_form(found) if may_edit else None,
         el("div", document_table(found, documents, offset=offset, may_edit=may_edit), id="knowledge-documents"),
         el("div", delete, cls="answers") if may_edit else None,
@@ -104,7 +140,19 @@ def collection_page(
     )
 
 
-def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = ()) -> Markup:
+def collection_facts(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the size of a collection and its embedding model; with `swap` for a reply, to take the place of before."""
+    facts = (
+        plural(found.documents, "document"),
+        plural(found.chunks, "chunk"),
+        el("code", found.embedding_model),
+        join(["created ", date_tag(found.created_at)]),
+    )
+    more = {"hx_swap_oob": "true"} if swap else {}
+    return el("p", dotted(facts), cls="muted", id="knowledge-facts", **more)
+
+
+def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] = (), question: str = "") -> Markup:
     """Return the field for a question, with a button that searches and one that asks a model.
 
     Where there are rerankers, one of them can be selected for both.
@@ -118,6 +166,7 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
         text_field(
             "Search or ask",
             "text",
+            question,
             placeholder="What do you want to know?",
             required="",
             maxlength="4000",
@@ -135,8 +184,9 @@ def question_form(found: Collection, *, may_ask: bool, rerankers: Sequence[str] 
     )
 
 
-def upload_form(found: Collection) -> Markup:
-    """Return the form that adds files."""
+def upload_form(found: Collection, *, swap: bool = False) -> Markup:
+    """Return the form that adds files; with `swap` for a reply, to take the place of one whose files were added."""
+    more = {"hx_swap_oob": "true"} if swap else {}
     read = ", ".join(f".{kind}" for kind in kinds())
     info = f"{read}; max {byte_size(MAX_DOCUMENT_BYTES)} each. A file of the same name is replaced."
     field = el(
@@ -155,6 +205,8 @@ def upload_form(found: Collection) -> Markup:
         hx_encoding="multipart/form-data",
         hx_target="#knowledge-documents",
         hx_disabled_elt="find button",
+        id="knowledge-upload",
+        **more,
     )
 
 
@@ -163,7 +215,7 @@ def document_table(found: Collection, documents: Sequence[Document], *, offset: 
     if not documents and not offset:
         return empty_state("No documents yet", "Add files above, or by API or the command line.")
     running = any(document.state in ("waiting", "indexing") for document in documents)
-    head = head_row("Document", "State", "Chunks", "Size", "")
+    head = head_row("Document", "State", "Chunks", "Size", "", numbers=2)
     rows = (_document_row(found, document, may_edit=may_edit) for document in documents)
     table = el("table", head, el("tbody", *rows), cls="rows")
     here = f"{base(found.name)}/documents?offset={offset}"

@@ -9,24 +9,29 @@ import yaml
 from markupsafe import Markup
 from starlette.datastructures import UploadFile
 
-from herding.access.operations import COLLECTIONS, RUN, SAVE
+from herding.access.operations import COLLECTIONS, PROMPTS, RUN, SAVE
 from herding.errors import HerdingError, UserError
 from herding.knowledge.documents import uploaded_document
 from herding.ui.kit.format import el, join, plural
-from herding.ui.kit.responses.response import error_panel, not_sent_status, response_view
-from herding.ui.kit.responses.stream import response_events
+from herding.ui.kit.responses.response import error_panel, final_status, not_sent_status, response_view
+from herding.ui.kit.responses.stream import recorded_outcome, response_events
 from herding.ui.kit.views import Call, Reply, View, fragment
+from herding.ui.knowledge import example
 from herding.ui.knowledge.pages import (
     NOT_SELECTED,
     PAGE_SIZE,
+    PROMPT,
+    collection_facts,
     collection_list,
     collection_page,
     document_page,
     document_table,
+    first_page,
     matches,
     new_collection,
+    upload_form,
 )
-from herding.values import NodeInfo, Outcome, Principal, Request
+from herding.values import Collection, NodeInfo, Outcome, Principal, Request
 
 TOP_K = 8
 CHUNKS = 20
@@ -53,20 +58,19 @@ class KnowledgeTab(View):
         """Return the whole tab, with the collection, and the chunk of a document, that the address names."""
         name, key = call.text("collection"), call.text("document")
         found = await self._orchestrator.collections.listing(call.principal)
-        page = NOT_SELECTED
-        if any(one.name == name for one in found):
-            page = await self._page(name, call.principal)
-        chunks = await self._document(name, key, call) if key and page is not NOT_SELECTED else None
-        editor = SAVE in call.principal.rights
-        models = self._orchestrator.collections.models(call.principal) if editor else ()
+        known = any(one.name == name for one in found)
+        chunks = await self._document(name, key, call) if key and known else None
+        if known:
+            page = await self._page(name, call.principal, shown=chunks)
+        else:
+            page = await self._unselected(found, call.principal)
         aside = el(
             "aside",
-            el("div", collection_list(found, name), id="knowledge-list"),
-            new_collection(models) if editor else None,
+            el("div", self._side(found, name, call.principal), id="knowledge-list"),
             cls="knowledge-side",
             aria_label="Collections",
         )
-        main = el("div", page, chunks, id="knowledge-page")
+        main = el("div", page, id="knowledge-page")
         return el("div", aside, main, cls="knowledge-split")
 
     @fragment("POST", "/collections", COLLECTIONS)
@@ -82,6 +86,15 @@ class KnowledgeTab(View):
         listing = await self._listing(made.name, call.principal)
         return Reply(join([page, listing]), notice=f"Created {made.name}.", address=_address(made.name))
 
+    @fragment("POST", "/example", COLLECTIONS)
+    async def try_example(self, call: Call) -> Reply:
+        """Create a collection with a few documents to try, and open it."""
+        who, collections = call.principal, self._orchestrator.collections
+        name = (await collections.create(example.NAME, who, description=example.DESCRIPTION)).name
+        await collections.add(name, example.example_documents(), who)
+        page = await self._page(name, who, question=example.QUESTION)
+        return Reply(join([page, await self._listing(name, who)]), notice=f"Created {name}.", address=_address(name))
+
     @fragment("GET", "/collections/{name}", COLLECTIONS)
     async def collection(self, call: Call) -> Reply:
         """Open a collection."""
@@ -93,19 +106,21 @@ class KnowledgeTab(View):
         """Delete a collection."""
         name = call.path["name"]
         await self._orchestrator.collections.delete(name, call.principal)
-        listing = await self._listing("", call.principal)
-        return Reply(join([NOT_SELECTED, listing]), notice=f"Deleted {name}.", address=_address(""))
+        found = await self._orchestrator.collections.listing(call.principal)
+        page, listing = await self._unselected(found, call.principal), await self._listing("", call.principal)
+        return Reply(join([page, listing]), notice=f"Deleted {name}.", address=_address(""))
 
     @fragment("GET", "/collections/{name}/documents", COLLECTIONS)
     async def documents(self, call: Call) -> Markup:
-        """Return one page of documents."""
-        return await self._documents(call.path["name"], call.whole("offset"), call.principal)
+        """Return one page of documents, and the counts beside it."""
+        name, who = call.path["name"], call.principal
+        return join([await self._documents(name, call.whole("offset"), who), await self._counts(name, who)])
 
     @fragment("POST", "/collections/{name}/documents", COLLECTIONS)
     async def add(self, call: Call) -> Reply:
         """Add the uploaded files."""
         name, who = call.path["name"], call.principal
-        await self._orchestrator.collections.get(name, who)
+        found = await self._orchestrator.collections.get(name, who)
         files = [item for item in call.form.getlist("files") if isinstance(item, UploadFile)]
         documents = [uploaded_document(file.filename, await file.read(), param="files") for file in files]
         job = await self._orchestrator.collections.add(name, documents, who)
@@ -113,7 +128,7 @@ class KnowledgeTab(View):
         told = f"Added {plural(job.documents, 'document')}."
         if job.unchanged:
             told += f" {plural(job.unchanged, 'document')} already there."
-        return Reply(join([table, await self._listing(name, who)]), notice=told)
+        return Reply(join([table, await self._counts(name, who), upload_form(found, swap=True)]), notice=told)
 
     @fragment("DELETE", "/collections/{name}/documents", COLLECTIONS)
     async def remove(self, call: Call) -> Reply:
@@ -121,7 +136,7 @@ class KnowledgeTab(View):
         name, who = call.path["name"], call.principal
         await self._orchestrator.collections.delete_documents(name, who, keys=[call.text("id")])
         table = await self._documents(name, 0, who)
-        return Reply(join([table, await self._listing(name, who)]), notice="Document deleted.")
+        return Reply(join([table, await self._counts(name, who)]), notice="Document deleted.")
 
     @fragment("GET", "/collections/{name}/search", COLLECTIONS)
     async def search(self, call: Call) -> Markup:
@@ -146,27 +161,50 @@ class KnowledgeTab(View):
     async def ask(self, call: Call) -> AsyncIterator[tuple[str, Any]]:
         """Stream the response of a model to a question over the collection."""
         name, who, text = call.path["name"], call.principal, call.text("text").strip()
+        status: list[Markup] = []
 
         async def finish(outcome: Outcome | None, error: HerdingError | None, _text: str) -> Markup:
+            outcome = outcome or await recorded_outcome(error, who, self._orchestrator)
             if outcome is not None:
-                return response_view(outcome)
+                status.append(final_status(outcome))
+                return response_view(outcome, status=False)
             told = (error.type, error.message) if error is not None else ("", "The request ended early.")
-            return join([not_sent_status(told[0]), error_panel(*told)])
+            status.append(not_sent_status(told[0]))
+            return error_panel(*told)
 
         try:
             models = text_models(await self._orchestrator.nodes.list_all(who))
             if not models:
                 raise UserError("No model is available. Load one in the Nodes tab.")
         except HerdingError as error:
+            yield "status", not_sent_status(error.type)
             yield "done", await finish(None, error, "")
             return
         request = Request(
             prompt=ASK_KEY, variables={"question": text}, whole=ask_prompt(name, models, rerank=call.text("rerank"))
         )
         async for event in response_events(self._orchestrator.pipeline.stream(request, who), finish):
+            if event[0] == "done":
+                yield "status", status[0]
             yield event
 
-    async def _page(self, name: str, who: Principal) -> Markup:
+    async def _unselected(self, found: Sequence[Collection], who: Principal) -> Markup:
+        """Return what is shown while no collection is open."""
+        if found:
+            return NOT_SELECTED
+        editor = SAVE in who.rights
+        models = self._orchestrator.collections.models(who) if editor else ()
+        prompts = await self._orchestrator.prompts.list_all(who) if PROMPTS in who.rights else ()
+        has_prompt = "engineer" in who.tabs and any(prompt.key == PROMPT for prompt in prompts)
+        return first_page(models, may_edit=editor, has_prompt=has_prompt)
+
+    def _side(self, found: Sequence[Collection], chosen: str, who: Principal) -> Markup:
+        """Return the list of collections and the form for a new one; empty without any, when the page has that form."""
+        editor = SAVE in who.rights and bool(found)
+        form = new_collection(self._orchestrator.collections.models(who)) if editor else None
+        return join([collection_list(found, chosen), form])
+
+    async def _page(self, name: str, who: Principal, *, shown: Markup | None = None, question: str = "") -> Markup:
         found = await self._orchestrator.collections.get(name, who)
         documents = await self._orchestrator.collections.documents(name, who, limit=PAGE_SIZE)
         editor = SAVE in who.rights
@@ -176,7 +214,9 @@ class KnowledgeTab(View):
             offset=0,
             may_edit=editor,
             may_ask=editor and RUN in who.rights,
+            shown=shown,
             rerankers=self._orchestrator.collections.rerankers(who),
+            question=question,
         )
 
     async def _documents(self, name: str, offset: int, who: Principal) -> Markup:
@@ -191,10 +231,20 @@ class KnowledgeTab(View):
         chunks = await collections.chunks(name, key, who, first=first, count=CHUNKS)
         return document_page(found, document, chunks, marked=call.whole("chunk"), first=first)
 
+    async def _counts(self, name: str, who: Principal) -> Markup:
+        """Return the list of collections and the size of the open one, which htmx puts in their places.
+
+        The form beside the list stays as it is: somebody may be typing in it.
+        """
+        found = await self._orchestrator.collections.listing(who)
+        opened = next((one for one in found if one.name == name), None)
+        facts = collection_facts(opened, swap=True) if opened else None
+        return join([collection_list(found, name, swap=True), facts])
+
     async def _listing(self, chosen: str, who: Principal) -> Markup:
         """Return the list of collections, which htmx puts in its place beside the target."""
         found = await self._orchestrator.collections.listing(who)
-        return el("div", collection_list(found, chosen), id="knowledge-list", hx_swap_oob="innerHTML")
+        return el("div", self._side(found, chosen, who), id="knowledge-list", hx_swap_oob="innerHTML")
 
 
 def ask_prompt(collection: str, models: Sequence[str], *, rerank: str = "") -> str:

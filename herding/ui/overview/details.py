@@ -19,7 +19,6 @@ from herding.ui.kit.format import (
     join,
     key_values,
     mean_rating,
-    plural,
 )
 from herding.ui.kit.links import tab_address
 from herding.ui.kit.variables import help_text
@@ -93,7 +92,7 @@ def _versions(prompt: PromptInfo, versions: Sequence[PromptVersion], who: Princi
     numbers = {version.number for version in versions}
     rows = [_version(version.number, named, version) for version in versions]
     older = [_version(number, named) for number in sorted(named, reverse=True) if number not in numbers]
-    more = el("a", f"All {plural(prompt.newest, 'version')}", href=tab_address("versions", prompt=prompt.key))
+    more = el("a", f"All versions ({prompt.newest:,})", href=tab_address("versions", prompt=prompt.key))
     return join([el("ul", *rows, *older, cls="plain drawer-versions"), more if "versions" in who.tabs else None])
 
 

@@ -52,10 +52,12 @@ class UsageTab(View):
             cls="usage-card",
         )
         user = await find_user(who, orchestrator.accounts)
-        own = [account(who, user), sessions(await orchestrator.accounts.sessions(who), who), await self._data(who)]
+        own = [account(who, user), sessions(await orchestrator.accounts.sessions(who), who)]
+        data = await self._data(who)
+        side = el("div", used, el("div", data, cls="usage-card") if data else None, cls="usage-side")
         return join(
             [
-                el("div", used, el("div", *(part for part in own if part), cls="usage-card"), cls="usage-top"),
+                el("div", side, el("div", *(part for part in own if part), cls="usage-card"), cls="usage-top"),
                 el("h2", "Statistics"),
                 await filters(choices, orchestrator, who),
                 el("div", shown, id="usage-statistics", cls="usage-statistics"),

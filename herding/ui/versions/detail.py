@@ -51,7 +51,8 @@ def detail(snapshot: PromptSnapshot, who: Principal, action: dict[str, Any]) -> 
             hx_post="ui/versions/restore",
             **action,
         )
-    actions = [link("engineer", "Open in Prompt engineer", {"prompt": snapshot.key}, who, id="version-open"), restore]
+    fields = {"prompt": snapshot.key} | ({"version": str(number)} if number != snapshot.newest else {})
+    actions = [link("engineer", "Open in engineer", fields, who, id="version-open"), restore]
     answers = el("div", *actions, cls="answers") if any(actions) else None
     return el("div", head, note, table, answers, id="version-detail", cls="versions-facts")
 

@@ -264,6 +264,54 @@ async def test_a_request_of_the_history_opens_with_all_that_it_ran_with(desktop:
     assert "Opened from History" in form
 
 
+async def test_a_request_of_an_older_version_opens_with_that_version(desktop: Desktop) -> None:
+    row = await desktop.place.orchestrator.pipeline.run(
+        Request("say", {"text": "hi"}, parameters=Parameters(temperature=0.9)), ADMIN
+    )
+    before = await content(desktop)
+    form = await opened(desktop)
+    await form.edit(messages__0__content="newer {{text}}")
+    await form.press("save")
+    form = await opened(desktop, "", request=row.request_id)
+    assert "Its version (v1), values and parameters are filled in." in form
+    assert form["messages.0.content"] == before["messages"][0]["content"]
+    assert (form["base_version"], form["param.temperature"], form["var.text"]) == ("2", "0.9", "hi")
+    await form.press("save")
+    assert "Saved v3" in form
+    assert (await content(desktop))["messages"] == before["messages"]
+
+
+async def test_an_older_version_opens_as_a_draft(desktop: Desktop) -> None:
+    before = (await opened(desktop))["messages.0.content"]
+    form = await opened(desktop)
+    await form.edit(messages__0__content="newer {{text}}", var__text="my value")
+    await form.press("save")
+    old = await desktop.get("engineer", prompt="say", version="1")
+    assert "v1 is filled in as your draft" in old
+    assert old.told["address"]["version"] == ""
+    form = Form(desktop, old.html)
+    assert (form["messages.0.content"], form["var.text"]) == (before, "my value")
+    await form.press("undo")
+    assert form["messages.0.content"] == "newer {{text}}"
+    assert "is filled in" not in await desktop.get("engineer", prompt="say", version="2")
+    assert "is filled in" not in await desktop.get("engineer", prompt="say", version="77")
+
+
+async def test_a_prompt_is_duplicated(desktop: Desktop) -> None:
+    form = await opened(desktop, "varied")
+    assert 'href="?tab=engineer&amp;prompt=varied&amp;new=prompt%3Avaried"' in form
+    asked = await desktop.get("engineer", prompt="varied", new="prompt:varied")
+    assert '<option value="prompt:varied" selected="">Copy of varied</option>' in asked
+    await desktop.post("engineer/new", new_key="mail/varied", starter="prompt:varied")
+    form = await opened(desktop, "mail/varied")
+    await form.press("save")
+    made, source = await content(desktop, "mail/varied"), await content(desktop, "varied")
+    assert made == {**{key: value for key, value in source.items() if key != "label"}, "name": "Varied"}
+    refused = await desktop.post("engineer/new", new_key="another", starter="prompt:none")
+    assert 'role="alert"' in refused
+    assert "none" in refused
+
+
 async def test_an_address_that_names_no_prompt_shows_the_first(desktop: Desktop) -> None:
     form = await opened(desktop, "<b>")
     assert "not found" in form

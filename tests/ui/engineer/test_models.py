@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from herding.access.operations import SAVE, SWITCH_MODEL
 from herding.ui.engineer.models import ModelChoice, model_picker
+from herding.values import EngineModel, NodeStatus
 from tests.support.herding import ADMIN, GUEST
+from tests.support.nodes import Switchable
 from tests.ui.conftest import Desktop
 from tests.ui.engineer.pages import content, opened
 
@@ -75,3 +79,38 @@ async def test_a_target_that_loads_is_told_without_alarm(desktop: Desktop) -> No
 async def test_no_available_target_is_told(desktop: Desktop) -> None:
     desktop.place.write("lonely", "name: Lonely\ntarget_models: [new/model]\nvariables: {}\nprompt: hi\n")
     assert "No target model is available" in await desktop.get("engineer", prompt="lonely")
+
+
+TARGET = "name: Waits\ntarget_models: [resident/model, far/model]\nvariables: {}\nprompt: hi\n"
+FIRST = EngineModel("first/model", "loading", progress=0.3, resident=True)
+RESIDENT = EngineModel("resident/model", resident=True)
+
+
+class Starting(Switchable):
+    now = NodeStatus("starting", offers=("resident/model",))
+
+    async def status(self) -> NodeStatus:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("status", "note"),
+    [
+        (NodeStatus("starting", offers=("resident/model",)), "are loaded next"),
+        (NodeStatus("loading", offers=("resident/model",), models=(FIRST, RESIDENT)), "are loaded next"),
+        (
+            NodeStatus("ready", models=(replace(RESIDENT, state="loading", stage="Reading weights", progress=0.4),)),
+            "Loading resident/model · Reading weights",
+        ),
+        (NodeStatus("ready", offers=("resident/model",), models=(RESIDENT,)), "No target model is available"),
+    ],
+)
+async def test_a_target_that_is_on_its_way_is_no_fault(desktop: Desktop, status: NodeStatus, note: str) -> None:
+    desktop.place.write("waits", TARGET)
+    node = Starting("start", [], models=["resident/model"])
+    node.now = status
+    desktop.place.herd.add(node)
+    page = await desktop.get("engineer", prompt="waits")
+    assert note in page
+    assert ("No target model" in page) == ("No target model" in note)
+    assert "every 1500ms" in page

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from herding.errors import UserError
+from herding.ui.engineer.messages import unused
 from herding.values import ContextChunk, Ranking, Request
 from tests.knowledge.conftest import Words, index_all, text
 from tests.support.herding import ADMIN, Place, herding
@@ -62,6 +63,7 @@ async def test_the_section_shows_what_a_run_would_get(desktop: Desktop) -> None:
     shown = await desktop.get("engineer", prompt="ask")
     assert "Each run searches the collection docs." in shown
     assert "retrieved-section" not in await desktop.get("engineer", prompt="plain")
+    assert "Filled from the collection docs if empty" in shown
     listed = await desktop.post("engineer/retrieved", **FORM)
     assert "Runs use these chunks (2 chunks, " in listed
     assert "Bread is baked in an oven." in listed
@@ -98,6 +100,31 @@ async def test_a_chunk_of_elsewhere_is_refused(place: Place) -> None:
     request = Request("ask", {"question": "x"}, context=(ContextChunk(chunk, "a\x00b"),))
     with pytest.raises(UserError, match="contains a NUL character"):
         await place.orchestrator.pipeline.run(request, ADMIN)
+
+
+async def test_the_preview_has_the_chunks_and_the_variant_that_they_choose(place: Place, desktop: Desktop) -> None:
+    variant = 'variants: [{name: nothing, when: len(context) == 0, prompt: "none"}]'
+    place.write("choosing", ASK.replace("messages:", f"{variant}\n    messages:"))
+    await place.orchestrator.load()
+    form = {**FORM, "key": "choosing"}
+    found = await desktop.post("engineer/edit", **form)
+    assert "Bread is baked in an oven." in found
+    assert "Variant: nothing" not in found
+    assert "Variant: nothing" in await desktop.post("engineer/edit", **{**form, "var.question": "xyzzy"})
+
+
+def test_a_variable_is_used_by_conditions_retrieval_and_sources_too() -> None:
+    data = {
+        "variables": {
+            **{name: {} for name in ("a", "b", "c", "none")},
+            "d": {},
+            "w": {"source": "s", "arguments": {"x": ["{{d}}"]}},
+        },
+        "retrieval": {"query": "{{a}}", "filters": {"k": ["{{b}}"]}},
+        "variants": [{"when": "c > 1", "prompt": "x"}],
+        "prompt": "{{w}}",
+    }
+    assert unused(data) == ["none"]
 
 
 async def test_a_reranker_is_selected_for_the_prompt(desktop: Desktop) -> None:

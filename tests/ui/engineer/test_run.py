@@ -55,7 +55,10 @@ async def test_a_value_that_does_not_fit_is_told_once_and_leaves_no_row(desktop:
     form["var.error"] = "a lot"
     events = await run(desktop, form)
     assert "Not sent" in last(events, "status")
+    assert "Check the variables" in last(events, "status")
     assert last(events, "done").count("must be a number") == 1
+    assert last(events, "wrong")["field"] == "var.error"
+    assert "must be a number" in last(events, "wrong")["message"]
     assert not any(name == "ended" for name, _ in events)
     assert await desktop.place.rows() == []
 

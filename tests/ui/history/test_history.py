@@ -12,10 +12,12 @@ import pytest
 from starlette.datastructures import FormData, QueryParams
 
 from herding.errors import AccessError, DeadlineError, NotFoundError, UserError
+from herding.ui.history.entry import step_list
 from herding.ui.history.filters import download_links, read_filter, read_sort
 from herding.ui.history.rows import PAGE, marked
+from herding.ui.kit.responses.chain_steps import recorded_steps
 from herding.ui.kit.views import Call
-from herding.values import HistoryFilter, HistorySort, Message, Outcome, Request
+from herding.values import HistoryFilter, HistorySort, Message, Outcome, Request, StepRun
 from tests.support.herding import ADMIN, GUEST, OTHER
 from tests.ui.conftest import HOSTILE_TEXT, Desktop, Piece, Served
 
@@ -315,6 +317,13 @@ async def test_texts_of_users_and_models_stay_texts(desktop: Desktop) -> None:
         assert "<script" not in shown
         assert "<img" not in shown
         assert "&lt;img" in shown
+
+
+def test_steps_that_did_not_begin_are_not_waiting_any_more() -> None:
+    """The chain has ended."""
+    assert "not run" in step_list([], [StepRun("later", "mood@1")], {})
+    assert "skipped" in step_list([], [StepRun("left_out", "mood@1", "skipped")], {})
+    assert "not run" in recorded_steps([StepRun("later", "mood@1")])
 
 
 async def test_links_between_a_chain_and_its_steps_keep_the_filters(desktop: Desktop) -> None:

@@ -305,6 +305,9 @@ def test_latencies_far_apart_stand_on_a_logarithmic_axis() -> None:
     far = scale_of([0.0, 40.0, 9_000.0])
     assert (far.logarithmic, far.ticks()) == (True, [1, 10, 100, 1_000, 10_000])
     assert far.at(0.5) == far.at(1) < far.at(40) < far.at(10_000) <= 1
+    slow = latency_chart(rated(tried(total_ms=20), tried(total_ms=300_000)))
+    assert slow is not None
+    assert [text for text in ("10 ms", "1 s", "100 s", "1,000 s") if f">{text}<" not in slow] == []
     assert latency_chart(rated()) is None
     drawn = latency_chart(rated(tried(total_ms=5), tried(total_ms=3_000, ok=False), tried(checks_passed=False)))
     assert drawn is not None

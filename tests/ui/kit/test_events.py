@@ -92,6 +92,13 @@ def test_gradio_is_closed_where_it_is_open_by_default(served: Served) -> None:
         assert served.client.get(path).status_code in (401, 403, 404, 405), path
 
 
+def test_the_icon_of_the_installed_page_is_there(served: Served) -> None:
+    """A browser fetches it from the manifest; the sizes that Gradio draws from any picture stay closed."""
+    (icon,) = served.client.get("/manifest.json").json()["icons"]
+    assert served.client.get(icon["src"]).headers["content-type"].startswith("image/svg")
+    assert served.client.get("/pwa_icon/192").status_code == 404
+
+
 def test_nothing_can_be_uploaded(served: Served) -> None:
     sent = served.client.post("/gradio_api/upload", files={"files": ("a.html", b"<script>alert(1)</script>")})
     assert sent.status_code == 413

@@ -13,6 +13,7 @@ from herding.prompts.prompt_file import parse_prompt
 from herding.ui.kit.responses.references import reference_cards
 from herding.ui.knowledge.tab import ask_prompt, text_models
 from herding.values import Reference
+from tests.knowledge.conftest import MODEL, Words, index_all, text
 from tests.support.herding import ADMIN, GUEST
 from tests.ui.conftest import HOSTILE_TEXT, Desktop, Served
 
@@ -21,8 +22,11 @@ READER = replace(ADMIN, rights=ADMIN.rights - {"save"})
 
 async def test_without_collections_the_tab_says_what_one_is(desktop: Desktop) -> None:
     shown = await desktop.get("knowledge")
-    assert "No collections yet" in shown
-    assert "Nothing selected" in shown
+    assert "Let prompts answer from your documents" in shown
+    assert "Nothing selected" not in shown
+    assert "Your role can&#x27;t create collections." in await desktop.get("knowledge", who=READER)
+    with pytest.raises(AccessError):
+        await desktop.post("knowledge/example", who=READER)
 
 
 async def test_who_may_not_is_refused(desktop: Desktop) -> None:
@@ -72,6 +76,26 @@ def test_filters_of_polls_are_true_or_false() -> None:
     }
     assert len(filters) > 3
     assert [found for found in filters if re.search(r"(^|&& )this[\w.]*offsetParent$", found[1])] == []
+
+
+async def test_counts_follow_and_filled_forms_are_empty_again(desktop: Desktop) -> None:
+    desktop.place.herd.add(Words())
+    made = await desktop.post("knowledge/collections", name="docs", model=MODEL)
+    assert made.html.index('id="knowledge-list" hx-swap-oob') < made.html.index("knowledge-new")
+    assert 'value="docs"' not in made
+    collections = desktop.place.orchestrator.collections
+    await collections.add("docs", [text("a.txt", "Bread is baked.")], ADMIN)
+    await index_all(desktop.place.orchestrator)
+    followed = await desktop.get("knowledge/collections/docs/documents")
+    assert re.search('id="knowledge-facts" hx-swap-oob="true">1 document · 1 chunk', followed.html)
+    assert 'id="knowledge-collections" hx-swap-oob="true"' in followed
+    assert "knowledge-new" not in followed
+    deleted = await desktop.delete("knowledge/collections/docs/documents", id="a.txt")
+    assert "0 documents · 0 chunks" in deleted
+    asked = await desktop.post("knowledge/collections/docs/ask", text="Who bakes?")
+    status, done = asked.html.split("event: done")[0].rpartition("event: status")[2], asked.html.rpartition("done")[2]
+    assert "Succeeded" in status
+    assert "Succeeded" not in done
 
 
 async def test_a_question_that_cannot_be_asked_is_told_in_place(desktop: Desktop) -> None:

@@ -21,7 +21,7 @@ _TONES: dict[StepState, str] = {
     "skipped": "calm",
     "stopped": "warn",
 }
-_NAMES: dict[StepState, str] = {"succeeded": "done"}
+_NAMES: dict[StepState, str] = {"succeeded": "done", "waiting": "not run"}
 
 
 def live_steps(changes: Iterable[StepChanged]) -> Markup:
@@ -38,6 +38,11 @@ def live_steps(changes: Iterable[StepChanged]) -> Markup:
 def recorded_steps(steps: Sequence[StepRun]) -> Markup:
     """Return the steps of a chain that ended, with links to their requests."""
     return _list([_recorded_step(step) for step in steps])
+
+
+def state_name(state: StepState) -> str:
+    """Return the state of a step of a chain that ended."""
+    return _NAMES.get(state, state)
 
 
 def _list(items: Sequence[Markup]) -> Markup:
@@ -68,7 +73,7 @@ def _recorded_step(step: StepRun) -> Markup:
 def _head(name: str, prompt: str, state: StepState) -> list[object]:
     pulse = el("span", cls="pulse", aria_hidden="true") if state == "running" else None
     return [
-        chip(_NAMES.get(state, state), _TONES[state]),
+        chip(state_name(state), _TONES[state]),
         " ",
         el("b", name),
         " ",
