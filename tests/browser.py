@@ -15,6 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
+    "--force-prefers-reduced-motion",  # nothing has to be drawn while a test waits for what runs
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",

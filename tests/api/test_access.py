@@ -187,6 +187,7 @@ async def test_the_tokens_of_others_are_not_there(
     assert (await got(eve, "me"))["id"] == "eve"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -246,6 +247,7 @@ async def test_a_user_that_is_not_there(api: httpx.AsyncClient) -> None:
             assert await refused(api, method, f"users/{id}", body) == (404, "not_found")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "body",
     [

@@ -15,6 +15,8 @@ import pytest
 from tests.api.conftest import live
 from tests.support.herding import ADMIN_TOKEN, Place
 
+pytestmark = pytest.mark.one_database
+
 PROGRAM = Path(__file__).with_name("client_program.py")
 CONFIG = {
     "package_name_override": "herding_client",

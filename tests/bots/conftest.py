@@ -11,6 +11,7 @@ from typing import Any
 import discord as library
 import pytest
 import yaml
+from discord.state import ConnectionState
 from pydantic import SecretStr
 
 from herding.bots.door import DiscordDoor
@@ -35,6 +36,20 @@ ENDLESS = """
       message: {type: text}
     messages: [{role: user, content: "{{message}}"}]
     """
+
+SERVERS_SECONDS = 0.2
+
+
+@pytest.fixture(autouse=True)
+def servers_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library wait for no more servers once Discord has sent all: it takes two seconds of silence for that."""
+    make = ConnectionState.__init__
+
+    def hasty(state: ConnectionState, **options: Any) -> None:
+        make(state, **options)
+        state.guild_ready_timeout = SERVERS_SECONDS
+
+    monkeypatch.setattr(ConnectionState, "__init__", hasty)
 
 
 @pytest.fixture

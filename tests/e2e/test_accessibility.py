@@ -87,10 +87,12 @@ def test_axe_finds_nothing(used: RunningApp, looking: Page, width: int, theme: s
     found["response"] = violations(page)
     page.keyboard.press("Escape")
     page.locator("#prompt-picker").click()
+    expect(page.get_by_label("Search prompts")).to_be_focused()
     found["menu of prompts"] = violations(page)
     page.keyboard.press("Escape")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     found["shortcuts"] = violations(page)
     page.keyboard.press("Escape")
     for details in page.locator("#engineer-form details:not([open]) > summary").all():

@@ -74,12 +74,15 @@ def test_three_turns_with_regenerate_an_edited_turn_and_stars(bench: Workbench) 
     expect(turns(bench, "assistant").last.locator(".stars")).to_be_visible(timeout=LONG)
     expect(turns(bench, "assistant")).to_have_count(3)
 
-    turns(bench, "user").nth(1).get_by_role("button", name="Edit message").click()
+    edit = turns(bench, "user").nth(1).get_by_role("button", name="Edit message")
+    edit.click()
     area = turns(bench, "user").nth(1).get_by_role("textbox", name="Edit message")
     expect(area).to_be_focused()
     area.press("Escape")
     expect(turns(bench, "user").nth(1)).to_contain_text("lines")
-    page.keyboard.press("Enter")  # the button has the focus again
+    expect(edit).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(area).to_be_focused()
     area.fill("Changed question")
     area.press("Enter")
     expect(turns(bench, "user")).to_have_count(2, timeout=LONG)
@@ -126,7 +129,9 @@ def test_three_turns_with_regenerate_an_edited_turn_and_stars(bench: Workbench) 
 
 def test_stop_at_any_moment_is_recorded_as_stopped(bench: Workbench) -> None:
     page = bench.page
-    page.locator("#model-picker").select_option(SLOW)
+    with page.expect_response(lambda response: response.url.endswith("ui/engineer/model")):
+        page.locator("#model-picker").select_option(SLOW)
+    expect(page.locator("#model-picker")).to_have_value(SLOW)
     expect(page.locator("#run")).to_be_enabled()
     composer(bench).fill("one two three four five six seven eight nine ten " * 5)
     composer(bench).press("Enter")
@@ -138,6 +143,6 @@ def test_stop_at_any_moment_is_recorded_as_stopped(bench: Workbench) -> None:
     expect(page.locator("#run")).to_be_enabled(timeout=LONG)
     composer(bench).fill("too late")
     page.evaluate("document.getElementById('run').click(); document.getElementById('stop').click()")
+    both = ["cancelled", "cancelled"]
+    wait_until(lambda: [row["status"] for row in entries(bench)] == both, seconds=60, what="the second row")
     bench.expect_status("Stopped")
-    wait_until(lambda: len(entries(bench)) == 2, seconds=60, what="the row of the second request")
-    assert [row["status"] for row in entries(bench)] == ["cancelled", "cancelled"]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.running_app import RunningApp
+from tests.e2e.running_app import RunningApp, wait_until
 from tests.e2e.workbench import LONG
 
 pytestmark = pytest.mark.browser
@@ -99,7 +99,11 @@ def test_stop_ends_all_columns_at_once(app: RunningApp, page: Page) -> None:
     assert took < 300
     expect(page.locator("#compare-a-response .stars")).to_be_visible(timeout=LONG)
     expect(page.locator("#compare-run")).to_be_enabled()
-    assert len([line for line in history(app, "stopped") if '"status": "cancelled"' in line]) == 2
+
+    def cancelled() -> list[str]:
+        return [line for line in history(app, "stopped") if '"status": "cancelled"' in line]
+
+    wait_until(lambda: len(cancelled()) == 2, seconds=60, what="the rows of both columns")
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -23,7 +23,7 @@ import pytest
 from herding.access import sessions
 from herding.access.sessions import Session
 from herding.store import sqlite
-from tests.e2e.running_app import ROOT, RunningApp
+from tests.e2e.running_app import ROOT, START_SECONDS, RunningApp
 from tests.support.database import rows
 from tests.support.fakenode import FakeNode, fakenode
 
@@ -70,12 +70,12 @@ class Doors:
         self.heard: list[bytes] = []
 
     def raw(self, request: bytes, *, address: str = "127.0.0.1") -> bytes:
-        """What comes back for bytes; the connection is closed afterwards."""
+        """What comes back for bytes; the connection is closed afterwards, at the latest with its last response."""
         with socket.create_connection(("127.0.0.1", self.app.port), 10, source_address=(address, 0)) as connection:
             connection.sendall(request)
             answer = b""
             try:
-                while len(answer) < 1_000_000 and (piece := connection.recv(65_536)):
+                while not is_last(answer) and len(answer) < 1_000_000 and (piece := connection.recv(65_536)):
                     answer += piece
             except (TimeoutError, ConnectionResetError):
                 pass
@@ -115,7 +115,7 @@ class Doors:
     def database(self) -> list[str]:
         """All rows, once what earlier tests did is written: texts for the index, and the last uses of tokens."""
         found: list[str] = []
-        while found != (found := rows(self.app.home / "herding.sqlite")):
+        while found != (found := rows(self.app.home / "herding.sqlite")) or any(map(is_queued, found)):
             time.sleep(1.5)
         return found
 
@@ -137,6 +137,18 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         app = RunningApp(home, environment=environment).start()
         yield Doors(app, upstream)
         app.stop()
+
+
+def is_queued(row: str) -> bool:
+    """Whether a row of the database waits for the search index."""
+    return row.startswith("search_queue ")
+
+
+def is_last(answer: bytes) -> bool:
+    """Whether it is a whole response after which the connection is closed: a refused sender may read it for a while."""
+    head, _, body = answer.lower().partition(b"\r\n\r\n")
+    length = re.search(rb"\ncontent-length: (\d+)\r\n", head + b"\r\n")
+    return b"\nconnection: close" in head and length is not None and len(body) >= int(length[1])
 
 
 def status(answer: bytes) -> int:
@@ -560,7 +572,9 @@ def start(home: Path, **environment: str) -> tuple[int, str]:
     """Exit status and output of an app that is expected not to start."""
     given = {"PATH": os.environ["PATH"], "HERDING_HOME": str(home), "HERDING_PORT": "0", **environment}
     command = [sys.executable, str(ROOT / "app.py")]
-    done = subprocess.run(command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=given, cwd=ROOT, capture_output=True, text=True, timeout=START_SECONDS, check=False
+    )
     return done.returncode, done.stdout + done.stderr
 
 

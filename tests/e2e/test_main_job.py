@@ -17,6 +17,7 @@ from tests.e2e.workbench import LONG, Workbench
 pytestmark = pytest.mark.browser
 
 SAID = "one two three " + "and on it goes " * 50
+HARBOUR = "The harbour walk was lovely and the crew was kind."
 
 
 def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Page) -> None:
@@ -27,7 +28,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench = Workbench(page, app.url).open()
     bench.pick("Harbour reviews")
     expect(bench.variable("text")).to_have_value(re.compile("soup"))  # its default, which would replace what is typed
-    bench.fill("text", "The harbour walk was lovely and the crew was kind.")
+    bench.fill("text", HARBOUR)
     bench.run()
     bench.expect_status("Succeeded")
     assert bench.answer == "positive"
@@ -35,6 +36,7 @@ def test_a_person_runs_stops_rates_and_finds_it_again(app: RunningApp, page: Pag
     bench.comment("Right, and quick.")
 
     bench.pick("Say slowly")
+    expect(bench.variable("text")).not_to_have_value(HARBOUR)  # the form is that of the other prompt
     bench.fill("text", SAID)
     page.evaluate(WATCH_THE_ANSWER)
     bench.run()

@@ -30,17 +30,18 @@ def test_a_person_reviews_by_keyboard(app: RunningApp, page: Page, width: int) -
     page.keyboard.press("4")
     expect(page.locator("#review-verdict")).to_contain_text("Saved: 4 of 5", timeout=LONG)
     page.keyboard.press("c")
+    expect(page.locator("#review-comment")).to_be_focused()
     page.keyboard.type("Short and right, 5 of 5.")
     page.keyboard.press("Control+Enter")
     expect(progress).to_have_text("1 rated · 1 left", timeout=LONG)
     page.keyboard.press("u")
     expect(progress).to_have_text("0 rated · 2 left", timeout=LONG)
     expect(page.locator("#review-comment")).to_have_value("Short and right, 5 of 5.")
-    for stars in ("2", "3"):
+    for stars, left in (("2", "1 rated · 1 left"), ("3", "2 rated · 0 left")):
         page.keyboard.press(stars)
         expect(page.locator("#review-verdict")).to_contain_text(f"Saved: {stars} of 5", timeout=LONG)
         page.keyboard.press("n")
-    expect(progress).to_have_text("2 rated · 0 left", timeout=LONG)
+        expect(progress).to_have_text(left, timeout=LONG)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     lines = httpx.get(f"{app.url}/api/v1/history.jsonl?prompt={key}", trust_env=False, timeout=60).text.splitlines()
     assert len(lines) == 2

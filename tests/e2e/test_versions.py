@@ -89,7 +89,7 @@ def test_a_version_is_compared_published_and_taken_back(app: RunningApp, api: Ap
     page.locator("#version-labels").get_by_role("button", name="Revert to v1").click()
     expect(page.locator("#notice")).to_contain_text("prod moved from v3 to v1", timeout=LONG)
     assert api.labels("sentiment")["prod"] == 1
-    assert "old=2&new=3" in page.url
+    expect(page).to_have_url(re.compile("old=2&new=3"))
     page.reload()
     expect(page.locator("#version-detail")).to_contain_text("Version 3", timeout=LONG)
     page.locator("#version-compare").click()
@@ -104,7 +104,7 @@ def test_the_tab_opens_from_the_overview_and_shows_what_is_written_in_the_file(
     page.locator('#overview-list [data-row="keep_it_short"]').click()
     page.get_by_role("link", name="Versions", exact=True).click()
     expect(page.locator("#version-prompt")).to_have_value("keep_it_short", timeout=LONG)
-    assert "prompt=keep_it_short" in page.url
+    expect(page).to_have_url(re.compile("prompt=keep_it_short"))
     expect(page.locator("#version-list .row-name")).to_have_count(1)
     write(app.home / "prompts" / "keep_it_short.yaml", "written in the file")
     expect(page.locator("#version-list .row-name")).to_have_count(2, timeout=LONG)

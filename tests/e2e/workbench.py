@@ -77,19 +77,24 @@ class Workbench:
         for _ in range(stars - 1):
             self.page.keyboard.press("ArrowRight")
         self.expect_saved()
-        request = self.page.locator("#engineer-response [data-request]").last.get_attribute("data-request")
-        for _ in range(100):  # each press is a rating, and the news of the first may still be shown
-            entry = self.page.request.get(f"{self.url}/api/v1/history/{request}").json()
-            if entry["score"] == stars:
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"{entry['score']} stars are stored, not {stars}")
+        self._expect_stored("score", stars)  # each press is a rating, and the news of the first may still be shown
 
     def comment(self, text: str) -> None:
         self.page.locator("#response .comment-box summary").click()
         self.page.locator("#response [name=comment]").fill(text)
         self.page.locator("#response").get_by_role("button", name="Save comment").click()
         self.expect_saved()
+        self._expect_stored("comment", text)  # the news of the stars may still be shown
+
+    def _expect_stored(self, field: str, value: object) -> None:
+        """Wait until the rating of the last response is stored."""
+        request = self.page.locator("#engineer-response [data-request]").last.get_attribute("data-request")
+        for _ in range(LONG // 50):
+            entry = self.page.request.get(f"{self.url}/api/v1/history/{request}").json()
+            if entry[field] == value:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"the {field} that is stored is {entry[field]!r}, not {value!r}")
 
     def expect_saved(self) -> None:
         expect(self.page.locator("#response .feedback-news")).to_contain_text("Saved", timeout=LONG)

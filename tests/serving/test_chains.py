@@ -424,6 +424,7 @@ async def test_a_step_runs_the_version_that_it_names(place: Place) -> None:
         assert outcome.answer == said
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("request_", "said"),
     [

@@ -155,6 +155,7 @@ async def test_of_who_keeps_no_texts_no_session_is_remembered(chats: Place) -> N
     assert (await ask(chats, "new", who, prompt="say")).answer == "new"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("session_id", ["", "x" * 129, "a\nb", "\x00", "\ud800", "a\u200eb"])
 async def test_a_session_id_that_is_none(chats: Place, session_id: str) -> None:
     with pytest.raises(UserError, match="1 to 128 printable characters") as caught:

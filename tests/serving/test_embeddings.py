@@ -159,6 +159,7 @@ async def test_what_is_the_callers_fault_goes_to_no_other_node(tmp_path: Path) -
         assert (await place.row()).error_type == "context_length"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("texts", "words"),
     [

@@ -17,6 +17,8 @@ from tests.support.herding import Place, herding
 from tests.support.people import principal
 from tests.support.until import until
 
+pytestmark = pytest.mark.one_database
+
 GREEDY, MODEST = principal("greedy", "user"), principal("modest", "user")
 MODELS = ("echo", "second", "third")
 SERVICE = 1

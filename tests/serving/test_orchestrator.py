@@ -284,6 +284,7 @@ async def test_the_least_busy_node_gets_the_next_request(tmp_path: Path) -> None
 # Faults of a real server, through the whole way
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("model", "kind", "ending"),
     [

@@ -48,6 +48,7 @@ async def test_scores_and_comments_can_be_changed_and_taken_back(place: Place) -
     assert (entry.stars, entry.comment) == (None, None)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("stars", [0, 6, -1, True, 2.5, "5", float("nan"), [5]])
 async def test_other_numbers_of_stars_are_refused(place: Place, stars: Any) -> None:
     request_id = (await place.orchestrator.pipeline.run(SAY, GUEST)).request_id

@@ -67,7 +67,12 @@ def url(request: pytest.FixtureRequest, database: str) -> Iterator[str]:
         yield f"sqlite:///{quote(str(request.getfixturevalue('path')))}"
         return
     server: Server = request.getfixturevalue("postgres_server")
-    made = server.create(migrated="store" in request.fixturenames)
+    if "store" in request.fixturenames:
+        lent = server.lend()
+        yield lent
+        server.take_back(lent)
+        return
+    made = server.create(migrated=False)
     yield made
     server.drop(made)
 

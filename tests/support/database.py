@@ -21,9 +21,10 @@ KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 def on_each(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each kind of database, if it uses one."""
+    """Run a test on each kind of database, if it uses one; on SQLite if it is the same on all of them."""
     if "database" in metafunc.fixturenames:
-        metafunc.parametrize("database", KINDS, indirect=True)
+        one = metafunc.definition.get_closest_marker("one_database")
+        metafunc.parametrize("database", KINDS[:1] if one else KINDS, indirect=True)
 
 
 class _Used:

@@ -24,6 +24,8 @@ from tests.support.reranking import ranked, ranked_by_tei
 
 WORDS = ("One", " two", " three", " four", " five")
 EVENTS = "text/event-stream"
+NOTHING_MUCH = gzip.compress(b"data: {}\n\n" * 10_000)
+"""An answer of many events without a word, which nobody asked to be compressed."""
 REFUSALS = {
     "context-length": "This model's maximum context length is 4096 tokens; your messages have 5000.",
     "bad-schema": "Invalid schema for response_format.",
@@ -170,8 +172,7 @@ def _special(fault: str, detail: str) -> Response | None:
         case "redirect":
             return Response(status_code=307, headers={"location": "/v1/models"})
         case "gzip":
-            bomb = gzip.compress(b"data: {}\n\n" * 100_000)
-            return Response(bomb, media_type=EVENTS, headers={"content-encoding": "gzip"})
+            return Response(NOTHING_MUCH, media_type=EVENTS, headers={"content-encoding": "gzip"})
     return None
 
 

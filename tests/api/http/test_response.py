@@ -9,6 +9,8 @@ from herding.api.http.response import outcome_headers
 from herding.values import Outcome
 from tests.support.herding import Place
 
+pytestmark = pytest.mark.one_database
+
 SAID = {"x-herding-model": "echo", "x-herding-node": "echo"}
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "hi"}]}
 

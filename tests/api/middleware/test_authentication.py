@@ -153,6 +153,7 @@ async def test_a_token_comes_in_the_header(door: Door, scheme: str) -> None:
     assert answer.header("set-cookie") is None
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "given", ["Basic YWRhOng=", "Token {}", "{}", "Bearer", "Bearer ", "", "Bearer\t{}", "Digest x"]
 )
@@ -176,6 +177,7 @@ async def test_a_wrong_token_is_refused_and_nobody_becomes_a_guest_by_it(door: D
                 assert answer.header("set-cookie") is None
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("key", ["sk-1234567890", "x", "lm-studio", "ollama", "hf_abc", "a b", "EMPTY"])
 async def test_where_no_key_is_needed_another_kind_of_key_counts_as_none(own_door: Door, key: str) -> None:
     assert (await own_door.who(bearer(key))).role == "admin"
@@ -191,6 +193,7 @@ async def test_a_token_counts_in_no_other_place(door: Door) -> None:
     assert (await door.who({"cookie": f"{COOKIE}={token}; token={token}"})).role == "guest"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("word", sorted(NO_TOKEN))
 async def test_what_clients_send_for_want_of_a_token_is_none(door: Door, own_door: Door, word: str) -> None:
     for given in (word, word.upper()):
@@ -239,6 +242,7 @@ async def test_our_own_page_has_the_session_of_its_browser(door: Door, headers: 
     assert (answer.who.id, answer.header("set-cookie")) == ("ada", None)
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("headers", EVIL)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
 async def test_a_page_of_another_origin_is_a_guest_whatever_the_browser_holds(
@@ -345,6 +349,7 @@ async def test_guests_of_one_address_have_one_account_whatever_cookie_they_send(
     assert (await door.who(client=("203.0.113.7", 1))).account not in accounts
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("client", "address"),
     [

@@ -22,6 +22,8 @@ from tests.api import conftest
 from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import ADMIN_TOKEN, Place
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def app(place: Place, monkeypatch: pytest.MonkeyPatch) -> FastAPI:

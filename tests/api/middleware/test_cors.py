@@ -12,6 +12,8 @@ from tests.api.conftest import ADMIN, client, web
 from tests.support.herding import Place, herding
 from tests.support.nodes import echo
 
+pytestmark = pytest.mark.one_database
+
 PAGE = "https://app.example.com"
 PREFLIGHT = {
     "origin": PAGE,

@@ -15,6 +15,8 @@ from tests.api.conftest import ADMIN
 from tests.support.herding import ADMIN as ADA
 from tests.support.herding import Place
 
+pytestmark = pytest.mark.one_database
+
 PAGE = "https://example.com"
 SUM = """
     name: Sum

@@ -14,6 +14,8 @@ from tests.api.conftest import ADMIN
 from tests.support.herding import NOBODY, Place
 from tests.support.people import principal
 
+pytestmark = pytest.mark.one_database
+
 RUN = "/api/v1/run"
 PAGE = "https://example.com"
 EVIL = "https://evil.example"

@@ -11,6 +11,8 @@ from fastapi import FastAPI
 from herding.api.middleware.security_headers import SecurityHeadersMiddleware, same_origin
 from tests.api.conftest import ADMIN, MAX_BODY
 
+pytestmark = pytest.mark.one_database
+
 HEADERS = (
     "content-security-policy",
     "x-content-type-options",

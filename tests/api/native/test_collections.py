@@ -90,6 +90,7 @@ async def test_files_are_uploaded(client: httpx.AsyncClient) -> None:
     assert match["metadata"] == {"kind": "code"}
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("sent", "param"),
     [

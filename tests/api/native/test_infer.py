@@ -121,6 +121,7 @@ async def test_earlier_turns_of_a_chat(api: httpx.AsyncClient, place: Place) -> 
     assert [message["content"] for message in sent] == ["be kind", "q", "a", "last question"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("body", "param", "words"),
     [
@@ -201,6 +202,7 @@ async def test_an_error_in_a_stream_is_its_last_event(tmp_path: Path) -> None:
     assert told[-1][1] == {"error": error}
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("fault", "status", "kind"),
     [
@@ -231,6 +233,7 @@ async def test_a_link_runs_a_prompt(api: httpx.AsyncClient, place: Place) -> Non
         assert response.json()["text"] == "1200: 900, 700"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("path", "status", "param"),
     [

@@ -120,12 +120,14 @@ async def test_the_older_names(api: httpx.AsyncClient) -> None:
     assert said.json() == {"request_id": request_id, "score": 2, "comment": "meh"}
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("score", [0, 6, -1, 10**30, True, 4.5, "5", [5]])
 async def test_a_score_is_one_to_five(api: httpx.AsyncClient, score: Any) -> None:
     response = await api.post(f"{V1}/score", json={"request_id": await run(api), "score": score})
     assert (response.status_code, response.json()["error"]["param"]) == (422, "score")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -194,6 +196,7 @@ async def test_a_failed_request_in_the_history(tmp_path: Path) -> None:
     assert entry["routing"]["attempts"][0]["error_type"] == "node_unreachable"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=x", "offset=-1", f"offset={10**30}", "stars=6", "status=happy"]
 )
@@ -320,6 +323,7 @@ async def test_a_guest_has_no_free_chat(http: httpx.AsyncClient, place: Place) -
     assert await place.rows() == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [

@@ -127,6 +127,7 @@ async def test_a_version_of_what_is_not_there(api: httpx.AsyncClient, tag: str) 
     assert refused(response) == (409, "conflict", "version")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("tag", ["", "x", '"x"', "-1", '"1" "2"', "9" * 30, "٣".encode().decode("latin-1")])
 async def test_a_version_that_is_none(api: httpx.AsyncClient, tag: str) -> None:
     response = await api.put(f"{URL}/new", json=NEW, headers=[(b"if-match", tag.encode("latin-1"))])
@@ -182,6 +183,7 @@ async def test_a_page_of_another_origin_saves_nothing(api: httpx.AsyncClient, pl
 # What makes no sense
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -210,6 +212,7 @@ async def test_a_mistake_is_named(
     assert files(place) == before
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "text",
     ["{{ cycler.__init__.__globals__.os }}", "{{''.__class__}}", "{% include '/etc/passwd' %}", "{{ 7*7 }}", "${HOME}"],
@@ -281,6 +284,7 @@ async def test_no_body_breaks_anything(api: httpx.AsyncClient, change: dict[str,
     assert (await api.get(URL)).status_code == 200
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"[]", b'"x"', b"7", b"{", b'{"a": ' * 900 + b"1" + b"}" * 900, b"[" * 9999]
 )

@@ -110,6 +110,7 @@ async def test_a_period_has_all_its_days(http: httpx.AsyncClient, ada: dict[str,
     assert (found["from"], found["to"]) == ("2020-01-30T00:00:00.000+00:00", "2020-02-03T00:00:00.000+00:00")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "params",
     [

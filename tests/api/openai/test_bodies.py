@@ -14,6 +14,8 @@ from tests.api.conftest import ADMIN, MAX_BODY, client, live, web
 from tests.support.herding import Place, herding
 from tests.support.nodes import Scripted, echo
 
+pytestmark = pytest.mark.one_database
+
 PATH = "/v1/chat/completions"
 JSON = {"content-type": "application/json"}
 GOOD: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "hi you"}]}

@@ -85,6 +85,7 @@ async def test_errors_become_the_exceptions_of_the_client(sdk: official.AsyncOpe
     assert broken.value.code == "node_bad_response"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("body", "param", "words"),
     [
@@ -117,6 +118,7 @@ async def test_what_is_wrong_with_a_body_is_said(
     assert await place.rows() == []
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("model", "status", "code"),
     [

@@ -215,6 +215,7 @@ async def test_one_message_is_enough_for_a_prompt_that_is_no_chat(api: httpx.Asy
     assert (await api.post("/v1/completions", json={"model": "prompt:say"})).json()["object"] == "text_completion"
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("body", "param", "words"),
     [
@@ -273,6 +274,7 @@ async def test_two_texts_at_once_are_refused(api: httpx.AsyncClient) -> None:
         assert (response.status_code, error_of(response)["type"]) == (400, "invalid_request_error")
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", ["ghost", "prompt:ghost", "prompt:", "prompt:say@prod", ""])
 async def test_a_model_that_is_not_there(api: httpx.AsyncClient, model: str, stream: bool) -> None:
@@ -314,6 +316,7 @@ async def test_the_models(tmp_path: Path) -> None:
 # Errors of all kinds have OpenAI's shape
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -20,6 +20,8 @@ from tests.support.herding import Place, herding
 from tests.support.nodes import echo, openai
 from tests.support.raw import saying
 
+pytestmark = pytest.mark.one_database
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 DONE = b"data: [DONE]\n\n"
 HI = [{"role": "user", "content": "hi"}]

@@ -17,6 +17,8 @@ from tests.support.fakenode import FakeNode
 from tests.support.herding import Place, herding
 from tests.support.nodes import Offering, echo, openai
 
+pytestmark = pytest.mark.one_database
+
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
 FORM = {"type": "json_schema", "json_schema": {"name": "numbers", "schema": SCHEMA, "strict": True}}
 HI = [{"role": "user", "content": "hi"}]

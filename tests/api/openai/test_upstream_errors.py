@@ -14,6 +14,8 @@ from tests.support.herding import Place, herding
 from tests.support.nodes import openai
 from tests.support.rawnode import GOOD, RawNode, event, rawnode, response
 
+pytestmark = pytest.mark.one_database
+
 SAID = {"message": "No such thing.", "type": "my_type", "param": "messages.0", "code": "my_code"}
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from herding.api.http.request import get_principal
 from tests.support.herding import NOBODY
+
+pytestmark = pytest.mark.one_database
 
 
 async def test_the_page_asks_no_other_host(api: httpx.AsyncClient) -> None:

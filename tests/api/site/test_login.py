@@ -48,6 +48,7 @@ async def test_the_page_asks_for_a_token_and_no_other_host(http: httpx.AsyncClie
     assert "https://" not in page
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize(
     "query", ["", "?ended=1", "?out=1", "?ended=<script>alert(1)</script>", "?<script>=1", "?next=x"]
 )
@@ -82,6 +83,7 @@ async def test_over_https_the_cookie_is_kept_in_frames_and_never_sent_without(ap
     assert {"HttpOnly", "SameSite=None", "Secure", "Partitioned"} <= set(given.split("; "))
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("wrong", ["", "x", "hl_", "' OR 1=1 --", "<script>alert(1)</script>", "x" * 10_000, "\x00"])
 async def test_a_wrong_token_is_told_and_not_repeated(http: httpx.AsyncClient, wrong: str) -> None:
     response = await log_in(http, token=wrong)
@@ -199,6 +201,7 @@ async def test_no_page_of_another_origin_logs_anybody_in_or_out(http: httpx.Asyn
 TARGETS = ["//evil.example", "https://evil.example", "/\\evil.example", "////evil.example", "javascript:alert(1)"]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("target", TARGETS)
 async def test_a_login_leads_to_our_own_page_whatever_is_asked(
     http: httpx.AsyncClient, token: str, target: str

@@ -18,6 +18,8 @@ from herding.main import create
 from tests.support.herding import ADMIN_TOKEN, Place, herding
 from tests.support.nodes import echo
 
+pytestmark = pytest.mark.one_database
+
 FORM = {"type", "message", "param", "request_id"}
 
 
