@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.model_files import ModelSource, file_in_package, has_key, has_weights, read_json
+from herding.engine.model_check import has_key, has_weights, read_json
+from herding.engine.model_files import ModelSource, file_in_package
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 """The default embedding model: 384 numbers a text, 256 tokens."""
