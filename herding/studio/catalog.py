@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from herding.access.operations import EDIT, PROMPTS, RUN, SAVE
 from herding.access.prompt_patterns import allows_all, allows_some
@@ -172,9 +173,11 @@ class PromptCatalog:
         return info
 
     async def broken(self, who: Principal) -> tuple[ConfigError, ...]:
-        """Return the errors of the files that did not load."""
+        """Return the errors of the files that did not load, for those who may save the prompts in them."""
         require(who, PROMPTS)
-        return self._library.snapshot.broken
+        if SAVE not in who.rights:
+            return ()
+        return tuple(error for error in self._library.snapshot.broken if _is_of(error, who))
 
     async def visible(self, who: Principal) -> Sequence[RunnableVersion]:
         """Return the live versions that `who` may see. Their number is 0 while the store is not available."""
@@ -242,3 +245,9 @@ def require_drafts(key: str, who: Principal) -> None:
     """Raise AccessError unless `who` may run every version of a prompt, and so unsaved changes of it."""
     if allows_some(who.prompts, key) and not allows_all(who.prompts, key):
         raise AccessError(f"The role '{who.role}' may run only some saved versions of this prompt.", param="prompt")
+
+
+def _is_of(error: ConfigError, who: Principal) -> bool:
+    """Return whether the role may see the prompt of a file, or it concerns the whole directory."""
+    key = PurePosixPath(*PurePosixPath(error.file or "").parts[1:]).with_suffix("") if error.file else None
+    return key is None or not key.name or allows_all(who.prompts, str(key))

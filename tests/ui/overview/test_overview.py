@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from herding.access.operations import SAVE
 from herding.errors import NotFoundError
 from herding.ui.engineer.starters import STARTERS
 from herding.ui.overview.search import SearchQuery, SearchResult
@@ -154,3 +155,13 @@ async def test_broken_files_are_told_and_their_prompts_stay(desktop: Desktop) ->
 
 def test_no_prompts_have_their_own_words() -> None:
     assert "No prompts yet" in table(SearchResult([], []), SearchQuery(), total=0, limit=20)
+
+
+async def test_files_that_did_not_load_are_told_to_those_who_may_save_them(desktop: Desktop) -> None:
+    desktop.place.write("shop/wrong", "name: [")
+    await desktop.place.orchestrator.load()
+    assert "prompts/shop/wrong.yaml" in await desktop.get("overview")
+    clerk = replace(ADMIN, prompts=("shop/*",))
+    assert "prompts/shop/wrong.yaml" in await desktop.get("overview", who=clerk)
+    for who in (replace(ADMIN, prompts=("say",)), replace(ADMIN, rights=ADMIN.rights - {SAVE})):
+        assert "failed to load" not in await desktop.get("overview", who=who)
