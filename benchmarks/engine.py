@@ -31,7 +31,7 @@ from transformers.utils import logging
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from herding.engine.fetcher import ModelFetcher  # noqa: E402
+from herding.engine.fetching.fetcher import ModelFetcher  # noqa: E402
 from herding.engine.model_files import parse_source  # noqa: E402
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"

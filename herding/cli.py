@@ -23,7 +23,7 @@ from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.people.accounts import Accounts
 from herding.people.authenticator import OPERATOR, Authenticator
 from herding.serving.request import ActiveRequests
-from herding.settings import read_settings
+from herding.settings import read_settings, revealed
 from herding.store import Store, now_ms
 from herding.values import Collection, NewDocument, Principal, Token, User
 from herding.values.durations import DAY_MS
@@ -208,7 +208,7 @@ async def _open_accounts() -> AsyncIterator[tuple[Accounts, Principal]]:
     """Open the accounts of the configured database, beside a running app or without one."""
     settings = read_settings()
     roles = Roles(settings.roles)
-    secret = settings.secret_key.get_secret_value() if settings.secret_key else None
+    secret = revealed(settings.secret_key)
     key = signing_key(settings.home, secret)
     store = await Store.open(settings.database_url, beside_app=True)
     try:

@@ -21,6 +21,7 @@ HerdingError                      the root; its message says what to do next
 │   │   ├── NoModelError          ... it does not have the model; its other models are not affected
 │   │   └── RequestRejectedError  ... it rejects the request, as another node with the same model would
 │   ├── BadResponseError          the response of the node breaks its protocol
+│   ├── LoadCancelledError        somebody cancelled the load of a model
 │   ├── StreamInterruptedError    the stream of the node ended early
 │   ├── MisconfiguredError        the node refuses our credentials (401): the operator must act
 │   └── NoNodeError               no node can serve the request now
@@ -169,6 +170,12 @@ class NodeError(HerdingError):
     def __init__(self, message: str, *, node: str | None = None, param: str | None = None) -> None:
         super().__init__(message, param=param)
         self.node = node
+
+
+class LoadCancelledError(NodeError):
+    """Somebody cancelled the load of a model."""
+
+    type = "load_cancelled"
 
 
 class ConnectError(NodeError):

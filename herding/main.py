@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -18,11 +16,9 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, cast
-from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import SecretStr
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -34,10 +30,11 @@ from herding.api.app import add_middleware, create_app
 from herding.api.http.connections import ConnectionLimits, Connections, GuardedProtocol
 from herding.api.server import Server, max_connections
 from herding.api.site import not_found
+from herding.api.sockets import bind
 from herding.bots.config import read_discord_file
-from herding.bots.door import DiscordDoor, DoorStatus
-from herding.bots.remote import RemoteService
-from herding.bots.service import BotService, LocalService
+from herding.bots.door import DiscordDoor
+from herding.bots.program import build_door, serve_discord
+from herding.bots.service import LocalService
 from herding.errors import ConfigError, HerdingError
 from herding.herd.fleet import Fleet
 from herding.herd.registry import Registry
@@ -58,6 +55,7 @@ from herding.settings import (
     misspelt_variables,
     network_environment,
     read_settings,
+    revealed,
     secret,
     shipped_files,
 )
@@ -139,14 +137,14 @@ async def assemble(
     plugins = await asyncio.to_thread(load_plugins, settings.plugins_off)
     if nodes is None:
         context = BuildContext(
-            secret=secret, node_secret=_value(settings.node_secret), network=network, models=settings.home / "models"
+            secret=secret, node_secret=revealed(settings.node_secret), network=network, models=settings.home / "models"
         )
         nodes = catalog.build(catalog.read_herd(settings.nodes, plugins), context)
     roles = roles or Roles(settings.roles)
     await asyncio.to_thread(copy_shipped_prompts, settings)
     library = Library(settings.prompts, missing=plugins.missing)
     await asyncio.to_thread(library.refresh)
-    key = signing_key(settings.home, _value(settings.secret_key))
+    key = signing_key(settings.home, revealed(settings.secret_key))
     fleet = Fleet(nodes, clock=monotonic, wall=clock, rng=rng)
     store = await Store.open(settings.database_url, clock=clock, vector_store=settings.vector_store)
     try:
@@ -155,7 +153,7 @@ async def assemble(
             roles=roles,
             key=key,
             trusts_all=settings.trusts_all,
-            admin_token=_value(settings.admin_token),
+            admin_token=revealed(settings.admin_token),
             clock=clock,
             monotonic=monotonic,
         )
@@ -202,7 +200,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
 
 def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
     """Return the Discord bot, None without its token. Raises ConfigError if its file is wrong."""
-    token = _value(settings.discord_bot_token)
+    token = revealed(settings.discord_bot_token)
     if token is None:
         return None
     file = read_discord_file(settings.discord, parts.roles.names)
@@ -210,45 +208,9 @@ def discord_door(parts: Parts, settings: Settings) -> DiscordDoor | None:
     service = LocalService(
         orchestrator=orchestrator, authenticator=parts.authenticator, store=parts.store, file=file, clock=parts.clock
     )
-    return _door(service, settings, token, lambda status: orchestrator.tell_bot("discord", status.state, status.detail))
-
-
-def _door(service: BotService, settings: Settings, token: str, on_change: Callable[[DoorStatus], None]) -> DiscordDoor:
-    proxy = Network.from_environment(network_environment()).proxy_of(settings.discord_api)
-    return DiscordDoor(service, token=token, api=settings.discord_api, proxy=proxy, on_change=on_change)
-
-
-async def serve_discord(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
-    """Run the Discord bot beside a server, until a signal ends the process or `stop` is set.
-
-    What it accepted is in a database of its own. Raises ConfigError without a token, and for one that Discord refuses.
-    """
-    token = _value(settings.discord_bot_token)
-    if token is None:
-        raise ConfigError("set the token of the bot, from Discord's portal.", key="DISCORD_BOT_TOKEN")
-    file = await asyncio.to_thread(read_discord_file, settings.discord)
-    stop, loop = stop or asyncio.Event(), asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # Windows, or not the main thread
-            loop.add_signal_handler(name, stop.set)
-    problem = ""
-
-    def changed(status: DoorStatus) -> None:
-        nonlocal problem
-        if status.state == "failed":
-            problem = status.detail
-            stop.set()
-
-    store = await Store.open(f"sqlite:///{quote(str(settings.home.absolute() / 'discord.sqlite'))}")
-    service = RemoteService(server=settings.server, token=_value(settings.token), store=store, file=file, clock=now_ms)
-    try:
-        async with _door(service, settings, token, changed).open():
-            await stop.wait()
-    finally:
-        await service.close()
-        await store.close()
-    if problem:
-        raise ConfigError(problem, key="DISCORD_BOT_TOKEN")
+    return build_door(
+        service, settings, token, lambda status: orchestrator.tell_bot("discord", status.state, status.detail)
+    )
 
 
 async def _print_first_token(accounts: Accounts) -> None:
@@ -258,10 +220,6 @@ async def _print_first_token(accounts: Accounts) -> None:
             f"\nAdmin token: {token}\nSave it now: it is not shown again. Use it to log in or as a bearer token.\n\n"
         )
         sys.stdout.flush()  # not into the log, which is saved
-
-
-def _value(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 def create(parts: Parts, settings: Settings, *, ui: bool = True, max_body: int | None = None) -> FastAPI:
@@ -331,47 +289,6 @@ async def drain(parts: Parts, *, seconds: float, is_urgent: Callable[[], bool]) 
     await responses.wait_until(lambda: not len(responses), seconds=EVENTS_SECONDS)
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Return sockets bound to every address of `host`, which do not listen yet. Raises ConfigError with the variable.
-
-    It comes before all else: an app that cannot listen must not create anything, nor print a token.
-    """
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        raise ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST") from None
-    sockets: list[socket.socket] = []
-    refusal: ConfigError | None = None
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        taken = sockets[0].getsockname()[1] if sockets else address[1]  # one port for all, also where any will do
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family is socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.bind((address[0], taken, *address[2:]))
-        except OSError as error:
-            bound.close()
-            refusal = _cannot_listen(host, port, error)
-            if refusal.key == "HERDING_PORT":
-                break
-        else:
-            sockets.append(bound)
-    if refusal and (refusal.key == "HERDING_PORT" or not sockets):  # a name may have an address that is switched off
-        for bound in sockets:
-            bound.close()
-        raise refusal
-    return sockets
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        return ConfigError(f"Port {port} is in use. Stop the other program or choose another port.", key="HERDING_PORT")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return ConfigError(f"Port {port} needs more permissions. Choose one above 1023.", key="HERDING_PORT")
-    return ConfigError(f"'{host}' is not an address of this machine.", key="HERDING_HOST")
-
-
 async def serve(settings: Settings, sockets: list[socket.socket] | None = None) -> None:
     """Run the app until a signal ends the process. `sockets` are those that `bind` returned."""
     sockets = sockets or bind(settings.host, settings.port)
@@ -434,7 +351,7 @@ def main_discord(**overrides: Any) -> int:
 
 
 def _serve_app(settings: Settings) -> None:
-    if settings.admin_token and len(settings.admin_token.get_secret_value()) < LONG_TOKEN:
+    if settings.admin_token and len(revealed(settings.admin_token) or "") < LONG_TOKEN:
         log.warning("short token (HERDING_ADMIN_TOKEN): use at least %d random characters", LONG_TOKEN)
     parse_url(settings.database_url)
     sockets = bind(settings.host, settings.port)

@@ -105,6 +105,11 @@ _COMMON_SECRETS = frozenset(
 )
 
 
+def revealed(given: SecretStr | None) -> str | None:
+    """Return the text of a secret setting, None without one."""
+    return given.get_secret_value() if given else None
+
+
 def _check_secret(given: SecretStr | None, *, at_least: int) -> SecretStr | None:
     """Return the secret, or None for a blank one. Raises ValueError, without the value, if it is easy to guess."""
     text = given.get_secret_value().strip() if given else ""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from herding.main import bind, main
+from herding.api.sockets import bind
+from herding.main import main
 from herding.settings import Settings, read_settings, secret
 
 Start = Callable[[], str]

@@ -64,6 +64,8 @@ PATHS: Final = {
     "/api/v1/nodes/events": NODES,
     "/api/v1/nodes/{node}/mend": MANAGE_NODES,
     "/api/v1/nodes/{node}/model": SWITCH_MODEL,
+    "/api/v1/nodes/{node}/models": MANAGE_NODES,
+    "/api/v1/nodes/{node}/files": MANAGE_NODES,
     "/api/v1/nodes/{node}": MANAGE_NODES,
     "/api/v1/nodes/added": MANAGE_NODES,
     "/api/v1/nodes/test": MANAGE_NODES,

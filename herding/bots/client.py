@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, Literal
 from weakref import WeakValueDictionary
@@ -16,23 +16,20 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
-from herding.bots.commands import LEASE_MS, Commands, user_of
+from herding.bots.commands import Commands, user_of
 from herding.bots.config import ChannelEntry
-from herding.bots.reply import TEMPORARY, GoneError, Reply, Target, persist
+from herding.bots.inbox import BOT, Inbox, snowflake, time_of
+from herding.bots.reply import TEMPORARY, Reply, Target, persist
 from herding.bots.service import BotService, DiscordUser, Question
 from herding.bots.targets import CommandTarget, MessageTarget
 from herding.bots.turns import question_of, reply_turns, thread_turns
 from herding.errors import HerdingError, LimitError, NoNodeError, ShuttingDownError, StoreError
 from herding.values import DISCORD, BotMessage, Delta, Done, Message, Queued, Started
 
-BOT = "discord"
-RENEW_SECONDS = 15.0
 RECOVER_SECONDS = 10.0
-POSITION_SECONDS = 5.0
 OVERLAP_MS = 120_000
 """Messages that are older than the newest one by this much may still arrive."""
 
-KEPT_MS = 7 * 24 * 3_600_000
 PRUNE_SECONDS = 3_600.0
 MAX_MISSED = 500
 """Messages of one channel that are read after a pause."""
@@ -43,8 +40,6 @@ FINISH_SECONDS = 2.0
 
 THREAD_NAME = 90
 RETRY_SECONDS = 5.0
-STORE_SECONDS = 2.0
-"""Seconds between two attempts to store something while the database fails."""
 
 EMPTY = "Write your question after the mention."
 INTERRUPTED = "Herding restarted before this response was complete. Send the message again."
@@ -71,14 +66,11 @@ class DiscordBot(discord.Client):
         )
         self._service, self._told = service, told
         self._works: set[asyncio.Task[None]] = set()
-        self._active: set[str] = set()
-        self._left: set[str] = set()
         self._delivering: set[asyncio.Task[None]] = set()
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._entering: set[int] = set()
-        self._newest = self._saved = 0
-        self._catching_up, self._caught_up = asyncio.Lock(), False
-        self._commands = Commands(self, self, service)
+        self._catching_up = asyncio.Lock()
+        self._inbox = Inbox(service.store, service.clock)
+        self._commands = Commands(self, self, service, self._inbox)
 
     @property
     def bot_id(self) -> int:
@@ -92,20 +84,23 @@ class DiscordBot(discord.Client):
         if limit["remaining"] < SPARE_STARTS:  # Discord resets the token of a bot that starts too often
             log.warning("Discord bot waits (%.0f s): it started too often today", limit["reset_after"] / 1000)
             await asyncio.sleep(limit["reset_after"] / 1000)
-        for work in (self._commands.register(), self._hold_leases(), self._recover(), self._keep_position()):
+        for work in (
+            self._commands.register(),
+            self._inbox.hold_leases(),
+            self._recover(),
+            self._inbox.keep_position(),
+        ):
             self.spawn(work)
 
     async def close(self) -> None:
         """End all work, give up its leases and disconnect."""
         if self._delivering:
             await asyncio.wait(self._delivering, timeout=FINISH_SECONDS)
-        works, active = list(self._works), [*self._active, *self._left]
+        works, unfinished = list(self._works), self._inbox.unfinished
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
-        with suppress(StoreError):
-            await self._service.store.lease_messages(active, 0)
-            await self._save_position()
+        await self._inbox.release(unfinished)
         await super().close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -123,59 +118,34 @@ class DiscordBot(discord.Client):
 
     async def on_ready(self) -> None:
         """Read what was missed: after a new session, Discord does not send it."""
-        self._caught_up = False
+        self._inbox.caught_up = False
         self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
         self.spawn(self._catch_up())
 
     async def on_resumed(self) -> None:
         """Note that the connection is back; Discord has sent what was missed."""
-        self._caught_up = not self._catching_up.locked()
+        self._inbox.caught_up = not self._catching_up.locked()
         self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
 
     async def on_disconnect(self) -> None:
         """Note that the connection is lost; the library reconnects."""
-        self._caught_up = False
+        self._inbox.caught_up = False
         if not self.is_closed():
             self._told("reconnecting", "the connection was lost")
 
     async def on_message(self, message: discord.Message) -> None:
         """Accept a message to the bot, and respond to it unless that was done before."""
         if not self._is_asked(message):
-            self._newest = max(self._newest, message.id)
+            self._inbox.note_seen(message.id)
             return
-        accepted = BotMessage(
-            id=str(message.id),
-            kind="message",
-            author=f"{DISCORD}{message.author.id}",
-            channel=str(message.channel.id),
-            server=str(message.guild.id) if message.guild else None,
-            received_at=self._service.clock(),
-            leased_until=self._service.clock() + LEASE_MS,
-        )
-        if await self.accept(accepted):
+        server = message.guild.id if message.guild else None
+        author, channel = message.author.id, message.channel.id
+        if accepted := await self._inbox.accept(message.id, "message", author=author, channel=channel, server=server):
             self.spawn(self._respond(message, accepted))
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Handle buttons and dialogs, also those of messages from before a restart."""
         await self._commands.handle(interaction)
-
-    async def accept(self, message: BotMessage) -> bool:
-        """Store a message durably; return False if it was accepted before. Waits while the database fails."""
-        at = int(message.id)
-        if message.id in self._active or at in self._entering:
-            return False
-        self._entering.add(at)
-        try:
-            while True:
-                try:
-                    return await self._service.store.accept_message(message)
-                except StoreError as error:
-                    log.warning("Discord message waits for the database (%s): %s", message.id, error)
-                    await asyncio.sleep(STORE_SECONDS)
-        finally:
-            self._entering.discard(at)
-            if message.kind == "message":
-                self._newest = max(self._newest, at)
 
     def _is_asked(self, message: discord.Message) -> bool:
         """Return whether a message is to the bot: it mentions it, is in a thread of it, or a direct message."""
@@ -201,7 +171,7 @@ class DiscordBot(discord.Client):
 
     async def _respond(self, message: discord.Message, accepted: BotMessage) -> None:
         """Respond to a message, one after the other in a thread."""
-        async with self._working(accepted):
+        async with self._inbox.working(accepted):
             channel = message.channel
             in_thread = isinstance(channel, discord.Thread) or message.guild is None
             lock = self._locks.setdefault(channel.id if in_thread else message.id, asyncio.Lock())
@@ -214,7 +184,7 @@ class DiscordBot(discord.Client):
         if not place and not in_thread and entry.threads and text and not message.reference:
             place = await self._start_thread(message, text) or 0
         if place:
-            await self._change(accepted.id, place=str(place))
+            await self._inbox.change(accepted.id, place=str(place))
         target = MessageTarget(
             self._place(accepted, place),
             bot_id=self.bot_id,
@@ -248,7 +218,7 @@ class DiscordBot(discord.Client):
         self, interaction: discord.Interaction[Any], question: Question, accepted: BotMessage
     ) -> None:
         """Respond to a slash command; Discord made the first message when it was acknowledged."""
-        async with self._working(accepted):
+        async with self._inbox.working(accepted):
             place = self._place(accepted)
             target: Target
             if accepted.replies:
@@ -269,7 +239,7 @@ class DiscordBot(discord.Client):
 
     def _reply(self, target: Target, accepted: BotMessage, *, question: str | None = None) -> Reply:
         async def note(replies: Any) -> None:
-            await self._change(accepted.id, replies=replies)
+            await self._inbox.change(accepted.id, replies=replies)
 
         return Reply(target, question=question, sent=[int(id) for id in accepted.replies], on_sent=note)
 
@@ -288,7 +258,7 @@ class DiscordBot(discord.Client):
                         case Started():
                             request_id = event.request_id
                             reply.wait(request_id, "Writing the response.")
-                            await self._change(accepted.id, state="started", request_id=request_id)
+                            await self._inbox.change(accepted.id, state="started", request_id=request_id)
                         case Delta():
                             reply.add(event.text)
                         case Done():
@@ -296,8 +266,7 @@ class DiscordBot(discord.Client):
         except ShuttingDownError:
             if request_id is None:
                 delivery.cancel()
-                self._active.discard(accepted.id)  # so that its lease ends, and it is taken up again
-                self._left.add(accepted.id)
+                self._inbox.leave(accepted)
                 raise asyncio.CancelledError from None
             reply.fail(INTERRUPTED)
         except HerdingError as error:
@@ -308,29 +277,6 @@ class DiscordBot(discord.Client):
         self._delivering.add(delivery)
         delivery.add_done_callback(self._delivering.discard)
         await delivery
-
-    @asynccontextmanager
-    async def _working(self, accepted: BotMessage) -> AsyncIterator[None]:
-        """Hold the lease of a message, and mark it as done at the end; it stays where the process ends before."""
-        self._active.add(accepted.id)
-        self._left.discard(accepted.id)
-        try:
-            yield
-        except GoneError as error:
-            log.warning("Discord response dropped (%s): %s", accepted.id, error)
-        except (discord.NotFound, discord.Forbidden) as error:
-            log.warning("Discord response not possible (%s): %s", accepted.id, error)
-        except Exception:
-            log.exception("Discord response failed (%s)", accepted.id)
-        await self._change(accepted.id, state="done")
-        self._active.discard(accepted.id)
-
-    async def _change(self, message_id: str, **given: Any) -> None:
-        """Store a change of a message; if the database fails, the recovery finds out by itself."""
-        try:
-            await self._service.store.change_message(message_id, **given)
-        except StoreError as error:
-            log.warning("Discord message not updated (%s): %s", message_id, error)
 
     async def _start_thread(self, message: discord.Message, text: str) -> int | None:
         """Start a thread at a message and return its id; None where the bot may not."""
@@ -372,17 +318,15 @@ class DiscordBot(discord.Client):
                     log.warning("Discord messages of a pause wait: %s", error)
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
-                    self._caught_up = True
+                    self._inbox.caught_up = True
                     return
 
     async def _read_missed(self) -> None:
-        position = await self._service.store.bot_position(BOT)
+        position = await self._inbox.position()
         if position is None:
-            self._newest = max(self._newest, _snowflake(self._service.clock()))
-            await self._service.store.save_bot_position(BOT, self._newest)
             return
         oldest = self._service.clock() - round(self._service.file.catch_up_hours * 3_600_000)
-        after = discord.Object(_snowflake(max(oldest, _time_of(position) - OVERLAP_MS)))
+        after = discord.Object(snowflake(max(oldest, time_of(position) - OVERLAP_MS)))
         for channel in self._channels():
             if (getattr(channel, "last_message_id", None) or 0) > after.id:
                 await self._read(channel, after)
@@ -402,26 +346,6 @@ class DiscordBot(discord.Client):
         except (discord.Forbidden, discord.NotFound) as error:
             log.info("Discord channel not read (%s): %s", channel.id, error)
 
-    async def _keep_position(self) -> None:
-        """Save up to where everything was seen; never returns."""
-        while True:
-            await asyncio.sleep(POSITION_SECONDS)
-            with suppress(StoreError):
-                await self._save_position()
-
-    async def _save_position(self) -> None:
-        position = min((self._newest, *(id - 1 for id in self._entering)))
-        if self._caught_up and position > self._saved:
-            await self._service.store.save_bot_position(BOT, position)
-            self._saved = position
-
-    async def _hold_leases(self) -> None:
-        """Renew the leases of the messages in work; never returns."""
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            with suppress(StoreError):
-                await self._service.store.lease_messages(list(self._active), self._service.clock() + LEASE_MS)
-
     async def _recover(self) -> None:
         """Respond to messages whose process ended before, and delete what is old; never returns."""
         await self.wait_until_ready()
@@ -430,11 +354,10 @@ class DiscordBot(discord.Client):
             now = self._service.clock()
             try:
                 if now - pruned > PRUNE_SECONDS * 1000:
-                    await self._service.store.prune_messages(before=now - KEPT_MS)
+                    await self._inbox.prune()
                     pruned = now
-                for found in await self._service.store.take_messages(now=now, until=now + LEASE_MS):
-                    if found.id not in self._active:
-                        self.spawn(self._resume(found))
+                for found in await self._inbox.take():
+                    self.spawn(self._resume(found))
             except StoreError as error:
                 log.warning("Discord messages wait for the database: %s", error)
             await asyncio.sleep(RECOVER_SECONDS)
@@ -446,13 +369,13 @@ class DiscordBot(discord.Client):
                 channel: Any = self.get_channel(int(found.channel)) or await self.fetch_channel(int(found.channel))
                 message = await channel.fetch_message(int(found.id))
             except (discord.NotFound, discord.Forbidden):
-                await self._change(found.id, state="done")
+                await self._inbox.change(found.id, state="done")
             except (discord.HTTPException, *TEMPORARY) as error:  # the lease ends, and another attempt follows
                 log.warning("Discord message waits (%s): %s", found.id, error)
             else:
                 await self._respond(message, found)
             return
-        async with self._working(found):
+        async with self._inbox.working(found):
             thread = int(found.place or 0)
             asked = int(found.id)
             place = self._place(found, thread)
@@ -473,13 +396,3 @@ def use_api(base: str) -> None:
     """Send all calls to the API at `base`, which tells the address of the gateway."""
     Route.BASE = base.rstrip("/")
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it needs no voice
-
-
-def _snowflake(at: int) -> int:
-    """Return the first id of an instant."""
-    return max(0, at - discord.utils.DISCORD_EPOCH) << 22
-
-
-def _time_of(id: int) -> int:
-    """Return the instant of an id in Unix milliseconds."""
-    return (id >> 22) + discord.utils.DISCORD_EPOCH

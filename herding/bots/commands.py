@@ -12,12 +12,12 @@ from discord import app_commands
 
 from herding.bots.config import ChannelEntry
 from herding.bots.controls import PREFIX, comment_dialog, question_dialog, typed_text
+from herding.bots.inbox import Inbox
 from herding.bots.pages import MAX_PAGE, shorten
 from herding.bots.service import BotService, DiscordUser, Question
 from herding.errors import HerdingError, NotFoundError
-from herding.values import DISCORD, BotMessage
+from herding.values import BotMessage
 
-LEASE_MS = 60_000
 REGISTER_SECONDS = 60.0
 MAX_CUSTOM_ID = 100
 ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION = 40060, 10062
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class Responder(Protocol):
-    """The part of the bot that accepts questions and responds to them."""
+    """The part of the bot that responds to questions."""
 
     def entry(self, channel: Any) -> ChannelEntry:
         """Return what the file says for a channel."""
@@ -46,10 +46,6 @@ class Responder(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work beside the events."""
-        ...
-
-    async def accept(self, message: BotMessage) -> bool:
-        """Store a message durably; return False if it was accepted before."""
         ...
 
     async def respond_to_command(self, interaction: Interaction, question: Question, accepted: BotMessage) -> None:
@@ -63,8 +59,8 @@ class Commands:
     Discord must get a first response within three seconds; it comes before all else.
     """
 
-    def __init__(self, client: discord.Client, bot: Responder, service: BotService) -> None:
-        self._bot, self._service = bot, service
+    def __init__(self, client: discord.Client, bot: Responder, service: BotService, inbox: Inbox) -> None:
+        self._bot, self._service, self._inbox = bot, service, inbox
         self._tree = app_commands.CommandTree(client)
         for command in self._commands():
             self._tree.add_command(command)
@@ -160,27 +156,25 @@ class Commands:
     async def _begin(self, interaction: Interaction, text: str, prompt: str, collection: str) -> None:
         """Acknowledge a question, accept it once, and respond."""
         original = await self._acknowledge(interaction)
-        accepted = BotMessage(
-            id=str(interaction.id),
-            kind="command",
-            author=f"{DISCORD}{interaction.user.id}",
-            channel=str(interaction.channel_id),
-            server=str(interaction.guild_id) if interaction.guild_id else None,
-            received_at=self._service.clock(),
-            leased_until=self._service.clock() + LEASE_MS,
-            replies=(str(original),) if original else (),
+        accepted = await self._inbox.accept(
+            interaction.id,
+            "command",
+            author=interaction.user.id,
+            channel=interaction.channel_id,
+            server=interaction.guild_id,
+            replies=(original,) if original else (),
         )
-        if not await self._bot.accept(accepted):
+        if accepted is None:
             return
-        entry = self._bot.entry(interaction.channel)
+        # A prompt of one's own takes nothing of what the file says for the prompt of the channel.
         own = prompt or (self._service.file.collection_prompt if collection else "")
-        chosen = entry if not own else None
+        entry = ChannelEntry(prompt=own) if own else self._bot.entry(interaction.channel)
         question = Question(
             text=text,
-            prompt=own or entry.prompt or "",
-            variable=chosen.variable if chosen else None,
-            variables=chosen.variables if chosen else {},
-            collection=collection or (chosen.collection if chosen else None),
+            prompt=entry.prompt or "",
+            variable=entry.variable,
+            variables=entry.variables,
+            collection=collection or entry.collection,
         )
         self._bot.spawn(self._bot.respond_to_command(interaction, question, accepted))
 

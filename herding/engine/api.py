@@ -48,8 +48,9 @@ _log = logging.getLogger(__name__)
 def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
     """Serve on a listening socket until a signal arrives; open streams then get one second to finish."""
     budget = options.memory or memory_budget()
+    models = [source for source in options.models if source not in options.added]
     engine = Engine(
-        catalog=ModelCatalog([*options.models, *options.sources]),
+        catalog=ModelCatalog([*models, *options.sources], added=options.added),
         loader=TransformersLoader(options, budget=budget),
         max_active=options.max_active,
         max_waiting=options.max_waiting,
@@ -90,6 +91,8 @@ def build_app(
             Route("/models", routes.models),
             Route("/load", routes.load, methods=["POST"]),
             Route("/unload", routes.unload, methods=["POST"]),
+            Route("/remove", routes.remove, methods=["POST"]),
+            Route("/delete", routes.delete, methods=["POST"]),
             Route("/count", routes.count, methods=["POST"]),
             Route("/generate", routes.generate, methods=["POST"]),
             Route("/embed", routes.embed, methods=["POST"]),
@@ -143,6 +146,15 @@ class _Routes:
         model = parse_load(await _read_json(request)).model
         await self._engine.unload(model)
         return JSONResponse({"model": model})
+
+    async def remove(self, request: Request) -> JSONResponse:
+        model = parse_load(await _read_json(request)).model
+        await self._engine.remove(model)
+        return JSONResponse({"model": model})
+
+    async def delete(self, request: Request) -> JSONResponse:
+        model = parse_load(await _read_json(request)).model
+        return JSONResponse({"model": model, "bytes": await self._engine.delete(model)})
 
     async def count(self, request: Request) -> JSONResponse:
         return JSONResponse(await self._engine.count(parse_generation(await _read_json(request))))

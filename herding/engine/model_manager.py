@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from herding.engine.errors import BusyError, CancelledError, LoadError, LoadingError, MemoryBudgetError, NoModelError
+from herding.engine.fetching.hub_cache import Download
 from herding.engine.model import ModelLoader, ServedModel
 from herding.engine.model_files import ModelCatalog, ModelSource
 from herding.engine.progress import Report
@@ -133,6 +134,7 @@ class ModelManager:
         self._loader, self._available = loader, available
         self._max_active, self.keep_alive = max_active, keep_alive
         self._opening = asyncio.Lock()
+        self._never_loaded: set[str] = set()
         self._reserved: dict[str, int] = {}
 
     @property
@@ -148,6 +150,14 @@ class ModelManager:
     def on_disk(self, source: ModelSource) -> bool:
         """Return whether a model needs no download."""
         return self._loader.on_disk(source)
+
+    def unfinished(self, source: ModelSource) -> Download | None:
+        """Return how far the download of a model came; None without one."""
+        return self._loader.unfinished(source)
+
+    def deletable(self, source: ModelSource) -> int:
+        """Return the bytes of a model's files that can be deleted here."""
+        return self._loader.deletable(source)
 
     @property
     def latest(self) -> LoadedModel | None:
@@ -186,8 +196,44 @@ class ModelManager:
             if loaded.users:
                 raise BusyError(f"'{model}' has {_requests(loaded.users)}. Unload it when they have ended.")
             await self._close(loaded)
-        if self.errors.pop(model, None):
-            self.catalog.forget(model)
+        if self.errors.pop(model, None) and model in self._never_loaded:
+            source = self.catalog.get(model)
+            if not self._loader.deletable(source) and not self._loader.unfinished(source):
+                self.catalog.remove(model)
+                self._never_loaded.discard(model)
+
+    async def remove(self, model: str) -> None:
+        """Take a model that was added from the list, unloaded or its load cancelled; its files stay.
+
+        Raises UserError for a model of the configuration, and BusyError while requests use it.
+        """
+        if self.catalog.is_added(model):
+            await self.unload(model)
+        if model in self.catalog or model not in self._never_loaded:  # else it went with the error of its load
+            self.catalog.remove(model)
+        self._never_loaded.discard(model)
+
+    async def delete(self, model: str) -> int:
+        """Remove the files of a model that can be made again, and return their bytes; raise BusyError if it is loaded.
+
+        A load of it is cancelled first.
+        """
+        source = self.catalog.get(model)
+        if model in self.loaded:
+            raise BusyError(f"'{model}' is loaded. Unload it before you delete its files.", param="model")
+        if model in self.loads:
+            await self.unload(model)
+        size = self._loader.deletable(source)
+        await asyncio.to_thread(self._loader.delete, source)
+        self.errors.pop(model, None)
+        _log.info("delete files of model (%s, %d bytes)", model, size)
+        return size
+
+    def add(self, source: ModelSource) -> None:
+        """Make a model available that can be removed again."""
+        if source.id not in self.catalog:
+            self.catalog.add(source)
+            self._never_loaded.add(source.id)
 
     async def hold(self, model: str | None) -> LoadedModel:
         """Return a loaded model that stays until its `release`; load it first if necessary.
@@ -261,7 +307,10 @@ class ModelManager:
             path = await self._loader.fetch(source, report)
             async with self._opening:
                 await self._open(source, path, report, keep=keep)
+            self._never_loaded.discard(source.id)
             _log.info("loaded model (%s)", source.id)
+            if not self.loaded[source.id].model.properties.chat:
+                _log.warning("model has no chat template (%s): it takes raw templates and text completions", source.id)
         except asyncio.CancelledError:
             error = CancelledError(f"Loading '{source.id}' was cancelled.")
         except HerdingError as caught:

@@ -18,6 +18,9 @@ _RERANK_HELP = "reranker: a cross-encoder of sentence-transformers; repeatable"
 _EMBED_HELP = f"embedding model (default: {MINILM}); an empty value for none"
 
 Quantization = Literal["none", "8bit", "4bit"]
+PACKED: dict[Quantization, float] = {"none": 1.0, "8bit": 0.55, "4bit": 0.35}
+"""The share of the weights' memory that is left; embeddings stay as they are."""
+
 KEEP_ALIVE_SECONDS = 1800.0
 _CACHE = Path.home() / ".cache" / "herding" / "models"
 
@@ -27,14 +30,16 @@ class Options:
     """Options of one engine process; times are in seconds, `memory` in bytes.
 
     `models` are loaded at startup and stay loaded as long as there is room; `sources` are further models that can be
-    loaded. `memory` is what all models together may take, None for a share of the machine's. `cache` is the directory
-    for converted models.
+    loaded, and `added` those that can be removed from the list. `downloads` is a directory for models of the hub that
+    no other program uses; None for the one that all share. `memory` is what all models together may take, None for a
+    share of the machine's. `cache` is the directory for converted models.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     models: tuple[ModelSource, ...] = ()
     sources: tuple[ModelSource, ...] = ()
+    added: tuple[ModelSource, ...] = ()
     embedding_sources: tuple[ModelSource, ...] = (ModelSource(MINILM),)
     rerank_sources: tuple[ModelSource, ...] = ()
     quantization: Quantization = "none"
@@ -44,6 +49,7 @@ class Options:
     memory: int | None = None
     keep_alive: float | None = KEEP_ALIVE_SECONDS
     cache: Path = _CACHE
+    downloads: Path | None = None
     threads: int | None = None
     exit_with_parent: bool = False
 
@@ -52,13 +58,14 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line; an error in it exits with code 2 and a message on stderr."""
     given = _parser().parse_args(arguments)
     models = [CRIA] if given.model is None else [model for model in given.model if model]
-    offered = {source.id: source for source in given.offer}
+    offered = {source.id: source for source in [*given.added, *given.offer]}
     sources = [_known_or_parsed(model, offered) for model in models]
     return Options(
         host=given.host,
         port=given.port,
         models=tuple({source.id: source for source in sources}.values()),
         sources=tuple(given.offer),
+        added=tuple(given.added),
         embedding_sources=tuple(source for source in given.embed or [_source(MINILM)] if source),
         rerank_sources=tuple(given.rerank),
         quantization=cast(Quantization, given.quantization),
@@ -68,6 +75,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         memory=given.memory,
         keep_alive=given.keep_alive or None,
         cache=given.cache,
+        downloads=given.downloads,
         threads=given.threads,
         exit_with_parent=given.exit_with_parent,
     )
@@ -94,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port to bind; 0 picks a free port and prints it to stdout")
     add("--model", action="append", metavar="ID", help="model to load at startup; repeatable, empty for none")
     add("--offer", action="append", type=_source, default=[], metavar="ID[=PATH]", help="model to make available")
+    add("--added", action="append", type=_source, default=[], metavar="ID[=PATH]", help="the same, removable")
     add("--embed", action="append", type=_optional_source, metavar="ID[=PATH]", help=_EMBED_HELP)
     add("--rerank", action="append", type=_source, default=[], metavar="ID[=PATH]", help=_RERANK_HELP)
     add("--quantization", choices=("none", "8bit", "4bit"), default="none", help="8bit and 4bit need an NVIDIA GPU")
@@ -103,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--memory", type=_size, metavar="SIZE", help="memory for all models together, such as 8GB")
     add("--keep-alive", type=float, default=KEEP_ALIVE_SECONDS, metavar="SECONDS", help=_KEEP_ALIVE)
     add("--cache", type=Path, default=_CACHE, metavar="DIRECTORY", help="directory for converted models")
+    add("--downloads", type=Path, metavar="DIRECTORY", help="directory of its own for models of the hub")
     add("--drain-seconds", type=float, help=argparse.SUPPRESS)  # of older start scripts; models no longer exchange
     add("--threads", type=_positive, help="torch threads (default: all cores but one)")
     add("--exit-with-parent", action="store_true", help="exit when stdin closes")

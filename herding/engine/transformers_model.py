@@ -14,8 +14,9 @@ import torch
 
 from herding.engine.batching import BatchingWorker
 from herding.engine.errors import LoadError
-from herding.engine.loading import Checkpoint, load, measure
+from herding.engine.loading import Checkpoint, first_line, load, measure
 from herding.engine.model import ModelProperties, OnTokens, ServedModel
+from herding.engine.options import Quantization
 from herding.engine.progress import Report
 from herding.engine.prompt_encoder import PromptEncoder
 from herding.engine.requests import GenerationRequest
@@ -52,19 +53,21 @@ def open_model(
         raise
     except Exception as error:  # noqa: BLE001  the libraries raise errors of any kind
         _log.exception("load model failed (%s)", path)
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
     _free_memory()  # after the except block, because the exception refers to the half-loaded model
     raise LoadError(f"Can't load the model in {path}. {reason}")
 
 
-def measure_model(path: Path, *, quantization: str, max_context: int | None, budget: int) -> int:
+def measure_model(path: Path, *, quantization: Quantization, max_context: int | None, budget: int) -> int:
     """Return the bytes that the model in the directory `path` will take; raise LoadError if it cannot be loaded."""
     try:
         return measure(path, quantization=quantization, max_context=max_context, budget=budget)
     except LoadError:
         raise
     except Exception as error:
-        raise LoadError(f"Can't read the configuration in {path}. {type(error).__name__}: {error}") from error
+        raise LoadError(
+            f"Can't read the configuration in {path}. {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 class TransformersModel:

@@ -9,10 +9,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from herding.errors import HerdingError, NodeBusyError, NodeError
+from herding.errors import HerdingError, LoadCancelledError, NodeBusyError, NodeError
 from herding.herd.fleet import Fleet
 from herding.nodes.base import Node
 from herding.values import LoadProgress
+from herding.values.sizes import format_size
 
 RETRY_SECONDS = 30.0
 """A model that could not be loaded on demand is not tried again on its node for so long."""
@@ -42,6 +43,7 @@ class ModelSwitcher:
         self._loaded_at: dict[str, float] = {}
         self._busy_until: dict[tuple[str, str], float] = {}
         self._loading: Counter[str] = Counter()
+        self._running: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def load(self, name: str, model: str) -> AsyncGenerator[LoadProgress, None]:
@@ -54,9 +56,31 @@ class ModelSwitcher:
 
     async def unload(self, name: str, model: str) -> None:
         """Free the memory of a model on a node, or cancel its loading, and record it as an event."""
-        await self._fleet[name].unload(model)
-        self._fleet.events.record(name, "unloaded", model)
+        node = self._fleet[name]
+        loads, serves = model in node.expects, model in node.serves
+        await node.unload(model)
+        if loads or serves:  # else only the error of its last load is gone
+            self._fleet.events.record(name, "cancelled" if loads else "unloaded", model)
+        self._fleet.load_failures.pop((name, model), None)
         self._fleet.changed.notify()
+
+    async def remove(self, name: str, model: str, *, delete_files: bool) -> None:
+        """Take a model from the list of a node, and record it as an event; the files of the model may go with it."""
+        node = self._fleet[name]
+        if delete_files:
+            await node.unload(model)
+            await node.delete_files(model)
+        await node.remove(model)
+        self._fleet.events.record(name, "unlisted", model)
+        self._fleet.load_failures.pop((name, model), None)
+        self._fleet.changed.notify()
+
+    async def delete_files(self, name: str, model: str) -> int:
+        """Delete the files of a model on a node, and record it as an event; return their bytes."""
+        size = await self._fleet[name].delete_files(model)
+        self._fleet.events.record(name, "deleted", f"{model} ({format_size(size)})")
+        self._fleet.load_failures.pop((name, model), None)
+        return size
 
     async def follow(self, demand: Demand) -> None:
         """Start loading each model in demand on one node, if there is one that may load it now."""
@@ -76,28 +100,34 @@ class ModelSwitcher:
         task = asyncio.create_task(self._load(node, model, steps), name=f"load {node.name} {model}")
         self._tasks.add(task)
         self._loading[model] += 1
+        self._running[(node.name, model)] += 1
         task.add_done_callback(self._finish)
         return task
 
     async def _load(self, node: Node, model: str, steps: asyncio.Queue[LoadProgress | None]) -> None:
         """Load a model and queue its progress, None last."""
         name, key = node.name, (node.name, model)
+        is_first = self._running[key] == 1  # those who join a load do not tell of it again
         self._fleet.load_failures.pop(key, None)
         try:
             async with aclosing(node.load(model)) as progresses:
                 async for progress in progresses:
-                    if progress.done:
+                    if progress.done and is_first:
                         self._fleet.events.record(name, "switched", f"loaded {model}")
                     steps.put_nowait(progress)
         except NodeBusyError:
             self._busy_until[key] = self._fleet.clock() + BUSY_SECONDS
             raise
+        except LoadCancelledError:
+            raise  # whoever cancelled it told of it
         except NodeError as error:
             self._fleet.load_failures[key] = (self._fleet.clock() + RETRY_SECONDS, error.message)
-            self._fleet.events.record(name, "switched", f"not loaded {model}: {error.message}")
+            if is_first:
+                self._fleet.events.record(name, "switched", f"not loaded {model}: {error.message}")
             raise
         finally:
             self._loading[model] -= 1
+            self._running[key] -= 1
             self._fleet.changed.notify()
             steps.put_nowait(None)
 

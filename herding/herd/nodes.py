@@ -114,6 +114,25 @@ class Nodes:
         self._check(node, who)
         await self._switcher.unload(node, model)
 
+    async def remove_model(self, node: str, model: str, who: Principal, *, delete_files: bool = False) -> None:
+        """Take a model that was added at run time from the list of a node, unloaded first or its loading cancelled.
+
+        With `delete_files`, those of its files go too that Herding downloaded or made. Raises UserError for a model of
+        the nodes file, and NodeError while requests use it.
+        """
+        require(who, MANAGE_NODES)
+        self._check(node, who)
+        await self._switcher.remove(node, model, delete_files=delete_files)
+
+    async def delete_model_files(self, node: str, model: str, who: Principal) -> int:
+        """Delete the files of a model that Herding downloaded or made, and return their bytes; it can be loaded again.
+
+        Its loading is cancelled first. Raises NodeError for a model that is loaded.
+        """
+        require(who, MANAGE_NODES)
+        self._check(node, who)
+        return await self._switcher.delete_files(node, model)
+
     async def small_models(self, who: Principal) -> list[SmallModel]:
         """Return good models of the hub for a small machine, smallest first, with the nodes that offer them."""
         require(who, MODELS)

@@ -262,6 +262,14 @@ class Node(ABC):
         """Free the memory of a loaded model, or cancel its loading; raise NodeError while requests use it."""
         raise UserError(f"Node '{self.name}' can't unload models.")
 
+    async def remove(self, model: str) -> None:  # noqa: ARG002
+        """Take a model that was added at run time from the list, unloaded first; raise NodeError while it is used."""
+        raise UserError(f"Node '{self.name}' has no models that were added at run time.", param="model")
+
+    async def delete_files(self, model: str) -> int:  # noqa: ARG002
+        """Delete the files of a model that is not loaded, which can be downloaded or made again; return their bytes."""
+        raise UserError(f"Node '{self.name}' has no files of models.", param="model")
+
     @property
     def takes_hub_models(self) -> bool:
         """True if `load` accepts models of the hub that are not among `offers`."""

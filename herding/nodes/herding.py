@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import httpx
@@ -94,8 +95,9 @@ class HerdingNode(EngineNode):
             return self._status
         try:
             self._offers = self._offers or await self._client.models()
-            self._update(await self._client.status(offers=self._offers), reachable=True)
-            self._offers = self._status.offers
+            status = await self._client.status(offers=self._offers)
+            self._offers = tuple(model.id for model in status.models) or status.offers  # some may be removed by others
+            self._update(replace(status, offers=self._offers), reachable=True)
         except MisconfiguredError:
             detail = "The engine rejected the secret. Enter the engine's own secret."
             self._update(NodeStatus("down", detail=detail), reachable=False)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from herding.errors import ConfigError, HerdingError, NodeError, NoNodeError
+from herding.errors import ConfigError, HerdingError, NodeError, NoNodeError, UserError
+from herding.nodes.added_models import AddedModels
 from herding.nodes.base import ON_DEMAND, AutoSwitch, BuildContext, NodeConfig
 from herding.nodes.child_process import ChildProcess
 from herding.nodes.engine.client import EngineClient
 from herding.nodes.engine.node import EngineNode
 from herding.values import LoadProgress, NodeStatus
-from herding.values.model_paths import is_model_path, model_id_of, split_path
+from herding.values.model_paths import expanded, is_model_path, model_id_of, split_path
 from herding.values.sizes import parse_size
 
 log = logging.getLogger(__name__)
@@ -87,10 +88,6 @@ class LocalConfig(NodeConfig):
             found["model"] = id_of(self.model)
         return self.model_copy(update=found)
 
-    def with_path(self, model: str, path: str) -> LocalConfig:
-        """Return the configuration with the path of one more model; a path that is given already stays."""
-        return self.model_copy(update={"paths": {model: path, **self.paths}})
-
     def source(self, model: str) -> str:
         """Return a model as the engine's command line takes it: its id, with its path if it has one."""
         return f"{model}={self.paths[model]}" if model in self.paths else model
@@ -100,10 +97,10 @@ class LocalConfig(NodeConfig):
 
 
 def _absolute(directory: Path, path: str) -> str:
-    return os.path.normpath(directory.absolute() / Path(path).expanduser())
+    return os.path.normpath(directory.absolute() / expanded(path))
 
 
-def _offers(config: LocalConfig, added: Sequence[str]) -> tuple[str, ...]:
+def _offers(config: LocalConfig, added: Iterable[str]) -> tuple[str, ...]:
     """Return the models that can be loaded to respond; a path that only embeds or reranks is none of them."""
     initial = [model for model in config.initial if model]  # without any, the node only makes embeddings
     named = [*initial, *config.models, *added]
@@ -123,20 +120,17 @@ class LocalNode(EngineNode):
     def __init__(self, config: LocalConfig, *, node_secret: str | None = None, directory: Path | None = None) -> None:
         config = config.with_paths_from(Path())
         self._directory = directory.absolute() if directory else None
-        added = []
-        for model in _read_added(self._added_file(config.name)):
-            id, path = split_path(model)
-            added.append(id)
-            config = config.with_path(id, path) if path else config
+        self._added = AddedModels(self._directory / f"{config.name}.json" if self._directory else None)
         super().__init__(
             config.name,
             deadlines=config.deadlines,
             concurrency=config.concurrency,
             auto_switch=config.auto_switch,
-            offers=_offers(config, added),
+            offers=_offers(config, self._added),
             capabilities=config.capabilities,
         )
         self._config = config
+        self._configured = _offers(config, ())
         self._loaded = config.initial
         self._restoring: set[asyncio.Task[None]] = set()
         self._secret = node_secret or secrets.token_urlsafe(32)
@@ -156,8 +150,8 @@ class LocalNode(EngineNode):
 
     async def start(self) -> None:
         environment = {**os.environ, "HERDING_NODE_SECRET": self._secret}
-        if self._directory and not os.environ.keys() & {"HF_HOME", "HF_HUB_CACHE"}:
-            environment["HF_HUB_CACHE"] = str(self._directory / "hub")
+        if downloads := self._downloads:
+            environment["HF_HUB_CACHE"] = str(downloads)
         self._child = ChildProcess(
             self._command, name=self.name, environment=environment, on_up=self._on_up, on_down=self._on_down
         )
@@ -175,14 +169,27 @@ class LocalNode(EngineNode):
 
     async def load(self, model: str) -> AsyncGenerator[LoadProgress, None]:
         id, path = split_path(model)
-        known = id in self._offers
-        path = path and _absolute(Path(), path)
-        model = f"{id}={path}" if path else id
-        async for progress in super().load(model):
-            yield progress
-        if not known:
-            self._config = self._config.with_path(id, path) if path else self._config
-            self._remember(model)
+        if path:
+            try:
+                path = _absolute(Path(), path)
+            except ConfigError as error:
+                raise UserError(error.message, param="model") from None
+        elif id not in self._config.paths:  # else the engine knows it
+            path = self._added.paths.get(id)
+        is_new = id not in self._offers
+        async with aclosing(super().load(f"{id}={path}" if path else id)) as steps:
+            async for progress in steps:
+                if is_new and (progress.done or (progress.stage == "downloading" and progress.fraction)):
+                    is_new = False  # a download that breaks off is listed too, so that it can be continued
+                    self._added.add(id, path)
+                    self._offers = tuple(dict.fromkeys([*self._offers, id]))
+                yield progress
+
+    async def remove(self, model: str) -> None:
+        if model in self._configured:
+            raise UserError(f"'{model}' is in the nodes file. Remove it there, then restart Herding.", param="model")
+        await super().remove(model)
+        self._added.remove(model)
 
     async def status(self) -> NodeStatus:
         client = self._client
@@ -207,8 +214,11 @@ class LocalNode(EngineNode):
         command = [sys.executable, "-m", "herding.engine", "--exit-with-parent"]
         for model in [model for model in self._config.initial if model in self._loaded] or [""]:
             command += ["--model", model]
-        for model in self._offers:
+        for model in self._configured:
             command += ["--offer", self._config.source(model)]
+        for model in self._added:
+            path = self._added.paths.get(model)
+            command += ["--added", f"{model}={path}" if path else model]
         for model in self._config.embedding_models or [""]:
             command += ["--embed", self._config.source(model)]
         for model in self._config.rerank_models:
@@ -218,9 +228,18 @@ class LocalNode(EngineNode):
             command += ["--memory", str(self._config.memory)]
         if self._directory:
             command += ["--cache", str(self._directory / "converted")]
+        if downloads := self._downloads:
+            command += ["--downloads", str(downloads)]
         if self._config.threads:
             command += ["--threads", str(self._config.threads)]
         return command
+
+    @property
+    def _downloads(self) -> Path | None:
+        """The directory for models of the hub; None for the one of all programs of this user, which is set then."""
+        if self._directory is None or os.environ.keys() & {"HF_HOME", "HF_HUB_CACHE"}:
+            return None
+        return self._directory / "hub"
 
     def _engine(self) -> EngineClient:
         if self._client is None:
@@ -251,23 +270,3 @@ class LocalNode(EngineNode):
         self._update(NodeStatus("down", offers=self._offers, detail=detail), reachable=False)
         if client:
             await client.close()
-
-    def _added_file(self, name: str) -> Path | None:
-        return self._directory / f"{name}.json" if self._directory else None
-
-    def _remember(self, model: str) -> None:
-        """Offer a model of the hub or of a path also after a restart of the app."""
-        if file := self._added_file(self.name):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            part.write_text(json.dumps([*dict.fromkeys([*_read_added(file), model])]), encoding="utf-8")
-            part.replace(file)
-
-
-def _read_added(file: Path | None) -> list[str]:
-    """Return the models that were added; none if the file is missing or damaged."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8")) if file else []
-    except (OSError, ValueError):
-        return []
-    return [model for model in found if isinstance(model, str)] if isinstance(found, list) else []

@@ -50,8 +50,10 @@ class EngineModel:
     `size` is what it takes of the engine's memory budget in bytes: weights and the most that its cache may grow to,
     None if unknown. While it loads, `progress` is the fraction of `stage`, 0-1, None if unknown; `error` says why the
     last load failed. `idle_seconds` is the time since its last response, `running` the requests that run or wait.
-    `on_disk` is false for a model that is downloaded first. A `resident` one is not unloaded when it rests; one without
-    `chat` has no chat template, and takes raw templates and text completions only.
+    `on_disk` is false for a model that is downloaded first; `downloaded` bytes of `download_size` are there if a
+    download of it began and is not complete. `files` are the bytes that can be deleted, to be downloaded or made again.
+    An `added` model can be removed from the list. A `resident` one is not unloaded when it rests; one without `chat`
+    has no chat template, and takes raw templates and text completions only.
     """
 
     id: str
@@ -69,6 +71,10 @@ class EngineModel:
     on_disk: bool = True
     resident: bool = False
     chat: bool = True
+    added: bool = False
+    files: int = 0
+    downloaded: int | None = None
+    download_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
-from herding.bots import client
+from herding.bots import client, inbox
+from herding.bots.program import serve_discord
 from herding.errors import ConfigError
-from herding.main import serve_discord
 from herding.settings import Settings
 from herding.values import Limit, User
 from tests.api.conftest import live
@@ -91,7 +91,7 @@ async def test_messages_wait_for_a_server_that_is_away(
     place: Place, discord: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "RECOVER_SECONDS", 0.1)
-    monkeypatch.setattr(client, "LEASE_MS", 300)
+    monkeypatch.setattr(inbox, "LEASE_MS", 300)
     async with live(place) as server:
         place.orchestrator.stop_accepting()
         async with beside(tmp_path / "bot", discord, server):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from herding.bots import client
+from herding.bots import client, inbox
 from herding.bots.client import INTERRUPTED, DiscordBot
 from herding.bots.door import DiscordDoor
 from herding.store.writer import Writer
@@ -151,13 +151,15 @@ class Day:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_day_of_faults_loses_no_message_and_answers_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:
-    monkeypatch.setattr(client, "LEASE_MS", LEASE_MS)
-    for name, seconds in (("RENEW_SECONDS", 90.0), ("RECOVER_SECONDS", 120.0), ("POSITION_SECONDS", 60.0)):
-        monkeypatch.setattr(client, name, seconds)
+    monkeypatch.setattr(inbox, "LEASE_MS", LEASE_MS)
+    monkeypatch.setattr(inbox, "RENEW_SECONDS", 90.0)
+    monkeypatch.setattr(client, "RECOVER_SECONDS", 120.0)
+    monkeypatch.setattr(inbox, "POSITION_SECONDS", 60.0)
     caplog.set_level(logging.ERROR)
     set_up, enqueue = DiscordBot.setup_hook, Writer._enqueue
 

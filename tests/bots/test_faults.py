@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from herding.bots import client, reply
+from herding.bots import client, inbox, reply
 from herding.errors import StoreError
 from tests.bots.conftest import Clock, bot, crash, door_of
 from tests.bots.test_discord import complete, status, told
@@ -14,12 +14,14 @@ from tests.support.fakediscord import CODE, GENERAL, FakeDiscord, broken, limite
 from tests.support.herding import ADMIN, Place
 from tests.support.until import until
 
+pytestmark = pytest.mark.slow  # all together: they wait for what the library does at its own pace
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often at what can be taken over."""
     monkeypatch.setattr(client, "RECOVER_SECONDS", 0.1)
-    monkeypatch.setattr(client, "POSITION_SECONDS", 0.1)
+    monkeypatch.setattr(inbox, "POSITION_SECONDS", 0.1)
 
 
 async def test_what_came_during_a_lost_connection_is_answered_once(place: Place, discord: FakeDiscord) -> None:
@@ -273,7 +275,7 @@ async def test_an_orderly_stop_gives_its_work_to_the_next_process(place: Place, 
 async def test_a_message_waits_for_the_database(
     place: Place, discord: FakeDiscord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "STORE_SECONDS", 0.05)
+    monkeypatch.setattr(inbox, "STORE_SECONDS", 0.05)
     accept, failures = place.store.accept_message, iter([True] * 3)
 
     async def failing(message: object) -> bool:

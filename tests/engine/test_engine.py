@@ -95,6 +95,15 @@ class Stage:
     def on_disk(self, source: ModelSource) -> bool:
         return source.path is not None
 
+    def unfinished(self, source: ModelSource) -> None:
+        return None
+
+    def deletable(self, source: ModelSource) -> int:
+        return 0
+
+    def delete(self, source: ModelSource) -> None:
+        return
+
     async def fetch(self, source: ModelSource, report: Any) -> Path:
         self.fetched.append(source.id)
         report("downloading", 0.25)

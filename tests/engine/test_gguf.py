@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from herding.engine.errors import LoadError
-from herding.engine.fetcher import ModelFetcher
+from herding.engine.fetching.fetcher import ModelFetcher
 from herding.engine.loading import load
-from herding.engine.model_files import ModelSource, check_model, parse_source
+from herding.engine.model_check import check_model
+from herding.engine.model_files import ModelSource, parse_source
 from herding.errors import ConfigError, NodeError
 from herding.nodes.catalog import read_herd
 from herding.nodes.local import LocalConfig, LocalNode

@@ -8,6 +8,7 @@ import pytest
 
 from herding.errors import ConfigError
 from herding.nodes import catalog
+from herding.nodes.added_models import AddedModels
 from herding.nodes.base import ON_DEMAND, BuildContext
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.nodes.small_models import SMALL_MODELS
@@ -138,7 +139,7 @@ def test_the_models_to_choose_from_are_sorted_and_need_more_memory_than_their_do
 
 def test_a_path_that_was_added_is_offered_after_a_restart(tmp_path: Path) -> None:
     config = LocalConfig(kind="local", name="local")
-    LocalNode(config, directory=tmp_path / "models")._remember("mine=/models/my=model")
+    AddedModels(tmp_path / "models" / "local.json").add("mine", "/models/my=model")
     node = LocalNode(config, directory=tmp_path / "models")
     assert node.offers == ("herding/cria", "mine")
     assert "mine=/models/my=model" in node._command()
@@ -148,8 +149,9 @@ def test_a_model_of_the_hub_that_was_added_is_offered_after_a_restart(tmp_path: 
     config = LocalConfig(kind="local", name="local")
     node = LocalNode(config, directory=tmp_path / "models")
     assert node.offers == ("herding/cria",)
-    node._remember("someone/new")
-    node._remember("someone/new")
+    added = AddedModels(tmp_path / "models" / "local.json")
+    added.add("someone/new", None)
+    added.add("someone/new", None)
     assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria", "someone/new")
     (tmp_path / "models" / "local.json").write_text("{damaged")
     assert LocalNode(config, directory=tmp_path / "models").offers == ("herding/cria",)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from herding.engine.fetcher import ModelFetcher
+from herding.engine.fetching.fetcher import ModelFetcher
 from herding.engine.model_files import INSTALL_COMMAND, ModelSource, packaged_weights
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -31,6 +31,7 @@ _NODE: JsonDict = {
     "owner": "operategpt",
 }
 _NO_NODE = NotFoundError("There is no node 'slow-box'.", param="node")
+_LISTED = UserError("'owner/name' is in the nodes file. Remove it there, then restart Herding.", param="model")
 _BAD_NODE = UserError("'url' is missing.", param="url")
 _PROGRESS: Responses = {
     200: {
@@ -130,6 +131,14 @@ class RetryNodeResponse(ResponseModel):
     mended: bool = True
 
 
+class DeletedFilesResponse(ResponseModel):
+    """A model whose files were deleted, with the bytes that are free now."""
+
+    node: str
+    model: str
+    bytes: int
+
+
 class ModelResponse(ResponseModel):
     """A model with its nodes, the prompts that target it, and its statistics of the last 24 hours."""
 
@@ -195,6 +204,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
     """Return the routes of nodes and models."""
     routes = APIRouter(prefix="/api/v1", tags=["nodes"])
     routes.include_router(_herd(orchestrator))
+    routes.include_router(_node_models(orchestrator))
     routes.include_router(_added_nodes(orchestrator))
     return routes
 
@@ -218,25 +228,6 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
         """Send requests to a failed node again at once, after its key, address or program was fixed."""
         await orchestrator.nodes.retry(node, who)
         return RetryNodeResponse(node=node)
-
-    @routes.post("/nodes/{node}/model", response_model=NodeInfo, responses=_PROGRESS | error_responses(_NO_NODE))
-    async def load_model(node: str, body: LoadModelRequest, request: Request, who: Caller) -> Response | NodeInfo:
-        """Load another model on a node. Sends `progress` events, or without `stream` the node when it is ready.
-
-        The loaded models stay where there is room. Loading continues when the client disconnects.
-        """
-        steps = orchestrator.nodes.load_model(node, body.model, who)
-        if body.stream:
-            events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
-            return await event_stream(request, events)
-        with until_disconnect(request.receive):
-            await _wait_for_end(steps)
-        return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
-
-    @routes.delete("/nodes/{node}/model", status_code=204, responses=error_responses(_NO_NODE))
-    async def unload_model(node: str, who: Caller, model: Annotated[str, Query(max_length=300)] = "") -> None:
-        """Free the memory of a loaded model, or cancel its loading. Refused while requests use the model."""
-        await orchestrator.nodes.unload_model(node, model, who)
 
     @routes.get("/models/small", responses=error_responses())
     async def list_small_models(who: Caller) -> SmallModelList:
@@ -268,6 +259,52 @@ def _herd(orchestrator: Orchestrator) -> APIRouter:
                 for model in models
             ]
         )
+
+    return routes
+
+
+def _node_models(orchestrator: Orchestrator) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/nodes/{node}/model", response_model=NodeInfo, responses=_PROGRESS | error_responses(_NO_NODE))
+    async def load_model(node: str, body: LoadModelRequest, request: Request, who: Caller) -> Response | NodeInfo:
+        """Load another model on a node. Sends `progress` events, or without `stream` the node when it is ready.
+
+        The loaded models stay where there is room. Loading continues when the client disconnects.
+        """
+        steps = orchestrator.nodes.load_model(node, body.model, who)
+        if body.stream:
+            events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
+            return await event_stream(request, events)
+        with until_disconnect(request.receive):
+            await _wait_for_end(steps)
+        return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
+
+    @routes.delete("/nodes/{node}/model", status_code=204, responses=error_responses(_NO_NODE))
+    async def unload_model(node: str, who: Caller, model: Annotated[str, Query(max_length=300)] = "") -> None:
+        """Free the memory of a loaded model, or cancel its loading. Refused while requests use the model."""
+        await orchestrator.nodes.unload_model(node, model, who)
+
+    @routes.delete("/nodes/{node}/models", status_code=204, responses=error_responses(_NO_NODE, _LISTED))
+    async def remove_node_model(
+        node: str,
+        who: Caller,
+        model: Annotated[str, Query(max_length=300)] = "",
+        delete_files: Annotated[bool, Query(description="also delete what was downloaded or converted")] = False,
+    ) -> None:
+        """Remove a model that was added at run time from the list of a node. A model of the nodes file stays.
+
+        It is unloaded first, or its loading cancelled. Refused while requests use the model.
+        """
+        await orchestrator.nodes.remove_model(node, model, who, delete_files=delete_files)
+
+    @routes.delete("/nodes/{node}/files", responses=error_responses(_NO_NODE))
+    async def delete_model_files(
+        node: str, who: Caller, model: Annotated[str, Query(max_length=300)] = ""
+    ) -> DeletedFilesResponse:
+        """Delete the downloaded or converted files of a model that is not loaded. It can be loaded again."""
+        size = await orchestrator.nodes.delete_model_files(node, model, who)
+        return DeletedFilesResponse(node=node, model=model, bytes=size)
 
     return routes
 

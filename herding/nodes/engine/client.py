@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from herding.errors import (
     BadResponseError,
     ContextLengthError,
+    LoadCancelledError,
     NodeError,
     StreamInterruptedError,
     UserError,
@@ -42,6 +43,9 @@ from herding.values import (
 )
 
 STATUS_TIMEOUT = 5.0
+
+_DELETE_TIMEOUT = 60.0
+"""Seconds; a disk may take a while for large files."""
 
 _MAX_EMBEDDING_BYTES = 64 * 1024 * 1024
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -143,12 +147,25 @@ class EngineClient:
         """Free the memory of `model`, or cancel its load; raise NodeBusyError while requests use it."""
         await self._request("POST", "/unload", body={"model": model})
 
-    async def _request(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def remove(self, model: str) -> None:
+        """Take a model that was added from the engine's list; raise NodeBusyError while requests use it."""
+        await self._request("POST", "/remove", body={"model": model})
+
+    async def delete(self, model: str) -> int:
+        """Delete the files of a model that is not loaded, and return their bytes."""
+        body = {"model": model}
+        return self._parse(
+            _DeletedBody, await self._request("POST", "/delete", body=body, seconds=_DELETE_TIMEOUT)
+        ).bytes
+
+    async def _request(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, seconds: float | None = None
+    ) -> dict[str, Any]:
         """Return the JSON object of a short response."""
         with http.node_errors(self._name):
             async with (
-                http.within(STATUS_TIMEOUT, node=self._name),
-                self._http.stream(method, path, json=body, timeout=STATUS_TIMEOUT) as response,
+                http.within(seconds or STATUS_TIMEOUT, node=self._name),
+                self._http.stream(method, path, json=body, timeout=seconds or STATUS_TIMEOUT) as response,
             ):
                 await self._check_status(response)
                 return self._object((await http.small_body(response)).decode(errors="replace"))
@@ -218,6 +235,10 @@ class _ModelsBody(BaseModel):
     models: list[_ModelBody]
 
 
+class _DeletedBody(BaseModel):
+    bytes: int
+
+
 class _CountBody(BaseModel):
     input_tokens: int
     context_length: int
@@ -248,12 +269,14 @@ def _reported(event: dict[str, Any], node: str) -> NodeError:
     reason = str(event.get("message", "No reason given."))
     if event.get("error_type") == "busy":
         return _busy(reason, node)
+    if event.get("error_type") == LoadCancelledError.type:
+        return LoadCancelledError(reason, node=node)
     if str(event.get("error_type")) in _LOAD_ERRORS:
         return NodeError(reason, node=node)
     return NodeError(f"Node '{node}' failed: {reason}", node=node)
 
 
-_LOAD_ERRORS = ("load_failed", "unsafe_model", "no_memory", "load_cancelled")
+_LOAD_ERRORS = ("load_failed", "unsafe_model", "no_memory")
 
 
 def _busy(message: str, node: str) -> NodeError:

@@ -147,7 +147,7 @@ class EngineNode(Node):
         engine = self._engine()
         self._requested[model] += 1
         try:
-            async with aclosing(engine.load(model, from_hub=not known and path is None, path=path)) as steps:
+            async with aclosing(engine.load(model, from_hub=path is None and "/" in model, path=path)) as steps:
                 async for progress in steps:
                     if progress.done:
                         self._offers = tuple(dict.fromkeys([*self._offers, model]))
@@ -159,6 +159,16 @@ class EngineNode(Node):
     async def unload(self, model: str) -> None:
         await self._engine().unload(model)
         await self.status()
+
+    async def remove(self, model: str) -> None:
+        await self._engine().remove(model)
+        self._offers = tuple(offered for offered in self._offers if offered != model)
+        await self.status()
+
+    async def delete_files(self, model: str) -> int:
+        deleted = await self._engine().delete(model)
+        await self.status()
+        return deleted
 
     def _update(self, status: NodeStatus, *, reachable: bool) -> None:
         previous, self._status, self._reachable = self._status, status, reachable

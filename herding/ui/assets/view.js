@@ -185,8 +185,18 @@ document.addEventListener("htmx:confirm", (event) => {
   const row = Object.assign(document.createElement("div"), { className: "answers" });
   row.append(yes, no);
   dialog.append(text, row);
+  const box = Object.assign(document.createElement("input"), { type: "checkbox", className: "box" });
+  if (elt.dataset.check) {
+    const label = Object.assign(document.createElement("label"), { className: "checkbox" });
+    label.append(box, elt.dataset.check);
+    text.after(label);
+  }
   document.body.append(dialog);
-  yes.addEventListener("click", () => (dialog.close(), issueRequest(true)));
+  yes.addEventListener("click", () => {
+    if (elt.dataset.check) elt.setAttribute("hx-vals", JSON.stringify({ [elt.dataset.checkName]: box.checked ? "on" : "" }));
+    dialog.close();
+    issueRequest(true);
+  });
   no.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   dialog.showModal();

@@ -15,7 +15,8 @@ from herding.ui.engineer.setting_fields import COMMON_PARAMETERS, PARAMETERS, Se
 from herding.ui.kit.fields import select_field, text_field
 from herding.ui.kit.format import el, format_value, join
 from herding.ui.kit.variables import given_values
-from herding.values import Outcome, Parameters, PromptInfo
+from herding.ui.nodes.models import loading_text
+from herding.values import EngineModel, Outcome, Parameters, PromptInfo
 
 AUTO = "Auto"
 MODEL_DEFAULT = "Model default"
@@ -74,15 +75,16 @@ def _model(letter: str, chosen: str, choices: Any) -> Markup:
 
 def model_note(choice: ModelChoice | None) -> Markup | None:
     """Return why a selected model does not respond now, None if it does."""
-    if choice is None or not (choice.nodes or choice.loading or choice.offered_by):
+    if choice is None or not (choice.nodes or choice.loads_on or choice.offered_by):
         return el("small", "No node serves this model now.", cls="wrong")
     if choice.nodes:
         return None
-    if choice.loading:
-        percent = None if choice.progress is None else f"{choice.progress:.2f}"
+    held = choice.held or EngineModel(choice.id)
+    if choice.loads_on:
+        percent = None if held.progress is None else f"{held.progress:.2f}"
         bar = el("progress", value=percent, aria_label=f"Loading {choice.id}")
-        return el("small", bar, f" Loading · {choice.stage or 'starting'}", role="status")
-    return el("small", choice.error or "This model is not loaded.", cls="wrong")
+        return el("small", bar, f" {loading_text(held)}", role="status")
+    return el("small", held.error or "This model is not loaded.", cls="wrong")
 
 
 def _parameter(letter: str, found: SettingField, value: Any, own: Parameters) -> Markup:

@@ -15,7 +15,7 @@ from herding.ui.engineer import messages, retrieved, saving, settings, variables
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt, full_text
 from herding.ui.engineer.models import ModelChoice, model_picker
-from herding.ui.engineer.starters import STARTERS
+from herding.ui.engineer.starters import COPY, STARTERS
 from herding.ui.engineer.step_data import has_text
 from herding.ui.engineer.steps import steps_section
 from herding.ui.kit import prompt_text
@@ -270,6 +270,8 @@ def new_prompt_form(starter: str = "") -> Markup:
 def new_prompt_fields(starter: str = "", *, key: str = "", name: str = "", error: str = "") -> Markup:
     """Return the form of a new prompt, with the error of its ID."""
     options = [(f"{found.label} · {found.about}", value) for value, found in STARTERS.items()]
+    if starter.startswith(COPY):
+        options.insert(0, (f"Copy of {starter.removeprefix(COPY)}", starter))
     return el(
         "form",
         el("h2", "New prompt"),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -16,7 +17,8 @@ from herding.ui.kit import prompt_text
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el, join
 from herding.ui.kit.live import every
-from herding.values import NodeInfo, Principal, PromptInfo
+from herding.ui.nodes.models import download_text, loading_text
+from herding.values import EngineModel, NodeInfo, Principal, PromptInfo
 
 URL = "ui/engineer/model"
 SHORT = "#engineer-form [name=key], #engineer-form [name=target], #model-picker"
@@ -30,20 +32,17 @@ FIRST_STEP_S = 2.0
 class ModelChoice:
     """A model of the picker.
 
-    nodes: those that serve it now; offered_by: those that can load it. While it loads, `stage` and `progress` (0-1,
-    None if unknown) tell how far it is; `error` says why the last load failed. `size` is in bytes. `soon` is true if it
-    is loaded without being asked for: a node that offers it starts.
+    nodes: those that serve it now; offered_by: those that can load it. `held` is its state on an engine, and `loads_on`
+    the node that loads it at this moment. `soon` is true if it is loaded without being asked for: a node that offers it
+    starts.
     """
 
     id: str
     target: bool
     nodes: tuple[str, ...] = ()
     offered_by: tuple[str, ...] = ()
-    loading: bool = False
-    stage: str = ""
-    progress: float | None = None
-    error: str = ""
-    size: int | None = None
+    held: EngineModel | None = None
+    loads_on: str = ""
     soon: bool = False
 
     @property
@@ -51,7 +50,7 @@ class ModelChoice:
         """The model with its nodes, or why it does not respond now."""
         if self.nodes:
             return f"{self.id} · {', '.join(self.nodes)}"
-        if self.loading:
+        if self.loads_on:
             return f"{self.id} · loading"
         return f"{self.id} · {'not loaded' if self.offered_by else 'not available'}"
 
@@ -65,37 +64,34 @@ async def model_choices(prompt: PromptInfo, who: Principal, orchestrator: Orches
     found = []
     for model in (*prompt.target_models, *others):
         info = known.get(model)
-        loading, stage, progress, error, size = _load_state(model, nodes)
+        held, loads_on = _load_state(model, nodes)
         found.append(
             ModelChoice(
                 id=model,
                 target=model in prompt.target_models,
                 nodes=prompt.served.get(model) or (info.nodes if info else ()),
                 offered_by=info.offered_by if info else (),
-                loading=loading,
-                stage=stage,
-                progress=progress,
-                error=error,
-                size=size,
+                held=held,
+                loads_on=loads_on,
                 soon=_comes_soon(model, nodes),
             )
         )
     return found
 
 
-def _load_state(model: str, nodes: Sequence[NodeInfo]) -> tuple[bool, str, float | None, str, int | None]:
-    """Return whether a model loads, with stage and progress, the error of the last load, and its size."""
-    error, size = "", None
+def _load_state(model: str, nodes: Sequence[NodeInfo]) -> tuple[EngineModel | None, str]:
+    """Return the state of a model on an engine, and the node that loads it now, empty without one."""
+    found: EngineModel | None = None
     for node in nodes:
         status = node.status
         for held in status.models:
             if held.id == model:
                 if held.state == "loading":
-                    return True, held.stage, held.progress, "", held.size
-                error, size = error or held.error, size or held.size
+                    return held, node.name
+                found = held if found is None or (held.error and not found.error) else found
         if status.loading == model:
-            return True, status.detail, status.progress, "", size
-    return False, "", None, error, size
+            return EngineModel(model, "loading", progress=status.progress, stage=status.detail), node.name
+    return found, ""
 
 
 def _comes_soon(model: str, nodes: Sequence[NodeInfo]) -> bool:
@@ -131,7 +127,7 @@ def model_picker(prompt: PromptInfo, chosen: str, choices: Sequence[ModelChoice]
         hx_sync="this:replace",
     )
     selected = by_id.get(chosen)
-    waits = (selected is not None and selected.loading) or (not chosen and not any(choice.nodes for choice in targets))
+    waits = (selected is not None and selected.loads_on) or (not chosen and not any(choice.nodes for choice in targets))
     polling = "shown from:closest .view" + (f", {every(1.5)}" if waits else "")
     shown = el("input", type="hidden", name="targets_shown", value=targets_key(prompt))
     return el(
@@ -176,7 +172,7 @@ def model_note(
     if selected is None:
         if not prompt.target_models or any(choice.nodes for choice in targets):
             return None
-        if loading := next((choice for choice in targets if choice.loading), None):
+        if loading := next((choice for choice in targets if choice.loads_on), None):
             waits = el("p", "Requests wait for it.", cls="muted")
             return el("div", _state(loading, who), waits, id="model-note", cls="engineer-model-note", role="status")
         if any(choice.soon for choice in targets):
@@ -192,19 +188,45 @@ def _state(selected: ModelChoice, who: Principal) -> Markup | None:
     """Return how far the model is loaded; None if it responds."""
     if selected.nodes:
         return None
-    if selected.loading:
-        percent = None if selected.progress is None else f"{selected.progress:.2f}"
+    held = selected.held or EngineModel(selected.id)
+    if selected.loads_on:
+        percent = None if held.progress is None else f"{held.progress:.2f}"
         bar = el("progress", value=percent, aria_label=f"Loading {selected.id}")
-        return el("p", bar, f" Loading {selected.id} · {selected.stage or 'starting'}")
+        shown = f" {held.progress:.0%}" if held.progress is not None else ""
+        cancel = _action("Cancel", "cancel", selected.id, name=f"Cancel loading {selected.id}")
+        may_cancel = SWITCH_MODEL in who.rights
+        return el("p", bar, f" {loading_text(held)}{shown} ", cancel if may_cancel else None)
     if not selected.offered_by:
         return el("p", "No node serves this model now.", cls="wrong")
-    size = f" ({byte_size(selected.size)})" if selected.size else ""
-    error = el("p", f"Not loaded: {selected.error}", cls="wrong") if selected.error else None
+    error = el("p", f"Not loaded: {held.error}", cls="wrong") if held.error else None
     if SWITCH_MODEL not in who.rights:
-        return join([error, el("p", "This model is not loaded. Your role can't load models.")])
-    load = button("Load model", hx_post=f"{URL}/load", hx_include="#engineer-form", hx_target="#engineer-model",
-                  hx_swap="outerHTML", kind="quiet", id="model-load")  # fmt: skip
-    return join([error, el("p", f"This model is not loaded{size}. ", load)])
+        return join([error, el("p", f"{_missing(held)} Your role can't load models.")])
+    label = "Load model" if held.downloaded is None else "Resume download"
+    return join([error, el("p", f"{_missing(held)} ", _action(label, "load", selected.id))])
+
+
+def _missing(held: EngineModel) -> str:
+    if held.downloaded is not None:
+        return f"This model is partly downloaded ({download_text(held)})."
+    if not held.on_disk:
+        return "This model is not downloaded."
+    size = f" ({byte_size(held.size)})" if held.size else ""
+    return f"This model is not loaded{size}."
+
+
+def _action(label: str, verb: str, model: str, *, name: str | None = None) -> Markup:
+    """Return a button for a model, which may also be one that Auto waits for; it returns the picker as of then."""
+    return button(
+        label,
+        kind="quiet",
+        id=f"model-{verb}",
+        hx_post=f"{URL}/{verb}?{urlencode({'of': model})}",
+        hx_include="#engineer-form",
+        hx_target="#engineer-model",
+        hx_swap="outerHTML",
+        hx_disabled_elt="this",
+        aria_label=name,
+    )
 
 
 def _not_a_target(selected: ModelChoice, who: Principal) -> Markup:
@@ -228,6 +250,16 @@ async def load(model: str, who: Principal, orchestrator: Orchestrator) -> None:
     with suppress(TimeoutError, StopAsyncIteration):
         async with aclosing(steps), asyncio.timeout(FIRST_STEP_S):
             await anext(steps)
+
+
+async def cancel(model: str, who: Principal, orchestrator: Orchestrator) -> bool:
+    """Cancel the loading of a model; return False if it does not load any more."""
+    nodes = await orchestrator.nodes.list_all(who) if NODES in who.rights else []
+    _, node = _load_state(model, nodes)
+    if not node:
+        return False
+    await orchestrator.nodes.unload_model(node, model, who)
+    return True
 
 
 async def try_load(model: str, who: Principal, orchestrator: Orchestrator) -> str:

@@ -13,6 +13,7 @@ from herding.prompts.diff import PromptDiff
 from herding.studio.importer import SaveResult
 from herding.ui.engineer.edited import StoredDraft
 from herding.ui.engineer.form import EditedPrompt
+from herding.ui.engineer.starters import COPY
 from herding.ui.kit.diff_view import render_diff
 from herding.ui.kit.fields import button, checkbox, confirm_button, text_field
 from herding.ui.kit.format import chip, dotted, el, failure, join, panel, time_tag
@@ -109,12 +110,15 @@ def draft_buttons(
 ) -> Markup:
     """Return the buttons that undo and redo, that leads to the YAML, and in a menu those for more than one edit."""
     changed, values = has_draft or edited.new, bool(edited.edits.variables)
+    copy = tab_address("engineer", prompt=edited.key, new=f"{COPY}{edited.key}")
     menu = [
         button("Revert changes", kind="quiet", id="draft-revert",
                hidden=None if edited.changed and not edited.new else "", **action("revert")),
         button("Reset values", kind="quiet", id="reset", hidden=None if values else "", **action("reset")),
         confirm_button("Discard draft", DISCARD, "Discard draft", kind="quiet", id="draft-discard",
                        hidden=None if changed else "", **action("discard")),
+        el("a", "Duplicate prompt", href=copy, id="prompt-duplicate", cls="btn quiet")
+        if SAVE in who.rights and not edited.new else None,
         confirm_button("Delete prompt", DELETE, "Delete prompt", kind="quiet", id="prompt-delete", **action("delete"))
         if PUBLISH in who.rights and not edited.new else None,
     ]  # fmt: skip

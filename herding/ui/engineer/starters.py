@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from herding.prompts.yaml_dump import dump_file
 
@@ -96,6 +97,16 @@ STARTERS: Mapping[str, Starter] = {
     ),
 }
 """The templates by their names in the address (`new`)."""
+
+
+COPY = "prompt:"
+"""Begins a template that is an existing prompt; its ID follows."""
+
+
+def copied_text(content: Mapping[str, Any], name: str) -> str:
+    """Return the YAML of a new prompt with the content of another one; no label comes along."""
+    data = {key: value for key, value in content.items() if key not in ("name", "label", "labels")}
+    return dump_file({"name": name, **data})
 
 
 def starter_text(template: str, name: str, models: Sequence[str]) -> str:

@@ -65,7 +65,10 @@ def button(label: object, *, kind: str = "", cls: str = "", submit: bool = False
 def confirm_button(
     label: str, question: str, answer: str, *, kind: str = "danger", cls: str = "", **attributes: str | None
 ) -> Markup:
-    """Return a button that asks `question` in a dialog before its htmx request; `answer` is the label of yes."""
+    """Return a button that asks `question` in a dialog before its htmx request; `answer` is the label of yes.
+
+    With `data_check`, the dialog has a checkbox with that label, whose field `data_check_name` is `on` or empty.
+    """
     return button(label, kind=kind, cls=cls, submit=False, hx_confirm=question, data_answer=answer, **attributes)
 
 

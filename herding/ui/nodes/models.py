@@ -126,10 +126,11 @@ def model_row(
     size = byte_size(model.size) if model.size else f"about {byte_size(small.memory)}" if small else ""
     fits = _fits(model, small, memory)
     actions = _actions(node, model, key, fits=fits) if SWITCH_MODEL in who.rights else None
+    manage = _manage(node, model, key) if MANAGE_NODES in who.rights else None
     return live(
         "li",
         key,
-        el("div", name, el("div", _facts(model, small), cls="muted small"), cls="model-what"),
+        el("div", name, el("div", _facts(model, small), cls="muted small"), manage, cls="model-what"),
         el("div", _state(model, fits=fits, keep_alive=node.status.keep_alive, memory=memory), cls="model-state"),
         el("div", size, cls="number model-size"),
         el("div", actions, cls="model-actions"),
@@ -157,7 +158,7 @@ def _facts(model: EngineModel, small: SmallModel | None) -> str:
 
 def _state(model: EngineModel, *, fits: bool, keep_alive: float | None, memory: ModelMemory | None) -> Markup:
     if model.state == "loading":
-        return progress_bar(model.progress, model.stage.capitalize() or "Loading")
+        return progress_bar(model.progress, loading_text(model))
     parts: list[object] = [chip(*STATES[model.state])]
     if model.state == "loaded":
         parts.append(el("span", _rest(model, keep_alive), cls="muted small"))
@@ -168,9 +169,23 @@ def _state(model: EngineModel, *, fits: bool, keep_alive: float | None, memory: 
         parts.append(el("p", model.error, cls="wrong small"))
     elif not fits and memory:
         parts = [chip("Does not fit", "warn"), el("span", f"Budget {byte_size(memory.budget)}", cls="muted small")]
+    elif model.downloaded is not None:
+        parts = [chip("Partly downloaded", "warn"), el("span", download_text(model), cls="muted small")]
     elif not model.on_disk:
         parts = [chip("Not downloaded")]
     return join(parts)
+
+
+def loading_text(model: EngineModel) -> str:
+    """Return what is being done to load a model."""
+    text = model.stage.capitalize() or "Loading"
+    return f"{text} {download_text(model)}" if model.stage == "downloading" and model.downloaded is not None else text
+
+
+def download_text(model: EngineModel) -> str:
+    """Return how much of a model is downloaded."""
+    done = byte_size(model.downloaded or 0)
+    return f"{done} of {byte_size(model.download_size)}" if model.download_size else done
 
 
 def _rest(model: EngineModel, keep_alive: float | None) -> str:
@@ -192,7 +207,8 @@ def _actions(node: NodeInfo, model: EngineModel, key: str, *, fits: bool) -> Mar
     gone = {"hx_delete": f"{base}/model?{named}", "hx_disabled_elt": "this", **patch(TARGET)}
     wanted = {"hx_post": f"{base}/load?{named}", "hx_disabled_elt": "this", **patch(TARGET)}
     if model.state == "loading":
-        cancel = button("Cancel", id=f"{key}-cancel", aria_label=f"Cancel loading {model.id}", **gone)
+        cancel = button("Cancel", id=f"{key}-cancel", aria_label=f"Cancel loading {model.id}",
+                        **gone | {"hx_delete": f"{base}/model?{named}&cancel=1"})  # fmt: skip
         return cancel if is_engine(node) else None
     if model.state == "loaded":
         if not is_engine(node):
@@ -200,13 +216,33 @@ def _actions(node: NodeInfo, model: EngineModel, key: str, *, fits: bool) -> Mar
         question = f"Unload {model.id}? It is loaded again when a request needs it."
         return confirm_button("Unload", question, "Unload", kind="", id=f"{key}-unload",
                               aria_label=f"Unload {model.id}", **gone)  # fmt: skip
-    label = "Try again" if model.state == "failed" else "Load"
+    label = "Try again" if model.state == "failed" else "Load" if model.downloaded is None else "Resume"
     load = button(label, id=f"{key}-load", aria_label=f"{label}: {model.id}", disabled=None if fits else "", **wanted)
     if model.state == "failed":
         dismiss = button("Dismiss", kind="quiet", id=f"{key}-dismiss", aria_label=f"Dismiss the error of {model.id}",
                          **gone)  # fmt: skip
         return join([load, dismiss])
     return load
+
+
+def _manage(node: NodeInfo, model: EngineModel, key: str) -> Markup | None:
+    """Return the buttons that delete the files of a model, and that remove it from the list."""
+    base, named, size = f"ui/nodes/{node.name}", urlencode({"model": model.id}), byte_size(model.files)
+    shared = {"kind": "quiet", "hx_disabled_elt": "this", **patch(TARGET)}
+    parts: list[Markup] = []
+    if model.added:
+        check = {"data_check": f"Delete its files ({size})", "data_check_name": "delete_files"} if model.files else {}
+        more = "" if model.state != "loading" else " Its loading is cancelled."
+        question = f"Remove {model.id} from the list of {node.name}?{more} Prompts can't use it then."
+        parts.append(confirm_button("Remove from list", question, "Remove", id=f"{key}-remove",
+                                    aria_label=f"Remove from list: {model.id}",
+                                    hx_delete=f"{base}/listed?{named}", **shared | check))  # fmt: skip
+    if model.files and model.state in ("available", "failed"):
+        question = f"Delete the files of {model.id} ({size})? They are downloaded or made again when it is loaded."
+        parts.append(confirm_button(f"Delete files ({size})", question, "Delete", id=f"{key}-delete",
+                                    aria_label=f"Delete files of {model.id} ({size})",
+                                    hx_delete=f"{base}/files?{named}", **shared))  # fmt: skip
+    return el("div", *parts, cls="model-manage") if parts else None
 
 
 def progress_bar(fraction: float | None, stage: str) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -17,33 +17,64 @@ _KINDS = {
     "removed": ("Removed", "calm"),
     "switched": ("Loaded", "good"),
     "unloaded": ("Unloaded", "calm"),
+    "cancelled": ("Load cancelled", "warn"),
+    "unlisted": ("Removed from list", "calm"),
+    "deleted": ("Files deleted", "calm"),
     "ejected": ("Unavailable", "bad"),
     "misconfigured": ("Key rejected", "bad"),
     "resting": ("Overloaded", "warn"),
     "recovered": ("Recovered", "good"),
     "mended": ("Retry", "calm"),
+    "connected": ("Connected", "good"),
+    "disconnected": ("Disconnected", "warn"),
 }
 _PLUGIN_STATES = {"loaded": ("Loaded", "good"), "failed": ("Failed", "bad"), "off": ("Off", "calm")}
 
 
-def event_list(events: Sequence[NodeEvent]) -> Markup:
-    """Return the latest events, newest first."""
+def event_list(events: Sequence[NodeEvent], *, bots: Collection[str] = ()) -> Markup:
+    """Return the latest events, newest first; those of `bots` are in the same list."""
     if events:
-        rows = (_event(event) for event in events[:MAX_EVENTS])
+        rows = (_event(event, is_bot=event.node in bots) for event in events[:MAX_EVENTS])
         content = el("ul", *rows, tabindex="0", aria_label="Node events")
     else:
         content = el("p", "No events since the app started.", cls="muted")
     return live("section", "nodes-events", el("h2", "Events"), content, cls="node-events")
 
 
-def _event(event: NodeEvent) -> Markup:
+def _event(event: NodeEvent, *, is_bot: bool) -> Markup:
     label, tone = _KINDS.get(event.kind, (event.kind.capitalize(), "calm"))
+    if is_bot and event.kind == "misconfigured":  # not only its token may be wrong
+        label = "Failed"
     detail = event.detail
     if event.kind == "switched" and detail.startswith("not loaded "):
         label, tone, detail = "Not loaded", "bad", detail.removeprefix("not loaded ")
     kind = chip(label, tone)
     text = el("span", el("b", event.node), " ", el("span", detail.removeprefix("loaded "), cls="muted"))
     return el("li", time_tag(event.at_ms), kind, text)
+
+
+_BOT_STATES = {
+    "starting": ("Starting", "busy"),
+    "connected": ("Connected", "good"),
+    "reconnecting": ("Reconnecting", "warn"),
+    "failed": ("Failed", "bad"),
+    "stopped": ("Stopped", "calm"),
+}
+
+
+def bot_list(states: Mapping[str, str], events: Sequence[NodeEvent]) -> Markup | None:
+    """Return the bots with their state and the reason for it; None without bots. `events` are newest first."""
+    if not states:
+        return None
+    latest = {event.node: event for event in reversed(events)}
+    rows = (_bot(name, state, latest.get(name)) for name, state in states.items())
+    return live("section", "nodes-bots", el("h2", "Bots"), el("ul", *rows, cls="node-plugins"), cls="nodes-plugins")
+
+
+def _bot(name: str, state: str, event: NodeEvent | None) -> Markup:
+    chips = el("div", chip(*_BOT_STATES.get(state, (state.capitalize(), "plain"))))
+    said = el("p", event.detail, cls="wrong small" if state == "failed" else "muted small") if event else None
+    return el("li", el("b", name), chips, el("div", said))
 
 
 def plugin_list(plugins: Sequence[PluginInfo]) -> Markup:

@@ -12,13 +12,13 @@ from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
-from herding.ui.kit.format import el, empty_state, join, plural, success
+from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
 from herding.ui.nodes.form import KINDS, edit_form, exchange_view, kind_fields, new_form, read_change, read_node
 from herding.ui.nodes.models import TARGET, slug, small_models
-from herding.ui.nodes.sections import event_list, plugin_list
+from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
 
 PAGE_SIZE = 24
@@ -68,10 +68,26 @@ class NodesTab(View):
         return await self._live(call)
 
     @fragment("DELETE", "/{node}/model", SWITCH_MODEL)
-    async def unload(self, call: Call) -> Markup:
+    async def unload(self, call: Call) -> Reply:
         """Unload a model, cancel its loading, or dismiss the error of its last load."""
-        await self._orchestrator.nodes.unload_model(call.path["node"], call.text("model"), call.principal)
-        return await self._live(call)
+        model = call.text("model")
+        await self._orchestrator.nodes.unload_model(call.path["node"], model, call.principal)
+        return Reply(await self._live(call), notice=f"Loading {model} cancelled." if call.text("cancel") else "")
+
+    @fragment("DELETE", "/{node}/listed", MANAGE_NODES)
+    async def remove_model(self, call: Call) -> Reply:
+        """Remove a model that was added at run time from the list, with its files if that was chosen."""
+        model, files = call.text("model"), call.text("delete_files") == "on"
+        nodes = self._orchestrator.nodes
+        await nodes.remove_model(call.path["node"], model, call.principal, delete_files=files)
+        return Reply(await self._live(call), notice=f"{model} removed from the list.")
+
+    @fragment("DELETE", "/{node}/files", MANAGE_NODES)
+    async def delete_files(self, call: Call) -> Reply:
+        """Delete the files of a model."""
+        model = call.text("model")
+        size = await self._orchestrator.nodes.delete_model_files(call.path["node"], model, call.principal)
+        return Reply(await self._live(call), notice=f"Files of {model} deleted ({byte_size(size)}).")
 
     @fragment("GET", "/{node}/small", SWITCH_MODEL)
     async def small(self, call: Call) -> Markup:
@@ -141,7 +157,7 @@ class NodesTab(View):
     async def _live(self, call: Call) -> Markup:
         """Return all that changes by itself: the nodes, their events, and the line in the header."""
         who, orchestrator = call.principal, self._orchestrator
-        nodes = await orchestrator.nodes.list_all(who)
+        nodes, events = await orchestrator.nodes.list_all(who), await orchestrator.nodes.events(who)
         added = orchestrator.registry.names(who) if MANAGE_NODES in who.rights else frozenset()
         small = {}
         if MODELS in who.rights:
@@ -158,7 +174,8 @@ class NodesTab(View):
             live("div", "nodes-cards", *cards, cls="nodes-cards") if on else _no_nodes(nodes),
             _more(limit, len(on)),
             _off(off, added),
-            event_list(await orchestrator.nodes.events(who)),
+            bot_list(orchestrator.bots(), events),
+            event_list(events, bots=orchestrator.bots()),
             herd_line(nodes, swap=True),
         ]
         return join(part for part in parts if part)

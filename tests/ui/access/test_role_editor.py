@@ -77,6 +77,8 @@ async def test_a_broken_text_is_refused_and_stays(editing: Desktop, file: Path) 
         "access/roles", **edit(await loaded(editing), "allow_tabs: [engineer", "allow_tabs: [engine")
     )
     assert "is not a tab" in refused
+    assert re.search(r"line \d+", refused.html)  # the editor marks it
+    assert 'data-errors="#roles-note"' in (await editing.get("access/sections/roles"))
     assert "textarea" not in refused  # the text on the page stays
     assert said(file) == before
 

@@ -297,6 +297,21 @@ async def test_an_older_version_opens_as_a_draft(desktop: Desktop) -> None:
     assert "is filled in" not in await desktop.get("engineer", prompt="say", version="77")
 
 
+async def test_a_prompt_is_duplicated(desktop: Desktop) -> None:
+    form = await opened(desktop, "varied")
+    assert 'href="?tab=engineer&amp;prompt=varied&amp;new=prompt%3Avaried"' in form
+    asked = await desktop.get("engineer", prompt="varied", new="prompt:varied")
+    assert '<option value="prompt:varied" selected="">Copy of varied</option>' in asked
+    await desktop.post("engineer/new", new_key="mail/varied", starter="prompt:varied")
+    form = await opened(desktop, "mail/varied")
+    await form.press("save")
+    made, source = await content(desktop, "mail/varied"), await content(desktop, "varied")
+    assert made == {**{key: value for key, value in source.items() if key != "label"}, "name": "Varied"}
+    refused = await desktop.post("engineer/new", new_key="another", starter="prompt:none")
+    assert 'role="alert"' in refused
+    assert "none" in refused
+
+
 async def test_an_address_that_names_no_prompt_shows_the_first(desktop: Desktop) -> None:
     form = await opened(desktop, "<b>")
     assert "not found" in form

@@ -292,6 +292,20 @@ async def test_without_nodes_it_says_what_to_do(desktop: Desktop) -> None:
     assert "Add one above, or to the nodes file" in await desktop.get("nodes")
 
 
+async def test_bots_are_listed_with_their_state_and_the_reason(desktop: Desktop) -> None:
+    assert "Bots" not in await desktop.get("nodes/live")
+    tell = desktop.place.orchestrator.tell_bot
+    tell("discord", "starting")
+    assert "Bots discord Starting" in words((await desktop.get("nodes/live")).html)
+    tell("discord", "connected", "as Cria, in 2 servers")
+    shown = words((await desktop.get("nodes/live")).html)
+    assert "discord Connected as Cria, in 2 servers" in shown
+    tell("discord", "failed", "Discord refuses the token. Set a valid DISCORD_BOT_TOKEN, then restart.")
+    shown = words((await desktop.get("nodes/live")).html)
+    assert "discord Failed Discord refuses the token. Set a valid DISCORD_BOT_TOKEN" in shown
+    assert "Key rejected" not in shown
+
+
 async def test_plugins_are_listed_with_their_state(desktop: Desktop) -> None:
     assert "No plugins installed" in await desktop.get("nodes")
     assert "Plugins" not in await desktop.get("nodes", who=GUEST)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from herding.access.operations import RUN
+from herding.access.operations import RUN, SWITCH_MODEL
 from herding.errors import NotFoundError
 from herding.orchestrator import Orchestrator
 from herding.ui.engineer import models
@@ -28,8 +28,15 @@ class ModelRoutes:
     @fragment("POST", "/model/load", RUN)
     async def load_model(self, call: Call) -> Reply:
         """Load the picked model."""
-        await models.load(call.text("model"), call.principal, self._orchestrator)
+        await models.load(call.text("of") or call.text("model"), call.principal, self._orchestrator)
         return Reply(await self._model_picker(call))
+
+    @fragment("POST", "/model/cancel", SWITCH_MODEL)
+    async def cancel_model(self, call: Call) -> Reply:
+        """Cancel loading the picked model."""
+        model = call.text("of") or call.text("model")
+        cancelled = await models.cancel(model, call.principal, self._orchestrator)
+        return Reply(await self._model_picker(call), notice=f"Loading {model} cancelled." if cancelled else "")
 
     @fragment("GET", "/model", RUN)
     async def show_model(self, call: Call) -> Markup:

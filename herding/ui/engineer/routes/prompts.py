@@ -11,7 +11,7 @@ from herding.prompts.edits import Edits
 from herding.ui.engineer import layout
 from herding.ui.engineer.edited import unsaved_keys
 from herding.ui.engineer.editor import open_prompt
-from herding.ui.engineer.starters import name_from_key, starter_text
+from herding.ui.engineer.starters import COPY, copied_text, name_from_key, starter_text
 from herding.ui.kit.views import Call, Reply, fragment
 from herding.ui.overview.search import SearchQuery, find
 from herding.values import Principal
@@ -56,10 +56,17 @@ class PromptRoutes:
         except NotFoundError:
             draft = await self._orchestrator.drafts.get(key, who)
             if draft is None or draft.edits.whole is None:  # values of a deleted prompt are no draft of a new one
-                whole = starter_text(starter, name or name_from_key(key), await self._models(who))
+                whole = await self._template(starter, name or name_from_key(key), who)
                 await self._orchestrator.drafts.store_new(key, Edits(whole=whole), who)
         else:
             raise UserError(f"Prompt '{key}' already exists. Enter another ID, or open that prompt.", param="key")
+
+    async def _template(self, starter: str, name: str, who: Principal) -> str:
+        """Return the YAML that a new prompt begins with."""
+        if not starter.startswith(COPY):
+            return starter_text(starter, name, await self._models(who))
+        source = await self._orchestrator.prompts.get(f"{starter.removeprefix(COPY)}@newest", who)
+        return copied_text(source.content, name)
 
     async def _models(self, who: Principal) -> list[str]:
         """Return up to three target models of the other prompts, available ones if there are any."""
