@@ -68,9 +68,11 @@ async def test_roles_without_the_right_get_no_buttons(desktop: Desktop) -> None:
 
 async def test_a_target_that_loads_is_told_without_alarm(desktop: Desktop) -> None:
     prompt = await desktop.place.orchestrator.prompts.get("varied", ADMIN)
-    loading = ModelChoice("echo", target=True, loading=True, stage="reading", progress=0.4)
+    held = EngineModel("echo", "loading", stage="reading", progress=0.4)
+    loading = ModelChoice("echo", target=True, held=held, loads_on="other")
     picker = str(model_picker(prompt, "", [loading, ModelChoice("nowhere/model", target=True)], ADMIN))
-    assert "Loading echo · reading" in picker
+    assert 'aria-label="Loading echo"' in picker
+    assert "Reading 40%" in picker
     assert 'value="0.40"' in picker
     assert "every 1500ms" in picker
     assert "No target model" not in picker
@@ -100,7 +102,7 @@ class Starting(Switchable):
         (NodeStatus("loading", offers=("resident/model",), models=(FIRST, RESIDENT)), "are loaded next"),
         (
             NodeStatus("ready", models=(replace(RESIDENT, state="loading", stage="Reading weights", progress=0.4),)),
-            "Loading resident/model · Reading weights",
+            "Reading weights 40%",
         ),
         (NodeStatus("ready", offers=("resident/model",), models=(RESIDENT,)), "No target model is available"),
     ],
