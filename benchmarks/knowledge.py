@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from herding.herd.fleet import Fleet
+from herding.knowledge.reranker import Reranker
 from herding.knowledge.search import CollectionSearch
 from herding.store import Store, now_ms
 from herding.store.collections.vectors import VectorStore
@@ -71,6 +73,7 @@ async def main(chunks: int, postgres: str | None) -> None:
         filled: set[str] = set()
         times: dict[str, list[float]] = {}
         searches = []
+        none = Reranker(Fleet({}))
         for url, name in wanted:
             store = await Store.open(url, vector_store=name, beside_app=True)
             if store.vector_store != name:
@@ -80,7 +83,7 @@ async def main(chunks: int, postgres: str | None) -> None:
             collection = await store.collection("bench") if url in filled else await fill(store, chunks)
             filled.add(url)
             label = f"{name} on {'SQLite' if url == sqlite else 'PostgreSQL'}"
-            search = CollectionSearch(store=store, embedder=GivenVectors())  # type: ignore[arg-type]
+            search = CollectionSearch(store=store, embedder=GivenVectors(), reranker=none)  # type: ignore[arg-type]
             searches.append((label, store, search, collection))
         chance = random.Random(2)
         for turn in range(QUERIES + 3):

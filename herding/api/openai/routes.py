@@ -88,7 +88,7 @@ def router(orchestrator: Orchestrator) -> APIRouter:
         content = await asyncio.to_thread(_encode_embeddings, outcome, made, in_base64)  # may take megabytes
         return Response(content, headers=outcome_headers(outcome), media_type="application/json")
 
-    @routes.post("/rerank", responses=_ERRORS)
+    @routes.post("/rerank", responses=_ERRORS, response_model_exclude_none=True)
     async def rerank_documents(body: RerankRequest, request: Request, response: Response) -> RankedList:
         """Sort documents by how well they answer a query. At most 2,048 documents and a million characters.
 

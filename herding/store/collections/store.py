@@ -418,12 +418,14 @@ def _is_published() -> Any:
 
 
 def _published() -> Select[Any]:
-    """Return a query of the chunks that searches find."""
+    """Return a query of the chunks that searches find.
+
+    The vector of each chunk is looked up by its id: with a join, PostgreSQL may look for each chunk among all vectors
+    of the collection instead, whose number it does not know soon after they were stored.
+    """
+    published = select(chunk_vector.c.collection_id).where(chunk_vector.c.chunk_id == chunk.c.id).scalar_subquery()
     return (
-        select(chunk)
-        .join(document, document.c.id == chunk.c.document_id)
-        .join(chunk_vector, chunk_vector.c.chunk_id == chunk.c.id)
-        .where(chunk_vector.c.collection_id == document.c.collection_id)
+        select(chunk).join(document, document.c.id == chunk.c.document_id).where(published == document.c.collection_id)
     )
 
 
