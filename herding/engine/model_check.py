@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from herding.engine.errors import LoadError, UnsafeModelError
@@ -48,6 +50,7 @@ def _check_directory(path: Path) -> None:
         raise LoadError(f"{path} is a file. Enter the directory of the model, or a .gguf file.")
     if not path.is_dir():
         raise LoadError(f"Model directory not found: {path}.")
+    refuse_special_files(path)
     if (path / "adapter_config.json").is_file():
         raise LoadError(f"{path} is an adapter. Merge it into its base model first.")
     if not (path / "config.json").is_file():
@@ -61,6 +64,15 @@ def _check_directory(path: Path) -> None:
         _check_safetensors(file)
     if (tokenizer := path / "tokenizer.json").is_file():
         _object(tokenizer)
+
+
+def refuse_special_files(path: Path) -> None:
+    """Raise UnsafeModelError for a directory with pipes, sockets or devices, on which reading would wait for good."""
+    for file in (*path.glob("*"), *path.glob("*/*")):
+        with suppress(OSError):  # a link to nowhere
+            mode = file.stat().st_mode
+            if not (S_ISREG(mode) or S_ISDIR(mode)):
+                raise UnsafeModelError(f"{file} is not a file, but a pipe, a socket or a device. Remove it.")
 
 
 def _nearby(path: Path) -> str:
@@ -151,10 +163,19 @@ def read_json(file: Path) -> Any:
     """Return the content of a JSON file; raise LoadError for a damaged one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
+    except (IsADirectoryError, FileNotFoundError) as error:
+        raise LoadError(f"Can't read {file}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise LoadError(f"{file} is not valid JSON: {error}") from error
 
 
 def has_key(value: Any, key: str) -> bool:
     """Return whether an object has a key, at any depth."""
-    return isinstance(value, dict) and (key in value or any(has_key(item, key) for item in value.values()))
+    left = [value]
+    while left:
+        found = left.pop()
+        if isinstance(found, dict):
+            if key in found:
+                return True
+            left += found.values()
+    return False

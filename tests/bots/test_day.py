@@ -151,6 +151,7 @@ class Day:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_a_day_of_faults_loses_no_message_and_answers_none_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, seed: int

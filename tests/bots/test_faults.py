@@ -14,6 +14,8 @@ from tests.support.fakediscord import CODE, GENERAL, FakeDiscord, broken, limite
 from tests.support.herding import ADMIN, Place
 from tests.support.until import until
 
+pytestmark = pytest.mark.slow  # all together: they wait for what the library does at its own pace
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_a_chain_shows_its_steps_while_it_runs_and_afterwards(page: Page, app: R
     bench.run()
     expect(steps.filter(has_text="skipped").locator(".chip").first).to_have_text("done", timeout=LONG)
     bench.expect_status("Succeeded")
+    expect(page.locator("#response .running")).to_have_count(0, timeout=LONG)  # its last piece would fold the steps
 
     opened = steps.filter(has_text="first")
     opened.locator("summary").click()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.model_check import has_key, has_weights, read_json
+from herding.engine.model_check import has_key, has_weights, read_json, refuse_special_files
 from herding.engine.model_files import ModelSource, file_in_package
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -72,6 +72,7 @@ def check(path: Path, *, noun: str = "an embedding model") -> None:
     """Raise LoadError unless `path` is a model that loads without running code of its own."""
     if not path.is_dir():
         raise LoadError(f"Model directory not found: {path}.")
+    refuse_special_files(path)
     if not any((path / name).is_file() for name in ("config.json", "modules.json")):
         raise LoadError(f"{path} has neither config.json nor modules.json, so it is not {noun}.")
     for module in _modules(path):

@@ -12,7 +12,7 @@ from herding.orchestrator import Orchestrator
 from herding.prompts.edits import Edits, to_full_edits
 from herding.studio.drafts import DraftStep
 from herding.ui.engineer.form import EditedPrompt, check_edits, full_text, new_prompt
-from herding.ui.engineer.form_data import body_of, parse_data, to_text
+from herding.ui.engineer.form_data import body_of, parse_data, read_apart, to_text
 from herding.ui.kit.variables import initial_value
 from herding.values import Principal, PromptInfo
 from herding.yaml_files import YamlDocument
@@ -76,7 +76,7 @@ async def with_edits(
     saved: PromptInfo, edits: Edits, who: Principal, orchestrator: Orchestrator, *, model: str = "", way: str = "form"
 ) -> EditedPrompt:
     """Return a saved version with edits, as the page shows it."""
-    text, data = _edited_text(saved, edits)
+    text, data = await read_apart(edits.whole or "", lambda: _edited_text(saved, edits))
     prompt, error = await check_edits(saved, edits, text, who, orchestrator)
     return EditedPrompt(
         saved=saved,

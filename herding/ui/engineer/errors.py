@@ -10,6 +10,7 @@ from herding.errors import ConfigError, HerdingError, VariableError
 from herding.prompts.prompt_file import build
 from herding.prompts.variables import find_errors_async
 from herding.ui.engineer.form import EditedPrompt
+from herding.ui.engineer.form_data import read_apart
 from herding.ui.engineer.setting_fields import CHECKS, PARAMETERS
 from herding.yaml_files import YamlDocument
 
@@ -23,7 +24,8 @@ async def find_errors(edited: EditedPrompt) -> tuple[dict[str, str], str]:
     errors = {f"var.{name}": sentence(message) for name, message in found.items()}
     if edited.error is None:
         return errors, ""
-    name, message = _place(edited, edited.error)
+    error = edited.error
+    name, message = await read_apart(edited.text, lambda: _place(edited, error))
     if name:
         return errors | {name: message}, ""
     return errors, message

@@ -32,7 +32,7 @@ from herding.orchestrator import Orchestrator
 from herding.prompts.edits import NUMBERS, Edits
 from herding.prompts.parameters import check_parameters
 from herding.prompts.yaml_dump import dump_file
-from herding.ui.engineer.form_data import apply_form, body_of, normalized, parse_data, to_text
+from herding.ui.engineer.form_data import apply_form, body_of, normalized, parse_data, read_apart, to_text
 from herding.ui.kit.variables import initial_value
 from herding.ui.kit.views import Call
 from herding.values import Message, Parameters, Principal, PromptInfo, PromptStats, Request
@@ -94,10 +94,9 @@ async def read_form(call: Call, orchestrator: Orchestrator) -> EditedPrompt:
     saved = await saved_version(key, base, who, orchestrator)
     way, given = call.text("way", "form"), normalized(call.text("yaml"))
     if way == "form":
-        data = _data_of_form(call, saved, given)
-        text = given if data is None else _text_of(saved, given, data)
+        text, data = await read_apart(given, lambda: _text_and_data(call, saved, given))
     else:
-        text, data = given, parse_data(key, given)
+        text, data = given, await read_apart(given, lambda: parse_data(key, given))
     unchanged = call.text("yaml_saved") == "on" or not is_edited(given, full_text(saved))
     edits = edits_of(saved, text, data, typed=way == "yaml", same_text=unchanged, who=who)
     prompt, error = await check_edits(saved, edits, text, who, orchestrator)
@@ -243,6 +242,12 @@ async def check_edits(
         is_of_values = isinstance(error, VariableError)
         return saved, None if is_of_values else error
     return saved, None
+
+
+def _text_and_data(call: Call, saved: PromptInfo, given: str) -> tuple[str, dict[str, Any] | None]:
+    """Return the YAML and the data of a form that was made from the YAML `given`."""
+    data = _data_of_form(call, saved, given)
+    return given if data is None else _text_of(saved, given, data), data
 
 
 def _data_of_form(call: Call, saved: PromptInfo, given: str) -> dict[str, Any] | None:

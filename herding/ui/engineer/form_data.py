@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.datastructures import FormData
 
@@ -22,10 +23,19 @@ from herding.ui.kit.format import format_value
 from herding.yaml_files import YamlDocument
 
 Data = Mapping[str, Any]
+T = TypeVar("T")
+
+LONG_TEXT = 20_000
+"""Characters from which a YAML text is read in a thread, so that others are served meanwhile."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _VARIANT = re.compile(r"variants\.(\d{1,6})\.was")
 _MESSAGE = re.compile(r"messages\.(\w+)\.(role|content)")
+
+
+async def read_apart(text: str, read: Callable[[], T]) -> T:
+    """Return what `read` makes of a text, without stopping the event loop for a long one."""
+    return read() if len(text) < LONG_TEXT else await asyncio.to_thread(read)
 
 
 def parse_data(key: str, text: str) -> dict[str, Any] | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
 
 from herding.access.operations import SAVE
 from herding.errors import AccessError
+from herding.yaml_files import YamlDocument
 from tests.support.herding import GUEST
 from tests.support.people import principal
 from tests.ui.conftest import Desktop
@@ -350,3 +353,18 @@ async def test_hostile_texts_stay_texts(desktop: Desktop) -> None:
     assert "<img src=x" not in form.html
     answer = await form.edit(var__text="<script>alert(9)</script>")
     assert "<script>alert(9)" not in str(answer["pieces"])
+
+
+async def test_a_long_text_is_read_beside_the_event_loop(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, inside = threading.get_ident(), list[int]()
+    parse = YamlDocument._read
+
+    def read(document: YamlDocument, text: str) -> Any:
+        inside.append(threading.get_ident())
+        return parse(document, text)
+
+    monkeypatch.setattr(YamlDocument, "_read", read)
+    for text in ("name: Long\nprompt: |\n" + "  a line\n" * 5_000, "- [1]\n" * 5_000):
+        await desktop.post("engineer/edit", key="say", base_version="1", way="yaml", yaml=text)
+        assert inside
+        assert loop not in inside
