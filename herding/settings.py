@@ -367,6 +367,14 @@ def copy_shipped_prompts(settings: Settings) -> None:
             copy.rename(prompts)
 
 
+_NUMBERS = {
+    "int_parsing": "enter a whole number",
+    "int_from_float": "enter a whole number",
+    "float_parsing": "enter a number",
+}
+"""What to enter, by the kind of an error of the schema."""
+
+
 def read_settings(**overrides: Any) -> Settings:
     """Return the settings. `overrides` take precedence over the environment.
 
@@ -378,7 +386,7 @@ def read_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])
-        reason = first["msg"].removeprefix("Value error, ")
+        reason = _NUMBERS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{reason}.", key=name if name.isupper() else _variable(name)) from None
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))

@@ -77,7 +77,7 @@ MORE: dict[tuple[str, str], str] = {
 
 PAGE = {
     *("/", "/config", "/config/", "/static/{path:path}", "/assets/{path:path}", "/favicon.ico", "/theme.css"),
-    *("/robots.txt", "/manifest.json", "/login", "/logout"),
+    *("/robots.txt", "/manifest.json", "/pwa_icon", "/login", "/logout"),
     *("/gradio_api/user", "/gradio_api/login_check", "/gradio_api/app_id", "/gradio_api/info"),
     *("/gradio_api/file={path_or_url:path}", "/gradio_api/file/{path:path}", "/gradio_api/reset"),
     *("/gradio_api/heartbeat/{session_hash}", "/gradio_api/run/{api_name}"),

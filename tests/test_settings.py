@@ -290,3 +290,16 @@ def test_origins_of_browsers_are_whole_origins(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("HERDING_CORS_ORIGINS", json.dumps([wrong]))
         with pytest.raises(ConfigError, match="CORS_ORIGINS"):
             read_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [("HERDING_PORT", "abc", "enter a whole number"), ("HERDING_GRACE_SECONDS", "soon", "enter a number")],
+)
+def test_a_text_for_a_number_says_what_to_enter(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_settings()
+    assert caught.value.key == variable

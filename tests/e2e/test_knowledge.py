@@ -38,6 +38,9 @@ def test_documents_are_added_searched_opened_and_asked(page: Page, app: RunningA
     row = page.locator("#knowledge-documents tr", has_text="notes.md")
     expect(row).to_contain_text("Ready", ignore_case=True, timeout=LONG)
     expect(page.locator("#knowledge-facts")).to_contain_text("1 document")
+    delete = row.get_by_role("button", name="Delete").bounding_box()
+    assert delete is not None
+    assert delete["x"] + delete["width"] <= width
     expect(page.get_by_role("button", name="Create")).to_be_hidden()
     assert page.locator("input[type=file]").input_value() == ""
     page.get_by_label("Search or ask").fill("How is bread baked?")
