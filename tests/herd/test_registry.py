@@ -210,7 +210,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"kind": "local", "name": "x"}, "'kind' must be one of"),
     ({"kind": "echo", "name": "x"}, "'kind' must be one of"),
     ({**HOSTED, "speed": 1}, "speed: unknown field"),
-    ({**HOSTED, "models": []}, "models or embedding_models"),
+    ({**HOSTED, "models": []}, "models, embedding_models or rerank_models"),
     ({**HOSTED, "name": "a b"}, "A node name"),
     ({**HOSTED, "models": ["m", "m"]}, "different models"),
     ({**HOSTED, "models": [" m"]}, "without spaces"),

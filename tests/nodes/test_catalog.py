@@ -47,7 +47,7 @@ def test_the_shipped_file_needs_no_key_and_no_network() -> None:
         ("nodes:\n  - {kind: echo, name: a, speed: 3}\n", 2, "not known"),
         ("nodes:\n  - kind: echo\n    name: a\n    deadlines:\n      total: 0\n", 5, "greater"),
         ("nodes:\n  - kind: openai\n    name: a\n    base_url: http://x\n    models: []\n", 2, "at least 1"),
-        ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x'}\n", 2, "models or embedding_models"),
+        ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x'}\n", 2, "models, embedding_models or rerank_models"),
         ("nodes:\n  - {kind: echo, name: a, deadlines: {idle: .inf}}\n", 2, "finite"),
         ("nodes:\n  - {kind: openai, name: a, base_url: 'http://x', models: [m], api_key: secret}\n", 2, "not known"),
         ("herd: []\n", 1, "not known"),

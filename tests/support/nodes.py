@@ -125,6 +125,23 @@ class Switchable(Scripted):
         yield LoadProgress(1.0, "ready", done=True)
 
 
+class Listing(Switchable):
+    """Has models that can be removed, with files of 5 MB each."""
+
+    removed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+    async def unload(self, model: str) -> None:
+        self.serving = ()
+
+    async def remove(self, model: str) -> None:
+        self.removed += (model,)
+
+    async def delete_files(self, model: str) -> int:
+        self.deleted += (model,)
+        return 5_000_000
+
+
 class Offering(Switchable):
     """Tells what it can be switched to."""
 

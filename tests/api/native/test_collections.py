@@ -65,7 +65,7 @@ async def test_the_way_of_a_collection(client: httpx.AsyncClient) -> None:
     gone = await client.delete(f"{BASE}/docs/documents", params={"id": ["bread.md", "Boats"]})
     assert gone.json() == {"deleted": 2}
     assert (await client.delete(f"{BASE}/docs")).status_code == 204
-    assert (await client.get(BASE)).json() == {"collections": [], "embedding_models": ["words"]}
+    assert (await client.get(BASE)).json() == {"collections": [], "embedding_models": ["words"], "rerankers": []}
 
 
 async def until_ready(client: httpx.AsyncClient, job: str) -> None:

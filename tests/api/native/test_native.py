@@ -16,7 +16,7 @@ from herding.values import Limit
 from tests.api.conftest import ADMIN, client, web
 from tests.api.events import events
 from tests.support.herding import NOBODY, Place, herding
-from tests.support.nodes import Scripted, Switchable, echo
+from tests.support.nodes import Listing, Scripted, Switchable, echo
 from tests.support.people import principal
 
 V1 = "/api/v1"
@@ -248,6 +248,17 @@ async def test_a_node_is_switched_and_waited_for(tmp_path: Path) -> None:
             assert (response.status_code, response.json()["name"]) == (200, "local")
             assert response.json()["status"]["state"] == "ready"
         assert place.herd["local"].serves == ("new/model",)
+
+
+async def test_a_model_is_removed_and_its_files_deleted(tmp_path: Path) -> None:
+    node = Listing("local", [], models=["one"])
+    async with herding(tmp_path, node) as place, client(web(place), ADMIN) as api:
+        gone = await api.delete(f"{V1}/nodes/local/files", params={"model": "one"})
+        assert gone.json() == {"node": "local", "model": "one", "bytes": 5_000_000}
+        gone = await api.delete(f"{V1}/nodes/local/models", params={"model": "one", "delete_files": True})
+        assert (gone.status_code, node.removed, node.deleted) == (204, ("one",), ("one", "one"))
+        refused = await api.delete(f"{V1}/nodes/echo/models", params={"model": "one"})
+        assert refused.status_code == 404
 
 
 async def test_a_switch_tells_its_progress(tmp_path: Path) -> None:

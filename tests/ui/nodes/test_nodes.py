@@ -18,7 +18,7 @@ from herding.ui.nodes.sections import plugin_list
 from herding.ui.nodes.tab import PAGE_SIZE
 from herding.values import EngineModel, ModelMemory, NodeHealth, NodeInfo, NodeStats, NodeStatus, PluginInfo
 from tests.support.herding import ADMIN, GUEST
-from tests.support.nodes import Switchable, echo
+from tests.support.nodes import Listing, Switchable, echo
 from tests.ui.conftest import MACHINE, Desktop
 
 READY = NodeInfo("a", "local", NodeStatus("ready", serves=("m",)), NodeStats())
@@ -290,6 +290,43 @@ async def test_without_nodes_it_says_what_to_do(desktop: Desktop) -> None:
     for name in list(desktop.place.herd):
         await desktop.place.herd.remove(name)
     assert "Add one above, or to the nodes file" in await desktop.get("nodes")
+
+
+def test_an_added_model_can_be_removed_and_its_files_deleted() -> None:
+    added = (
+        EngineModel("owner/used", "loaded", added=True, files=GB),
+        EngineModel("owner/half", added=True, files=GB, on_disk=False, downloaded=GB, download_size=2 * GB),
+        EngineModel("owner/coming", "loading", progress=0.5, stage="downloading", downloaded=GB, download_size=2 * GB),
+        EngineModel("owner/fixed", files=GB),
+    )
+    node = replace(ENGINE, status=replace(ENGINE.status, models=added))
+    shown = rows(str(model_section(node, {}, ADMIN)))
+    assert shown["owner/used"].startswith("owner/used Remove from list Loaded")
+    assert "Delete files" not in shown["owner/used"]
+    assert "Remove from list Delete files (1.0 GB) Partly downloaded 1.0 GB of 2.0 GB Resume" in shown["owner/half"]
+    assert "Downloading 1.0 GB of 2.0 GB 50% Cancel" in shown["owner/coming"]
+    assert shown["owner/fixed"].startswith("owner/fixed Delete files (1.0 GB)")
+    operator = replace(ADMIN, rights=ADMIN.rights - {MANAGE_NODES})
+    assert "Remove from list" not in str(model_section(node, {}, operator))
+    assert "Delete files" not in str(model_section(node, {}, operator))
+
+
+async def test_a_model_is_removed_with_or_without_its_files_by_those_who_may(desktop: Desktop) -> None:
+    node = Listing("engine", [], models=["one", "two", "three"])
+    desktop.place.herd.add(node)
+    await desktop.delete("nodes/engine/listed", model="one", delete_files="")
+    assert (node.removed, node.deleted) == (("one",), ())
+    told = await desktop.delete("nodes/engine/listed", model="two", delete_files="on")
+    assert (node.removed, node.deleted) == (("one", "two"), ("two",))
+    assert told.told["notice"] == "two removed from the list."
+    told = await desktop.delete("nodes/engine/files", model="three")
+    assert told.told["notice"] == "Files of three deleted (5 MB)."
+    events = words(told.html)
+    assert "Files deleted engine three (5 MB)" in events
+    assert "Removed from list engine two" in events
+    for path in ("listed", "files"):
+        with pytest.raises(AccessError):
+            await desktop.delete(f"nodes/engine/{path}", who=GUEST, model="one")
 
 
 async def test_bots_are_listed_with_their_state_and_the_reason(desktop: Desktop) -> None:
