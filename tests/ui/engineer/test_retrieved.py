@@ -16,6 +16,7 @@ from tests.knowledge.conftest import Words, index_all, text
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
 from tests.ui.conftest import Desktop, layout
+from tests.ui.engineer.pages import opened
 
 ASK = """
     name: Ask
@@ -155,3 +156,13 @@ async def test_the_search_of_a_collection_is_reranked(desktop: Desktop) -> None:
     assert "reranker score 0." in found
     with pytest.raises(UserError, match=r"No node reranks with 'x'\. Available: short/first"):
         await desktop.get("knowledge/collections/docs/search", text="bread", rerank="x")
+
+
+async def test_saving_leaves_the_filled_variable_out_of_the_file(desktop: Desktop) -> None:
+    form = await opened(desktop, "ask")
+    await form.edit(**{"messages.0.content": "Say: {{question}} {{context}}"})
+    await form.press("save")
+    saved = await desktop.place.orchestrator.prompts.get("ask@newest", ADMIN)
+    assert saved.version == 2
+    assert "Say: " in saved.text
+    assert "variables: {question: {}}\n" in saved.text
