@@ -119,13 +119,17 @@ class DiscordBot(discord.Client):
     async def on_ready(self) -> None:
         """Read what was missed: after a new session, Discord does not send it."""
         self._inbox.caught_up = False
-        self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
+        self._tell_connected()
         self.spawn(self._catch_up())
 
     async def on_resumed(self) -> None:
         """Note that the connection is back; Discord has sent what was missed."""
         self._inbox.caught_up = not self._catching_up.locked()
-        self._told("connected", f"as {self.user}, in {len(self.guilds)} servers")
+        self._tell_connected()
+
+    def _tell_connected(self) -> None:
+        count = len(self.guilds)
+        self._told("connected", f"as {self.user}, in {count} {'server' if count == 1 else 'servers'}")
 
     async def on_disconnect(self) -> None:
         """Note that the connection is lost; the library reconnects."""
