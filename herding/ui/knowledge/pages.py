@@ -44,12 +44,13 @@ def collection_list(found: Sequence[Collection], chosen: str, *, swap: bool = Fa
 
 def first_page(models: Sequence[str], *, may_edit: bool, has_prompt: bool) -> Markup:
     """Return what the tab shows before there is a collection: what one is for, and ways to begin."""
-    example = (
-        el("a", "Question about documents", href=tab_address("engineer", prompt=PROMPT)) if has_prompt else "A prompt"
-    )
+    link = el("a", "Question about documents", href=tab_address("engineer", prompt=PROMPT))
+    example = join([", such as ", link, ","]) if has_prompt else ""
     steps = (
         "A collection holds your documents, split into chunks and indexed.",
-        join([example, " with a retrieval section gets the chunks that fit its question, and names them as sources."]),
+        join(
+            ["A prompt with retrieval", example, " gets the chunks that fit its question, and names them as sources."]
+        ),
         "Here you can search a collection, or ask a model about it, before a prompt uses it.",
     )
     ways = None
