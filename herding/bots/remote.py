@@ -58,6 +58,7 @@ class RemoteService(BotService):
             "prompt": question.prompt,
             "variables": {**question.variables, question.variable or question_variable(prompt): question.text},
             "turns": turns,
+            "session_id": question.session_id if prompt.chat else None,
             "collection": question.collection,
             "stream": True,
         }

@@ -23,18 +23,18 @@ from tests.support.fakediscord import CODE, GENERAL, TOKEN, FakeDiscord
 from tests.support.herding import ADMIN, ADMIN_TOKEN, Place
 
 
-def write_file(home: Path, prompt: str) -> None:
+def write_file(home: Path, prompt: str, *, threads: bool = False) -> None:
     """The file of the bot."""
     home.mkdir(exist_ok=True)
-    (home / "discord.yaml").write_text(yaml.safe_dump({"prompt": prompt, "threads": False}))
+    (home / "discord.yaml").write_text(yaml.safe_dump({"prompt": prompt, "threads": threads}))
 
 
 @asynccontextmanager
 async def beside(
-    home: Path, discord: FakeDiscord, server: str, *, token: str = TOKEN, prompt: str = "say"
+    home: Path, discord: FakeDiscord, server: str, *, token: str = TOKEN, prompt: str = "say", threads: bool = False
 ) -> AsyncIterator[None]:
     """`herding discord` beside a server."""
-    write_file(home, prompt)
+    write_file(home, prompt, threads=threads)
     settings = Settings(
         home=home,
         discord=home / "discord.yaml",
@@ -74,6 +74,18 @@ async def test_the_bot_beside_a_server_acts_as_its_users(place: Place, discord: 
         discord.command("ask", question="hm", prompt="ghost")
         replies = await complete(discord, count=2)
         assert "There is no prompt 'ghost'." in status(replies[1])
+
+
+async def test_a_thread_is_one_chat_of_the_history(place: Place, discord: FakeDiscord, tmp_path: Path) -> None:
+    async with live(place) as server, beside(tmp_path / "bot", discord, server, threads=True):
+        await discord.until(lambda: discord.sessions)
+        thread = int(discord.say(GENERAL, "first question")["id"])
+        await complete(discord, thread)
+        discord.say(thread, "second question", mention=False)
+        await complete(discord, thread, 2)
+        rows = await place.rows()
+        assert [row.session_id for row in rows] == [f"discord:{thread}"] * 2
+        assert rows[0].input.count("question") == 3
 
 
 async def test_a_running_request_is_stopped_by_its_user(place: Place, discord: FakeDiscord, tmp_path: Path) -> None:
