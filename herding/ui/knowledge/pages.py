@@ -261,11 +261,13 @@ def _document_row(found: Collection, document: Document, *, may_edit: bool) -> M
 
 
 def matches(found: Collection, text: str, chunks: Sequence[FoundChunk]) -> Markup:
-    """Return what a search found, best first, each with its scores."""
+    """Return what a search found, best first, each with its scores; and that documents are missing from it yet."""
+    waiting = f"{plural(found.waiting, 'document')} not searched: still being indexed." if found.waiting else ""
     if not chunks:
-        return empty_state("No matches", f"Nothing in {found.name} fits “{text}”.")
+        return empty_state("No matches", f"Nothing in {found.name} fits “{text}”. {waiting}".strip())
     head = el("h3", "1 match" if len(chunks) == 1 else f"{len(chunks)} matches")
-    return join([head, el("ol", *(_match(found, one) for one in chunks), cls="knowledge-matches")])
+    note = el("p", waiting, cls="muted") if waiting else None
+    return join([head, note, el("ol", *(_match(found, one) for one in chunks), cls="knowledge-matches")])
 
 
 def _match(found: Collection, one: FoundChunk) -> Markup:

@@ -98,6 +98,21 @@ async def test_counts_follow_and_filled_forms_are_empty_again(desktop: Desktop) 
     assert "Succeeded" not in done
 
 
+async def test_a_search_tells_of_documents_that_it_does_not_have_yet(desktop: Desktop) -> None:
+    desktop.place.herd.add(Words())
+    collections = desktop.place.orchestrator.collections
+    await collections.create("docs", ADMIN)
+    await collections.add("docs", [text("a.txt", "Bread is baked.")], ADMIN)
+    missing = "1 document not searched: still being indexed."
+    assert missing in await desktop.get("knowledge/collections/docs/search", text="bread")
+    await index_all(desktop.place.orchestrator)
+    found = await desktop.get("knowledge/collections/docs/search", text="bread")
+    assert "1 match" in found
+    assert missing not in found
+    await collections.add("docs", [text("b.txt", "An oven is hot.")], ADMIN)
+    assert missing in await desktop.get("knowledge/collections/docs/search", text="bread")
+
+
 async def test_a_question_that_cannot_be_asked_is_told_in_place(desktop: Desktop) -> None:
     who = replace(ADMIN, rights=ADMIN.rights - {"nodes"})
     told = await desktop.post("knowledge/collections/docs/ask", who=who, text="who?")
