@@ -26,10 +26,11 @@ addShortcuts({
   ],
 });
 
+const saveButton = () => document.getElementById("save-version");
 addShortcuts({
   title: "Prompt engineer",
-  works: () => Boolean(current?.form.offsetParent),
-  shortcuts: [{ keys: ["Ctrl+S"], label: "Save a version", run: () => void document.getElementById("save-version")?.click() }],
+  works: () => Boolean(saveButton()?.offsetParent),
+  shortcuts: [{ keys: ["Ctrl+S"], label: "Save a version", run: () => saveButton().click() }],
 });
 
 // The menu of the draft closes with a click beside it, and with Escape.
@@ -90,7 +91,7 @@ class Editor {
   changed() {
     this.version += 1;
     this.form.dataset.unsaved = "";
-    const save = document.getElementById("save-version");
+    const save = saveButton();
     if (save) save.disabled = false; // the server tells if there is nothing to save after all
     for (const step of this.form.querySelectorAll("input[name=redo]")) step.remove();
     this.form.elements.undo_step.value = "0";

@@ -235,9 +235,9 @@ async def test_all_models(tmp_path: Path) -> None:
         assert list(abilities) == model["nodes"]
         assert all(found["features"] == [] and "max_tokens" in found["parameters"] for found in abilities.values())
     assert models == {
-        "echo": {"nodes": ["one"], "embeds": [], "offered_by": [], "prompts": ["say"]},
-        "b": {"nodes": ["one", "two"], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},
-        "ghost": {"nodes": [], "embeds": [], "offered_by": [], "prompts": ["ghostly"]},
+        "echo": {"nodes": ["one"], "embeds": [], "reranks": [], "offered_by": [], "prompts": ["say"]},
+        "b": {"nodes": ["one", "two"], "embeds": [], "reranks": [], "offered_by": [], "prompts": ["ghostly"]},
+        "ghost": {"nodes": [], "embeds": [], "reranks": [], "offered_by": [], "prompts": ["ghostly"]},
     }
 
 

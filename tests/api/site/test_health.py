@@ -46,6 +46,7 @@ STATUS = {
     "node_bad_response": 502,
     "node_cut_stream": 502,
     "node_misconfigured": 502,
+    "load_cancelled": 502,
     "no_node": 503,
     "no_turn": 503,
     "shutting_down": 503,
