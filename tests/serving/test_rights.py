@@ -145,8 +145,9 @@ async def test_the_list_of_prompts(place: Place) -> None:
     (info,) = await place.orchestrator.prompts.list_all(GUEST)
     assert (info.key, info.name, info.stats.uses, info.served) == ("say", "Say", 1, {"echo": ("echo",)})
     assert info.variables["text"]["default"] == "one two three"
-    (error,) = await place.orchestrator.prompts.broken(GUEST)
+    (error,) = await place.orchestrator.prompts.broken(ADMIN)
     assert (error.file or "").endswith("bad.yaml")
+    assert list(await place.orchestrator.prompts.broken(GUEST)) == []  # who may not save can't mend it
 
 
 async def test_the_list_of_prompts_follows_the_files(place: Place) -> None:
