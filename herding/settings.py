@@ -372,7 +372,7 @@ _NUMBERS = {
     "int_from_float": "enter a whole number",
     "float_parsing": "enter a number",
 }
-"""What to enter, by the kind of an error of the schema."""
+"""Advice on what to enter, by the kind of an error of the schema."""
 
 
 def read_settings(**overrides: Any) -> Settings:
