@@ -291,7 +291,7 @@ class Preparer:
             raise UserError(message, param="prompt")
         values = await self._values(found.key, prompt, request, who)
         await self._fill_context(prompt, values, request, who)
-        return compose(prompt, values, request.turns or ())
+        return replace(compose(prompt, values, request.turns or ()), notes=prompt.notes)
 
     async def preview(self, request: Request, who: Principal) -> RenderedPrompt:
         """Return what a run of `request` would send to a model, and which variant it picks."""

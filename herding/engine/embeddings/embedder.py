@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from herding.engine.embeddings import files as embedding_files
-from herding.engine.embeddings.queue import ModelQueue, Worker
+from herding.engine.embeddings.queue import ModelQueue, ModelQueues, Worker
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest
-from herding.errors import NotFoundError
 
 
 class Vectors(Protocol):
@@ -54,7 +53,7 @@ class Embedder:
         worker: Worker | None = None,
     ) -> None:
         opener, thread = open_model or _open_model, worker or Worker(threads=threads)
-        self._queues: dict[str, ModelQueue[Vectors, str, bytes]] = {
+        queues: dict[str, ModelQueue[Vectors, str, bytes]] = {
             source.id: ModelQueue(
                 source,
                 thread,
@@ -65,24 +64,19 @@ class Embedder:
             )
             for source in sources
         }
+        self._queues = ModelQueues(queues, action="makes no embeddings")
 
     def status(self) -> dict[str, Any]:
         """Return the models that embed now, and the errors of those that can't be loaded."""
-        errors = {name: queue.error for name, queue in self._queues.items() if queue.error}
-        return {"embeds": [name for name, queue in self._queues.items() if queue.usable], "embedding_errors": errors}
+        return {"embeds": self._queues.usable, "embedding_errors": self._queues.errors}
 
     async def fetch(self) -> None:
         """Download the models that are not on disk, so that `status` lists them."""
-        for queue in self._queues.values():
-            await queue.fetch()
+        await self._queues.fetch()
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """Return the vectors of a request; raise UserError, or LoadError for a model that can't be loaded."""
         queue = self._queues.get(request.model)
-        if queue is None:
-            available = ", ".join(self._queues) or "none"
-            message = f"Model '{request.model}' makes no embeddings here. Available: {available}."
-            raise NotFoundError(message, param="model")
         model = await queue.loaded()
         queue.check_room(len(request.inputs))
         prepared = await asyncio.to_thread(

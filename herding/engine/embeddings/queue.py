@@ -1,11 +1,11 @@
-"""One model that reads texts, and the common batches of all its callers."""
+"""Models that read texts, each with the common batches of all its callers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from herding.engine.embeddings import files
 from herding.engine.errors import LoadError, OverloadedError
 from herding.engine.model_files import ModelSource
-from herding.errors import HerdingError
+from herding.errors import HerdingError, NotFoundError
 
 BATCH_TEXTS = 64
 """Texts of one step; a caller that waits gets a share of the next one."""
@@ -167,3 +167,32 @@ class ModelQueue(Generic[Model, Item, Result]):
             batch.append((job, part))
         self._jobs.rotate(-len(batch))
         return batch
+
+
+class ModelQueues(Generic[Model, Item, Result]):
+    """The queues of models of one kind by the ids of the models. `action` is what they do, in messages."""
+
+    def __init__(self, queues: Mapping[str, ModelQueue[Model, Item, Result]], *, action: str) -> None:
+        self._queues, self._action = queues, action
+
+    @property
+    def usable(self) -> list[str]:
+        """The models that can be used without a download."""
+        return [name for name, queue in self._queues.items() if queue.usable]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why models can't be used."""
+        return {name: queue.error for name, queue in self._queues.items() if queue.error}
+
+    async def fetch(self) -> None:
+        """Download the models that are not on disk, so that `usable` lists them."""
+        for queue in self._queues.values():
+            await queue.fetch()
+
+    def get(self, model: str) -> ModelQueue[Model, Item, Result]:
+        """Return the queue of a model; raise NotFoundError."""
+        if queue := self._queues.get(model):
+            return queue
+        available = ", ".join(self._queues) or "none"
+        raise NotFoundError(f"Model '{model}' {self._action} here. Available: {available}.", param="model")

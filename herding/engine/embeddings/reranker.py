@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from herding.engine.embeddings import files as embedding_files
-from herding.engine.embeddings.queue import ModelQueue, Worker
+from herding.engine.embeddings.queue import ModelQueue, ModelQueues, Worker
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import RerankRequest
-from herding.errors import NotFoundError
 
 Pair = tuple[str, str]
 """A query and a document."""
@@ -44,7 +43,7 @@ class Reranker:
 
     def __init__(self, sources: Iterable[ModelSource], worker: Worker, *, open_model: Opener | None = None) -> None:
         opener = open_model or _open_model
-        self._queues: dict[str, ModelQueue[Scores, Pair, float]] = {
+        queues: dict[str, ModelQueue[Scores, Pair, float]] = {
             source.id: ModelQueue(
                 source,
                 worker,
@@ -55,23 +54,19 @@ class Reranker:
             )
             for source in sources
         }
+        self._queues = ModelQueues(queues, action="does not rerank")
 
     def status(self) -> dict[str, Any]:
         """Return the models that rerank now, and the errors of those that can't be loaded."""
-        errors = {name: queue.error for name, queue in self._queues.items() if queue.error}
-        return {"reranks": [name for name, queue in self._queues.items() if queue.usable], "reranking_errors": errors}
+        return {"reranks": self._queues.usable, "reranking_errors": self._queues.errors}
 
     async def fetch(self) -> None:
         """Download the models that are not on disk, so that `status` lists them."""
-        for queue in self._queues.values():
-            await queue.fetch()
+        await self._queues.fetch()
 
     async def rerank(self, request: RerankRequest) -> RerankResult:
         """Return the scores of a request; raise NotFoundError, or LoadError for a model that can't be loaded."""
         queue = self._queues.get(request.model)
-        if queue is None:
-            available = ", ".join(self._queues) or "none"
-            raise NotFoundError(f"Model '{request.model}' does not rerank here. Available: {available}.", param="model")
         model = await queue.loaded()
         queue.check_room(len(request.documents))
         pairs = [(request.query, document) for document in request.documents]

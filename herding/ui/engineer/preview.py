@@ -28,9 +28,9 @@ async def preview(edited: EditedPrompt, who: Principal, orchestrator: Orchestrat
         if (found := await orchestrator.pipeline.retrieve(request, who)) is not None:
             chunks = (ContextChunk(reference.chunk, reference.text) for reference in found.references)
             request = replace(request, context=tuple(chunks))
-        rendered = await orchestrator.pipeline.preview(request, who)
-        if request.context is not None:
-            rendered = replace(await orchestrator.pipeline.render(request, who), notes=rendered.notes)
+            rendered = await orchestrator.pipeline.render(request, who)
+        else:
+            rendered = await orchestrator.pipeline.preview(request, who)
         size = await orchestrator.pipeline.input_size(request, who)
     except VariableError as error:
         return el("span", error.message, cls="muted"), Markup(), ""
