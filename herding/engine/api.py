@@ -58,7 +58,7 @@ def serve(listener: socket.socket, options: Options, *, secret: str) -> None:
         available=free_memory,
     )
     worker = Worker(threads=options.threads or default_threads(), reserve=engine.reserve)
-    embedder = Embedder(options.embedding_sources, threads=worker.threads, worker=worker)
+    embedder = Embedder(options.embedding_sources, worker)
     reranker = Reranker(options.rerank_sources, worker)
     config = uvicorn.Config(
         build_app(engine, SystemMonitor(), embedder, reranker, secret=secret, models=options.models),
@@ -81,7 +81,7 @@ def build_app(
     models: Sequence[ModelSource] = (),
 ) -> Starlette:
     """Return the application, which loads `models` at startup. Without an `embedder` it makes no embeddings."""
-    embedder = embedder or Embedder((), threads=1)
+    embedder = embedder or Embedder((), Worker(threads=1))
     reranker = reranker or Reranker((), Worker(threads=1))
     routes = _Routes(engine, system, embedder, reranker)
     exception_handlers: dict[Any, Any] = {HerdingError: _error_response, HTTPException: _http_error_response}

@@ -15,6 +15,7 @@ import pytest
 from herding.engine.embeddings import files as embedding_files
 from herding.engine.embeddings.embedder import Embedder
 from herding.engine.embeddings.files import MINILM, check
+from herding.engine.embeddings.queue import Worker
 from herding.engine.errors import LoadError, UnsafeModelError
 from herding.engine.model_files import ModelSource
 from herding.engine.requests import EmbeddingRequest, parse_embedding
@@ -51,7 +52,7 @@ def model() -> Counting:
 def embedder(tmp_path: Path, model: Counting) -> Embedder:
     (tmp_path / "config.json").write_text("{}")
     source = ModelSource("test/counting", tmp_path)
-    return Embedder([source], threads=1, open_model=lambda _path, _threads: model)
+    return Embedder([source], Worker(threads=1), open_model=lambda _path, _threads: model)
 
 
 def texts(*inputs: str) -> EmbeddingRequest:
@@ -98,7 +99,7 @@ async def test_a_model_that_is_nowhere_says_what_brings_it(tmp_path: Path, monke
     monkeypatch.setattr(embedding_files, "_PACKAGES", {MINILM: ("no_such_package", "model")})
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    embedder = Embedder([ModelSource(MINILM)], threads=1)
+    embedder = Embedder([ModelSource(MINILM)], Worker(threads=1))
     await embedder.fetch()
     assert embedder.status()["embeds"] == []
     assert "requirements-models.txt" in embedder.status()["embedding_errors"][MINILM]

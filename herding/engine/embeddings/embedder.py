@@ -44,21 +44,14 @@ class Embedder:
     All methods run on the event loop; the thread of the worker does the work of all models.
     """
 
-    def __init__(
-        self,
-        sources: Iterable[ModelSource],
-        *,
-        threads: int,
-        open_model: Opener | None = None,
-        worker: Worker | None = None,
-    ) -> None:
-        opener, thread = open_model or _open_model, worker or Worker(threads=threads)
+    def __init__(self, sources: Iterable[ModelSource], worker: Worker, *, open_model: Opener | None = None) -> None:
+        opener = open_model or _open_model
         queues: dict[str, ModelQueue[Vectors, str, bytes]] = {
             source.id: ModelQueue(
                 source,
-                thread,
+                worker,
                 fetch_files=embedding_files.fetch,
-                open_model=lambda path: opener(path, thread.threads),
+                open_model=lambda path: opener(path, worker.threads),
                 compute=lambda model, texts: model.encode(texts),
                 noun="embedding model",
             )

@@ -182,7 +182,7 @@ class ModelQueues(Generic[Model, Item, Result]):
 
     @property
     def errors(self) -> dict[str, str]:
-        """Why models can't be used."""
+        """The reasons for which models can't be used, by their ids."""
         return {name: queue.error for name, queue in self._queues.items() if queue.error}
 
     async def fetch(self) -> None:
