@@ -24,7 +24,8 @@ FAULTS = ("echo-headers", "status:500", "status:401", "error-in-200", "html", "c
 def app(tmp_path_factory: pytest.TempPathFactory, faulty_server: FakeNode) -> Iterator[RunningApp]:
     """An app that knows secrets, with a node that tells whatever it is sent."""
     home = tmp_path_factory.mktemp("canaries")
-    running = open_app(home, MY_KEY=KEY, HERDING_NODE_SECRET=NODE_SECRET, HERDING_SECRET_KEY=SECRET_KEY)
+    secrets = {"MY_KEY": KEY, "HERDING_NODE_SECRET": NODE_SECRET, "HERDING_SECRET_KEY": SECRET_KEY}
+    running = open_app(home, own_interpreter=True, **secrets)
     node = {"kind": "openai", "name": "host", "base_url": faulty_server.url, "models": list(FAULTS)}
     (home / "nodes.yaml").write_text(f"{NODES}  - {json.dumps(node | {'api_key_env': 'MY_KEY'})}\n")
     (home / "prompts" / "failing.yaml").write_text(GREET.replace("[echo]", "['status:500']"))

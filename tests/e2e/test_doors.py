@@ -134,7 +134,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
         (home / "nodes.yaml").write_text(json.dumps({"nodes": nodes}))
         places = {f"HERDING_{name.upper()}": str(home / f"{name}.yaml") for name in ("nodes", "roles")}
         environment = {"HERDING_HOST": "0.0.0.0", "HERDING_PROMPTS": str(home / "prompts"), **places, **SECRETS}
-        app = RunningApp(home, environment=environment).start()
+        app = RunningApp(home, environment=environment, own_interpreter=True).start()
         yield Doors(app, upstream)
         app.stop()
 

@@ -25,7 +25,7 @@ ME = principal("local", "admin")
 
 
 def test_no_engine_outlives_a_killed_app(tmp_path: Path) -> None:
-    app = RunningApp(tmp_path).start(ready=False)
+    app = RunningApp(tmp_path, own_interpreter=True).start(ready=False)
     wait_until(app.children, seconds=120, what="the engine process")
     engines = app.children()
     app.kill()
@@ -33,7 +33,7 @@ def test_no_engine_outlives_a_killed_app(tmp_path: Path) -> None:
 
 
 def test_health_is_answered_while_the_model_still_loads_and_a_terminated_app_leaves_nothing(tmp_path: Path) -> None:
-    app = RunningApp(tmp_path).start(ready=False)
+    app = RunningApp(tmp_path, own_interpreter=True).start(ready=False)
     waiting = httpx.get(f"{app.url}/readyz", trust_env=False, timeout=60)
     page = httpx.get(app.url, trust_env=False, timeout=60)
     assert waiting.status_code in (200, 503)
