@@ -27,6 +27,8 @@ variables:
   text: {type: text}
 prompt: "{{text}}"
 """
+SLOW = {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4}
+ECHO = {"kind": "echo", "name": "echo"}
 
 
 @pytest.fixture(scope="session")
@@ -44,14 +46,26 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     others = sorted({models[0] for models in targets if models and "herding/cria" not in models})
     nodes = [
         {"kind": "local", "name": "local"},
-        {"kind": "echo", "name": "slow", "models": ["slow-echo"], "delay": 0.4},
-        {"kind": "echo", "name": "echo", "models": [*others, "quick-echo", "spare-1280", "spare-390"]},
+        SLOW,
+        {**ECHO, "models": [*others, "quick-echo", "spare-1280", "spare-390"]},
     ]
     (home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
     running = RunningApp(
         home, environment={"HERDING_PROMPTS": str(prompts), "HERDING_NODES": str(home / "nodes.yaml")}
     ).start()
     yield running
+    running.stop()
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[RunningApp]:
+    """An app of one test, without an engine, so that it is quickly up again after a kill. Everybody is its admin."""
+    (tmp_path / "home").mkdir()
+    running = open_app(tmp_path / "home", HERDING_HOST="127.0.0.1", HERDING_ADMIN_TOKEN="")
+    nodes = [SLOW, {**ECHO, "models": ["echo", "quick-echo"]}]
+    (running.home / "nodes.yaml").write_text(yaml.safe_dump({"nodes": nodes}))
+    (running.home / "prompts" / "say_slowly.yaml").write_text(SAY_SLOWLY)
+    yield running.start()
     running.stop()
 
 

@@ -56,7 +56,7 @@ def told(app: RunningApp) -> dict[str, str]:
     )
     pages = ("/", "/config", "/login", "/openapi.json", "/metrics", "/healthz", "/readyz", "/v1/models", "/api/v1/me")
     shown = {path: admin.http.get(path).text for path in (*pages, *(f"/api/v1/{path}" for path in paths))}
-    own = httpx.get(f"{app.url}/api/v1/history?limit=200", headers=bearer(opted_out), trust_env=False, timeout=60).text
+    own = app.client().get("/api/v1/history?limit=200", headers=bearer(opted_out)).text
     app.kill()  # what is only in memory is gone; what is on disk is what counts
     files = {str(file): file.read_bytes().decode("latin-1") for file in app.home.rglob("*") if file.is_file()}
     assert any(name.endswith(".sqlite") for name in files)

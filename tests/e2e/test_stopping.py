@@ -52,7 +52,9 @@ class Callers:
         self.pool = ThreadPoolExecutor(STREAMS + PLAIN + 5)
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self._app.url, headers=bearer(ADMIN_TOKEN), trust_env=False, timeout=120)
+        made = self._app.client()
+        made.headers.update(bearer(ADMIN_TOKEN))
+        return made
 
     def native(self) -> str:
         body = {"prompt": "slow", "variables": {"text": TEXT}, "stream": True}
