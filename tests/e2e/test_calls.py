@@ -39,6 +39,15 @@ def unfold(page: Page) -> None:
     expect(page.locator("#code .segments")).to_be_visible(timeout=LONG)
 
 
+def switch(page: Page, prompt: str) -> None:
+    """Open another prompt as a link on the page does, with its calls unfolded."""
+    detail = {"tab": "engineer", "fields": {"prompt": prompt}}
+    page.evaluate("(detail) => document.dispatchEvent(new CustomEvent('open-tab', { detail }))", detail)
+    if not page.locator("#code-section[open]").count():
+        unfold(page)
+    expect(page.locator("#code [data-call=curl] pre").first).to_contain_text(f'"{prompt}"', timeout=LONG)
+
+
 def command(kind: str, text: str, folder: Path) -> list[str]:
     """What a person does with a call that they copied."""
     if kind == "python":
@@ -70,10 +79,10 @@ def runnable(kind: str) -> bool:
 
 
 def test_every_call_of_every_shipped_prompt_gets_an_answer(app: RunningApp, page: Page, tmp_path: Path) -> None:
-    bench = Workbench(page, app.url)
+    Workbench(page, app.url).open()
+    unfold(page)
     for prompt in PROMPTS:
-        bench.open(prompt)
-        unfold(page)
+        switch(page, prompt)
         calls = calls_of(page)
         assert set(calls) == set(KINDS)
         for kind, (text,) in calls.items():
