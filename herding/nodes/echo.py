@@ -16,6 +16,8 @@ from herding.values import Call, Chunk, FinishReason, Usage
 class EchoConfig(NodeConfig):
     """An echo node in the nodes file. `delay` is the time in seconds from one word to the next."""
 
+    label: ClassVar[str] = "Echo (test)"
+
     kind: Literal["echo"]
     models: list[str] = Field(default=["echo"], min_length=1)
     delay: float = Field(default=0.0, ge=0)
