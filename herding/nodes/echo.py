@@ -20,6 +20,8 @@ WORDS_AT_ONCE = 50
 class EchoConfig(NodeConfig):
     """An echo node in the nodes file. `delay` is the time in seconds from one word to the next."""
 
+    label: ClassVar[str] = "Echo (test)"
+
     kind: Literal["echo"]
     models: list[str] = Field(default=["echo"], min_length=1)
     delay: float = Field(default=0.0, ge=0)
