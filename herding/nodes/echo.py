@@ -12,7 +12,6 @@ from herding.nodes.base import BuildContext, Node, NodeConfig
 from herding.nodes.prices import FREE, Price
 from herding.values import Call, Chunk, FinishReason, Usage
 
-
 WORDS_AT_ONCE = 50
 """Words without a delay between two of which others get a turn of the event loop."""
 
