@@ -62,6 +62,10 @@ class OpenAIConfig(RemoteConfig):
     token counts. `max_tokens_field` is its name for the maximum of output tokens.
     """
 
+    label: ClassVar[str] = "OpenAI-compatible"
+    example_url: ClassVar[str] = "http://127.0.0.1:8000/v1"
+    key_help: ClassVar[str] = "API key, if the server requires one"
+
     kind: Literal["openai"]
     base_url: str
     models: list[str] = Field(default_factory=list)
