@@ -14,7 +14,7 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller, until_disconnect
 from herding.api.http.response import json_response
-from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
+from herding.api.http.sse import EVENT_SCHEMA, encode_event, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
 from herding.nodes.catalog import REMOTE_KINDS
 from herding.nodes.spec import is_file_only
@@ -270,8 +270,7 @@ def _node_models(orchestrator: Orchestrator) -> APIRouter:
         """
         steps = orchestrator.nodes.load_model(node, body.model, who)
         if body.stream:
-            events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
-            return await event_stream(request, events)
+            return await event_stream(request, steps, lambda step: encode_event(asdict(step), "progress"))
         with until_disconnect(request.receive):
             await _wait_for_end(steps)
         return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)
