@@ -62,6 +62,10 @@ class OpenAIConfig(RemoteConfig):
     token counts. `max_tokens_field` is its name for the maximum of output tokens.
     """
 
+    label: ClassVar[str] = "OpenAI-compatible"
+    example_url: ClassVar[str] = "http://127.0.0.1:8000/v1"
+    key_help: ClassVar[str] = "API key, if the server requires one"
+
     kind: Literal["openai"]
     base_url: str
     models: list[str] = Field(default_factory=list)
@@ -135,7 +139,9 @@ class OpenAINode(Node):
         self._url = config.base_url.rstrip("/")
         self._transport = transport or NodeTransport()
         self._http = http.client(config.deadlines, transport=self._transport, base_url=self._url, headers=headers)
-        self._headers = httpx.Headers({**self._http.headers, "Content-Type": "application/json"})
+        host = httpx.Request("POST", self._url).headers["Host"]
+        self._headers = httpx.Headers({"Host": host, **self._http.headers, "Content-Type": "application/json"})
+        self._extensions = {"timeout": self._http.timeout.as_dict()}
         self._urls: dict[str, httpx.URL] = {}
         self._probe_time, self._probe_problem = -PROBE_EVERY, ""
         self._supports_base64, self._is_tei = True, False
@@ -316,9 +322,8 @@ class OpenAINode(Node):
     async def _post(self, at: str, body: dict[str, Any]) -> httpx.Response:
         """Return the open response of success to a JSON body."""
         url = self._urls.get(at) or self._urls.setdefault(at, httpx.URL(at))  # parsing is expensive
-        extensions = {"timeout": self._http.timeout.as_dict()}
-        content = http.to_json(body).encode()
-        request = httpx.Request("POST", url, headers=self._headers, content=content, extensions=extensions)
+        content = httpx.ByteStream(http.to_json(body).encode())  # as `content`, httpx would work out all headers anew
+        request = httpx.Request("POST", url, headers=self._headers, stream=content, extensions=self._extensions)
         return await http.open_response(self._transport, request, node=self.name)
 
     async def _read_whole(self, at: str, body: dict[str, Any]) -> bytes:

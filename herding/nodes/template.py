@@ -77,7 +77,10 @@ class TemplateConfig(RemoteConfig):
     be complete within `first_token`.
     """
 
+    label: ClassVar[str] = "HTTP template"
     url_field: ClassVar[str] = "url"
+    example_url: ClassVar[str] = "http://127.0.0.1:8008/api/generate"
+    key_help: ClassVar[str] = "Replaces {SECRET} in the template"
 
     kind: Literal["template"]
     models: list[str] = Field(min_length=1)
