@@ -168,6 +168,7 @@ async def test_a_slow_answer_that_keeps_coming_is_fine(faulty: FakeNode) -> None
     assert len(await answer(openai(faulty.url), call("slow:0.05"))) == 5
 
 
+@pytest.mark.slow
 async def test_the_whole_answer_has_a_deadline(faulty: FakeNode) -> None:
     node = openai(faulty.url, deadlines={"total": 2})
     error, heard = await fails(node, "slow:0.8")
@@ -222,6 +223,7 @@ async def left(faulty: FakeNode) -> None:
     await until(lambda: faulty.calls()[0].left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["hang", "slow:1", "hang-after:2"])
 async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode, model: str) -> None:
     node = openai(faulty.url)
@@ -242,6 +244,7 @@ async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode,
     await node.close()
 
 
+@pytest.mark.slow
 async def test_the_server_sees_at_once_that_the_stream_was_closed(faulty: FakeNode) -> None:
     node = openai(faulty.url)
     async with aclosing(node.stream(call("slow:1"))) as chunks:
