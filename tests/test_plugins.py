@@ -20,7 +20,7 @@ from herding.nodes.base import BuildContext
 from herding.orchestrator import built_in
 from herding.plugins import Plugins, hookimpl
 from herding.prompts.checks import Checks, judge
-from herding.routing.policies import POLICIES
+from herding.routing.policies import BUILT_IN
 from herding.values import PluginInfo, Request
 from tests.support.herding import ADMIN, Place, herding
 from tests.support.nodes import echo
@@ -306,6 +306,7 @@ LOADERS = """
     """
 
 
+@pytest.mark.slow
 async def test_documents_are_read_by_loaders_in_the_child_process(install: Install) -> None:
     install("loaders", LOADERS)
     register_loaders(loaded().loaders)
@@ -332,7 +333,7 @@ def test_the_own_parts_are_registered_by_the_hooks() -> None:
     assert plugins.checks.keys() >= {"max_words", "max_chars", "choices", "regex", "json_schema"}
     assert plugins.loaders.keys() >= {"txt", "md", "html", "pdf", "docx", "csv", "py"}
     assert plugins.sources.keys() >= {"now", "user"}
-    assert plugins.policies.keys() >= set(POLICIES)
+    assert plugins.policies.keys() >= BUILT_IN.keys()
     assert {plugins.owner(what) for what in ("check regex", "loader .pdf", "routing policy stars")} == {"herding"}
 
 

@@ -63,9 +63,11 @@ class BuildContext:
 class NodeConfig(StrictModel):
     """One node of the nodes file. A kind of node narrows `kind` to a Literal and adds its own fields.
 
-    `capabilities` says what the node can do where that differs from its kind.
-    `prices` override those that are known for the models of the node.
+    `label` is the name of the kind on the page. `capabilities` says what the node can do where that differs from its
+    kind. `prices` override those that are known for the models of the node.
     """
+
+    label: ClassVar[str] = ""
 
     kind: str
     name: str
@@ -88,12 +90,17 @@ class NodeConfig(StrictModel):
 class RemoteConfig(NodeConfig):
     """A node on another machine, which can also be added while Herding runs.
 
-    `ca_file` has the certificate authorities that it is checked with, in PEM format. `proxy` is the URL of an HTTP
-    proxy, empty for none; by default both are those of the environment.
+    The form on the page has fields for its URL, its `models` and its secret, and for what has a title in its `Field`;
+    the description there says what to enter. `ca_file` has the certificate authorities that the node is checked with,
+    in PEM format. `proxy` is the URL of an HTTP proxy, empty for none; by default both are those of the environment.
     """
 
     url_field: ClassVar[str] = "base_url"
     """The field that holds the URL."""
+
+    example_url: ClassVar[str] = ""
+    key_help: ClassVar[str] = ""
+    """What to enter as the secret; empty for a kind without one."""
 
     ca_file: str | None = None
     proxy: str | None = None

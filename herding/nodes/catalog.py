@@ -1,6 +1,6 @@
 """The kinds of node, and the nodes file.
 
-A new kind is a module with a config and a node class, its config here, and a case in the shared contract test.
+A new kind is a module with a config and a node class, its config in `AnyConfig`, and a case in the contract test.
 """
 
 from __future__ import annotations
@@ -39,6 +39,11 @@ REMOTE_KINDS: dict[str, type[RemoteConfig]] = {
     kind: config for kind, config in KINDS.items() if issubclass(config, RemoteConfig)
 }
 """The kinds that can be added while Herding runs."""
+
+
+def kind_label(kind: str) -> str:
+    """Return the name of a kind on the page; that of a plugin's kind is the kind itself."""
+    return (KINDS[kind].label if kind in KINDS else "") or kind
 
 
 class BuiltInKinds:

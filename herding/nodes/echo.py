@@ -12,9 +12,14 @@ from herding.nodes.base import BuildContext, Node, NodeConfig
 from herding.nodes.prices import FREE, Price
 from herding.values import Call, Chunk, FinishReason, Usage
 
+WORDS_AT_ONCE = 50
+"""Words without a delay between two of which others get a turn of the event loop."""
+
 
 class EchoConfig(NodeConfig):
     """An echo node in the nodes file. `delay` is the time in seconds from one word to the next."""
+
+    label: ClassVar[str] = "Echo (test)"
 
     kind: Literal["echo"]
     models: list[str] = Field(default=["echo"], min_length=1)
@@ -49,8 +54,9 @@ class EchoNode(Node):
         clock = asyncio.get_running_loop().time
         began = clock()
         for number, word in enumerate(words[:limit]):
-            # From the begin on: pauses that each end a little late would add up.
-            await asyncio.sleep(max(0.0, began + (number + 1) * self._delay - clock()))
+            if self._delay or number % WORDS_AT_ONCE == WORDS_AT_ONCE - 1:
+                # From the begin on: pauses that each end a little late would add up.
+                await asyncio.sleep(max(0.0, began + (number + 1) * self._delay - clock()))
             yield Chunk(text=word if number == 0 else f" {word}")
         finish: FinishReason = "stop" if limit >= len(words) else "length"
         input_tokens = sum(len(message.content.split()) for message in call.messages or ()) or len(text.split())

@@ -21,6 +21,10 @@ from herding.values import NodeStatus
 class HerdingConfig(RemoteConfig):
     """An engine in the nodes file. `secret_env` names the environment variable that holds the shared secret."""
 
+    label: ClassVar[str] = "Remote engine"
+    example_url: ClassVar[str] = "http://127.0.0.1:8100"
+    key_help: ClassVar[str] = "HERDING_NODE_SECRET of the engine"
+
     kind: Literal["herding"]
     base_url: str
     secret_env: str = Field(default="HERDING_NODE_SECRET", pattern=ENVIRONMENT_NAME)

@@ -36,9 +36,6 @@ from herding.nodes.transport import NodeTransport
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 MAX_SMALL_BODY = 64_000
-HEADER_ENCODING = "latin-1"
-"""The encoding of headers in HTTP; without it, httpx tries out several for each request and response."""
-
 MAX_HEADERS = 50
 MAX_HEADER_CHARS = 8_000
 
@@ -119,9 +116,7 @@ async def open_response(transport: httpx.AsyncBaseTransport, request: httpx.Requ
     The caller closes the response, and reads it with `herding.nodes.responses.decompress.body_of`. Works below
     `httpx.AsyncClient`, whose redirects, cookies and hooks take longer than the request itself.
     """
-    request.headers.encoding = HEADER_ENCODING
     response = await transport.handle_async_request(request)
-    response.headers.encoding = HEADER_ENCODING
     try:
         if not 200 <= response.status_code < 300:  # some servers respond with 201 to a POST
             raise await status_error(response, node)

@@ -39,6 +39,8 @@ class LocalConfig(NodeConfig):
     of models of sentence-transformers.
     """
 
+    label: ClassVar[str] = "Local engine"
+
     kind: Literal["local"]
     model: str = "herding/cria"
     resident: list[str] = Field(default_factory=list)

@@ -21,7 +21,6 @@ MAX_SECRET_CHARS, MAX_SECRETS = 4_000, 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_FILE_ONLY_FIELDS = {"api_key_env", "secret_env", "ca_file", "proxy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,11 @@ def config_models(config: RemoteConfig) -> tuple[str, ...]:
 def reading_models(config: RemoteConfig) -> tuple[str, ...]:
     """Return the embedding models and rerankers in a configuration."""
     return (*getattr(config, "embedding_models", ()), *getattr(config, "rerank_models", ()))
+
+
+def is_file_only(field: str) -> bool:
+    """True if a field is allowed in the nodes file alone: names of environment variables, and the network."""
+    return field.endswith("_env") or field in ("ca_file", "proxy")
 
 
 def spec_url(fields: Mapping[str, Any]) -> str:
@@ -97,7 +101,7 @@ def read_spec(fields: Mapping[str, Any], secrets: Mapping[str, str]) -> NodeSpec
     kind = REMOTE_KINDS.get(str(words.get("kind")))
     if kind is None:
         raise _unknown_kind()
-    if file_only := sorted(_FILE_ONLY_FIELDS & words.keys()):
+    if file_only := sorted(filter(is_file_only, words)):
         message = f"'{file_only[0]}' is only allowed in the nodes file."
         if file_only[0].endswith("_env"):
             message += " Send the secret itself as 'secret'."

@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 import ssl
 from contextvars import ContextVar
-from typing import Any
-from weakref import WeakSet
+from typing import Any, Self
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
-from httpx_aiohttp import AiohttpTransport
 
 MAX_CONNECTIONS = 256
 KEEPALIVE_SECONDS = 15.0
+HEADER_ENCODING = "latin-1"
+"""The encoding of headers in HTTP; without it, httpx tries out several for each response."""
 
 _reused: ContextVar[bool] = ContextVar("reused")
 """True if the request of this task uses a kept-alive connection."""
@@ -28,17 +28,18 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.RequestError]], ...] = (
     (aiohttp.ClientHttpProxyError, httpx.ProxyError),
     (aiohttp.InvalidURL, httpx.UnsupportedProtocol),
     (aiohttp.NonHttpUrlClientError, httpx.UnsupportedProtocol),
+    (aiohttp.ClientPayloadError, httpx.ReadError),
     (aiohttp.ClientOSError, httpx.ReadError),
     (aiohttp.ClientError, httpx.RemoteProtocolError),
 )
 """The httpx error for each aiohttp error; the first match counts."""
 
 
-class NodeTransport(AiohttpTransport):
+class NodeTransport(httpx.AsyncBaseTransport):
     """Sends requests without redirects, cookies, decompression or credentials from the environment.
 
-    Adds to httpx-aiohttp what its users would notice: exact error classes, because failover depends on them; one retry
-    when the server closes a kept-alive connection before it responds; an error when a response breaks HTTP framing.
+    Errors have exact classes, because failover depends on them. A request is sent once more when the server closes a
+    kept-alive connection before it responds. A response that breaks HTTP framing ends with an error.
     `resolver` looks up the host of every new connection. `context` has the certificate authorities. With `proxy`, the
     URL of an HTTP proxy, all requests go through it; it looks up the hosts then.
     """
@@ -50,30 +51,86 @@ class NodeTransport(AiohttpTransport):
         context: ssl.SSLContext | None = None,
         proxy: str | None = None,
     ) -> None:
-        context = context or _ssl_context()
-        super().__init__(
-            verify=context,
-            proxy=_proxy(proxy) if proxy else None,
-            client=functools.partial(_new_session, resolver, context),
-        )
+        self._resolver, self._context = resolver, context or _ssl_context()
+        self.proxy = proxy
+        self._proxy_options = _proxy_options(proxy) if proxy else {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Return the response as soon as its head has arrived."""
+        body = request.stream  # `request.aread` takes as long as all else here
+        content = b"".join(body) if isinstance(body, httpx.ByteStream) else await request.aread()
+        try:
+            response = await self._send(request, content)
+        except aiohttp.ClientError as error:
+            raise _httpx_error(error) from error
+        made = httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
+        made.headers.encoding = HEADER_ENCODING
+        return made
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._session:
+            await self._session.close()
+
+    async def _send(self, request: httpx.Request, content: bytes) -> aiohttp.ClientResponse:
+        """Send a request, once more if a kept-alive connection turns out to be closed."""
+        timeout = request.extensions.get("timeout", {})
+        self._session = session = self._session or self._open()
+        raw = request.headers.raw
+        send = functools.partial(
+            session.request,
+            request.method,
+            str(request.url),
+            headers=[(name.decode(HEADER_ENCODING), value.decode(HEADER_ENCODING)) for name, value in raw],
+            data=content or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                connect=timeout.get("pool"), sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
+            ),
+            **self._proxy_options,
+        )
         _reused.set(False)
         try:
-            return await super().handle_async_request(request)
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            if not self._can_retry(error):
-                raise _httpx_error(error, request) from error
-        try:
-            return await super().handle_async_request(request)
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            raise _httpx_error(error, request) from error
+            return await send()
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not _reused.get() or session.closed:
+                raise
+            return await send()
 
-    def _can_retry(self, error: Exception) -> bool:
-        disconnected = isinstance(error.__cause__, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-        closed = isinstance(self.client, aiohttp.ClientSession) and self.client.closed
-        return disconnected and _reused.get() and not closed
+    def _open(self) -> aiohttp.ClientSession:
+        connector = _Connector(
+            limit=MAX_CONNECTIONS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            ssl=self._context,
+            resolver=self._resolver or aiohttp.ThreadedResolver(),
+            use_dns_cache=self._resolver is None,
+        )
+        jar = aiohttp.DummyCookieJar()
+        return aiohttp.ClientSession(connector=connector, cookie_jar=jar, trust_env=False, auto_decompress=False)
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, as the server sends it; an iterator of what has arrived."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response, self._content = response, response.content
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._content.readany()
+        except aiohttp.ClientError as error:
+            raise _httpx_error(error) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def aclose(self) -> None:
+        self._response.release()
+        await self._response.wait_for_close()
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -83,13 +140,12 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(**options)
         protocol: type[ResponseHandler] = _Protocol
         self._factory = functools.partial(protocol, loop=self._loop)
-        self._used = WeakSet[ResponseHandler]()
 
     async def connect(self, *args: Any, **kwargs: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(*args, **kwargs)
-        if (protocol := connection.protocol) is not None:
-            _reused.set(protocol in self._used)
-            self._used.add(protocol)
+        if isinstance(protocol := connection.protocol, _Protocol):
+            _reused.set(protocol.used)
+            protocol.used = True
         return connection
 
 
@@ -98,6 +154,9 @@ class _Protocol(ResponseHandler):
 
     Resumes only what was paused: aiohttp resumes for each HTTP chunk that is read, a tenth of the cost of a response.
     """
+
+    used = False
+    """True from the first request on."""
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         super().set_exception(exc, *cause)
@@ -110,24 +169,14 @@ class _Protocol(ResponseHandler):
             super().resume_reading(resume_parser)
 
 
-def _new_session(resolver: AbstractResolver | None, context: ssl.SSLContext) -> aiohttp.ClientSession:
-    connector = _Connector(
-        limit=MAX_CONNECTIONS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        ssl=context,
-        resolver=resolver or aiohttp.ThreadedResolver(),
-        use_dns_cache=resolver is None,
-    )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    """Return a proxy whose credentials are in a header, which aiohttp sends as Proxy-Authorization to it alone."""
+def _proxy_options(url: str) -> dict[str, Any]:
+    """Return the options for a proxy; its credentials are in a header, which aiohttp sends to it alone."""
     given = httpx.Proxy(url)
-    if given.raw_auth is None:
-        return given
-    user, password = (part.decode() for part in given.raw_auth)
-    return httpx.Proxy(given.url, headers={"Authorization": aiohttp.encode_basic_auth(user, password)})
+    options: dict[str, Any] = {"proxy": str(given.url)}
+    if given.raw_auth is not None:
+        user, password = (part.decode() for part in given.raw_auth)
+        options["proxy_headers"] = {"Authorization": aiohttp.encode_basic_auth(user, password)}
+    return options
 
 
 @functools.cache
@@ -135,13 +184,11 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _httpx_error(error: Exception, request: httpx.Request) -> httpx.RequestError:
-    cause = error if isinstance(error, aiohttp.ClientError) else error.__cause__
-    kind = next((kind for source, kind in _ERRORS if isinstance(cause, source)), httpx.ReadError)
-    return kind(_message(cause or error), request=request)
+def _httpx_error(error: aiohttp.ClientError) -> httpx.RequestError:
+    return next(kind for source, kind in _ERRORS if isinstance(error, source))(_message(error))
 
 
-def _message(error: BaseException) -> str:
+def _message(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy responded with HTTP {error.status} {error.message}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

@@ -18,19 +18,21 @@ from herding.yaml_files import FieldError, StrictModel
 
 
 class Checks(StrictModel):
-    """The checks of a prompt: what a good response looks like. `plugins` are those of plugins, with their arguments."""
+    """The checks of a prompt: what a good response looks like. Descriptions are the help of the fields on the page."""
 
-    stop_marker: str | None = Field(default=None, min_length=1, max_length=100)
-    max_words: int | None = Field(default=None, ge=1)
-    max_chars: int | None = Field(default=None, ge=1)
-    json_schema: dict[str, Any] | None = None
-    regex: str | None = None
-    choices: list[Annotated[str, Field(min_length=1, max_length=1_000)]] | None = Field(
-        default=None, min_length=1, max_length=1_000
+    stop_marker: str | None = Field(
+        default=None, min_length=1, max_length=100, description="Text that ends the response; it is removed"
     )
-    ignore_case: bool | None = None
+    max_words: int | None = Field(default=None, ge=1, description="Maximum number of words")
+    max_chars: int | None = Field(default=None, ge=1, description="Maximum number of characters")
+    json_schema: dict[str, Any] | None = Field(default=None, description="JSON Schema of a JSON response")
+    regex: str | None = Field(default=None, description="Pattern that the response must contain; ^...$ for all of it")
+    choices: list[Annotated[str, Field(min_length=1, max_length=1_000)]] | None = Field(
+        default=None, min_length=1, max_length=1_000, description="Allowed responses"
+    )
+    ignore_case: bool | None = Field(default=None, description="Compare choices without case")
     plugins: dict[Annotated[str, Field(min_length=1, max_length=100)], Any] | None = Field(
-        default=None, min_length=1, max_length=20
+        default=None, min_length=1, max_length=20, description="Checks of plugins with their arguments, as JSON"
     )
 
     @field_validator("json_schema")

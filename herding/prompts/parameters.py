@@ -37,19 +37,23 @@ class PromptParameters(StrictModel):
     takes. A value that clients send for the default, such as a `max_tokens` of -1, counts as not set.
     """
 
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0, le=10_000)
-    max_tokens: int | None = Field(default=None, ge=1, le=100_000)
-    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=16)
-    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    temperature: float | None = Field(default=None, ge=0, le=2, description="0 = most deterministic, 2 = most random")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Nucleus sampling, 0-1")
+    top_k: int | None = Field(default=None, ge=0, le=10_000, description="Sample from the top K tokens")
+    max_tokens: int | None = Field(default=None, ge=1, le=100_000, description="Maximum output tokens")
+    stop: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=16, description="Stop sequences"
+    )
+    seed: int | None = Field(default=None, ge=0, le=2**63 - 1, description="Fixed seed for repeatable output")
     max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
+    min_p: float | None = Field(
+        default=None, ge=0, le=1, description="Minimum probability relative to the top token, 0-1"
+    )
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2; more = new topics")
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, description="-2 to 2; more = less repetition")
+    repetition_penalty: float | None = Field(default=None, gt=0, le=10, description="1 = none, more = less repetition")
     logit_bias: dict[str, float] | None = None
-    n: int | None = Field(default=None, ge=1, le=128)
+    n: int | None = Field(default=None, ge=1, le=128, description="Number of responses")
     best_of: int | None = Field(default=None, ge=1, le=128)
     logprobs: bool | int | None = None
     top_logprobs: int | None = Field(default=None, ge=0)
@@ -79,7 +83,9 @@ class PromptParameters(StrictModel):
     prompt_cache_key: str | None = None
     min_tokens: int | None = Field(default=None, ge=0)
     ignore_eos: bool | None = None
-    extra_body: dict[str, Any] | None = Field(default=None, max_length=100)
+    extra_body: dict[str, Any] | None = Field(
+        default=None, max_length=100, description="Other parameters of the server, as JSON"
+    )
 
     @model_validator(mode="before")
     @classmethod

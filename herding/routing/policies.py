@@ -22,13 +22,7 @@ from herding.routing.shares import draw, success_shares
 from herding.routing.stars import Posterior, compute_posterior
 
 STARS = "stars"
-SUCCESS_SHARE = "success_share"
-ROUND_ROBIN = "round_robin"
-RANDOM = "random"
-LEAST_BUSY = "least_busy"
-
-POLICIES = (STARS, SUCCESS_SHARE, ROUND_ROBIN, RANDOM, LEAST_BUSY)
-"""The policies of this package."""
+"""The policy of prompts that name none."""
 
 PINNED = "pinned"
 ONLY = "only"
@@ -108,13 +102,7 @@ class BuiltInPolicies:
     @hookimpl
     def herding_routing_policies(self) -> dict[str, Policy]:
         """Return the policies."""
-        return {
-            STARS: by_stars,
-            SUCCESS_SHARE: by_success,
-            ROUND_ROBIN: in_turn,
-            RANDOM: at_random,
-            LEAST_BUSY: by_load,
-        }
+        return {name: policy.choose for name, policy in BUILT_IN.items()}
 
 
 class ResultCache(Generic[V]):
@@ -200,8 +188,12 @@ class Policies:
 
     def is_open(self, policy: str) -> bool:
         """Return whether a policy decides only when a request comes, so that it has no shares before."""
-        is_own = policy in POLICIES or self._plugins.missing("routing policy", policy) is not None
-        return policy == LEAST_BUSY or not is_own
+        found = self._used(policy)
+        return found is None or found.shares is None
+
+    def _used(self, policy: str) -> BuiltInPolicy | None:
+        """Return the policy of this package that chooses, `stars` where one is not installed; None for a plugin's."""
+        return BUILT_IN.get(policy if self._plugins.missing("routing policy", policy) is None else STARS)
 
     def posterior(self, prompt: str, models: Sequence[str], settings: RoutingSettings) -> Posterior:
         """Return what stars and signals say about models on a prompt; cached until the evidence changes."""
@@ -226,13 +218,9 @@ class Policies:
         names = tuple(models)
         if settings.pinned in names:
             return {name: float(name == settings.pinned) for name in names}
-        if settings.policy == SUCCESS_SHARE:
-            shares = self.success_shares(prompt, names, settings)
-        elif settings.policy == STARS or self._plugins.missing("routing policy", settings.policy):
-            shares = self.star_shares(prompt, names, settings)
-        else:
-            shares = (1 / len(names),) * len(names)
-        return dict(zip(names, shares, strict=True))
+        policy = self._used(settings.policy)
+        shares = policy.shares if policy and policy.shares else _equal
+        return dict(zip(names, shares(self, prompt, names, settings), strict=True))
 
     def estimates(self, prompt: str, models: Sequence[str], settings: RoutingSettings) -> tuple[ModelEstimate, ...]:
         """Return the estimate of each model on a prompt, in their order."""
@@ -331,6 +319,37 @@ def by_load(query: RoutingQuery) -> RoutingChoice:
     """Choose the model with the least load."""
     order = tuple(sorted(query.models, key=lambda model: query.busy.get(model, 0.0)))
     return RoutingChoice(order, None, f"{order[0]} is the least busy model")
+
+
+def _equal(_policies: Policies, _prompt: str, models: tuple[str, ...], _settings: RoutingSettings) -> tuple[float, ...]:
+    return (1 / len(models),) * len(models)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInPolicy:
+    """A policy of this package, and what it does in a few words.
+
+    `shares` returns the probability of each model before a request comes; None where only the request decides.
+    """
+
+    choose: Policy
+    about: str
+    shares: Callable[[Policies, str, tuple[str, ...], RoutingSettings], tuple[float, ...]] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """True if its shares follow the evidence."""
+        return self.shares not in (None, _equal)
+
+
+BUILT_IN = {
+    STARS: BuiltInPolicy(by_stars, "by ratings, failures, checks and latency", Policies.star_shares),
+    "success_share": BuiltInPolicy(by_success, "by the share of successful requests", Policies.success_shares),
+    "round_robin": BuiltInPolicy(in_turn, "each model in turn", _equal),
+    "random": BuiltInPolicy(at_random, "random choice", _equal),
+    "least_busy": BuiltInPolicy(by_load, "least busy node first"),
+}
+"""The policies of this package by name."""
 
 
 def _order(first: str, quality: Mapping[str, float]) -> tuple[str, ...]:

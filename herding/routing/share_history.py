@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from herding.routing.policies import STARS, SUCCESS_SHARE, Policies, RoutingSettings
+from herding.routing.policies import BUILT_IN, Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import ModelCounts, Record
 
 MAX_STEPS = 40
 """Points of a history; between two of them lie several responses if there are more."""
-
-LEARNED = frozenset({STARS, SUCCESS_SHARE})
-"""The policies whose shares follow the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,8 @@ def replay_shares(
 
     Empty if the shares do not follow the evidence, or there is nothing to compare.
     """
-    samples = evidence.samples
-    if settings.policy not in LEARNED or settings.pinned in models or len(models) < 2 or not samples:
+    samples, policy = evidence.samples, BUILT_IN.get(settings.policy)
+    if policy is None or not policy.learns or settings.pinned in models or len(models) < 2 or not samples:
         return ()
     time = [samples[0][0].at]
     record = Record(others=evidence.others)

@@ -223,7 +223,7 @@ class Selector:
         model = choice.order[0]
         names = [name for name, served in free.items() if model in served]
         node = names[0] if len(names) == 1 else balance.pick_node(names, self._fleet.slots.load, self._fleet.rng)
-        considered = self._considered(state, choice, advertised, models)
+        considered = self._considered(state, choice, advertised, models, {} if last else free)
         return self._assign(state, choice, Candidate(model, node), len(names), considered, last=last)
 
     def _free(self, serving: Advertised, *, last: bool = False) -> dict[str, tuple[str, ...]]:
@@ -272,8 +272,14 @@ class Selector:
         return found
 
     def _considered(
-        self, state: RoutingState, choice: Choice, advertised: Advertised, models: Sequence[str]
+        self,
+        state: RoutingState,
+        choice: Choice,
+        advertised: Advertised,
+        models: Sequence[str],
+        free: Mapping[str, Sequence[str]],
     ) -> tuple[Considered, ...]:
+        """Return all candidates with the reasons against them; those on `free` nodes have none."""
         found: list[Considered] = []
         for model in models:
             serving = [node.name for node, listed in advertised.items() if model in listed]
@@ -282,7 +288,8 @@ class Selector:
                 coming = [node.name for node in advertised if model in node.expects]
                 found.append(Considered(model, None, share, f"{coming[0]} loads it" if coming else "no node serves it"))
             for name in serving:
-                found.append(Considered(model, name, share, self._exclusion(state, Candidate(model, name))))
+                excluded = None if model in free.get(name, ()) else self._exclusion(state, Candidate(model, name))
+                found.append(Considered(model, name, share, excluded))
         return tuple(found)
 
     def _exclusion(self, state: RoutingState, candidate: Candidate) -> str | None:

@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
     DBAPIError,
     DisconnectionError,
     NoSuchModuleError,
+    OperationalError,
     SQLAlchemyError,
     StatementError,
 )
@@ -297,7 +298,12 @@ def _configure_writer(url: URL, connection: Any, _record: object) -> None:
 
 
 def _begin(statement: str, connection: Connection) -> None:
-    connection.exec_driver_sql(statement)
+    """Begin a transaction of SQLite, whose driver would begin it at some statements only."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.execute(statement)  # `exec_driver_sql` takes longer than the database
+    except sqlite.DRIVER.Error as error:
+        raise OperationalError(statement, None, error) from error
 
 
 def _engine(url: URL, *, pool_size: int) -> Engine:

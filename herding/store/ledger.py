@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, d
 from herding.errors import LimitError
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
-from herding.store.windows import Sum, Windows
+from herding.store.windows import Entry, Sum, Windows
 from herding.store.writer import Batch, Rows
 from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse, format_dollars
 
@@ -76,19 +76,18 @@ def reserve(
     `cost` is in nano-dollars; `requests` is the number that it counts for. An entry is never earlier than the account's
     latest one: a clock that goes back frees nothing.
     """
-    account = storable(account)
+    account, request_id = storable(account), row["id"]
     windows = Windows.of(batch)
-    if windows.contains(row["id"]):  # entered by a commit whose acknowledgement was lost
+    if windows.contains(request_id):  # entered by a commit whose acknowledgement was lost
         return
     clocked = clock()
-    now = windows.now(account, clocked)
-    entry: Row = {"request_id": row["id"], "principal": account, "at": now, "settled": False}
-    entry |= {"tokens": max(0, tokens), "cost": max(0, cost), "requests": max(1, requests)}
-    refusals = _too_large_for(entry, limits) or [_refusal(batch, windows, entry, limit, clocked) for limit in limits]
-    if worst := max(filter(None, refusals), key=lambda error: error.retry_after, default=None):
-        raise worst
-    windows.enter(entry)
-    batch.add({"reserve": [entry], "begin": [row]})
+    entry = Entry(account, windows.now(account, clocked), max(1, requests), max(0, tokens), max(0, cost))
+    refusals = [error for limit in limits if (error := _too_large(limit, entry))]
+    refusals = refusals or [error for limit in limits if (error := _refusal(batch, windows, entry, limit, clocked))]
+    if refusals:
+        raise max(refusals, key=lambda error: error.retry_after)
+    windows.enter(request_id, entry)
+    batch.add({"reserve": [_row(request_id, entry)], "begin": [row]})
 
 
 def settle(batch: Batch, rows: Rows) -> None:
@@ -145,30 +144,35 @@ def _use(connection: Connection, principal: str, limit: Limit, now: int) -> Limi
     return LimitUse(limit, int(used), None if oldest is None else oldest + _interval(limit))
 
 
-def _too_large_for(entry: Row, limits: Sequence[Limit]) -> list[LimitError | None]:
-    """Return an error for each limit that the entry alone exceeds; waiting does not help."""
-    return [_too_large(limit, wanted) for limit in limits if (wanted := _amount(entry, limit)) > limit.limit]
+def _row(request_id: str, entry: Entry) -> Row:
+    """Return the row of an entry whose request runs."""
+    return {
+        "request_id": request_id,
+        "principal": entry.account,
+        "at": entry.at,
+        "tokens": entry.token,
+        "settled": False,
+        "cost": entry.cost,
+        "requests": entry.request,
+    }
 
 
-def _amount(entry: Row, limit: Limit) -> int:
-    """Return the amount that an entry takes of a limit."""
-    return int({"request": entry["requests"], "token": entry["tokens"], "cost": entry["cost"]}[limit.type])
+def _amount(of: Entry | Sum, limit: Limit) -> int:
+    """Return the amount that an entry takes of a limit, or that a sum of entries takes."""
+    amount: int = getattr(of, limit.type)
+    return amount
 
 
-def _refusal(batch: Batch, windows: Windows, entry: Row, limit: Limit, clocked: int) -> LimitError | None:
+def _refusal(batch: Batch, windows: Windows, entry: Entry, limit: Limit, clocked: int) -> LimitError | None:
     """Return the error of a limit that does not allow an entry, else None."""
-    account, now, wanted = entry["principal"], entry["at"], _amount(entry, limit)
-    if _used(windows.sum(account, _interval(limit), now, exact=False), limit) + wanted <= limit.limit:
+    account, now, wanted, interval = entry.account, entry.at, _amount(entry, limit), _interval(limit)
+    if _amount(windows.sum(account, interval, now, exact=False), limit) + wanted <= limit.limit:
         return None
-    used = _used(windows.sum(account, _interval(limit), now), limit)
+    used = _amount(windows.sum(account, interval, now), limit)
     excess = used + wanted - limit.limit
     if excess <= 0:
         return None
     return _exhausted(limit, used, wanted, _freed_at(batch.flush(), account, limit, now, excess) - clocked)
-
-
-def _used(found: Sum, limit: Limit) -> int:
-    return {"request": found.requests, "token": found.tokens, "cost": found.cost}[limit.type]
 
 
 def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, excess: int) -> int:
@@ -186,7 +190,11 @@ def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError
     return LimitError(message, retry_after=seconds)
 
 
-def _too_large(limit: Limit, wanted: int) -> LimitError:
+def _too_large(limit: Limit, entry: Entry) -> LimitError | None:
+    """Return the error of a limit that an entry alone exceeds, so that waiting does not help; else None."""
+    wanted = _amount(entry, limit)
+    if wanted <= limit.limit:
+        return None
     amount = _quantity(limit, wanted).partition(" ")[0]
     message = f"This request alone is larger than the limit: it may take {amount} of {_describe(limit)}."
     advice = "Ask for a higher limit." if limit.type == "request" else "Shorten it, or lower max_tokens."

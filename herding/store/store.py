@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from filelock import FileLock
-from sqlalchemy import URL, UpdateBase, bindparam, update
+from sqlalchemy import URL, UpdateBase, bindparam, true, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from herding.errors import HerdingError, StoreError
@@ -366,7 +366,7 @@ def _statements(dialect: str) -> dict[str, UpdateBase]:
         "attempt": upsert(dialect, tables.attempt),
         "settle": update(tables.ledger)
         .where(entry)
-        .values(tokens=bindparam("used"), cost=bindparam("spent"), requests=bindparam("called"), settled=True),
+        .values(tokens=bindparam("used"), cost=bindparam("spent"), requests=bindparam("called"), settled=true()),
         "search": search_index.enqueue(dialect),
     }
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
-from herding.store.rows import Row
 from herding.store.tables import ledger
 from herding.store.writer import Batch
 
@@ -29,27 +28,29 @@ _BETWEEN = select(
 _ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.requests, ledger.c.tokens, ledger.c.cost)
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """What a request takes of each type of limit, and the instant from which it counts."""
+
     account: str
     at: int
-    requests: int
-    tokens: int
+    request: int
+    token: int
     cost: int
 
 
 @dataclass(slots=True)
 class Sum:
-    """The number of requests entered after `begin`, their tokens, and their cost in nano-dollars."""
+    """What the entries after `begin` take of each type of limit: requests, tokens, and cost in nano-dollars."""
 
     begin: int
-    requests: int
-    tokens: int
+    request: int
+    token: int
     cost: int
 
     def add(self, requests: int, tokens: int, cost: int, sign: int = 1) -> None:
         """Add (`sign` 1) or subtract (-1) amounts."""
-        self.requests += sign * requests
-        self.tokens += sign * tokens
+        self.request += sign * requests
+        self.token += sign * tokens
         self.cost += sign * cost
 
 
@@ -66,7 +67,7 @@ class Windows:
         self._version = version
         self._latest: dict[str, int] = {}
         self._sums: dict[str, dict[int, Sum]] = {}
-        self._running: dict[str, _Entry] = {}
+        self._running: dict[str, Entry] = {}
 
     @classmethod
     def of(cls, batch: Batch) -> Windows:
@@ -107,27 +108,26 @@ class Windows:
             self._move(found, account, begin)
         return found
 
-    def enter(self, entry: Row) -> None:
+    def enter(self, request_id: str, entry: Entry) -> None:
         """Add an entry that is about to be written."""
-        made = _Entry(entry["principal"], entry["at"], entry["requests"], entry["tokens"], entry["cost"])
-        self._running[entry["request_id"]] = made
-        self._latest[made.account] = made.at
-        self._add(made, made.requests, made.tokens, made.cost)
+        self._running[request_id] = entry
+        self._latest[entry.account] = entry.at
+        self._add(entry, entry.request, entry.token, entry.cost)
 
     def settle(self, request_id: str, called: int, used: int, spent: int) -> None:
         """Replace the reserved requests, tokens and nano-dollars of an entry by those that were used."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, called - found.requests, used - found.tokens, spent - found.cost)
+            self._add(found, called - found.request, used - found.token, spent - found.cost)
 
     def cancel(self, request_id: str) -> None:
         """Subtract an entry that is about to be deleted."""
         found = self._running.pop(request_id, None) or self._find_foreign(request_id)
         if found:
-            self._add(found, -found.requests, -found.tokens, -found.cost)
+            self._add(found, -found.request, -found.token, -found.cost)
             self._latest.pop(found.account, None)
 
-    def _add(self, entry: _Entry, requests: int, tokens: int, cost: int) -> None:
+    def _add(self, entry: Entry, requests: int, tokens: int, cost: int) -> None:
         for found in self._sums.get(entry.account, {}).values():
             if entry.at > found.begin:
                 found.add(requests, tokens, cost)
@@ -143,13 +143,13 @@ class Windows:
         requests, tokens, cost = self._batch.flush().execute(_BETWEEN, between).one()
         return int(requests), int(tokens), int(cost)
 
-    def _find_foreign(self, request_id: str) -> _Entry | None:
+    def _find_foreign(self, request_id: str) -> Entry | None:
         """Read an entry that another process made; it matters only if there are sums that may include it."""
         return self._find(request_id) if self._sums else None
 
-    def _find(self, request_id: str) -> _Entry | None:
+    def _find(self, request_id: str) -> Entry | None:
         found = self._batch.flush().execute(_ENTRY.where(ledger.c.request_id == request_id)).first()
-        return _Entry(*found) if found else None
+        return Entry(*found) if found else None
 
 
 def _version(batch: Batch) -> int | None:

@@ -41,21 +41,22 @@ class RowWriter:
         compiled = statement.compile(dialect=dialect)
         if not isinstance(compiled, SQLCompiler):
             raise TypeError(f"not an SQL statement: {statement}")
-        self._text, self._order, self._constants = str(compiled), compiled.positiontup, compiled.params
+        self._text, self._by_position = str(compiled), compiled.positiontup is not None
         types = {name: bind.type.dialect_impl(dialect) for bind, name in compiled.bind_names.items()}
-        processors = {name: type_.bind_processor(dialect) for name, type_ in types.items()}
-        self._processors = [(name, process) for name, process in processors.items() if process]
+        self._names = compiled.positiontup or list(types)
+        processors = [types[name].bind_processor(dialect) for name in self._names]
+        self._processors = [(place, process) for place, process in enumerate(processors) if process]
 
     def write(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Run the statement for all rows."""
+        """Run the statement for all rows, which have a value for each of its parameters."""
         connection.exec_driver_sql(self._text, [self._parameters(row) for row in rows])
 
     def _parameters(self, row: Row) -> Any:
         """Return the values of a row in the form that the driver takes: by position or by name."""
-        values = {**self._constants, **row}
-        for name, process in self._processors:
-            values[name] = process(values[name])
-        return values if self._order is None else tuple([values[name] for name in self._order])
+        values = [row[name] for name in self._names]
+        for place, process in self._processors:
+            values[place] = process(values[place])
+        return tuple(values) if self._by_position else dict(zip(self._names, values, strict=True))
 
 
 class Batch:
@@ -259,7 +260,7 @@ def _add(batch: Batch, job: _Job) -> _Result:
 
 
 def _perform(connection: Connection, result: _Result) -> _Result:
-    """Run the job's task; an error of ours undoes that task only."""
+    """Run the job's task, if it has one; an error of ours undoes that task only."""
     if result.job.task is None:
         return result
     try:

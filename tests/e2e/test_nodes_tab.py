@@ -55,14 +55,14 @@ def ask(app: RunningApp, model: str) -> httpx.Response:
 
 def test_a_node_is_tried_added_used_and_removed(app: RunningApp, page: Page, server: AnyServer) -> None:
     opened(page, app)
-    page.locator("#node-kind").select_option(label="Any HTTP API (template)")
+    page.locator("#node-kind").select_option(label="HTTP template")
     expect(page.locator("#node-template")).to_be_visible(timeout=LONG)
     fill(page, name="glm", url=f"{server.url}/api/generate", models="chatglm2-6b", prompt="who are you?")
     page.locator("#node-test").click()
     expect(page.locator("#node-result")).to_contain_text("You said: who are you?", timeout=LONG)
     expect(page.locator("#node-result")).to_contain_text("HTTP 200")
     page.locator("#node-add").click()
-    expect(page.locator("#node-result")).to_contain_text("glm (Any HTTP API (template)) added", timeout=LONG)
+    expect(page.locator("#node-result")).to_contain_text("glm (HTTP template) added", timeout=LONG)
     expect(page.locator("#node-name")).to_have_value("")
     expect(card(page, "glm")).to_contain_text("chatglm2-6b", timeout=LONG)
     expect(page.locator("#nodes-events")).to_contain_text("Added", timeout=LONG)
@@ -86,7 +86,7 @@ def test_a_node_that_refuses_its_key_is_retried_in_the_page(app: RunningApp, pag
     opened(page, app)
     fill(page, name="hosted", url=hosted.url, models="status:401", secret=KEY)
     page.locator("#node-add").click()
-    expect(page.locator("#node-result")).to_contain_text("hosted (OpenAI-compatible server) added", timeout=LONG)
+    expect(page.locator("#node-result")).to_contain_text("hosted (OpenAI-compatible) added", timeout=LONG)
     assert ask(app, "status:401").status_code == 502
     expect(card(page, "hosted")).to_contain_text("Key rejected", timeout=LONG)
     expect(page.locator("#nodes-events")).to_contain_text("Key rejected")

@@ -47,7 +47,10 @@ async def node(request: pytest.FixtureRequest, faulty: FakeNode) -> AsyncIterato
 
 
 def test_every_kind_of_the_catalog_is_tested() -> None:
-    assert KINDS.keys() - NEEDS_AN_ENGINE <= CASES.keys()
+    missing = KINDS.keys() - NEEDS_AN_ENGINE - CASES.keys()
+    assert not missing, f"add a node of the kind {', '.join(missing)} to CASES"
+    unnamed = [kind for kind, config in KINDS.items() if not config.label]
+    assert not unnamed, f"give the config class of {', '.join(unnamed)} a label"
 
 
 def templated(url: str) -> TemplateConfig:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
 
@@ -182,21 +181,16 @@ async def test_a_kept_connection_that_closes_under_a_request_is_replaced() -> No
 
 
 async def test_a_kept_connection_that_closes_as_its_client_is_closed_is_not_replaced() -> None:
-    class Hurried(NodeTransport):
-        def _can_retry(self, error: Exception) -> bool:
-            assert super()._can_retry(error)
-            assert isinstance(self.client, aiohttp.ClientSession)
-            self.client._connector = None  # closed meanwhile
-            return super()._can_retry(error)
-
-    async def closes_at_the_second(connection: Connection) -> None:
+    async def client_leaves_at_the_second(connection: Connection) -> None:
         await connection.request()
         connection.send(OK)
         await connection.request()
+        await transport.aclose()
 
+    transport = NodeTransport()
     async with (
-        serving(closes_at_the_second) as (url, seen),
-        http.client(PATIENT, base_url=url, transport=Hurried()) as client,
+        serving(client_leaves_at_the_second) as (url, seen),
+        http.client(PATIENT, base_url=url, transport=transport) as client,
     ):
         await client.post("/", json={})
         with pytest.raises(httpx.TransportError):

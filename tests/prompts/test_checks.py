@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from herding.prompts.checks import Trimmer, judge
+from herding.prompts.checks import BuiltInChecks, Trimmer, judge
 from herding.prompts.model import Checks
 from herding.values import CheckResult
 from tests.support.fakenode import FakeNode
@@ -209,6 +209,14 @@ def test_many_items_are_told_apart_as_soon_as_few() -> None:
     began = time.monotonic()
     assert judge(Checks(json_schema={"uniqueItems": True}), answer, marker_seen=False).ok
     assert time.monotonic() - began < 30  # comparing each pair takes minutes
+
+
+def test_every_check_judges_and_says_what_to_enter() -> None:
+    judging = BuiltInChecks().herding_checks().keys()
+    silent = Checks.model_fields.keys() - judging - {"stop_marker", "ignore_case", "plugins"}
+    assert not silent, f"add the function of {sorted(silent)} to _BY_NAME in prompts/checks.py"
+    for name, field in Checks.model_fields.items():
+        assert field.description, f"say what to enter in the description of Checks.{name}"
 
 
 def test_a_remote_reference_is_never_fetched(faulty: FakeNode) -> None:

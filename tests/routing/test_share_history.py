@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from herding.routing.policies import LEAST_BUSY, ROUND_ROBIN, SUCCESS_SHARE, Policies, RoutingSettings
+from herding.routing.policies import Policies, RoutingSettings
 from herding.routing.quality import Sample
 from herding.routing.record import Record
 from herding.routing.share_history import MAX_STEPS, copy_evidence, replay_shares
@@ -30,7 +30,7 @@ def replay(record: Record, models: tuple[str, ...] = MODELS, **settings: Any) ->
     return replay_shares(copy_evidence(record, "p", models), models, RoutingSettings(**settings), now=NOW)
 
 
-@pytest.mark.parametrize("policy", ["stars", SUCCESS_SHARE])
+@pytest.mark.parametrize("policy", ["stars", "success_share"])
 def test_it_ends_with_the_shares_of_now(policy: str) -> None:
     record = learned(12)
     for number in range(9):  # another prompt, which the models are known from
@@ -69,5 +69,5 @@ def test_without_evidence_or_a_choice_there_is_no_course() -> None:
     assert replay(Record()) == ()
     assert replay(learned(5), ("good",)) == ()
     assert replay(learned(5), pinned="good") == ()
-    for policy in (ROUND_ROBIN, LEAST_BUSY):
+    for policy in ("round_robin", "least_busy", "of a plugin"):
         assert replay(learned(5), policy=policy) == ()

@@ -84,7 +84,8 @@ async def test_migrations_make_what_the_tables_say(url: str, path: Path) -> None
     used = schema_engine(parse_url(url))
     with used.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": _is_no_search_index})
-        assert compare_metadata(context, Base.metadata) == []
+        missing = compare_metadata(context, Base.metadata)
+        assert not missing, f"write a migration for these changes of the tables: {missing}"
         declared = {table: connection.exec_driver_sql(_SQL, (table,)).scalar() for table in Base.metadata.tables}
     used.dispose()
     for table in ("attempt", "score", "comment", "ledger", "prompt_label", "prompt_retired", "prompt_file"):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -12,7 +11,7 @@ from fastapi import Response
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
 
-from herding.values import Event, Outcome, Started, StepChanged
+from herding.values import Outcome, Started, StepChanged
 
 Headers = dict[str, str]
 
@@ -44,17 +43,12 @@ def outcome_headers(outcome: Outcome) -> Headers:
     return headers | {"x-herding-ignored": _encode_header(", ".join(outcome.ignored))} if outcome.ignored else headers
 
 
-async def fill_headers(stream: AsyncGenerator[Event, None], headers: Headers) -> AsyncGenerator[Event, None]:
-    """Yield the events of `stream`, and add the routing headers to `headers` as soon as a node took the request."""
-    async with aclosing(stream):
-        async for event in stream:
-            if isinstance(event, Started):
-                headers.update(_routing_headers(event.request_id, event.model, event.node, event.reason))
-                if event.ignored:
-                    headers["x-herding-ignored"] = _encode_header(", ".join(event.ignored))
-            elif isinstance(event, StepChanged):
-                headers["x-request-id"] = event.request_id
-            yield event
+def event_headers(event: Started | StepChanged) -> Headers:
+    """Return the headers of a request of which an event tells: what `outcome_headers` will say, as far as known."""
+    if isinstance(event, StepChanged):
+        return {"x-request-id": event.request_id}
+    headers = _routing_headers(event.request_id, event.model, event.node, event.reason)
+    return headers | {"x-herding-ignored": _encode_header(", ".join(event.ignored))} if event.ignored else headers
 
 
 def _routing_headers(request_id: str, model: str, node: str, reason: str) -> Headers:

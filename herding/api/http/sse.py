@@ -18,8 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from herding.api.http.errors import problem_of
 from herding.api.http.request import until_disconnect
-from herding.api.http.response import Headers
+from herding.api.http.response import Headers, event_headers
 from herding.errors import HerdingError
+from herding.values import Started, StepChanged
 
 T = TypeVar("T")
 
@@ -32,42 +33,53 @@ def encode_event(data: Any, name: str | None = None) -> bytes:
     return format_sse_event(data_str=json.dumps(data), event=name)
 
 
-async def encode_stream(
-    stream: AsyncGenerator[T, None], encode: Callable[[T], bytes], encode_error: Callable[[HerdingError], bytes]
-) -> AsyncGenerator[bytes, None]:
-    """Yield a stream as events. An error before the first one is raised, a later one is the last event."""
-    started = False
-    try:
-        async with aclosing(stream):
-            async for item in stream:
-                yield encode(item)
-                started = True
-    except HerdingError as error:
-        if not started:
-            raise
-        yield encode_error(error)
-
-
 def encode_error(error: HerdingError) -> bytes:
     """Return an error of the native API as its last event."""
     return encode_event(problem_of(error).native().model_dump(), "error")
 
 
 async def event_stream(
-    request: Request, events: AsyncGenerator[bytes, None], headers: Headers | None = None
+    request: Request,
+    stream: AsyncGenerator[T, None],
+    encode: Callable[[T], bytes],
+    encode_error: Callable[[HerdingError], bytes] = encode_error,
 ) -> Response:
-    """Return a response that sends `events` as they come, and closes them when the client disconnects.
+    """Return a response that sends a stream as events as it comes, and closes it when the client disconnects.
 
-    `headers` may be filled until the first event. Raises what comes in the place of that.
+    `encode` returns the events of an item, nothing for one that is not sent. The headers tell of the node that took a
+    request before the first event. Raises what comes in the place of that event; a later error is the last event.
     """
+    headers: Headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    events = _encoded(stream, encode, encode_error, headers)
     try:
         with until_disconnect(request.receive):
             first = await anext(events, b"")
     except BaseException:
         await events.aclose()
         raise
-    no_buffering = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _EventStreamResponse(first, events, no_buffering | (headers or {}))
+    return _EventStreamResponse(first, events, headers)
+
+
+async def _encoded(
+    stream: AsyncGenerator[T, None],
+    encode: Callable[[T], bytes],
+    encode_error: Callable[[HerdingError], bytes],
+    headers: Headers,
+) -> AsyncGenerator[bytes, None]:
+    """Yield a stream as events. An error before the first one is raised, a later one is the last event."""
+    started = False
+    try:
+        async with aclosing(stream):
+            async for item in stream:
+                if isinstance(item, Started | StepChanged):
+                    headers.update(event_headers(item))
+                if event := encode(item):
+                    yield event
+                    started = True
+    except HerdingError as error:
+        if not started:
+            raise
+        yield encode_error(error)
 
 
 class _EventStreamResponse(StreamingResponse):

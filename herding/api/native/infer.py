@@ -16,8 +16,8 @@ from herding import values
 from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import RequestModel, ResponseModel
 from herding.api.http.request import Caller, principal_of, same_origin, until_disconnect
-from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers, to_json
-from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
+from herding.api.http.response import Headers, json_response, outcome_headers, to_json
+from herding.api.http.sse import EVENT_SCHEMA, encode_event, event_stream
 from herding.api.middleware.prompt_links import OTHER_ORIGIN, page_may_run
 from herding.api.native.idempotency import MAX_KEY, IdempotencyCache
 from herding.api.openai.prompt_models import AUTO
@@ -284,11 +284,8 @@ def router(orchestrator: Orchestrator) -> APIRouter:
             return Response(content, headers=headers, media_type="application/json")
         if idempotency_key is not None:
             raise UserError("Streams take no Idempotency-Key. Leave out one of them.")
-        headers = {}
-        events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
-        return await event_stream(
-            request, encode_stream(events, partial(_encode, to_body=to_body), encode_error), headers
-        )
+        encode = partial(_encode, to_body=to_body)
+        return await event_stream(request, orchestrator.pipeline.stream(run, who), encode)
 
     @routes.get(
         "/run/{prompt:path}", response_model=RunPromptResponse, responses=_ERRORS, openapi_extra=_QUERY_OF_VARIABLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field, StrictBool
@@ -14,8 +14,10 @@ from herding.api.http.errors import Responses, error_responses
 from herding.api.http.models import Instant, RequestModel, ResponseModel
 from herding.api.http.request import Caller, until_disconnect
 from herding.api.http.response import json_response
-from herding.api.http.sse import EVENT_SCHEMA, encode_error, encode_event, encode_stream, event_stream
+from herding.api.http.sse import EVENT_SCHEMA, encode_event, event_stream
 from herding.errors import NodeError, NotFoundError, UserError
+from herding.nodes.catalog import REMOTE_KINDS
+from herding.nodes.spec import is_file_only
 from herding.orchestrator import Orchestrator
 from herding.values import LoadProgress, ModelCapabilities, ModelStats, NodeInfo, SmallModel
 
@@ -54,34 +56,30 @@ class LoadModelRequest(RequestModel):
     stream: StrictBool = True
 
 
+def _describe_kinds(schema: JsonDict) -> None:
+    """Add the fields of all kinds of node to a schema, each with its kinds."""
+    properties: Any = schema["properties"]
+    kinds: dict[str, list[str]] = {}
+    for kind, config in REMOTE_KINDS.items():
+        for name, found in config.model_json_schema()["properties"].items():
+            if name in NodeRequest.model_fields or is_file_only(name):
+                continue
+            kinds.setdefault(name, []).append(kind)
+            named = {key: value for key, value in found.items() if key not in ("default", "minItems")}
+            shown = {} if "$ref" in str(found) else named
+            properties[name] = shown if properties.setdefault(name, shown) == shown else {}
+    for name, having in kinds.items():
+        properties[name] = {"title": name, **properties[name], "description": f"for {', '.join(having)}"}
+    schema["examples"] = [{**_NODE, "prompt": "Who are you?"} if "prompt" in properties else _NODE]
+
+
 class NodeRequest(RequestModel):
     """A node with the keys of the nodes file. Keys of other kinds of nodes are refused."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_NODE]})
+    model_config = ConfigDict(extra="allow", json_schema_extra=_describe_kinds)
 
-    kind: Literal["openai", "herding", "template"]
+    kind: str = Field(json_schema_extra={"enum": list(REMOTE_KINDS)})
     name: str
-    models: list[str] = Field(
-        default_factory=list, description="for openai and template; a herding node lists its own models"
-    )
-    base_url: str | None = Field(default=None, description="for openai and herding")
-    embedding_models: list[str] | None = Field(default=None, description="for openai")
-    rerank_models: list[str] | None = Field(default=None, description="for openai")
-    response_format: StrictBool | None = Field(default=None, description="for openai")
-    url: str | None = Field(default=None, description="for template, like the following fields up to `stream`")
-    method: Literal["POST", "GET"] | None = None
-    headers: dict[str, str] | None = None
-    query: dict[str, Any] | None = None
-    body: Any = None
-    response_extract: str | None = None
-    stream: StrictBool | Literal["sse", "lines"] | None = Field(default=None, description="not true")
-    context_length: int | None = None
-    concurrency: int | None = None
-    deadlines: dict[str, float] | None = None
-    auto_switch: dict[str, float] | None = Field(
-        default=None,
-        description="for herding: load models on demand, after `after_seconds` of it, once in `every_minutes`",
-    )
     owner: str | None = None
     secret: str | None = Field(
         default=None,
@@ -97,8 +95,6 @@ class NodeRequest(RequestModel):
 
 class TestNodeRequest(NodeRequest):
     """A node and the prompt to send to it."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_NODE, "prompt": "Who are you?"}]})
 
     prompt: str = Field(default="Hello! Who are you?", max_length=4_000)
 
@@ -274,8 +270,7 @@ def _node_models(orchestrator: Orchestrator) -> APIRouter:
         """
         steps = orchestrator.nodes.load_model(node, body.model, who)
         if body.stream:
-            events = encode_stream(steps, lambda step: encode_event(asdict(step), "progress"), encode_error)
-            return await event_stream(request, events)
+            return await event_stream(request, steps, lambda step: encode_event(asdict(step), "progress"))
         with until_disconnect(request.receive):
             await _wait_for_end(steps)
         return next(info for info in await orchestrator.nodes.list_all(who) if info.name == node)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from fastapi import Request, Response
 
 from herding import values
 from herding.api.http.errors import problem_of
 from herding.api.http.request import until_disconnect
-from herding.api.http.response import Headers, fill_headers, json_response, outcome_headers
-from herding.api.http.sse import encode_event, encode_stream, event_stream
+from herding.api.http.response import json_response, outcome_headers
+from herding.api.http.sse import encode_event, event_stream
 from herding.api.openai.prompt_models import PREFIX, model_of, prompt_request
 from herding.api.openai.requests import ChatRequest, CompletionRequest
 from herding.api.openai.responses import ChatCompletion, ChunkWriter, TextCompletion
@@ -82,32 +81,24 @@ async def _stream(
     request: Request,
     who: Principal,
 ) -> Response:
-    headers: Headers = {}
-    events = fill_headers(orchestrator.pipeline.stream(run, who), headers)
     writer = ChunkWriter(is_chat=isinstance(body, ChatRequest), include_usage=body.include_usage)
-    return await event_stream(request, encode_stream(_chunks(events, writer), _identity, _encode_error), headers)
+    encode = partial(_encode, writer=writer)
+    return await event_stream(request, orchestrator.pipeline.stream(run, who), encode, _encode_error)
 
 
-async def _chunks(events: AsyncGenerator[Event, None], writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case Started():
-                    writer.start(event.request_id, event.model)
-                case Delta(text, (), None):
-                    yield writer.text_event(text)
-                case Delta(_, choices, extra):
-                    writer.extend(extra or {})
-                    for choice in choices:
-                        yield encode_event(writer.choice(choice))
-                case Done(outcome):
-                    for chunk in writer.end(outcome):
-                        yield encode_event(chunk)
-                    yield END
-
-
-def _identity(chunk: bytes) -> bytes:
-    return chunk
+def _encode(event: Event, writer: ChunkWriter) -> bytes:
+    """Return the chunks that an event adds, as events of the stream."""
+    match event:
+        case Delta(text, (), None):
+            return writer.text_event(text)
+        case Delta(_, choices, extra):
+            writer.extend(extra or {})
+            return b"".join([encode_event(writer.choice(choice)) for choice in choices])
+        case Started():
+            writer.start(event.request_id, event.model)
+        case Done(outcome):
+            return b"".join([*map(encode_event, writer.end(outcome)), END])
+    return b""
 
 
 def _encode_error(error: HerdingError) -> bytes:

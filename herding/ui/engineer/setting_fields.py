@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from herding.prompts.checks import Checks
 from herding.prompts.parameters import PromptParameters
 from herding.yaml_files import StrictModel
@@ -14,6 +16,8 @@ from herding.yaml_files import StrictModel
 Kind = Literal["number", "integer", "yes_no", "text", "lines", "json"]
 
 _PLAIN: Mapping[Any, Kind] = {float: "number", int: "integer", bool: "yes_no", str: "text"}
+
+PER_LINE = "one per line; \\n for a line break"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +94,20 @@ def _kind(annotation: Any) -> Kind:
     return "json"
 
 
-def _fields(model: type[StrictModel], info: Mapping[str, str]) -> dict[str, SettingField]:
-    return {
-        name: SettingField(name, _kind(found.annotation), info.get(name, ""))
-        for name, found in model.model_fields.items()
-    }
+def _field(name: str, found: FieldInfo) -> SettingField:
+    kind, info = _kind(found.annotation), found.description or ""
+    return SettingField(name, kind, f"{info}, {PER_LINE}" if info and kind == "lines" else info)
 
 
-PARAMETERS = _fields(
-    PromptParameters,
-    {
-        "temperature": "0 = most deterministic, 2 = most random",
-        "top_p": "Nucleus sampling, 0-1",
-        "top_k": "Sample from the top K tokens",
-        "max_tokens": "Maximum output tokens",
-        "seed": "Fixed seed for repeatable output",
-        "stop": "Stop sequences, one per line; \\n for a line break",
-        "min_p": "Minimum probability relative to the top token, 0-1",
-        "presence_penalty": "-2 to 2; more = new topics",
-        "frequency_penalty": "-2 to 2; more = less repetition",
-        "repetition_penalty": "1 = none, more = less repetition",
-        "n": "Number of responses",
-        "extra_body": "Other parameters of the server, as JSON",
-    },
-)
+def _fields(model: type[StrictModel]) -> dict[str, SettingField]:
+    return {name: _field(name, found) for name, found in model.model_fields.items()}
+
+
+PARAMETERS = _fields(PromptParameters)
 """All parameters of a prompt, by name."""
 
 COMMON_PARAMETERS = ("temperature", "max_tokens", "top_p", "top_k", "seed", "stop")
 """The parameters that most models take, which are shown first."""
 
-CHECKS = _fields(
-    Checks,
-    {
-        "stop_marker": "Text that ends the response; it is removed",
-        "max_words": "Maximum number of words",
-        "max_chars": "Maximum number of characters",
-        "json_schema": "JSON Schema of a JSON response",
-        "regex": "Pattern that the response must contain; ^...$ for all of it",
-        "choices": "Allowed responses, one per line",
-        "ignore_case": "Compare choices without case",
-        "plugins": "Checks of plugins with their arguments, as JSON",
-    },
-)
+CHECKS = _fields(Checks)
 """All checks of a prompt, by name."""

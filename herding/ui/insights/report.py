@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from herding.evaluation.insights import PromptInsights, RoutingPrediction
 from herding.evaluation.version_matrix import NodeModelStats, VersionModelStats
-from herding.routing.policies import LEAST_BUSY, RANDOM, ROUND_ROBIN, STARS, SUCCESS_SHARE, RoutingSettings
+from herding.routing.policies import BUILT_IN, STARS, RoutingSettings
 from herding.ui.kit.charts.bars import percent_text, share_bar
 from herding.ui.kit.format import chip, datetime_tag, duration, el, join, plural
 from herding.ui.kit.links import tab_address
@@ -39,13 +39,6 @@ NOTES = (
     "Check failures: responses that failed a check. Latency excludes time in the queue. "
     "Token counts are means. Cost: the sum of the requests with a known price. Stopped requests are not counted."
 )
-POLICIES = {
-    STARS: "by ratings, failures, checks and latency",
-    SUCCESS_SHARE: "by the share of successful requests",
-    ROUND_ROBIN: "each model in turn",
-    RANDOM: "random choice",
-    LEAST_BUSY: "least busy node first",
-}
 NO_VALUE = el("span", "–", cls="muted")
 
 
@@ -134,7 +127,7 @@ def policy(routing: RoutingSettings) -> Markup:
     exploring = ""
     if routing.policy == STARS:
         exploring = ", exploring" if routing.explore else ", not exploring (always the best model so far)"
-    words = POLICIES.get(routing.policy, "of a plugin")
+    words = BUILT_IN[routing.policy].about if routing.policy in BUILT_IN else "of a plugin"
     parts = ["Policy: ", el("b", routing.policy), " (", words, ")", exploring, ". "]
     pinned = ["Pinned: ", el("b", routing.pinned or "none"), ". "]
     hint = el("span", "To change it, edit ", el("code", "routing:"), " in the prompt's YAML.", cls="muted")
@@ -201,7 +194,7 @@ def _model(model: RoutingPrediction) -> Markup:
     if model.against:
         share = chip(model.against, "calm")
     elif model.share is None:
-        share = el("span", "when least busy", cls="muted")
+        share = el("span", "decided per request", cls="muted")
     else:
         share = share_bar(model.share)
     score = el(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from herding.access.operations import HISTORY, MANAGE_NODES, SWITCH_MODEL
+from herding.nodes.catalog import kind_label
 from herding.ui.kit.charts.bars import meter
 from herding.ui.kit.fields import button, confirm_button
 from herding.ui.kit.format import byte_size, chip, duration, el, key_values, plural, state_chip
@@ -19,13 +20,6 @@ from herding.values.durations import DAY_MS
 MAX_PROMPTS = 8
 """Prompts named on a card; the others are counted."""
 
-KINDS = {
-    "local": "Local engine",
-    "herding": "Remote engine",
-    "openai": "OpenAI-compatible",
-    "template": "HTTP template",
-    "echo": "Echo (test)",
-}
 _HEALTH = {
     "ejected": ("Unavailable", "bad"),
     "trial": ("Retrying", "warn"),
@@ -64,7 +58,7 @@ def head(node: NodeInfo, key: str) -> Markup:
         "header",
         f"{key}-head",
         el("h2", node.name),
-        el("span", KINDS.get(node.kind, node.kind), cls="muted"),
+        el("span", kind_label(node.kind), cls="muted"),
         state_chip(node.status.state) if node.status.state != "ready" or node.answers else None,
         _health(node.health),
         chip("Draining", "warn", title="It gets no new requests") if node.draining else None,
@@ -92,7 +86,7 @@ def off_line(node: NodeInfo, *, added: bool) -> Markup:
     """Return a node that is not configured, as one line."""
     key = f"node-{slug(node.name)}"
     text = el("span", node.status.detail or "Off", cls="muted one-line", title=node.status.detail or None)
-    kind = el("span", KINDS.get(node.kind, node.kind), cls="muted small")
+    kind = el("span", kind_label(node.kind), cls="muted small")
     return live(
         "li",
         f"{key}-off",
@@ -119,6 +113,7 @@ def _problem(node: NodeInfo, key: str, who: Principal) -> Markup | None:
             parts.append(el("p", "Check its URL, and that its server is running.", cls="muted small"))
     elif status.detail and not loading and not status.models:
         parts.append(el("p", status.detail, cls="muted"))
+    parts.extend(el("p", f"{model}: {fault}", cls="wrong") for model, fault in status.faults.items())
     if health.state != "healthy":
         parts.append(el("p", _advice(health), cls="wrong"))
         if MANAGE_NODES in who.rights:

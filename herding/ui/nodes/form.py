@@ -10,6 +10,8 @@ import yaml
 from markupsafe import Markup
 
 from herding.errors import ConfigError, UserError
+from herding.nodes.catalog import REMOTE_KINDS
+from herding.nodes.spec import is_file_only
 from herding.ui.kit.fields import button, select_field, text_field
 from herding.ui.kit.format import duration, el, failure, join, success
 from herding.ui.kit.live import patch
@@ -18,22 +20,7 @@ from herding.ui.nodes.models import TARGET, slug
 from herding.values import Exchange, NodeRecord
 from herding.yaml_files import YamlDocument
 
-OPENAI, ENGINE, TEMPLATE = "openai", "herding", "template"
-KINDS = {
-    OPENAI: "OpenAI-compatible server",
-    ENGINE: "Herding engine on another machine",
-    TEMPLATE: "Any HTTP API (template)",
-}
-URLS = {
-    OPENAI: "http://127.0.0.1:8000/v1",
-    ENGINE: "http://127.0.0.1:8100",
-    TEMPLATE: "http://127.0.0.1:8008/api/generate",
-}
-SECRET_HELP = {
-    OPENAI: "API key, if the server requires one",
-    ENGINE: "HERDING_NODE_SECRET of the engine",
-    TEMPLATE: "Replaces {SECRET} in the template",
-}
+OPENAI, TEMPLATE = "openai", "template"
 KEEP_SECRET = "Leave empty to keep the saved one."  # noqa: S105 (help)
 EXAMPLE = """# Required: {USER_PROMPT} or {MESSAGES}. Write placeholders in quotes.
 # Optional: {MODEL_NAME} {MODEL_TEMPERATURE} {MAX_TOKENS} {SYSTEM_PROMPT} {SECRET}
@@ -46,19 +33,16 @@ body:
 response_extract: ""  # path of the text, such as data.items[].attributes.answer (empty: use everything)
 stream: false         # or sse, or lines
 """
-FIELDS = ("kind", "name", "url", "base_url", "models", "secret", "owner")
+FIELDS = ("kind", "name", "url", "models", "secret", "owner")
 """Keys that have a field of their own and must not be in the template."""
 
 PARTS = ("method", "headers", "query", "body", "response_extract", "stream")
 """Keys of a template."""
 
-_NOT_SENT = ("name", "kind", "secrets", "api_key_env", "secret_env", "ca_file", "proxy", *PARTS)
-"""Keys of a stored configuration that the fields of the form or the secrets take the place of."""
-
 
 def new_form(result: Markup | None = None) -> Markup:
     """Return the empty form of a new node, with the result of the one before."""
-    kinds = [(label, kind) for kind, label in KINDS.items()]
+    kinds = [(config.label or kind, kind) for kind, config in REMOTE_KINDS.items()]
     kind = select_field(
         "Kind",
         "kind",
@@ -88,8 +72,9 @@ def new_form(result: Markup | None = None) -> Markup:
 def edit_form(record: NodeRecord) -> Markup:
     """Return the form of a node that was added at run time."""
     config, key = record.config, f"node-{slug(record.name)}"
-    given = {
-        "url": str(config.get("url" if record.kind == TEMPLATE else "base_url", "")),
+    given = {name: "" if (value := config.get(name)) is None else str(value) for name in titles(record.kind)}
+    given |= {
+        "url": str(config.get(REMOTE_KINDS[record.kind].url_field, "")),
         "models": ", ".join(config.get("models") or ()),
         "template": _written({part: config[part] for part in PARTS if part in config}),
     }
@@ -111,20 +96,30 @@ def edit_form(record: NodeRecord) -> Markup:
 
 def kind_fields(kind: str, given: Mapping[str, str], *, key: str = "node", saved: bool = False) -> Markup:
     """Return the fields of a kind of nodes; `saved`: there may be a secret already."""
-    kind = kind if kind in KINDS else OPENAI
-    url = text_field("URL", "url", given.get("url", ""), id=f"{key}-url", required="", placeholder=URLS[kind])
-    models = None
-    if kind != ENGINE:
+    kind = kind if kind in REMOTE_KINDS else OPENAI
+    config = REMOTE_KINDS[kind]
+    url = given.get("url", "")
+    fields = [text_field("URL", "url", url, id=f"{key}-url", required="", placeholder=config.example_url)]
+    if "models" in config.model_fields:
         shown = given.get("models", "")
-        models = text_field("Models", "models", shown, id=f"{key}-models", info="Model IDs, comma-separated")
-    help_text = f"{SECRET_HELP[kind]}. {KEEP_SECRET}" if saved else SECRET_HELP[kind]
-    secret = text_field("Secret", "secret", kind="password", id=f"{key}-secret", info=help_text, maxlength="4000")
-    template = None
+        fields.append(text_field("Models", "models", shown, id=f"{key}-models", info="Model IDs, comma-separated"))
+    if config.key_help:
+        info = f"{config.key_help}. {KEEP_SECRET}" if saved else config.key_help
+        fields.append(text_field("Secret", "secret", kind="password", id=f"{key}-secret", info=info, maxlength="4000"))
+    for name, title in titles(kind).items():
+        info = config.model_fields[name].description or ""
+        fields.append(text_field(title, name, given.get(name, ""), id=f"{key}-{name}", info=info))
     if kind == TEMPLATE:
         text = given.get("template") or EXAMPLE
         template = text_field("Template (YAML)", "template", text, lines=12, id=f"{key}-template", spellcheck="false")
-        template = el("div", template, cls="node-template")
-    return join([url, models, secret, template])
+        fields.append(el("div", template, cls="node-template"))
+    return join(fields)
+
+
+def titles(kind: str) -> dict[str, str]:
+    """Return the fields of a kind that have a title, which are shown in the form."""
+    fields = REMOTE_KINDS[kind].model_fields
+    return {name: found.title for name, found in fields.items() if found.title}
 
 
 def _test(key: str) -> Markup:
@@ -146,9 +141,13 @@ def _test_button(key: str) -> Markup:
 def read_node(call: Call, default_name: str = "") -> dict[str, Any]:
     """Return the node of the form as an entry of the nodes file; raise UserError for an invalid template."""
     kind, secret = call.text("kind"), call.text("secret")
+    if kind not in REMOTE_KINDS:
+        raise UserError("Select a kind.", param="kind")
+    config = REMOTE_KINDS[kind]
     node: dict[str, Any] = {"kind": kind, "name": call.text("name").strip() or default_name}
-    node["url" if kind == TEMPLATE else "base_url"] = call.text("url").strip()
-    if kind != ENGINE:
+    node[config.url_field] = call.text("url").strip()
+    node |= {name: text for name in titles(kind) if (text := call.text(name).strip())}
+    if "models" in config.model_fields:
         node["models"] = [model.strip() for model in re.split(r"[,\n]", call.text("models")) if model.strip()]
     if secret:
         node["secret"] = secret
@@ -157,7 +156,8 @@ def read_node(call: Call, default_name: str = "") -> dict[str, Any]:
 
 def read_change(call: Call, record: NodeRecord) -> dict[str, Any]:
     """Return a changed node: the fields of the form, and of its stored configuration those that are not in it."""
-    kept = {key: value for key, value in record.config.items() if key not in _NOT_SENT}
+    replaced = {"name", "kind", "secrets", *titles(record.kind), *(PARTS if record.kind == TEMPLATE else ())}
+    kept = {key: value for key, value in record.config.items() if key not in replaced and not is_file_only(key)}
     owner = {"owner": record.owner} if record.owner else {}
     return {**kept, **owner, **read_node(call), "kind": record.kind, "name": record.name}
 

@@ -10,13 +10,14 @@ from markupsafe import Markup
 
 from herding.access.operations import MANAGE_NODES, MODELS, NODES, SWITCH_MODEL
 from herding.errors import NotFoundError, UserError
+from herding.nodes.catalog import kind_label
 from herding.ui.header import herd_line
 from herding.ui.kit.fields import button
 from herding.ui.kit.format import byte_size, el, empty_state, join, plural, success
 from herding.ui.kit.live import live, patch, poll
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.ui.nodes.card import card, off_line
-from herding.ui.nodes.form import KINDS, edit_form, exchange_view, kind_fields, new_form, read_change, read_node
+from herding.ui.nodes.form import edit_form, exchange_view, kind_fields, new_form, read_change, read_node
 from herding.ui.nodes.models import TARGET, slug, small_models
 from herding.ui.nodes.sections import bot_list, event_list, plugin_list
 from herding.values import NodeInfo, NodeRecord
@@ -131,7 +132,7 @@ class NodesTab(View):
     async def add(self, call: Call) -> Reply:
         """Add a node, and clear the form."""
         node = await self._orchestrator.registry.add(read_node(call), call.principal)
-        text = f"{node.name} ({KINDS[node.kind]}) added. State: {node.status.state}."
+        text = f"{node.name} ({kind_label(node.kind)}) added. State: {node.status.state}."
         return Reply(new_form(success(text)), notice=text, events={"nodes-changed": ""})
 
     @fragment("GET", "/{node}/form", MANAGE_NODES)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from pydantic import Field
 from starlette.datastructures import FormData, QueryParams
 
+from herding.api.native.nodes import NodeRequest
 from herding.errors import AccessError, ConflictError, NotFoundError, UserError
+from herding.nodes.catalog import REMOTE_KINDS
+from herding.nodes.template import TemplateConfig
 from herding.ui.kit.views import Call
 from herding.ui.nodes.form import EXAMPLE, read_node
 from herding.values import Message, Request
@@ -113,7 +118,7 @@ async def test_a_test_call_that_fails_says_why(desktop: Desktop, server: AnyServ
 async def test_a_node_is_added_has_a_card_and_is_removed(desktop: Desktop, server: AnyServer) -> None:
     place = desktop.place
     told = await desktop.post("nodes", **given(f"{server.url}/api/generate", secret=SECRET))
-    assert told.told["notice"] == "mine (Any HTTP API (template)) added. State: ready."
+    assert told.told["notice"] == "mine (HTTP template) added. State: ready."
     assert "chatglm2-6b" not in told  # the fields are empty again
     assert SECRET not in told
     shown = await desktop.get("nodes/live")
@@ -144,10 +149,39 @@ async def test_a_node_that_was_added_is_changed_and_keeps_its_secret(desktop: De
 
 async def test_fields_that_the_form_has_not_stay(desktop: Desktop, server: AnyServer) -> None:
     fields = {"kind": "openai", "name": "kept", "base_url": f"{server.url}/v1", "models": ["a"], "context_length": 99}
-    await desktop.place.orchestrator.registry.add({**fields, "owner": "Ada"}, ADMIN)
+    await desktop.place.orchestrator.registry.add({**fields, "stream": False, "owner": "Ada"}, ADMIN)
     await desktop.post("nodes/kept/save", kind="openai", name="kept", url=f"{server.url}/v1", models="b")
     (record,) = await desktop.place.orchestrator.registry.records(ADMIN)
     assert (record.config["models"], record.config["context_length"], record.owner) == (["b"], 99, "Ada")
+    assert record.config["stream"] is False
+
+
+class LlamaConfig(TemplateConfig):
+    """A kind with a field of its own."""
+
+    label = "Llama server"
+    key_help = ""
+
+    kind: Literal["llama"]  # type: ignore[assignment]
+    keep_minutes: int = Field(default=5, title="Keep", description="Minutes that the model stays loaded")
+
+
+async def test_a_new_kind_needs_its_class_alone(
+    desktop: Desktop, server: AnyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REMOTE_KINDS, "llama", LlamaConfig)
+    assert '<option value="llama">Llama server</option>' in await desktop.get("nodes")
+    shown = await desktop.get("nodes/fields", kind="llama")
+    assert "Minutes that the model stays loaded" in shown
+    assert 'name="secret"' not in shown
+    fields = {"kind": "llama", "name": "own", "url": f"{server.url}/x?p={{USER_PROMPT}}", "models": "m"}
+    await desktop.post("nodes", **fields, keep_minutes="30")
+    assert 'value="30"' in await desktop.get("nodes/own/form")
+    await desktop.post("nodes/own/save", **fields, keep_minutes="")
+    (record,) = await desktop.place.orchestrator.registry.records(ADMIN)
+    assert record.config["keep_minutes"] == 5
+    schema = NodeRequest.model_json_schema()["properties"]["keep_minutes"]
+    assert (schema["type"], schema["description"]) == ("integer", "for llama")
 
 
 async def test_what_cannot_be_added_changed_or_removed_says_why(desktop: Desktop, server: AnyServer) -> None:
