@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Dialect, UpdateBase
+from sqlalchemy import URL, Dialect, Engine, UpdateBase, event
 
 from herding import main
 from herding.plugins import Plugins
-from herding.store import store, writer
+from herding.store import database, store, writer
 from herding.store.writer import RowWriter
 
 
@@ -21,7 +22,8 @@ def made_once() -> Iterator[None]:
 
     Both stay as they are once they are made. A test that installs plugins replaces `load_plugins` itself.
     """
-    find, writers = cache(main.load_plugins), {}
+    find = cache(main.load_plugins)
+    writers: dict[tuple[UpdateBase, str], RowWriter] = {}
 
     def load_plugins(off: Sequence[str] = ()) -> Plugins:
         return find(tuple(off))
@@ -36,5 +38,25 @@ def made_once() -> Iterator[None]:
         patch.object(main, "load_plugins", load_plugins),
         patch.object(store, "_statements", cache(store._statements)),
         patch.object(writer, "RowWriter", row_writer),
+        patch.object(database, "create_engine", _sharing(database.create_engine)),
     ):
         yield
+
+
+def _sharing(create: Callable[..., Engine]) -> Callable[..., Engine]:
+    """Make engines that know the statements which earlier ones of the same kind of database compiled.
+
+    They are kept by dialect, so the engines share that too: the first that was connected to a database.
+    """
+    first: dict[str, Engine] = {}
+
+    def made(url: URL, **options: Any) -> Engine:
+        engine = create(url, **options)
+        name = engine.dialect.name
+        if name in first:
+            engine.dialect, engine._compiled_cache = first[name].dialect, first[name]._compiled_cache
+        else:
+            event.listen(engine, "connect", lambda *_: first.setdefault(name, engine))
+        return engine
+
+    return made
