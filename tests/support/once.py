@@ -44,19 +44,19 @@ def made_once() -> Iterator[None]:
 
 
 def _sharing(create: Callable[..., Engine]) -> Callable[..., Engine]:
-    """Make engines that know the statements which earlier ones of the same kind of database compiled.
+    """Make engines that know the statements which earlier ones for the same driver compiled.
 
     They are kept by dialect, so the engines share that too: the first that was connected to a database.
     """
-    first: dict[str, Engine] = {}
+    first: dict[object, Engine] = {}
 
     def made(url: URL, **options: Any) -> Engine:
         engine = create(url, **options)
-        name = engine.dialect.name
-        if name in first:
-            engine.dialect, engine._compiled_cache = first[name].dialect, first[name]._compiled_cache
+        driver = engine.dialect.dbapi
+        if driver in first:
+            engine.dialect, engine._compiled_cache = first[driver].dialect, first[driver]._compiled_cache
         else:
-            event.listen(engine, "connect", lambda *_: first.setdefault(name, engine))
+            event.listen(engine, "connect", lambda *_: first.setdefault(driver, engine))
         return engine
 
     return made
