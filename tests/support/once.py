@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import cache
 from typing import Any
 from unittest.mock import patch
@@ -14,13 +15,17 @@ from herding import main
 from herding.plugins import Plugins
 from herding.store import database, store, writer
 from herding.store.writer import RowWriter
+from herding.yaml_files import YamlDocument
+
+TEXTS = 1_000
+"""Texts whose parsed YAML is kept."""
 
 
 @contextmanager
 def made_once() -> Iterator[None]:
-    """Let apps share the plugins that were found and the statements that were compiled.
+    """Let apps share the plugins that were found, the statements that were compiled, and the YAML that was parsed.
 
-    Both stay as they are once they are made. A test that installs plugins replaces `load_plugins` itself.
+    These stay as they are once they are made. A test that installs plugins replaces `load_plugins` itself.
     """
     find = cache(main.load_plugins)
     writers: dict[tuple[UpdateBase, str], RowWriter] = {}
@@ -39,6 +44,7 @@ def made_once() -> Iterator[None]:
         patch.object(store, "_statements", cache(store._statements)),
         patch.object(writer, "RowWriter", row_writer),
         patch.object(database, "create_engine", _sharing(database.create_engine)),
+        patch.object(YamlDocument, "_read", _remembering(YamlDocument._read)),
     ):
         yield
 
@@ -60,3 +66,19 @@ def _sharing(create: Callable[..., Engine]) -> Callable[..., Engine]:
         return engine
 
     return made
+
+
+def _remembering(read: Callable[[YamlDocument, str], Any]) -> Callable[[YamlDocument, str], Any]:
+    """Parse a text once: most tests write the same prompts, and YAML takes longer than all else about them."""
+    known: dict[tuple[object, str], Any] = {}
+
+    def remembered(document: YamlDocument, text: str) -> Any:
+        key = document._loader, text
+        if key not in known:
+            if len(known) >= TEXTS:
+                known.clear()
+            known[key] = read(document, text)
+        root, data = known[key]
+        return root, deepcopy(data)
+
+    return remembered
