@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, d
 from herding.errors import LimitError
 from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
-from herding.store.windows import Entry, Sum, Windows
+from herding.store.windows import LATEST, OF_HOLDER, Entry, Sum, Windows
 from herding.store.writer import Batch, Rows
 from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse, format_dollars
 
@@ -31,8 +31,6 @@ PRUNE_CHUNK = 500
 Clock = Callable[[], int]
 
 
-_MINE = ledger.c.principal == bindparam("holder")
-_LATEST = select(func.max(ledger.c.at)).where(_MINE)
 _AMOUNT: dict[str, ColumnElement[int]] = {
     "request": ledger.c.requests,
     "token": ledger.c.tokens,
@@ -44,12 +42,12 @@ _AMOUNT: dict[str, ColumnElement[int]] = {
 def _uses(amount: ColumnElement[int]) -> Executable:
     """Select the sum and the oldest entry of a window."""
     columns = (func.coalesce(func.sum(amount), 0), func.min(case((amount > 0, ledger.c.at))))
-    return select(*columns).where(_MINE, ledger.c.at > bindparam("begin"))
+    return select(*columns).where(OF_HOLDER, ledger.c.at > bindparam("begin"))
 
 
 _USES = {kind: _uses(amount) for kind, amount in _AMOUNT.items()}
 _AMOUNTS = {
-    kind: select(ledger.c.at, amount).where(_MINE, ledger.c.at > bindparam("begin")).order_by(ledger.c.at)
+    kind: select(ledger.c.at, amount).where(OF_HOLDER, ledger.c.at > bindparam("begin")).order_by(ledger.c.at)
     for kind, amount in _AMOUNT.items()
 }
 """The entries of a window, oldest first."""
@@ -125,7 +123,7 @@ def prune(connection: Connection, principal: str, before: int) -> int:
 
 
 def _now(connection: Connection, principal: str, clocked: int) -> int:
-    latest: int | None = connection.execute(_LATEST, {"holder": principal}).scalar_one()
+    latest: int | None = connection.execute(LATEST, {"holder": principal}).scalar_one()
     return clocked if latest is None else max(clocked, latest)
 
 
@@ -185,8 +183,8 @@ def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, ex
 
 def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:
     needs = f", and this request may take {_quantity(limit, wanted)}" if limit.type != "request" else ""
-    seconds, used_up = wait_ms / 1000, f"{_quantity(limit, used).partition(' ')[0]} are used"
-    message = f"Of {_describe(limit)}, {used_up}{needs}. Try again in {_duration(seconds)}."
+    seconds, amount = wait_ms / 1000, _quantity(limit, used).partition(" ")[0]
+    message = f"Limit reached: {amount} of {_describe(limit)} used{needs}. Try again in {_duration(seconds)}."
     return LimitError(message, retry_after=seconds)
 
 
@@ -207,7 +205,7 @@ def _describe(limit: Limit) -> str:
 
 def _quantity(limit: Limit, amount: int) -> str:
     """Return an amount in the unit of a limit, such as `500 requests` or `$0.25`."""
-    return format_dollars(amount) if limit.type == "cost" else f"{amount:,} {limit.type}s"
+    return format_dollars(amount) if limit.type == "cost" else _plural(amount, limit.type)
 
 
 def _duration(seconds: float) -> str:
@@ -219,4 +217,5 @@ def _duration(seconds: float) -> str:
 
 
 def _plural(number: float, unit: str) -> str:
-    return f"{number:g} {unit}{'' if number == 1 else 's'}"
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {unit}{'' if number == 1 else 's'}"

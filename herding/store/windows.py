@@ -18,13 +18,13 @@ MAX_ACCOUNTS = 10_000
 """Accounts with cached sums."""
 
 _CACHE_KEY = "herding ledger windows"
-_MINE = ledger.c.principal == bindparam("holder")
-_LATEST = select(func.max(ledger.c.at)).where(_MINE)
+OF_HOLDER = ledger.c.principal == bindparam("holder")
+LATEST = select(func.max(ledger.c.at)).where(OF_HOLDER)
 _BETWEEN = select(
     func.coalesce(func.sum(ledger.c.requests), 0),
     func.coalesce(func.sum(ledger.c.tokens), 0),
     func.coalesce(func.sum(ledger.c.cost), 0),
-).where(_MINE, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
+).where(OF_HOLDER, ledger.c.at > bindparam("after"), ledger.c.at <= bindparam("until"))
 _ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.requests, ledger.c.tokens, ledger.c.cost)
 
 
@@ -94,7 +94,7 @@ class Windows:
             if len(self._latest) >= MAX_ACCOUNTS:  # accounts are read again when they return
                 self._latest.clear()
                 self._sums.clear()
-            latest = self._batch.flush().execute(_LATEST, {"holder": account}).scalar_one()
+            latest = self._batch.flush().execute(LATEST, {"holder": account}).scalar_one()
             self._latest[account] = latest or 0
         return max(clocked, self._latest[account])
 
