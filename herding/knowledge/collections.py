@@ -193,9 +193,13 @@ class Collections:
             return models[0]
         if wanted in models and wanted is not None:
             return wanted
-        served = f"Available: {', '.join(models)}." if models else "Start a local node, or add embedding_models to one."
-        message = f"No node makes embeddings with '{wanted or DEFAULT_MODEL}'. {served}"
-        raise UserError(message, param="embedding_model")
+        model = wanted or DEFAULT_MODEL
+        advice = "Start a local node, or add embedding_models to one."
+        if fault := self._embedder.fault_of(model, who):
+            advice = fault
+        elif models:
+            advice = f"Available: {', '.join(models)}."
+        raise UserError(f"No node makes embeddings with '{model}'. {advice}", param="embedding_model")
 
 
 _JOB_FIELDS = ("id", "collection", "documents", "ready", "failed", "done", "total", "errors")

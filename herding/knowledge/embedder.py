@@ -27,6 +27,10 @@ class Embedder:
         found = dict.fromkeys(model for node in self._fleet.usable(who) for model in node.embeds)
         return tuple(sorted(found, key=lambda model: model != DEFAULT_MODEL))
 
+    def fault_of(self, model: str, who: Principal) -> str | None:
+        """Return why no node that a principal may use has an embedding model; None where that is not known."""
+        return next((fault for node in self._fleet.usable(who) if (fault := node.fault_of(model))), None)
+
     async def embed(self, model: str, texts: Sequence[str]) -> list[bytes]:
         """Return a vector of length 1 for each text, as 32-bit floats.
 

@@ -43,6 +43,6 @@ def matches_anywhere(pattern: str, text: str, *, seconds: float = SECONDS) -> bo
     return regex.search(pattern, text, timeout=seconds) is not None
 
 
-def matches_fully(pattern: str, text: str, *, seconds: float = VALUE_SECONDS) -> bool:
+def matches_fully(pattern: str, text: str) -> bool:
     """Return whether `pattern` matches all of `text`. Raises TimeoutError."""
-    return regex.fullmatch(pattern, text, timeout=seconds) is not None
+    return regex.fullmatch(pattern, text, timeout=VALUE_SECONDS) is not None

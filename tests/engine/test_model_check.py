@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from herding.engine.errors import LoadError, UnsafeModelError
-from herding.engine.fetching.program import _reason
+from herding.engine.fetching.program import reason_of
 from herding.engine.model_check import check_model
 from herding.errors import ConfigError
 from herding.values.model_paths import expanded, split_path
@@ -156,8 +156,8 @@ def test_paths_are_read_as_people_write_them() -> None:
 
 def test_a_gguf_file_of_an_unknown_architecture_is_not_called_damaged() -> None:
     error = ValueError("GGUF model with architecture mamba-9 is not supported yet.")
-    assert "has an architecture that transformers does not read from GGUF" in _reason(error, "/x/y.gguf")
-    assert "The file may be damaged" in _reason(ValueError("bad magic"), "/x/y.gguf")
+    assert "has an architecture that transformers does not read from GGUF" in reason_of(error, "/x/y.gguf")
+    assert "The file may be damaged" in reason_of(ValueError("bad magic"), "/x/y.gguf")
 
 
 CONFIGS = {

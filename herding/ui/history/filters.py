@@ -179,7 +179,7 @@ def sort_button(by: SortName, sort: HistorySort, label: str = "") -> Markup:
     """Return the head of a column that sorts by it; a second press turns the order around."""
     current = by == sort.by
     other = HistorySort(by, current and not sort.ascending)
-    mark = el("span", "↑" if sort.ascending else "↓", cls="sort-mark", aria_hidden="true") if current else None
+    mark = el("span", "↑" if sort.ascending else "↓", aria_hidden="true") if current else None
     head = button(
         join([label or SORTS[by], mark]),
         cls="sort",

@@ -133,7 +133,7 @@ def _rating_bar(number: int, count: int, cls: str, floor: int, *, most: int) -> 
         height=f"{height:.1f}",
         cls=cls,
     )
-    return [bar, el("text", f"{count:,}", x=percent(at), y=str(floor - 3), text_anchor="middle", cls="on-bar")]
+    return [bar, el("text", f"{count:,}", x=percent(at), y=str(floor - 3), text_anchor="middle")]
 
 
 def _interval(row: Row, y: float) -> list[Markup]:
@@ -288,7 +288,7 @@ def _name(row: Row) -> tuple[str, str]:
 
 def _strip(row: Row, drawn: Markup, text: str) -> Markup:
     version, model = _name(row)
-    name = el("div", el("b", version), " ", el("span", short_model(model), title=model), cls="strip-name one-line")
+    name = el("div", el("b", version), " ", el("span", short_model(model), title=model), cls="one-line")
     return el("div", name, drawn, el("div", text, cls="strip-value"), cls="strip")
 
 

@@ -130,7 +130,7 @@ def collection_page(
     )
     return el(
         "article",
-        el("header", el("h2", found.name), collection_facts(found), cls="knowledge-head"),
+        el("header", el("h2", found.name), collection_facts(found)),
         el("p", found.description) if found.description else None,
         question_form(found, may_ask=may_ask, rerankers=rerankers, question=question),
         el("div", shown, id="knowledge-found", role="region", aria_label="Results", tabindex="-1"),
@@ -300,7 +300,6 @@ def document_page(
         "header",
         el("h3", document.title),
         el("p", dotted((document.kind, plural(document.chunks, "chunk"))), cls="muted"),
-        cls="knowledge-head",
     )
     shown = (_chunk(one, marked=chunk_id == marked) for chunk_id, one in chunks)
     last = first + len(chunks) - 1

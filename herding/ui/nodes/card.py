@@ -113,6 +113,7 @@ def _problem(node: NodeInfo, key: str, who: Principal) -> Markup | None:
             parts.append(el("p", "Check its URL, and that its server is running.", cls="muted small"))
     elif status.detail and not loading and not status.models:
         parts.append(el("p", status.detail, cls="muted"))
+    parts.extend(el("p", f"{model}: {fault}", cls="wrong") for model, fault in status.faults.items())
     if health.state != "healthy":
         parts.append(el("p", _advice(health), cls="wrong"))
         if MANAGE_NODES in who.rights:

@@ -42,7 +42,7 @@ def drawer(prompt: PromptInfo, versions: Sequence[PromptVersion], call: Call) ->
     """Return the details of a prompt, with the links that lead on."""
     head = el("div", el("h2", prompt.name), close_button("Close details"), cls="drawer-head")
     key = el("p", el("code", prompt.key), " ", copy_button("Copy prompt ID"), cls="drawer-id")
-    description = el("p", prompt.description, cls="drawer-about") if prompt.description else None
+    description = el("p", prompt.description) if prompt.description else None
     models = [_model(m, prompt.served.get(m, ())) for m in prompt.target_models]
     steps = [el("li", el("code", step["prompt"])) for step in prompt.content.get("steps") or ()]
     sections = [

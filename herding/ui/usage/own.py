@@ -70,7 +70,7 @@ def account(principal: Principal, user: User | None) -> Markup:
         ],
         cls="facts me",
     )
-    return el("section", el("h2", "Your account"), table, cls="usage-account")
+    return el("section", el("h2", "Your account"), table)
 
 
 def _token(principal: Principal) -> Markup:

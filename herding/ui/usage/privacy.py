@@ -32,7 +32,7 @@ def privacy(principal: Principal, user: User | None, drafts: int, *, note: Marku
     data = [_choice(user), note, _drafts(drafts) if user is not None and user.opt_out and drafts else None]
     if HISTORY in principal.rights:
         data.append(el("div", _download(principal), _delete(), cls="answers"))
-    return el("section", el("h2", "Your data"), *data, id=TARGET, cls="usage-data")
+    return el("section", el("h2", "Your data"), *data, id=TARGET)
 
 
 def _choice(user: User | None) -> Markup:

@@ -246,6 +246,8 @@ def test_a_card_says_what_to_do_about_a_node_that_is_out() -> None:
     shown = words(card(out, {}, ADMIN, added=False))
     assert "Unavailable" in shown
     assert "The node answers HTTP 500. Next attempt in 5 s. Check that its server runs" in shown
+    lacking = replace(READY, status=NodeStatus("ready", serves=("m",), faults={"e5": "The hub can't be reached."}))
+    assert '<p class="wrong">e5: The hub can&#x27;t be reached.</p>' in card(lacking, {}, ADMIN, added=False)
     down = NodeInfo("d", "openai", NodeStatus("down", detail="It is away."), NodeStats())
     assert "It is away. Check its URL" in words(card(down, {}, ADMIN, added=False))
 

@@ -16,7 +16,7 @@ def reference_cards(references: Sequence[Reference] | None) -> Markup | None:
     if references is None:
         return None
     if not references:
-        return el("p", "No matching text was found in the collection.", cls="muted references-none")
+        return el("p", "No matching text was found in the collection.", cls="muted")
     head = el("summary", f"{plural(len(references), 'reference')} from documents")
     return el("details", head, el("ol", *map(_card, references), cls="reference-cards"), cls="references", open="")
 
