@@ -15,10 +15,13 @@ T ?=
 run: .venv/.app
 	$(BIN) app.py
 
-# For every edit: format, lint, types, and the tests of everything behind the UI that are not marked slow. The UI, the
-# engine, the app in a browser, the tests on PostgreSQL and those with other people's clients are left to `make test`.
+# For every edit: format, lint, types, and unit tests. These are all of the rooms behind the front doors, on SQLite, but
+# those marked slow. Left to `make test`: what comes through a door (API, bots, MCP, UI, other people's clients, a
+# browser, all roles at all doors), the engine, PostgreSQL, and what takes a second or more.
+UNCHECKED := api bots clients e2e engine mcp ui test_role_matrix.py
+
 check: lint
-	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser and not postgres" --ignore tests/e2e --ignore tests/engine --ignore tests/ui --ignore tests/clients
+	$(BIN) -m pytest -q $(PARALLEL) -m "not slow and not browser and not postgres" $(UNCHECKED:%=--ignore tests/%)
 
 # Everything, or a part: make test T=tests/routing
 test: $(if $(T),.venv/.dev,lint)

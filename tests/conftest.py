@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,7 @@ from tests.support import postgres
 from tests.support.fakenode import FakeNode, fakenode
 from tests.support.herding import Place, herding
 from tests.support.nodes import echo
+from tests.support.once import made_once
 
 settings.register_profile(
     "herding",
@@ -62,6 +64,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say in one line that tests were left out."""
     if database_programs.find() is None and "not postgres" not in config.option.markexpr:
         terminalreporter.write_line(database_programs.MISSING, red=True, bold=True)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported out of the garbage collector's rounds: it is a million objects, and stays."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_parts() -> Iterator[None]:
+    """What all apps of this process may share is made once."""
+    with made_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -124,6 +124,7 @@ def test_a_rotation_of_a_token_that_ends_tells_when(shell: Shell) -> None:
     assert f"{ends} UTC" in told
 
 
+@pytest.mark.slow
 def test_a_terminal_that_has_not_all_letters_shows_the_table_all_the_same(home: Path) -> None:
     given = {**os.environ, "PYTHONIOENCODING": "ascii"}
     for line in (["create", "--user", "zoe", "--role", "user", "--name", "Zoë 名前"], ["list"]):

@@ -306,6 +306,7 @@ LOADERS = """
     """
 
 
+@pytest.mark.slow
 async def test_documents_are_read_by_loaders_in_the_child_process(install: Install) -> None:
     install("loaders", LOADERS)
     register_loaders(loaded().loaders)

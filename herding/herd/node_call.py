@@ -55,15 +55,18 @@ class NodeCall:
         name, limits, chars = self._node.name, self._node.deadlines, 0
         try:
             async with contextlib.aclosing(self._node.stream(self._call)) as stream:
-                chunk = await self._next(stream, limits.first_token, "start to respond")
-                while not chunk.finish_reason:
-                    yield chunk
+                seconds, what = limits.first_token, "start to respond"
+                while True:
+                    chunk = await self._next(stream, seconds, what)
                     chars += len(chunk.text)
                     if chunk.deltas:
                         chars += sum(len(choice.text) + len(choice.reasoning) for choice in chunk.deltas)
                     if chars > MAX_CHARS:
                         raise BadResponseError(f"Node '{name}' sent a response that is too long.", node=name)
-                    chunk = await self._next(stream, limits.idle, "continue its response")
+                    if chunk.finish_reason:
+                        break
+                    yield chunk
+                    seconds, what = limits.idle, "continue its response"
         except HerdingError:
             if not self._ending:
                 raise

@@ -23,8 +23,9 @@ from herding.nodes.capabilities import Capabilities, CapabilitiesConfig, hosted_
 from herding.nodes.dialect import Dialect
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
+from herding.nodes.redact import Secrets
 from herding.nodes.responses.decompress import body_of
-from herding.nodes.responses.event_reader import json_texts
+from herding.nodes.responses.event_reader import EventReader
 from herding.nodes.responses.openai_choices import ChunkRedactor
 from herding.nodes.responses.openai_response import (
     StreamReader,
@@ -135,6 +136,7 @@ class OpenAINode(Node):
         self._key = (
             key if key and key.isascii() and key.isprintable() else None
         )  # a header can't carry other characters
+        self._secrets = Secrets([self._key] if self._key else [])
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._url = config.base_url.rstrip("/")
         self._transport = transport or NodeTransport()
@@ -204,28 +206,29 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = _chat_request(call)
-        reader, redactor = StreamReader(self.name), ChunkRedactor(self._key)
+        events, reader, redactor = EventReader(self.name), StreamReader(self.name), ChunkRedactor(self._secrets)
+        last = Chunk()
         with http.node_errors(self.name, secret=self._key):
             try:
-                async with (
-                    aclosing(await self._open(path, body, call.model)) as response,
-                    aclosing(json_texts(body_of(response), node=self.name)) as batches,
-                ):
-                    async for events in batches:
-                        for chunk in reader.read(events):
+                async with aclosing(await self._open(path, body, call.model)) as response:
+                    pieces = body_of(response)
+                    while not reader.done and not events.ended:
+                        piece = await anext(pieces, None)
+                        chunks = reader.read(events.end() if piece is None else events.feed(piece))
+                        if chunks and not reader.failure and (events.ended or (reader.done and reader.usage)):
+                            last = chunks.pop()  # what comes with the end is one chunk with it
+                        for chunk in chunks:
                             yield redactor.feed(chunk)
-                        if reader.failure:
-                            raise reader.failure
-                        if reader.done:
-                            break
+                        if failure := reader.failure or (None if reader.done else events.failure):
+                            raise failure
                     if reader.done and reader.usage is None:
-                        await _read_late(reader, batches)
+                        await _read_late(reader, events, pieces)
             except StatusError as error:
                 if call.response_format is not None and _FORMAT.search(error.message):
                     error.param = error.param or "response_format"
                 raise context_length_error(error) or error from None
             finish_reason = reader.finish()
-        yield replace(redactor.flush(), finish_reason=finish_reason, usage=reader.usage)
+        yield redactor.end(last, finish_reason, reader.usage)
 
     async def count(self, call: Call) -> tuple[int, int] | None:
         """Return an estimate, since only the server knows its tokenizer."""
@@ -349,12 +352,13 @@ def _ranked_tokens(query: str, documents: Sequence[str]) -> int:
     return estimate_tokens(len(query) * len(documents) + sum(map(len, documents)))
 
 
-async def _read_late(reader: StreamReader, batches: AsyncIterator[list[str]]) -> None:
+async def _read_late(reader: StreamReader, events: EventReader, pieces: AsyncIterator[bytes]) -> None:
     """Read the usage that some servers send after the end; most close the response at once instead."""
-    with contextlib.suppress(TimeoutError, NodeError):
+    with contextlib.suppress(TimeoutError, NodeError, httpx.TransportError):
         async with asyncio.timeout(LATE_SECONDS):
-            async for events in batches:
-                reader.read_late(events)
+            async for piece in pieces:
+                reader.read_late(events.feed(piece))
+            reader.read_late(events.end())
 
 
 def _chat_request(call: Call) -> tuple[str, dict[str, Any]]:

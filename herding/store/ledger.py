@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, Connection, Executable, bindparam, case, delete, func, select
 
@@ -53,6 +54,7 @@ _AMOUNTS = {
 """The entries of a window, oldest first."""
 
 
+@lru_cache(maxsize=1_000)
 def lock_number(name: str) -> int:
     """Return a number of 64 bits (signed) for a name, to lock in a database that locks numbers."""
     return int.from_bytes(hashlib.sha256(storable(name).encode()).digest()[:8], signed=True)

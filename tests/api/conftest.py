@@ -105,8 +105,8 @@ def _routes() -> FastAPI:
     return app
 
 
-def web(place: Place) -> FastAPI:
-    """The web app without its page, and with some routes that misbehave."""
+def web(place: Place, *, max_body: int | None = MAX_BODY) -> FastAPI:
+    """The web app without its page, and with some routes that misbehave; None is the largest body of the settings."""
     site = _Site(place)
     _site.set(site)
     app = copy(_routes())
@@ -117,7 +117,7 @@ def web(place: Place) -> FastAPI:
     app.dependency_overrides.clear()
     app.add_middleware(_EnterSite, site=site)
     with patch.object(main, "create_app", lambda *_: app):
-        return main.create(place.parts, place.settings, ui=False, max_body=MAX_BODY)
+        return main.create(place.parts, place.settings, ui=False, max_body=max_body)
 
 
 def client(app: FastAPI, headers: dict[str, str] | None = None) -> httpx.AsyncClient:

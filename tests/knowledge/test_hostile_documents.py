@@ -107,6 +107,7 @@ async def parse(kind: str, content: bytes, **limits: int) -> list[TextChunk]:
     return await sandbox.parse(kind, content, title=f"file.{kind}", tokens=220, overlap=40, **limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_it_is_refused_with_the_reason(name: str) -> None:
     kind, make, reason = HOSTILE[name]
@@ -144,6 +145,7 @@ async def test_good_documents_are_read() -> None:
     assert chunk.text == "Hello from Word"
 
 
+@pytest.mark.slow
 async def test_a_document_that_takes_too_long_is_given_up() -> None:
     began = time.monotonic()
     with pytest.raises(UserError, match="within 1 seconds"):
@@ -151,6 +153,7 @@ async def test_a_document_that_takes_too_long_is_given_up() -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 async def test_a_document_that_takes_too_much_memory_is_given_up() -> None:
     with pytest.raises(UserError, match="memory"):
         await parse("html", b"<p>some words</p>" * 40_000, memory=130_000_000)

@@ -11,17 +11,19 @@ import httpx
 import pytest
 
 from herding.errors import AccessError, NodeError, NotFoundError, UserError
-from herding.main import create
 from herding.nodes.base import BuildContext
 from herding.nodes.herding import HerdingConfig
 from herding.nodes.local import LocalConfig, LocalNode
 from herding.values import Request
+from tests.api.conftest import web
 from tests.engine.conftest import SECRET, Child, start_engine
 from tests.knowledge.conftest import Words, index_all, text
 from tests.support.cross_encoder import save_cross_encoder
 from tests.support.herding import ADMIN, ADMIN_TOKEN, Place, herding
 from tests.support.nodes import Scripted, echo
 from tests.support.people import principal
+
+pytestmark = pytest.mark.slow  # an engine runs
 
 ASK = """
     name: Ask
@@ -64,7 +66,7 @@ async def place(tmp_path: Path, database: str, words: Words, engine: Child) -> A
 @pytest.fixture
 async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
-    transport = httpx.ASGITransport(create(place.parts, place.settings, ui=False))
+    transport = httpx.ASGITransport(web(place))
     async with httpx.AsyncClient(transport=transport, base_url="http://herding.test", headers=headers) as made:
         yield made
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.knowledge.conftest import MODEL, Words, index_all, text
 from tests.support.herding import ADMIN, herding
 from tests.support.nodes import echo
@@ -42,6 +44,7 @@ def index_until_killed(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", PROGRAM, str(home)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 async def test_it_goes_on_after_kill_9(tmp_path: Path) -> None:
     async with herding(tmp_path, echo(), Words()) as place:
         await place.orchestrator.collections.create("docs", ADMIN, chunk_tokens=20, overlap_tokens=0)

@@ -11,9 +11,9 @@ import pytest
 
 from herding.errors import AccessError, UserError
 from herding.knowledge.retrieval import framed
-from herding.main import create
 from herding.prompts.prompt_file import parse_prompt
 from herding.values import Done, FoundChunk, HistoryFilter, Request, TextChunk
+from tests.api.conftest import web
 from tests.knowledge.conftest import index_all, text
 from tests.support.herding import ADMIN, ADMIN_TOKEN, Place
 from tests.support.people import principal
@@ -57,7 +57,7 @@ async def asked(place: Place) -> Place:
 
 @pytest.fixture
 async def client(asked: Place) -> AsyncIterator[httpx.AsyncClient]:
-    app = create(asked.parts, asked.settings, ui=False)
+    app = web(asked)
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://herding.test", headers=headers) as made:

@@ -61,6 +61,7 @@ async def in_store(home: Path, wanted: VectorStore) -> list[list[tuple[str, floa
         return await results(place) if place.store.vector_store == wanted else None
 
 
+@pytest.mark.slow
 async def test_numpy_finds_what_sqlite_vec_finds(tmp_path: Path, expected: list) -> None:
     assert await in_store(tmp_path, "numpy") == expected
     assert all(len(matches) == 10 for matches in expected)

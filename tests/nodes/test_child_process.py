@@ -14,6 +14,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import pytest
+
 from herding.nodes.child_process import ChildProcess
 from tests.support.until import until
 
@@ -78,6 +80,7 @@ async def test_the_announcement_is_passed_on_and_close_ends_the_process() -> Non
     assert watched.downs == []
 
 
+@pytest.mark.slow
 async def test_a_child_that_dies_is_started_again_after_longer_and_longer_pauses() -> None:
     async with running(UP + "sys.exit(3)") as watched:
         await until(lambda: len(watched.downs) == 3)
@@ -138,6 +141,7 @@ async def test_a_very_long_line_is_survived() -> None:
         assert watched.downs[0] == "exit code 1: last"
 
 
+@pytest.mark.slow
 async def test_a_child_that_ignores_the_polite_signal_is_killed() -> None:
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + UP + "time.sleep(600)"
     async with running(code) as watched:

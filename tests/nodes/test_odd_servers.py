@@ -200,6 +200,7 @@ async def test_a_deadline_is_for_the_whole_exchange() -> None:
     assert caught.value.node == "n"
 
 
+@pytest.mark.slow
 async def test_a_list_of_models_that_drips_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_node, "PROBE_TIMEOUT", 1.0)
     async with saying(b"HTTP/1.1 200 OK\r\nX-Slow:", drips=True) as url, asyncio.timeout(LONG):
@@ -251,6 +252,7 @@ async def test_counts_that_are_none_are_an_error_of_the_node() -> None:
         await node.close()
 
 
+@pytest.mark.slow
 async def test_an_engine_that_drips_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_client, "STATUS_TIMEOUT", 1.0)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,8 +75,8 @@ async def fails(node: Node, model: str) -> tuple[HerdingError, str]:
 async def test_an_answer_with_its_usage(faulty: FakeNode, asked: Call) -> None:
     chunks = await answer(openai(faulty.url), asked)
     assert "".join(chunk.text for chunk in chunks) == "One two three four five"
-    assert chunks[-1] == Chunk(finish_reason="stop", usage=Usage(7, 5, "node"))
-    assert {chunk.finish_reason for chunk in chunks[:-1]} == {None}
+    assert replace(chunks[-1], text="") == Chunk(finish_reason="stop", usage=Usage(7, 5, "node"))
+    assert {chunk.finish_reason for chunk in chunks[:-1]} <= {None}
 
 
 async def test_what_is_sent(faulty: FakeNode) -> None:
@@ -164,9 +165,10 @@ async def test_an_answer_without_end_is_ended(faulty: FakeNode) -> None:
 
 
 async def test_a_slow_answer_that_keeps_coming_is_fine(faulty: FakeNode) -> None:
-    assert len(await answer(openai(faulty.url), call("slow:0.05"))) == 6
+    assert len(await answer(openai(faulty.url), call("slow:0.05"))) == 5
 
 
+@pytest.mark.slow
 async def test_the_whole_answer_has_a_deadline(faulty: FakeNode) -> None:
     node = openai(faulty.url, deadlines={"total": 2})
     error, heard = await fails(node, "slow:0.8")
@@ -221,6 +223,7 @@ async def left(faulty: FakeNode) -> None:
     await until(lambda: faulty.calls()[0].left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["hang", "slow:1", "hang-after:2"])
 async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode, model: str) -> None:
     node = openai(faulty.url)
@@ -241,6 +244,7 @@ async def test_the_server_sees_at_once_that_the_caller_stopped(faulty: FakeNode,
     await node.close()
 
 
+@pytest.mark.slow
 async def test_the_server_sees_at_once_that_the_stream_was_closed(faulty: FakeNode) -> None:
     node = openai(faulty.url)
     async with aclosing(node.stream(call("slow:1"))) as chunks:

@@ -23,6 +23,8 @@ from tests.support.herding import ADMIN, GUEST, OTHER, Place, herding
 from tests.support.nodes import Late, Scripted, openai
 from tests.support.until import until
 
+pytestmark = pytest.mark.slow  # all together: callers are looked after once in half a second
+
 SOON = 60.0
 """Seconds; the promise is two, what runs here would last an hour, and machines under test are slow."""
 

@@ -223,6 +223,7 @@ def simulated(latencies: dict[str, float], *, seed: int, concurrency: int | None
     return got
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([8, None]), st.sampled_from([0.3, 0.6, 0.9]), st.integers(2, 5))
 def test_the_load_of_equal_nodes_stays_balanced(seed: int, concurrency: int | None, load: float, nodes: int) -> None:
@@ -230,6 +231,7 @@ def test_the_load_of_equal_nodes_stays_balanced(seed: int, concurrency: int | No
     assert max(got.values()) < 1.6 * min(got.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([8, None]), st.sampled_from([0.2, 0.4]))
 def test_a_slow_node_gets_less(seed: int, concurrency: int | None, load: float) -> None:

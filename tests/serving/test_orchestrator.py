@@ -120,6 +120,7 @@ async def test_a_cancelled_request_ends_with_done_and_keeps_its_text(tmp_path: P
         assert node.open == 0
 
 
+@pytest.mark.slow
 async def test_a_request_cancelled_while_its_tokens_are_counted_never_runs(tmp_path: Path) -> None:
     node = Counting("a", context=100, delay=1)
     async with herding(tmp_path, node) as place:

@@ -108,6 +108,7 @@ async def test_only_the_principals_own_requests_are_forgotten(store: Store, outc
     assert [entry.outcome.answer for entry in page.entries] == ["a", "", ""]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [20, 700, 30_000])
 async def test_no_text_is_left_on_the_disk(journal: str, path: Path, url: str, outcome, size: int) -> None:
     store = await Store.open(url)

@@ -199,6 +199,7 @@ async def test_a_lock_of_another_program_is_waited_for(library: ModuleType, stor
     await asyncio.gather(write, read)
 
 
+@pytest.mark.slow
 async def test_readers_and_writer_get_along(library: ModuleType, store: Store, path: Path, outcome) -> None:
     """No visible lock error under eight readers here, two of another program, and eight callers that write."""
     end = time.monotonic() + 2

@@ -97,6 +97,7 @@ async def test_the_work_for_a_bundle_grows_with_its_prompts(
         assert (in_file["prompt"], in_file["label"]) == (f"two {number}", "test")
 
 
+@pytest.mark.slow
 async def test_new_files_share_transactions(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in many("one").items():
         path = place.prompts / name

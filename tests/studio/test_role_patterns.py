@@ -18,9 +18,9 @@ import pytest
 from herding.access.operations import PUBLISH, SAVE, USERS
 from herding.access.role_file import Roles
 from herding.errors import AccessError, ConfigError, ConflictError, NotFoundError, UserError
-from herding.main import create
 from herding.prompts.edits import Edits
 from herding.values import Principal, Request
+from tests.api.conftest import web
 from tests.support.herding import ADMIN, NOBODY, Place, herding
 from tests.support.nodes import echo
 from tests.support.people import principal
@@ -147,7 +147,7 @@ async def test_such_a_role_runs_and_saves_no_drafts(place: Place) -> None:
 
 
 async def test_the_same_holds_for_guests_at_every_front_door(place: Place) -> None:
-    app = create(place.parts, place.settings, ui=False)
+    app = web(place)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://herding.test") as http:
         for version, number in (("", 3), ("@prod", 3), ("@3", 3)):

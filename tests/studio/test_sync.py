@@ -203,6 +203,7 @@ async def test_a_directory_that_is_away_deletes_nothing(place: Place) -> None:
     assert await said(place) == ("one", 1)
 
 
+@pytest.mark.slow
 async def test_an_edit_is_a_version_at_the_next_look_which_is_within_a_second(place: Place) -> None:
     await look(place)
     watching = asyncio.create_task(place.orchestrator._sync.watch())
@@ -229,6 +230,7 @@ async def test_what_another_process_saves_is_served(place: Place, monkeypatch: p
     assert text(place).count("kept:") == COMMENTS
 
 
+@pytest.mark.slow
 async def test_versions_of_before_keep_their_numbers(place: Place) -> None:
     """Their content has a label, the old name of the checks, and all that was left out in the file."""
     put(place, "one", head="label: prod\n")

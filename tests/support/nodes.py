@@ -26,9 +26,9 @@ def patience(fault: str) -> Deadlines:
     """Deadlines for a fault of the fake node: short where they are what ends it, else a slow machine would be one."""
     match fault.partition(":")[0]:
         case "hang" | "slow-ttfb" | "drip":
-            return PATIENT.model_copy(update={"first_token": 1.0})
+            return PATIENT.model_copy(update={"first_token": 0.3})
         case "hang-after":
-            return PATIENT.model_copy(update={"idle": 1.5})
+            return PATIENT.model_copy(update={"idle": 0.75})
     return PATIENT
 
 

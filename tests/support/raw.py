@@ -26,7 +26,7 @@ async def saying(*parts: bytes, drips: bool = False, seen: list[Any] | None = No
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-                await asyncio.sleep(0.01)  # so that each comes in a packet of its own
+                await asyncio.sleep(0.001)  # so that each comes in a packet of its own
             while drips:
                 writer.write(b" ")
                 await writer.drain()

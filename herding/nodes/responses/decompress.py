@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from typing import cast
 
 import httpx
@@ -19,36 +18,39 @@ _GZIP, _ZLIB, _RAW = 31, 15, -15
 
 
 def body_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Return the bytes of a response as they arrive. Raises BadResponseError for an encoding that is not supported.
-
-    Close the iterator unless it is read to the end.
-    """
+    """Return the bytes of a response as they arrive. Raises BadResponseError for an encoding that is not supported."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     raw = aiter(cast(httpx.AsyncByteStream, response.stream))  # `aiter_raw` adds two steps to each piece
     if encoding in ("", "identity"):
         return raw
     if encoding in ("gzip", "x-gzip", "deflate"):
-        return _inflated(raw, encoding)
+        return _Inflated(raw, encoding)
     raise BadResponseError(
         f"The node sent a response that is compressed with '{encoding[:40]}', which was not asked for."
     )
 
 
-async def _inflated(chunks: AsyncIterator[bytes], encoding: str) -> AsyncGenerator[bytes, None]:
-    inflater = None
-    try:
-        async with aclosing(cast(AsyncGenerator[bytes, None], chunks)):
-            async for chunk in chunks:
-                if not chunk:
-                    continue
-                inflater = inflater or zlib.decompressobj(_format_of(chunk, encoding))
-                left, piece = chunk, b""
-                while (left or len(piece) == MAX_PIECE) and not inflater.eof:
-                    piece = inflater.decompress(left, MAX_PIECE)
-                    yield piece
-                    left = inflater.unconsumed_tail
-    except zlib.error:
-        raise BadResponseError("The node sent a compressed response that can't be decompressed.") from None
+class _Inflated(AsyncIterator[bytes]):
+    """Decompressed pieces."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
+        self._chunks, self._encoding = chunks, encoding
+        self._inflater: zlib._Decompress | None = None
+        self._left, self._has_more = b"", False
+
+    async def __anext__(self) -> bytes:
+        while not self._left and not self._has_more:
+            self._left = await anext(self._chunks)
+        inflater = self._inflater = self._inflater or zlib.decompressobj(_format_of(self._left, self._encoding))
+        if inflater.eof:
+            self._left = b""
+            return b""
+        try:
+            piece = inflater.decompress(self._left, MAX_PIECE)
+        except zlib.error:
+            raise BadResponseError("The node sent a compressed response that can't be decompressed.") from None
+        self._left, self._has_more = inflater.unconsumed_tail, len(piece) == MAX_PIECE and not inflater.eof
+        return piece
 
 
 def _format_of(chunk: bytes, encoding: str) -> int:

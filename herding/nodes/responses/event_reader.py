@@ -5,9 +5,7 @@ Understands server-sent events, one JSON object, and a JSON object a line.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
-from typing import Literal, cast
+from typing import Literal
 
 import orjson
 
@@ -24,27 +22,12 @@ _SHOWN_BYTES = 2_000
 Format = Literal["", "events", "lines", "whole", "page"]
 
 
-async def json_texts(chunks: AsyncIterator[bytes], *, node: str) -> AsyncGenerator[list[str], None]:
-    """Stream the texts of events or objects in batches, as they arrive; words that are no JSON are among them.
-
-    Raises NodeError for an event that is named an error, for a web page, and for bytes that are too many or not UTF-8.
-    Close the iterator unless it is read to the end; that closes `chunks` too.
-    """
-    reader = EventReader(node)
-    async with aclosing(cast(AsyncGenerator[bytes, None], chunks)):
-        async for chunk in chunks:
-            if found := reader.feed(chunk):
-                yield found
-            if reader.failure:
-                raise reader.failure
-    if found := reader.end():
-        yield found
-    if reader.failure:
-        raise reader.failure
-
-
 class EventReader:
-    """Splits bytes into the texts of events. `failure` is set by the bytes that end the reading."""
+    """Splits bytes into the texts of events or objects; words that are no JSON are among them.
+
+    `failure` is set by the bytes that end the reading: an event that is named an error, a web page, too many bytes, or
+    bytes that are not UTF-8.
+    """
 
     def __init__(self, node: str) -> None:
         self._node = node
@@ -55,6 +38,7 @@ class EventReader:
         self._name = b""
         self._has_found = False
         self.failure: NodeError | None = None
+        self.ended = False
 
     def feed(self, chunk: bytes) -> list[str]:
         """Return the texts that are complete after `chunk`."""
@@ -70,7 +54,7 @@ class EventReader:
 
     def end(self) -> list[str]:
         """Return the texts that the end of the response completes."""
-        held, self._held = self._held, b""
+        held, self._held, self.ended = self._held, b"", True
         match self._format:
             case "events":
                 found = self._events(held)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from herding.main import create
+from tests.api.conftest import web
 from tests.knowledge.conftest import Words
 from tests.support.herding import ADMIN_TOKEN, Place, herding
 from tests.support.nodes import echo
@@ -24,7 +24,7 @@ async def place(tmp_path) -> AsyncIterator[Place]:
 
 @pytest.fixture
 async def client(place: Place) -> AsyncIterator[httpx.AsyncClient]:
-    app = create(place.parts, place.settings, ui=False)
+    app = web(place, max_body=None)
     indexing = asyncio.create_task(place.orchestrator._indexer.run())
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     transport = httpx.ASGITransport(app)
