@@ -29,7 +29,7 @@ _ENTRY = select(ledger.c.principal, ledger.c.at, ledger.c.requests, ledger.c.tok
 
 
 class Entry(NamedTuple):
-    """What a request takes of each type of limit, and the instant from which it counts."""
+    """The amounts that a request takes of each type of limit, and the instant from which it counts."""
 
     account: str
     at: int
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Sum:
-    """What the entries after `begin` take of each type of limit: requests, tokens, and cost in nano-dollars."""
+    """The sums of the entries after `begin`: requests, tokens, and cost in nano-dollars."""
 
     begin: int
     request: int

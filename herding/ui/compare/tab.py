@@ -50,9 +50,9 @@ from herding.ui.engineer.feedback import SAVED
 from herding.ui.engineer.form import read_values
 from herding.ui.engineer.models import try_load
 from herding.ui.kit import prompt_text
+from herding.ui.kit.fields import parse_stars
 from herding.ui.kit.format import el, join, panel
 from herding.ui.kit.live import out_of_band
-from herding.ui.kit.stars import parse_stars
 from herding.ui.kit.variables import given_values
 from herding.ui.kit.views import Call, Reply, View, fragment
 from herding.values import Entry, Principal, PromptInfo
