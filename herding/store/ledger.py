@@ -18,7 +18,7 @@ from herding.store.rows import Row, storable
 from herding.store.tables import ledger, request
 from herding.store.windows import LATEST, OF_HOLDER, Entry, Sum, Windows
 from herding.store.writer import Batch, Rows
-from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse, format_dollars
+from herding.values import MAX_INTERVAL_HOURS, Limit, LimitUse
 
 HOUR = 3_600_000
 """Milliseconds, the unit of all times here."""
@@ -184,8 +184,8 @@ def _freed_at(connection: Connection, principal: str, limit: Limit, now: int, ex
 
 
 def _exhausted(limit: Limit, used: int, wanted: int, wait_ms: int) -> LimitError:
-    needs = f", and this request may take {_quantity(limit, wanted)}" if limit.type != "request" else ""
-    seconds, amount = wait_ms / 1000, _quantity(limit, used).partition(" ")[0]
+    needs = f", and this request may take {limit.in_words(wanted)}" if limit.type != "request" else ""
+    seconds, amount = wait_ms / 1000, limit.in_words(used).partition(" ")[0]
     message = f"Limit reached: {amount} of {_describe(limit)} used{needs}. Try again in {_duration(seconds)}."
     return LimitError(message, retry_after=seconds)
 
@@ -195,19 +195,14 @@ def _too_large(limit: Limit, entry: Entry) -> LimitError | None:
     wanted = _amount(entry, limit)
     if wanted <= limit.limit:
         return None
-    amount = _quantity(limit, wanted).partition(" ")[0]
+    amount = limit.in_words(wanted).partition(" ")[0]
     message = f"This request alone is larger than the limit: it may take {amount} of {_describe(limit)}."
     advice = "Ask for a higher limit." if limit.type == "request" else "Shorten it, or lower max_tokens."
     return LimitError(f"{message} {advice}", retry_after=_interval(limit) / 1000)
 
 
 def _describe(limit: Limit) -> str:
-    return f"{_quantity(limit, limit.limit)} in {_duration(_interval(limit) / 1000)}"
-
-
-def _quantity(limit: Limit, amount: int) -> str:
-    """Return an amount in the unit of a limit, such as `500 requests` or `$0.25`."""
-    return format_dollars(amount) if limit.type == "cost" else _plural(amount, limit.type)
+    return f"{limit.in_words(limit.limit)} in {_duration(_interval(limit) / 1000)}"
 
 
 def _duration(seconds: float) -> str:
@@ -219,5 +214,4 @@ def _duration(seconds: float) -> str:
 
 
 def _plural(number: float, unit: str) -> str:
-    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
-    return f"{shown} {unit}{'' if number == 1 else 's'}"
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
