@@ -14,7 +14,7 @@ import httpx
 from herding.errors import HerdingError, NodeError
 from herding.herd.node_call import NodeCall
 from herding.nodes.base import BuildContext, Node
-from herding.nodes.redact import StreamRedactor
+from herding.nodes.redact import Secrets
 from herding.nodes.spec import NodeSpec
 from herding.values import Call, Exchange, Message, Parameters
 
@@ -74,7 +74,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, inner: httpx.AsyncBaseTransport, *, secrets: Iterable[str]) -> None:
         self._inner = inner
-        self._redactor = StreamRedactor(secrets)
+        self._secrets = Secrets(secrets)
         self.recorded = RecordedExchange()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -95,7 +95,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
 
     def shorten(self, text: str) -> str:
         """Return a text to show: redacted and limited in length."""
-        text = self._redactor.redact(text)
+        text = self._secrets.redact(text)
         return text if len(text) <= MAX_SHOWN_CHARS else f"{text[:MAX_SHOWN_CHARS]} …"
 
 

@@ -23,6 +23,7 @@ from herding.nodes.capabilities import Capabilities, CapabilitiesConfig, hosted_
 from herding.nodes.dialect import Dialect
 from herding.nodes.origin import URL_FORM
 from herding.nodes.prices import Price, list_price
+from herding.nodes.redact import Secrets
 from herding.nodes.responses.decompress import body_of
 from herding.nodes.responses.event_reader import EventReader
 from herding.nodes.responses.openai_choices import ChunkRedactor
@@ -135,6 +136,7 @@ class OpenAINode(Node):
         self._key = (
             key if key and key.isascii() and key.isprintable() else None
         )  # a header can't carry other characters
+        self._secrets = Secrets([self._key] if self._key else [])
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._url = config.base_url.rstrip("/")
         self._transport = transport or NodeTransport()
@@ -204,7 +206,7 @@ class OpenAINode(Node):
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
         path, body = _chat_request(call)
-        events, reader, redactor = EventReader(self.name), StreamReader(self.name), ChunkRedactor(self._key)
+        events, reader, redactor = EventReader(self.name), StreamReader(self.name), ChunkRedactor(self._secrets)
         last = Chunk()
         with http.node_errors(self.name, secret=self._key):
             try:

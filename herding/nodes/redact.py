@@ -17,16 +17,26 @@ _KEY = re.compile(
 """Keys by the prefixes that providers give them, bearer tokens and signed tokens."""
 
 
+class Secrets:
+    """Secrets to be removed, in each form that they have in texts: their own, and those in a URL and in JSON."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        forms = {form for value in values for form in (value, quote(value, safe=""), json.dumps(value)[1:-1])} - {""}
+        self.forms = sorted(forms, key=len, reverse=True)
+        self.prefix_lengths = [_prefix_lengths(form) for form in self.forms]
+
+    def redact(self, text: str) -> str:
+        """Return a complete text without the secrets."""
+        for form in self.forms:
+            text = redact(text, form)
+        return text
+
+
 class StreamRedactor:
-    """Removes secrets from a stream of texts, even when a secret is split between two of them.
+    """Removes secrets from a stream of texts, even when a secret is split between two of them."""
 
-    Finds each secret also in the form it has in a URL or in JSON.
-    """
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
-        self.secrets = sorted(forms - {""}, key=len, reverse=True)
-        self._filters = [_SecretFilter(secret) for secret in self.secrets]
+    def __init__(self, secrets: Secrets) -> None:
+        self._filters = [_SecretFilter(*each) for each in zip(secrets.forms, secrets.prefix_lengths, strict=True)]
 
     def feed(self, text: str) -> str:
         """Return the held and the new text that cannot be part of a secret."""
@@ -41,12 +51,6 @@ class StreamRedactor:
             text = each.feed(text) + each.flush()
         return text
 
-    def redact(self, text: str) -> str:
-        """Return a complete text without the secrets."""
-        for secret in self.secrets:
-            text = redact(text, secret)
-        return text
-
 
 _STREAMED = frozenset({"content", "text", "reasoning_content", "reasoning", "refusal", "arguments"})
 """Fields whose texts stream in pieces, so that a secret may be split between two of them."""
@@ -57,16 +61,15 @@ _Path = tuple[str | int, ...]
 class FieldRedactor:
     """Removes secrets from JSON fields that stream in pieces."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = list(secrets)
-        self._whole = StreamRedactor(self._secrets)
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._streams: dict[_Path, StreamRedactor] = {}
 
     def feed(self, value: Any, path: _Path = ()) -> Any:
         """Return a copy of `value` without secrets; `path` tells pieces of the same text from others."""
         if isinstance(value, str):
             if not path or path[-1] not in _STREAMED:
-                return self._whole.redact(value)
+                return self._secrets.redact(value)
             if path not in self._streams:
                 self._streams[path] = StreamRedactor(self._secrets)
             return self._streams[path].feed(value)
@@ -91,12 +94,9 @@ def _index(item: Any, place: int) -> int:
 class _SecretFilter:
     """Removes one form of a secret from a stream."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, secret: str, prefix_lengths: Mapping[str, list[int]]) -> None:
+        self._secret, self._prefix_lengths = secret, prefix_lengths
         self._held = ""
-        self._prefix_lengths: dict[str, list[int]] = {}
-        for length in range(len(secret) - 1, 0, -1):
-            self._prefix_lengths.setdefault(secret[length - 1], []).append(length)
 
     def feed(self, text: str) -> str:
         text = (self._held + text).replace(self._secret, MASK)
@@ -108,6 +108,14 @@ class _SecretFilter:
     def flush(self) -> str:
         held, self._held = self._held, ""
         return held
+
+
+def _prefix_lengths(secret: str) -> dict[str, list[int]]:
+    """Return the lengths of the beginnings of a secret by their last character, the longest first."""
+    found: dict[str, list[int]] = {}
+    for length in range(len(secret) - 1, 0, -1):
+        found.setdefault(secret[length - 1], []).append(length)
+    return found
 
 
 def redact(text: str, secret: str | None) -> str:

@@ -19,7 +19,7 @@ from herding.nodes.base import BuildContext, Deadlines, Node, RemoteConfig, esti
 from herding.nodes.capabilities import Capabilities
 from herding.nodes.http import check_headers, encode_header_value, is_header_value
 from herding.nodes.origin import origin_of
-from herding.nodes.redact import StreamRedactor
+from herding.nodes.redact import Secrets, StreamRedactor
 from herding.nodes.responses.decompress import body_of
 from herding.nodes.responses.sse import MAX_BYTES, event_data, plain_text, text_lines
 from herding.nodes.template_syntax import (
@@ -171,6 +171,7 @@ class TemplateNode(Node):
         values = {name: secret(source) for name, source in config.secrets.items()}
         self._missing = sorted(config.secrets[name] for name, value in values.items() if not value)
         self._secrets = {name: value for name, value in values.items() if value}
+        self._redacted = Secrets(self._secrets.values())
         self._method, self._url, self._stream = config.method, config.url, config.stream
         self._headers = {"content-type": "application/json"} if config.method == "POST" else {}
         self._headers |= {name.lower(): value for name, value in config.headers.items()}
@@ -203,9 +204,9 @@ class TemplateNode(Node):
         return estimate_count(call, self._context_length)
 
     async def stream(self, call: Call) -> AsyncGenerator[Chunk, None]:
-        redactor = StreamRedactor(self._secrets.values())
+        redactor = StreamRedactor(self._redacted)
         with ExitStack() as errors:
-            for secret in redactor.secrets:
+            for secret in self._redacted.forms:
                 errors.enter_context(http.node_errors(self.name, secret=secret))
             errors.enter_context(http.node_errors(self.name))
             async with aclosing(

@@ -31,7 +31,7 @@ COUNTS = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 )
 def test_the_quick_way_says_what_the_thorough_way_says(event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     quick = read_usage(event)
-    monkeypatch.setattr(usage, "_plain_usage", lambda _: None)
+    monkeypatch.setattr(usage, "plain_usage", lambda _: None)
     assert quick == read_usage(event)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from herding.errors import BadResponseError
 from herding.nodes import http
-from herding.nodes.redact import FieldRedactor, StreamRedactor
+from herding.nodes.redact import FieldRedactor, Secrets, StreamRedactor
 from herding.values import Choice, Chunk, Fields, FinishReason, Usage
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
@@ -91,11 +91,11 @@ def plain_text(event: Any) -> str | None:
 
     Almost all events are of this form, and a look at it takes a fraction of the time of `ChoiceReader.read`.
     """
-    if type(event) is not dict or not event.keys() <= _PLAIN_RESPONSE or event.get("usage"):
+    if type(event) is not dict or not _PLAIN_RESPONSE.issuperset(event) or event.get("usage"):
         return None
     choices = event.get("choices")
     choice = choices[0] if type(choices) is list and len(choices) == 1 else None
-    if type(choice) is not dict or not choice.keys() <= _PLAIN_CHOICE or choice.get("index") != 0:
+    if type(choice) is not dict or not _PLAIN_CHOICE.issuperset(choice) or choice.get("index") != 0:
         return None
     delta = choice.get("delta")
     if type(delta) is not dict or len(delta) != 1 or choice.get("finish_reason") or choice.get("logprobs"):
@@ -140,14 +140,14 @@ class ToolCallNumbers:
 
 
 class ChunkRedactor:
-    """Removes a key from the chunks of one response, also where it is split between them."""
+    """Removes secrets from the chunks of one response, also where one is split between them."""
 
-    def __init__(self, key: str | None) -> None:
-        self._text = StreamRedactor([key] if key else [])
-        self._fields = FieldRedactor([key]) if key else None
+    def __init__(self, secrets: Secrets) -> None:
+        self._text = StreamRedactor(secrets)
+        self._fields = FieldRedactor(secrets) if secrets.forms else None
 
     def feed(self, chunk: Chunk) -> Chunk:
-        """Return a chunk without the key; its last characters may come with a later one."""
+        """Return a chunk without secrets; its last characters may come with a later one."""
         if self._fields is None:
             return chunk
         text = self._text.feed(chunk.text)

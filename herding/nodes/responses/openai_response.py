@@ -25,7 +25,7 @@ from herding.nodes.base import estimate_tokens
 from herding.nodes.responses.openai_choices import ChoiceReader, plain_text, response_fields
 from herding.nodes.responses.reported_error import is_error, read_error, shorten
 from herding.nodes.responses.sse import MAX_LINE
-from herding.nodes.responses.usage import USAGE_PLACES, larger, read_usage
+from herding.nodes.responses.usage import USAGE_PLACES, larger, plain_usage, read_usage
 from herding.values import Choice, Chunk, EmbeddingInput, Embeddings, FinishReason, Usage
 
 MAX_FLOAT32 = 3.4e38
@@ -126,11 +126,13 @@ class StreamReader:
 
     def _read_event(self, event: Any, texts: list[str]) -> Chunk | None:
         """Record one event: plain text is added to `texts`, all else is returned."""
-        if not isinstance(event, dict) or not event.get("choices") or event.get("error"):
+        usage = plain_usage(event)
+        if usage is None and (not isinstance(event, dict) or not event.get("choices") or event.get("error")):
             event = self._checked(event)
         choices = event.get("choices")
-        if event.get("usage") or not choices or _has_usage(event, choices):
-            self.usage = larger(self.usage, read_usage(event))
+        if usage is None and (event.get("usage") or not choices or _has_usage(event, choices)):
+            usage = read_usage(event)
+        self.usage = larger(self.usage, usage)
         extra = {} if self._begun and choices else response_fields(event)
         self._begun = True
         deltas = list[Choice]()

@@ -36,7 +36,7 @@ _PLAIN_DETAILS = frozenset({"prompt_tokens_details", "completion_tokens_details"
 
 def read_usage(event: Mapping[str, Any]) -> Usage | None:
     """Return the token counts in an event or a whole response; None if there are no valid ones."""
-    if usage := _plain_usage(event):
+    if usage := plain_usage(event):
         return usage
     found = None
     for name, fields in _places("", event, 0):
@@ -44,10 +44,15 @@ def read_usage(event: Mapping[str, Any]) -> Usage | None:
     return found
 
 
-def _plain_usage(event: Mapping[str, Any]) -> Usage | None:
-    """Return the counts of an event in the form that OpenAI documents, which most servers send; None for another."""
-    counts = event.get("usage")
+def plain_usage(event: Any) -> Usage | None:
+    """Return the counts of an event in the form that OpenAI documents, which most servers send; None for another.
+
+    Such an event has no choices and reports no error.
+    """
+    counts = event.get("usage") if isinstance(event, dict) else None
     if type(counts) is not dict or event.get("choices") or not _PLAIN_EVENT.issuperset(event):
+        return None
+    if event.get("object") == "error":
         return None
     made_in, made_out, total = (counts.get(name, _INVALID) for name in _PLAIN_COUNTS)
     if not all(type(count) is int and 0 <= count <= MAX_TOKENS for count in (made_in, made_out, total)):
